@@ -1,0 +1,59 @@
+/** The error type of everything a user can cause. A bug in this project throws a plain `Error('internal: …')` instead. */
+
+/** What kind of mistake it was; the command line maps `E_USAGE` to exit code 2 and every other code to 1. */
+export type ErrorCode =
+  | 'E_USAGE' // the command line or an API argument
+  | 'E_NOT_FOUND' // a file, folder, model name or package that is not there
+  | 'E_FORMAT' // bytes that are not what their name says
+  | 'E_SHAPE' // sizes that do not fit each other
+  | 'E_UNSUPPORTED' // well-formed, but not something this project does
+  | 'E_NUMERIC' // NaN or infinity where a number was needed
+  | 'E_IO' // the operating system refused: full disk, permissions
+  | 'E_BACKEND'; // a compute backend or execution provider is missing or failed
+
+export interface ErrorContext {
+  /** Where: a file, graph, node or field. */
+  readonly at?: string | undefined;
+  /** What to do about it: a command, a flag, a fix. */
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** An error that a user caused and can fix: what was found, what was expected, where, and what to do. */
+export class BnnError extends Error {
+  override readonly name = 'BnnError';
+  readonly code: ErrorCode;
+  readonly at: string | undefined;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
+    super(message, context.cause === undefined ? undefined : { cause: context.cause });
+    this.code = code;
+    this.at = context.at;
+    this.hint = context.hint;
+  }
+}
+
+/** Returns the operating system's error code (`ENOENT`, `ENOSPC` …) or undefined. */
+export function systemErrorCode(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+const IO_HINTS: Readonly<Record<string, string>> = {
+  ENOENT: 'check the path',
+  EACCES: 'check the permissions of the file and its folder',
+  EROFS: 'choose a folder on a writable file system',
+  ENOSPC: 'free some space on the disk, or choose another folder',
+  EISDIR: 'give a file, not a folder',
+  ENOTDIR: 'give a folder, not a file',
+};
+
+/** Turns an operating-system error into a BnnError that names the path; other errors pass unchanged. */
+export function fromSystemError(error: unknown, action: string, path: string): unknown {
+  const code = systemErrorCode(error);
+  if (code === undefined || error instanceof BnnError) return error;
+  const kind = code === 'ENOENT' || code === 'ENOTDIR' ? 'E_NOT_FOUND' : 'E_IO';
+  const text = error instanceof Error ? error.message : String(error);
+  return new BnnError(kind, `cannot ${action}: ${text}`, { at: path, hint: IO_HINTS[code], cause: error });
+}

@@ -1,0 +1,47 @@
+/**
+ * Makes a clone ready to use: dependencies (npm ci, when the lock file changed), the native addon (when its sources changed) and
+ * dist/ (incremental). Every npm script that needs them calls this first, so any of them works on a fresh clone. Node built-ins only.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const stampFile = join(root, 'node_modules/.bnn-setup');
+
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+    shell: process.platform === 'win32',
+  });
+  if (error !== undefined) console.error(`setup: cannot start ${command}: ${error.message}`);
+  if (status !== 0) {
+    console.error(`setup: "${command} ${args.join(' ')}" failed`);
+    process.exit(1);
+  }
+}
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && minor < 17)) {
+  console.error(`setup: this is Node ${process.versions.node}, the project needs 20.17 or newer`);
+  process.exit(1);
+}
+
+const lockHash = createHash('sha256')
+  .update(readFileSync(join(root, 'package-lock.json')))
+  .digest('hex');
+const installed = existsSync(stampFile) && readFileSync(stampFile, 'utf8') === lockHash;
+if (installed) {
+  run(process.execPath, ['tools/build-native.mjs']);
+} else {
+  console.error('setup: installing dependencies (npm ci)');
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  // Newer versions of npm ask before they run install scripts, the addon's among them.
+  run(process.execPath, ['tools/build-native.mjs']);
+  writeFileSync(stampFile, lockHash);
+}
+run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'src']);
