@@ -1,0 +1,26 @@
+/** What an estimator is: the stand-in for the derivative of sign during training. */
+
+import type { Tensor } from '@tensorflow/tfjs-core';
+
+/**
+ * At one moment of training. The forward pass is always sign(z) (`core/bits.ts`); the backward pass multiplies the incoming
+ * gradient by `factor(z)`.
+ */
+export interface Estimator {
+  readonly name: string;
+  /** Attributes of the kernel `BnnSignGrad`, for backends that have it; numbers that describe this estimator completely. */
+  readonly attributes: Readonly<Record<string, number | string>>;
+  /** The function whose derivative replaces sign′, in float64. */
+  surrogate(z: number): number;
+  /** s(z), in float64. Thresholds are compared as float32, like the kernels do. */
+  factor(z: number): number;
+  /** dy · s(x) as plain tfjs operations: the fallback for every backend. */
+  gradient(x: Tensor, dy: Tensor): Tensor;
+}
+
+/** An estimator whose shape may change from epoch to epoch. */
+export interface EstimatorSchedule {
+  readonly name: string;
+  /** @param epoch 0 … epochs − 1; the estimator is fixed during an epoch. */
+  at(epoch: number, epochs: number): Estimator;
+}

@@ -1,0 +1,208 @@
+/**
+ * The heavy operations of training. Each is one kernel where the current backend has it (names beginning with `Bnn`, registered
+ * under `src/backends`), else a composition of plain tfjs operations with the same meaning. Activations are NHWC, so channels are
+ * the last dimension. Callers own every tensor that is returned.
+ */
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { Estimator } from '../estimators/estimator.ts';
+
+type NamedTensors = Parameters<ReturnType<typeof tf.engine>['runKernel']>[1];
+type Attributes = Parameters<ReturnType<typeof tf.engine>['runKernel']>[2];
+
+/** Whether the current backend has a kernel. */
+export function hasKernel(name: string): boolean {
+  return tf.getKernel(name, tf.getBackend()) !== undefined;
+}
+
+/** Runs a kernel of the current backend that has one output. */
+export function runKernel(name: string, inputs: Record<string, tf.Tensor>, attributes: object = {}): tf.Tensor {
+  return tf.engine().runKernel(name, inputs as NamedTensors, attributes as Attributes) as tf.Tensor;
+}
+
+function runKernelMany(name: string, inputs: Record<string, tf.Tensor>, attributes: object): tf.Tensor[] {
+  return tf.engine().runKernel(name, inputs as NamedTensors, attributes as Attributes) as tf.Tensor[];
+}
+
+/** sign(x) in {−1, +1}, +1 at 0 (see `core/bits.ts`). */
+export function sign(x: tf.Tensor): tf.Tensor {
+  if (hasKernel('BnnSign')) return runKernel('BnnSign', { x });
+  return tf.tidy(() => tf.sub(tf.mul(tf.cast(tf.greaterEqual(x, 0), 'float32'), 2), 1));
+}
+
+/** dy · s(x), where s is the estimator's stand-in for sign′. */
+export function signGradient(x: tf.Tensor, dy: tf.Tensor, estimator: Estimator): tf.Tensor {
+  if (hasKernel('BnnSignGrad')) return runKernel('BnnSignGrad', { x, dy }, estimator.attributes);
+  return estimator.gradient(x, dy);
+}
+
+export interface NormInputs {
+  readonly x: tf.Tensor;
+  readonly gamma: tf.Tensor;
+  /** A scalar, or one number per channel, that x is multiplied by first. */
+  readonly scale: tf.Tensor | null;
+}
+
+export interface NormAttributes {
+  readonly epsilon: number;
+  /** Whether max(·, 0) stands between the scale and the normalization. */
+  readonly relu: boolean;
+}
+
+function withScale(inputs: Record<string, tf.Tensor>, scale: tf.Tensor | null): Record<string, tf.Tensor> {
+  return scale === null ? inputs : { ...inputs, scale };
+}
+
+function leadingAxes(x: tf.Tensor): number[] {
+  return x.shape.slice(0, -1).map((_, axis) => axis);
+}
+
+/** r = relu(scale · x), or less where there is no ReLU or no scale. */
+function rectified(x: tf.Tensor, scale: tf.Tensor | null, relu: boolean): tf.Tensor {
+  const z = scale === null ? x : tf.mul(x, scale);
+  return relu ? tf.relu(z) : z;
+}
+
+export interface NormStatistics {
+  readonly mean: tf.Tensor;
+  /** Biased: divided by n. */
+  readonly variance: tf.Tensor;
+}
+
+/**
+ * Batch normalization with the statistics of the batch (Ioffe and Szegedy, arXiv:1502.03167) of r = relu(scale · x):
+ * y = gamma · (r − mean) / √(variance + epsilon) + beta, statistics over all dimensions but the last.
+ */
+export function batchNormTrain(
+  { x, gamma, scale }: NormInputs,
+  beta: tf.Tensor,
+  attributes: NormAttributes,
+): NormStatistics & { readonly y: tf.Tensor } {
+  if (hasKernel('BnnBatchNormTrain')) {
+    const [y, mean, variance] = runKernelMany('BnnBatchNormTrain', withScale({ x, gamma, beta }, scale), attributes);
+    if (y === undefined || mean === undefined || variance === undefined) throw new Error('internal: BnnBatchNormTrain');
+    return { y, mean, variance };
+  }
+  return tf.tidy(() => {
+    const r = rectified(x, scale, attributes.relu);
+    const { mean, variance } = tf.moments(r, leadingAxes(x));
+    const y = tf.add(tf.mul(tf.sub(r, mean), tf.mul(gamma, tf.rsqrt(tf.add(variance, attributes.epsilon)))), beta);
+    return { y, mean, variance };
+  });
+}
+
+export interface NormGradients {
+  readonly dx: tf.Tensor;
+  readonly dgamma: tf.Tensor;
+  readonly dbeta: tf.Tensor;
+  /** Null exactly when there is no scale. */
+  readonly dscale: tf.Tensor | null;
+}
+
+/**
+ * Gradients of `batchNormTrain`, also through the batch statistics; relu′(0) = 0. With n values per channel and r̂ = (r − mean)/σ:
+ * dr = gamma/σ · (dy − mean(dy) − r̂ · mean(dy · r̂)).
+ */
+export function batchNormGradient(
+  { x, gamma, scale }: NormInputs,
+  { mean, variance }: NormStatistics,
+  dy: tf.Tensor,
+  attributes: NormAttributes,
+): NormGradients {
+  if (hasKernel('BnnBatchNormGrad')) {
+    const inputs = withScale({ x, dy, gamma, mean, variance }, scale);
+    const [dx, dgamma, dbeta, dscale] = runKernelMany('BnnBatchNormGrad', inputs, attributes);
+    if (dx === undefined || dgamma === undefined || dbeta === undefined) throw new Error('internal: BnnBatchNormGrad');
+    return { dx, dgamma, dbeta, dscale: scale === null ? null : (dscale ?? null) };
+  }
+  const gradients = tf.tidy(() => {
+    const axes = leadingAxes(x);
+    const count = x.size / (x.shape.at(-1) ?? 1);
+    const r = rectified(x, scale, attributes.relu);
+    const inverse = tf.rsqrt(tf.add(variance, attributes.epsilon));
+    const normalized = tf.mul(tf.sub(r, mean), inverse);
+    const dbeta = tf.sum(dy, axes);
+    const dgamma = tf.sum(tf.mul(dy, normalized), axes);
+    const centred = tf.sub(dy, tf.add(tf.div(dbeta, count), tf.mul(normalized, tf.div(dgamma, count))));
+    const dr = tf.mul(tf.mul(gamma, inverse), centred);
+    const dz = attributes.relu ? tf.mul(dr, tf.step(r)) : dr;
+    if (scale === null) return { dx: dz, dgamma, dbeta };
+    const dscale = tf.sum(tf.mul(dz, x), scale.rank === 0 ? undefined : axes);
+    return { dx: tf.mul(dz, scale), dgamma, dbeta, dscale: tf.reshape(dscale, scale.shape) };
+  });
+  return { ...gradients, dscale: gradients.dscale ?? null };
+}
+
+/** Batch normalization of relu(scale · x) with given statistics. */
+export function batchNormInfer(
+  { x, gamma, scale }: NormInputs,
+  beta: tf.Tensor,
+  { mean, variance }: NormStatistics,
+  attributes: NormAttributes,
+): tf.Tensor {
+  if (hasKernel('BnnBatchNormInfer')) {
+    return runKernel('BnnBatchNormInfer', withScale({ x, gamma, beta, mean, variance }, scale), attributes);
+  }
+  return tf.tidy(() => {
+    const factor = tf.mul(gamma, tf.rsqrt(tf.add(variance, attributes.epsilon)));
+    return tf.add(tf.mul(tf.sub(rectified(x, scale, attributes.relu), mean), factor), beta);
+  });
+}
+
+export interface SgdAttributes {
+  readonly lr: number;
+  readonly momentum: number;
+  readonly weightDecay: number;
+}
+
+/** One step of SGD with momentum in PyTorch's form: v′ = momentum·v + grad + weightDecay·p, p′ = p − lr·v′. Returns [p′, v′]. */
+export function sgdMomentum(
+  param: tf.Tensor,
+  grad: tf.Tensor,
+  velocity: tf.Tensor,
+  attributes: SgdAttributes,
+): [tf.Tensor, tf.Tensor] {
+  if (hasKernel('BnnSgdMomentum')) {
+    return runKernelMany('BnnSgdMomentum', { param, grad, velocity }, attributes) as [tf.Tensor, tf.Tensor];
+  }
+  return tf.tidy(() => {
+    const decayed = attributes.weightDecay === 0 ? grad : tf.add(grad, tf.mul(param, attributes.weightDecay));
+    const next = tf.add(tf.mul(velocity, attributes.momentum), decayed);
+    return [tf.sub(param, tf.mul(next, attributes.lr)), next];
+  });
+}
+
+export interface AdamAttributes {
+  readonly lr: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  /** True: AdamW (arXiv:1711.05101), the decay does not pass through the moments. */
+  readonly decoupled: boolean;
+  /** Counts from 1. */
+  readonly step: number;
+}
+
+/** One step of Adam (Kingma and Ba, arXiv:1412.6980) with bias correction. Returns [p′, m′, v′]. */
+export function adam(
+  param: tf.Tensor,
+  grad: tf.Tensor,
+  m: tf.Tensor,
+  v: tf.Tensor,
+  attributes: AdamAttributes,
+): [tf.Tensor, tf.Tensor, tf.Tensor] {
+  if (hasKernel('BnnAdam')) {
+    return runKernelMany('BnnAdam', { param, grad, m, v }, attributes) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  }
+  const { lr, beta1, beta2, epsilon, weightDecay, decoupled, step } = attributes;
+  return tf.tidy(() => {
+    const g = weightDecay === 0 || decoupled ? grad : tf.add(grad, tf.mul(param, weightDecay));
+    const m1 = tf.add(tf.mul(m, beta1), tf.mul(g, 1 - beta1));
+    const v1 = tf.add(tf.mul(v, beta2), tf.mul(tf.square(g), 1 - beta2));
+    const corrected = tf.div(m1, 1 - beta1 ** step);
+    const root = tf.add(tf.sqrt(tf.div(v1, 1 - beta2 ** step)), epsilon);
+    const kept = decoupled && weightDecay !== 0 ? tf.mul(param, 1 - lr * weightDecay) : param;
+    return [tf.sub(kept, tf.mul(tf.div(corrected, root), lr)), m1, v1];
+  });
+}

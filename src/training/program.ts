@@ -1,0 +1,319 @@
+/**
+ * A latent graph as a differentiable tfjs program.
+ *
+ * The nodes become steps in execution order; every value has a slot. The program differentiates itself: it runs the steps
+ * forward, then backward, so nothing depends on tfjs's gradient tape (whose registry is empty in tfjs's Node build), and a tensor
+ * lives only as long as a later step or its own backward pass reads it.
+ */
+
+import * as tf from '@tensorflow/tfjs-core';
+import { BnnError } from '../errors.ts';
+import type { Node, Value } from '../graph/graph.ts';
+import { inferShapes } from '../graph/infer/infer-shapes.ts';
+import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
+import type { Model } from '../graph/model.ts';
+import { BNN_RULES } from '../operators/registry.ts';
+import { download, findParameters, type ParameterInfo, upload } from './parameters.ts';
+import { buildNorm, type FusedNorm, fuseNorm } from './steps/batch-norm.ts';
+import type { BuildContext, Layout, Run, Step } from './steps/step.ts';
+import { STEP_BUILDERS } from './steps/table.ts';
+
+interface PlannedStep {
+  readonly step: Step;
+  readonly inputs: readonly number[];
+  readonly output: number;
+  /** Which inputs the gradient flows to. */
+  readonly needs: readonly boolean[];
+  /** Slots that nothing reads after this step's forward pass, in evaluation and in training. */
+  readonly freeInference: readonly number[];
+  readonly freeTraining: readonly number[];
+}
+
+export interface ProgramOptions {
+  /** False for backends whose kernels know only the paddings VALID and SAME. */
+  readonly explicitPadding: boolean;
+}
+
+export type RunSettings = Pick<Run, 'weightEstimator' | 'activationEstimator'>;
+
+/** Gradients of all trainable parameters by name, plus what the caller's loss returned. */
+export interface Gradients<L> {
+  readonly loss: L;
+  readonly gradients: ReadonlyMap<string, tf.Tensor>;
+}
+
+export class Program {
+  readonly model: Model;
+  /** Trainable parameters and buffers, by name, in the order in which the network uses them. */
+  readonly parameters: ReadonlyMap<string, ParameterInfo>;
+  readonly #steps: readonly PlannedStep[];
+  readonly #slots = new Map<Value, number>();
+  readonly #owned: (tf.Tensor | undefined)[] = [];
+  readonly #slotOf = new Map<string, number>();
+  readonly #input: number;
+  readonly #output: number;
+
+  /**
+   * @param model a latent model with one image input [N, C, H, W] and one output [N, classes]; the program keeps it, and `save`
+   *   writes the trained tensors into it.
+   * @throws {BnnError} E_UNSUPPORTED naming the first node that cannot be trained and why.
+   */
+  constructor(model: Model, { explicitPadding }: ProgramOptions) {
+    this.model = model;
+    model.graph.sortTopologically();
+    inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
+    const { graph } = model;
+    const [input] = graph.inputs;
+    const [output] = graph.outputs;
+    if (input === undefined || output === undefined || graph.inputs.length !== 1 || graph.outputs.length !== 1) {
+      throw new BnnError(
+        'E_UNSUPPORTED',
+        `training needs one input and one output, the graph has ${graph.inputs.length} and ${graph.outputs.length}`,
+        { at: `graph "${graph.name}"` },
+      );
+    }
+
+    const found = findParameters(graph);
+    this.parameters = new Map([...found.values()].map((info) => [info.name, info]));
+    const layouts = new Map<Value, Layout>([[input, input.shape?.length === 4 ? 'nhwc' : 'plain']]);
+    this.#input = this.#slot(input);
+    for (const [value, info] of found) {
+      layouts.set(value, info.layout);
+      this.#slotOf.set(info.name, this.#slot(value));
+    }
+    const context: BuildContext = {
+      explicitPadding,
+      slot: (value) => this.#slot(value),
+      layout: (value) => layouts.get(value) ?? (value.constant?.shape.length === 4 ? 'nhwc' : 'plain'),
+    };
+
+    const norms = new Map<Node, FusedNorm>();
+    const absorbed = new Set<Node>();
+    for (const node of graph.nodes()) {
+      if (!node.is('BatchNormalization')) continue;
+      const fused = fuseNorm(node);
+      norms.set(node, fused);
+      for (const part of fused.absorbed) absorbed.add(part);
+    }
+    const steps: Step[] = [];
+    for (const node of graph.nodes()) {
+      if (absorbed.has(node)) continue;
+      const step = buildStep(node, norms.get(node), context);
+      layouts.set(step.output, step.layout);
+      steps.push(step);
+    }
+    this.#steps = this.#plan(steps, found, output);
+    this.#output = this.#slot(output);
+
+    for (const step of steps) {
+      for (const value of step.inputs) {
+        const slot = this.#slot(value);
+        if (value.constant !== null && this.#owned[slot] === undefined) {
+          this.#owned[slot] = tf.keep(upload(value.constant, context.layout(value)));
+        }
+      }
+    }
+  }
+
+  /** Logits [N, classes] of images [N, H, W, C]; running statistics, nothing kept. */
+  infer(x: tf.Tensor, settings: RunSettings): tf.Tensor {
+    return this.#forward(x, { ...settings, training: false, setBuffer: refuseBuffer }, null);
+  }
+
+  /**
+   * One training pass: batch statistics (the running ones move), then gradients.
+   *
+   * @param lossGradient returns the gradient of the loss with respect to the logits, and whatever the caller wants to know of it.
+   * @returns gradients by parameter name, owned by the caller, in the layout of the program.
+   */
+  differentiate<L>(
+    x: tf.Tensor,
+    settings: RunSettings,
+    lossGradient: (logits: tf.Tensor) => { readonly loss: L; readonly dlogits: tf.Tensor },
+  ): Gradients<L> {
+    const run: Run = { ...settings, training: true, setBuffer: (slot, value) => this.#replace(slot, value) };
+    const slots: (tf.Tensor | undefined)[] = [];
+    const saved: (readonly tf.Tensor[])[] = [];
+    const logits = this.#forward(x, run, { slots, saved });
+    const { loss, dlogits } = lossGradient(logits);
+    const gradients = this.#backward(run, slots, saved, dlogits);
+    return { loss, gradients };
+  }
+
+  /** The current tensor of a parameter or buffer; still owned by the program. */
+  parameter(name: string): tf.Tensor {
+    const current = this.#owned[this.#slotOf.get(name) ?? -1];
+    if (current === undefined) throw new Error(`internal: no parameter "${name}"`);
+    return current;
+  }
+
+  /** Replaces a parameter or buffer; the program owns the tensor afterwards. */
+  setParameter(name: string, value: tf.Tensor): void {
+    const slot = this.#slotOf.get(name);
+    if (slot === undefined) throw new Error(`internal: no parameter "${name}"`);
+    this.#replace(slot, value);
+  }
+
+  /** Writes all parameters and buffers into the model's constants. */
+  async save(): Promise<Model> {
+    for (const info of this.parameters.values()) {
+      const value = this.model.graph.values.get(info.name);
+      if (value === undefined) throw new Error(`internal: the model lost "${info.name}"`);
+      this.model.graph.setConstant(value, await download(this.parameter(info.name), info));
+    }
+    return this.model;
+  }
+
+  dispose(): void {
+    for (const t of this.#owned) t?.dispose();
+    this.#owned.length = 0;
+  }
+
+  #slot(value: Value): number {
+    const known = this.#slots.get(value);
+    if (known !== undefined) return known;
+    const slot = this.#slots.size;
+    this.#slots.set(value, slot);
+    return slot;
+  }
+
+  #replace(slot: number, value: tf.Tensor): void {
+    this.#owned[slot]?.dispose();
+    this.#owned[slot] = tf.keep(value);
+  }
+
+  /** Decides where gradients flow and how long tensors live. */
+  #plan(steps: readonly Step[], found: ReadonlyMap<Value, ParameterInfo>, output: Value): PlannedStep[] {
+    const differentiable = new Set<Value>();
+    for (const [value, info] of found) if (info.role !== 'buffer') differentiable.add(value);
+    const lastRead = new Map<number, number>();
+    const readByBackward = new Set<number>();
+    const computed = new Set<number>();
+    const planned = steps.map((step, index) => {
+      const needs = step.inputs.map((value) => differentiable.has(value));
+      const inputs = step.inputs.map((value) => this.#slot(value));
+      const slot = this.#slot(step.output);
+      computed.add(slot);
+      lastRead.set(slot, index);
+      for (const input of inputs) lastRead.set(input, index);
+      if (needs.includes(true)) {
+        differentiable.add(step.output);
+        for (const position of step.readsInputs) readByBackward.add(inputs[position] ?? -1);
+        if (step.readsOutput) readByBackward.add(slot);
+      }
+      return { step, inputs, output: slot, needs };
+    });
+    const result = this.#slot(output);
+    const free = planned.map((): { inference: number[]; training: number[] } => ({ inference: [], training: [] }));
+    for (const [slot, index] of lastRead) {
+      if (!computed.has(slot) || slot === result) continue;
+      free[index]?.inference.push(slot);
+      if (!readByBackward.has(slot)) free[index]?.training.push(slot);
+    }
+    return planned.map((step, index) => ({
+      ...step,
+      freeInference: free[index]?.inference ?? [],
+      freeTraining: free[index]?.training ?? [],
+    }));
+  }
+
+  /** Runs all steps; with `keep`, leaves in it what the backward pass reads. The caller owns the result unless it is kept. */
+  #forward(
+    x: tf.Tensor,
+    run: Run,
+    keep: { readonly slots: (tf.Tensor | undefined)[]; readonly saved: (readonly tf.Tensor[])[] } | null,
+  ): tf.Tensor {
+    const slots = keep?.slots ?? [];
+    for (const [slot, owned] of this.#owned.entries()) slots[slot] = owned;
+    slots[this.#input] = x;
+    for (const { step, inputs, output, freeInference, freeTraining } of this.#steps) {
+      const result = step.forward(
+        inputs.map((slot) => required(slots[slot], step)),
+        run,
+      );
+      slots[output] = result.output;
+      keep?.saved.push(result.saved ?? []);
+      for (const slot of keep === null ? freeInference : freeTraining) {
+        slots[slot]?.dispose();
+        slots[slot] = undefined;
+      }
+    }
+    const logits = slots[this.#output];
+    if (logits === undefined) throw new Error('internal: the program computed no output');
+    return logits;
+  }
+
+  #backward(
+    run: Run,
+    slots: (tf.Tensor | undefined)[],
+    saved: readonly (readonly tf.Tensor[])[],
+    dlogits: tf.Tensor,
+  ): Map<string, tf.Tensor> {
+    const gradients: (tf.Tensor | undefined)[] = [];
+    gradients[this.#output] = dlogits;
+    // Disposed inputs and outputs are not read by the steps that declared so; any tensor serves as their stand-in.
+    for (let index = this.#steps.length - 1; index >= 0; index--) {
+      const planned = this.#steps[index];
+      if (planned === undefined) continue;
+      const { step, inputs, output, needs } = planned;
+      const dy = gradients[output];
+      const kept = saved[index] ?? [];
+      if (dy !== undefined && needs.includes(true)) {
+        const results = step.backward({
+          dy,
+          inputs: inputs.map((slot) => slots[slot] ?? dy),
+          output: slots[output] ?? dy,
+          saved: kept,
+          needs,
+          run,
+        });
+        for (const [position, slot] of inputs.entries()) {
+          const gradient = results[position] ?? null;
+          if (gradient === null) continue;
+          if (needs[position]) gradients[slot] = accumulate(gradients[slot], gradient);
+          else gradient.dispose();
+        }
+      }
+      for (const t of kept) t.dispose();
+      dy?.dispose();
+      gradients[output] = undefined;
+      slots[output]?.dispose();
+      slots[output] = undefined;
+    }
+    const result = new Map<string, tf.Tensor>();
+    for (const [name, slot] of this.#slotOf) {
+      const gradient = gradients[slot];
+      if (gradient !== undefined) result.set(name, gradient);
+    }
+    return result;
+  }
+}
+
+function buildStep(node: Node, norm: FusedNorm | undefined, context: BuildContext): Step {
+  if (norm !== undefined) return buildNorm(norm, context);
+  const builder = STEP_BUILDERS.get(node.type);
+  if (builder === undefined) {
+    throw new BnnError('E_UNSUPPORTED', `training does not know the operator ${node.type}`, {
+      at: node.describe(),
+      hint: `it knows: ${[...STEP_BUILDERS.keys(), 'BatchNormalization'].sort().join(', ')}`,
+    });
+  }
+  return builder(node, context);
+}
+
+function accumulate(sum: tf.Tensor | undefined, gradient: tf.Tensor): tf.Tensor {
+  if (sum === undefined) return gradient;
+  const total = tf.add(sum, gradient);
+  sum.dispose();
+  gradient.dispose();
+  return total;
+}
+
+function required(t: tf.Tensor | undefined, step: Step): tf.Tensor {
+  if (t === undefined) throw new Error(`internal: an input of the step for "${step.output.name}" is not computed`);
+  return t;
+}
+
+function refuseBuffer(): never {
+  throw new Error('internal: evaluation must not move running statistics');
+}

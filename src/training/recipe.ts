@@ -1,0 +1,172 @@
+/** Recipes: everything needed to repeat a training run. One table drives checking, defaults, command-line flags and help. */
+
+import { nearest } from '../core/nearest.ts';
+import { BnnError } from '../errors.ts';
+import { DECAY_GROUPS, type DecayGroup, OPTIMIZERS, type OptimizerName } from './optimizer.ts';
+import { SCHEDULES, type ScheduleName } from './schedule.ts';
+
+export const ESTIMATORS = ['reste', 'ste', 'ste-identity'] as const;
+export type EstimatorName = (typeof ESTIMATORS)[number];
+
+const NORMALIZATIONS = ['dataset', 'imagenet', 'none'] as const;
+const BACKENDS = ['auto', 'native', 'tensorflow', 'webgpu', 'cpu'] as const;
+
+export interface Recipe {
+  readonly model: string;
+  readonly dataset: string;
+  readonly data: string;
+  readonly download: boolean;
+  readonly imageSize: number;
+  readonly normalize: (typeof NORMALIZATIONS)[number];
+  readonly padCrop: number;
+  readonly flip: boolean;
+  readonly limitTrain: number;
+  readonly limitTest: number;
+  readonly validation: number;
+  readonly estimator: EstimatorName;
+  readonly weightEstimator: EstimatorName | '';
+  readonly activationEstimator: EstimatorName | '';
+  readonly oEnd: number;
+  readonly resteT: number;
+  readonly resteM: number;
+  readonly steClip: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly optimizer: OptimizerName;
+  readonly lr: number;
+  readonly momentum: number;
+  readonly weightDecay: number;
+  readonly weightDecayOn: DecayGroup;
+  readonly clampWeights: number;
+  readonly schedule: ScheduleName;
+  readonly warmupEpochs: number;
+  readonly labelSmoothing: number;
+  readonly checkpointMinutes: number;
+  readonly backend: (typeof BACKENDS)[number];
+  readonly threads: number;
+  readonly seed: number;
+}
+
+export type FieldSpec = {
+  readonly help: string;
+  /** Shown under "Common options" in the help. */
+  readonly common?: true;
+} & (
+  | { readonly kind: 'string'; readonly default: string }
+  | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[] }
+  | { readonly kind: 'flag'; readonly default: boolean }
+  | { readonly kind: 'integer' | 'number'; readonly default: number; readonly min: number; readonly max: number }
+);
+
+const MAX = Number.MAX_SAFE_INTEGER;
+const integer = (fallback: number, min: number, max: number, help: string) =>
+  ({ kind: 'integer', default: fallback, min, max, help }) as const;
+const number = (fallback: number, min: number, max: number, help: string) =>
+  ({ kind: 'number', default: fallback, min, max, help }) as const;
+const choice = (choices: readonly string[], fallback: string, help: string) =>
+  ({ kind: 'choice', default: fallback, choices, help }) as const;
+const flag = (fallback: boolean, help: string) => ({ kind: 'flag', default: fallback, help }) as const;
+const text = (fallback: string, help: string) => ({ kind: 'string', default: fallback, help }) as const;
+
+/** Fields in the order of the help. */
+export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
+  model: {
+    ...text('binarynet-mini', 'network of the zoo; the suffixes -1w32a and -fp give its weight-only and float twins'),
+    common: true,
+  },
+  dataset: { ...choice(['mnist', 'cifar10', 'image-folder'], 'mnist', 'data set; mnist is built in'), common: true },
+  data: { ...text('', 'folder or archive of the data set'), common: true },
+  download: flag(false, 'fetch the official archive when the data set is missing'),
+  imageSize: integer(224, 1, 4096, 'side of the square pictures of an image-folder'),
+  normalize: choice(NORMALIZATIONS, 'dataset', 'statistics that pixels are normalized with'),
+  padCrop: integer(0, 0, 64, 'augmentation: pad by this many pixels, then crop at random'),
+  flip: flag(false, 'augmentation: flip half of the pictures horizontally'),
+  limitTrain: integer(0, 0, MAX, 'train on the first so many pictures only; 0 = all'),
+  limitTest: integer(0, 0, MAX, 'test on the first so many pictures only; 0 = all'),
+  validation: integer(0, 0, MAX, 'hold out so many training pictures and choose the best epoch by them'),
+  estimator: { ...choice(ESTIMATORS, 'reste', 'gradient of sign'), common: true },
+  weightEstimator: choice(['', ...ESTIMATORS], '', 'gradient of sign for weights, when it differs'),
+  activationEstimator: choice(['', ...ESTIMATORS], '', 'gradient of sign for activations, when it differs'),
+  oEnd: { ...number(3, 1, 1000, 'ReSTE: final power parameter o'), common: true },
+  resteT: number(1.5, 0, 1e6, 'ReSTE: no gradient beyond this'),
+  resteM: number(0.1, 1e-6, 1e6, 'ReSTE: constant slope below this'),
+  steClip: number(1, 0, 1e6, 'ste: no gradient beyond this'),
+  epochs: { ...integer(5, 1, MAX, 'passes over the training set'), common: true },
+  batchSize: { ...integer(128, 1, 65536, 'pictures per step'), common: true },
+  optimizer: { ...choice(OPTIMIZERS, 'adam', 'optimizer'), common: true },
+  lr: { ...number(0.005, 0, 1e6, 'peak learning rate'), common: true },
+  momentum: number(0.9, 0, 1, 'sgd: momentum'),
+  weightDecay: number(0, 0, 1e6, 'weight decay'),
+  weightDecayOn: choice(DECAY_GROUPS, 'all', 'which parameters decay'),
+  clampWeights: number(0, 0, 1e6, 'keep latent binary weights within ± this; 0 = no limit'),
+  schedule: choice(SCHEDULES, 'cosine', 'how the learning rate falls'),
+  warmupEpochs: number(0, 0, MAX, 'epochs in which the learning rate rises; may be a fraction'),
+  labelSmoothing: number(0, 0, 0.999, 'label smoothing'),
+  checkpointMinutes: number(5, 0, MAX, 'also save inside long epochs, this often; 0 = only after epochs'),
+  backend: { ...choice(BACKENDS, 'auto', 'where to compute'), common: true },
+  threads: { ...integer(0, 0, 1024, 'threads of the native backend; 0 = all cores'), common: true },
+  seed: { ...integer(1, 0, MAX, 'seed of initialization, shuffling and augmentation'), common: true },
+};
+
+export type RecipeInput = Readonly<Record<string, unknown>>;
+
+/** All fields at their defaults. */
+export function defaultRecipe(): Recipe {
+  return Object.fromEntries(
+    Object.entries(RECIPE_FIELDS).map(([name, spec]) => [name, spec.default]),
+  ) as unknown as Recipe;
+}
+
+/**
+ * Completes and checks a recipe: later objects override earlier ones; `description` and `$schema` are allowed and dropped.
+ *
+ * @throws {BnnError} E_USAGE that names the field, what was found and what is allowed.
+ */
+export function parseRecipe(inputs: readonly RecipeInput[], at?: string): Recipe {
+  const recipe: Record<string, unknown> = { ...defaultRecipe() };
+  for (const input of inputs) {
+    for (const [name, value] of Object.entries(input)) {
+      if (name === 'description' || name === '$schema' || value === undefined) continue;
+      if (!Object.hasOwn(RECIPE_FIELDS, name)) {
+        const near = nearest(name, Object.keys(RECIPE_FIELDS));
+        throw new BnnError('E_USAGE', `unknown recipe field "${name}"`, {
+          at,
+          hint: near === undefined ? `fields: ${Object.keys(RECIPE_FIELDS).join(', ')}` : `did you mean "${near}"?`,
+        });
+      }
+      checkField(name, RECIPE_FIELDS[name as keyof Recipe], value, at);
+      recipe[name] = value;
+    }
+  }
+  return recipe as unknown as Recipe;
+}
+
+function checkField(name: string, spec: FieldSpec, value: unknown, at: string | undefined): void {
+  const fail = (expected: string): never => {
+    throw new BnnError('E_USAGE', `${name} is ${JSON.stringify(value)}, expected ${expected}`, { at });
+  };
+  switch (spec.kind) {
+    case 'string':
+      if (typeof value !== 'string') fail('text');
+      return;
+    case 'flag':
+      if (typeof value !== 'boolean') fail('true or false');
+      return;
+    case 'choice':
+      if (typeof value !== 'string' || !spec.choices.includes(value)) {
+        fail(`one of ${spec.choices.filter((c) => c !== '').join(', ')}`);
+      }
+      return;
+    case 'integer':
+    case 'number': {
+      const fits = typeof value === 'number' && value >= spec.min && value <= spec.max;
+      const range = spec.max === MAX ? `of at least ${spec.min}` : `between ${spec.min} and ${spec.max}`;
+      if (!fits || (spec.kind === 'integer' && !Number.isInteger(value))) {
+        fail(`${spec.kind === 'integer' ? 'a whole number' : 'a number'} ${range}`);
+      }
+      return;
+    }
+    default:
+      spec satisfies never;
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * A run folder: `recipe.json` (everything needed to repeat the run), `history.jsonl` (one object per epoch) and the checkpoints
+ * `last/` and `best/`.
+ */
+
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
+import { parseRecipe, type Recipe } from './recipe.ts';
+
+/** The recipe of a run folder, or null when the folder holds no run. */
+export async function readRecipe(folder: string): Promise<Recipe | null> {
+  const path = join(folder, 'recipe.json');
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return null;
+    throw fromSystemError(error, 'read the recipe', path);
+  }
+  return parseRecipe([parseJsonObject(text, path)], path);
+}
+
+/** @throws {BnnError} E_FORMAT when the text is not a JSON object. */
+export function parseJsonObject(text: string, at: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new BnnError('E_FORMAT', `not JSON: ${error instanceof Error ? error.message : String(error)}`, { at });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new BnnError('E_FORMAT', 'expected a JSON object', { at });
+  }
+  return value as Record<string, unknown>;
+}
+
+/**
+ * Makes the folder of a new run, or checks that a resumed run keeps its recipe.
+ *
+ * @throws {BnnError} E_USAGE when the folder already holds a run (new), or a field of the recipe differs (resumed).
+ */
+export async function prepareRunFolder(folder: string, recipe: Recipe, resume: boolean): Promise<void> {
+  const before = await readRecipe(folder);
+  if (before !== null && !resume) {
+    throw new BnnError('E_USAGE', 'this folder already holds a run', {
+      at: folder,
+      hint: 'continue it with --resume, or choose another --out',
+    });
+  }
+  for (const [name, value] of Object.entries(before ?? {})) {
+    const now = recipe[name as keyof Recipe];
+    if (now === value) continue;
+    throw new BnnError('E_USAGE', `${name} was ${JSON.stringify(value)} and is now ${JSON.stringify(now)}`, {
+      at: join(folder, 'recipe.json'),
+      hint: 'a resumed run keeps its recipe; start a new one with another --out',
+    });
+  }
+  if (before !== null) return;
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw fromSystemError(error, 'create the run folder', folder);
+  }
+  await writeFileAtomic(join(folder, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`);
+}

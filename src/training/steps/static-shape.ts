@@ -1,0 +1,42 @@
+/** Reading what must be known before a program can be built. */
+
+import { toNumbers } from '../../core/tensor.ts';
+import { BnnError } from '../../errors.ts';
+import type { Node, Value } from '../../graph/graph.ts';
+
+/** The rank of a value. */
+export function rankOf(value: Value): number {
+  if (value.shape === null) {
+    throw new BnnError('E_UNSUPPORTED', `the rank of "${value.name}" is unknown, training needs it`, {
+      hint: 'give the model an input of fixed size',
+    });
+  }
+  return value.shape.length;
+}
+
+/** One size of a value, which must be a number. */
+export function sizeOf(value: Value, axis: number): number {
+  const size = value.shape?.[axis];
+  if (typeof size !== 'number') {
+    throw new BnnError('E_UNSUPPORTED', `dimension ${axis} of "${value.name}" is unknown, training needs it`, {
+      hint: 'give the model an input of fixed size',
+    });
+  }
+  return size;
+}
+
+/** The numbers of a constant input such as pads, axes or a shape. */
+export function constantInput(node: Node, index: number): number[] {
+  const value = node.requiredInput(index);
+  if (value.constant === null) {
+    throw new BnnError('E_UNSUPPORTED', `input ${index} ("${value.name}") must be a constant to train`, {
+      at: node.describe(),
+    });
+  }
+  return toNumbers(value.constant);
+}
+
+/** Refuses a node, naming what about it cannot be trained. */
+export function unsupported(node: Node, reason: string): never {
+  throw new BnnError('E_UNSUPPORTED', `cannot train ${node.type}: ${reason}`, { at: node.describe() });
+}

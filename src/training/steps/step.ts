@@ -1,0 +1,62 @@
+/** What one operator of a latent graph becomes in a training program. */
+
+import type * as tf from '@tensorflow/tfjs-core';
+import type { Estimator } from '../../estimators/estimator.ts';
+import type { Node, Value } from '../../graph/graph.ts';
+
+/**
+ * How a value lies in memory. ONNX is NCHW and OIHW; inside a program activations of rank 4 are NHWC and convolution weights
+ * HWIO, the layouts of tfjs. Everything else is as in the graph.
+ */
+export type Layout = 'plain' | 'nhwc' | 'hwio';
+
+/** What a pass through the program knows. */
+export interface Run {
+  readonly training: boolean;
+  readonly weightEstimator: Estimator;
+  readonly activationEstimator: Estimator;
+  /** Replaces a buffer (running statistics); the program takes ownership of the tensor. */
+  setBuffer(slot: number, value: tf.Tensor): void;
+}
+
+export interface BackwardArguments {
+  /** Gradient of the output; owned by the program. */
+  readonly dy: tf.Tensor;
+  /** The inputs, where `readsInputs` names them; others may be disposed. */
+  readonly inputs: readonly tf.Tensor[];
+  /** The output; may be disposed unless `readsOutput`. */
+  readonly output: tf.Tensor;
+  /** What `forward` saved. */
+  readonly saved: readonly tf.Tensor[];
+  /** Whether the gradient of an input is wanted. */
+  readonly needs: readonly boolean[];
+  readonly run: Run;
+}
+
+export interface Step {
+  /** The values that the step reads, in the order of `forward`. */
+  readonly inputs: readonly Value[];
+  readonly output: Value;
+  readonly layout: Layout;
+  /** Positions of the inputs that `backward` reads. */
+  readonly readsInputs: readonly number[];
+  readonly readsOutput: boolean;
+  forward(
+    inputs: readonly tf.Tensor[],
+    run: Run,
+  ): { readonly output: tf.Tensor; readonly saved?: readonly tf.Tensor[] };
+  /** Gradients of the inputs, null where not wanted or zero. The program owns them afterwards. */
+  backward(args: BackwardArguments): readonly (tf.Tensor | null)[];
+}
+
+/** What the builder of a step may ask about the program so far. */
+export interface BuildContext {
+  /** Layout of a value that is already planned. */
+  layout(value: Value): Layout;
+  /** Slot of a value. */
+  slot(value: Value): number;
+  /** False on backends whose pooling and convolution kernels know only the paddings VALID and SAME. */
+  readonly explicitPadding: boolean;
+}
+
+export type StepBuilder = (node: Node, context: BuildContext) => Step;

@@ -1,0 +1,77 @@
+/** Sliding windows (convolution and pooling): ONNX attributes to tfjs attributes. */
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { Node, Value } from '../../graph/graph.ts';
+import { sizeOf, unsupported } from './static-shape.ts';
+
+type Pair = [number, number];
+export type ExplicitPadding = [Pair, Pair, Pair, Pair];
+
+export interface Window {
+  readonly kernel: Pair;
+  readonly strides: Pair;
+  readonly dilations: Pair;
+  /** For kernels that take tfjs's `pad`. */
+  readonly pad: ExplicitPadding | 'valid' | 'same';
+  /** Padding to be applied to the input beforehand, for backends that know only VALID and SAME; NHWC. */
+  readonly before: ExplicitPadding | null;
+}
+
+function pair(values: readonly number[]): Pair {
+  return [values[0] ?? 1, values[1] ?? 1];
+}
+
+/** [begin, end] of both axes for `auto_pad` SAME_UPPER or SAME_LOWER. */
+function samePads(x: Value, kernel: Pair, strides: Pair, dilations: Pair, lower: boolean): [Pair, Pair] {
+  const along = (axis: 0 | 1): Pair => {
+    const size = sizeOf(x, axis + 2);
+    const extent = (kernel[axis] - 1) * dilations[axis] + 1;
+    const total = Math.max(0, (Math.ceil(size / strides[axis]) - 1) * strides[axis] + extent - size);
+    const small = Math.floor(total / 2);
+    return lower ? [total - small, small] : [small, total - small];
+  };
+  return [along(0), along(1)];
+}
+
+/** Reads kernel size, strides, dilations and padding of a Conv or a pooling node over the NCHW value `x`. */
+export function windowOf(node: Node, x: Value, kernel: Pair, explicitPadding: boolean): Window {
+  const strides = pair(node.ints('strides', [1, 1]));
+  const dilations = pair(node.ints('dilations', [1, 1]));
+  const mode = node.string('auto_pad', 'NOTSET');
+  const [top = 0, left = 0, bottom = 0, right = 0] = node.ints('pads', [0, 0, 0, 0]);
+  if (node.int('ceil_mode', 0) !== 0) unsupported(node, 'ceil_mode is not implemented');
+  let pads: [Pair, Pair] = [
+    [top, bottom],
+    [left, right],
+  ];
+  if (mode === 'VALID')
+    pads = [
+      [0, 0],
+      [0, 0],
+    ];
+  else if (mode !== 'NOTSET') pads = samePads(x, kernel, strides, dilations, mode === 'SAME_LOWER');
+  const explicit: ExplicitPadding = [[0, 0], pads[0], pads[1], [0, 0]];
+  const base = { kernel, strides, dilations };
+  if (pads.flat().every((pad) => pad === 0)) return { ...base, pad: 'valid', before: null };
+  const same = samePads(x, kernel, strides, dilations, false);
+  if (same.flat().every((pad, i) => pad === pads.flat()[i])) return { ...base, pad: 'same', before: null };
+  if (explicitPadding) return { ...base, pad: explicit, before: null };
+  return { ...base, pad: 'valid', before: explicit };
+}
+
+/** Applies `window.before`, or returns another reference to x. */
+export function padBefore(x: tf.Tensor, window: Window, value = 0): tf.Tensor {
+  return window.before === null ? tf.clone(x) : tf.pad(x, window.before, value);
+}
+
+/** The inverse of `padBefore` for gradients: cuts the padding off; disposes its argument. */
+export function unpadGradient(dx: tf.Tensor, window: Window, shape: readonly number[]): tf.Tensor {
+  if (window.before === null) return dx;
+  const cut = tf.slice(
+    dx,
+    window.before.map(([begin]) => begin),
+    [...shape],
+  );
+  dx.dispose();
+  return cut;
+}
