@@ -91,7 +91,9 @@ describe('three training steps of a tiny network', () => {
     expect(tf.memory().numTensors, 'tensors leaked').toBe(tensorsBefore);
     const { values } = (await program.save()).graph;
     for (const [name, reference] of Object.entries({ ...golden.final_params, ...golden.final_buffers })) {
-      const difference = [...(values.get(name)!.constant!.data as Float32Array)].map((v, i) => v - (reference as number[])[i]!);
+      const difference = [...(values.get(name)!.constant!.data as Float32Array)].map(
+        (v, i) => v - (reference as number[])[i]!,
+      );
       expect(Math.hypot(...difference), name).toBeLessThan(2e-5 * Math.max(1, Math.hypot(...(reference as number[]))));
     }
     const logits = program.infer(x, settings);

@@ -1,0 +1,45 @@
+/** Entry point of the worker thread that makes batches ahead of their use; `batch-thread.ts` is the other end. */
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { createBatchMaker } from './batch-maker.ts';
+import { type Request, type Response, toErrorMessage, type WorkerInput } from './batch-messages.ts';
+
+const port = parentPort;
+if (port === null) throw new Error('internal: batch-worker.ts runs only as a worker thread');
+
+const { split, options } = workerData as WorkerInput;
+const maker = createBatchMaker(split, options);
+let queue: Extract<Request, { kind: 'make' }>[] = [];
+let working = false;
+
+port.on('message', (request: Request) => {
+  if (request.kind === 'cancel') {
+    queue = queue.filter(({ stream }) => stream !== request.stream);
+    return;
+  }
+  queue.push(request);
+  if (!working) void work();
+});
+
+async function work(): Promise<void> {
+  working = true;
+  for (let request = queue.shift(); request !== undefined; request = queue.shift()) {
+    const { id, epoch, index } = request;
+    try {
+      const batch = await maker.make(epoch, index);
+      send({ kind: 'batch', id, batch }, [batch.images.buffer, batch.labels.buffer, batch.indices.buffer]);
+    } catch (error) {
+      send({ kind: 'error', id, error: toErrorMessage(error) }, []);
+    }
+    // Lets a cancellation in before the next batch is begun.
+    await new Promise(setImmediate);
+  }
+  working = false;
+}
+
+function send(response: Response, transfer: readonly ArrayBufferLike[]): void {
+  port?.postMessage(
+    response,
+    transfer.filter((buffer) => buffer instanceof ArrayBuffer),
+  );
+}

@@ -1,0 +1,95 @@
+/** What a data set is to the rest of the project: two splits of labelled images and a few facts about them. */
+
+import { createHash } from 'node:crypto';
+
+/** What every split knows about its images; labels are class indices. */
+interface SplitFacts {
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+  /** The data set's own statistics per channel, of pixels / 255 over the training images. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /** i32[count] on shared memory, each in [0, classes). */
+  readonly labels: Int32Array;
+}
+
+/** Images held in memory. */
+export interface MemorySplit extends SplitFacts {
+  readonly kind: 'memory';
+  /** u8[count][height][width][channels] on shared memory, so that a worker sees it without a copy. */
+  readonly images: Uint8Array;
+}
+
+/** Images decoded from files when a batch needs them: resized, then cropped in the middle to height x width. */
+export interface FileSplit extends SplitFacts {
+  readonly kind: 'files';
+  /** Absolute paths, one for each label. */
+  readonly files: readonly string[];
+  /** Length in pixels to which the shorter side is resized before the crop. */
+  readonly resizeShorterSide: number;
+}
+
+export type Split = MemorySplit | FileSplit;
+
+export interface Dataset {
+  readonly name: string;
+  /** Class names; the position is the label. */
+  readonly classes: readonly string[];
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+  readonly train: Split;
+  readonly test: Split;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /**
+   * sha256 (hex) over what is used: pixels (NHWC) and labels of both splits, whatever files they came from. For splits of files,
+   * relative paths, sizes and labels instead, since hashing every picture would take longer than using them.
+   */
+  readonly fingerprint: string;
+  /** Where it was found: a folder or an archive. */
+  readonly root: string;
+}
+
+/** What a loader reports while it works. */
+export interface LoadProgress {
+  readonly phase: 'download' | 'read';
+  readonly doneBytes: number;
+  /** Undefined where it is not known beforehand. */
+  readonly totalBytes: number | undefined;
+}
+
+export interface LoadOptions {
+  /** Folder or archive to read; without it, what is embedded or was downloaded to the cache folder. */
+  readonly dir?: string | undefined;
+  /** Fetch what is missing from the official site. Never done without being asked. */
+  readonly download?: boolean | undefined;
+  /** Use only the first so many images of a split. */
+  readonly limitTrain?: number | undefined;
+  readonly limitTest?: number | undefined;
+  /** Side in pixels of the pictures of an image folder; 224 unless told. Data sets of a fixed size refuse another. */
+  readonly imageSize?: number | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+}
+
+/** Zeroed bytes that worker threads can share. */
+export function createSharedBytes(length: number): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(length));
+}
+
+/** Zeroed 32-bit integers that worker threads can share. */
+export function createSharedInts(length: number): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(length * 4));
+}
+
+/** sha256 (hex) over pixels and labels of in-memory splits, in the given order. */
+export function fingerprintOf(splits: readonly Pick<MemorySplit, 'images' | 'labels'>[]): string {
+  const hash = createHash('sha256');
+  for (const { images, labels } of splits) {
+    hash.update(images);
+    hash.update(new Uint8Array(labels.buffer, labels.byteOffset, labels.byteLength));
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,45 @@
+/** ONNX files on disk. */
+
+import { readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { BnnError, fromSystemError } from '../errors.ts';
+import type { Model } from '../graph/model.ts';
+import { decodeModel } from './decode-model.ts';
+import { type EncodeOptions, encodeModel } from './encode-model.ts';
+import { createExternalReader } from './external-data-io.ts';
+
+/**
+ * Reads a model, with tensors that it keeps in other files of its folder.
+ *
+ * @throws {BnnError} E_NOT_FOUND, E_IO, or what `decodeModel` throws, with the path.
+ */
+export async function readModel(path: string): Promise<Model> {
+  const bytes = await readBytes(path);
+  return decodeModel(bytes, { at: path, readExternal: createExternalReader(dirname(path), path) });
+}
+
+/**
+ * Writes a model; the file appears complete or not at all.
+ *
+ * @throws {BnnError} E_IO or E_NOT_FOUND with the path.
+ */
+export async function writeModel(path: string, model: Model, options: EncodeOptions = {}): Promise<void> {
+  await writeFileAtomic(path, encodeModel(model, options));
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    const status = await stat(path);
+    // A pipe or a device could keep the reader waiting, or never end.
+    if (!status.isFile()) {
+      throw new BnnError('E_IO', 'not a regular file, expected an ONNX file', {
+        at: path,
+        hint: 'give the path of a .onnx file',
+      });
+    }
+    return await readFile(path);
+  } catch (error) {
+    throw fromSystemError(error, 'read', path);
+  }
+}

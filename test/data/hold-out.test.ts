@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest';
+import { createSharedBytes, createSharedInts, type MemorySplit } from '../../src/data/dataset.ts';
+import { holdOut } from '../../src/data/hold-out.ts';
+
+function split(count: number): MemorySplit {
+  const images = createSharedBytes(count * 4);
+  const labels = createSharedInts(count);
+  for (let i = 0; i < count; i++) {
+    images.fill(i, i * 4, (i + 1) * 4);
+    labels[i] = i * 10;
+  }
+  return { kind: 'memory', count, height: 2, width: 2, channels: 1, mean: [0], std: [1], images, labels };
+}
+
+it('divides the images without loss, keeps pictures with their labels, and depends only on the seed', () => {
+  const { train, held } = holdOut(split(20), 5, 3);
+  const parts = [train, held] as MemorySplit[];
+  expect(parts.map((part) => part.count)).toEqual([15, 5]);
+  const seen = parts.flatMap((part) => {
+    const ids = Array.from(part.labels, (label) => label / 10);
+    expect([...part.images]).toEqual(ids.flatMap((id) => [id, id, id, id]));
+    return ids;
+  });
+  expect(seen.sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => i));
+  expect(holdOut(split(20), 5, 3)).toEqual({ train, held });
+  expect(holdOut(split(20), 5, 4).held.labels).not.toEqual(held.labels);
+});
+
+it('leaves something to train on', () => {
+  expect(() => holdOut(split(5), 5, 1)).toThrow('cannot hold out 5 of 5 training images');
+});
