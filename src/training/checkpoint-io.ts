@@ -12,6 +12,7 @@ import { BnnError, fromSystemError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
+import { addBnnFunctions } from '../operators/registry.ts';
 
 /** Sums over the batches of an unfinished epoch. */
 export interface PartialEpoch {
@@ -53,6 +54,8 @@ export interface Checkpoint {
 
 /** @throws {BnnError} E_IO when the disk is full or the folder not writable; the former checkpoint is untouched. */
 export async function saveCheckpoint(folder: string, { model, optimizer, state }: Checkpoint): Promise<void> {
+  // So that any runtime can run a checkpoint.
+  addBnnFunctions(model);
   await writeFolderAtomic(folder, {
     'model.onnx': encodeModel(model),
     'optimizer.safetensors': encodeSafetensors(optimizer),

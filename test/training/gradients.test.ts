@@ -97,7 +97,7 @@ describe.each([
     const pass = () =>
       program.differentiate(x, SETTINGS, (y) => {
         weights ??= random(7, y.size).data;
-        const data = y.dataSync();
+        const data = y.dataSync() as Float32Array;
         const loss = data.reduce((sum, value, i) => sum + value * weights![i]!, 0);
         const dlogits = tf.tensor(weights, y.shape);
         return { loss, dlogits };
