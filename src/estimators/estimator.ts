@@ -8,8 +8,8 @@ import type { Tensor } from '@tensorflow/tfjs-core';
  */
 export interface Estimator {
   readonly name: string;
-  /** Attributes of the kernel `BnnSignGrad`, for backends that have it; numbers that describe this estimator completely. */
-  readonly attributes: Readonly<Record<string, number | string>>;
+  /** Attributes of the kernel `BnnSignGrad` of backends that have it; null where that kernel does not know this estimator. */
+  readonly attributes: Readonly<Record<string, number | string>> | null;
   /** The function whose derivative replaces sign′, in float64. */
   surrogate(z: number): number;
   /** s(z), in float64. Thresholds are compared as float32, like the kernels do. */

@@ -1,8 +1,14 @@
 /** The estimators that a recipe asks for, epoch by epoch. */
 
+import { approxSignSchedule } from '../estimators/approx-sign.ts';
+import { dsqSchedule } from '../estimators/dsq.ts';
+import { edeSchedule } from '../estimators/ede.ts';
 import type { EstimatorSchedule } from '../estimators/estimator.ts';
+import { fdaSchedule } from '../estimators/fda.ts';
+import { rbnnSchedule } from '../estimators/rbnn.ts';
 import { resteO, resteSchedule } from '../estimators/reste.ts';
 import { steSchedule } from '../estimators/ste.ts';
+import { swishSignSchedule } from '../estimators/swish-sign.ts';
 import type { RunSettings } from './program.ts';
 import type { EstimatorName, Recipe } from './recipe.ts';
 
@@ -13,7 +19,7 @@ export interface Estimators {
 }
 
 export function createEstimators(recipe: Recipe): Estimators {
-  const create = (name: EstimatorName): EstimatorSchedule => {
+  const create = (name: EstimatorName, role: 'weight' | 'activation'): EstimatorSchedule => {
     switch (name) {
       case 'reste':
         return resteSchedule(recipe.oEnd, { t: recipe.resteT, m: recipe.resteM });
@@ -21,12 +27,24 @@ export function createEstimators(recipe: Recipe): Estimators {
         return steSchedule(recipe.steClip);
       case 'ste-identity':
         return steSchedule(Infinity);
+      case 'approx-sign':
+        return approxSignSchedule();
+      case 'swish-sign':
+        return swishSignSchedule(recipe.swishBeta);
+      case 'ede':
+        return edeSchedule();
+      case 'dsq':
+        return dsqSchedule(recipe.dsqAlpha);
+      case 'fda':
+        return fdaSchedule();
+      case 'rbnn':
+        return rbnnSchedule(role);
       default:
         return name satisfies never;
     }
   };
-  const weight = create(recipe.weightEstimator || recipe.estimator);
-  const activation = create(recipe.activationEstimator || recipe.estimator);
+  const weight = create(recipe.weightEstimator || recipe.estimator, 'weight');
+  const activation = create(recipe.activationEstimator || recipe.estimator, 'activation');
   const usesReste = weight.name === 'reste' || activation.name === 'reste';
   return {
     at: (epoch) => ({

@@ -32,7 +32,8 @@ export function sign(x: tf.Tensor): tf.Tensor {
 
 /** dy · s(x), where s is the estimator's stand-in for sign′. */
 export function signGradient(x: tf.Tensor, dy: tf.Tensor, estimator: Estimator): tf.Tensor {
-  if (hasKernel('BnnSignGrad')) return runKernel('BnnSignGrad', { x, dy }, estimator.attributes);
+  const { attributes } = estimator;
+  if (attributes !== null && hasKernel('BnnSignGrad')) return runKernel('BnnSignGrad', { x, dy }, attributes);
   return estimator.gradient(x, dy);
 }
 

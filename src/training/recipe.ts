@@ -5,7 +5,17 @@ import { BnnError } from '../errors.ts';
 import { DECAY_GROUPS, type DecayGroup, OPTIMIZERS, type OptimizerName } from './optimizer.ts';
 import { SCHEDULES, type ScheduleName } from './schedule.ts';
 
-export const ESTIMATORS = ['reste', 'ste', 'ste-identity'] as const;
+export const ESTIMATORS = [
+  'reste',
+  'ste',
+  'ste-identity',
+  'approx-sign',
+  'swish-sign',
+  'ede',
+  'dsq',
+  'fda',
+  'rbnn',
+] as const;
 export type EstimatorName = (typeof ESTIMATORS)[number];
 
 const NORMALIZATIONS = ['dataset', 'imagenet', 'none'] as const;
@@ -30,6 +40,8 @@ export interface Recipe {
   readonly resteT: number;
   readonly resteM: number;
   readonly steClip: number;
+  readonly swishBeta: number;
+  readonly dsqAlpha: number;
   readonly epochs: number;
   readonly batchSize: number;
   readonly optimizer: OptimizerName;
@@ -91,6 +103,8 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   resteT: number(1.5, 0, 1e6, 'ReSTE: no gradient beyond this'),
   resteM: number(0.1, 1e-6, 1e6, 'ReSTE: constant slope below this'),
   steClip: number(1, 0, 1e6, 'ste: no gradient beyond this'),
+  swishBeta: number(5, 1e-3, 1e3, 'swish-sign: steepness'),
+  dsqAlpha: number(0.2, 1e-6, 0.999, 'dsq: distance of the surrogate from a step'),
   epochs: { ...integer(5, 1, MAX, 'passes over the training set'), common: true },
   batchSize: { ...integer(128, 1, 65536, 'pictures per step'), common: true },
   optimizer: { ...choice(OPTIMIZERS, 'adam', 'optimizer'), common: true },

@@ -1,0 +1,23 @@
+/**
+ * ApproxSign, a piecewise quadratic.
+ *
+ * Forward    sign(z)
+ * Surrogate  f(z) = 2z + z² (−1 ≤ z < 0), 2z − z² (0 ≤ z ≤ 1), sign(z) outside
+ * Gradient   s(z) = max(0, 2 − 2|z|)
+ * Schedule   none
+ * Paper      Liu et al., "Bi-Real Net", ECCV 2018, arXiv:1808.00278; made for activations
+ */
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { EstimatorSchedule } from './estimator.ts';
+
+export function approxSignSchedule(): EstimatorSchedule {
+  const estimator = {
+    name: 'approx-sign',
+    attributes: null,
+    surrogate: (z: number) => (Math.abs(z) <= 1 ? 2 * z - z * Math.abs(z) : Math.sign(z)),
+    factor: (z: number) => Math.max(0, 2 - 2 * Math.abs(z)),
+    gradient: (x: tf.Tensor, dy: tf.Tensor) => tf.tidy(() => tf.mul(dy, tf.relu(tf.sub(2, tf.mul(tf.abs(x), 2))))),
+  };
+  return { name: 'approx-sign', at: () => estimator };
+}
