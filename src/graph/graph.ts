@@ -4,13 +4,14 @@
  * - A `Value` is produced by one node, or is a graph input, or is a constant (an ONNX initializer); it knows its uses.
  * - A `Node` applies an operator to values; an absent optional input is `null`.
  * - All edits go through `Graph`, which keeps producers and use-lists right. Nodes form a linked list: while iterating
- *   over `graph.nodes()`, the current node may be removed and nodes may be inserted anywhere; a node inserted after the
- *   current one is visited, one inserted before it is not.
+ *   over `graph.nodes()`, nodes may be removed and inserted anywhere; a node inserted after the current one (or, once that is
+ *   removed, after its place) is visited, one inserted before it is not.
  */
 
 import type { Dtype, Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { AttributeKind, Attributes, AttributeValues } from './attribute.ts';
+import { topologicalOrder } from './topological-order.ts';
 
 /** A size, a symbolic size (`"N"`), or null when nothing is known. */
 export type Dim = number | string | null;
@@ -207,11 +208,11 @@ export class Graph {
   *nodes(): Generator<Node> {
     let node = this.#first;
     while (node !== null) {
-      const current: Node = node;
-      // `$next` of a removed node still leads back into the list.
-      yield current;
-      node = current.$next;
-      while (node !== null && node.$graph !== this) node = node.$next;
+      yield node;
+      // `$previous` of a removed node still leads back into the list, to what stood before its place.
+      let reached: Node | null = node;
+      while (reached !== null && reached.$graph !== this) reached = reached.$previous;
+      node = reached === null ? this.#first : reached.$next;
     }
   }
 
@@ -286,12 +287,18 @@ export class Graph {
   }
 
   /**
-   * Makes every reader of `old` read `replacement` instead. A graph output keeps its name: a computed replacement takes it over,
-   * anything else (an input, a constant, another output) is passed through an Identity.
+   * Makes every reader of `old` read `replacement` instead, except the node that produces the replacement, which may be there to
+   * transform `old`. A graph output keeps its name: a computed replacement takes it over, anything else (an input, a constant,
+   * another output) is passed through an Identity.
    */
   replaceAllUses(old: Value, replacement: Value): void {
     if (old === replacement) return;
-    for (const { node, index } of [...old.$uses]) this.setInput(node, index, replacement);
+    if (this.isInput(old) && this.isOutput(old)) {
+      throw new Error(`internal: ${old.name} is graph input and output, so its name cannot pass to another value`);
+    }
+    for (const { node, index } of [...old.$uses]) {
+      if (node !== replacement.$producer) this.setInput(node, index, replacement);
+    }
     if (!this.isOutput(old)) return;
     const name = old.name;
     let output = replacement;
@@ -329,6 +336,9 @@ export class Graph {
 
   /** Removes a constant that nothing reads. */
   removeConstant(value: Value): void {
+    if (value.$constant === null || this.isInput(value)) {
+      throw new Error(`internal: ${value.name} is no constant, or a graph input too`);
+    }
     if (value.$uses.length > 0 || this.isOutput(value))
       throw new Error(`internal: constant ${value.name} is still used`);
     this.#values.delete(value.name);
@@ -336,31 +346,7 @@ export class Graph {
 
   /** Reorders the nodes so that every value is produced before it is read, else keeps their order; throws E_FORMAT on a cycle. */
   sortTopologically(): void {
-    const sorted: Node[] = [];
-    const state = new Map<Node, 'open' | 'done'>();
-    for (const root of [...this.nodes()]) {
-      const stack: { node: Node; nextInput: number }[] = [{ node: root, nextInput: 0 }];
-      for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-        const { node } = top;
-        if (state.get(node) === 'done') {
-          stack.pop();
-          continue;
-        }
-        state.set(node, 'open');
-        if (top.nextInput === node.$inputs.length) {
-          state.set(node, 'done');
-          sorted.push(node);
-          stack.pop();
-          continue;
-        }
-        const producer = node.$inputs[top.nextInput++]?.$producer;
-        if (producer == null) continue;
-        if (state.get(producer) === 'open') {
-          throw new BnnError('E_FORMAT', 'the graph has a cycle', { at: producer.describe() });
-        }
-        stack.push({ node: producer, nextInput: 0 });
-      }
-    }
+    const sorted = topologicalOrder([...this.nodes()]);
     this.#first = null;
     this.#last = null;
     for (const node of sorted) this.#link(node, null);

@@ -1,0 +1,122 @@
+/** What the passes of one compilation share. */
+
+import type { TensorData } from '../core/tensor.ts';
+import { BnnError } from '../errors.ts';
+import type { Graph, Node, Value } from '../graph/graph.ts';
+import type { Model } from '../graph/model.ts';
+import { EVALUATORS } from './evaluate.ts';
+import { type Exact, exactOf, roundExact } from './exact.ts';
+import { LayerLog, nameOf } from './layers.ts';
+import type { Miss } from './rewrite.ts';
+
+export interface Epilogue {
+  /** Factor per output channel. */
+  readonly scale: Float64Array;
+  /** Offset per output channel. */
+  readonly bias: Float64Array;
+}
+
+export class CompileContext {
+  readonly model: Model;
+  readonly layers: LayerLog;
+  /** The last miss of each rewrite at each node that is still there. */
+  readonly misses = new Map<Node, Map<string, Miss>>();
+  /** Float64 originals of the rounded `scale` and `bias` constants of packed layers. */
+  readonly epilogues = new WeakMap<Node, Epilogue>();
+  readonly #exact = new WeakMap<Value, Exact>();
+  readonly #keepFloat: readonly RegExp[];
+
+  constructor(model: Model, keepFloat: readonly RegExp[] = []) {
+    this.model = model;
+    this.layers = new LayerLog(model.graph.nodes());
+    this.#keepFloat = keepFloat;
+  }
+
+  get graph(): Graph {
+    return this.model.graph;
+  }
+
+  /** True when the user asked that this layer stay in float. */
+  isKept(node: Node): boolean {
+    const name = nameOf(node);
+    return this.#keepFloat.some((pattern) => pattern.test(name));
+  }
+
+  /** Adds a constant, rounded to its dtype, and remembers the unrounded numbers for later folds. */
+  addExact(name: string, exact: Exact, at: Node): Value {
+    const rounded = roundExact(exact);
+    assertFinite(rounded.data as ArrayLike<number>, name, at);
+    const value = this.graph.addConstant(name, rounded);
+    if (!isSame(exact.data, rounded.data)) this.#exact.set(value, exact);
+    return value;
+  }
+
+  /** True when a value is a constant or computed from constants by operators that can be evaluated. */
+  isConstantExpression(value: Value | null): boolean {
+    if (value === null) return false;
+    for (const { constant, producer } of ancestors(value)) {
+      if (constant !== null) continue;
+      if (producer === null || !EVALUATORS.has(producer.type) || producer.inputs.includes(null)) return false;
+    }
+    return true;
+  }
+
+  /** True when `bnn.Sign` takes part in a constant expression (ask only of one: the search goes through all its inputs). */
+  hasSign(value: Value): boolean {
+    for (const { producer } of ancestors(value)) if (producer?.is('Sign', 'bnn') === true) return true;
+    return false;
+  }
+
+  /** The numbers of a constant expression, unrounded where they were folded; null when it is none. */
+  evaluate(value: Value | null): Exact | null {
+    if (value === null || !this.isConstantExpression(value)) return null;
+    const known = this.#exact.get(value);
+    if (known !== undefined) return known;
+    if (value.constant !== null) return exactOf(value.constant);
+    return value.producer === null ? null : this.evaluateNode(value.producer);
+  }
+
+  /** The numbers that a node of a constant expression computes. */
+  evaluateNode(node: Node): Exact | null {
+    const inputs: Exact[] = [];
+    for (const input of node.inputs) {
+      const exact = this.evaluate(input);
+      if (exact === null) return null;
+      inputs.push(exact);
+    }
+    return EVALUATORS.get(node.type)?.(inputs, node) ?? null;
+  }
+}
+
+/** A value and all values that it is computed from, each once; lazily, so that a search may stop early. */
+function* ancestors(value: Value): Generator<Value> {
+  const seen = new Set<Value>();
+  const pending: Value[] = [value];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (seen.has(next)) continue;
+    seen.add(next);
+    yield next;
+    for (const input of next.producer?.inputs ?? []) if (input !== null) pending.push(input);
+  }
+}
+
+/**
+ * Refuses numbers that no deployed model should carry.
+ *
+ * @throws {BnnError} E_NUMERIC naming the constant and the node.
+ */
+export function assertFinite(data: ArrayLike<number>, what: string, at: Node): void {
+  if (!(data instanceof Float32Array || data instanceof Float64Array)) return;
+  const index = data.findIndex((x: number) => !Number.isFinite(x));
+  if (index < 0) return;
+  throw new BnnError('E_NUMERIC', `folding gives ${what}[${index}] = ${data[index]}, expected a finite number`, {
+    at: at.describe(),
+    hint: 'look for NaN, infinite or negative-variance parameters in the source model; did its training diverge?',
+  });
+}
+
+/** True when rounding lost nothing, so that the float64 original need not be kept. */
+function isSame(exact: Float64Array, rounded: TensorData): boolean {
+  for (let i = 0; i < exact.length; i++) if (exact[i] !== Number(rounded[i])) return false;
+  return true;
+}

@@ -1,0 +1,82 @@
+/** The compiler's entry: latent form in, packed form out. */
+
+import { nearest } from '../core/nearest.ts';
+import { BnnError } from '../errors.ts';
+import type { Model } from '../graph/model.ts';
+import { verify } from '../graph/verify.ts';
+import { cloneModel } from './clone-model.ts';
+import { CompileContext } from './context.ts';
+import { LAYER_OPERATORS, nameOf } from './layers.ts';
+import type { Pass } from './pass.ts';
+import { PIPELINE } from './pipeline.ts';
+import { type CompileReport, createReport, type PassReport } from './report.ts';
+
+export interface LowerOptions {
+  /** Names of layers to leave in float; `*` and `?` stand for any characters and any one. */
+  readonly keepFloat?: readonly string[];
+  /** Checks the graph at the start and after every pass. */
+  readonly verify?: boolean;
+  /** Called after every pass with the model as it is then. */
+  readonly onPass?: (pass: PassReport, model: Model) => void;
+}
+
+export interface Lowered {
+  readonly model: Model;
+  readonly report: CompileReport;
+}
+
+/**
+ * Lowers a model from latent to packed form. The source is not changed; the result shares its tensors.
+ *
+ * What cannot be packed stays float and is listed in the report with the reason. Models without binary layers pass through,
+ * with constants and normalization folded.
+ *
+ * @throws {BnnError} E_NOT_FOUND when a `keepFloat` pattern fits no layer, E_SHAPE when the shapes of the source contradict
+ *   each other, E_NUMERIC when a folded parameter is not finite.
+ */
+export function lowerToPacked(source: Model, options: LowerOptions = {}): Lowered {
+  // A fault of the source is the user's, one that shows after a pass is ours.
+  if (options.verify === true) verify(source);
+  const model = cloneModel(source);
+  const context = new CompileContext(model, keepPatterns(model, options.keepFloat ?? []));
+  const passes: PassReport[] = [];
+  for (const pass of PIPELINE) {
+    const report = runPass(pass, context);
+    passes.push(report);
+    if (options.verify === true) verifyAfter(model, passes);
+    options.onPass?.(report, model);
+  }
+  return { model, report: createReport(context, passes) };
+}
+
+function runPass(pass: Pass, context: CompileContext): PassReport {
+  const start = performance.now();
+  const { changed, rewrites = {} } = pass.run(context.model, context);
+  return { name: pass.name, changed, elapsedMs: performance.now() - start, rewrites };
+}
+
+function verifyAfter(model: Model, passes: readonly PassReport[]): void {
+  try {
+    verify(model);
+  } catch (error) {
+    const done = passes.map(({ name }) => name).join(', ');
+    throw new Error(`internal: pass ${passes.at(-1)?.name} left a broken graph (passes run: ${done})`, {
+      cause: error,
+    });
+  }
+}
+
+function keepPatterns(model: Model, patterns: readonly string[]): RegExp[] {
+  const layers = [...model.graph.nodes()].filter(({ domain, op }) => domain === '' && LAYER_OPERATORS.has(op));
+  const names = layers.map(nameOf);
+  return patterns.map((pattern) => {
+    const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&');
+    const expression = new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`, 's');
+    if (names.some((name) => expression.test(name))) return expression;
+    const close = nearest(pattern, names);
+    throw new BnnError('E_NOT_FOUND', `no layer is called "${pattern}", so it cannot be kept in float`, {
+      at: `graph "${model.graph.name}"`,
+      hint: close === undefined ? `layers: ${names.join(', ')}` : `did you mean ${close}?`,
+    });
+  });
+}

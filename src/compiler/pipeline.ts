@@ -1,0 +1,68 @@
+/** The order of the passes from latent to packed form, and why each stands where it does. */
+
+import { type Pass, rewritePass } from './pass.ts';
+import { FOLD_CONSTANTS, FOLD_SIGNS } from './passes/fold-constants.ts';
+import { INFER_TYPES } from './passes/infer-types.ts';
+import { INSTALL_FUNCTIONS } from './passes/install-functions.ts';
+import { REMOVE_DEAD } from './passes/remove-dead.ts';
+import { BINARIZE_CONV } from './rewrites/binarize-conv.ts';
+import { BINARIZE_GEMM } from './rewrites/binarize-gemm.ts';
+import { FOLD_BATCHNORM } from './rewrites/fold-batchnorm.ts';
+import { FOLD_BATCHNORM_AFTER } from './rewrites/fold-batchnorm-after-float.ts';
+import { FOLD_BATCHNORM_BEFORE } from './rewrites/fold-batchnorm-before-gemm.ts';
+import { FOLD_BIAS } from './rewrites/fold-bias.ts';
+import { FOLD_BIAS_INTO_GEMM } from './rewrites/fold-bias-into-gemm.ts';
+import { FOLD_SCALE } from './rewrites/fold-scale.ts';
+import { FUSE_RELU } from './rewrites/fuse-relu.ts';
+import { FUSE_RESIDUAL } from './rewrites/fuse-residual.ts';
+import { MATMUL_TO_GEMM } from './rewrites/matmul-to-gemm.ts';
+import { REMOVE_DROPOUT } from './rewrites/remove-dropout.ts';
+import { REMOVE_IDENTITY } from './rewrites/remove-identity.ts';
+import { RESOLVE_AUTO_PAD } from './rewrites/resolve-auto-pad.ts';
+import { SINK_SIGN } from './rewrites/sink-sign.ts';
+
+/** What the packed form takes for granted; part of the documentation. */
+export const ASSUMPTIONS: readonly string[] = [
+  'The model is for inference: Dropout does nothing, BatchNormalization uses its running statistics.',
+  'Parameters and activations are finite. NaN or infinity in a folded constant is refused.',
+  'Constants are not meant to be replaced from outside: none of them is also a graph input.',
+  'Convolutions pad with zeros after Sign, so a padded position adds nothing to the accumulator.',
+  'Float sums may be reassociated by rounding where a row says so; accumulators of binary data never differ.',
+  'A sign taken of a float within rounding distance of 0 may differ between the two forms, since BatchNormalization is folded.',
+];
+
+export const PIPELINE: readonly Pass[] = [
+  // Later passes ask for shapes and dtypes.
+  INFER_TYPES,
+  // Scaling factors such as mean|W| become numbers; Sign(W) stays, it marks binary weights.
+  FOLD_CONSTANTS,
+  // One form for what the next passes look for.
+  rewritePass('simplify', 'Brings layers into the forms that the next passes look for.', [
+    REMOVE_IDENTITY,
+    REMOVE_DROPOUT,
+    RESOLVE_AUTO_PAD,
+    MATMUL_TO_GEMM,
+    SINK_SIGN,
+  ]),
+  // Before any fold into float weights: those of a binary layer must not be touched.
+  rewritePass('pack', 'Packs binary layers and folds what follows them.', [
+    BINARIZE_CONV,
+    BINARIZE_GEMM,
+    FOLD_SCALE,
+    FOLD_BIAS,
+    FOLD_BATCHNORM,
+    FUSE_RELU,
+    FUSE_RESIDUAL,
+  ]),
+  // What is left is float for good.
+  rewritePass('fold-float', 'Folds normalization and bias into the layers that stay float.', [
+    FOLD_BATCHNORM_AFTER,
+    FOLD_BATCHNORM_BEFORE,
+    FOLD_BIAS_INTO_GEMM,
+  ]),
+  // Binary weights of layers that stay float: nothing looks for Sign(W) any more.
+  FOLD_SIGNS,
+  REMOVE_DEAD,
+  // Last: exactly the operators that are left.
+  INSTALL_FUNCTIONS,
+];

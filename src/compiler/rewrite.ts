@@ -1,0 +1,134 @@
+/** Local graph rewrites and the driver that applies them to a fixed point. */
+
+import type { Graph, Node, Value } from '../graph/graph.ts';
+import type { CompileContext } from './context.ts';
+import { nameOf } from './layers.ts';
+
+/** Why a rewrite does not apply at a node. */
+export interface Miss {
+  readonly kind: 'miss';
+  /** The node that stands in the way, or the one that was looked at. */
+  readonly culprit: Node;
+  readonly reason: string;
+}
+
+export function miss(culprit: Node, reason: string): Miss {
+  return { kind: 'miss', culprit, reason };
+}
+
+export function isMiss(result: object): result is Miss {
+  return 'kind' in result && result.kind === 'miss';
+}
+
+/** What the documentation says about a rewrite. */
+export interface RewriteDoc {
+  readonly before: string;
+  readonly after: string;
+  readonly requires: string;
+  /** `bit-exact`, or what may differ. */
+  readonly exactness: string;
+}
+
+interface RewriteDefinition<Captures extends object> {
+  readonly name: string;
+  readonly doc: RewriteDoc;
+  /** `Node.type` of the nodes where a match may start. */
+  readonly roots: readonly string[];
+  /** Looks, changes nothing. */
+  readonly match: (root: Node, context: CompileContext) => Captures | Miss;
+  /** Builds the replacement of the root's first output, in front of the root. The driver does the rest. */
+  readonly apply: (root: Node, captures: Captures, context: CompileContext) => Value;
+}
+
+export interface Rewrite {
+  readonly name: string;
+  readonly doc: RewriteDoc;
+  readonly roots: ReadonlySet<string>;
+  /** The replacement of the root's first output, or why there is none. */
+  readonly attempt: (root: Node, context: CompileContext) => Value | Miss;
+}
+
+export function defineRewrite<Captures extends object>(definition: RewriteDefinition<Captures>): Rewrite {
+  return {
+    name: definition.name,
+    doc: definition.doc,
+    roots: new Set(definition.roots),
+    attempt: (root, context) => {
+      const captures = definition.match(root, context);
+      return isMiss(captures) ? captures : definition.apply(root, captures, context);
+    },
+  };
+}
+
+/** More sweeps than any sensible chain of folds needs; beyond it two rewrites undo each other. */
+const MAX_SWEEPS = 1000;
+
+/** Applies rewrites until none matches; returns how often each did. At a node, earlier rewrites go first. */
+export function applyRewrites(rewrites: readonly Rewrite[], context: CompileContext): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  const { graph } = context;
+  for (let sweep = 0; sweep < MAX_SWEEPS; sweep++) {
+    let isChanged = false;
+    for (const root of graph.nodes()) {
+      for (const rewrite of rewrites) {
+        if (!rewrite.roots.has(root.type)) continue;
+        const result = rewrite.attempt(root, context);
+        if (isMiss(result)) {
+          noteMiss(context, root, rewrite.name, result);
+          continue;
+        }
+        replaceOutput(graph, root, result, rewrite.name);
+        counts.set(rewrite.name, (counts.get(rewrite.name) ?? 0) + 1);
+        isChanged = true;
+        break;
+      }
+    }
+    if (!isChanged) return counts;
+  }
+  throw new Error(`internal: rewrites ${rewrites.map(({ name }) => name).join(', ')} do not come to an end`);
+}
+
+function noteMiss(context: CompileContext, root: Node, rewrite: string, found: Miss): void {
+  const misses = context.misses.get(root) ?? new Map<string, Miss>();
+  misses.set(rewrite, found);
+  context.misses.set(root, misses);
+}
+
+function replaceOutput(graph: Graph, root: Node, replacement: Value, rewrite: string): void {
+  const { output } = root;
+  if (output.dtype !== null && replacement.dtype !== null && output.dtype !== replacement.dtype) {
+    throw new Error(`internal: ${rewrite} turns ${nameOf(root)} from ${output.dtype} into ${replacement.dtype}`);
+  }
+  if (contradict(output.shape, replacement.shape)) {
+    throw new Error(
+      `internal: ${rewrite} turns ${nameOf(root)} from [${output.shape?.join(', ')}] into [${replacement.shape?.join(', ')}]`,
+    );
+  }
+  replacement.dtype ??= output.dtype;
+  // Inference may have known more about the value that is replaced, e.g. the name of the batch dimension.
+  if (output.shape !== null) replacement.shape = output.shape;
+  graph.replaceAllUses(output, replacement);
+  removeDead(graph, root);
+}
+
+function contradict(a: Value['shape'], b: Value['shape']): boolean {
+  if (a === null || b === null) return false;
+  if (a.length !== b.length) return true;
+  return a.some((size, i) => typeof size === 'number' && typeof b[i] === 'number' && size !== b[i]);
+}
+
+/** Removes a node when nothing reads it, then in turn the nodes and constants that only it read. */
+export function removeDead(graph: Graph, node: Node): void {
+  const pending = [node];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const isRead = next.outputs.some((output) => output.uses.length > 0 || graph.isOutput(output));
+    if (isRead || next.$graph !== graph) continue;
+    const inputs = next.inputs;
+    graph.removeNode(next);
+    for (const input of new Set(inputs)) {
+      if (input === null || input.uses.length > 0 || graph.isOutput(input)) continue;
+      if (input.constant !== null) graph.removeConstant(input);
+      else if (input.producer !== null) pending.push(input.producer);
+    }
+  }
+}

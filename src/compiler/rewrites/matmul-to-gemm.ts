@@ -1,0 +1,25 @@
+/** One form for dense layers. */
+
+import { defineRewrite, miss } from '../rewrite.ts';
+
+export const MATMUL_TO_GEMM = defineRewrite({
+  name: 'matmul-to-gemm',
+  doc: {
+    before: 'MatMul(x, W)',
+    after: 'Gemm(x, W)',
+    requires: 'both matrices (rank 2); W a constant expression',
+    exactness: 'bit-exact',
+  },
+  roots: ['MatMul'],
+  match: (root, context) => {
+    const [x, w] = [root.requiredInput(0), root.requiredInput(1)];
+    if (x.shape?.length !== 2 || w.shape?.length !== 2) return miss(root, 'its operands are not known to be matrices');
+    if (!context.isConstantExpression(w)) return miss(root, `its weight ${w.name} is not constant`);
+    return { x, w };
+  },
+  apply: (root, { x, w }, context) => {
+    const node = context.graph.addNode('Gemm', [x, w], { name: root.name, before: root });
+    context.layers.move(root, node);
+    return node.output;
+  },
+});

@@ -1,0 +1,44 @@
+/** `auto_pad` of convolutions becomes explicit pads, the only form the packed layers have. */
+
+import { type Attributes, ints, string } from '../../graph/attribute.ts';
+import { staticSize } from '../channel-vector.ts';
+import { defineRewrite, miss } from '../rewrite.ts';
+
+export const RESOLVE_AUTO_PAD = defineRewrite({
+  name: 'resolve-auto-pad',
+  doc: {
+    before: 'Conv with auto_pad SAME_UPPER, SAME_LOWER or VALID',
+    after: 'Conv with pads',
+    requires: 'the image size is known (not for VALID)',
+    exactness: 'bit-exact',
+  },
+  roots: ['Conv'],
+  match: (root) => {
+    const mode = root.string('auto_pad', 'NOTSET');
+    if (mode === 'NOTSET') return miss(root, 'its pads are explicit');
+    const weight = root.requiredInput(1).shape;
+    if (weight === null) return miss(root, 'the shape of its weight is unknown');
+    const rank = weight.length - 2;
+    const pads = new Array<number>(2 * rank).fill(0);
+    if (mode === 'VALID') return { pads };
+    for (let axis = 0; axis < rank; axis++) {
+      const size = staticSize(root.requiredInput(0).shape, axis + 2);
+      const kernel = staticSize(weight, axis + 2);
+      if (size === null || kernel === null) return miss(root, 'the image size is unknown');
+      const stride = root.ints('strides', [])[axis] ?? 1;
+      const dilation = root.ints('dilations', [])[axis] ?? 1;
+      const covered = (Math.ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1;
+      const total = Math.max(0, covered - size);
+      const smaller = Math.floor(total / 2);
+      pads[axis] = mode === 'SAME_LOWER' ? total - smaller : smaller;
+      pads[axis + rank] = total - (pads[axis] ?? 0);
+    }
+    return { pads };
+  },
+  apply: (root, { pads }, context) => {
+    const attributes: Attributes = { ...root.attributes, auto_pad: string('NOTSET'), pads: ints(pads) };
+    const node = context.graph.addNode('Conv', root.inputs, { name: root.name, attributes, before: root });
+    context.layers.move(root, node);
+    return node.output;
+  },
+});

@@ -1,0 +1,43 @@
+/** Shape and type inference over a whole graph. */
+
+import { BnnError } from '../../errors.ts';
+import type { Shape, Value, ValueType } from '../graph.ts';
+import type { Model } from '../model.ts';
+import type { InferRules } from './rule.ts';
+
+export interface InferOptions {
+  /** Whether an operator without a rule is an error; otherwise its outputs keep the types they have. */
+  readonly strict?: boolean;
+}
+
+/**
+ * Sets dtype and shape of every computed value, in execution order. What a rule cannot tell stays as it was declared.
+ *
+ * @param model  its nodes are sorted topologically.
+ * @throws {BnnError} E_SHAPE or E_FORMAT when a node's inputs do not fit it; E_UNSUPPORTED, with `strict`, for an operator
+ *   without a rule.
+ */
+export function inferShapes(model: Model, rules: InferRules, { strict = false }: InferOptions = {}): void {
+  for (const node of model.graph.nodes()) {
+    const rule = rules.get(node.type);
+    if (rule === undefined) {
+      if (!strict) continue;
+      throw new BnnError('E_UNSUPPORTED', `no shape rule for operator ${node.type}`, { at: node.describe() });
+    }
+    const types = rule(node, model.opsets.get(node.domain) ?? 1);
+    for (const [i, output] of node.outputs.entries()) refine(output, types[i]);
+  }
+}
+
+function refine(value: Value, type: ValueType | undefined): void {
+  if (type === undefined) return;
+  value.dtype = type.dtype ?? value.dtype;
+  value.shape = refineShape(value.shape, type.shape);
+}
+
+/** The inferred sizes; where they are unknown, the declared ones. */
+function refineShape(declared: Shape | null, inferred: Shape | null): Shape | null {
+  if (inferred === null) return declared;
+  if (declared?.length !== inferred.length) return inferred;
+  return inferred.map((dim, axis) => dim ?? declared[axis] ?? null);
+}

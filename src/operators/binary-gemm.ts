@@ -1,0 +1,98 @@
+/**
+ * Dense layers with weights of one bit: `BinaryGemm` (data binarized too), `BinaryWeightGemm` (data as they are), and their
+ * variants.   acc[m, n] = Σ_k d[m, k] · w[n, k],   d = Sign(x) or x
+ */
+
+import { packedBytes, signOf, unpackSigns } from '../core/bits.ts';
+import { tensor } from '../core/tensor.ts';
+import { BnnError } from '../errors.ts';
+import type { Attributes } from '../graph/attribute.ts';
+import type { Node, ValueType } from '../graph/graph.ts';
+import type { GraphFunction } from '../graph/model.ts';
+import type { AttributeSchema, OperatorDefinition, OperatorSchema } from './definition.ts';
+import { FunctionBody, signOfData, unpackedWeights } from './function-body.ts';
+import { epilogueInputs, expectType, floatData, layerDoc, requiredPositiveInt } from './layer-schema.ts';
+import { type LayerVariant, variantsOf } from './variants.ts';
+
+const GEMM_ATTRIBUTES: readonly AttributeSchema[] = [
+  { name: 'channels', kind: 'int', doc: 'K, the length of a row of x: bits per row of w' },
+];
+
+function inferGemm(schema: OperatorSchema, attributes: Attributes, types: readonly ValueType[], at: string): ValueType {
+  const channels = requiredPositiveInt(attributes, 'channels', at);
+  const rows = types[0]?.shape?.[0] ?? null;
+  const outputs = types[1]?.shape?.[0] ?? null;
+  const expected = [[null, channels], [null, packedBytes(channels)], [outputs], [outputs], [rows, outputs]];
+  for (const [i, input] of schema.inputs.entries()) {
+    const type = types[i];
+    if (type === undefined) throw new BnnError('E_FORMAT', `input ${input.name} is missing`, { at });
+    expectType(type, input, expected[i] ?? [], at);
+  }
+  return { dtype: 'float32', shape: [rows, outputs] };
+}
+
+function gemmBody(name: string, variant: LayerVariant): GraphFunction {
+  const body = new FunctionBody(name);
+  const [x, w, scale, bias] = [body.input('x'), body.input('w'), body.input('scale'), body.input('bias')];
+  const residual = variant.add ? body.input('residual') : undefined;
+  const data = variant.weightOnly ? x : signOfData(body, x, 'signs');
+  const acc = body.op('MatMul', [data, unpackedWeights(body, w, 2, [1, 0])], 'acc');
+  const active = variant.relu ? body.op('Relu', [acc], 'active') : acc;
+  const scaled = body.op('Mul', [scale, active], 'scaled');
+  const biased = body.op('Add', [scaled, bias], residual === undefined ? 'y' : 'biased');
+  const y = residual === undefined ? biased : body.op('Add', [biased, residual], 'y');
+  return body.finish([y], GEMM_ATTRIBUTES);
+}
+
+function gemmReference(schema: OperatorSchema, variant: LayerVariant, at: string): OperatorDefinition['reference'] {
+  return (inputs, attributes) => {
+    const { shape } = inferGemm(schema, attributes, inputs, at);
+    const [rows = 0, outputs = 0] = (shape ?? []).map(Number);
+    const channels = requiredPositiveInt(attributes, 'channels', at);
+    const [x, w, scaleInput, biasInput, residualInput] = inputs;
+    const data = variant.weightOnly ? floatData(x, 'x', at) : floatData(x, 'x', at).map(signOf);
+    const weights = unpackSigns((w?.data ?? new Uint8Array()) as Uint8Array, channels);
+    const scale = floatData(scaleInput, 'scale', at);
+    const bias = floatData(biasInput, 'bias', at);
+    const residual = variant.add ? floatData(residualInput, 'residual', at) : undefined;
+    const y = new Float32Array(rows * outputs);
+    for (let m = 0; m < rows; m++) {
+      for (let n = 0; n < outputs; n++) {
+        let acc = 0;
+        for (let k = 0; k < channels; k++) acc += (data[m * channels + k] ?? 0) * (weights[n * channels + k] ?? 0);
+        const active = variant.relu ? Math.max(acc, 0) : acc;
+        const index = m * outputs + n;
+        y[index] = (scale[n] ?? 0) * active + (bias[n] ?? 0) + (residual?.[index] ?? 0);
+      }
+    }
+    return tensor('float32', [rows, outputs], y);
+  };
+}
+
+function defineGemm(name: string, variant: LayerVariant): OperatorDefinition {
+  const schema: OperatorSchema = {
+    doc: layerDoc(variant, variant.weightOnly ? 'x · unpack(w)ᵀ' : 'Sign(x) · unpack(w)ᵀ, an integer'),
+    inputs: [
+      { name: 'x', dtype: 'float32', shape: '[M, K]', doc: variant.weightOnly ? 'data' : 'binarized inside' },
+      { name: 'w', dtype: 'uint8', shape: '[O, ⌈K/8⌉]', doc: 'packed signs' },
+      ...epilogueInputs(variant, '[M, O]'),
+    ],
+    output: { name: 'y', dtype: 'float32', shape: '[M, O]', doc: 'result' },
+    attributes: GEMM_ATTRIBUTES,
+  };
+  return {
+    name,
+    schema,
+    infer: (node: Node) => {
+      const types = schema.inputs.map((_, i) => node.requiredInput(i));
+      return [inferGemm(schema, node.attributes, types, node.describe())];
+    },
+    body: () => gemmBody(name, variant),
+    reference: gemmReference(schema, variant, `bnn.${name}`),
+  };
+}
+
+/** `BinaryGemm`, `BinaryWeightGemm` and their variants. */
+export const BINARY_GEMM: readonly OperatorDefinition[] = [...variantsOf('Gemm')].map(([name, variant]) =>
+  defineGemm(name, variant),
+);

@@ -1,0 +1,33 @@
+/** What every network builder is given, and what it starts from. */
+
+import { Builder } from '../graph/builder.ts';
+import type { Value } from '../graph/graph.ts';
+
+/** Which operands of the inner layers are binarized: weights and activations, weights only, none. */
+export type Precision = '1w1a' | '1w32a' | 'fp';
+
+export interface NetworkOptions {
+  /** Seed of the initial weights. */
+  readonly seed: number;
+  readonly precision: Precision;
+  readonly classes: number;
+  /** Channels of the input image. */
+  readonly channels: number;
+  /** Height and width of the input image. */
+  readonly imageSize: number;
+}
+
+/** A network under construction. */
+export interface Network extends NetworkOptions {
+  readonly builder: Builder;
+  /** f32[N, channels, imageSize, imageSize]. */
+  readonly input: Value;
+}
+
+/** An empty network with its input. */
+export function createNetwork(name: string, options: NetworkOptions): Network {
+  const builder = new Builder(name);
+  if (options.precision !== 'fp') builder.model.opsets.set('bnn', 1);
+  const { channels, imageSize } = options;
+  return { ...options, builder, input: builder.input('input', 'float32', ['N', channels, imageSize, imageSize]) };
+}

@@ -1,0 +1,130 @@
+/**
+ * The residual networks of Wu et al. (ICCV 2023, arXiv:2308.06689) and their full-precision twins.
+ *
+ *     normal block    h = BN1(ReLU(conv1(x)));           y = BN2(ReLU(conv2(h))) + shortcut(x)
+ *     Bi-Real block   h = BN1(ReLU(conv1(x))) + shortcut(x);   y = BN2(ReLU(conv2(h))) + h
+ *
+ * Nothing follows the addition, so the next sign sees a signed stream. Stem, shortcut convolutions, batch normalizations and
+ * the classifier are float. Bi-Real: Liu et al. 2018, arXiv:1808.00278.
+ */
+
+import type { Value } from '../graph/graph.ts';
+import type { Model } from '../graph/model.ts';
+import { fanInUniform, heNormal, type Initializer } from './initialize.ts';
+import * as layers from './layers.ts';
+import { createNetwork, type Network, type NetworkOptions } from './network.ts';
+
+export interface ResnetDesign {
+  /** Channels and number of blocks per stage; every stage but the first halves the image. */
+  readonly stages: readonly { readonly channels: number; readonly blocks: number }[];
+  /** One 3×3 convolution, or a 7×7 one with stride 2 and a max-pool for large images. */
+  readonly stem: 'small' | 'large';
+  readonly block: 'normal' | 'bi-real';
+  /** Where the shape changes: zero channels, or a float 1×1 convolution and batch normalization of this name. */
+  readonly shortcut: 'pad' | { readonly name: string };
+  readonly classifier: string;
+  readonly initialize: Initializer;
+  readonly initializeClassifier: Initializer;
+}
+
+export const RESNET20: ResnetDesign = {
+  stages: [16, 32, 64].map((channels) => ({ channels, blocks: 3 })),
+  stem: 'small',
+  block: 'normal',
+  shortcut: 'pad',
+  classifier: 'linear',
+  initialize: heNormal,
+  initializeClassifier: heNormal,
+};
+
+export const RESNET20_BI_REAL: ResnetDesign = { ...RESNET20, block: 'bi-real' };
+
+export const RESNET18_CIFAR: ResnetDesign = {
+  stages: [64, 128, 256, 512].map((channels) => ({ channels, blocks: 2 })),
+  stem: 'small',
+  block: 'normal',
+  shortcut: { name: 'shortcut' },
+  classifier: 'linear',
+  initialize: fanInUniform,
+  initializeClassifier: fanInUniform,
+};
+
+export const RESNET18: ResnetDesign = {
+  ...RESNET18_CIFAR,
+  stem: 'large',
+  block: 'bi-real',
+  shortcut: { name: 'downsample' },
+  classifier: 'fc',
+  initialize: heNormal,
+};
+
+const RESNET34_BLOCKS = [3, 4, 6, 3];
+export const RESNET34: ResnetDesign = {
+  ...RESNET18,
+  stages: RESNET18.stages.map(({ channels }, i) => ({ channels, blocks: RESNET34_BLOCKS[i] ?? 0 })),
+};
+
+/** f32[N, channels, size, size] -> f32[N, classes]. */
+export function buildResnet(name: string, design: ResnetDesign, options: NetworkOptions): Model {
+  const net = createNetwork(name, options);
+  let from = design.stages[0]?.channels ?? 0;
+  let x = stem(net, design, from);
+  for (const [stage, { channels, blocks }] of design.stages.entries()) {
+    for (let i = 0; i < blocks; i++) {
+      const stride = stage > 0 && i === 0 ? 2 : 1;
+      x = block(net, design, x, `layer${stage + 1}.${i}`, { from, to: channels, stride });
+      from = channels;
+    }
+  }
+  const features = layers.batchNorm(net, layers.globalAverage(net, x), 'bn2', from);
+  layers.classifier(net, features, design.classifier, from, { initialize: design.initializeClassifier });
+  return net.builder.model;
+}
+
+function stem(net: Network, { stem: kind, initialize }: ResnetDesign, to: number): Value {
+  const window = kind === 'small' ? { kernel: 3 } : { kernel: 7, stride: 2 };
+  const sum = layers.conv(net, net.input, 'conv1', { from: net.channels, to, ...window, initialize });
+  const x = layers.batchNorm(net, layers.relu(net, sum, 'relu'), 'bn1', to);
+  return kind === 'small' ? x : layers.pool(net, 'MaxPool', x, 'maxpool', { kernel: 3, stride: 2, pad: 1 });
+}
+
+interface BlockSize {
+  readonly from: number;
+  readonly to: number;
+  readonly stride: number;
+}
+
+function block(net: Network, design: ResnetDesign, x: Value, name: string, size: BlockSize): Value {
+  const { to } = size;
+  const first = layer(net, design, x, name, 1, size);
+  const skip = shortcut(net, design, x, name, size);
+  const h = design.block === 'bi-real' ? layers.add(net, first, skip, `${name}.add1`) : first;
+  const second = layer(net, design, h, name, 2, { from: to, to, stride: 1 });
+  return layers.add(net, second, design.block === 'bi-real' ? h : skip, `${name}.add2`);
+}
+
+/** BN(ReLU(conv(x))). */
+function layer(
+  net: Network,
+  { initialize }: ResnetDesign,
+  x: Value,
+  name: string,
+  index: 1 | 2,
+  size: BlockSize,
+): Value {
+  const sum = layers.binaryConv(net, x, `${name}.conv${index}`, { ...size, kernel: 3, initialize });
+  return layers.batchNorm(net, layers.relu(net, sum, `${name}.relu${index}`), `${name}.bn${index}`, size.to);
+}
+
+function shortcut(net: Network, design: ResnetDesign, x: Value, name: string, { from, to, stride }: BlockSize): Value {
+  if (from === to && stride === 1) return x;
+  if (design.shortcut === 'pad') return layers.padShortcut(net, x, `${name}.shortcut`, from, to, stride);
+  const prefix = `${name}.${design.shortcut.name}`;
+  const { initialize } = design;
+  return layers.batchNorm(
+    net,
+    layers.conv(net, x, `${prefix}.0`, { from, to, kernel: 1, stride, initialize }),
+    `${prefix}.1`,
+    to,
+  );
+}

@@ -1,0 +1,128 @@
+/** Small latent networks with random parameters, and the comparison of latent with packed form. */
+
+import { expect } from 'vitest';
+import { type Lowered, type LowerOptions, lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
+import { Rng } from '../../src/core/rng.ts';
+import { float32, scalar, type Tensor } from '../../src/core/tensor.ts';
+import { relativeError } from '../../src/core/tolerance.ts';
+import { type Attributes, ints } from '../../src/graph/attribute.ts';
+import { Builder } from '../../src/graph/builder.ts';
+import type { Value } from '../../src/graph/graph.ts';
+import { inferShapes } from '../../src/graph/infer/infer-shapes.ts';
+import { STANDARD_RULES } from '../../src/graph/infer/standard-rules.ts';
+import type { Model } from '../../src/graph/model.ts';
+import { addBnnFunctions, BNN_RULES } from '../../src/operators/registry.ts';
+import { runStock } from '../operators/run-stock.ts';
+
+export class SmallNet {
+  readonly rng: Rng;
+  readonly builder = new Builder('small');
+  #convolutions = 0;
+
+  constructor(seed = 1) {
+    this.rng = new Rng(seed);
+    this.builder.model.opsets.set('bnn', 1);
+  }
+
+  normals(shape: readonly number[], spread = 1, mean = 0): Tensor<'float32'> {
+    const count = shape.reduce((a, b) => a * b, 1);
+    return float32(
+      shape,
+      Float32Array.from({ length: count }, () => mean + spread * this.rng.normal()),
+    );
+  }
+
+  input(shape: readonly (number | string)[], name = 'input'): Value {
+    return this.builder.input(name, 'float32', shape);
+  }
+
+  constant(t: Tensor): Value {
+    return this.builder.constant('c', t);
+  }
+
+  random(shape: readonly number[], spread = 1): Value {
+    return this.constant(this.normals(shape, spread));
+  }
+
+  op(type: string, inputs: readonly (Value | null)[], attributes: Attributes = {}): Value {
+    return this.builder.op(type, inputs, attributes);
+  }
+
+  sign(x: Value): Value {
+    return this.op('bnn.Sign', [x]);
+  }
+
+  /** A convolution of padding 1 with kernel 3, named conv, conv1, conv2 … (onnxruntime wants unique names). */
+  conv(x: Value, w: Value, attributes: Attributes = {}, bias?: Value): Value {
+    const inputs = bias === undefined ? [x, w] : [x, w, bias];
+    const count = this.#convolutions++;
+    const name = count === 0 ? 'conv' : `conv${count}`;
+    return this.builder.op('Conv', inputs, { pads: ints([1, 1, 1, 1]), ...attributes }, name);
+  }
+
+  binaryConv(x: Value, channels: number, outputs: number, attributes: Attributes = {}): Value {
+    return this.conv(this.sign(x), this.sign(this.random([outputs, channels, 3, 3])), attributes);
+  }
+
+  /** BatchNormalization with random parameters, gamma of both signs. */
+  batchNorm(x: Value, channels: number): Value {
+    const variance = float32(
+      [channels],
+      this.normals([channels]).data.map((v) => 0.5 + v * v),
+    );
+    const parameters = [this.random([channels]), this.random([channels]), this.random([channels], 3)];
+    return this.op('BatchNormalization', [x, ...parameters, this.constant(variance)]);
+  }
+
+  scalar(value: number): Value {
+    return this.constant(scalar(value));
+  }
+
+  /** Ends the network. */
+  finish(output: Value): Model {
+    const { model } = this.builder;
+    model.graph.addOutput(output);
+    return withTypes(model);
+  }
+}
+
+/** Completes a latent model as a file of it is: types known, functions on board. */
+export function withTypes(model: Model): Model {
+  inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
+  addBnnFunctions(model);
+  return model;
+}
+
+/** `Node.type` of all nodes in order. */
+export function operators(model: Model): string[] {
+  return [...model.graph.nodes()].map(({ type }) => type);
+}
+
+export function randomInput(model: Model, batch: number, seed = 99): Record<string, Tensor> {
+  const rng = new Rng(seed);
+  const feeds: Record<string, Tensor> = {};
+  for (const { name, shape } of model.graph.inputs) {
+    const sizes = (shape ?? []).map((size) => (typeof size === 'number' ? size : batch));
+    const count = sizes.reduce((a, b) => a * b, 1);
+    feeds[name] = float32(
+      sizes,
+      Float32Array.from({ length: count }, () => rng.normal()),
+    );
+  }
+  return feeds;
+}
+
+/**
+ * Lowers a model and compares both forms in stock onnxruntime, relative in the Euclidean norm.
+ *
+ * The latent form runs unoptimized: optimized, onnxruntime multiplies scaling factors into ±1 weights, so that sums which are
+ * exactly 0 come out as ±1e-9 and the next Sign may flip.
+ */
+export async function expectSame(latent: Model, options: LowerOptions = {}, tolerance = 1e-5): Promise<Lowered> {
+  const lowered = lowerToPacked(latent, { verify: true, ...options });
+  const feeds = randomInput(latent, 2);
+  const expected = await runStock(latent, feeds, { graphOptimizationLevel: 'disabled' });
+  const actual = await runStock(lowered.model, feeds);
+  expect(relativeError(actual, expected)).toBeLessThanOrEqual(tolerance);
+  return lowered;
+}
