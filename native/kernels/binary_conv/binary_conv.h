@@ -1,0 +1,92 @@
+// Binary convolution of float NCHW data with packed weights, and the binary dense layer, which shares its tiles.
+//
+//     acc(n, o, i, j) = Σ sign(x) · w over the taps that lie inside the image: zero padding adds nothing
+//     y = scale(o) · e(acc) + bias(o) (+ residual)
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/binary_conv/tile.h"
+#include "memory/aligned_array.h"
+#include "threading/parallel.h"
+
+namespace bnn {
+
+// What a node says; axis 0 is height, 1 is width.
+struct BinaryConvShape {
+  int64_t kernel[2];
+  int64_t strides[2];
+  int64_t pads[4];  // top, left, bottom, right; none negative
+  int64_t dilations[2];
+  int64_t groups;
+  int64_t channels;  // of one group
+  int64_t outputs;   // of all groups
+
+  int64_t taps() const { return kernel[0] * kernel[1]; }
+  int64_t bits() const { return taps() * channels; }
+  // Below 1 when the kernel does not fit.
+  int64_t out_size(int axis, int64_t size) const {
+    const int64_t room = size + pads[axis] + pads[axis + 2] - (kernel[axis] - 1) * dilations[axis] - 1;
+    return room < 0 ? 0 : room / strides[axis] + 1;
+  }
+};
+
+// Accumulators are converted to float: up to this many bits exactly.
+constexpr int64_t kMaxBits = int64_t{1} << 24;
+
+// Weights in the order of the tiles. Immutable once made.
+struct BinaryWeights {
+  int kWords = 0;
+  int kStride = 0;
+  int groupOutputs = 0;              // rounded up to kTileOutputs
+  AlignedArray<uint32_t> words;      // u32[groups][groupOutputs / 4][kStride][4]
+  AlignedArray<int32_t> tapSums;     // i32[groups][groupOutputs][taps]: Σ_c w
+};
+
+// bits: u8[outputs][kernel rows][kernel columns][⌈channels / 8⌉], as in the operator's input w; pad bits are ignored.
+BinaryWeights pack_binary_weights(const BinaryConvShape& shape, const uint8_t* bits);
+
+// f32[outputs] -> f32[groups][groupOutputs] with zeros in between.
+void pad_outputs(const BinaryConvShape& shape, const BinaryWeights& weights, const float* values, float* padded);
+
+// What depends on the image size too. Immutable once made.
+struct BinaryConvPlan {
+  int64_t height, width, outHeight, outWidth;
+  int64_t paddedHeight, phaseWidth;
+  ptrdiff_t rowWords, planeWords;  // planes: u32[words of a group's channels][paddedHeight][stride of width][phaseWidth]
+  int channelWords;
+  std::vector<PanelPiece> pieces;
+  std::vector<int32_t> rowClass, columnClass;  // their sum is the class of a pixel
+  int classes = 0, classStride = 0;
+  AlignedArray<int32_t> base;  // i32[groups][groupOutputs][classStride]
+};
+
+BinaryConvPlan plan_binary_conv(const BinaryConvShape& shape, const BinaryWeights& weights, int64_t height, int64_t width);
+
+struct BinaryConvCall {
+  int64_t batch, height, width;
+  const float* x;
+  const float* scale;  // pad_outputs of f32[outputs]; for the reference f32[outputs]
+  const float* bias;
+  bool relu;
+  const float* residual;  // or null
+  float* y;
+};
+
+void binary_conv(const BinaryConvShape& shape, const BinaryWeights& weights, const BinaryConvPlan& plan, const BinaryConvCall& call,
+                 const Parallel& parallel);
+
+// bits: the operator's input w.
+void binary_conv_reference(const BinaryConvShape& shape, const BinaryConvCall& call, const uint8_t* bits);
+
+// The tiles in use: the best ones that this processor has, or those named by BNN_KERNEL (avx512vpopcntdq or avx512, avx2, neon,
+// scalar).
+const BinaryTileRow& binary_tile_row();
+
+// For tests: every row of this build that the processor can run, ending with null; and the choice of one.
+const BinaryTileRow* const* binary_tile_rows();
+void force_binary_row(const char* name);  // null: back to the choice by processor
+
+}  // namespace bnn

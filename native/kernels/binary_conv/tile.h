@@ -1,0 +1,79 @@
+// The innermost part of binary convolutions and binary dense layers.
+//
+//     pop(o, p) = Σ_k popcount(panel(k, p) XOR weights(o, k))
+//     acc(o, p) = base(o, class(p)) − 2 · pop(o, p)
+//     y(o, p)   = scale(o) · e(acc) + bias(o) (+ residual(o, p)),   e = identity or max(·, 0)
+//
+// A "pixel" is an output position of a convolution or a row of a dense layer. The 32-bit word k of a pixel holds 32 of the bits
+// that its outputs see, in the order (kernel row, kernel column, channel); pad bits are 0 on both sides. `base` is the number of
+// valid bits, plus what makes up for positions in the zero padding: their bits are 0, that is −1, in the panel, and adding the
+// sum of the weights there cancels them. How many kinds of positions there are depends on the border only, hence "class".
+// y is computed as three float32 operations, each rounded, like the function body of the operator.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bnn {
+
+constexpr int kTilePixels = 64;
+constexpr int kTileOutputs = 4;
+// Up to this many classes their bases fit one vector register.
+constexpr int kSmallClasses = 16;
+
+// One piece of a panel: the bits that one tap of the kernel and one word of the channels contribute to each pixel.
+struct PanelPiece {
+  ptrdiff_t source;  // offset of the tap's word from the pixel's origin in the padded planes
+  int32_t word;      // row of the panel where the bits begin …
+  int32_t shift;     // … and how far they move up
+  bool straddles;    // whether some go on into the next row
+};
+
+// Neighbouring pixels of a block whose origins are neighbours too.
+struct PanelRun {
+  ptrdiff_t source;
+  int32_t pixel;
+  int32_t count;
+};
+
+struct PanelJob {
+  const uint32_t* planes;
+  const PanelPiece* pieces;
+  int pieceCount;
+  const PanelRun* runs;
+  int runCount;
+  uint32_t* panel;  // u32[kWords][kTilePixels]; columns beyond the pixels stay undefined
+};
+
+struct TileJob {
+  const uint32_t* panel;
+  void* workspace;  // tile_workspace_bytes(kStride), for `prepare`
+  int kWords;
+  int kStride;  // kWords rounded up to a multiple of 4
+  int pixels;   // 1 to kTilePixels
+  const uint32_t* weights;  // u32[⌈outputs / 4⌉][kStride][4], at the start of a cache line; words from kWords on are 0
+  int outputs;
+  const int32_t* base;     // i32[outputs rounded up to 4][classStride]
+  int classStride;         // at least kSmallClasses
+  bool smallClasses;       // every class is below kSmallClasses
+  const int32_t* classes;  // i32[kTilePixels], a valid class in each
+  const float* scale;      // f32[outputs rounded up to 4]
+  const float* bias;       // likewise
+  bool relu;
+  const float* residual;  // like y, or null
+  float* y;               // of the first output and pixel
+  ptrdiff_t outputStride;  // in elements, of y and residual
+  ptrdiff_t pixelStride;   // 1 for convolutions; otherwise outputStride is 1
+};
+
+struct BinaryTileRow {
+  const char* name;
+  void (*build_panel)(const PanelJob& job);
+  // Brings the panel into the form that `compute` of this row wants; once per panel.
+  void (*prepare)(const TileJob& job);
+  void (*compute)(const TileJob& job);
+};
+
+constexpr size_t tile_workspace_bytes(int kStride) { return static_cast<size_t>(kStride) * 1024; }
+
+}  // namespace bnn

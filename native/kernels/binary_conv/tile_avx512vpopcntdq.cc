@@ -1,0 +1,199 @@
+// AVX-512 with VPOPCNTDQ: xor, popcount and add are three instructions for 512 bits.
+//
+// Vectors of 16 pixels against broadcast weights where there are many pixels; what is left over, and dense layers, run as
+// "columns": a vector holds four words of four outputs, so no lane is idle, and the same layout of the weights serves both.
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 calls what _mm512_undefined_ps() gives uninitialized.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <immintrin.h>
+
+#include "kernels/binary_conv/tile.h"
+
+namespace bnn {
+namespace avx512vpopcntdq {
+
+// From this many left-over pixels on, an incomplete vector is cheaper than columns.
+constexpr int kMaxColumns = 8;
+
+static inline __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
+
+static void build_panel(const PanelJob& job) {
+  for (int i = 0; i < job.pieceCount; i++) {
+    const PanelPiece piece = job.pieces[i];
+    uint32_t* row = job.panel + static_cast<ptrdiff_t>(piece.word) * kTilePixels;
+    const uint32_t* planes = job.planes + piece.source;
+    const __m128i up = _mm_cvtsi32_si128(piece.shift);
+    const __m128i down = _mm_cvtsi32_si128(32 - piece.shift);
+    for (int j = 0; j < job.runCount; j++) {
+      const PanelRun run = job.runs[j];
+      for (int k = 0; k < run.count; k += 16) {
+        const int left = run.count - k;
+        const __mmask16 mask = left < 16 ? first(left) : static_cast<__mmask16>(0xffff);
+        const __m512i bits = _mm512_maskz_loadu_epi32(mask, planes + run.source + k);
+        uint32_t* target = row + run.pixel + k;
+        if (piece.shift == 0) {
+          _mm512_mask_storeu_epi32(target, mask, bits);
+          continue;
+        }
+        const __m512i old = _mm512_maskz_loadu_epi32(mask, target);
+        _mm512_mask_storeu_epi32(target, mask, _mm512_or_si512(old, _mm512_sll_epi32(bits, up)));
+        if (piece.straddles) _mm512_mask_storeu_epi32(target + kTilePixels, mask, _mm512_srl_epi32(bits, down));
+      }
+    }
+  }
+}
+
+// How the pixels of a job are shared out.
+struct Split {
+  int vectors;  // of 16 pixels, the last one perhaps incomplete
+  int firstColumn;
+};
+
+static inline Split split_of(const TileJob& job) {
+  if (job.pixelStride != 1) return {0, 0};
+  const int rest = job.pixels % 16;
+  if (rest > kMaxColumns) return {job.pixels / 16 + 1, job.pixels};
+  return {job.pixels / 16, job.pixels - rest};
+}
+
+// Columns in groups of up to kMaxColumns: u32[kStride / 4][columns][4 words][4 times the same].
+static void prepare(const TileJob& job) {
+  uint32_t* target = static_cast<uint32_t*>(job.workspace);
+  const __m512i repeat = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  for (int begin = split_of(job).firstColumn; begin < job.pixels; begin += kMaxColumns) {
+    const int columns = job.pixels - begin < kMaxColumns ? job.pixels - begin : kMaxColumns;
+    for (int k = 0; k < job.kStride; k += 4) {
+      for (int c = 0; c < columns; c++) {
+        alignas(16) uint32_t words[4] = {0, 0, 0, 0};
+        for (int i = 0; i < 4 && k + i < job.kWords; i++) words[i] = job.panel[(k + i) * kTilePixels + begin + c];
+        const __m512i four = _mm512_castsi128_si512(_mm_load_si128(reinterpret_cast<const __m128i*>(words)));
+        _mm512_store_si512(target, _mm512_permutexvar_epi32(repeat, four));
+        target += 16;
+      }
+    }
+  }
+}
+
+static inline __m512 finish(__m512i acc, bool relu, float scale, float bias) {
+  if (relu) acc = _mm512_max_epi32(acc, _mm512_setzero_si512());
+  return _mm512_add_ps(_mm512_mul_ps(_mm512_set1_ps(scale), _mm512_cvtepi32_ps(acc)), _mm512_set1_ps(bias));
+}
+
+static inline __m512i base_of(const TileJob& job, int output, __m512i classes) {
+  const int32_t* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride;
+  if (job.smallClasses) return _mm512_permutexvar_epi32(classes, _mm512_loadu_si512(base));
+  return _mm512_i32gather_epi32(classes, base, 4);
+}
+
+// kVectors vectors of pixels × 4 outputs.
+template <int kVectors>
+static inline void vectors(const TileJob& job, int pixel, int output) {
+  __m512i pop[kVectors][kTileOutputs];
+  for (int v = 0; v < kVectors; v++) {
+    for (int q = 0; q < kTileOutputs; q++) pop[v][q] = _mm512_setzero_si512();
+  }
+  const uint32_t* data = job.panel + pixel;
+  const uint32_t* weights = job.weights + static_cast<ptrdiff_t>(output) * job.kStride;
+  for (int k = 0; k < job.kWords; k++, data += kTilePixels, weights += kTileOutputs) {
+    __m512i x[kVectors];
+    for (int v = 0; v < kVectors; v++) x[v] = _mm512_loadu_si512(data + 16 * v);
+    for (int q = 0; q < kTileOutputs; q++) {
+      const __m512i w = _mm512_set1_epi32(static_cast<int32_t>(weights[q]));
+      for (int v = 0; v < kVectors; v++) {
+        pop[v][q] = _mm512_add_epi32(pop[v][q], _mm512_popcnt_epi32(_mm512_xor_si512(x[v], w)));
+      }
+    }
+  }
+  const int outputs = job.outputs - output < kTileOutputs ? job.outputs - output : kTileOutputs;
+  for (int q = 0; q < kTileOutputs; q++) {
+    if (q >= outputs) break;
+    const ptrdiff_t at = (output + q) * job.outputStride + pixel;
+    for (int v = 0; v < kVectors; v++) {
+      const int left = job.pixels - pixel - 16 * v;
+      const __mmask16 mask = left < 16 ? first(left) : static_cast<__mmask16>(0xffff);
+      const __m512i base = base_of(job, output + q, _mm512_loadu_si512(job.classes + pixel + 16 * v));
+      const __m512i acc = _mm512_sub_epi32(base, _mm512_slli_epi32(pop[v][q], 1));
+      __m512 y = finish(acc, job.relu, job.scale[output + q], job.bias[output + q]);
+      if (job.residual != nullptr) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, job.residual + at + 16 * v));
+      _mm512_mask_storeu_ps(job.y + at + 16 * v, mask, y);
+    }
+  }
+}
+
+// Four outputs of one pixel from a vector of [4 words][4 outputs] counts.
+static inline void finish_column(const TileJob& job, __m512i pop, int pixel, int output) {
+  const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(pop), _mm512_extracti64x4_epi64(pop, 1));
+  const __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+  const int32_t* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride + job.classes[pixel];
+  const ptrdiff_t step = job.classStride;
+  __m128i acc = _mm_sub_epi32(_mm_set_epi32(base[3 * step], base[2 * step], base[step], base[0]), _mm_slli_epi32(sum, 1));
+  if (job.relu) acc = _mm_max_epi32(acc, _mm_setzero_si128());
+  __m128 y = _mm_add_ps(_mm_mul_ps(_mm_loadu_ps(job.scale + output), _mm_cvtepi32_ps(acc)), _mm_loadu_ps(job.bias + output));
+  const int outputs = job.outputs - output < kTileOutputs ? job.outputs - output : kTileOutputs;
+  const ptrdiff_t at = output * job.outputStride + pixel * job.pixelStride;
+  if (job.outputStride == 1) {
+    const __mmask8 mask = static_cast<__mmask8>((1u << outputs) - 1u);
+    if (job.residual != nullptr) y = _mm_add_ps(y, _mm_maskz_loadu_ps(mask, job.residual + at));
+    _mm_mask_storeu_ps(job.y + at, mask, y);
+    return;
+  }
+  alignas(16) float values[4];
+  _mm_store_ps(values, y);
+  for (int q = 0; q < outputs; q++) {
+    const ptrdiff_t i = at + q * job.outputStride;
+    job.y[i] = job.residual != nullptr ? values[q] + job.residual[i] : values[q];
+  }
+}
+
+template <int kColumns>
+static inline void columns(const TileJob& job, const uint32_t* data, int pixel, int output) {
+  __m512i pop[kColumns];
+  for (int c = 0; c < kColumns; c++) pop[c] = _mm512_setzero_si512();
+  const uint32_t* weights = job.weights + static_cast<ptrdiff_t>(output) * job.kStride;
+  for (int k = 0; k < job.kStride; k += 4, weights += 16, data += 16 * kColumns) {
+    const __m512i w = _mm512_loadu_si512(weights);
+    for (int c = 0; c < kColumns; c++) {
+      const __m512i x = _mm512_load_si512(data + 16 * c);
+      pop[c] = _mm512_add_epi32(pop[c], _mm512_popcnt_epi32(_mm512_xor_si512(x, w)));
+    }
+  }
+  for (int c = 0; c < kColumns; c++) finish_column(job, pop[c], pixel + c, output);
+}
+
+static void compute(const TileJob& job) {
+  const Split split = split_of(job);
+  for (int output = 0; output < job.outputs; output += kTileOutputs) {
+    int v = 0;
+    for (; v + 4 <= split.vectors; v += 4) vectors<4>(job, 16 * v, output);
+    switch (split.vectors - v) {
+      case 3: vectors<3>(job, 16 * v, output); break;
+      case 2: vectors<2>(job, 16 * v, output); break;
+      case 1: vectors<1>(job, 16 * v, output); break;
+      default: break;
+    }
+    const uint32_t* data = static_cast<const uint32_t*>(job.workspace);
+    for (int pixel = split.firstColumn; pixel < job.pixels; pixel += kMaxColumns) {
+      switch (job.pixels - pixel) {
+        case 1: columns<1>(job, data, pixel, output); break;
+        case 2: columns<2>(job, data, pixel, output); break;
+        case 3: columns<3>(job, data, pixel, output); break;
+        case 4: columns<4>(job, data, pixel, output); break;
+        case 5: columns<5>(job, data, pixel, output); break;
+        case 6: columns<6>(job, data, pixel, output); break;
+        case 7: columns<7>(job, data, pixel, output); break;
+        default: columns<8>(job, data, pixel, output); break;
+      }
+      data += static_cast<ptrdiff_t>(job.kStride) * 4 * kMaxColumns;
+    }
+  }
+}
+
+}  // namespace avx512vpopcntdq
+
+extern const BinaryTileRow binary_tile_row_avx512vpopcntdq;
+const BinaryTileRow binary_tile_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::build_panel,
+                                                       avx512vpopcntdq::prepare, avx512vpopcntdq::compute};
+
+}  // namespace bnn

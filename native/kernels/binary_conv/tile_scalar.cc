@@ -1,0 +1,26 @@
+// No instruction set in particular: bits are counted by the classic sums of ever wider fields.
+#include "kernels/binary_conv/tile.h"
+
+#define BNN_ISA scalar
+#define BNN_VECTOR_BYTES 16
+
+namespace bnn {
+namespace scalar {
+
+typedef uint32_t Words __attribute__((vector_size(16)));
+
+static inline Words popcount_bytes(Words v) {
+  v -= v >> 1 & 0x55555555u;
+  v = (v & 0x33333333u) + (v >> 2 & 0x33333333u);
+  return (v + (v >> 4)) & 0x0f0f0f0fu;
+}
+
+}  // namespace scalar
+}  // namespace bnn
+
+#include "kernels/binary_conv/tile.inl.h"
+
+namespace bnn {
+extern const BinaryTileRow binary_tile_row_scalar;
+const BinaryTileRow binary_tile_row_scalar = {"scalar", scalar::build_panel, scalar::prepare, scalar::compute};
+}  // namespace bnn

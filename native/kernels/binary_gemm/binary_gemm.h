@@ -1,0 +1,28 @@
+// Binary dense layer: y(m, n) = scale(n) · e(Σ_k sign(x(m, k)) · w(n, k)) + bias(n) (+ residual(m, n)).
+// Its weights are those of a 1×1 convolution with as many channels.
+#pragma once
+
+#include "kernels/binary_conv/binary_conv.h"
+
+namespace bnn {
+
+// The shape of a dense layer as a convolution.
+inline BinaryConvShape dense_shape(int64_t channels, int64_t outputs) {
+  return {{1, 1}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1, channels, outputs};
+}
+
+struct BinaryGemmCall {
+  int64_t rows;
+  const float* x;      // f32[rows][channels]
+  const float* scale;  // pad_outputs of f32[outputs]
+  const float* bias;
+  bool relu;
+  const float* residual;  // f32[rows][outputs] or null
+  float* y;               // f32[rows][outputs]
+};
+
+// `plan`: of an image of 1×1.
+void binary_gemm(const BinaryConvShape& shape, const BinaryWeights& weights, const BinaryConvPlan& plan, const BinaryGemmCall& call,
+                 const Parallel& parallel);
+
+}  // namespace bnn

@@ -1,0 +1,234 @@
+// Drivers: describe the windows, pack the weights, divide the rows among threads and run an instruction-set row on each chunk.
+//
+// The input gradient is a convolution too. With stride s, input row i of residue a = i mod s receives dy[(i + pad − r·d) / s] from
+// exactly the taps r where that division is exact, so each of the s² residues is a stride-1 convolution of dy over a subset of
+// taps that writes every s-th pixel. Stride 1 is the case of one residue.
+#include "kernels/conv2d/conv2d.h"
+
+#include "kernels/conv2d/windows.h"
+#include "threading/thread_pool.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace bnn {
+
+const ConvRow& conv_row() {
+  static const ConvRow* const table[kIsaCount] = BNN_ROWS(conv_row);
+  return active_row(table);
+}
+
+namespace {
+
+// Padded input per chunk: with a column block of weights it should stay in the second-level cache.
+constexpr int64_t kForwardChunkBytes = 192 << 10;
+// Filter gradient: input and dy are read once per register tile, so they should stay in the first-level cache, but a chunk needs
+// enough pixels to pay for loading and storing the sums of each tile.
+constexpr int64_t kGradChunkBytes = 40 << 10;
+constexpr int64_t kGradChunkPixels = 96;
+// Least multiply-adds worth a thread.
+constexpr int64_t kGrainWork = 100000;
+
+int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+int64_t grain_rows(const Windows& w, int64_t columns) {
+  return std::max<int64_t>(1, kGrainWork / std::max<int64_t>(1, w.grid_width * w.depth * columns));
+}
+
+// Where weight (tap, k, column) lies in the filter: tap · tap_stride + k · k_stride + column · column_stride.
+struct FilterView {
+  const float* data;
+  int64_t tap_stride, k_stride, column_stride;
+};
+
+// Copies the weights into column blocks in the order of the taps (see ForwardChunk).
+float* pack_panel(const Windows& w, const FilterView& filter, int64_t columns, const ConvRow& row) {
+  const int64_t block = static_cast<int64_t>(row.vector) * row.panel_vectors;
+  float* panel = scratch<float>(0, Slot::kPanel, w.depth * round_up(columns, row.vector));
+  const int64_t blocks = (columns + block - 1) / block;
+  const int64_t grain = std::max<int64_t>(1, kGrainWork / std::max<int64_t>(1, w.depth * block));
+  parallel_for(blocks, grain, [&](int, int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; b++) {
+      const int64_t first = b * block;
+      const int64_t used = std::min(block, columns - first);
+      const int64_t width = round_up(used, row.vector);
+      float* to = panel + first * w.depth;
+      for (const Tap& tap : w.taps) {
+        const float* from = filter.data + tap.filter_index * filter.tap_stride + first * filter.column_stride;
+        if (filter.column_stride == 1) {
+          for (int64_t k = 0; k < w.channels; k++) {
+            std::memcpy(to + k * width, from + k * filter.k_stride, static_cast<size_t>(used) * sizeof(float));
+            std::memset(to + k * width + used, 0, static_cast<size_t>(width - used) * sizeof(float));
+          }
+        } else {
+          for (int64_t k0 = 0; k0 < w.channels; k0 += 16) {
+            const int64_t k1 = std::min(k0 + 16, w.channels);
+            for (int64_t j = 0; j < width; j++) {
+              for (int64_t k = k0; k < k1; k++) {
+                to[k * width + j] = j < used ? from[k * filter.k_stride + j * filter.column_stride] : 0.0f;
+              }
+            }
+          }
+        }
+        to += w.channels * width;
+      }
+    }
+  });
+  return panel;
+}
+
+void run_forward(const Windows& w, const float* x, const FilterView& filter, int64_t columns, const OutputGrid& out,
+                 int64_t out_pixel_stride) {
+  const ConvRow& row = conv_row();
+  const float* panel = pack_panel(w, filter, columns, row);
+  const int64_t chunk_rows = std::clamp<int64_t>(kForwardChunkBytes / std::max<int64_t>(1, w.row_bytes()), 1, w.row_total());
+  parallel_for(w.row_total(), grain_rows(w, columns), [&](int thread, int64_t begin, int64_t end) {
+    float* padded = scratch<float>(thread, Slot::kRows, padded_floats(w, chunk_rows));
+    ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, chunk_rows);
+    for (int64_t at = begin; at < end; at += chunk_rows) {
+      const int64_t count = std::min(chunk_rows, end - at);
+      describe_rows(w, x, out, at, at + count, padded, rows);
+      row.forward({rows, count, w.step_width * w.channels, out_pixel_stride, w.segments.data(),
+                   static_cast<int64_t>(w.segments.size()), w.depth, panel, columns});
+    }
+  });
+}
+
+Windows forward_windows(const Conv2dShape& s) {
+  Windows w{};
+  w.batch = s.batch;
+  w.in_height = s.in_height;
+  w.in_width = s.in_width;
+  w.channels = s.in_channels;
+  w.grid_height = s.out_height;
+  w.grid_width = s.out_width;
+  w.step_height = s.stride_height;
+  w.step_width = s.stride_width;
+  w.dense_output = true;
+  w.origin_height = -s.pad_top;
+  w.origin_width = -s.pad_left;
+  for (int64_t r = 0; r < s.kernel_height; r++) {
+    for (int64_t c = 0; c < s.kernel_width; c++) {
+      w.taps.push_back({r * s.dilation_height, c * s.dilation_width, r * s.kernel_width + c});
+    }
+  }
+  w.prepare();
+  return w;
+}
+
+// Strides of grid rows in an output of `height` × `width` pixels; a flattened grid is one image of long rows.
+OutputGrid whole_grid(const Windows& w, float* data, int64_t channels) {
+  return {data, w.grid_height * w.grid_width * channels, w.grid_width * channels};
+}
+
+}  // namespace
+
+void conv2d_forward(const Conv2dShape& s, const float* x, const float* filter, float* y) {
+  const Windows w = forward_windows(s);
+  const FilterView view{filter, s.in_channels * s.out_channels, s.out_channels, 1};
+  run_forward(w, x, view, s.out_channels, whole_grid(w, y, s.out_channels), s.out_channels);
+}
+
+void conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, float* dx) {
+  const int64_t c = s.in_channels;
+  for (int64_t a = 0; a < std::min(s.stride_height, s.in_height); a++) {
+    for (int64_t b = 0; b < std::min(s.stride_width, s.in_width); b++) {
+      Windows w{};
+      w.batch = s.batch;
+      w.in_height = s.out_height;
+      w.in_width = s.out_width;
+      w.channels = s.out_channels;
+      w.grid_height = (s.in_height - a + s.stride_height - 1) / s.stride_height;
+      w.grid_width = (s.in_width - b + s.stride_width - 1) / s.stride_width;
+      w.step_height = w.step_width = 1;
+      w.dense_output = s.stride_height == 1 && s.stride_width == 1;
+      for (int64_t r = 0; r < s.kernel_height; r++) {
+        const int64_t y = a + s.pad_top - r * s.dilation_height;
+        if (y % s.stride_height != 0) continue;
+        for (int64_t q = 0; q < s.kernel_width; q++) {
+          const int64_t x = b + s.pad_left - q * s.dilation_width;
+          if (x % s.stride_width != 0) continue;
+          w.taps.push_back({y / s.stride_height, x / s.stride_width, r * s.kernel_width + q});
+        }
+      }
+      w.prepare();
+      OutputGrid out{dx + (a * s.in_width + b) * c, s.in_height * s.in_width * c, s.stride_height * s.in_width * c};
+      if (w.dense_output) out = whole_grid(w, dx, c);
+      const FilterView view{filter, c * s.out_channels, 1, s.out_channels};
+      run_forward(w, dy, view, c, out, s.stride_width * c);
+    }
+  }
+}
+
+void conv2d_filter_grad(const Conv2dShape& s, const float* x, const float* dy, float* dfilter) {
+  const Windows w = forward_windows(s);
+  const ConvRow& row = conv_row();
+  const int64_t columns = round_up(s.out_channels, row.vector);
+  const bool pad_columns = columns != s.out_channels;
+  const int64_t sums_count = w.depth * columns;
+  const int64_t pair_bytes = w.row_bytes() + w.grid_width * columns * static_cast<int64_t>(sizeof(float));
+  const int64_t chunk_rows = std::clamp<int64_t>(
+      std::max(kGradChunkBytes / std::max<int64_t>(1, pair_bytes), (kGradChunkPixels + w.grid_width - 1) / w.grid_width), 1,
+      w.row_total());
+  const int64_t grain = grain_rows(w, columns);
+  const int ranges = range_count(w.row_total(), grain);
+  parallel_for(w.row_total(), grain, [&](int thread, int64_t begin, int64_t end) {
+    float* sums = scratch<float>(thread, Slot::kGrad, sums_count);
+    std::memset(sums, 0, static_cast<size_t>(sums_count) * sizeof(float));
+    float* padded = scratch<float>(thread, Slot::kRows, padded_floats(w, chunk_rows));
+    ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, chunk_rows);
+    float* wide = pad_columns ? scratch<float>(thread, Slot::kExtra, chunk_rows * w.grid_width * columns) : nullptr;
+    const OutputGrid grid = whole_grid(w, const_cast<float*>(dy), s.out_channels);
+    for (int64_t at = begin; at < end; at += chunk_rows) {
+      const int64_t count = std::min(chunk_rows, end - at);
+      describe_rows(w, x, grid, at, at + count, padded, rows);
+      if (pad_columns) {
+        float* to = wide;
+        for (int64_t r = 0; r < count; r++) {
+          const float* from = rows[r].out;
+          rows[r].out = to;
+          for (int64_t i = 0; i < rows[r].width; i++) {
+            std::memcpy(to, from, static_cast<size_t>(s.out_channels) * sizeof(float));
+            std::memset(to + s.out_channels, 0, static_cast<size_t>(columns - s.out_channels) * sizeof(float));
+            from += s.out_channels;
+            to += columns;
+          }
+        }
+      }
+      row.filter_grad({rows, count, w.step_width * w.channels, columns, w.segments.data(),
+                       static_cast<int64_t>(w.segments.size()), sums, columns});
+    }
+  });
+  const float* parts[kMaxThreads];
+  for (int t = 0; t < ranges; t++) parts[t] = scratch<float>(t, Slot::kGrad, sums_count);
+  parallel_for(w.depth, std::max<int64_t>(1, kGrainWork / columns), [&](int, int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; k++) {
+      for (int64_t j = 0; j < s.out_channels; j++) {
+        float sum = parts[0][k * columns + j];
+        for (int t = 1; t < ranges; t++) sum += parts[t][k * columns + j];
+        dfilter[k * s.out_channels + j] = sum;
+      }
+    }
+  });
+}
+
+void matmul(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, const float* a, const float* b, float* c) {
+  if (transpose_a && !transpose_b) {
+    // Σ over rows of A and B: the filter gradient of a 1×1 convolution.
+    conv2d_filter_grad({1, 1, k, m, 1, 1, n, 1, k, 1, 1, 1, 1, 0, 0}, a, b, c);
+    return;
+  }
+  const Conv2dShape shape{1, 1, m, k, 1, 1, n, 1, m, 1, 1, 1, 1, 0, 0};
+  const Windows w = forward_windows(shape);
+  const FilterView view = transpose_b ? FilterView{b, k * n, 1, k} : FilterView{b, k * n, n, 1};
+  if (transpose_a) {
+    float* rows = scratch<float>(0, Slot::kExtra, m * k);
+    for (int64_t i = 0; i < m; i++) {
+      for (int64_t j = 0; j < k; j++) rows[i * k + j] = a[j * m + i];
+    }
+    a = rows;
+  }
+  run_forward(w, a, view, n, whole_grid(w, c, n), n);
+}
+
+}  // namespace bnn

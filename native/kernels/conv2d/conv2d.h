@@ -1,0 +1,36 @@
+// Two-dimensional convolution of float32 tensors and its gradients.
+#pragma once
+
+#include <cstdint>
+
+namespace bnn {
+
+// x f32[batch][in_height][in_width][in_channels], filter f32[kernel_height][kernel_width][in_channels][out_channels],
+// y f32[batch][out_height][out_width][out_channels]. Padding is zeros; the bottom and right padding follow from the output size.
+struct Conv2dShape {
+  int64_t batch, in_height, in_width, in_channels;
+  int64_t kernel_height, kernel_width, out_channels;
+  int64_t out_height, out_width;
+  int64_t stride_height, stride_width, dilation_height, dilation_width;
+  int64_t pad_top, pad_left;
+};
+
+// y[n][p][q][o] = Σ_{r,s,c} x[n][p·stride + r·dilation − pad][...][c] · filter[r][s][c][o].
+// Sums of ±1 products are exact: every partial sum is an integer below 2^24.
+void conv2d_forward(const Conv2dShape& shape, const float* x, const float* filter, float* y);
+
+// dx = ∂L/∂x for dy = ∂L/∂y.
+void conv2d_input_grad(const Conv2dShape& shape, const float* dy, const float* filter, float* dx);
+
+// dfilter = ∂L/∂filter.
+void conv2d_filter_grad(const Conv2dShape& shape, const float* x, const float* dy, float* dfilter);
+
+// The same, one multiply-add at a time in double; for tests.
+void conv2d_forward_reference(const Conv2dShape& shape, const float* x, const float* filter, float* y);
+void conv2d_input_grad_reference(const Conv2dShape& shape, const float* dy, const float* filter, float* dx);
+void conv2d_filter_grad_reference(const Conv2dShape& shape, const float* x, const float* dy, float* dfilter);
+
+// C[m][n] = Σ_k A(m, k) · B(k, n), C row-major; A is stored [m][k] or, transposed, [k][m]; B [k][n] or, transposed, [n][k].
+void matmul(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, const float* a, const float* b, float* c);
+
+}  // namespace bnn

@@ -1,0 +1,59 @@
+#include "kernels/elementwise/elementwise.h"
+
+#include "threading/thread_pool.h"
+
+#include <cmath>
+
+namespace bnn {
+namespace {
+
+constexpr int64_t kGrain = 16384;  // elements worth a thread
+
+const ElementwiseRow& elementwise_row() {
+  static const ElementwiseRow* const table[kIsaCount] = BNN_ROWS(elementwise_row);
+  return active_row(table);
+}
+
+}  // namespace
+
+void binary(BinaryOp op, const float* a, Operand a_kind, const float* b, Operand b_kind, float* y, int64_t rows, int64_t length) {
+  const ElementwiseRow& row = elementwise_row();
+  if (a_kind != Operand::kRow && b_kind != Operand::kRow) {
+    parallel_for(rows * length, kGrain, [&](int, int64_t begin, int64_t end) {
+      row.binary(op, a_kind == Operand::kFull ? a + begin : a, a_kind, b_kind == Operand::kFull ? b + begin : b, b_kind, y + begin, 1,
+                 end - begin);
+    });
+    return;
+  }
+  parallel_for(rows, 1 + kGrain / (length + 1), [&](int, int64_t begin, int64_t end) {
+    row.binary(op, a_kind == Operand::kFull ? a + begin * length : a, a_kind, b_kind == Operand::kFull ? b + begin * length : b,
+               b_kind, y + begin * length, end - begin, length);
+  });
+}
+
+void unary(UnaryOp op, const float* x, float alpha, float* y, int64_t count) {
+  const ElementwiseRow& row = elementwise_row();
+  parallel_for(count, kGrain, [&](int, int64_t begin, int64_t end) { row.unary(op, x + begin, alpha, y + begin, end - begin); });
+}
+
+void sign_grad_ste(const float* x, const float* dy, float clip, float* dx, int64_t count) {
+  const ElementwiseRow& row = elementwise_row();
+  parallel_for(count, kGrain,
+               [&](int, int64_t begin, int64_t end) { row.ste(x + begin, dy + begin, clip, dx + begin, end - begin); });
+}
+
+void sign_grad_reste(const float* x, const float* dy, double o, float t, float m, float* dx, int64_t count) {
+  const ElementwiseRow& row = elementwise_row();
+  const double p = (1.0 - o) / o;
+  ResteConstants k{};
+  k.t = t;
+  k.m = m;
+  k.inner = o == 1.0 ? 1.0f : static_cast<float>(std::pow(static_cast<double>(m), p));
+  k.outer_scale = static_cast<float>(1.0 / o);
+  k.p_high = static_cast<float>(std::round(p * 4096.0) / 4096.0);
+  k.p_low = static_cast<float>(p - static_cast<double>(k.p_high));
+  parallel_for(count, kGrain,
+               [&](int, int64_t begin, int64_t end) { row.reste(x + begin, dy + begin, k, dx + begin, end - begin); });
+}
+
+}  // namespace bnn

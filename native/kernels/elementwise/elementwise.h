@@ -1,0 +1,50 @@
+// Element-wise operations on float32.
+#pragma once
+
+#include "simd/isa.h"
+
+#include <cstdint>
+
+namespace bnn {
+
+enum class BinaryOp { kAdd = 0, kSub = 1, kMul = 2, kDiv = 3, kMax = 4 };
+constexpr int kBinaryOps = 5;
+
+// How an operand meets a result of [rows][length]: of the same shape, one number, or one row repeated.
+enum class Operand { kFull = 0, kScalar = 1, kRow = 2 };
+constexpr int kOperands = 3;
+
+// y[i][j] = a op b. NaN in either operand gives NaN, for kMax too. y may be a or b.
+void binary(BinaryOp op, const float* a, Operand a_kind, const float* b, Operand b_kind, float* y, int64_t rows, int64_t length);
+
+enum class UnaryOp {
+  kRelu = 0,  // max(x, 0), NaN for NaN
+  kStep = 1,  // 1 where x > 0, NaN for NaN, else alpha
+  kSign = 2,  // +1 where x ≥ 0, else −1 (NaN too)
+};
+constexpr int kUnaryOps = 3;
+
+void unary(UnaryOp op, const float* x, float alpha, float* y, int64_t count);
+
+// Surrogate gradients of sign: dx = dy · s(x).
+// Straight-through: s = 1 where |x| ≤ clip, else 0. clip may be infinite.
+void sign_grad_ste(const float* x, const float* dy, float clip, float* dx, int64_t count);
+// ReSTE (arXiv:2308.06689): with a = |x| and p = (1 − o)/o, s = m^p for a ≤ m, a^p / o for m < a ≤ t, 0 beyond; s = 1 up to t when
+// o = 1. Relative error of the power below 2e-6.
+void sign_grad_reste(const float* x, const float* dy, double o, float t, float m, float* dx, int64_t count);
+
+struct ResteConstants {
+  float t, m, inner, outer_scale;  // inner = m^p, outer_scale = 1/o
+  float p_high, p_low;             // p = p_high + p_low; p_high has 12 significant bits, so p_high · integer exponent is exact
+};
+
+struct ElementwiseRow {
+  void (*binary)(BinaryOp op, const float* a, Operand a_kind, const float* b, Operand b_kind, float* y, int64_t rows,
+                 int64_t length);
+  void (*unary)(UnaryOp op, const float* x, float alpha, float* y, int64_t count);
+  void (*ste)(const float* x, const float* dy, float clip, float* dx, int64_t count);
+  void (*reste)(const float* x, const float* dy, const ResteConstants& constants, float* dx, int64_t count);
+};
+BNN_DECLARE_ROWS(ElementwiseRow, elementwise_row);
+
+}  // namespace bnn

@@ -1,0 +1,153 @@
+#include "kernels/elementwise/elementwise.h"
+#include "simd/vec.h"
+
+namespace bnn {
+namespace BNN_ISA {
+namespace {
+
+inline M is_nan(V x) { return x != x; }
+inline V magnitude(V x) {
+  return reinterpret_cast<V>(reinterpret_cast<M>(x) & (reinterpret_cast<M>(zero()) + 0x7fffffff));
+}
+
+template <BinaryOp kOp>
+inline V apply(V a, V b) {
+  switch (kOp) {
+    case BinaryOp::kAdd:
+      return a + b;
+    case BinaryOp::kSub:
+      return a - b;
+    case BinaryOp::kMul:
+      return a * b;
+    case BinaryOp::kDiv:
+      return a / b;
+    case BinaryOp::kMax:
+      return select((a > b) | is_nan(a), a, b);
+  }
+}
+
+template <Operand kKind>
+inline V operand(const float* p, int64_t j) {
+  return kKind == Operand::kScalar ? splat(*p) : load(p + j);
+}
+template <Operand kKind>
+inline V operand_n(const float* p, int64_t j, int n) {
+  return kKind == Operand::kScalar ? splat(*p) : load_n(p + j, n);
+}
+
+template <BinaryOp kOp, Operand kA, Operand kB>
+void binary_rows(const float* a, const float* b, float* y, int64_t rows, int64_t length) {
+  for (int64_t i = 0; i < rows; i++) {
+    int64_t j = 0;
+    for (; j + W <= length; j += W) store(y + j, apply<kOp>(operand<kA>(a, j), operand<kB>(b, j)));
+    if (j < length) {
+      const int n = static_cast<int>(length - j);
+      store_n(y + j, apply<kOp>(operand_n<kA>(a, j, n), operand_n<kB>(b, j, n)), n);
+    }
+    if (kA == Operand::kFull) a += length;
+    if (kB == Operand::kFull) b += length;
+    y += length;
+  }
+}
+
+using BinaryRows = void (*)(const float*, const float*, float*, int64_t, int64_t);
+#define BNN_KINDS(op)                                                                                                        \
+  {binary_rows<op, Operand::kFull, Operand::kFull>, binary_rows<op, Operand::kFull, Operand::kScalar>,                       \
+   binary_rows<op, Operand::kFull, Operand::kRow>, binary_rows<op, Operand::kScalar, Operand::kFull>,                        \
+   binary_rows<op, Operand::kScalar, Operand::kScalar>, binary_rows<op, Operand::kScalar, Operand::kRow>,                    \
+   binary_rows<op, Operand::kRow, Operand::kFull>, binary_rows<op, Operand::kRow, Operand::kScalar>,                         \
+   binary_rows<op, Operand::kRow, Operand::kRow>}
+constexpr BinaryRows kBinary[kBinaryOps][kOperands * kOperands] = {BNN_KINDS(BinaryOp::kAdd), BNN_KINDS(BinaryOp::kSub),
+                                                                   BNN_KINDS(BinaryOp::kMul), BNN_KINDS(BinaryOp::kDiv),
+                                                                   BNN_KINDS(BinaryOp::kMax)};
+#undef BNN_KINDS
+
+void binary_range(BinaryOp op, const float* a, Operand a_kind, const float* b, Operand b_kind, float* y, int64_t rows,
+                  int64_t length) {
+  kBinary[static_cast<int>(op)][static_cast<int>(a_kind) * kOperands + static_cast<int>(b_kind)](a, b, y, rows, length);
+}
+
+// Applies f(x vector, dy vector) over a range; dy is not read when kHasDy is false.
+template <bool kHasDy, typename F>
+inline void map(const float* x, const float* dy, float* y, int64_t count, F f) {
+  int64_t i = 0;
+  for (; i + W <= count; i += W) store(y + i, f(load(x + i), kHasDy ? load(dy + i) : zero()));
+  if (i < count) {
+    const int n = static_cast<int>(count - i);
+    store_n(y + i, f(load_n(x + i, n), kHasDy ? load_n(dy + i, n) : zero()), n);
+  }
+}
+
+void unary_range(UnaryOp op, const float* x, float alpha, float* y, int64_t count) {
+  const V one = splat(1.0f);
+  const V otherwise = splat(alpha);
+  switch (op) {
+    case UnaryOp::kRelu:
+      map<false>(x, nullptr, y, count, [](V v, V) { return relu(v); });
+      break;
+    case UnaryOp::kStep:
+      map<false>(x, nullptr, y, count, [=](V v, V) { return select(is_nan(v), v, select(v > zero(), one, otherwise)); });
+      break;
+    case UnaryOp::kSign:
+      map<false>(x, nullptr, y, count, [=](V v, V) { return select(v >= zero(), one, -one); });
+      break;
+  }
+}
+
+void ste_range(const float* x, const float* dy, float clip, float* dx, int64_t count) {
+  const V limit = splat(clip);
+  map<true>(x, dy, dx, count, [=](V v, V d) { return select(magnitude(v) <= limit, d, select(is_nan(v), v, zero())); });
+}
+
+// a^p for normal a > 0: a = 2^e · f with f in [√½, √2); log2 f by the series of atanh, 2^r by Taylor's on |r| ≤ ½. The large
+// part p · e is exact because p is split, so the result keeps its accuracy for very small a.
+inline V power(V a, V p_high, V p_low) {
+  const M bits = reinterpret_cast<M>(a);
+  const M shifted = bits - 0x3f3504f3;  // bits of √½
+  const M e = shifted >> 23;
+  const V f = reinterpret_cast<V>((shifted & 0x007fffff) + 0x3f3504f3);
+  const V one = splat(1.0f);
+  const V s = (f - one) / (f + one);
+  const V s2 = s * s;
+  V series = splat(0.1111111111f);
+  series = series * s2 + splat(0.1428571429f);
+  series = series * s2 + splat(0.2f);
+  series = series * s2 + splat(0.3333333333f);
+  series = series * s2 + one;
+  const V log2f = s * series * splat(2.885390082f);
+  const V ef = __builtin_convertvector(e, V);
+  const V high = p_high * ef;
+  const V low = p_low * ef + (p_high + p_low) * log2f;
+  const V total = high + low;
+  const M n = __builtin_convertvector(total + select(total < zero(), splat(-0.5f), splat(0.5f)), M);
+  const V r = (high - __builtin_convertvector(n, V)) + low;
+  V y = splat(1.5252734e-5f);
+  y = y * r + splat(1.5403530e-4f);
+  y = y * r + splat(1.3333558e-3f);
+  y = y * r + splat(9.6181291e-3f);
+  y = y * r + splat(5.5504109e-2f);
+  y = y * r + splat(2.4022651e-1f);
+  y = y * r + splat(6.9314718e-1f);
+  y = y * r + one;
+  return y * reinterpret_cast<V>((n + 127) << 23);
+}
+
+void reste_range(const float* x, const float* dy, const ResteConstants& k, float* dx, int64_t count) {
+  const V t = splat(k.t), m = splat(k.m), inner = splat(k.inner), scale = splat(k.outer_scale);
+  const V p_high = splat(k.p_high), p_low = splat(k.p_low);
+  const bool is_identity = k.p_high == 0.0f && k.p_low == 0.0f;
+  map<true>(x, dy, dx, count, [=](V v, V d) {
+    const V a = magnitude(v);
+    // Outside [m, t] the power is not used; a safe argument keeps it finite.
+    const M middle = (a > m) & (a <= t);
+    const V s = is_identity ? splat(1.0f) : scale * power(select(middle, a, splat(1.0f)), p_high, p_low);
+    const V slope = select(a <= m, inner, select(middle, s, zero()));
+    return select(a <= t, d * slope, select(is_nan(v), v, zero()));
+  });
+}
+
+constexpr ElementwiseRow kRow = {binary_range, unary_range, ste_range, reste_range};
+
+}  // namespace
+}  // namespace BNN_ISA
+}  // namespace bnn

@@ -1,0 +1,108 @@
+// Entry point of the Node addon: settings and memory; the kernels are defined in the other files of this folder.
+#include "node/args.h"
+#include "simd/isa.h"
+#include "threading/thread_pool.h"
+
+#include <cstring>
+#include <mutex>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace bnn_node {
+
+static std::mutex& kernel_mutex() {
+  static std::mutex* mutex = new std::mutex();
+  return *mutex;
+}
+void lock_kernels() { kernel_mutex().lock(); }
+void unlock_kernels() { kernel_mutex().unlock(); }
+
+namespace {
+
+napi_value to_number(const Args& args, double number) {
+  napi_value value = nullptr;
+  napi_create_double(args.env(), number, &value);
+  return value;
+}
+
+napi_value to_string(const Args& args, const std::string& text) {
+  napi_value value = nullptr;
+  napi_create_string_utf8(args.env(), text.data(), text.size(), &value);
+  return value;
+}
+
+napi_value isa(const Args& args) { return to_string(args, bnn::isa_name(bnn::active_isa())); }
+
+// Names of the usable instruction sets, worst first, separated by commas.
+napi_value isas(const Args& args) {
+  std::string names;
+  for (int i = 0; i < bnn::kIsaCount; i++) {
+    const bnn::Isa isa = static_cast<bnn::Isa>(i);
+    if (!bnn::isa_available(isa)) continue;
+    if (!names.empty()) names += ",";
+    names += bnn::isa_name(isa);
+  }
+  return to_string(args, names);
+}
+
+napi_value set_isa(const Args& args) {
+  char name[16] = {};
+  size_t length = 0;
+  if (napi_get_value_string_utf8(args.env(), args.value(0), name, sizeof name, &length) != napi_ok) fail("argument 0 is not a string");
+  for (int i = 0; i < bnn::kIsaCount; i++) {
+    const bnn::Isa isa = static_cast<bnn::Isa>(i);
+    if (std::strcmp(name, bnn::isa_name(isa)) == 0 && bnn::set_active_isa(isa)) return nullptr;
+  }
+  fail(std::string("instruction set '") + name + "' is not available here");
+}
+
+napi_value threads(const Args& args) { return to_number(args, bnn::thread_count()); }
+
+napi_value set_threads(const Args& args) {
+  bnn::set_thread_count(static_cast<int>(args.integer(0, 1, bnn::kMaxThreads)));
+  return nullptr;
+}
+
+// Bytes from the start of an ArrayBuffer to its first multiple of 64. Also asks for huge pages where the buffer is large.
+napi_value align(const Args& args) {
+  void* data = nullptr;
+  size_t bytes = 0;
+  if (napi_get_arraybuffer_info(args.env(), args.value(0), &data, &bytes) != napi_ok) fail("argument 0 is not an ArrayBuffer");
+  const uintptr_t address = reinterpret_cast<uintptr_t>(data);
+#if defined(__linux__)
+  constexpr uintptr_t kHuge = uintptr_t{2} << 20;
+  const uintptr_t first = (address + kHuge - 1) / kHuge * kHuge;
+  const uintptr_t last = (address + bytes) / kHuge * kHuge;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+  return to_number(args, static_cast<double>((64 - address % 64) % 64));
+}
+
+napi_value scratch_bytes(const Args& args) { return to_number(args, static_cast<double>(bnn::scratch_total_bytes())); }
+
+napi_value release_scratch(const Args&) {
+  bnn::release_scratch();
+  return nullptr;
+}
+
+}  // namespace
+}  // namespace bnn_node
+
+NAPI_MODULE_INIT() {
+  using namespace bnn_node;
+  define(env, exports, "isa", method<isa>);
+  define(env, exports, "isas", method<isas>);
+  define(env, exports, "setIsa", method<set_isa>);
+  define(env, exports, "threads", method<threads>);
+  define(env, exports, "setThreads", method<set_threads>);
+  define(env, exports, "align", method<align>);
+  define(env, exports, "scratchBytes", method<scratch_bytes>);
+  define(env, exports, "releaseScratch", method<release_scratch>);
+  define_convolutions(env, exports);
+  define_elementwise(env, exports);
+  define_batch_norm(env, exports);
+  define_movement(env, exports);
+  return exports;
+}

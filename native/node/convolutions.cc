@@ -1,0 +1,68 @@
+// Convolution, its gradients and the matrix product.
+#include "kernels/conv2d/conv2d.h"
+#include "node/args.h"
+
+#include <algorithm>
+
+namespace bnn_node {
+namespace {
+
+// In the order of the fields of Conv2dShape.
+bnn::Conv2dShape conv_shape(const Args& args, size_t index) {
+  const Ints v = args.ints(index, 15);
+  const bnn::Conv2dShape s{v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14]};
+  for (int i = 0; i < 13; i++) require(v[i] > 0, "a size, stride or dilation of a convolution is not positive");
+  product(s.out_height, s.stride_height, s.kernel_height, s.dilation_height);
+  product(s.out_width, s.stride_width, s.kernel_width, s.dilation_width);
+  return s;
+}
+int64_t x_count(const bnn::Conv2dShape& s) { return product(s.batch, s.in_height, s.in_width, s.in_channels); }
+int64_t y_count(const bnn::Conv2dShape& s) { return product(s.batch, s.out_height, s.out_width, s.out_channels); }
+int64_t filter_count(const bnn::Conv2dShape& s) { return product(s.kernel_height, s.kernel_width, s.in_channels, s.out_channels); }
+
+// conv2d(x, filter, y, shape)
+napi_value forward(const Args& args) {
+  const bnn::Conv2dShape s = conv_shape(args, 3);
+  bnn::conv2d_forward(s, args.floats(0, x_count(s)).data, args.floats(1, filter_count(s)).data, args.floats(2, y_count(s)).data);
+  return nullptr;
+}
+
+// conv2dInputGrad(dy, filter, dx, shape)
+napi_value input_grad(const Args& args) {
+  const bnn::Conv2dShape s = conv_shape(args, 3);
+  bnn::conv2d_input_grad(s, args.floats(0, y_count(s)).data, args.floats(1, filter_count(s)).data, args.floats(2, x_count(s)).data);
+  return nullptr;
+}
+
+// conv2dFilterGrad(x, dy, dfilter, shape)
+napi_value filter_grad(const Args& args) {
+  const bnn::Conv2dShape s = conv_shape(args, 3);
+  bnn::conv2d_filter_grad(s, args.floats(0, x_count(s)).data, args.floats(1, y_count(s)).data, args.floats(2, filter_count(s)).data);
+  return nullptr;
+}
+
+// matmul(a, b, c, [batchA, batchB, m, n, k, transposeA, transposeB]); batch i uses matrix i mod batchA of a, i mod batchB of b.
+napi_value matmul(const Args& args) {
+  const Ints v = args.ints(3, 7);
+  for (int i = 0; i < 5; i++) require(v[i] > 0, "a size of a matrix product is not positive");
+  const int64_t batch_a = v[0], batch_b = v[1], m = v[2], n = v[3], k = v[4];
+  const int64_t batch = std::max(batch_a, batch_b);
+  const Floats a = args.floats(0, product(batch_a, m, k));
+  const Floats b = args.floats(1, product(batch_b, k, n));
+  const Floats c = args.floats(2, product(batch, m, n));
+  for (int64_t i = 0; i < batch; i++) {
+    bnn::matmul(m, n, k, v[5] != 0, v[6] != 0, a.data + i % batch_a * (m * k), b.data + i % batch_b * (k * n), c.data + i * (m * n));
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void define_convolutions(napi_env env, napi_value exports) {
+  define(env, exports, "conv2d", method<forward>);
+  define(env, exports, "conv2dInputGrad", method<input_grad>);
+  define(env, exports, "conv2dFilterGrad", method<filter_grad>);
+  define(env, exports, "matmul", method<matmul>);
+}
+
+}  // namespace bnn_node

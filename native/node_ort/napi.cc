@@ -1,0 +1,215 @@
+#include "node_ort/napi.h"
+
+namespace bnn_ort {
+namespace {
+
+[[noreturn]] void fail(const std::string& message) { throw Problem{kUsageProblem, message}; }
+
+size_t element_size(napi_typedarray_type type) {
+  switch (type) {
+    case napi_int8_array:
+    case napi_uint8_array:
+    case napi_uint8_clamped_array:
+      return 1;
+    case napi_int16_array:
+    case napi_uint16_array:
+      return 2;
+    case napi_int32_array:
+    case napi_uint32_array:
+    case napi_float32_array:
+      return 4;
+    case napi_float64_array:
+    case napi_bigint64_array:
+    case napi_biguint64_array:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
+bool is_undefined(napi_env env, napi_value value) {
+  napi_valuetype type = napi_undefined;
+  return napi_typeof(env, value, &type) != napi_ok || type == napi_undefined;
+}
+
+}  // namespace
+
+napi_value undefined(napi_env env) {
+  napi_value value = nullptr;
+  napi_get_undefined(env, &value);
+  return value;
+}
+
+napi_value new_number(napi_env env, double number) {
+  napi_value value = nullptr;
+  napi_create_double(env, number, &value);
+  return value;
+}
+
+napi_value new_text(napi_env env, const std::string& text) {
+  napi_value value = nullptr;
+  napi_create_string_utf8(env, text.data(), text.size(), &value);
+  return value;
+}
+
+napi_value new_object(napi_env env, std::initializer_list<std::pair<const char*, napi_value>> properties) {
+  napi_value object = nullptr;
+  napi_create_object(env, &object);
+  for (const auto& [name, value] : properties) napi_set_named_property(env, object, name, value);
+  return object;
+}
+
+napi_value new_error(napi_env env, const Problem& problem) {
+  napi_value error = nullptr;
+  napi_create_error(env, new_text(env, problem.code), new_text(env, problem.message), &error);
+  return error;
+}
+
+bool is_string(napi_env env, napi_value value) {
+  napi_valuetype type = napi_undefined;
+  return napi_typeof(env, value, &type) == napi_ok && type == napi_string;
+}
+
+std::string text_of(napi_env env, napi_value value) {
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) fail("a string was expected");
+  std::string text(length, '\0');
+  napi_get_value_string_utf8(env, value, text.data(), length + 1, &length);
+  return text;
+}
+
+int64_t integer_of(napi_env env, napi_value value) {
+  double number = 0;
+  if (napi_get_value_double(env, value, &number) != napi_ok) fail("a number was expected");
+  if (!(number >= -9007199254740991.0 && number <= 9007199254740991.0) || number != static_cast<double>(static_cast<int64_t>(number))) {
+    fail(std::to_string(number) + " is no integer");
+  }
+  return static_cast<int64_t>(number);
+}
+
+Bytes bytes_of(napi_env env, napi_value value) {
+  bool typed = false;
+  napi_typedarray_type type = napi_int8_array;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_is_typedarray(env, value, &typed) != napi_ok || !typed ||
+      napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok || element_size(type) == 0) {
+    fail("a typed array was expected");
+  }
+  return {data, length * element_size(type)};
+}
+
+std::vector<napi_value> elements_of(napi_env env, napi_value array) {
+  bool is_array = false;
+  uint32_t length = 0;
+  if (napi_is_array(env, array, &is_array) != napi_ok || !is_array || napi_get_array_length(env, array, &length) != napi_ok) {
+    fail("an array was expected");
+  }
+  std::vector<napi_value> elements(length);
+  for (uint32_t i = 0; i < length; i++) {
+    if (napi_get_element(env, array, i, &elements[i]) != napi_ok) fail("an array element cannot be read");
+  }
+  return elements;
+}
+
+std::vector<std::string> texts_of(napi_env env, napi_value array) {
+  std::vector<std::string> texts;
+  for (const napi_value element : elements_of(env, array)) texts.push_back(text_of(env, element));
+  return texts;
+}
+
+Args::Args(napi_env env, napi_callback_info info) : env_(env) {
+  size_t count = kMost;
+  if (napi_get_cb_info(env, info, &count, values_, nullptr, nullptr) != napi_ok) fail("the arguments cannot be read");
+}
+
+Object::Object(napi_env env, napi_value value) : env_(env), value_(value) {
+  napi_valuetype type = napi_undefined;
+  if (napi_typeof(env, value, &type) != napi_ok || type != napi_object) fail("an object was expected");
+}
+
+napi_value Object::get(const char* name) const {
+  napi_value value = nullptr;
+  if (napi_get_named_property(env_, value_, name, &value) != napi_ok) fail(std::string("property ") + name + " cannot be read");
+  return value;
+}
+
+std::string Object::text(const char* name, const char* fallback) const {
+  const napi_value value = get(name);
+  return is_undefined(env_, value) ? fallback : text_of(env_, value);
+}
+
+int Object::integer(const char* name, int fallback) const {
+  const napi_value value = get(name);
+  if (is_undefined(env_, value)) return fallback;
+  const int64_t integer = integer_of(env_, value);
+  if (integer < -1'000'000 || integer > 1'000'000) fail(std::string("property ") + name + " is " + std::to_string(integer));
+  return static_cast<int>(integer);
+}
+
+std::vector<std::pair<std::string, std::string>> Object::texts(const char* name) const {
+  std::vector<std::pair<std::string, std::string>> texts;
+  const napi_value value = get(name);
+  if (is_undefined(env_, value)) return texts;
+  napi_value names = nullptr;
+  if (napi_get_property_names(env_, value, &names) != napi_ok) fail(std::string("property ") + name + " is no object");
+  for (const std::string& key : texts_of(env_, names)) texts.emplace_back(key, Object(env_, value).text(key.c_str()));
+  return texts;
+}
+
+void Task::keep(napi_env env, napi_value object) {
+  napi_ref reference = nullptr;
+  if (napi_create_reference(env, object, 1, &reference) != napi_ok) fail("an object cannot be kept alive");
+  env_ = env;
+  kept_.push_back(reference);
+}
+
+Task::~Task() {
+  for (const napi_ref reference : kept_) napi_delete_reference(env_, reference);
+}
+
+napi_value Task::start(napi_env env, std::unique_ptr<Task> task) {
+  napi_value promise = nullptr;
+  napi_value name = new_text(env, "bnn_ort");
+  Task* data = task.get();
+  if (napi_create_promise(env, &data->deferred_, &promise) != napi_ok ||
+      napi_create_async_work(env, nullptr, name, on_execute, on_complete, data, &data->work_) != napi_ok ||
+      napi_queue_async_work(env, data->work_) != napi_ok) {
+    fail("Node could not queue the work");
+  }
+  // on_complete deletes it.
+  task.release();
+  return promise;
+}
+
+void Task::on_execute(napi_env, void* data) {
+  auto* task = static_cast<Task*>(data);
+  task->failed_ = !guard(task->problem_, [task] { task->execute(); });
+}
+
+void Task::on_complete(napi_env env, napi_status status, void* data) {
+  const std::unique_ptr<Task> task(static_cast<Task*>(data));
+  napi_delete_async_work(env, task->work_);
+  // Cancelled: the environment is going away, nobody waits for the promise.
+  if (status != napi_ok) return;
+  napi_value value = nullptr;
+  if (!task->failed_) task->failed_ = !guard(task->problem_, [&] { value = task->result(env); });
+  if (!task->failed_ && value != nullptr) {
+    napi_resolve_deferred(env, task->deferred_, value);
+    return;
+  }
+  bool pending = false;
+  napi_value error = nullptr;
+  napi_is_exception_pending(env, &pending);
+  if (pending) napi_get_and_clear_last_exception(env, &error);
+  if (task->problem_.message.empty()) task->problem_.message = "Node could not make the result";
+  napi_reject_deferred(env, task->deferred_, error != nullptr ? error : new_error(env, task->problem_));
+}
+
+void define(napi_env env, napi_value exports, const char* name, napi_callback callback) {
+  napi_value function = nullptr;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
+  napi_set_named_property(env, exports, name, function);
+}
+
+}  // namespace bnn_ort

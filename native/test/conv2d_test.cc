@@ -1,0 +1,103 @@
+// Every instruction set and 1 to 3 threads against the double-precision reference, on random shapes.
+#include "kernels/conv2d/conv2d.h"
+#include "simd/isa.h"
+#include "test/check.h"
+#include "threading/thread_pool.h"
+
+using bnn::Conv2dShape;
+using bnn_test::Floats;
+
+static Conv2dShape random_shape() {
+  using bnn_test::random_in;
+  for (;;) {
+    Conv2dShape s{};
+    s.batch = random_in(1, 4);
+    s.in_height = random_in(1, 13);
+    s.in_width = random_in(1, 20);
+    s.in_channels = random_in(1, 35);
+    s.kernel_height = random_in(1, 5);
+    s.kernel_width = random_in(1, 5);
+    s.out_channels = random_in(1, 70);
+    s.stride_height = random_in(1, 3);
+    s.stride_width = random_in(1, 3);
+    s.dilation_height = random_in(1, 2);
+    s.dilation_width = random_in(1, 2);
+    s.pad_top = random_in(0, 3);
+    s.pad_left = random_in(0, 3);
+    const int64_t bottom = random_in(0, 3), right = random_in(0, 3);
+    const int64_t h = s.in_height + s.pad_top + bottom - (s.kernel_height - 1) * s.dilation_height - 1;
+    const int64_t w = s.in_width + s.pad_left + right - (s.kernel_width - 1) * s.dilation_width - 1;
+    if (h < 0 || w < 0) continue;
+    s.out_height = h / s.stride_height + 1;
+    s.out_width = w / s.stride_width + 1;
+    return s;
+  }
+}
+
+static void check(const Conv2dShape& s, bool signs, const char* label) {
+  Floats x(s.batch * s.in_height * s.in_width * s.in_channels), dx(x.size()), want_dx(x.size());
+  Floats f(s.kernel_height * s.kernel_width * s.in_channels * s.out_channels), df(f.size()), want_df(f.size());
+  Floats y(s.batch * s.out_height * s.out_width * s.out_channels), dy(y.size()), want_y(y.size());
+  auto fill = signs ? bnn_test::fill_signs : bnn_test::fill_random;
+  fill(x);
+  fill(f);
+  fill(dy);
+  bnn::conv2d_forward_reference(s, x.data(), f.data(), want_y.data());
+  bnn::conv2d_input_grad_reference(s, dy.data(), f.data(), want_dx.data());
+  bnn::conv2d_filter_grad_reference(s, x.data(), dy.data(), want_df.data());
+  const double tolerance = signs ? 0.0 : 2e-4;
+  bnn::conv2d_forward(s, x.data(), f.data(), y.data());
+  bnn_test::expect_close(y, want_y, tolerance, label, "forward");
+  bnn::conv2d_input_grad(s, dy.data(), f.data(), dx.data());
+  bnn_test::expect_close(dx, want_dx, tolerance, label, "input gradient");
+  bnn::conv2d_filter_grad(s, x.data(), dy.data(), df.data());
+  bnn_test::expect_close(df, want_df, tolerance, label, "filter gradient");
+}
+
+static void check_matmul(const char* label) {
+  const int64_t m = bnn_test::random_in(1, 120), n = bnn_test::random_in(1, 60), k = bnn_test::random_in(1, 60);
+  Floats a(m * k), b(k * n), c(m * n), want(m * n);
+  bnn_test::fill_random(a);
+  bnn_test::fill_random(b);
+  for (int flags = 0; flags < 4; flags++) {
+    const bool ta = (flags & 1) != 0, tb = (flags & 2) != 0;
+    for (int64_t i = 0; i < m; i++) {
+      for (int64_t j = 0; j < n; j++) {
+        double sum = 0;
+        for (int64_t q = 0; q < k; q++) sum += static_cast<double>(a[ta ? q * m + i : i * k + q]) * b[tb ? j * k + q : q * n + j];
+        want[i * n + j] = static_cast<float>(sum);
+      }
+    }
+    bnn::matmul(m, n, k, ta, tb, a.data(), b.data(), c.data());
+    bnn_test::expect_close(c, want, 1e-5, label, "matmul");
+  }
+}
+
+int main(int argc, char** argv) {
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 12;
+  int sets = 0;
+  for (int i = 0; i < bnn::kIsaCount; i++) {
+    const bnn::Isa isa = static_cast<bnn::Isa>(i);
+    if (!bnn::set_active_isa(isa)) {
+      std::printf("skip %s: not available on this processor\n", bnn::isa_name(isa));
+      continue;
+    }
+    sets++;
+    for (int threads = 1; threads <= 3; threads++) {
+      bnn::set_thread_count(threads);
+      for (int round = 0; round < rounds; round++) {
+        const Conv2dShape s = random_shape();
+        char label[320];
+        std::snprintf(label, sizeof label, "%s, %d threads, x %lldx%lldx%lldx%lld, filter %lldx%lld, out %lldx%lldx%lld, stride %lldx%lld, pad %lld,%lld, dilation %lld,%lld",
+                      bnn::isa_name(isa), threads, (long long)s.batch, (long long)s.in_height, (long long)s.in_width,
+                      (long long)s.in_channels, (long long)s.kernel_height, (long long)s.kernel_width, (long long)s.out_height,
+                      (long long)s.out_width, (long long)s.out_channels, (long long)s.stride_height, (long long)s.stride_width, (long long)s.pad_top,
+                      (long long)s.pad_left, (long long)s.dilation_height, (long long)s.dilation_width);
+        check(s, round % 2 == 1, label);
+        check_matmul(label);
+      }
+    }
+  }
+  std::printf("conv2d: %d instruction sets, %d failures\n", sets, bnn_test::failures());
+  return bnn_test::failures() == 0 ? 0 : 1;
+}

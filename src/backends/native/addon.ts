@@ -1,0 +1,165 @@
+/** Finds and loads the native addon (`build/bnn_native.node`), and types what it exports. */
+
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Codes of `binary`, in the order of native/kernels/elementwise/elementwise.h. */
+export const BINARY_OPS = { add: 0, sub: 1, mul: 2, div: 3, max: 4 } as const;
+/** Codes of `unary`. */
+export const UNARY_OPS = { relu: 0, step: 1, sign: 2 } as const;
+/** How an operand of `binary` meets the result: same shape, one number, or one row repeated. */
+export const OPERANDS = { full: 0, scalar: 1, row: 2 } as const;
+export type OperandKind = (typeof OPERANDS)[keyof typeof OPERANDS];
+
+/**
+ * The functions of the addon. Arrays must have exactly the sizes that the shapes say; a call with others throws a RangeError.
+ * Outputs may not overlap inputs unless said. One row per function of native/node.
+ */
+export interface NativeAddon {
+  isa(): string;
+  /** Usable instruction sets, worst first, separated by commas. */
+  isas(): string;
+  setIsa(name: string): void;
+  threads(): number;
+  setThreads(count: number): void;
+  /** Bytes from the start of the buffer to its first multiple of 64. */
+  align(buffer: ArrayBuffer): number;
+  scratchBytes(): number;
+  releaseScratch(): void;
+
+  /** `shape`: the fields of Conv2dShape in native/kernels/conv2d/conv2d.h. */
+  conv2d(x: Float32Array, filter: Float32Array, y: Float32Array, shape: Int32Array): void;
+  conv2dInputGrad(dy: Float32Array, filter: Float32Array, dx: Float32Array, shape: Int32Array): void;
+  conv2dFilterGrad(x: Float32Array, dy: Float32Array, dfilter: Float32Array, shape: Int32Array): void;
+  /** `sizes`: batch of a, batch of b, m, n, k, transpose a, transpose b. */
+  matmul(a: Float32Array, b: Float32Array, c: Float32Array, sizes: Int32Array): void;
+
+  /** y may be a or b. */
+  binary(
+    op: number,
+    a: Float32Array,
+    aKind: OperandKind,
+    b: Float32Array,
+    bKind: OperandKind,
+    y: Float32Array,
+    rows: number,
+    length: number,
+  ): void;
+  unary(op: number, x: Float32Array, alpha: number, y: Float32Array): void;
+  signGradSte(x: Float32Array, dy: Float32Array, clip: number, dx: Float32Array): void;
+  signGradReste(x: Float32Array, dy: Float32Array, o: number, t: number, m: number, dx: Float32Array): void;
+  sgdMomentum(
+    param: Float32Array,
+    grad: Float32Array,
+    velocity: Float32Array,
+    newParam: Float32Array,
+    newVelocity: Float32Array,
+    lr: number,
+    momentum: number,
+    weightDecay: number,
+    nesterov: boolean,
+  ): void;
+  adam(
+    param: Float32Array,
+    grad: Float32Array,
+    m: Float32Array,
+    v: Float32Array,
+    newParam: Float32Array,
+    newM: Float32Array,
+    newV: Float32Array,
+    lr: number,
+    beta1: number,
+    beta2: number,
+    epsilon: number,
+    weightDecay: number,
+    step: number,
+    decoupled: boolean,
+  ): void;
+
+  batchNormTrain(
+    x: Float32Array,
+    scale: Float32Array,
+    gamma: Float32Array,
+    beta: Float32Array,
+    y: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    epsilon: number,
+    relu: boolean,
+  ): void;
+  batchNormInfer(
+    x: Float32Array,
+    scale: Float32Array,
+    gamma: Float32Array,
+    beta: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    y: Float32Array,
+    epsilon: number,
+    relu: boolean,
+  ): void;
+  batchNormGrad(
+    x: Float32Array,
+    dy: Float32Array,
+    scale: Float32Array,
+    gamma: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    dx: Float32Array,
+    dgamma: Float32Array,
+    dbeta: Float32Array,
+    dscale: Float64Array | null,
+    epsilon: number,
+    relu: boolean,
+  ): void;
+  channelSums(x: Float32Array, sums: Float64Array): void;
+  totalSum(x: Float32Array): number;
+
+  /** `shape`: the fields of PoolShape in native/kernels/pooling/pooling.h. */
+  maxPool(x: Float32Array, y: Float32Array, shape: Int32Array): void;
+  avgPool(x: Float32Array, y: Float32Array, shape: Int32Array): void;
+  maxPoolGrad(x: Float32Array, dy: Float32Array, dx: Float32Array, shape: Int32Array): void;
+  avgPoolGrad(dy: Float32Array, dx: Float32Array, shape: Int32Array): void;
+  /** `plan`: size × 4, from-stride × 4, to-stride × 4, from-offset, to-offset, in elements. */
+  stridedCopy(from: Float32Array, to: Float32Array, plan: Int32Array): void;
+  fill(to: Float32Array, value: number): void;
+}
+
+export type AddonResult =
+  | { readonly ok: true; readonly addon: NativeAddon; readonly path: string }
+  | { readonly ok: false; readonly reason: string; readonly hint: string };
+
+/** The nearest folder upwards that holds a package.json: the package root, from src/ as from dist/. */
+function packageRoot(): string {
+  const start = dirname(fileURLToPath(import.meta.url));
+  for (let folder = start; folder !== dirname(folder); folder = dirname(folder)) {
+    if (existsSync(join(folder, 'package.json'))) return folder;
+  }
+  return start;
+}
+
+const BUILD_HINT = 'install a C++ compiler (g++ or clang++), then run: npm rebuild';
+
+let loaded: AddonResult | undefined;
+
+/** Loads the addon once per process; a failure is returned, not thrown, with what to do about it. */
+export function loadNativeAddon(): AddonResult {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): AddonResult {
+  const path = join(packageRoot(), 'build', 'bnn_native.node');
+  if (!existsSync(path)) {
+    return { ok: false, reason: `the native addon is not built (${path} does not exist)`, hint: BUILD_HINT };
+  }
+  try {
+    const addon = createRequire(import.meta.url)(path) as NativeAddon;
+    return { ok: true, addon, path };
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    return { ok: false, reason: `the native addon does not load: ${text}`, hint: 'rebuild it: npm rebuild' };
+  }
+}

@@ -1,0 +1,138 @@
+/** Chooses the tfjs backend that training runs on. */
+
+import { availableParallelism } from 'node:os';
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
+import { BnnError } from '../errors.ts';
+import { NativeBackend } from './native/backend.ts';
+import { registerNativeBackend } from './native/register.ts';
+import { loadTensorflow } from './tensorflow/load.ts';
+
+export const BACKEND_NAMES = ['auto', 'native', 'tensorflow', 'webgpu', 'cpu'] as const;
+export type BackendName = (typeof BACKEND_NAMES)[number];
+
+export interface BackendMemory {
+  /** Bytes that tensors hold now. */
+  readonly bytesInUse: number;
+  /** The highest bytesInUse so far; equal to bytesInUse where the backend does not count. */
+  readonly peakBytes: number;
+}
+
+export interface SelectedBackend {
+  readonly name: Exclude<BackendName, 'auto'>;
+  /** One line for people, e.g. "native avx512, 2 threads". */
+  readonly description: string;
+  readonly threads: number;
+  /** The instruction set of the kernels, where we choose it. */
+  readonly isa: string | null;
+  memory(): BackendMemory;
+}
+
+export interface BackendOptions {
+  /** Threads of the native backend; all processors when not given. */
+  readonly threads?: number | undefined;
+}
+
+/**
+ * Makes a backend the current one of tfjs and waits until it is ready. `auto` is tensorflow with a GPU, else native, else
+ * tensorflow on the CPU; `cpu` is slow and used on request only.
+ *
+ * @throws {BnnError} E_BACKEND when the backend does not work here, with what to install; E_USAGE for a bad name or thread count.
+ */
+export async function selectBackend(name: BackendName, options: BackendOptions = {}): Promise<SelectedBackend> {
+  const threads = options.threads ?? availableParallelism();
+  if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
+    throw new BnnError('E_USAGE', `threads is ${threads}, expected an integer from 1 to 64`);
+  }
+  switch (name) {
+    case 'auto':
+      return await selectAutomatically(threads);
+    case 'native':
+      return await selectNative(threads);
+    case 'tensorflow':
+      return await selectTensorflow(threads);
+    case 'cpu':
+      await activate('cpu');
+      return {
+        name: 'cpu',
+        description: 'cpu, plain JavaScript (slow)',
+        threads: 1,
+        isa: null,
+        memory: engineMemory,
+      };
+    case 'webgpu':
+      throw new BnnError('E_BACKEND', 'the webgpu backend is not part of this version', {
+        hint: 'use --backend native or --backend tensorflow',
+      });
+    default:
+      name satisfies never;
+      throw new BnnError('E_USAGE', `unknown backend '${String(name)}'`, {
+        hint: `one of ${BACKEND_NAMES.join(', ')}`,
+      });
+  }
+}
+
+async function selectAutomatically(threads: number): Promise<SelectedBackend> {
+  const tensorflow = await loadTensorflow();
+  if (tensorflow.ok && tensorflow.hasGpu) return await selectTensorflow(threads);
+  const native = registerNativeBackend();
+  if (native.ok) return await selectNative(threads);
+  if (tensorflow.ok) return await selectTensorflow(threads);
+  throw new BnnError('E_BACKEND', `no fast backend works here: ${native.reason}; ${tensorflow.reason}`, {
+    hint: `${native.hint}; or ${tensorflow.hint}; or --backend cpu, which is slow`,
+  });
+}
+
+async function selectNative(threads: number): Promise<SelectedBackend> {
+  const registration = registerNativeBackend();
+  if (!registration.ok) {
+    throw new BnnError('E_BACKEND', `the native backend does not work here: ${registration.reason}`, {
+      hint: registration.hint,
+    });
+  }
+  await activate('native');
+  const { addon } = registration;
+  addon.setThreads(threads);
+  const isa = addon.isa();
+  const backend = tf.backend();
+  if (!(backend instanceof NativeBackend)) throw new Error('internal: the current backend is not the native one');
+  return {
+    name: 'native',
+    description: `native ${isa}, ${threads} thread${threads === 1 ? '' : 's'}`,
+    threads,
+    isa,
+    memory: () => {
+      const { peakBytes } = backend.poolStatistics();
+      return { bytesInUse: tf.memory().numBytes, peakBytes: Math.max(peakBytes, tf.memory().numBytes) };
+    },
+  };
+}
+
+async function selectTensorflow(threads: number): Promise<SelectedBackend> {
+  const loaded = await loadTensorflow();
+  if (!loaded.ok) {
+    throw new BnnError('E_BACKEND', `the tensorflow backend does not work here: ${loaded.reason}`, {
+      hint: loaded.hint,
+    });
+  }
+  await activate('tensorflow');
+  const device = loaded.hasGpu ? 'GPU' : 'CPU';
+  return {
+    name: 'tensorflow',
+    description: `tensorflow ${device} (${loaded.package})`,
+    threads,
+    isa: null,
+    memory: engineMemory,
+  };
+}
+
+async function activate(name: string): Promise<void> {
+  const isSet = await tf.setBackend(name);
+  if (!isSet) throw new BnnError('E_BACKEND', `tfjs could not initialise its backend '${name}'`);
+  await tf.ready();
+}
+
+function engineMemory(): BackendMemory {
+  const { numBytes } = tf.memory();
+  return { bytesInUse: numBytes, peakBytes: numBytes };
+}

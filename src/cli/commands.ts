@@ -1,0 +1,39 @@
+/** The commands; their code is loaded when one is called. */
+
+import type { Command } from 'commander';
+
+export interface CommandEntry {
+  /** One line for the list. */
+  readonly summary: string;
+  /** Whether it also exists as `bnn-<name>`. */
+  readonly hasOwnProgram: boolean;
+  readonly load: () => Promise<(name: string) => Command>;
+}
+
+export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  train: {
+    summary: 'train a binary network',
+    hasOwnProgram: true,
+    load: async () => (await import('./train-command.ts')).createTrainCommand,
+  },
+  export: {
+    summary: 'write a trained network as an ONNX file with one bit per binary weight',
+    hasOwnProgram: true,
+    load: async () => (await import('./export-command.ts')).createExportCommand,
+  },
+  validate: {
+    summary: 'measure accuracy, agreement and speed of an ONNX file in onnxruntime',
+    hasOwnProgram: true,
+    load: async () => (await import('./validate-command.ts')).createValidateCommand,
+  },
+  inspect: {
+    summary: 'show layers, sizes and costs of a model',
+    hasOwnProgram: true,
+    load: async () => (await import('./inspect-command.ts')).createInspectCommand,
+  },
+  doctor: {
+    summary: 'show what works on this machine, and what to do about the rest',
+    hasOwnProgram: false,
+    load: async () => (await import('./doctor-command.ts')).createDoctorCommand,
+  },
+};

@@ -1,0 +1,77 @@
+/** What `bnn-export` prints. */
+
+import type { CompileReport, LayerReport } from '../compiler/report.ts';
+import type { Comparison } from '../inference/compare-forms.ts';
+import { formatBytes, formatPercent, formatSeconds } from '../report/format.ts';
+import { formatPairs, formatTable } from '../report/table.ts';
+
+export interface ExportFacts {
+  readonly file: string;
+  /** The ONNX file that was read. */
+  readonly source: string;
+  readonly form: 'packed' | 'latent';
+  readonly bytes: number;
+  /** Size of the same network with float weights. */
+  readonly float32Bytes: number;
+  readonly sha256: string;
+  readonly seconds: number;
+}
+
+const LISTED = 6;
+
+export function formatExport(facts: ExportFacts, report: CompileReport, comparison: Comparison | null): string {
+  const { file, source, form, bytes, float32Bytes, sha256, seconds } = facts;
+  const { binaryLayers, weightOnlyLayers } = report;
+  const lines: [string, string][] = [['from', source]];
+  if (form === 'packed') {
+    const weightOnly = weightOnlyLayers === 0 ? '' : `, ${weightOnlyLayers} with binary weights only`;
+    lines.push(['layers', `${binaryLayers} binary${weightOnly}, ${floatList(report.layers)}`]);
+  }
+  lines.push(['wrote', `${file}  ${formatBytes(bytes)}  sha256 ${sha256.slice(0, 16)}`]);
+  if (form === 'packed') {
+    lines.push(['float32', `${formatBytes(float32Bytes)}, ${(float32Bytes / bytes).toFixed(1)} times the size`]);
+  }
+  if (comparison !== null) lines.push(['verified', comparisonText(comparison)]);
+  lines.push(['elapsed', formatSeconds(seconds)]);
+  return formatPairs(lines);
+}
+
+function floatList(layers: readonly LayerReport[]): string {
+  const names = layers.filter(({ outcome }) => outcome === 'float').map(({ name }) => name);
+  if (names.length === 0) return 'none in float';
+  const more = names.length > LISTED ? `, … ${names.length - LISTED} more (see --explain)` : '';
+  return `${names.length} in float: ${names.slice(0, LISTED).join(', ')}${more}`;
+}
+
+export function formatComparison(comparison: Comparison): string {
+  return formatPairs([[comparison.passed ? 'verified' : 'differs', comparisonText(comparison)]]);
+}
+
+function comparisonText({ images, agreement, maxDifference, imagesBeyondTolerance, tolerance }: Comparison): string {
+  return `${images} random pictures in onnxruntime: same arg-max ${formatPercent(agreement)}, largest difference ${maxDifference.toExponential(1)}, ${imagesBeyondTolerance} beyond ${tolerance.toExponential(1)}`;
+}
+
+/** Every layer with what became of it, then every rewrite that did not apply. */
+export function formatExplanation({ layers, misses }: CompileReport): string {
+  const layerTable = formatTable(
+    [
+      { title: 'layer' },
+      { title: 'was' },
+      { title: 'outcome' },
+      { title: 'operator' },
+      { title: 'folded, or why not' },
+    ],
+    layers.map(({ name, source, outcome, operator, folded, reasons }) => [
+      name,
+      source,
+      outcome,
+      operator,
+      outcome === 'float' || outcome === 'removed' ? reasons.join('; ') : folded.join(', '),
+    ]),
+  );
+  const missTable = formatTable(
+    [{ title: 'rewrite' }, { title: 'at' }, { title: 'because of' }, { title: 'reason' }],
+    misses.map(({ rewrite, node, culprit, reason }) => [rewrite, node, culprit, reason]),
+  );
+  return misses.length === 0 ? `${layerTable}\n` : `${layerTable}\n\nrewrites that did not apply\n\n${missTable}\n`;
+}

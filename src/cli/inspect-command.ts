@@ -1,0 +1,116 @@
+/** `bnn-inspect`. */
+
+import { stat } from 'node:fs/promises';
+import { Command } from 'commander';
+import { formatShape, formatType } from '../graph/format-type.ts';
+import type { Model } from '../graph/model.ts';
+import { printModel } from '../graph/print.ts';
+import { findModel } from '../inference/model-source-io.ts';
+import { readModel } from '../onnx/model-io.ts';
+import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
+import { type Column, formatPairs, formatTable } from '../report/table.ts';
+import { describeValues, type LayerSummary, type ModelSummary, summarizeModel } from './model-summary.ts';
+import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
+
+interface InspectOptions extends GeneralOptions {
+  readonly graph?: boolean;
+}
+
+export function createInspectCommand(name: string): Command {
+  const command = new Command(name)
+    .description(
+      'Shows the layers of a model: shapes, parameters of one bit and of 32, size, and binary and float multiply-adds for one picture. Any ONNX file will do.',
+    )
+    .argument('<model>', 'an ONNX file, or a run folder')
+    .optionsGroup(COMMON)
+    .option('--graph', 'print the whole graph as text instead');
+  addGeneralOptions(command, { threads: false });
+  return addExamples(command, [
+    ['bnn-inspect mnist.onnx', 'where the bits and the work are'],
+    ['bnn-inspect runs/mnist', 'the same for the last checkpoint of a run'],
+    ['bnn-inspect mnist.onnx --graph', 'every node with its types and attributes'],
+  ]).action((model: string, options: InspectOptions) => runInspect(model, options));
+}
+
+async function runInspect(source: string, options: InspectOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  const { path } = await findModel(source);
+  const model = await readModel(path);
+  const summary = summarizeModel(model);
+  const fileBytes = (await stat(path)).size;
+  const graph = options.graph === true ? printModel(model, { data: 'summary' }) : undefined;
+  terminal.event('result', {
+    file: path,
+    fileBytes,
+    ...summary,
+    ...ratiosOf(summary, fileBytes),
+    irVersion: model.irVersion,
+    opsets: Object.fromEntries(model.opsets),
+    metadata: Object.fromEntries(model.metadata),
+    ...(graph === undefined ? {} : { graph }),
+  });
+  terminal.result(graph?.trimEnd() ?? formatSummary(path, fileBytes, model, summary));
+}
+
+const COLUMNS: readonly (Column & { readonly cell: (layer: LayerSummary) => string })[] = [
+  { title: 'layer', cell: ({ name }) => name },
+  { title: 'operator', cell: ({ op }) => op },
+  { title: 'input -> output', cell: ({ input, output }) => `${formatShape(input)} -> ${formatShape(output)}` },
+  { title: 'bits', align: 'right', cell: ({ weightBits }) => (weightBits === null ? '-' : String(weightBits)) },
+  { title: '1-bit params', align: 'right', cell: ({ oneBitParameters }) => formatCount(oneBitParameters) },
+  { title: '32-bit params', align: 'right', cell: ({ floatParameters }) => formatCount(floatParameters) },
+  { title: 'kB', align: 'right', cell: ({ bytes }) => (bytes / 1000).toFixed(2) },
+  { title: 'binary MACs', align: 'right', cell: ({ binaryMacs }) => formatCount(binaryMacs) },
+  { title: 'float MACs', align: 'right', cell: ({ floatMacs }) => formatCount(floatMacs) },
+];
+
+function ratiosOf(
+  summary: ModelSummary,
+  fileBytes: number,
+): { compression: number | null; binaryShare: number | null } {
+  const macs = summary.binaryMacs + summary.floatMacs;
+  return {
+    compression: fileBytes === 0 || summary.oneBitParameters === 0 ? null : summary.float32Bytes / fileBytes,
+    binaryShare: macs === 0 || summary.unknownLayers.length > 0 ? null : summary.binaryMacs / macs,
+  };
+}
+
+function formatSummary(path: string, fileBytes: number, model: Model, summary: ModelSummary): string {
+  const { layers, oneBitParameters, floatParameters, parameterBytes, float32Bytes, binaryMacs, floatMacs } = summary;
+  const { compression, binaryShare } = ratiosOf(summary, fileBytes);
+  const table = formatTable(
+    COLUMNS,
+    layers.map((layer) => COLUMNS.map(({ cell }) => cell(layer))),
+    [
+      [
+        'total',
+        '',
+        '',
+        '',
+        formatCount(oneBitParameters),
+        formatCount(floatParameters),
+        (parameterBytes / 1000).toFixed(2),
+        formatCount(binaryMacs),
+        formatCount(floatMacs),
+      ],
+    ],
+  );
+  const opsets = Array.from(model.opsets, ([domain, version]) => `${domain || 'onnx'} ${version}`).join(', ');
+  const facts: [string, string][] = [
+    ['file', `${path}  ${formatBytes(fileBytes)}`],
+    ['form', `${summary.form}, IR version ${model.irVersion}, operator sets ${opsets}`],
+    ['input', describeValues(model.graph.inputs, formatType)],
+    ['output', describeValues(model.graph.outputs, formatType)],
+    [
+      'parameters',
+      `${formatCount(oneBitParameters + floatParameters)}: ${formatBytes(parameterBytes)} with one bit for each binary weight, ${formatBytes(float32Bytes)} in float32`,
+    ],
+  ];
+  if (compression !== null)
+    facts.push(['compression', `${compression.toFixed(1)} (parameters in float32 against this file)`]);
+  if (binaryShare !== null) facts.push(['binary work', `${formatPercent(binaryShare, 1)} of the multiply-adds`]);
+  if (summary.unknownLayers.length > 0) {
+    facts.push(['not counted', `multiply-adds of ${summary.unknownLayers.join(', ')}: unknown shapes`]);
+  }
+  return `${table}\n\n${formatPairs(facts)}`;
+}

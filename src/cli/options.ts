@@ -1,0 +1,69 @@
+/** Options that all commands share, and how their values are read. */
+
+import { availableParallelism } from 'node:os';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { COLOR_CHOICES, Terminal, type TerminalOptions } from './terminal.ts';
+import { VERSION } from './version.ts';
+
+export const COMMON = 'Common options:';
+export const ADVANCED = 'Advanced options:';
+const GENERAL = 'General options:';
+
+export interface GeneralOptions extends TerminalOptions {
+  readonly threads?: number;
+}
+
+/** Adds the options that every command has, last in the help. */
+export function addGeneralOptions(command: Command, { threads = true } = {}): Command {
+  command.optionsGroup(GENERAL);
+  if (threads)
+    command.option(
+      '--threads <n>',
+      `threads; 0 = as many as suit, this machine has ${availableParallelism()} (default: 0)`,
+      wholeNumber(0),
+    );
+  command
+    .option('--json', 'print results as one JSON object per line on stdout')
+    .option('--quiet', 'no progress on stderr')
+    .option('-v, --verbose', 'say more')
+    .addOption(
+      new Option('--color <when>', 'colours on the terminal; NO_COLOR is respected (default: auto)').choices(
+        COLOR_CHOICES,
+      ),
+    );
+  return addProgramOptions(command);
+}
+
+/** The options that also stand before a command. */
+export function addProgramOptions(command: Command): Command {
+  return command
+    .optionsGroup(GENERAL)
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help');
+}
+
+export function terminalOf(options: GeneralOptions): Terminal {
+  return new Terminal(options);
+}
+
+/** Examples at the end of the help. */
+export function addExamples(command: Command, examples: readonly (readonly [line: string, what: string])[]): Command {
+  const lines = examples.flatMap(([line, what]) => [`  # ${what}`, `  ${line}`]);
+  return command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+}
+
+/** Reads a whole number of at least `least`. */
+export function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
+  };
+}
+
+/** Reads any finite number. */
+export function anyNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError('Expected a number.');
+}

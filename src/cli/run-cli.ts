@@ -1,0 +1,101 @@
+/** From an argument list to an exit code. */
+
+import { Command, CommanderError } from 'commander';
+import { nearest } from '../core/nearest.ts';
+import { BnnError } from '../errors.ts';
+import { COMMANDS } from './commands.ts';
+import { addExamples, addProgramOptions } from './options.ts';
+import { printError } from './print-error.ts';
+import { Terminal } from './terminal.ts';
+import { nameOf, toUsageError } from './usage-error.ts';
+
+/**
+ * Runs a program and sets the exit code of the process.
+ *
+ * @param program  `bnn`, or `bnn-<command>` for one command alone.
+ * @param args     without the interpreter and the script.
+ */
+export async function runCli(program: string, args: readonly string[]): Promise<void> {
+  // Whoever reads the output may stop early (`| head`).
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  const [first, second] = args;
+  if (program === 'bnn' && first === 'help') args = second === undefined ? ['--help'] : [second, '--help'];
+  const root = await createProgram(program, args);
+  const called = calledCommand(root, args);
+  try {
+    if (called === root) refuseUnknownCommand(program, args);
+    await root.parseAsync([...args], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return;
+    const label = program === 'bnn' && called !== root ? programOf(called) : program;
+    const shown = error instanceof CommanderError ? toUsageError(error, called) : error;
+    process.exitCode = printError(shown, label, terminalFor(called, args));
+  }
+}
+
+async function createProgram(program: string, args: readonly string[]): Promise<Command> {
+  if (program !== 'bnn') {
+    const entry = COMMANDS[program.replace(/^bnn-/, '')];
+    if (entry === undefined) throw new Error(`internal: no program ${program}`);
+    return prepare((await entry.load())(program));
+  }
+  const root = new Command('bnn')
+    .description('Binary neural networks: training, export as ONNX with bit-packed weights, validation in onnxruntime.')
+    .usage('<command> [options]')
+    .helpCommand(false);
+  addProgramOptions(root);
+  addExamples(root, [
+    ['bnn train --model binarynet-mini --dataset mnist --epochs 3 --out runs/mnist', 'train on the embedded MNIST'],
+    ['bnn export runs/mnist -o mnist.onnx', 'write the network with one bit per binary weight'],
+    ['bnn validate mnist.onnx --dataset mnist', 'test that file in onnxruntime'],
+  ]);
+  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+    // Only the command that is called needs its options.
+    const command = args[0] === name ? (await load())(name) : new Command(name);
+    root.addCommand(prepare(command.summary(summary)));
+  }
+  root.action(() => {
+    throw new BnnError('E_USAGE', 'no command given', { hint: 'bnn --help lists the commands' });
+  });
+  return prepare(root);
+}
+
+/** Errors are thrown, not printed; help goes to stdout as usual. */
+function prepare(command: Command): Command {
+  return command
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .showSuggestionAfterError(true);
+}
+
+function calledCommand(root: Command, args: readonly string[]): Command {
+  return root.commands.find((command) => command.name() === args[0]) ?? root;
+}
+
+/** commander takes an unknown command for an argument of `bnn`. */
+function refuseUnknownCommand(program: string, args: readonly string[]): void {
+  const [name] = args;
+  if (program !== 'bnn' || name === undefined || name.startsWith('-')) return;
+  const near = nearest(name, Object.keys(COMMANDS));
+  throw new BnnError('E_USAGE', `unknown command '${name}'`, {
+    hint: near === undefined ? `commands: ${Object.keys(COMMANDS).join(', ')}` : `did you mean ${near}?`,
+  });
+}
+
+function programOf(command: Command): string {
+  const name = command.name();
+  return COMMANDS[name]?.hasOwnProgram === true ? `bnn-${name}` : nameOf(command);
+}
+
+/** The options may not have been parsed when the error occurred. */
+function terminalFor(command: Command, args: readonly string[]): Terminal {
+  return new Terminal({
+    ...command.opts(),
+    json: args.includes('--json'),
+    quiet: args.includes('--quiet'),
+    verbose: args.includes('-v') || args.includes('--verbose'),
+  });
+}

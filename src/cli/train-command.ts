@@ -1,0 +1,156 @@
+/** `bnn-train`. */
+
+import { existsSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { BnnError, fromSystemError } from '../errors.ts';
+import { formatBytes } from '../report/format.ts';
+import { parseRecipe, type Recipe, type RecipeInput } from '../training/recipe.ts';
+import { parseJsonObject, readRecipe } from '../training/run-folder-io.ts';
+import type { Opening, TrainResult } from '../training/trainer.ts';
+import { findNetwork } from '../zoo/zoo.ts';
+import { withInterrupt } from './interrupt.ts';
+import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
+import { EXIT_INTERRUPTED } from './print-error.ts';
+import { addRecipeOptions, recipeFromOptions } from './recipe-options.ts';
+import type { Terminal } from './terminal.ts';
+import { EpochTable, formatClosing, formatOpening, formatStep, quote } from './train-report.ts';
+
+interface TrainCommandOptions extends GeneralOptions {
+  readonly out?: string;
+  readonly resume?: boolean;
+}
+
+export function createTrainCommand(name: string): Command {
+  const command = new Command(name)
+    .description(
+      'Trains a network of the zoo and keeps everything in a run folder: recipe.json, history.jsonl, and the checkpoints last/ and best/.',
+    )
+    .argument('[recipe]', 'a recipe as JSON; options override its fields')
+    .optionsGroup(COMMON)
+    .option('--out <folder>', 'the run folder (default: runs/MODEL-DATASET-N)')
+    .option('--resume', 'continue the run in --out exactly where it stopped; its recipe stays');
+  addRecipeOptions(command);
+  addGeneralOptions(command, { threads: false });
+  return addExamples(command, [
+    [
+      'bnn-train --model binarynet-mini --dataset mnist --epochs 3 --out runs/mnist',
+      'a first network, on data that are built in',
+    ],
+    [
+      'bnn-train --model resnet20 --dataset cifar10 --data ~/cifar --epochs 20 --pad-crop 4 --flip --validation 5000',
+      'ResNet-20 with augmentation; the best epoch is chosen by held-out pictures',
+    ],
+    ['bnn-train --resume --out runs/mnist', 'after Ctrl-C or a power cut'],
+  ]).action((recipePath: string | undefined, options: TrainCommandOptions) => runTrain(command, recipePath, options));
+}
+
+async function runTrain(command: Command, recipePath: string | undefined, options: TrainCommandOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  const resume = options.resume === true;
+  const inputs = [...(recipePath === undefined ? [] : [await readRecipeFile(recipePath)]), recipeFromOptions(command)];
+  const recipe = resume ? await resumedRecipe(options.out, inputs) : parseRecipe(inputs, recipePath);
+  findNetwork(recipe.model);
+  const out = options.out ?? freeRunFolder(recipe);
+  const { train } = await import('../training/trainer.ts');
+  const table = new EpochTable(recipe);
+  const result = await withInterrupt(
+    () => terminal.warn('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
+    (signal) =>
+      train(recipe, {
+        out,
+        resume,
+        signal,
+        onData: ({ phase, doneBytes, totalBytes }) =>
+          terminal.live(
+            () =>
+              `${phase === 'download' ? 'downloading' : 'reading'} the data: ${formatBytes(doneBytes)}${totalBytes === undefined ? '' : ` of ${formatBytes(totalBytes)}`}`,
+          ),
+        onStart: (opening) => {
+          terminal.event('start', startEvent(opening, out));
+          terminal.note(formatOpening(opening, out));
+          terminal.note(table.header);
+        },
+        onStep: (progress) => terminal.live(() => formatStep(progress)),
+        onEpoch: (record) => {
+          terminal.event('epoch', record);
+          terminal.note(table.row(record));
+        },
+      }),
+  );
+  await report(result, terminal);
+}
+
+async function report(result: TrainResult, terminal: Terminal): Promise<void> {
+  const { run, epochs, seconds, imagesPerSecond, testTop1, best, interrupted } = result;
+  const checkpoint = join(run, 'last');
+  terminal.clearLive();
+  terminal.event('result', { run, epochs, seconds, imagesPerSecond, testTop1, best, interrupted, checkpoint });
+  if (interrupted) {
+    const next = `bnn-train --resume --out ${quote(run)}`;
+    terminal.warn(`interrupted: the checkpoint is ${checkpoint}; continue with ${next}`);
+    process.exitCode = EXIT_INTERRUPTED;
+    return;
+  }
+  terminal.result(formatClosing(result, checkpoint, await sizeOf(join(checkpoint, 'model.onnx'))));
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size;
+  } catch {
+    return null;
+  }
+}
+
+function startEvent({ recipe, dataset, backend, parameters, stepsPerEpoch, from }: Opening, out: string): object {
+  return {
+    run: out,
+    recipe,
+    dataset: {
+      name: dataset.name,
+      root: dataset.root,
+      fingerprint: dataset.fingerprint,
+      train: dataset.train.count,
+      test: dataset.test.count,
+    },
+    backend: backend.name,
+    backendDescription: backend.description,
+    parameters,
+    stepsPerEpoch,
+    from,
+  };
+}
+
+async function readRecipeFile(path: string): Promise<RecipeInput> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw fromSystemError(error, 'read the recipe', path);
+  }
+  return parseJsonObject(text, path);
+}
+
+/** The recipe of the run, with what was given besides; that it is the same is checked where the run folder is opened. */
+async function resumedRecipe(out: string | undefined, inputs: readonly RecipeInput[]): Promise<Recipe> {
+  if (out === undefined) {
+    throw new BnnError('E_USAGE', '--resume needs --out', { hint: 'bnn-train --resume --out runs/NAME' });
+  }
+  const before = await readRecipe(out);
+  if (before === null) {
+    throw new BnnError('E_NOT_FOUND', 'there is no run to continue: no recipe.json', {
+      at: out,
+      hint: 'check --out, or leave --resume out to start a new run',
+    });
+  }
+  return parseRecipe([{ ...before }, ...inputs], join(out, 'recipe.json'));
+}
+
+function freeRunFolder({ model, dataset }: Recipe): string {
+  for (let n = 1; ; n++) {
+    const folder = join('runs', `${model}-${dataset}-${n}`);
+    if (!existsSync(folder)) return folder;
+  }
+}

@@ -1,0 +1,106 @@
+/** What `bnn-train` prints while it works. */
+
+import {
+  formatBytes,
+  formatClock,
+  formatCount,
+  formatExponent,
+  formatPercent,
+  formatSeconds,
+  threeDigits,
+} from '../report/format.ts';
+import { formatBar } from '../report/progress.ts';
+import { type Column, formatHeader, formatPairs, formatRow } from '../report/table.ts';
+import type { EpochRecord } from '../training/history-io.ts';
+import type { Recipe } from '../training/recipe.ts';
+import type { Opening, StepProgress, TrainResult } from '../training/trainer.ts';
+import { TFJS_VERSION, VERSION } from './version.ts';
+
+interface EpochColumn extends Column {
+  readonly cell: (record: EpochRecord) => string;
+}
+
+const fraction = (value: number | null): string => (value === null ? '-' : value.toFixed(4));
+
+const COLUMNS: readonly EpochColumn[] = [
+  { title: 'epoch', width: 5, align: 'right', cell: ({ epoch }) => String(epoch) },
+  { title: 'train_loss', width: 10, align: 'right', cell: ({ trainLoss }) => trainLoss.toFixed(4) },
+  { title: 'train_acc', width: 9, align: 'right', cell: ({ trainTop1 }) => fraction(trainTop1) },
+  { title: 'test_acc', width: 8, align: 'right', cell: ({ testTop1 }) => fraction(testTop1) },
+  { title: 'val_acc', width: 8, align: 'right', cell: ({ validationTop1 }) => fraction(validationTop1) },
+  { title: 'lr', width: 7, align: 'right', cell: ({ lr }) => formatExponent(lr) },
+  { title: 'o', width: 5, align: 'right', cell: ({ o }) => (o === null ? '-' : o.toFixed(3)) },
+  { title: 'img/s', width: 7, align: 'right', cell: ({ imagesPerSecond }) => threeDigits(imagesPerSecond) },
+  { title: 'time_s', width: 7, align: 'right', cell: ({ seconds }) => seconds.toFixed(1) },
+];
+
+/** The table of epochs; accuracy on held-out pictures only where there are some. */
+export class EpochTable {
+  readonly #columns: readonly EpochColumn[];
+
+  constructor(recipe: Recipe) {
+    this.#columns = COLUMNS.filter(({ title }) => title !== 'val_acc' || recipe.validation > 0);
+  }
+
+  get header(): string {
+    return formatHeader(this.#columns);
+  }
+
+  row(record: EpochRecord): string {
+    return formatRow(
+      this.#columns,
+      this.#columns.map(({ cell }) => cell(record)),
+    );
+  }
+}
+
+export function formatOpening(opening: Opening, out: string): string {
+  const { recipe, dataset, backend, parameters, stepsPerEpoch, from } = opening;
+  const at = from.batch > 0 ? `epoch ${from.epoch + 1}, step ${from.batch + 1}` : `epoch ${from.epoch + 1}`;
+  const heldOut = recipe.validation > 0 ? ` / ${formatCount(recipe.validation)} held out of training` : '';
+  return [
+    `bnn-train ${VERSION}  node ${process.versions.node}  tfjs ${TFJS_VERSION}  ${backend.description}  seed ${recipe.seed}`,
+    formatPairs([
+      ['model', `${recipe.model}, ${formatCount(parameters)} parameters, ${recipe.estimator}`],
+      [
+        'data',
+        `${dataset.name} sha256 ${dataset.fingerprint.slice(0, 12)}  ${formatCount(dataset.train.count)} train / ${formatCount(dataset.test.count)} test${heldOut}`,
+      ],
+      ['batch', `${recipe.batchSize} = ${formatCount(stepsPerEpoch)} steps, ${recipe.epochs} epochs`],
+      ['run', from.epoch + from.batch > 0 ? `${out}, continued at ${at}` : out],
+    ]),
+  ].join('\n');
+}
+
+export function formatStep(progress: StepProgress): string {
+  const { epoch, epochs, batch, batches, loss, top1, imagesPerSecond, secondsLeft } = progress;
+  return [
+    formatBar(batch / batches),
+    `epoch ${epoch}/${epochs}`,
+    `step ${batch}/${batches}`,
+    `loss ${loss.toFixed(4)}`,
+    `acc ${top1.toFixed(4)}`,
+    `${threeDigits(imagesPerSecond)} img/s`,
+    `${formatClock(secondsLeft)} left`,
+  ].join('  ');
+}
+
+export function formatClosing(result: TrainResult, checkpoint: string, checkpointBytes: number | null): string {
+  const { best, testTop1, seconds, imagesPerSecond, run } = result;
+  const lines: [string, string][] = [
+    ['wrote', checkpointBytes === null ? checkpoint : `${checkpoint}  ${formatBytes(checkpointBytes)}`],
+    ['test accuracy', formatPercent(testTop1)],
+  ];
+  if (best !== null) lines.push(['best', `${formatPercent(best.top1)} (epoch ${best.epoch})`]);
+  lines.push(['trained', `${formatSeconds(seconds)}, ${threeDigits(imagesPerSecond)} images/s`]);
+  lines.push([
+    'next',
+    `bnn-export ${quote(run)} -o ${quote(`${run.replace(/\/+$/, '').split('/').at(-1) || 'model'}.onnx`)}`,
+  ]);
+  return formatPairs(lines);
+}
+
+/** A path as the shell takes it. */
+export function quote(path: string): string {
+  return /^[\w./:@%+=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,133 @@
+/** `bnn-validate`. */
+
+import { Command, Option } from 'commander';
+import { DATASET_NAMES } from '../data/load-dataset.ts';
+import type { Normalization } from '../data/normalization.ts';
+import { BnnError } from '../errors.ts';
+import { findModel } from '../inference/model-source-io.ts';
+import { OPS_CHOICES, type OpsChoice } from '../inference/open-session.ts';
+import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../inference/provider.ts';
+import { type Validation, validateModel } from '../inference/validate.ts';
+import { formatBytes, formatCount, formatPercent, threeDigits } from '../report/format.ts';
+import { formatBar } from '../report/progress.ts';
+import { formatPairs, formatTable } from '../report/table.ts';
+import {
+  ADVANCED,
+  addExamples,
+  addGeneralOptions,
+  COMMON,
+  type GeneralOptions,
+  terminalOf,
+  wholeNumber,
+} from './options.ts';
+
+interface ValidateCommandOptions extends GeneralOptions {
+  readonly dataset?: string;
+  readonly data?: string;
+  readonly download?: boolean;
+  readonly ep: ExecutionProvider;
+  readonly ops: OpsChoice;
+  readonly limit?: number;
+  readonly batchSize?: number;
+  readonly against?: string;
+  readonly normalize?: Normalization;
+}
+
+const NORMALIZATIONS = ['dataset', 'imagenet', 'none'];
+
+export function createValidateCommand(name: string): Command {
+  const command = new Command(name)
+    .description(
+      'Runs an ONNX file on the test pictures of a data set, in onnxruntime: accuracy, loss, latency, throughput, and agreement with another form of the same network.',
+    )
+    .argument('<model>', 'an ONNX file, or a run folder')
+    .optionsGroup(COMMON)
+    .option('--dataset <name>', `data set: ${DATASET_NAMES.join(', ')}`)
+    .option('--data <folder>', 'folder or archive of the data set')
+    .option('--against <source>', 'a run folder or an ONNX file: run it on the same pictures and compare')
+    .addOption(new Option('--ep <name>', 'execution provider').choices(EXECUTION_PROVIDERS).default('cpu'))
+    .option('--limit <n>', 'only the first so many test pictures; 0 = all (default: 0)', wholeNumber(0))
+    .optionsGroup(ADVANCED)
+    .option('--batch-size <n>', 'pictures per run for accuracy and throughput (default: 100)', wholeNumber(1))
+    .addOption(
+      new Option('--normalize <how>', 'statistics for the pixels, instead of what the file says').choices(
+        NORMALIZATIONS,
+      ),
+    )
+    .addOption(
+      new Option('--ops <how>', 'kernels for binary layers; off = stock onnxruntime')
+        .choices(OPS_CHOICES)
+        .default('auto'),
+    )
+    .option('--download', 'fetch the official archive when the data set is missing');
+  addGeneralOptions(command);
+  return addExamples(command, [
+    ['bnn-validate mnist.onnx --dataset mnist', 'accuracy and speed on data that are built in'],
+    [
+      'bnn-validate mnist.onnx --dataset mnist --against runs/mnist',
+      'does the packed file decide as the trained network does?',
+    ],
+    ['bnn-validate net.onnx --dataset cifar10 --data ~/cifar --limit 1000 --threads 1 --json', 'for a script'],
+  ]).action((model: string, options: ValidateCommandOptions) => runValidate(model, options));
+}
+
+async function runValidate(model: string, options: ValidateCommandOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  const { dataset, against } = options;
+  if (dataset === undefined) {
+    throw new BnnError('E_USAGE', 'no data set given', { hint: `add --dataset ${DATASET_NAMES.join(' | ')}` });
+  }
+  const { path } = await findModel(model);
+  const validation = await validateModel({
+    ...options,
+    model: path,
+    dataset,
+    dir: options.data,
+    against: against === undefined ? undefined : (await findModel(against)).path,
+    onData: ({ doneBytes }) => terminal.live(() => `reading the data: ${formatBytes(doneBytes)}`),
+    onProgress: ({ images, total, top1, imagesPerSecond }) =>
+      terminal.live(
+        () =>
+          `${formatBar(images / total)}  ${images}/${total}  top-1 ${formatPercent(top1)}  ${threeDigits(imagesPerSecond)} img/s`,
+      ),
+  });
+  terminal.clearLive();
+  for (const note of validation.notes) terminal.note(`note: ${note}`);
+  terminal.event('result', { model: path, ...validation });
+  terminal.result(formatValidation(path, validation));
+  if (terminal.verbose) terminal.result(`\n${formatClasses(validation)}`);
+}
+
+function formatValidation(path: string, validation: Validation): string {
+  const { top1, top5, loss, images, agreement, maxLogitDifference, latencyMs, imagesPerSecond, batchSize } = validation;
+  const threads = validation.threads === 0 ? 'default' : String(validation.threads);
+  const lines: [string, string][] = [
+    ['model', path],
+    ['data', `${validation.dataset.name}, ${formatCount(images)} test pictures`],
+    ['top-1', formatPercent(top1)],
+    ['top-5', formatPercent(top5)],
+    ['loss', loss.toFixed(4)],
+  ];
+  if (agreement !== null) {
+    lines.push([
+      'agreement',
+      `${formatPercent(agreement)}, largest logit difference ${maxLogitDifference?.toExponential(1)}`,
+    ]);
+  }
+  lines.push(
+    ['latency', latencyMs === null ? '-' : `${latencyMs.toFixed(3)} ms (one picture, median)`],
+    ['throughput', `${threeDigits(imagesPerSecond)} images/s (batch ${batchSize})`],
+    [
+      'runtime',
+      `onnxruntime, ${validation.ep}, ${threads} threads, ${validation.ops === 'on' ? 'our kernels for binary layers' : 'stock operators'}`,
+    ],
+  );
+  return formatPairs(lines);
+}
+
+function formatClasses({ classes }: Validation): string {
+  return formatTable(
+    [{ title: 'class' }, { title: 'pictures', align: 'right' }, { title: 'top-1', align: 'right' }],
+    classes.map(({ name, images, top1 }) => [name, formatCount(images), formatPercent(top1)]),
+  );
+}

@@ -1,0 +1,59 @@
+/** New nodes with inferred types, and constants as plain numbers. */
+
+import { type Tensor, toNumbers } from '../core/tensor.ts';
+import type { Attributes } from '../graph/attribute.ts';
+import type { Graph, Node, Value } from '../graph/graph.ts';
+import { constantOf } from '../graph/infer/node-facts.ts';
+import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
+import { BNN_RULES } from '../operators/registry.ts';
+import { OPSET } from './opset.ts';
+
+/**
+ * Adds a node of one output in front of another node.
+ *
+ * @param type  as in `Node.type`: `Conv`, `bnn.Sign`.
+ * @returns     the output, its type inferred.
+ */
+export function addOp(
+  graph: Graph,
+  type: string,
+  inputs: readonly (Value | null)[],
+  before: Node,
+  { attributes = {}, name = '' }: { readonly attributes?: Attributes; readonly name?: string } = {},
+): Value {
+  const dot = type.lastIndexOf('.');
+  const domain = type.slice(0, Math.max(dot, 0));
+  const node = graph.addNode(type.slice(dot + 1), inputs, { domain, name, attributes, before });
+  inferNode(node);
+  return node.output;
+}
+
+/** Sets dtype and shape of a node's outputs from its inputs. */
+export function inferNode(node: Node): void {
+  const rule = STANDARD_RULES.get(node.type) ?? BNN_RULES.get(node.type);
+  const types = rule?.(node, OPSET) ?? [];
+  for (const [i, output] of node.outputs.entries()) {
+    const type = types[i];
+    output.dtype = type?.dtype ?? output.dtype;
+    output.shape = type?.shape ?? output.shape;
+  }
+}
+
+/** The number that a constant of one element is; null for anything else. */
+export function scalarOf(value: Value | null): number | null {
+  const tensor = constantOf(value);
+  if (tensor === null || tensor.data.length !== 1) return null;
+  return toNumbers(tensor)[0] ?? null;
+}
+
+/** The elements of a constant; null when the value is computed. */
+export function numbersOf(value: Value | null): readonly number[] | null {
+  const tensor: Tensor | null = constantOf(value);
+  return tensor === null ? null : toNumbers(tensor);
+}
+
+/** True when broadcasting a constant of one element against a value of known rank leaves that rank as it is. */
+export function keepsRank(constant: Value, other: Value): boolean {
+  const rank = constant.shape?.length ?? 0;
+  return rank === 0 || (other.shape !== null && rank <= other.shape.length);
+}

@@ -1,0 +1,141 @@
+/**
+ * Recognizes values that are a step function of another value, however the source writes it: Sign, comparisons, Where, casts and
+ * arithmetic on their results are all evaluated on the three cases below, at and above the threshold, in the arithmetic of their
+ * dtype. So no list of patterns has to be complete.
+ */
+
+import type { Node, Value } from '../graph/graph.ts';
+import { scalarOf } from './add-op.ts';
+import { BINARY_OPERATORS, UNARY_OPERATORS } from './scalar-operators.ts';
+import { combineSteps, mapStep, rounderOf, roundHalfEven, type Scalar, type Step } from './step.ts';
+
+export interface FoundStep extends Step {
+  /** What the function is of. */
+  readonly source: Value;
+  /** The operators between the source and the value. */
+  readonly nodes: ReadonlySet<Node>;
+}
+
+/** Longer chains are left alone; it also bounds the work at values with many uses. */
+const MAX_NODES = 24;
+
+type Operand = number | FoundStep;
+
+/** The step function that computes a value, or null. */
+export function findStep(value: Value, depth = 0): FoundStep | null {
+  const node = value.producer;
+  if (node === null || node.outputs.length !== 1 || depth > MAX_NODES) return null;
+  if (node.is('Sign', 'bnn')) return start(node, { threshold: 0, below: -1, at: 1, above: 1 });
+  if (node.domain !== '') return null;
+  return startingStep(node) ?? appliedStep(node, depth);
+}
+
+function start(node: Node, step: Step, inner?: Node): FoundStep {
+  const source = (inner ?? node).requiredInput(0);
+  return { ...step, source, nodes: new Set(inner === undefined ? [node] : [inner, node]) };
+}
+
+const COMPARISONS: Readonly<Record<string, readonly [below: number, at: number, above: number]>> = {
+  Greater: [0, 0, 1],
+  GreaterOrEqual: [0, 1, 1],
+  Less: [1, 0, 0],
+  LessOrEqual: [1, 1, 0],
+  Equal: [0, 1, 0],
+};
+/** c < x is x > c. */
+const SWAPPED: Readonly<Record<string, string>> = {
+  Greater: 'Less',
+  GreaterOrEqual: 'LessOrEqual',
+  Less: 'Greater',
+  LessOrEqual: 'GreaterOrEqual',
+  Equal: 'Equal',
+};
+
+/** Operators that make a step function of any input. */
+function startingStep(node: Node): FoundStep | null {
+  const [x, y] = [node.input(0), node.input(1)];
+  if (x === null || scalarOf(x) !== null) {
+    const threshold = scalarOf(x);
+    const swapped = SWAPPED[node.op];
+    if (threshold === null || swapped === undefined || y === null || x === null || findStep(y) !== null) return null;
+    const [below, at, above] = COMPARISONS[swapped] ?? [0, 0, 0];
+    return isOnLine(y, x) ? { threshold, below, at, above, source: y, nodes: new Set([node]) } : null;
+  }
+  if (findStep(x) !== null) return null;
+  if (node.op === 'Sign') return start(node, { threshold: 0, below: -1, at: 0, above: 1 });
+  const threshold = scalarOf(y);
+  const cases = COMPARISONS[node.op];
+  if (cases !== undefined && threshold !== null && y !== null && isOnLine(x, y)) {
+    const [below, at, above] = cases;
+    return start(node, { threshold, below, at, above });
+  }
+  return roundedUnitStep(node);
+}
+
+/** Only floats: the threshold of an integer may be far from what float32 holds. */
+function isOnLine(x: Value, constant: Value): boolean {
+  return x.dtype === 'float32' && (constant.shape?.length ?? 0) <= (x.shape?.length ?? 0);
+}
+
+/** Round(Clip(x, n, n + 1)), the binarization by a hard sigmoid: half way goes to the even neighbour. */
+function roundedUnitStep(node: Node): FoundStep | null {
+  const clip = node.requiredInput(0).producer;
+  const round = { Round: roundHalfEven, Floor: Math.floor, Ceil: Math.ceil }[node.op];
+  if (round === undefined || clip?.is('Clip') !== true || clip.requiredInput(0).dtype !== 'float32') return null;
+  const [low, high] = [scalarOf(clip.input(1)), scalarOf(clip.input(2))];
+  if (low === null || high === null || !Number.isInteger(low) || high !== low + 1) return null;
+  const threshold = node.op === 'Round' ? low + 0.5 : node.op === 'Floor' ? high : low;
+  const inside = (x: number) => round(Math.min(high, Math.max(low, x)));
+  return start(node, { threshold, below: inside(threshold - 0.25), at: inside(threshold), above: inside(threshold + 0.25) }, clip);
+}
+
+/** Operators on step functions of one and the same value. */
+function appliedStep(node: Node, depth: number): FoundStep | null {
+  const operands: Operand[] = [];
+  let found: FoundStep | null = null;
+  const nodes = new Set<Node>([node]);
+  for (const input of node.inputs) {
+    if (input === null) return null;
+    const constant = scalarOf(input);
+    if (constant !== null) {
+      operands.push(constant);
+      continue;
+    }
+    const step = findStep(input, depth + 1);
+    if (step === null || (found !== null && (found.source !== step.source || found.threshold !== step.threshold))) return null;
+    for (const inner of step.nodes) nodes.add(inner);
+    found = step;
+    operands.push(step);
+  }
+  if (found === null || nodes.size > MAX_NODES || node.output.shape?.length !== found.source.shape?.length) return null;
+  const round = rounderOf(node.output.dtype);
+  const step = apply(node, operands, found, round);
+  if (step === null || ![step.below, step.at, step.above].every(Number.isFinite)) return null;
+  return { ...step, source: found.source, nodes };
+}
+
+/** Where another runtime could round differently, the three values would not be exact. */
+const INEXACT = new Set(['Exp', 'Log', 'Tanh']);
+
+function apply(node: Node, operands: readonly Operand[], like: Step, round: Scalar): Step | null {
+  const [a, b, c] = operands.map((operand) => (typeof operand === 'number' ? mapStep(like, () => operand) : operand));
+  if (a === undefined) return null;
+  const unary = INEXACT.has(node.op) ? undefined : UNARY_OPERATORS[node.op];
+  if (unary !== undefined && operands.length === 1) return mapStep(a, (x) => round(unary(x)));
+  const binary = BINARY_OPERATORS[node.op];
+  if (binary !== undefined && b !== undefined && operands.length === 2) {
+    return combineSteps(a, b, (x, y) => round(binary(x, y)));
+  }
+  if (b === undefined || c === undefined || operands.length !== 3) return null;
+  if (node.op === 'Clip') {
+    return combineSteps(combineSteps(a, b, Math.max) ?? a, c, Math.min);
+  }
+  if (node.op !== 'Where') return null;
+  const pick = (when: number, yes: number, no: number) => (when === 0 ? no : yes);
+  return {
+    threshold: like.threshold,
+    below: pick(a.below, b.below, c.below),
+    at: pick(a.at, b.at, c.at),
+    above: pick(a.above, b.above, c.above),
+  };
+}

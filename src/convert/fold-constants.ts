@@ -1,0 +1,188 @@
+/**
+ * Folds constant expressions in float64, as the compiler does, with the operators that only foreign models use for constants.
+ * Expressions of a latent weight (of one that also goes through a sign) stay when the compiler can fold them later, so that a
+ * scaling factor such as mean|W| stays trainable.
+ */
+
+import { broadcastShapes, elementCount, normalizeAxis, rowMajorStrides } from '../core/shape.ts';
+import type { Dtype } from '../core/tensor.ts';
+import type { CompileContext } from '../compiler/context.ts';
+import { EVALUATORS } from '../compiler/evaluate.ts';
+import { type Exact, exactOf, isInteger } from '../compiler/exact.ts';
+import type { Pass } from '../compiler/pass.ts';
+import { removeDead } from '../compiler/rewrite.ts';
+import { int64s } from '../core/tensor.ts';
+import type { Node, Value } from '../graph/graph.ts';
+import { BINARY_OPERATORS, PREDICATES, UNARY_OPERATORS } from './scalar-operators.ts';
+
+type Evaluator = (inputs: readonly Exact[], node: Node) => Exact | null;
+
+/** Larger results are not worth their memory: a file of a few bytes may ask for any size. */
+const MAX_ELEMENTS = 2 ** 26;
+
+/** Applies a function of numbers to tensors that broadcast. */
+function broadcast(inputs: readonly Exact[], dtype: Dtype, f: (...x: number[]) => number): Exact | null {
+  let shape: readonly number[] | undefined = [];
+  for (const input of inputs) shape = shape === undefined ? undefined : broadcastShapes(shape, input.shape);
+  if (shape === undefined || elementCount(shape) > MAX_ELEMENTS) return null;
+  const target = shape;
+  const steps = inputs.map((input) => {
+    const strides = rowMajorStrides(input.shape);
+    const lead = target.length - input.shape.length;
+    return target.map((_, axis) => (axis < lead || input.shape[axis - lead] === 1 ? 0 : (strides[axis - lead] ?? 0)));
+  });
+  const data = new Float64Array(elementCount(target));
+  const at = inputs.map(() => 0);
+  const coordinates = target.map(() => 0);
+  for (let i = 0; i < data.length; i++) {
+    data[i] = f(...inputs.map((input, k) => input.data[at[k] ?? 0] ?? Number.NaN));
+    for (let axis = target.length - 1; axis >= 0; axis--) {
+      const next = (coordinates[axis] ?? 0) + 1;
+      const wraps = next === target[axis];
+      coordinates[axis] = wraps ? 0 : next;
+      for (const [k, step] of steps.entries()) {
+        at[k] = (at[k] ?? 0) + (step[axis] ?? 0) * (wraps ? 1 - next : 1);
+      }
+      if (!wraps) break;
+    }
+  }
+  return { dtype, shape: target, data, fromSign: inputs.some(({ fromSign }) => fromSign) };
+}
+
+const elementwise: Evaluator = (inputs, node) => {
+  const [a, b] = inputs;
+  if (a === undefined) return null;
+  const dtype = PREDICATES.has(node.op) ? 'bool' : a.dtype;
+  const finish = isInteger(dtype) ? Math.trunc : (x: number) => x;
+  const unary = UNARY_OPERATORS[node.op];
+  if (unary !== undefined && inputs.length === 1) return { ...a, dtype, data: a.data.map((x) => finish(unary(x))) };
+  const binary = BINARY_OPERATORS[node.op];
+  if (binary === undefined || b === undefined || inputs.length !== 2) return null;
+  return broadcast(inputs, dtype, (x = Number.NaN, y = Number.NaN) => finish(binary(x, y)));
+};
+
+const where: Evaluator = (inputs) => {
+  const [, yes] = inputs;
+  return inputs.length !== 3 || yes === undefined
+    ? null
+    : broadcast(inputs, yes.dtype, (c = 0, a = Number.NaN, b = Number.NaN) => (c === 0 ? b : a));
+};
+
+const expand: Evaluator = ([x, shape]) => {
+  if (x === undefined || shape === undefined || elementCount([...shape.data]) > MAX_ELEMENTS) return null;
+  const like = { dtype: x.dtype, shape: [...shape.data], data: new Float64Array(elementCount([...shape.data])), fromSign: false };
+  return broadcast([x, like], x.dtype, (a = Number.NaN) => a);
+};
+
+const constantOfShape: Evaluator = ([shape], node) => {
+  if (shape === undefined) return null;
+  const sizes = [...shape.data];
+  if (sizes.some((size) => size < 0) || elementCount(sizes) > MAX_ELEMENTS) return null;
+  const fill = node.attribute('value', 'tensor');
+  const value = fill === undefined ? null : exactOf(fill);
+  if (fill !== undefined && value === null) return null;
+  const data = new Float64Array(elementCount(sizes)).fill(value?.data[0] ?? 0);
+  return { dtype: value?.dtype ?? 'float32', shape: sizes, data, fromSign: false };
+};
+
+/** Vectors only: what shape arithmetic needs. */
+const slice: Evaluator = ([x, starts, ends, axes, steps]) => {
+  const [start] = starts?.data ?? [];
+  const [end] = ends?.data ?? [];
+  const step = steps === undefined ? 1 : steps.data[0];
+  const axis = axes === undefined ? 0 : normalizeAxis(axes.data[0] ?? 0, 1);
+  if (x?.shape.length !== 1 || start === undefined || end === undefined || step !== 1 || axis !== 0) return null;
+  const data = x.data.slice(start, end);
+  return { ...x, shape: [data.length], data };
+};
+
+const flatten: Evaluator = ([x], node) => {
+  if (x === undefined) return null;
+  const axis = node.int('axis', 1);
+  const at = axis < 0 ? axis + x.shape.length : axis;
+  return { ...x, shape: [elementCount(x.shape.slice(0, at)), elementCount(x.shape.slice(at))] };
+};
+
+const reduceAll =
+  (start: number, f: (a: number, b: number) => number): Evaluator =>
+  (inputs, node) => {
+    const [x] = inputs;
+    const isAll = inputs.length === 1 && node.attribute('axes', 'ints') === undefined;
+    if (x === undefined || !(isAll || x.shape.length === 1)) return null;
+    const shape = node.int('keepdims', 1) === 1 ? x.shape.map(() => 1) : [];
+    return { ...x, shape, data: Float64Array.of(x.data.reduce(f, start)) };
+  };
+
+const shapeOf: Evaluator = ([x], node) => {
+  if (x === undefined) return null;
+  return exactOf(int64s(x.shape.slice(node.int('start', 0), node.attribute('end', 'int'))));
+};
+
+const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
+  ...Object.keys(BINARY_OPERATORS).map((op): [string, Evaluator] => [op, elementwise]),
+  ...Object.keys(UNARY_OPERATORS)
+    .filter((op) => op !== 'Cast')
+    .map((op): [string, Evaluator] => [op, elementwise]),
+  ['Where', where],
+  ['Clip', ([x, low, high]) => (x === undefined ? null : { ...x, data: x.data.map((v) => Math.min(high?.data[0] ?? Infinity, Math.max(low?.data[0] ?? -Infinity, v))) })],
+  ['Expand', expand],
+  ['ConstantOfShape', constantOfShape],
+  ['Slice', slice],
+  ['Flatten', flatten],
+  ['ReduceProd', reduceAll(1, (a, b) => a * b)],
+  ['ReduceSum', reduceAll(0, (a, b) => a + b)],
+  ['Shape', shapeOf],
+]);
+
+/** True when a constant that also goes through a sign takes part. */
+function dependsOnLatent(value: Value | null): boolean {
+  if (value === null) return false;
+  if (value.producer !== null) return value.producer.inputs.some(dependsOnLatent);
+  return value.uses.some(({ node }) => node.is('Sign', 'bnn') || node.is('Sign'));
+}
+
+function foldable(node: Node, context: CompileContext): Exact | null {
+  if (node.is('Sign', 'bnn') || node.is('Sign') || node.outputs.length !== 1) return null;
+  if (node.is('Shape') && node.requiredInput(0).constant === null) return fixedShape(node);
+  const ours = OWN.get(node.type);
+  const theirs = EVALUATORS.get(node.type);
+  if ((ours ?? theirs) === undefined) return null;
+  if (node.inputs.some((input) => input !== null && input.constant === null)) return null;
+  if (theirs !== undefined && node.inputs.some((input) => input?.dtype === 'float32' && dependsOnLatent(input))) return null;
+  const inputs: Exact[] = [];
+  for (const input of node.inputs) {
+    const exact = input === null ? null : context.evaluate(input);
+    if (exact === null) return null;
+    inputs.push(exact);
+  }
+  return theirs?.(inputs, node) ?? ours?.(inputs, node) ?? null;
+}
+
+function fixedShape(node: Node): Exact | null {
+  const sizes = node.requiredInput(0).shape?.slice(node.int('start', 0), node.attribute('end', 'int'));
+  return sizes?.every((size) => typeof size === 'number') === true ? exactOf(int64s(sizes)) : null;
+}
+
+export const FOLD_FOREIGN_CONSTANTS: Pass = {
+  name: 'fold-foreign-constants',
+  doc: 'Replaces operators on constants by their result; keeps signs and expressions of latent weights.',
+  rewrites: [],
+  run: (_, context) => {
+    const { graph } = context;
+    let changed = false;
+    for (const node of graph.nodes()) {
+      if (node.outputs.some((output) => graph.isOutput(output))) continue;
+      const exact = foldable(node, context);
+      if (exact === null || (isDtypeFloat(exact) && !exact.data.every(Number.isFinite))) continue;
+      const folded = context.addExact(node.output.name, exact, node);
+      graph.replaceAllUses(node.output, folded);
+      removeDead(graph, node);
+      changed = true;
+    }
+    return { changed };
+  },
+};
+
+function isDtypeFloat({ dtype }: Exact): boolean {
+  return dtype === 'float32' || dtype === 'float64';
+}

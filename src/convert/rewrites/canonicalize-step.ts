@@ -1,0 +1,110 @@
+/**
+ * Every way to write a binarization becomes `bnn.Sign`, with what the source does at the threshold.
+ *
+ *     before   f(x), f any composition of signs, comparisons, Where, casts and arithmetic that takes two values
+ *     after    m + h · bnn.Sign(x − t)              where f takes its upper case at t
+ *              m − h · bnn.Sign(−x)                 where f takes its lower case at t = 0
+ *              m + h · bnn.Sign(x − next(t))        where f takes its lower case at t ≠ 0
+ *
+ * Math     m, h: mean and half difference of the two values. x − t ≥ 0 exactly where x ≥ t, since float subtraction keeps the sign
+ *          (gradual underflow); x > t exactly where x ≥ next(t), the float32 after t.
+ * Requires f takes no third value at t, or x provably never is t, or the user accepts +1 there (`signZero`).
+ */
+
+import { scalar } from '../../core/tensor.ts';
+import type { CompileContext } from '../../compiler/context.ts';
+import { defineRewrite, miss, type Miss, type Rewrite } from '../../compiler/rewrite.ts';
+import type { Node, Value } from '../../graph/graph.ts';
+import { addOp } from '../add-op.ts';
+import { type FoundStep, findStep } from '../find-step.ts';
+import { isNeverAt } from '../nonzero.ts';
+import type { SignLog } from '../sign-log.ts';
+import { nextFloat32 } from '../step.ts';
+
+/** Operators that can end such a composition in floats. */
+const ROOTS = [
+  ...['Sign', 'Where', 'Cast', 'Add', 'Sub', 'Mul', 'Div', 'Neg', 'Clip', 'Min', 'Max', 'Sum', 'Pow', 'Abs', 'Relu', 'Sqrt'],
+  ...['Round', 'Floor', 'Ceil', 'Reciprocal', 'Identity'],
+];
+
+interface Plan {
+  readonly found: FoundStep;
+  /** At the threshold: as above it, or as below it. */
+  readonly atZero: 'upper' | 'lower';
+  /** y = mean + half · sign. */
+  readonly mean: number;
+  readonly half: number;
+}
+
+/** @param acceptsPlus  only once nothing else matches: `Sign(Sign(x) − c)` is −1 at 0, although its inner sign alone is 0 there. */
+export function canonicalizeStep(log: SignLog, acceptsPlus: boolean): Rewrite {
+  return defineRewrite({
+    name: 'canonicalize-step',
+    doc: {
+      before: 'Sign, comparisons, Where, casts and arithmetic of one value x that give two values',
+      after: 'm + h · bnn.Sign(x − t), or with −bnn.Sign(−x) where the lower value is taken at 0',
+      requires: 'no third value at the threshold, unless x never meets it or the user accepts the change; float32',
+      exactness: 'bit-exact',
+    },
+    roots: ROOTS,
+    match: (root, context) => plan(root, context, log, acceptsPlus),
+    apply: (root, { found, atZero, mean, half }, context) => {
+      const { graph } = context;
+      const { threshold, source } = found;
+      const name = root.name;
+      const constant = (value: number, what: string) => graph.addConstant(`${root.output.name}.${what}`, scalar(value));
+      const isFlipped = atZero === 'lower' && threshold === 0;
+      const shift = atZero === 'lower' ? nextFloat32(threshold) : threshold;
+      let x: Value = source;
+      if (isFlipped) x = addOp(graph, 'Neg', [x], root);
+      else if (shift !== 0) x = addOp(graph, 'Sub', [x, constant(shift, 'threshold')], root);
+      let y = addOp(graph, 'bnn.Sign', [x], root, { name });
+      const factor = isFlipped ? -half : half;
+      if (factor === -1) y = addOp(graph, 'Neg', [y], root);
+      else if (factor !== 1) y = addOp(graph, 'Mul', [y, constant(factor, 'scale')], root);
+      if (mean !== 0) y = addOp(graph, 'Add', [y, constant(mean, 'offset')], root);
+      return y;
+    },
+  });
+}
+
+function plan(root: Node, context: CompileContext, log: SignLog, acceptsPlus: boolean): Plan | Miss {
+  const found = findStep(root.output);
+  if (found === null) return miss(root, 'it is no step function of one value');
+  if (root.output.dtype !== 'float32' || found.source.dtype !== 'float32') return miss(root, 'it is not of float32');
+  const { below, at, above, threshold, source } = found;
+  if (below === above) return miss(root, 'it is the same below and above the threshold');
+  let atZero: Plan['atZero'] = at === above ? 'upper' : 'lower';
+  if (at !== below && at !== above) {
+    if (isNeverAt(source, threshold, context)) log.noteNever(root);
+    else if (acceptsPlus) log.noteChanged(root);
+    else {
+      log.noteTernary(root);
+      return miss(root, `it gives ${at} at ${threshold}, neither ${below} nor ${above}`);
+    }
+    atZero = 'upper';
+  }
+  const half = Math.fround((above - below) / 2);
+  const mean = Math.fround((above + below) / 2);
+  if (Math.fround(mean + half) !== above || Math.fround(mean - half) !== below) {
+    return miss(root, `${below} and ${above} cannot be written as m ± h in float32`);
+  }
+  const result: Plan = { found, atZero, mean, half };
+  return sizeOf(result) < found.nodes.size || !isCanonical(found) ? result : miss(root, 'it is canonical already');
+}
+
+/** Operators that the replacement takes, the one in front of the sign left out: it is no part of what is found either. */
+function sizeOf({ atZero, mean, half, found }: Plan): number {
+  const factor = atZero === 'lower' && found.threshold === 0 ? -half : half;
+  return 1 + (factor === 1 ? 0 : 1) + (mean === 0 ? 0 : 1);
+}
+
+/** True when nothing but one `bnn.Sign` and arithmetic on its result is found. */
+function isCanonical({ nodes }: FoundStep): boolean {
+  let signs = 0;
+  for (const node of nodes) {
+    if (node.is('Sign', 'bnn')) signs++;
+    else if (!['Neg', 'Mul', 'Add'].includes(node.type)) return false;
+  }
+  return signs === 1;
+}

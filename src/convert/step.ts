@@ -1,0 +1,63 @@
+/**
+ * Functions of one number that take one value below a threshold, one at it and one above: what comparisons and signs compute, and
+ * what stays of them behind any further element-wise operators.
+ */
+
+import type { Dtype } from '../core/tensor.ts';
+
+export interface Step {
+  readonly threshold: number;
+  readonly below: number;
+  readonly at: number;
+  readonly above: number;
+}
+
+/** A function of one number whose result has the dtype of the operator's output. */
+export type Scalar = (x: number) => number;
+
+/** Rounds a result to a dtype as the operators do. */
+export function rounderOf(dtype: Dtype | null): Scalar {
+  switch (dtype) {
+    case 'float64':
+      return (x) => x;
+    case 'bool':
+      return (x) => (x === 0 ? 0 : 1);
+    case 'float32':
+      return Math.fround;
+    default:
+      return Math.trunc;
+  }
+}
+
+export function mapStep({ threshold, below, at, above }: Step, f: Scalar): Step {
+  return { threshold, below: f(below), at: f(at), above: f(above) };
+}
+
+/** Combines two functions of the same number; null when their thresholds differ. */
+export function combineSteps(a: Step, b: Step, f: (a: number, b: number) => number): Step | null {
+  if (a.threshold !== b.threshold) return null;
+  return { threshold: a.threshold, below: f(a.below, b.below), at: f(a.at, b.at), above: f(a.above, b.above) };
+}
+
+/** How many different values the function takes. */
+export function levelsOf({ below, at, above }: Step): number {
+  return new Set([below, at, above]).size;
+}
+
+const view = new DataView(new ArrayBuffer(4));
+
+/** The least float32 above x. */
+export function nextFloat32(x: number): number {
+  if (x === 0) return 2 ** -149;
+  view.setFloat32(0, x);
+  view.setInt32(0, view.getInt32(0) + (x > 0 ? 1 : -1));
+  return view.getFloat32(0);
+}
+
+/** Ties to even, as the operator Round. */
+export function roundHalfEven(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  if (rest !== 0.5) return Math.round(x);
+  return floor % 2 === 0 ? floor : floor + 1;
+}

@@ -1,0 +1,143 @@
+/** One case of a benchmark: our operators and the baselines, with speed, memory and the share of what the processor can do. */
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { quantile } from '../core/quantile.ts';
+import { BnnError } from '../errors.ts';
+import { type MemoryUse, measureMemory } from './bench-memory.ts';
+import { type BenchVariant, type Timing, type TimingOptions, timeVariants } from './bench-timing.ts';
+import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
+
+export interface Measurement {
+  readonly medianMs: number;
+  readonly p10Ms: number;
+  readonly p90Ms: number;
+  readonly runs: number;
+  readonly createMs: number;
+  /** 10⁹ operations of the equivalent float network per second; an operation is one multiplication or one addition. */
+  readonly gops: number;
+  /** Null when not measured. */
+  readonly memory: MemoryUse | null;
+}
+
+export interface BaselineMeasurement extends Measurement {
+  /** Its median over ours: above 1, we are faster. */
+  readonly ratio: number;
+  /** 10 % and 90 % quantile of the ratios within the rounds. */
+  readonly ratioP10: number;
+  readonly ratioP90: number;
+}
+
+export interface BenchCase extends Measurement {
+  readonly name: string;
+  readonly threads: number;
+  /** Row of our kernels. */
+  readonly isa: string;
+  readonly baselines: Readonly<Record<string, BaselineMeasurement>>;
+  /** What this row of kernels could do at most, in the same units, on so many threads. */
+  readonly popcountLimitGops: number;
+  /** Time that the binary operations would take at that limit over the time that everything took. */
+  readonly popcountShare: number;
+}
+
+export interface CaseRequest {
+  readonly name: string;
+  /** Ours first. */
+  readonly variants: readonly BenchVariant[];
+  /** Operations of the equivalent float network, and those of them that our kernels do on bits. */
+  readonly operations: number;
+  readonly binaryOperations: number;
+}
+
+export interface CaseOptions extends TimingOptions {
+  /** Off saves a process for each variant. */
+  readonly memory: boolean;
+}
+
+const LIMIT_MS = 100;
+
+/**
+ * Makes sure that the benchmark can run.
+ *
+ * @throws {BnnError} E_BACKEND with what is missing.
+ */
+export function assertBenchable(): void {
+  for (const found of [loadOrtAddon(), findOpsLibrary()]) {
+    if (!found.ok) throw new BnnError('E_BACKEND', found.reason, { hint: found.hint });
+  }
+}
+
+/**
+ * The row of kernels that our library uses: the one that BNN_KERNEL names the beginning of, else the best.
+ *
+ * @param rows  available ones, best last.
+ */
+export function kernelRow(rows: readonly string[], forced: string | undefined): string {
+  const chosen = forced ? rows.findLast((row) => row.startsWith(forced)) : undefined;
+  return chosen ?? rows.at(-1) ?? 'scalar';
+}
+
+/**
+ * Measures one case.
+ *
+ * @throws {BnnError} E_BACKEND when something is missing, or as `createNativeSession`.
+ */
+export async function measureCase(request: CaseRequest, options: CaseOptions): Promise<BenchCase> {
+  const binding = loadOrtAddon();
+  if (!binding.ok) throw new BnnError('E_BACKEND', binding.reason, { hint: binding.hint });
+  const { addon } = binding.value;
+  const isa = kernelRow(addon.popcountRows(), process.env['BNN_KERNEL']);
+  const limitBefore = await addon.popcountLimit(isa, options.threads, LIMIT_MS);
+  const timings = await timeVariants(request.variants, options);
+  const limitAfter = await addon.popcountLimit(isa, options.threads, LIMIT_MS);
+  const memories = options.memory ? await measureMemories(request.variants, options.threads) : [];
+  const measure = (timing: Timing, i: number): Measurement => ({
+    medianMs: timing.medianMs,
+    p10Ms: timing.p10Ms,
+    p90Ms: timing.p90Ms,
+    runs: timing.runs,
+    createMs: timing.createMs,
+    gops: request.operations / timing.medianMs / 1e6,
+    memory: memories[i] ?? null,
+  });
+  const [ours, ...others] = timings;
+  if (ours === undefined) throw new Error('internal: a case without variants');
+  // One bit stands for one multiplication and one addition.
+  const popcountLimitGops = (2 * Math.max(limitBefore, limitAfter)) / 1e9;
+  return {
+    name: request.name,
+    threads: options.threads,
+    isa,
+    ...measure(ours, 0),
+    popcountLimitGops,
+    popcountShare: request.binaryOperations / popcountLimitGops / 1e6 / ours.medianMs,
+    baselines: Object.fromEntries(
+      others.map((timing, i) => [timing.name, { ...measure(timing, i + 1), ...ratiosOf(ours, timing) }]),
+    ),
+  };
+}
+
+function ratiosOf(ours: Timing, other: Timing): Pick<BaselineMeasurement, 'ratio' | 'ratioP10' | 'ratioP90'> {
+  const ratios = other.roundMs.map((ms, round) => ms / (ours.roundMs[round] ?? Number.NaN));
+  return {
+    ratio: other.medianMs / ours.medianMs,
+    ratioP10: quantile(ratios, 0.1),
+    ratioP90: quantile(ratios, 0.9),
+  };
+}
+
+async function measureMemories(variants: readonly BenchVariant[], threads: number): Promise<(MemoryUse | null)[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'bnn-bench-'));
+  try {
+    const results: (MemoryUse | null)[] = [];
+    for (const [i, variant] of variants.entries()) {
+      const path = join(folder, `${i}.onnx`);
+      await writeFile(path, variant.bytes);
+      results.push(await measureMemory(variant, path, threads));
+    }
+    return results;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,83 @@
+/** What a session takes in memory, measured in a process of its own. */
+
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { BnnError } from '../errors.ts';
+import { DTYPE_CODES } from '../graph/dtype-code.ts';
+import type { BenchVariant } from './bench-timing.ts';
+import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
+
+export interface MemoryUse {
+  /** Above a process that has opened onnxruntime but has no session; the most at any time, loading included. */
+  readonly peakMiB: number;
+  /** The same once the session has run. */
+  readonly residentMiB: number;
+}
+
+/**
+ * The whole program of the child, which has no build step to depend on. It knows nothing but the addon: less code, less noise.
+ * Writing 5 to clear_refs sets the high-water mark back to the present size.
+ */
+const PROGRAM = `
+const { readFileSync, writeFileSync } = require('node:fs');
+const { addonPath, settings, names, feeds, runs } = JSON.parse(process.argv[1]);
+const addon = require(addonPath);
+const kB = (field) => Number(new RegExp(field + ':\\\\s*(\\\\d+)').exec(readFileSync('/proc/self/status', 'utf8'))[1]);
+const tensors = feeds.map(({ type, shape, bytes }) => ({ type, shape, data: new Uint8Array(bytes).fill(type === 1 ? 0x3f : 1) }));
+async function main() {
+  addon.open(settings.runtime);
+  globalThis.gc?.();
+  try { writeFileSync('/proc/self/clear_refs', '5'); } catch {}
+  const before = { peak: kB('VmHWM'), resident: kB('VmRSS') };
+  const handle = await addon.create(settings);
+  const outputs = addon.outputs(handle).map(({ name }) => name);
+  await addon.time(handle, names, tensors, outputs, runs);
+  const after = { peak: kB('VmHWM'), resident: kB('VmRSS') };
+  process.stdout.write(JSON.stringify({ peakKiB: after.peak - before.peak, residentKiB: after.resident - before.resident }));
+}
+main().catch((error) => { console.error(error); process.exitCode = 1; });
+`;
+
+const RUNS = 3;
+
+/**
+ * Loads and runs a model in a fresh process; null where the system does not tell a process its size (anything but Linux).
+ *
+ * @param path  the file of the variant's model.
+ * @throws {BnnError} E_BACKEND when the process fails.
+ */
+export async function measureMemory(variant: BenchVariant, path: string, threads: number): Promise<MemoryUse | null> {
+  if (process.platform !== 'linux') return null;
+  const binding = loadOrtAddon();
+  const library = findOpsLibrary();
+  if (!binding.ok) throw new BnnError('E_BACKEND', binding.reason, { hint: binding.hint });
+  const { path: addonPath, runtime } = binding.value;
+  const request = {
+    addonPath,
+    settings: {
+      runtime,
+      model: path,
+      intraOpThreads: threads,
+      ...(variant.ops && library.ok ? { opsLibrary: library.value } : {}),
+    },
+    names: Object.keys(variant.feeds),
+    feeds: Object.values(variant.feeds).map(({ dtype, shape, data }) => ({
+      type: DTYPE_CODES[dtype],
+      shape,
+      bytes: data.byteLength,
+    })),
+    runs: RUNS,
+  };
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--expose-gc',
+      '-e',
+      PROGRAM,
+      JSON.stringify(request),
+    ]);
+    const { peakKiB, residentKiB } = JSON.parse(stdout) as { peakKiB: number; residentKiB: number };
+    return { peakMiB: peakKiB / 1024, residentMiB: residentKiB / 1024 };
+  } catch (cause) {
+    throw new BnnError('E_BACKEND', `the process that measures the memory of ${variant.name} failed`, { cause });
+  }
+}

@@ -1,0 +1,96 @@
+/** Do two forms of a model compute the same? Both run in onnxruntime on the same random pictures. */
+
+import { Rng } from '../core/rng.ts';
+import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
+import { BnnError } from '../errors.ts';
+import { AgreementSheet } from './classification.ts';
+import { imageInputOf, runImages } from './image-input.ts';
+import { createSession, type Session, type SessionOptions } from './session.ts';
+
+export interface CompareOptions extends SessionOptions {
+  /** Random pictures; 64 unless told. */
+  readonly images?: number | undefined;
+  readonly seed?: number | undefined;
+}
+
+export interface Comparison {
+  readonly images: number;
+  readonly maxDifference: number;
+  /** Share of pictures with the same arg-max, 0 … 1. */
+  readonly agreement: number;
+  /** Pictures with a logit that differs by more than the tolerance. */
+  readonly imagesBeyondTolerance: number;
+  /** Absolute: `LOGITS_TOLERANCE` times the largest logit, or times 1 where that is smaller. */
+  readonly tolerance: number;
+  readonly passed: boolean;
+}
+
+/**
+ * Share of pictures that may differ by more than rounding. Where a folded normalization puts a value within rounding distance of 0,
+ * its sign may differ, and with it the layers behind: the larger the pictures and the deeper the network, the more often. A wrong
+ * fold, on the other hand, changes every picture.
+ */
+const ALLOWED_SHARE = 0.25;
+const BATCH = 16;
+
+/**
+ * Compares two models of the same input on pictures of independent normal numbers.
+ *
+ * @param a, b  bytes of ONNX files.
+ * @throws {BnnError} E_UNSUPPORTED when the size of the pictures is left open.
+ */
+export async function compareForms(a: Uint8Array, b: Uint8Array, options: CompareOptions = {}): Promise<Comparison> {
+  const sessions: Session[] = [];
+  try {
+    for (const bytes of [a, b]) sessions.push(await createSession(bytes, options));
+    return await compareSessions(sessions, options.images ?? 64, options.seed ?? 1);
+  } finally {
+    for (const session of sessions) await session.dispose();
+  }
+}
+
+async function compareSessions(sessions: readonly Session[], images: number, seed: number): Promise<Comparison> {
+  const [first, second] = sessions;
+  if (first === undefined || second === undefined) throw new Error('internal: two sessions expected');
+  const { batch, channels, height, width } = imageInputOf(first);
+  if (channels === null || height === null || width === null) {
+    throw new BnnError('E_UNSUPPORTED', 'the model leaves the size of its pictures open, random ones cannot be made', {
+      at: first.at,
+      hint: 'leave --verify out, and compare on a data set with bnn-validate --against',
+    });
+  }
+  const rng = new Rng(seed);
+  const step = batch ?? BATCH;
+  let sheet: AgreementSheet | undefined;
+  let largest = 0;
+  for (let done = 0; done < images; done += step) {
+    const count = Math.min(step, images - done);
+    const x = Float32Array.from({ length: count * channels * height * width }, () => rng.normal());
+    const results: Float32Array[] = [];
+    for (const session of [first, second]) {
+      const { data, shape } = await runImages(session, x, count, [channels, height, width], batch);
+      results.push(data);
+      sheet ??= new AgreementSheet(shape[1] ?? 1);
+    }
+    const [x1 = new Float32Array(), x2 = new Float32Array()] = results;
+    if (x1.length !== x2.length) {
+      throw new BnnError(
+        'E_SHAPE',
+        `one form gives ${x1.length} numbers for ${count} pictures, the other ${x2.length}`,
+      );
+    }
+    for (const logit of x1) largest = Math.max(largest, Math.abs(logit));
+    sheet?.add(x1, x2);
+  }
+  const tolerance = LOGITS_TOLERANCE * Math.max(1, largest);
+  const imagesBeyondTolerance = sheet?.countBeyond(tolerance) ?? 0;
+  const agreement = sheet?.agreement ?? 1;
+  return {
+    images,
+    maxDifference: sheet?.maxDifference ?? 0,
+    agreement,
+    imagesBeyondTolerance,
+    tolerance,
+    passed: imagesBeyondTolerance <= ALLOWED_SHARE * images,
+  };
+}

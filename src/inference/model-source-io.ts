@@ -1,0 +1,75 @@
+/** Where a model is meant to come from: an ONNX file, a checkpoint folder, or a run folder with checkpoints. */
+
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
+
+export const CHECKPOINTS = ['last', 'best'] as const;
+export type CheckpointName = (typeof CHECKPOINTS)[number];
+
+export interface ModelSource {
+  /** The ONNX file. */
+  readonly path: string;
+  /** The run folder that it belongs to; null for a file or a lone checkpoint. */
+  readonly run: string | null;
+  readonly checkpoint: CheckpointName | null;
+}
+
+/**
+ * Finds the ONNX file of a model, a checkpoint folder or a run folder.
+ *
+ * Of a run, the default is `last`, or `best` when the run held out validation images: without them the best epoch was chosen by
+ * the test set, and its test accuracy is no longer an honest estimate.
+ *
+ * @throws {BnnError} E_NOT_FOUND when there is no such file, or the folder holds no checkpoint.
+ */
+export async function findModel(path: string, checkpoint?: CheckpointName): Promise<ModelSource> {
+  const kind = await kindOf(path);
+  if (kind === null) {
+    throw new BnnError('E_NOT_FOUND', 'no such file or folder', {
+      at: path,
+      hint: 'give an .onnx file or a run folder',
+    });
+  }
+  if (kind === 'file') {
+    if (checkpoint === undefined) return { path, run: null, checkpoint: null };
+    throw new BnnError('E_USAGE', `a checkpoint (${checkpoint}) was asked for, but this is a file`, {
+      at: path,
+      hint: 'give the run folder, or leave --checkpoint out',
+    });
+  }
+  if ((await kindOf(join(path, 'model.onnx'))) === 'file') {
+    return { path: join(path, 'model.onnx'), run: null, checkpoint: null };
+  }
+  const name = checkpoint ?? ((await hasValidation(path)) ? 'best' : 'last');
+  const file = join(path, name, 'model.onnx');
+  // A run killed while a checkpoint was put in place has it aside.
+  for (const candidate of [file, join(path, `${name}.old`, 'model.onnx')]) {
+    if ((await kindOf(candidate)) === 'file') return { path: candidate, run: path, checkpoint: name };
+  }
+  throw new BnnError('E_NOT_FOUND', `this folder has no checkpoint "${name}": there is no ${file}`, {
+    at: path,
+    hint: 'give an .onnx file or the folder of a run, e.g. runs/NAME',
+  });
+}
+
+async function kindOf(path: string): Promise<'file' | 'folder' | null> {
+  try {
+    return (await stat(path)).isDirectory() ? 'folder' : 'file';
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    throw fromSystemError(error, 'read', path);
+  }
+}
+
+/** Reads the one field that matters here; the recipe as a whole is training's business. */
+async function hasValidation(run: string): Promise<boolean> {
+  try {
+    const recipe: unknown = JSON.parse(await readFile(join(run, 'recipe.json'), 'utf8'));
+    if (typeof recipe !== 'object' || recipe === null || !('validation' in recipe)) return false;
+    return typeof recipe.validation === 'number' && recipe.validation > 0;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,149 @@
+/** Finds and loads the addon that drives onnxruntime (`build/bnn_ort.node`), the runtime that it opens, and our operator library. */
+
+import { existsSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** A loaded model, inside the addon. */
+export type OrtHandle = object;
+
+/** A tensor as the addon takes it: element type by its number in the ONNX standard. */
+export interface OrtFeed {
+  readonly type: number;
+  readonly shape: readonly number[];
+  readonly data: ArrayBufferView;
+}
+
+export interface OrtResult {
+  readonly type: number;
+  readonly shape: readonly number[];
+  readonly data: ArrayBuffer;
+}
+
+export interface OrtValueInfo {
+  readonly name: string;
+  /** 0 for what is no tensor. */
+  readonly type: number;
+  /** A free size is its name, or -1 when it has none. */
+  readonly shape: readonly (number | string)[];
+}
+
+export interface OrtSettings {
+  /** Path of the onnxruntime library. */
+  readonly runtime: string;
+  /** Path or bytes. */
+  readonly model: string | Uint8Array;
+  readonly opsLibrary?: string;
+  /** 0: onnxruntime chooses. */
+  readonly intraOpThreads?: number;
+  readonly interOpThreads?: number;
+  readonly optimizationLevel?: number;
+  readonly logSeverity?: number;
+  readonly profilePrefix?: string;
+  readonly config?: Readonly<Record<string, string>>;
+}
+
+/**
+ * What the addon exports (native/node_ort/binding.cc). Promises are settled by work off the event loop. Failures are Errors whose `code`
+ * is `runtime`, `ops`, `model`, `run` or `usage`.
+ */
+export interface OrtAddon {
+  open(runtime: string): { readonly version: string; readonly apiVersion: number };
+  create(settings: OrtSettings): Promise<OrtHandle>;
+  inputs(handle: OrtHandle): OrtValueInfo[];
+  outputs(handle: OrtHandle): OrtValueInfo[];
+  run(
+    handle: OrtHandle,
+    names: readonly string[],
+    feeds: readonly OrtFeed[],
+    outputNames: readonly string[],
+  ): Promise<OrtResult[]>;
+  /** Milliseconds of each of `runs` runs in a row, results dropped. */
+  time(
+    handle: OrtHandle,
+    names: readonly string[],
+    feeds: readonly OrtFeed[],
+    outputNames: readonly string[],
+    runs: number,
+  ): Promise<Float64Array>;
+  /** Path of the profile. */
+  endProfiling(handle: OrtHandle): string;
+  /** Frees the session once no run needs it; harmless when repeated. */
+  dispose(handle: OrtHandle): Promise<void>;
+  popcountRows(): string[];
+  /** Bits per second of xor, population count and add in registers, on several threads together. */
+  popcountLimit(row: string, threads: number, milliseconds: number): Promise<number>;
+}
+
+/** Something that is there, or why not and what to do. */
+export type Found<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly reason: string; readonly hint: string };
+
+export interface OrtBinding {
+  readonly addon: OrtAddon;
+  /** Path of the addon. */
+  readonly path: string;
+  /** Path of the onnxruntime library that onnxruntime-node ships. */
+  readonly runtime: string;
+  /** Of that library. */
+  readonly version: string;
+}
+
+const BUILD_HINT = 'install a C++ compiler (g++ or clang++), then run: npm rebuild';
+const LIBRARY_SUFFIX = process.platform === 'darwin' ? 'dylib' : 'so';
+
+/** Both `src/inference` and `dist/inference` lie two levels below the package. */
+function builtFile(name: string): string {
+  return fileURLToPath(new URL(`../../build/${name}`, import.meta.url));
+}
+
+let binding: Found<OrtBinding> | undefined;
+
+/** Loads the addon and opens onnxruntime once per process; a failure is returned, not thrown. */
+export function loadOrtAddon(): Found<OrtBinding> {
+  binding ??= load();
+  return binding;
+}
+
+function load(): Found<OrtBinding> {
+  const path = builtFile('bnn_ort.node');
+  if (!existsSync(path)) {
+    return { ok: false, reason: `the onnxruntime addon is not built (${path} does not exist)`, hint: BUILD_HINT };
+  }
+  const runtime = findRuntime();
+  if (runtime === undefined) {
+    const reason = `onnxruntime-node has no library for ${process.platform} on ${process.arch}`;
+    return { ok: false, reason, hint: 'reinstall it: npm install onnxruntime-node' };
+  }
+  try {
+    const addon = createRequire(import.meta.url)(path) as OrtAddon;
+    return { ok: true, value: { addon, path, runtime, version: addon.open(runtime).version } };
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    return { ok: false, reason: `the onnxruntime addon does not work: ${text}`, hint: 'rebuild it: npm rebuild' };
+  }
+}
+
+/** The addon must open the very file that onnxruntime-node links to: the process then has one onnxruntime, not two. */
+function findRuntime(): string | undefined {
+  const bin = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '..', 'bin');
+  for (const version of listFolder(bin).filter((name) => name.startsWith('napi-v'))) {
+    const folder = join(bin, version, process.platform, process.arch);
+    const name = listFolder(folder).find((file) => /^libonnxruntime\.(so(\.\d+)*|(\d+\.)*dylib)$/.test(file));
+    if (name !== undefined) return join(folder, name);
+  }
+  return undefined;
+}
+
+function listFolder(path: string): string[] {
+  return existsSync(path) ? readdirSync(path).sort() : [];
+}
+
+/** Path of the library with the kernels of the `bnn` operators, which any onnxruntime can register. */
+export function findOpsLibrary(): Found<string> {
+  const path = builtFile(`libbnn_ops.${LIBRARY_SUFFIX}`);
+  if (existsSync(path)) return { ok: true, value: path };
+  return { ok: false, reason: `the operator library is not built (${path} does not exist)`, hint: BUILD_HINT };
+}

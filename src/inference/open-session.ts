@@ -1,0 +1,90 @@
+/** Chooses between stock onnxruntime and onnxruntime with our operator library. */
+
+import { BnnError } from '../errors.ts';
+import { decodeModel } from '../onnx/decode-model.ts';
+import { readModel } from '../onnx/model-io.ts';
+import { BNN_DOMAIN } from '../operators/definition.ts';
+import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
+import { createNativeSession } from './native-session.ts';
+import { createSession, type Session, type SessionOptions } from './session.ts';
+
+/** `on`: our kernels or an error; `off`: stock onnxruntime; `auto`: our kernels where they are there and the model has work for them. */
+export const OPS_CHOICES = ['auto', 'on', 'off'] as const;
+export type OpsChoice = (typeof OPS_CHOICES)[number];
+
+export interface OpenOptions extends SessionOptions {
+  /** `auto` unless told. */
+  readonly ops?: OpsChoice | undefined;
+}
+
+/** A session that knows whose kernels run its binary layers. */
+export interface OpenedSession extends Session {
+  readonly ops: 'on' | 'off';
+  /** Why, in a few words. */
+  readonly opsReason: string;
+}
+
+/**
+ * Loads a model.
+ *
+ * @param model  path of an ONNX file, or its bytes.
+ * @throws {BnnError} E_BACKEND when `ops` is `on` and something is missing, else as `createSession`.
+ */
+export async function openSession(model: string | Uint8Array, options: OpenOptions = {}): Promise<OpenedSession> {
+  const { ops = 'auto', ep = 'cpu' } = options;
+  if (ops === 'off') return stock(model, options, 'asked for');
+  const obstacle = findObstacle(ep);
+  if (ops === 'on') {
+    if (obstacle !== undefined) throw new BnnError('E_BACKEND', obstacle.reason, { hint: obstacle.hint });
+    return withOps(model, options, 'asked for');
+  }
+  if (obstacle !== undefined) return stock(model, options, obstacle.reason);
+  if (!(await usesOps(model))) return stock(model, options, `the model has no ${BNN_DOMAIN} operators`);
+  try {
+    return await withOps(model, options, `the model has ${BNN_DOMAIN} operators`);
+  } catch (error) {
+    // Whatever is wrong with the model, the stock session says it too; a library that does not load is no obstacle for `auto`.
+    if (!(error instanceof BnnError)) throw error;
+    return stock(model, options, error.message);
+  }
+}
+
+function findObstacle(ep: string): { readonly reason: string; readonly hint: string } | undefined {
+  if (ep !== 'cpu') return { reason: `our operators run on cpu, not on ${ep}`, hint: 'use --ep cpu, or --ops off' };
+  for (const found of [loadOrtAddon(), findOpsLibrary()]) if (!found.ok) return found;
+  return undefined;
+}
+
+/** Models that this project cannot read have no operators of ours. */
+async function usesOps(model: string | Uint8Array): Promise<boolean> {
+  try {
+    const { graph } = typeof model === 'string' ? await readModel(model) : decodeModel(model);
+    for (const node of graph.nodes()) if (node.domain === BNN_DOMAIN) return true;
+    return false;
+  } catch (error) {
+    if (error instanceof BnnError) return false;
+    throw error;
+  }
+}
+
+async function stock(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
+  return withFacts(await createSession(model, options), 'off', opsReason);
+}
+
+async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
+  const { ep, threads, verbose, at } = options;
+  return withFacts(await createNativeSession(model, { ep, threads, verbose, at, ops: true }), 'on', opsReason);
+}
+
+function withFacts(session: Session, ops: 'on' | 'off', opsReason: string): OpenedSession {
+  return {
+    at: session.at,
+    ep: session.ep,
+    inputs: session.inputs,
+    outputs: session.outputs,
+    ops,
+    opsReason,
+    run: (x, shape) => session.run(x, shape),
+    dispose: () => session.dispose(),
+  };
+}

@@ -1,0 +1,214 @@
+/** Running a model with onnxruntime. */
+
+import { stat } from 'node:fs/promises';
+import * as ort from 'onnxruntime-node';
+import { elementCount } from '../core/shape.ts';
+import { BnnError, fromSystemError } from '../errors.ts';
+import { assertProvider, type ExecutionProvider } from './provider.ts';
+
+export interface SessionOptions {
+  /** `cpu` unless told. There is never another provider instead of the one asked for. */
+  readonly ep?: ExecutionProvider | undefined;
+  /** Threads inside an operator; 0 (unless told) lets onnxruntime choose. */
+  readonly threads?: number | undefined;
+  /** Lets onnxruntime print its warnings on stderr. */
+  readonly verbose?: boolean | undefined;
+  /** What to call the model in messages, when it is given as bytes. */
+  readonly at?: string | undefined;
+}
+
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: string;
+  /** Sizes; a text is a symbolic size. */
+  readonly shape: readonly (number | string)[];
+}
+
+export interface RunOutput {
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+}
+
+/** A loaded model. */
+export interface Session {
+  readonly at: string;
+  readonly ep: ExecutionProvider;
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  /**
+   * Runs a model of one float32 input and takes its first output.
+   *
+   * @param x      row-major elements of `shape`; not copied, so leave them alone until the result is there.
+   * @throws {BnnError} E_SHAPE when the model does not take that shape, E_UNSUPPORTED for several inputs or other types.
+   */
+  run(x: Float32Array, shape: readonly number[]): Promise<RunOutput>;
+  dispose(): Promise<void>;
+}
+
+const WARNING = 2;
+const ERROR = 3;
+const FATAL = 4;
+
+/**
+ * Loads a model.
+ *
+ * @param model  path of an ONNX file, or its bytes.
+ * @throws {BnnError} E_NOT_FOUND for a missing file, E_FORMAT for what is no ONNX file, E_UNSUPPORTED for operators that
+ *   onnxruntime lacks, E_BACKEND when the execution provider does not work here.
+ */
+export async function createSession(model: string | Uint8Array, options: SessionOptions = {}): Promise<Session> {
+  const { ep = 'cpu', threads = 0, verbose = false } = options;
+  const at = options.at ?? (typeof model === 'string' ? model : 'model');
+  assertProvider(ep);
+  if (typeof model === 'string') await assertRegularFile(model);
+  // onnxruntime prints what it also throws.
+  ort.env.logLevel = verbose ? 'warning' : 'fatal';
+  const settings: ort.InferenceSession.SessionOptions = {
+    executionProviders: [ep],
+    logSeverityLevel: verbose ? WARNING : ep === 'cpu' ? FATAL : ERROR,
+    ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
+  };
+  try {
+    // One overload for paths, one for bytes.
+    const session =
+      typeof model === 'string'
+        ? await ort.InferenceSession.create(model, settings)
+        : await ort.InferenceSession.create(model, settings);
+    return new OnnxruntimeSession(session, at, ep);
+  } catch (cause) {
+    throw explainLoadFailure(cause, at, ep);
+  }
+}
+
+/** @throws {BnnError} E_NOT_FOUND, E_IO. */
+export async function assertRegularFile(path: string): Promise<void> {
+  try {
+    if ((await stat(path)).isFile()) return;
+  } catch (error) {
+    throw fromSystemError(error, 'read', path);
+  }
+  throw new BnnError('E_IO', 'not a regular file, expected an ONNX file', {
+    at: path,
+    hint: 'give the path of a .onnx file',
+  });
+}
+
+/** What onnxruntime says about a model that it does not load, as an error of this project. */
+export function explainLoadFailure(cause: unknown, at: string, ep: ExecutionProvider): BnnError {
+  const text = messageOf(cause).replace(/^Load model from .* failed: ?/, '');
+  if (/protobuf parsing failed|data pointer is null|ModelProto does not have a graph|Missing model IR/i.test(text)) {
+    return new BnnError('E_FORMAT', `onnxruntime cannot read it as an ONNX file: ${text}`, {
+      at,
+      hint: 'the file is truncated, damaged or something else',
+      cause,
+    });
+  }
+  if (
+    /not a registered function|No Op registered|not implemented|NOT_IMPLEMENTED|ONNX Runtime only \*guarantees\*/i.test(
+      text,
+    )
+  ) {
+    return new BnnError('E_UNSUPPORTED', `onnxruntime lacks an operator of this model: ${text}`, {
+      at,
+      hint: text.includes('bnn:')
+        ? 'the file lacks the bodies of its bnn operators: write it again with bnn-export, --form packed or latent'
+        : 'export the model again with an operator set that this onnxruntime has, e.g. 17',
+      cause,
+    });
+  }
+  if (ep !== 'cpu' && /provider|cuda|cudnn|cublas|shared library/i.test(text)) {
+    return new BnnError('E_BACKEND', `execution provider ${ep} failed: ${text}`, {
+      at,
+      hint: 'check the GPU driver, CUDA 12 and cuDNN 9, or use --ep cpu',
+      cause,
+    });
+  }
+  return new BnnError('E_FORMAT', `onnxruntime refuses the model: ${text}`, { at, cause });
+}
+
+/** The text of an error on one line. */
+export function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, ' ').trim();
+}
+
+/**
+ * The one input and the first output of a model that maps float32 to float32, once the data have been found to fit.
+ *
+ * @throws {BnnError} E_SHAPE, E_UNSUPPORTED: see `Session.run`.
+ */
+export function signatureOf(
+  { inputs, outputs, at }: Session,
+  x: Float32Array,
+  shape: readonly number[],
+): { readonly input: TensorInfo; readonly output: TensorInfo } {
+  const [input, ...others] = inputs;
+  const [output] = outputs;
+  if (input === undefined || output === undefined || others.length > 0) {
+    throw new BnnError('E_UNSUPPORTED', `the model has ${inputs.length} inputs, expected one`, { at });
+  }
+  if (input.dtype !== 'float32' || output.dtype !== 'float32') {
+    throw new BnnError(
+      'E_UNSUPPORTED',
+      `the model maps ${input.dtype} to ${output.dtype}, expected float32 to float32`,
+      { at },
+    );
+  }
+  if (!fits(shape, input.shape) || x.length !== elementCount(shape)) {
+    throw new BnnError(
+      'E_SHAPE',
+      `input ${input.name} takes [${input.shape.join(', ')}], but ${x.length} elements of shape [${shape.join(', ')}] were given`,
+      { at },
+    );
+  }
+  return { input, output };
+}
+
+class OnnxruntimeSession implements Session {
+  readonly at: string;
+  readonly ep: ExecutionProvider;
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly #session: ort.InferenceSession;
+
+  constructor(session: ort.InferenceSession, at: string, ep: ExecutionProvider) {
+    this.#session = session;
+    this.at = at;
+    this.ep = ep;
+    this.inputs = session.inputMetadata.map(describe);
+    this.outputs = session.outputMetadata.map(describe);
+  }
+
+  async run(x: Float32Array, shape: readonly number[]): Promise<RunOutput> {
+    const { input, output } = signatureOf(this, x, shape);
+    let results: ort.InferenceSession.OnnxValueMapType;
+    try {
+      results = await this.#session.run({ [input.name]: new ort.Tensor('float32', x, [...shape]) }, [output.name]);
+    } catch (cause) {
+      throw new BnnError('E_BACKEND', `onnxruntime failed: ${messageOf(cause)}`, { at: this.at, cause });
+    }
+    const result = results[output.name];
+    if (!(result instanceof ort.Tensor) || !(result.data instanceof Float32Array)) {
+      throw new BnnError('E_UNSUPPORTED', `output ${output.name} is no float32 tensor`, { at: this.at });
+    }
+    return { data: result.data, shape: result.dims };
+  }
+
+  async dispose(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+function describe(metadata: ort.InferenceSession.ValueMetadata): TensorInfo {
+  const { name } = metadata;
+  return metadata.isTensor
+    ? { name, dtype: metadata.type, shape: metadata.shape }
+    : { name, dtype: 'not a tensor', shape: [] };
+}
+
+/** Symbolic sizes take any number. */
+function fits(shape: readonly number[], declared: readonly (number | string)[]): boolean {
+  return (
+    shape.length === declared.length &&
+    declared.every((size, axis) => typeof size !== 'number' || size < 0 || size === shape[axis])
+  );
+}

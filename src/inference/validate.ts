@@ -1,0 +1,248 @@
+/** Accuracy, agreement and speed of a model on a data set, in onnxruntime. */
+
+import { performance } from 'node:perf_hooks';
+import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
+import type { Batch } from '../data/batch-maker.ts';
+import { createBatches } from '../data/batches.ts';
+import type { Dataset, LoadProgress } from '../data/dataset.ts';
+import { loadDataset } from '../data/load-dataset.ts';
+import type { Normalization } from '../data/normalization.ts';
+import { BnnError } from '../errors.ts';
+import { readModel } from '../onnx/model-io.ts';
+import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
+import { type ImageInput, imageInputOf, runImages, toChannelsFirst } from './image-input.ts';
+import { type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
+import type { ExecutionProvider } from './provider.ts';
+import type { Session } from './session.ts';
+
+export interface ValidateOptions {
+  /** Path of an ONNX file. */
+  readonly model: string;
+  readonly dataset: string;
+  /** Folder or archive of the data set. */
+  readonly dir?: string | undefined;
+  readonly download?: boolean | undefined;
+  readonly ep?: ExecutionProvider | undefined;
+  readonly ops?: OpsChoice | undefined;
+  /** 0 (unless told): as many as onnxruntime likes. */
+  readonly threads?: number | undefined;
+  /** 100 unless told. */
+  readonly batchSize?: number | undefined;
+  /** Only the first so many test images; 0 (unless told) for all. */
+  readonly limit?: number | undefined;
+  /** Path of another form of the model, run on the same pictures. */
+  readonly against?: string | undefined;
+  /** Instead of what the model's metadata say. */
+  readonly normalize?: Normalization | undefined;
+  readonly verbose?: boolean | undefined;
+  readonly onData?: ((progress: LoadProgress) => void) | undefined;
+  readonly onProgress?: ((progress: ValidateProgress) => void) | undefined;
+}
+
+export interface ValidateProgress {
+  readonly images: number;
+  readonly total: number;
+  readonly top1: number;
+  readonly imagesPerSecond: number;
+}
+
+export interface Validation {
+  /** Fractions, 0 … 1. */
+  readonly top1: number;
+  readonly top5: number;
+  /** Mean cross-entropy. */
+  readonly loss: number;
+  readonly images: number;
+  /** Share of images with the same arg-max as the other form, 0 … 1; null without one. */
+  readonly agreement: number | null;
+  /** Largest difference of a logit from the other form; null without one. */
+  readonly maxLogitDifference: number | null;
+  /** Median time of one picture; null when the model's batch size is fixed at another. */
+  readonly latencyMs: number | null;
+  /** At `batchSize`, in onnxruntime alone. */
+  readonly imagesPerSecond: number;
+  readonly batchSize: number;
+  readonly ep: ExecutionProvider;
+  /** Whether our kernels ran the binary layers. */
+  readonly ops: 'on' | 'off';
+  readonly threads: number;
+  readonly classes: readonly ClassScore[];
+  readonly dataset: { readonly name: string; readonly root: string; readonly fingerprint: string };
+  readonly normalization: 'model' | 'option' | 'dataset';
+  /** What the reader of the figures should know. */
+  readonly notes: readonly string[];
+}
+
+const DEFAULT_BATCH = 100;
+const LATENCY_RUNS = { warmUp: 5, least: 20, most: 200, budgetMs: 1000 } as const;
+
+/**
+ * Runs a model over the test images of a data set.
+ *
+ * @throws {BnnError} what loading model and data throws; E_SHAPE when pictures or classes do not fit the model, naming both.
+ */
+export async function validateModel(options: ValidateOptions): Promise<Validation> {
+  const sessionOptions = { ep: options.ep, threads: options.threads, verbose: options.verbose };
+  const preprocessing = await readPreprocessing(options.model);
+  const sessions = [await openSession(options.model, { ...sessionOptions, ops: options.ops })];
+  try {
+    // Always stock: what a result is compared with should not come from the same kernels.
+    if (options.against !== undefined)
+      sessions.push(await openSession(options.against, { ...sessionOptions, ops: 'off' }));
+    return await validateSessions(sessions, preprocessing, options);
+  } finally {
+    for (const session of sessions) await session.dispose();
+  }
+}
+
+async function readPreprocessing(path: string): Promise<Preprocessing | null> {
+  try {
+    const text = (await readModel(path)).metadata.get(PREPROCESSING_KEY);
+    return text === undefined ? null : parsePreprocessing(text, path);
+  } catch (error) {
+    // onnxruntime may well run what the IR of this project cannot hold.
+    if (error instanceof BnnError && error.code === 'E_UNSUPPORTED') return null;
+    throw error;
+  }
+}
+
+async function validateSessions(
+  sessions: readonly OpenedSession[],
+  preprocessing: Preprocessing | null,
+  options: ValidateOptions,
+): Promise<Validation> {
+  const [session, other] = sessions;
+  if (session === undefined) throw new Error('internal: no session');
+  const input = imageInputOf(session);
+  const dataset = await loadDataset(options.dataset, {
+    dir: options.dir || undefined,
+    download: options.download,
+    // Training images are not used; one is enough for what else a data set knows.
+    limitTrain: 1,
+    limitTest: options.limit || undefined,
+    imageSize: options.dataset === 'image-folder' ? (input.height ?? undefined) : undefined,
+    onProgress: options.onData,
+  });
+  assertImageSize(session, input, dataset);
+  if (other !== undefined) assertImageSize(other, imageInputOf(other), dataset);
+  const notes: string[] = [];
+  if (session.ops !== 'on' && options.ops !== 'off') notes.push(`stock operators of onnxruntime: ${session.opsReason}`);
+  const { normalize, from } = chooseNormalization(preprocessing, options, dataset, notes);
+  const batchSize = input.batch ?? (options.batchSize || DEFAULT_BATCH);
+  if (input.batch !== null && options.batchSize && options.batchSize !== input.batch) {
+    notes.push(`the model takes batches of ${input.batch} only`);
+  }
+  const image = [dataset.channels, dataset.height, dataset.width] as const;
+  const scores = new ScoreSheet(dataset.classes);
+  const agreement = other === undefined ? null : new AgreementSheet(dataset.classes.length);
+  const batches = createBatches(dataset.test, { batchSize, normalize });
+  const timer = { images: 0, ms: 0 };
+  let first: Float32Array | undefined;
+
+  const evaluate = async (batch: Batch): Promise<void> => {
+    const x = toChannelsFirst(batch.images, batch.count, dataset.channels);
+    if (first === undefined) {
+      first = x.slice(0, x.length / batch.count);
+      // Memory is laid out in the first run.
+      await runImages(session, x, batch.count, image, input.batch);
+    }
+    const begin = performance.now();
+    const { data, shape } = await runImages(session, x, batch.count, image, input.batch);
+    timer.ms += performance.now() - begin;
+    timer.images += batch.count;
+    assertClasses(session, shape, dataset);
+    scores.add(data, batch.labels);
+    if (other === undefined || agreement === null) return;
+    const result = await runImages(other, x, batch.count, image, imageInputOf(other).batch);
+    assertClasses(other, result.shape, dataset);
+    agreement.add(data, result.data);
+  };
+  for await (const batch of batches) {
+    await evaluate(batch);
+    const { images, top1 } = scores.scores;
+    options.onProgress?.({
+      images,
+      total: dataset.test.count,
+      top1,
+      imagesPerSecond: (timer.images / timer.ms) * 1000,
+    });
+  }
+  const canRunOne = first !== undefined && (input.batch === null || input.batch === 1);
+  return {
+    ...scores.scores,
+    agreement: agreement?.agreement ?? null,
+    maxLogitDifference: agreement?.maxDifference ?? null,
+    latencyMs: first !== undefined && canRunOne ? await measureLatency(session, first, image) : null,
+    imagesPerSecond: (timer.images / timer.ms) * 1000,
+    batchSize,
+    ep: session.ep,
+    ops: session.ops,
+    threads: options.threads ?? 0,
+    dataset: { name: dataset.name, root: dataset.root, fingerprint: dataset.fingerprint },
+    normalization: from,
+    notes,
+  };
+}
+
+function chooseNormalization(
+  preprocessing: Preprocessing | null,
+  options: ValidateOptions,
+  dataset: Dataset,
+  notes: string[],
+): { normalize: Normalization; from: Validation['normalization'] } {
+  if (options.normalize !== undefined) return { normalize: options.normalize, from: 'option' };
+  if (preprocessing === null) {
+    notes.push(
+      "the model does not say how its pictures were normalized: the data set's own statistics are used (see --normalize)",
+    );
+    return { normalize: 'dataset', from: 'dataset' };
+  }
+  if (preprocessing.dataset !== dataset.name) {
+    notes.push(`the model was trained on ${preprocessing.dataset}, this is ${dataset.name}`);
+  }
+  return { normalize: { mean: preprocessing.mean, std: preprocessing.std }, from: 'model' };
+}
+
+function assertImageSize(session: Session, input: ImageInput, dataset: Dataset): void {
+  const differs = (['channels', 'height', 'width'] as const).some(
+    (side) => input[side] !== null && input[side] !== dataset[side],
+  );
+  if (!differs) return;
+  const wanted = [input.channels, input.height, input.width].map((size) => size ?? '?').join('×');
+  throw new BnnError(
+    'E_SHAPE',
+    `the model takes pictures of ${wanted} (channels × height × width), those of ${dataset.name} are ${dataset.channels}×${dataset.height}×${dataset.width}`,
+    { at: session.at, hint: 'choose the data set that the model was trained for, with --dataset' },
+  );
+}
+
+function assertClasses(session: Session, shape: readonly number[], dataset: Dataset): void {
+  if (shape[1] === dataset.classes.length) return;
+  throw new BnnError(
+    'E_SHAPE',
+    `the model tells ${shape[1]} classes apart, ${dataset.name} at ${dataset.root} has ${dataset.classes.length}`,
+    { at: session.at, hint: 'choose the data set that the model was trained for' },
+  );
+}
+
+/** Median over at least 20 runs of one picture, after warm-up. */
+async function measureLatency(
+  session: Session,
+  x: Float32Array,
+  image: readonly [number, number, number],
+): Promise<number> {
+  const { warmUp, least, most, budgetMs } = LATENCY_RUNS;
+  const times: number[] = [];
+  const start = performance.now();
+  for (let i = 0; i < warmUp + most; i++) {
+    const begin = performance.now();
+    await session.run(x, [1, ...image]);
+    const end = performance.now();
+    if (i >= warmUp) times.push(end - begin);
+    if (times.length >= least && end - start > budgetMs) break;
+  }
+  times.sort((a, b) => a - b);
+  const middle = times.length >> 1;
+  const upper = times[middle] ?? Number.NaN;
+  return times.length % 2 === 1 ? upper : (upper + (times[middle - 1] ?? Number.NaN)) / 2;
+}

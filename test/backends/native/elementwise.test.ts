@@ -1,0 +1,66 @@
+import { expect, it } from 'vitest';
+import { compare, describeNative, random, run, setThreads, type Values } from './harness.ts';
+
+const SHAPES: readonly (readonly [readonly number[], readonly number[]])[] = [
+  [[7], [7]],
+  [
+    [2, 5, 5, 16],
+    [2, 5, 5, 16],
+  ],
+  [[3, 4, 5], []],
+  [[], [3, 4, 5]],
+  [[3, 4, 17], [17]],
+  [[17], [3, 4, 17]],
+  [
+    [3, 4, 5],
+    [4, 5],
+  ],
+  [
+    [3, 4, 5],
+    [1, 1, 5],
+  ],
+  [
+    [2, 3, 4, 5],
+    [2, 1, 1, 5],
+  ],
+  [
+    [2, 1, 1, 5],
+    [2, 3, 4, 5],
+  ],
+  [
+    [4, 1],
+    [1, 6],
+  ],
+  [[64, 70, 9], [9]],
+];
+
+describeNative('arithmetic against tfjs-backend-cpu', () => {
+  for (const kernel of ['Add', 'Sub', 'Multiply', 'RealDiv', 'Maximum']) {
+    it.each(SHAPES)(`${kernel} %j, %j`, async (a, b) => {
+      setThreads(2);
+      expect(await compare(kernel, { a: random(a), b: random(b, 2) })).toBeLessThan(1e-6);
+    });
+  }
+
+  it('keeps NaN and infinities', async () => {
+    const values = [Number.NaN, Infinity, -Infinity, 0, 1];
+    const all = values.flatMap((a) => values.map((b) => [a, b] as const));
+    const a: Values = { shape: [25], values: Float32Array.from(all, ([first]) => first) };
+    const b: Values = { shape: [25], values: Float32Array.from(all, ([, second]) => second) };
+    for (const kernel of ['Add', 'Sub', 'Multiply', 'RealDiv', 'Maximum']) {
+      const [want] = await run('cpu', kernel, { a, b });
+      const [got] = await run('native', kernel, { a, b });
+      expect(got?.values, kernel).toEqual(want?.values);
+    }
+  });
+
+  it('Relu and Step, with NaN and both zeros', async () => {
+    const x: Values = { shape: [6], values: Float32Array.of(-1, -0, 0, 2, Number.NaN, -Infinity) };
+    const [relu] = await run('native', 'Relu', { x });
+    expect(Array.from(relu?.values ?? [])).toEqual([0, 0, 0, 2, Number.NaN, 0]);
+    const [step] = await run('native', 'Step', { x }, { alpha: 0 });
+    expect(Array.from(step?.values ?? [])).toEqual([0, 0, 0, 1, Number.NaN, 0]);
+    expect(await compare('Step', { x: random([1000]) }, { alpha: 0.25 })).toBe(0);
+    expect(await compare('Relu', { x: random([3, 50000]) })).toBe(0);
+  });
+});

@@ -1,0 +1,99 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, expect, it } from 'vitest';
+import { NativeBackend } from '../../../src/backends/native/backend.ts';
+import { describeNative } from './harness.ts';
+
+function backend(): NativeBackend {
+  const current = tf.backend();
+  if (!(current instanceof NativeBackend)) throw new Error('the native backend is not current');
+  return current;
+}
+
+describeNative('pooled memory', () => {
+  beforeAll(async () => {
+    await tf.setBackend('native');
+  });
+
+  it('uses the memory of a disposed result again, and never two at once', () => {
+    const x = tf.fill([4096], 2);
+    backend().trim();
+    const first = tf.add(x, 1);
+    const before = backend().poolStatistics();
+    first.dispose();
+    expect(backend().poolStatistics().bytesPooled).toBe(before.bytesPooled + 4 * 4096);
+    const second = tf.add(x, 2);
+    expect(backend().poolStatistics().bytesPooled).toBe(before.bytesPooled);
+    const third = tf.add(x, 3);
+    expect(second.dataSync()[0]).toBe(4);
+    expect(third.dataSync()[0]).toBe(5);
+    tf.dispose([x, second, third]);
+  });
+
+  it('a result read by a caller does not change when its memory is used again', async () => {
+    const x = tf.fill([4096], 2);
+    const y = tf.add(x, 1);
+    const held = y.dataSync();
+    const alsoHeld = await y.data();
+    y.dispose();
+    const z = tf.mul(x, 100);
+    expect(held[0]).toBe(3);
+    expect(alsoHeld[0]).toBe(3);
+    expect(z.dataSync()[0]).toBe(200);
+    tf.dispose([x, z]);
+  });
+
+  it('an array given by a caller never becomes memory of another tensor', () => {
+    const mine = new Float32Array(4096).fill(7);
+    const before = backend().poolStatistics();
+    tf.tensor(mine).dispose();
+    expect(backend().poolStatistics()).toEqual(before);
+    const x = tf.fill([4096], 1);
+    const y = tf.add(x, 1);
+    expect(mine[0]).toBe(7);
+    tf.dispose([x, y]);
+  });
+
+  it('shared data lives until its last tensor is disposed', () => {
+    const x = tf.fill([64, 64], 2);
+    const y = tf.add(x, 1);
+    const view = tf.reshape(y, [4096]);
+    y.dispose();
+    const z = tf.add(x, 50);
+    expect(view.dataSync()[17]).toBe(3);
+    tf.dispose([x, view, z]);
+  });
+
+  it('views that inherited kernels take of a result keep their values: contiguous slices, splits and unstacked rows', () => {
+    const x = tf.fill([4, 2048], 2);
+    const y = tf.add(x, 1);
+    const views = [
+      tf.slice(y, [1, 0], [1, 2048]),
+      ...tf.split(y, 2, 0),
+      ...tf.unstack(y),
+      tf.stridedSlice(y, [1, 0], [3, 2048], [1, 1]),
+    ];
+    y.dispose();
+    const z = tf.mul(x, 100);
+    for (const view of views) expect(view.dataSync().every((value) => value === 3)).toBe(true);
+    tf.dispose([x, z, ...views]);
+  });
+
+  it('a training-like loop reaches a steady state: no new memory after the first step', () => {
+    const step = () =>
+      tf.tidy(() => {
+        let h: tf.Tensor = tf.fill([8, 16, 16, 16], 0.5);
+        for (let i = 0; i < 4; i++) h = tf.relu(tf.add(tf.mul(h, 0.5), h));
+        return tf.sum(h).dataSync()[0];
+      });
+    const first = step();
+    const { peakBytes, bytesPooled } = backend().poolStatistics();
+    for (let i = 0; i < 5; i++) expect(step()).toBe(first);
+    expect(backend().poolStatistics().peakBytes).toBe(peakBytes);
+    expect(backend().poolStatistics().bytesPooled).toBe(bytesPooled);
+  });
+
+  it('trim drops what is free', () => {
+    backend().trim();
+    expect(backend().poolStatistics().bytesPooled).toBe(0);
+  });
+});

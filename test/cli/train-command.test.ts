@@ -1,0 +1,130 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadNativeAddon } from '../../src/backends/native/addon.ts';
+import { runCli } from './spawn-cli.ts';
+
+const SLOW = 60_000;
+const SMALL = ['--limit-train', '512', '--limit-test', '200', '--backend', 'native', '--threads', '1'];
+
+const native = loadNativeAddon();
+const skipped = native.ok ? '' : ` (skipped: ${native.reason})`;
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'bnn-train-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test(
+  'a network or data that do not exist',
+  async () => {
+    const data = join(folder, 'no-data');
+    const out = join(folder, 'never');
+    const [network, dataset] = await Promise.all([
+      runCli(['train', '--model', 'resnet-20', '--out', out]),
+      runCli([
+        'train',
+        '--dataset',
+        'cifar10',
+        '--data',
+        data,
+        '--out',
+        join(folder, 'no-data-run'),
+        '--backend',
+        'cpu',
+      ]),
+    ]);
+    expect(network).toMatchObject({ code: 1, stdout: '' });
+    expect(network.stderr).toMatch(
+      /^error\[E_NOT_FOUND\] bnn-train: .*"resnet-20"\n {2}hint: did you mean "resnet20"\?/,
+    );
+    expect(dataset).toMatchObject({ code: 1, stdout: '' });
+    expect(dataset.stderr).toMatch(/^error\[E_NOT_FOUND\] bnn-train: /);
+    expect(dataset.stderr).toContain(`  at ${data}`);
+    expect(await readdir(folder)).not.toContain('never');
+  },
+  SLOW,
+);
+
+describe.skipIf(!native.ok)(`training on the native backend${skipped}`, () => {
+  test(
+    'a run, its events, and what must not be done to its folder',
+    async () => {
+      const out = join(folder, 'run');
+      const run = await runCli(['train', '--epochs', '2', '--out', out, '--json', ...SMALL]);
+      expect(run.code).toBe(0);
+      const events = run.events();
+      expect(events.map(({ event }) => event)).toEqual(['start', 'epoch', 'epoch', 'result']);
+      expect(events[0]).toMatchObject({
+        run: out,
+        recipe: { model: 'binarynet-mini', epochs: 2 },
+        dataset: { name: 'mnist', train: 512, test: 200 },
+        backend: 'native',
+        stepsPerEpoch: 4,
+      });
+      expect(events[2]).toMatchObject({ epoch: 2, testTop1: expect.any(Number) as number });
+      expect(events[3]).toMatchObject({
+        run: out,
+        epochs: 2,
+        seconds: expect.any(Number) as number,
+        imagesPerSecond: expect.any(Number) as number,
+        testTop1: events[2]!['testTop1'],
+        interrupted: false,
+      });
+      // One opening block and one line per epoch: stderr is no terminal here.
+      expect(run.stderr).toMatch(/^bnn-train \d.*seed 1\nmodel [\s\S]*\n\| epoch \|.*\n\| +1 \|.*\n\| +2 \|.*\n$/);
+
+      const [again, other, exported] = await Promise.all([
+        runCli(['train', '--epochs', '2', '--out', out, ...SMALL]),
+        runCli(['train', '--resume', '--out', out, '--lr', '0.5']),
+        runCli(['export', out, '-o', join(folder, 'run.onnx'), '--verify', '--json']),
+      ]);
+      expect(again).toMatchObject({ code: 2, stdout: '' });
+      expect(again.stderr).toMatch(/already holds a run\n {2}at .*\n {2}hint: .*--resume/);
+      expect(other.code).toBe(2);
+      expect(other.stderr).toMatch(/lr was 0.005 and is now 0.5/);
+      expect(exported.events()[0]).toMatchObject({ binaryLayers: 2, verification: { passed: true } });
+    },
+    SLOW,
+  );
+
+  test(
+    'Ctrl-C saves, says how to go on, and the resumed run ends as if never stopped',
+    async () => {
+      const recipe = ['--epochs', '3', ...SMALL];
+      const out = join(folder, 'stopped');
+      let isSent = false;
+      const stopped = await runCli(['train', '--out', out, ...recipe], {
+        during: (child, stderr) => {
+          if (!isSent && /\n\| +1 \|/.test(stderr)) isSent = child.kill('SIGINT');
+        },
+      });
+      expect(stopped.code).toBe(130);
+      expect(stopped.stderr).toContain(`interrupted: the checkpoint is ${join(out, 'last')}`);
+      expect(stopped.stderr).toContain(`bnn-train --resume --out ${out}`);
+      const whole = join(folder, 'whole');
+      const [resumed] = await Promise.all([
+        runCli(['train', '--resume', '--out', out]),
+        runCli(['train', '--out', whole, '--quiet', ...recipe]),
+      ]);
+      expect(resumed.code).toBe(0);
+      expect(resumed.stdout).toMatch(/next +bnn-export .*stopped -o stopped\.onnx/);
+      const model = (run: string): Promise<Buffer> => readFile(join(run, 'last', 'model.onnx'));
+      expect((await model(out)).equals(await model(whole))).toBe(true);
+    },
+    SLOW,
+  );
+
+  test(
+    'a recipe file, overridden by an option; a full output device',
+    async () => {
+      const out = join('/dev/full', 'run');
+      const { code, stderr } = await runCli(['train', '--out', out, ...SMALL]);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^error\[E_(IO|NOT_FOUND)\] bnn-train: .+\n {2}at \/dev\/full/m);
+    },
+    SLOW,
+  );
+});

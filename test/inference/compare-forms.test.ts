@@ -1,0 +1,38 @@
+import { describe, expect, test } from 'vitest';
+import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
+import type { Model } from '../../src/graph/model.ts';
+import { compareForms } from '../../src/inference/compare-forms.ts';
+import { encodeModel } from '../../src/onnx/encode-model.ts';
+import { addBnnFunctions } from '../../src/operators/registry.ts';
+import { buildModel } from '../../src/zoo/zoo.ts';
+
+function latent(seed: number): Model {
+  const model = buildModel('binarynet-mini', { seed });
+  addBnnFunctions(model);
+  return model;
+}
+
+describe('compareForms', () => {
+  test('latent and packed form of a network agree', async () => {
+    const model = latent(1);
+    const result = await compareForms(encodeModel(lowerToPacked(model).model), encodeModel(model), { images: 20 });
+    expect(result).toMatchObject({ images: 20, agreement: 1, imagesBeyondTolerance: 0, passed: true });
+    expect(result.maxDifference).toBeLessThanOrEqual(result.tolerance);
+  });
+
+  test('two networks do not', async () => {
+    const result = await compareForms(encodeModel(latent(1)), encodeModel(latent(2)), { images: 20 });
+    expect(result).toMatchObject({ imagesBeyondTolerance: 20, passed: false });
+  });
+
+  test('one wrong weight bit is found', async () => {
+    const model = latent(1);
+    const { model: packed } = lowerToPacked(model);
+    const bits = [...packed.graph.constants()].find(({ constant }) => constant.dtype === 'uint8')!;
+    const data = Uint8Array.from(bits.constant.data as Uint8Array);
+    data[0]! ^= 1;
+    packed.graph.setConstant(bits, { ...bits.constant, data });
+    const result = await compareForms(encodeModel(packed), encodeModel(model), { images: 20 });
+    expect(result.passed).toBe(false);
+  });
+});
