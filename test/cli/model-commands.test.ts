@@ -55,7 +55,19 @@ test(
     const [table, inspected, validated] = await Promise.all([
       runCli(['inspect', packed]),
       runCli(['inspect', packed, '--json']),
-      runCli(['validate', packed, '--dataset', 'mnist', '--against', latent, '--limit', '200', '--json']),
+      runCli([
+        'validate',
+        packed,
+        '--dataset',
+        'mnist',
+        '--against',
+        latent,
+        '--limit',
+        '200',
+        '--ops',
+        'off',
+        '--json',
+      ]),
     ]);
     // 32·64·9 and 64·64·9 binary weights; 7×7 positions each.
     expect(table.stdout).toMatch(
@@ -174,7 +186,10 @@ describe('bad input', () => {
       await mkdir(closed);
       await chmod(closed, 0o500);
       const before = await readdir(folder);
-      // Permissions do not stop root, nor does a full device stop a rename.
+      const full = await runCli(['export', latent, '-o', join(folder, 'full.onnx')], { largestFileBytes: 8192 });
+      expect(full).toMatchObject({ code: 1, stdout: '' });
+      expect(full.stderr).toMatch(/^error\[E_IO\] bnn-export: cannot write: .+\n {2}at .*full\.onnx/);
+      // Permissions do not stop root.
       const isRoot = process.getuid?.() === 0;
       const outputs = [join(file, 'x.onnx'), closed, '/dev/full', ...(isRoot ? [] : [join(closed, 'x.onnx')])];
       for (const output of outputs) {

@@ -13,17 +13,24 @@ export interface CliResult {
   readonly events: () => Record<string, unknown>[];
 }
 
-/**
- * Runs `bnn <args>`, or another program of the package.
- *
- * @param during  called with the process as soon as it runs, and with what it has written on stderr whenever that grows.
- */
-export function runCli(
-  args: readonly string[],
-  options: { program?: string; during?: (child: ChildProcess, stderr: string) => void } = {},
-): Promise<CliResult> {
-  const { program = 'bnn', during } = options;
-  const child = spawn(process.execPath, ['--import', 'tsx', `src/cli/${program}.ts`, ...args], {
+export interface CliOptions {
+  /** `bnn` unless told. */
+  readonly program?: string;
+  /** Called with all that was written on stderr so far, whenever that grows. */
+  readonly during?: (child: ChildProcess, stderr: string) => void;
+  /** Makes the system refuse larger files. */
+  readonly largestFileBytes?: number;
+}
+
+/** Runs `bnn <args>`, or another program of the package. */
+export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  const { program = 'bnn', during, largestFileBytes } = options;
+  const command = [process.execPath, '--import', 'tsx', `src/cli/${program}.ts`, ...args];
+  // The shell counts in blocks of 512 bytes. Writing more fails, as on a full disk.
+  const limit =
+    largestFileBytes === undefined ? [] : ['sh', '-c', `ulimit -f ${largestFileBytes / 512} && exec "$@"`, 'sh'];
+  const [executable = '', ...rest] = [...limit, ...command];
+  const child = spawn(executable, rest, {
     cwd: ROOT,
     env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '' },
     stdio: ['ignore', 'pipe', 'pipe'],

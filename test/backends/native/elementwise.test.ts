@@ -54,12 +54,14 @@ describeNative('arithmetic against tfjs-backend-cpu', () => {
     }
   });
 
-  it('Relu and Step, with NaN and both zeros', async () => {
+  it('Relu, Step, Abs and Sign, with NaN and both zeros', async () => {
     const x: Values = { shape: [6], values: Float32Array.of(-1, -0, 0, 2, Number.NaN, -Infinity) };
     const [relu] = await run('native', 'Relu', { x });
     expect(Array.from(relu?.values ?? [])).toEqual([0, 0, 0, 2, Number.NaN, 0]);
     const [step] = await run('native', 'Step', { x }, { alpha: 0 });
     expect(Array.from(step?.values ?? [])).toEqual([0, 0, 0, 1, Number.NaN, 0]);
+    expect(await compare('Abs', { x })).toBe(0);
+    expect(await compare('Sign', { x })).toBe(0);
     expect(await compare('Step', { x: random([1000]) }, { alpha: 0.25 })).toBe(0);
     expect(await compare('Relu', { x: random([3, 50000]) })).toBe(0);
   });
