@@ -26,6 +26,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     hasOwnProgram: true,
     load: async () => (await import('./validate-command.ts')).createValidateCommand,
   },
+  bench: {
+    summary: 'measure the kernels for binary layers against stock onnxruntime',
+    hasOwnProgram: true,
+    load: async () => (await import('./bench-command.ts')).createBenchCommand,
+  },
   inspect: {
     summary: 'show layers, sizes and costs of a model',
     hasOwnProgram: true,

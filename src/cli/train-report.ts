@@ -72,12 +72,11 @@ export function formatOpening(opening: Opening, out: string): string {
   ].join('\n');
 }
 
+/** The live line; fits 80 columns, so the steps are only in the bar. */
 export function formatStep(progress: StepProgress): string {
   const { epoch, epochs, batch, batches, loss, top1, imagesPerSecond, secondsLeft } = progress;
   return [
-    formatBar(batch / batches),
-    `epoch ${epoch}/${epochs}`,
-    `step ${batch}/${batches}`,
+    `${formatBar(batch / batches, 12)} epoch ${epoch}/${epochs}`,
     `loss ${loss.toFixed(4)}`,
     `acc ${top1.toFixed(4)}`,
     `${threeDigits(imagesPerSecond)} img/s`,

@@ -33,7 +33,8 @@ export function binaryOperandOf(node: Node, context: CompileContext): BinaryOper
   const found: BinaryWeights | Miss = binaryWeightsOf(weight, node, true, !isConv && !isTransposed, context);
   if (isMiss(found)) return found;
   const { weights, scale: magnitude } = found;
-  if (!isConv && weights.shape.length !== 2) return miss(node, `its weight has rank ${weights.shape.length}, expected 2`);
+  if (!isConv && weights.shape.length !== 2)
+    return miss(node, `its weight has rank ${weights.shape.length}, expected 2`);
   if (node.is('Gemm') && node.int('transA', 0) !== 0) return miss(node, 'its data are transposed');
   const added = node.is('MatMul') ? null : node.input(2);
   let bias: Float64Array = new Float64Array(magnitude.length);

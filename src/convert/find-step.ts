@@ -86,7 +86,11 @@ function roundedUnitStep(node: Node): FoundStep | null {
   if (low === null || high === null || !Number.isInteger(low) || high !== low + 1) return null;
   const threshold = node.op === 'Round' ? low + 0.5 : node.op === 'Floor' ? high : low;
   const inside = (x: number) => round(Math.min(high, Math.max(low, x)));
-  return start(node, { threshold, below: inside(threshold - 0.25), at: inside(threshold), above: inside(threshold + 0.25) }, clip);
+  return start(
+    node,
+    { threshold, below: inside(threshold - 0.25), at: inside(threshold), above: inside(threshold + 0.25) },
+    clip,
+  );
 }
 
 /** Operators on step functions of one and the same value. */
@@ -102,7 +106,8 @@ function appliedStep(node: Node, depth: number): FoundStep | null {
       continue;
     }
     const step = findStep(input, depth + 1);
-    if (step === null || (found !== null && (found.source !== step.source || found.threshold !== step.threshold))) return null;
+    if (step === null || (found !== null && (found.source !== step.source || found.threshold !== step.threshold)))
+      return null;
     for (const inner of step.nodes) nodes.add(inner);
     found = step;
     operands.push(step);

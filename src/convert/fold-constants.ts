@@ -4,13 +4,13 @@
  * scaling factor such as mean|W| stays trainable.
  */
 
-import { broadcastShapes, elementCount, normalizeAxis, rowMajorStrides } from '../core/shape.ts';
-import type { Dtype } from '../core/tensor.ts';
 import type { CompileContext } from '../compiler/context.ts';
 import { EVALUATORS } from '../compiler/evaluate.ts';
 import { type Exact, exactOf, isInteger } from '../compiler/exact.ts';
 import type { Pass } from '../compiler/pass.ts';
 import { removeDead } from '../compiler/rewrite.ts';
+import { broadcastShapes, elementCount, normalizeAxis, rowMajorStrides } from '../core/shape.ts';
+import type { Dtype } from '../core/tensor.ts';
 import { int64s } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { BINARY_OPERATORS, PREDICATES, UNARY_OPERATORS } from './scalar-operators.ts';
@@ -70,7 +70,12 @@ const where: Evaluator = (inputs) => {
 
 const expand: Evaluator = ([x, shape]) => {
   if (x === undefined || shape === undefined || elementCount([...shape.data]) > MAX_ELEMENTS) return null;
-  const like = { dtype: x.dtype, shape: [...shape.data], data: new Float64Array(elementCount([...shape.data])), fromSign: false };
+  const like = {
+    dtype: x.dtype,
+    shape: [...shape.data],
+    data: new Float64Array(elementCount([...shape.data])),
+    fromSign: false,
+  };
   return broadcast([x, like], x.dtype, (a = Number.NaN) => a);
 };
 
@@ -124,7 +129,16 @@ const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
     .filter((op) => op !== 'Cast')
     .map((op): [string, Evaluator] => [op, elementwise]),
   ['Where', where],
-  ['Clip', ([x, low, high]) => (x === undefined ? null : { ...x, data: x.data.map((v) => Math.min(high?.data[0] ?? Infinity, Math.max(low?.data[0] ?? -Infinity, v))) })],
+  [
+    'Clip',
+    ([x, low, high]) =>
+      x === undefined
+        ? null
+        : {
+            ...x,
+            data: x.data.map((v) => Math.min(high?.data[0] ?? Infinity, Math.max(low?.data[0] ?? -Infinity, v))),
+          },
+  ],
   ['Expand', expand],
   ['ConstantOfShape', constantOfShape],
   ['Slice', slice],
@@ -148,7 +162,8 @@ function foldable(node: Node, context: CompileContext): Exact | null {
   const theirs = EVALUATORS.get(node.type);
   if ((ours ?? theirs) === undefined) return null;
   if (node.inputs.some((input) => input !== null && input.constant === null)) return null;
-  if (theirs !== undefined && node.inputs.some((input) => input?.dtype === 'float32' && dependsOnLatent(input))) return null;
+  if (theirs !== undefined && node.inputs.some((input) => input?.dtype === 'float32' && dependsOnLatent(input)))
+    return null;
   const inputs: Exact[] = [];
   for (const input of node.inputs) {
     const exact = input === null ? null : context.evaluate(input);

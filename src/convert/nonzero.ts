@@ -3,18 +3,28 @@
  * result of a binary layer takes finitely many values per channel, which are all computed.
  */
 
-import type { CompileContext } from '../compiler/context.ts';
 import { affineOfBatchNorm, channelVector } from '../compiler/channel-vector.ts';
+import type { CompileContext } from '../compiler/context.ts';
 import { isMiss } from '../compiler/rewrite.ts';
 import type { Node, Value } from '../graph/graph.ts';
-import { isSignValued } from './sign-valued.ts';
 import { type BinaryOperand, binaryOperandOf } from './binary-operand.ts';
+import { isSignValued } from './sign-valued.ts';
 
 /** A float runtime may round the result of a layer differently; closer than this share of the largest value proves nothing. */
 const MARGIN = 1e-5;
 
 /** Operators that move values or select among them. */
-const SELECTIONS = new Set(['Identity', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'MaxPool', 'Slice', 'Gather']);
+const SELECTIONS = new Set([
+  'Identity',
+  'Reshape',
+  'Flatten',
+  'Squeeze',
+  'Unsqueeze',
+  'Transpose',
+  'MaxPool',
+  'Slice',
+  'Gather',
+]);
 
 export function isNeverAt(value: Value, threshold: number, context: CompileContext): boolean {
   const constant = context.evaluate(value);
@@ -44,7 +54,11 @@ function dataOf(node: Node, context: CompileContext): Value {
 }
 
 /** Factor and offset per channel; null when the operator is something else. */
-function affineOf(node: Node, context: CompileContext, channels: number): { factor: Float64Array; offset: Float64Array } | null {
+function affineOf(
+  node: Node,
+  context: CompileContext,
+  channels: number,
+): { factor: Float64Array; offset: Float64Array } | null {
   if (node.is('BatchNormalization')) {
     const affine = affineOfBatchNorm(node, context);
     return isMiss(affine) ? null : affine;
@@ -73,7 +87,13 @@ function affineOf(node: Node, context: CompileContext, channels: number): { fact
   }
 }
 
-function sumsMiss(operand: BinaryOperand, node: Node, chain: readonly Node[], threshold: number, context: CompileContext): boolean {
+function sumsMiss(
+  operand: BinaryOperand,
+  node: Node,
+  chain: readonly Node[],
+  threshold: number,
+  context: CompileContext,
+): boolean {
   const { scale, bias, terms } = operand;
   const channels = scale.length;
   const factor = scale.slice();
@@ -95,7 +115,9 @@ function sumsMiss(operand: BinaryOperand, node: Node, chain: readonly Node[], th
     }
   }
   // Without padding every sum has the parity of the number of its terms.
-  const hasPads = node.is('Conv') && (node.ints('pads', []).some((pad) => pad !== 0) || node.string('auto_pad', 'NOTSET') !== 'NOTSET');
+  const hasPads =
+    node.is('Conv') &&
+    (node.ints('pads', []).some((pad) => pad !== 0) || node.string('auto_pad', 'NOTSET') !== 'NOTSET');
   const stride = hasPads ? 1 : 2;
   for (let o = 0; o < channels; o++) {
     const [f, b] = [factor[o] ?? 0, offset[o] ?? 0];

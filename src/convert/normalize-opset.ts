@@ -9,8 +9,8 @@ import { float32, int64s, scalar, type Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { type Attributes, int, ints } from '../graph/attribute.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
-import { OPSET } from './opset.ts';
 import { numbersOf } from './add-op.ts';
+import { OPSET } from './opset.ts';
 
 type Change = (node: Node, graph: Graph, version: number) => void;
 
@@ -63,7 +63,9 @@ const flattenedAxis: Change = (node) => {
 const upsample: Change = (node, graph) => {
   const scales = node.attribute('scales', 'floats');
   const value =
-    scales === undefined ? node.input(1) : graph.addConstant(`${node.output.name}.scales`, float32([scales.length], scales));
+    scales === undefined
+      ? node.input(1)
+      : graph.addConstant(`${node.output.name}.scales`, float32([scales.length], scales));
   const roi = graph.addConstant(`${node.output.name}.roi`, float32([0], []));
   replaceNode(graph, node, 'Resize', [node.requiredInput(0), roi, value], {
     mode: { kind: 'string', value: node.string('mode', 'nearest') },
@@ -79,7 +81,8 @@ const padAllAxes: Change = (node, graph) => {
   const axes = numbersOf(value);
   const pads = numbersOf(node.input(1));
   const rank = node.requiredInput(0).shape?.length;
-  if (axes === null || pads === null || rank === undefined) throw refusal(node, 'its axes are computed', 'constant axes');
+  if (axes === null || pads === null || rank === undefined)
+    throw refusal(node, 'its axes are computed', 'constant axes');
   const all = new Array<number>(2 * rank).fill(0);
   for (const [i, axis] of axes.entries()) {
     const at = axis < 0 ? axis + rank : axis;
@@ -197,9 +200,16 @@ const DOWNGRADES: Readonly<Record<string, readonly { readonly since: number; rea
 
 /** Operators that came after version 17 and have no equivalent that is written here. */
 const TOO_NEW: ReadonlyMap<string, number> = new Map([
-  ...['BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'BitwiseNot', 'Mish', 'GroupNormalization', 'CenterCropPad', 'Col2Im'].map(
-    (op): [string, number] => [op, 18],
-  ),
+  ...[
+    'BitwiseAnd',
+    'BitwiseOr',
+    'BitwiseXor',
+    'BitwiseNot',
+    'Mish',
+    'GroupNormalization',
+    'CenterCropPad',
+    'Col2Im',
+  ].map((op): [string, number] => [op, 18]),
   ['DeformConv', 19],
   ['AffineGrid', 20],
   ['RMSNormalization', 23],
@@ -249,11 +259,16 @@ function dropAttributes(node: Node, ...names: readonly string[]): void {
   node.attributes = Object.fromEntries(Object.entries(node.attributes).filter(([name]) => !names.includes(name)));
 }
 
-function replaceNode(graph: Graph, node: Node, op: string, inputs: readonly (Value | null)[], attributes: Attributes): void {
+function replaceNode(
+  graph: Graph,
+  node: Node,
+  op: string,
+  inputs: readonly (Value | null)[],
+  attributes: Attributes,
+): void {
   const { output } = graph.addNode(op, inputs, { name: node.name, attributes, before: node });
   output.dtype = node.output.dtype;
   output.shape = node.output.shape;
   graph.replaceAllUses(node.output, output);
   graph.removeNode(node);
 }
-

@@ -12,6 +12,11 @@ export interface Augmentation {
   readonly padCrop: number;
   /** Mirror left and right with probability 1/2. */
   readonly flip: boolean;
+  /**
+   * Of pictures that are decoded: instead of the middle, a random part of at least this share of the picture, see `frameCrop`. 0
+   * (unless told) for the middle.
+   */
+  readonly cropScale?: number | undefined;
 }
 
 /** What happens to one picture: the crop's offset from the unpadded position, in −padCrop … padCrop. */

@@ -3,8 +3,8 @@
 import { Rng } from '../core/rng.ts';
 import { BnnError } from '../errors.ts';
 import { type Augmentation, drawPlacement, placeImage, UNCHANGED } from './augment.ts';
-import type { FileSplit, Split } from './dataset.ts';
-import { decodeImage } from './decode-image.ts';
+import type { Split } from './dataset.ts';
+import { type BrokenImage, type BrokenPolicy, decodePictures } from './decode-pictures.ts';
 import { type Normalization, normalizationTable, resolveNormalization } from './normalization.ts';
 
 export interface BatchOptions {
@@ -19,6 +19,8 @@ export interface BatchOptions {
   readonly normalize?: Normalization | undefined;
   /** Leave out a last batch that is not full; false unless told. */
   readonly dropLast?: boolean | undefined;
+  /** `stop` unless told. A picture that cannot be read at all (no such file, no permission) stops in any case. */
+  readonly onBroken?: BrokenPolicy | undefined;
 }
 
 /** Its arrays belong to whoever receives it. */
@@ -32,15 +34,14 @@ export interface Batch {
   readonly count: number;
   /** Position of the batch within its epoch. */
   readonly index: number;
+  /** What was left out of it, in the order of the batch. */
+  readonly broken: readonly BrokenImage[];
 }
 
 export interface BatchMaker {
   readonly batchesPerEpoch: number;
   make(epoch: number, index: number): Promise<Batch>;
 }
-
-/** Pictures that are decoded at a time; sharp's own thread pool has four threads. */
-const DECODE_AT_ONCE = 4;
 
 /**
  * Prepares the making of batches.
@@ -50,7 +51,7 @@ const DECODE_AT_ONCE = 4;
 export function createBatchMaker(split: Split, options: BatchOptions): BatchMaker {
   const { batchSize, seed = 0, shuffle = false, augment = null, normalize = 'dataset', dropLast = false } = options;
   checkCount('batchSize', batchSize, 1);
-  if (augment !== null) checkCount('padCrop', augment.padCrop, 0);
+  if (augment !== null) checkAugmentation(augment, split);
   const batches = split.count / batchSize;
   const batchesPerEpoch = dropLast ? Math.floor(batches) : Math.ceil(batches);
   if (batchesPerEpoch === 0) {
@@ -76,30 +77,54 @@ export function createBatchMaker(split: Split, options: BatchOptions): BatchMake
     };
     if (split.kind === 'memory') {
       for (let i = 0; i < count; i++) place(i, split.images, (indices[i] ?? 0) * pixelsPerImage);
-    } else {
-      await decodeAll(split, indices, (i, pixels) => place(i, pixels, 0));
+      return { images, labels, indices, count, index, broken: [] };
     }
-    return { images, labels, indices, count, index };
+    const broken = await decodePictures(split, indices, { ...options, seed, epoch }, (i, pixels) => place(i, pixels, 0));
+    return leaveOut({ images, labels, indices, count, index, broken: [] }, broken, pixelsPerImage);
   };
   return { batchesPerEpoch, make };
 }
 
-/** Decodes the pictures with the given indices, a few at a time. */
-async function decodeAll(
-  split: FileSplit,
-  indices: Int32Array,
-  use: (i: number, pixels: Uint8Array) => void,
-): Promise<void> {
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < indices.length) {
-      const i = next++;
-      const file = split.files[indices[i] ?? 0];
-      if (file === undefined) throw new Error(`internal: no file for image ${indices[i]}`);
-      use(i, await decodeImage(file, split.resizeShorterSide, split.height));
-    }
+/** @throws {BnnError} E_USAGE for what makes no sense, or cannot be done to the pictures of the split. */
+function checkAugmentation({ padCrop, cropScale = 0 }: Augmentation, split: Split): void {
+  checkCount('padCrop', padCrop, 0);
+  if (!(cropScale >= 0 && cropScale <= 1)) {
+    throw new BnnError('E_USAGE', `cropScale is ${cropScale}, expected a share between 0 and 1`, { hint: 'e.g. 0.08' });
+  }
+  if (cropScale > 0 && split.kind === 'memory') {
+    throw new BnnError('E_USAGE', 'cropScale is for pictures of various sizes, those of this data set have one size', {
+      hint: 'use padCrop instead, e.g. --pad-crop 4',
+    });
+  }
+}
+
+/**
+ * The batch without its broken pictures, the others in their order.
+ *
+ * @throws {BnnError} E_FORMAT when nothing is left.
+ */
+function leaveOut(batch: Batch, broken: ReadonlyMap<number, BrokenImage>, pixelsPerImage: number): Batch {
+  if (broken.size === 0) return batch;
+  const slots = Array.from(batch.indices.keys());
+  const bad = slots.map((i) => broken.get(i)).filter((image) => image !== undefined);
+  const [first] = bad;
+  if (bad.length === batch.count && first !== undefined) {
+    const message = `none of the ${batch.count} pictures of a batch can be decoded; the first: ${first.message}`;
+    throw new BnnError('E_FORMAT', message, { at: first.at, hint: 'are these the right files?' });
+  }
+  const good = slots.filter((i) => !broken.has(i));
+  const { images, labels, indices, index } = batch;
+  for (const [to, from] of good.entries()) {
+    images.copyWithin(to * pixelsPerImage, from * pixelsPerImage, (from + 1) * pixelsPerImage);
+  }
+  return {
+    images: images.slice(0, good.length * pixelsPerImage),
+    labels: Int32Array.from(good, (i) => labels[i] ?? 0),
+    indices: Int32Array.from(good, (i) => indices[i] ?? 0),
+    count: good.length,
+    index,
+    broken: bad,
   };
-  await Promise.all(Array.from({ length: DECODE_AT_ONCE }, lane));
 }
 
 /** The order of the images in an epoch; the latest one is kept. */

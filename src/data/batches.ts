@@ -1,14 +1,23 @@
-/** Batches of a split, epoch after epoch, made ahead in a worker thread or on demand. */
+/** Batches of a split, epoch after epoch, made ahead in worker threads or on demand. */
 
+import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { BnnError } from '../errors.ts';
 import { type Batch, type BatchMaker, type BatchOptions, checkCount, createBatchMaker } from './batch-maker.ts';
-import { BatchThread } from './batch-thread.ts';
+import { BatchWorkers } from './batch-workers.ts';
 import type { Split } from './dataset.ts';
+import type { BrokenImage } from './decode-pictures.ts';
 
 export interface BatcherOptions extends BatchOptions {
-  /** Batches that a worker makes ahead; 0 (unless told) makes each in this thread when it is asked for. Same bits either way. */
+  /**
+   * Batches that workers make ahead; 0 (unless told) makes each in this thread when it is asked for. Same bits either way. Fewer are
+   * made ahead when so many would take more than a gigabyte, but at least one.
+   */
   readonly prefetch?: number | undefined;
+  /** Worker threads that make batches; unless told, one, and another for every four cores where pictures are decoded. */
+  readonly workers?: number | undefined;
+  /** Called once for each picture that is left out because it is broken, when its batch is given out. */
+  readonly onBrokenImage?: ((image: BrokenImage) => void) | undefined;
 }
 
 /** The rest of one epoch; can be gone through once. Leaving a `for await` early is fine. */
@@ -18,20 +27,35 @@ export interface BatchStream extends AsyncIterableIterator<Batch> {
   close(): Promise<void>;
 }
 
-/** Makes the batches of one split; holds a worker across epochs. */
+/** What batches that are made ahead may take together. */
+const PREFETCH_BYTES = 2 ** 30;
+/** A worker is busy with normalization about a sixth of the time that libuv's four threads take to decode a picture. */
+const CORES_PER_WORKER = 4;
+
+/** Makes the batches of one split; holds its workers across epochs. */
 export class Batcher {
   readonly #maker: BatchMaker;
-  readonly #thread: BatchThread | undefined;
-  readonly #prefetch: number;
+  readonly #workers: BatchWorkers | undefined;
+  readonly #ahead: number;
+  readonly #onBrokenImage: ((image: BrokenImage) => void) | undefined;
+  readonly #reported = new Set<number>();
   #streams = 0;
 
   /** @throws {BnnError} E_USAGE for options that make no sense, or that leave no batch. */
   constructor(split: Split, options: BatcherOptions) {
-    const { prefetch = 0, ...batchOptions } = options;
+    const { prefetch = 0, workers = defaultWorkers(split), onBrokenImage, ...batchOptions } = options;
     checkCount('prefetch', prefetch, 0);
-    this.#prefetch = prefetch;
+    checkCount('workers', workers, 1);
     this.#maker = createBatchMaker(split, batchOptions);
-    this.#thread = prefetch > 0 ? new BatchThread(split, batchOptions) : undefined;
+    this.#onBrokenImage = onBrokenImage;
+    const batchBytes = Math.min(batchOptions.batchSize, split.count) * split.height * split.width * split.channels * 4;
+    this.#ahead = Math.min(prefetch, Math.max(1, Math.floor(PREFETCH_BYTES / batchBytes)));
+    if (prefetch > 0) this.#workers = new BatchWorkers(split, batchOptions, Math.min(workers, this.#ahead));
+  }
+
+  /** Pictures that were left out so far because they are broken. */
+  get brokenCount(): number {
+    return this.#reported.size;
   }
 
   get batchesPerEpoch(): number {
@@ -52,23 +76,40 @@ export class Batcher {
         hint: 'batch size and limits must be those of the run that is continued',
       });
     }
-    const thread = this.#thread;
-    if (thread === undefined) return new Stream(startBatch, total, 1, (index) => this.#maker.make(epoch, index));
+    const workers = this.#workers;
+    const report = (batch: Batch): void => this.#report(batch);
+    if (workers === undefined) {
+      const make = (index: number): Promise<Batch> => this.#maker.make(epoch, index);
+      return new Stream({ startBatch, total, ahead: 1, request: make, report });
+    }
     const stream = this.#streams++;
-    return new Stream(
+    return new Stream({
       startBatch,
       total,
-      this.#prefetch,
-      (index) => thread.request(stream, epoch, index),
-      thread,
-      () => thread.cancel(stream),
-    );
+      ahead: this.#ahead,
+      request: (index) => workers.request(stream, epoch, index),
+      report,
+      workers,
+      cancel: () => workers.cancel(stream),
+    });
   }
 
-  /** Ends the worker; streams that are still open fail. */
+  /** Ends the workers; streams that are still open fail. */
   async close(): Promise<void> {
-    await this.#thread?.close();
+    await this.#workers?.close();
   }
+
+  #report({ broken }: Batch): void {
+    for (const image of broken) {
+      if (this.#reported.has(image.index)) continue;
+      this.#reported.add(image.index);
+      this.#onBrokenImage?.(image);
+    }
+  }
+}
+
+function defaultWorkers(split: Split): number {
+  return split.kind === 'memory' ? 1 : Math.ceil(availableParallelism() / CORES_PER_WORKER);
 }
 
 /** One epoch of a split, for those who need no more; closing it, or coming to its end, ends its worker. */
@@ -102,32 +143,29 @@ export function createBatches(
   };
 }
 
+interface StreamOptions {
+  readonly startBatch: number;
+  readonly total: number;
+  /** Batches that may be asked for and not yet given out. */
+  readonly ahead: number;
+  readonly request: (index: number) => Promise<Batch>;
+  readonly report: (batch: Batch) => void;
+  /** Absent when batches are made on demand. */
+  readonly workers?: BatchWorkers;
+  readonly cancel?: () => void;
+}
+
 class Stream implements BatchStream {
-  readonly #total: number;
-  readonly #ahead: number;
-  readonly #request: (index: number) => Promise<Batch>;
-  readonly #thread: BatchThread | undefined;
-  readonly #cancel: () => void;
-  /** Batches asked for and not yet given out, in order: at most `#ahead`, which bounds the memory. */
+  readonly #options: StreamOptions;
+  /** Batches asked for and not yet given out, in order: at most `ahead`, which bounds the memory. */
   readonly #requested: Promise<Batch>[] = [];
   #nextIndex: number;
   #waitMs = 0;
 
-  constructor(
-    startBatch: number,
-    total: number,
-    ahead: number,
-    request: (index: number) => Promise<Batch>,
-    thread?: BatchThread,
-    cancel: () => void = () => {},
-  ) {
-    this.#nextIndex = startBatch;
-    this.#total = total;
-    this.#ahead = ahead;
-    this.#request = request;
-    this.#thread = thread;
-    this.#cancel = cancel;
-    if (thread !== undefined) this.#fill();
+  constructor(options: StreamOptions) {
+    this.#options = options;
+    this.#nextIndex = options.startBatch;
+    if (options.workers !== undefined) this.#fill();
   }
 
   get waitMs(): number {
@@ -139,9 +177,12 @@ class Stream implements BatchStream {
     this.#fill();
     const first = this.#requested.shift();
     if (first === undefined) return { done: true, value: undefined };
-    if (this.#thread !== undefined) this.#fill();
+    const { workers, report } = this.#options;
+    if (workers !== undefined) this.#fill();
     try {
-      return { done: false, value: await (this.#thread?.wait(first) ?? first) };
+      const value = await (workers?.wait(first) ?? first);
+      report(value);
+      return { done: false, value };
     } catch (error) {
       await this.close();
       throw error;
@@ -156,8 +197,9 @@ class Stream implements BatchStream {
   }
 
   async close(): Promise<void> {
-    if (this.#nextIndex < this.#total || this.#requested.length > 0) this.#cancel();
-    this.#nextIndex = this.#total;
+    const { total, cancel } = this.#options;
+    if (this.#nextIndex < total || this.#requested.length > 0) cancel?.();
+    this.#nextIndex = total;
     this.#requested.length = 0;
   }
 
@@ -166,8 +208,9 @@ class Stream implements BatchStream {
   }
 
   #fill(): void {
-    while (this.#requested.length < this.#ahead && this.#nextIndex < this.#total) {
-      this.#requested.push(this.#request(this.#nextIndex++));
+    const { ahead, total, request } = this.#options;
+    while (this.#requested.length < ahead && this.#nextIndex < total) {
+      this.#requested.push(request(this.#nextIndex++));
     }
   }
 }

@@ -1,6 +1,7 @@
 /** What a data set is to the rest of the project: two splits of labelled images and a few facts about them. */
 
 import { createHash } from 'node:crypto';
+import type { PictureSource } from './picture-source.ts';
 
 /** What every split knows about its images; labels are class indices. */
 interface SplitFacts {
@@ -22,12 +23,12 @@ export interface MemorySplit extends SplitFacts {
   readonly images: Uint8Array;
 }
 
-/** Images decoded from files when a batch needs them: resized, then cropped in the middle to height x width. */
+/** Images decoded when a batch needs them, and framed to height x width. */
 export interface FileSplit extends SplitFacts {
   readonly kind: 'files';
-  /** Absolute paths, one for each label. */
-  readonly files: readonly string[];
-  /** Length in pixels to which the shorter side is resized before the crop. */
+  /** One picture for each label. */
+  readonly pictures: PictureSource;
+  /** Length in pixels to which the shorter side is resized before the middle is cut out; not used by random crops. */
   readonly resizeShorterSide: number;
 }
 
@@ -69,19 +70,9 @@ export interface LoadOptions {
   /** Use only the first so many images of a split. */
   readonly limitTrain?: number | undefined;
   readonly limitTest?: number | undefined;
-  /** Side in pixels of the pictures of an image folder; 224 unless told. Data sets of a fixed size refuse another. */
+  /** Side in pixels to which pictures of various sizes are framed; 224 unless told. Data sets of a fixed size refuse another. */
   readonly imageSize?: number | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
-}
-
-/** Zeroed bytes that worker threads can share. */
-export function createSharedBytes(length: number): Uint8Array {
-  return new Uint8Array(new SharedArrayBuffer(length));
-}
-
-/** Zeroed 32-bit integers that worker threads can share. */
-export function createSharedInts(length: number): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(length * 4));
 }
 
 /** sha256 (hex) over pixels and labels of in-memory splits, in the given order. */

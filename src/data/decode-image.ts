@@ -1,53 +1,62 @@
-/** Pictures from files, prepared as ImageNet evaluation does. */
+/** Encoded pictures to pixels. */
 
 import { BnnError } from '../errors.ts';
-import { readBytes } from './source-files.ts';
+import type { Framing } from './framing.ts';
+import { jpegSize } from './jpeg-size.ts';
+
+type Sharp = typeof import('sharp');
+let library: Promise<Sharp> | undefined;
+
+/** Loaded when it is first needed, so that data sets in memory do without the native library. */
+function loadSharp(): Promise<Sharp> {
+  library ??= import('sharp').then(({ default: sharp }) => {
+    // No picture is decoded twice with the same operations: remembering them would only take memory.
+    sharp.cache(false);
+    return sharp;
+  });
+  return library;
+}
 
 /**
- * Decodes a picture to RGB, resizes its shorter side to `shorterSide` (bilinear with antialiasing, the other side in proportion),
- * and cuts `size` x `size` out of the middle. Colour profiles, EXIF rotation and transparency are ignored, as in torchvision.
+ * Decodes a picture to RGB and frames it (bilinear with antialiasing). Colour profiles, EXIF rotation and transparency are ignored, as
+ * in torchvision. A JPEG that becomes less than a quarter as large as a whole is decoded at half, a quarter or an eighth of its size,
+ * never below twice what is wanted.
  *
- * @returns  u8[size][size][3].
- * @throws {BnnError} E_FORMAT naming the file when it is no picture or a damaged one; E_NOT_FOUND or E_IO when it cannot be read.
+ * @param at     how messages call the picture.
+ * @param frame  what to use of a picture of the given size.
+ * @returns      u8[height][width][3] of the frame.
+ * @throws {BnnError} E_FORMAT naming the picture when it is none or a damaged one.
  */
-export async function decodeImage(path: string, shorterSide: number, size: number): Promise<Uint8Array> {
-  const bytes = await readBytes(path);
-  // Loaded here, so that data sets in memory do without the native library.
-  const { default: sharp } = await import('sharp');
+export async function decodeImage(
+  bytes: Uint8Array,
+  at: string,
+  frame: (width: number, height: number) => Framing,
+): Promise<Uint8Array> {
+  const sharp = await loadSharp();
   try {
     const image = sharp(bytes, { failOn: 'error', ignoreIcc: true });
-    const { width, height } = await image.metadata();
-    const scale = shorterSide / Math.min(width, height);
-    const newWidth = width <= height ? shorterSide : Math.trunc(width * scale);
-    const newHeight = height <= width ? shorterSide : Math.trunc(height * scale);
+    const { width, height } = jpegSize(bytes) ?? (await image.metadata());
+    const framing = frame(width, height);
+    if (framing.cut !== undefined) image.extract(framing.cut);
+    image.resize(framing.width, framing.height, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false });
+    if (framing.cutAfter !== undefined) image.extract(framing.cutAfter);
     const { data, info } = await image
-      .resize(newWidth, newHeight, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false })
-      .extract({
-        left: cropOffset(newWidth - size),
-        top: cropOffset(newHeight - size),
-        width: size,
-        height: size,
-      })
       .removeAlpha()
       .toColourspace('srgb')
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3 || data.length !== size * size * 3) {
-      throw new Error(`decoded to ${info.width}x${info.height}x${info.channels}, not ${size}x${size}x3`);
+    const wanted = framing.cutAfter ?? framing;
+    if (info.channels !== 3 || info.width !== wanted.width || info.height !== wanted.height) {
+      const found = `${info.width}x${info.height}x${info.channels}`;
+      throw new Error(`decoded to ${found}, not ${wanted.width}x${wanted.height}x3`);
     }
     return data;
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause);
     throw new BnnError('E_FORMAT', `cannot decode the picture: ${text}`, {
-      at: path,
-      hint: 'replace the file, or remove it from the folder',
+      at,
+      hint: 'replace the picture, remove it, or leave out broken ones with --broken-images skip',
       cause,
     });
   }
-}
-
-/** Half of what is cut off, to the nearest even number when it is not whole (Python's rounding, hence torchvision's). */
-function cropOffset(surplus: number): number {
-  const floor = Math.floor(surplus / 2);
-  return surplus % 2 === 0 ? floor : floor + (floor % 2);
 }

@@ -2,7 +2,9 @@
 
 import { Rng } from '../core/rng.ts';
 import { BnnError } from '../errors.ts';
-import { createSharedBytes, createSharedInts, type Split } from './dataset.ts';
+import { type Split } from './dataset.ts';
+import { createSharedBytes, createSharedInts } from './shared-memory.ts';
+import { selectPictures } from './picture-source.ts';
 
 /**
  * Splits off `count` images chosen by the seed; both parts keep the order of the original.
@@ -28,7 +30,7 @@ function subset(split: Split, indices: readonly number[]): Split {
   const labels = createSharedInts(indices.length);
   for (const [i, index] of indices.entries()) labels[i] = split.labels[index] ?? 0;
   if (split.kind === 'files') {
-    return { ...split, count: indices.length, labels, files: indices.map((index) => split.files[index] ?? '') };
+    return { ...split, count: indices.length, labels, pictures: selectPictures(split.pictures, indices) };
   }
   const size = split.height * split.width * split.channels;
   const images = createSharedBytes(indices.length * size);

@@ -29,7 +29,8 @@ export type AttributeKind = keyof AttributeValues;
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 export const int = (value: number): Attribute => ({ kind: 'int', value });
-export const float = (value: number): Attribute => ({ kind: 'float', value });
+/** Rounded to float32, which is what a file holds: a model must compute the same before and after it was saved. */
+export const float = (value: number): Attribute => ({ kind: 'float', value: Math.fround(value) });
 export const string = (value: string): Attribute => ({ kind: 'string', value });
 export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value });
 export const floats = (value: readonly number[]): Attribute => ({ kind: 'floats', value });

@@ -1,11 +1,8 @@
 /** One case of a benchmark: our operators and the baselines, with speed, memory and the share of what the processor can do. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { quantile } from '../core/quantile.ts';
 import { BnnError } from '../errors.ts';
-import { type MemoryUse, measureMemory } from './bench-memory.ts';
+import { type MemoryUse, measureMemory } from './bench-memory-io.ts';
 import { type BenchVariant, type Timing, type TimingOptions, timeVariants } from './bench-timing.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 
@@ -68,6 +65,12 @@ export function assertBenchable(): void {
   }
 }
 
+/** Rows of kernels for binary layers that this processor can run, best last. */
+export function kernelRows(): readonly string[] {
+  const binding = loadOrtAddon();
+  return binding.ok ? binding.value.addon.popcountRows() : [];
+}
+
 /**
  * The row of kernels that our library uses: the one that BNN_KERNEL names the beginning of, else the best.
  *
@@ -87,7 +90,7 @@ export async function measureCase(request: CaseRequest, options: CaseOptions): P
   const binding = loadOrtAddon();
   if (!binding.ok) throw new BnnError('E_BACKEND', binding.reason, { hint: binding.hint });
   const { addon } = binding.value;
-  const isa = kernelRow(addon.popcountRows(), process.env['BNN_KERNEL']);
+  const isa = kernelRow(kernelRows(), process.env['BNN_KERNEL']);
   const limitBefore = await addon.popcountLimit(isa, options.threads, LIMIT_MS);
   const timings = await timeVariants(request.variants, options);
   const limitAfter = await addon.popcountLimit(isa, options.threads, LIMIT_MS);
@@ -128,16 +131,7 @@ function ratiosOf(ours: Timing, other: Timing): Pick<BaselineMeasurement, 'ratio
 }
 
 async function measureMemories(variants: readonly BenchVariant[], threads: number): Promise<(MemoryUse | null)[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'bnn-bench-'));
-  try {
-    const results: (MemoryUse | null)[] = [];
-    for (const [i, variant] of variants.entries()) {
-      const path = join(folder, `${i}.onnx`);
-      await writeFile(path, variant.bytes);
-      results.push(await measureMemory(variant, path, threads));
-    }
-    return results;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  const results: (MemoryUse | null)[] = [];
+  for (const variant of variants) results.push(await measureMemory(variant, threads));
+  return results;
 }

@@ -1,13 +1,14 @@
-/** Optimizers over a program's parameters. Their state is named tensors, so that a checkpoint can hold it. */
+/** Optimizers over named parameters. Their state is named tensors, so that a checkpoint can hold it. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
-import { adam, sgdMomentum } from './kernels.ts';
-import { download, type ParameterInfo, type ParameterRole, upload } from './parameters.ts';
-import type { Program } from './program.ts';
+import { sign } from './kernels.ts';
+import { adam, bop, sgdMomentum } from './optimizer-steps.ts';
+import { download, type ParameterInfo, type ParameterRole, type ParameterStore, upload } from './parameters.ts';
 
-export const OPTIMIZERS = ['sgd', 'adam', 'adamw'] as const;
+export const OPTIMIZERS = ['sgd', 'adam', 'adamw', 'bop'] as const;
+/** `bop` moves binary weights by Bop and everything else by Adam. */
 export type OptimizerName = (typeof OPTIMIZERS)[number];
 
 export const DECAY_GROUPS = ['all', 'weights', 'float-weights'] as const;
@@ -21,9 +22,15 @@ export interface OptimizerOptions {
   readonly weightDecayOn: DecayGroup;
   /** Latent binary weights are clamped to [−c, c] after each step; 0 for never. */
   readonly clampWeights: number;
+  readonly bopGamma: number;
+  readonly bopThreshold: number;
 }
 
 const ADAM_BETAS = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+
+/** Per rule, the tensors kept for a parameter, by the endings of their names. */
+const STATE_NAMES = { sgd: ['velocity'], adam: ['m', 'v'], adamw: ['m', 'v'], bop: ['average'] } as const;
+type Rule = keyof typeof STATE_NAMES;
 
 function decays(role: ParameterRole, group: DecayGroup): boolean {
   if (group === 'all') return true;
@@ -33,21 +40,22 @@ function decays(role: ParameterRole, group: DecayGroup): boolean {
 
 export class Optimizer {
   readonly #options: OptimizerOptions;
-  readonly #program: Program;
-  /** Per parameter: [velocity] for SGD, [m, v] for Adam. */
+  readonly #store: ParameterStore;
   readonly #state = new Map<string, tf.Tensor[]>();
   /** Steps taken. */
   #step = 0;
 
-  constructor(program: Program, options: OptimizerOptions) {
-    this.#program = program;
+  constructor(store: ParameterStore, options: OptimizerOptions) {
+    this.#store = store;
     this.#options = options;
     for (const info of this.#trainable()) {
-      const { shape } = program.parameter(info.name);
+      const { shape } = store.parameter(info.name);
       this.#state.set(
         info.name,
-        this.#stateNames().map(() => tf.keep(tf.zeros(shape))),
+        STATE_NAMES[this.#ruleOf(info)].map(() => tf.keep(tf.zeros(shape))),
       );
+      // Bop has no latent weights: they are ±1 from the start.
+      if (this.#ruleOf(info) === 'bop') store.setParameter(info.name, sign(store.parameter(info.name)));
     }
   }
 
@@ -68,15 +76,15 @@ export class Optimizer {
         info.name,
         state.map((t) => tf.keep(t)),
       );
-      this.#program.setParameter(info.name, this.#clamp(next, info.role));
+      this.#store.setParameter(info.name, this.#clamp(next, info.role));
     }
   }
 
-  /** The state as named tensors in the graph's order: `<parameter>.velocity`, or `<parameter>.m` and `.v`. */
+  /** The state as named tensors in the graph's order: `<parameter>.velocity`, `<parameter>.m` … */
   async save(): Promise<Map<string, Tensor>> {
     const saved = new Map<string, Tensor>();
     for (const info of this.#trainable()) {
-      for (const [i, suffix] of this.#stateNames().entries()) {
+      for (const [i, suffix] of STATE_NAMES[this.#ruleOf(info)].entries()) {
         const t = this.#state.get(info.name)?.[i];
         if (t !== undefined) saved.set(`${info.name}.${suffix}`, await download(t, info));
       }
@@ -91,19 +99,9 @@ export class Optimizer {
    */
   restore(saved: ReadonlyMap<string, Tensor>, step: number, at?: string): void {
     for (const info of this.#trainable()) {
-      const restored = this.#stateNames().map((suffix) => {
-        const t = saved.get(`${info.name}.${suffix}`);
-        if (t === undefined || t.dtype !== 'float32' || t.shape.join() !== info.shape.join()) {
-          throw new BnnError(
-            'E_FORMAT',
-            `the optimizer state lacks "${info.name}.${suffix}" of [${info.shape.join(', ')}]`,
-            {
-              at,
-            },
-          );
-        }
-        return tf.keep(upload(t, info.layout));
-      });
+      const restored = STATE_NAMES[this.#ruleOf(info)].map((suffix) =>
+        tf.keep(upload(requireSaved(saved, info, suffix, at), info.layout)),
+      );
       for (const old of this.#state.get(info.name) ?? []) old.dispose();
       this.#state.set(info.name, restored);
     }
@@ -116,22 +114,25 @@ export class Optimizer {
   }
 
   *#trainable(): Generator<ParameterInfo> {
-    for (const info of this.#program.parameters.values()) if (info.role !== 'buffer') yield info;
+    for (const info of this.#store.parameters.values()) if (info.role !== 'buffer') yield info;
   }
 
-  #stateNames(): readonly string[] {
-    return this.#options.optimizer === 'sgd' ? ['velocity'] : ['m', 'v'];
+  #ruleOf({ role }: ParameterInfo): Rule {
+    const { optimizer } = this.#options;
+    return optimizer === 'bop' && role !== 'binary-weight' ? 'adam' : optimizer;
   }
 
   #update(info: ParameterInfo, gradient: tf.Tensor, lr: number): [tf.Tensor, ...tf.Tensor[]] {
-    const { optimizer, momentum, weightDecayOn } = this.#options;
+    const { momentum, weightDecayOn, bopGamma: gamma, bopThreshold: threshold } = this.#options;
     const weightDecay = decays(info.role, weightDecayOn) ? this.#options.weightDecay : 0;
-    const param = this.#program.parameter(info.name);
+    const param = this.#store.parameter(info.name);
     const [first, second] = this.#state.get(info.name) ?? [];
     if (first === undefined) throw new Error(`internal: no optimizer state for "${info.name}"`);
-    if (optimizer === 'sgd') return sgdMomentum(param, gradient, first, { lr, momentum, weightDecay });
+    const rule = this.#ruleOf(info);
+    if (rule === 'sgd') return sgdMomentum(param, gradient, first, { lr, momentum, weightDecay });
+    if (rule === 'bop') return bop(param, gradient, first, { gamma, threshold });
     if (second === undefined) throw new Error(`internal: no second moment for "${info.name}"`);
-    const decoupled = optimizer === 'adamw';
+    const decoupled = rule === 'adamw';
     return adam(param, gradient, first, second, { lr, ...ADAM_BETAS, weightDecay, decoupled, step: this.#step });
   }
 
@@ -142,4 +143,20 @@ export class Optimizer {
     param.dispose();
     return clamped;
   }
+}
+
+/**
+ * The saved float32 tensor `<parameter>.<suffix>`.
+ *
+ * @throws {BnnError} E_FORMAT when it is missing or has another shape than the parameter.
+ */
+export function requireSaved(
+  saved: ReadonlyMap<string, Tensor>,
+  { name, shape }: ParameterInfo,
+  suffix: string,
+  at?: string,
+): Tensor {
+  const t = saved.get(`${name}.${suffix}`);
+  if (t?.dtype === 'float32' && t.shape.join() === shape.join()) return t;
+  throw new BnnError('E_FORMAT', `the training state lacks "${name}.${suffix}" of [${shape.join(', ')}]`, { at });
 }

@@ -18,6 +18,20 @@ export interface ParameterInfo {
   readonly shape: readonly number[];
 }
 
+/** What owns parameters by name: a program, or a layer over it that keeps other tensors than those that the network computes with. */
+export interface ParameterStore {
+  readonly parameters: ReadonlyMap<string, ParameterInfo>;
+  /** The current tensor; stays the store's. */
+  parameter(name: string): tf.Tensor;
+  /** Replaces a tensor; the store owns it afterwards. */
+  setParameter(name: string, value: tf.Tensor): void;
+}
+
+/** A layer by its weight: `layer1.0.conv1.weight` → `layer1.0.conv1`. */
+export function layerOf(weight: string): string {
+  return weight.replace(/\.weight$/, '');
+}
+
 /** The constant that a weight input comes from, directly or through bnn.Sign. */
 function weightSource(value: Value): { constant: Value; binary: boolean } | null {
   if (value.constant !== null) return { constant: value, binary: false };

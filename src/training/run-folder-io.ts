@@ -3,7 +3,7 @@
  * `last/` and `best/`.
  */
 
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
@@ -37,11 +37,11 @@ export function parseJsonObject(text: string, at: string): Record<string, unknow
 }
 
 /**
- * Makes the folder of a new run, or checks that a resumed run keeps its recipe.
+ * Checks that the folder of a new run is free, or that a resumed run keeps its recipe. Writes nothing.
  *
  * @throws {BnnError} E_USAGE when the folder already holds a run (new), or a field of the recipe differs (resumed).
  */
-export async function prepareRunFolder(folder: string, recipe: Recipe, resume: boolean): Promise<void> {
+export async function checkRunFolder(folder: string, recipe: Recipe, resume: boolean): Promise<void> {
   const before = await readRecipe(folder);
   if (before !== null && !resume) {
     throw new BnnError('E_USAGE', 'this folder already holds a run', {
@@ -57,11 +57,13 @@ export async function prepareRunFolder(folder: string, recipe: Recipe, resume: b
       hint: 'a resumed run keeps its recipe; start a new one with another --out',
     });
   }
-  if (before !== null) return;
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, 'create the run folder', folder);
-  }
+}
+
+/**
+ * Makes a folder that holds a run. Written after the first checkpoint, so that a folder with a recipe can always be resumed.
+ *
+ * @throws {BnnError} E_IO or E_NOT_FOUND with the path.
+ */
+export async function writeRecipe(folder: string, recipe: Recipe): Promise<void> {
   await writeFileAtomic(join(folder, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`);
 }

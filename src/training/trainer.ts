@@ -24,7 +24,7 @@ import { softmaxCrossEntropy } from './loss.ts';
 import { Optimizer } from './optimizer.ts';
 import { Program } from './program.ts';
 import type { Recipe } from './recipe.ts';
-import { prepareRunFolder } from './run-folder-io.ts';
+import { checkRunFolder, writeRecipe } from './run-folder-io.ts';
 import { learningRate } from './schedule.ts';
 
 export interface Opening {
@@ -88,7 +88,7 @@ const PREFETCH_BATCHES = 4;
 export async function train(recipe: Recipe, options: TrainOptions): Promise<TrainResult> {
   const lastFolder = join(options.out, 'last');
   const checkpoint = options.resume === true ? await loadCheckpoint(lastFolder) : null;
-  await prepareRunFolder(options.out, recipe, options.resume === true);
+  await checkRunFolder(options.out, recipe, options.resume === true);
   const backend = await selectBackend(recipe.backend, { threads: recipe.threads || availableParallelism() });
   const dataset = await loadDataset(recipe.dataset, {
     dir: recipe.data || undefined,
@@ -203,6 +203,7 @@ class TrainingSession {
     });
     // Also shows, before any work is done, that the folder can be written.
     if (this.#epoch === 0 && this.#batch === 0) await this.#save('last');
+    if (this.#options.resume !== true) await writeRecipe(out, this.#recipe);
     let interrupted = false;
     while (this.#epoch < this.#recipe.epochs && !interrupted) interrupted = !(await this.#trainEpoch());
     if (interrupted) await this.#save('last');

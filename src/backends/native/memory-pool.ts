@@ -17,6 +17,7 @@ export interface PoolStatistics {
 
 export class MemoryPool {
   readonly #align: (buffer: ArrayBuffer) => number;
+  /** Free arrays by length; the map's order is that of use, least recent first. */
   readonly #free = new Map<number, Float32Array[]>();
   /** Every array handed out or free; tells our memory from that of a user. */
   readonly #owned = new WeakSet<ArrayBufferLike>();
@@ -48,12 +49,21 @@ export class MemoryPool {
   give(array: Float32Array): void {
     if (!this.owns(array)) return;
     this.#bytesInUse -= array.byteLength;
-    // Sizes that are no longer asked for must not pile up: free memory never exceeds what was once in use.
-    if (this.#bytesPooled + array.byteLength > this.#peakBytes) return;
     this.#bytesPooled += array.byteLength;
-    const list = this.#free.get(array.length);
-    if (list === undefined) this.#free.set(array.length, [array]);
-    else list.push(array);
+    const list = this.#free.get(array.length) ?? [];
+    list.push(array);
+    this.#free.delete(array.length);
+    this.#free.set(array.length, list);
+    this.#evict();
+  }
+
+  /** Sizes that are no longer asked for must not pile up: free memory never exceeds what was once in use. */
+  #evict(): void {
+    for (const [length, list] of this.#free) {
+      while (this.#bytesPooled > this.#peakBytes && list.pop() !== undefined) this.#bytesPooled -= 4 * length;
+      if (this.#bytesPooled <= this.#peakBytes) return;
+      this.#free.delete(length);
+    }
   }
 
   /** Whether the array lies in the pool's memory. */

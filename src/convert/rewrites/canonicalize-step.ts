@@ -11,9 +11,9 @@
  * Requires f takes no third value at t, or x provably never is t, or the user accepts +1 there (`signZero`).
  */
 
-import { scalar } from '../../core/tensor.ts';
 import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, miss, type Miss, type Rewrite } from '../../compiler/rewrite.ts';
+import { defineRewrite, type Miss, miss, type Rewrite } from '../../compiler/rewrite.ts';
+import { scalar } from '../../core/tensor.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { addOp } from '../add-op.ts';
 import { type FoundStep, findStep } from '../find-step.ts';
@@ -23,7 +23,24 @@ import { nextFloat32 } from '../step.ts';
 
 /** Operators that can end such a composition in floats. */
 const ROOTS = [
-  ...['Sign', 'Where', 'Cast', 'Add', 'Sub', 'Mul', 'Div', 'Neg', 'Clip', 'Min', 'Max', 'Sum', 'Pow', 'Abs', 'Relu', 'Sqrt'],
+  ...[
+    'Sign',
+    'Where',
+    'Cast',
+    'Add',
+    'Sub',
+    'Mul',
+    'Div',
+    'Neg',
+    'Clip',
+    'Min',
+    'Max',
+    'Sum',
+    'Pow',
+    'Abs',
+    'Relu',
+    'Sqrt',
+  ],
   ...['Round', 'Floor', 'Ceil', 'Reciprocal', 'Identity'],
 ];
 

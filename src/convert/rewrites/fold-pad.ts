@@ -1,7 +1,7 @@
 /** Zero padding in front of a convolution becomes the convolution's own; ±1 padding moves in front of the sign. */
 
-import { scalar } from '../../core/tensor.ts';
 import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
+import { scalar } from '../../core/tensor.ts';
 import { type Attributes, ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { addOp, numbersOf, scalarOf } from '../add-op.ts';

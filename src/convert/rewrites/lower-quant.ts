@@ -6,9 +6,9 @@
  * low, high: the range of a signed or unsigned integer of that width; `narrow` leaves out the least signed (or greatest unsigned) one.
  */
 
-import { scalar } from '../../core/tensor.ts';
 import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, miss, type Miss } from '../../compiler/rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
+import { scalar } from '../../core/tensor.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { addOp, numbersOf } from '../add-op.ts';
 import { QONNX_DOMAINS } from './lower-bipolar-quant.ts';
@@ -24,7 +24,8 @@ interface Range {
 function rangeOf(root: Node, context: CompileContext): Range | Miss {
   const bits = context.evaluate(root.input(3))?.data ?? new Float64Array();
   const [width] = bits;
-  if (width === undefined || bits.some((other) => other !== width)) return miss(root, 'its bit width is no single constant');
+  if (width === undefined || bits.some((other) => other !== width))
+    return miss(root, 'its bit width is no single constant');
   const round = ROUNDING[root.string('rounding_mode', 'ROUND')];
   if (round === undefined) return miss(root, `its rounding mode is ${root.string('rounding_mode', 'ROUND')}`);
   const narrow = root.int('narrow', 0);

@@ -1,7 +1,7 @@
 /** Shapes that a model computes from its input (Shape, Gather, Concat, Reshape) become constants, also when the batch size is open. */
 
-import { int64s } from '../../core/tensor.ts';
 import { defineRewrite, miss } from '../../compiler/rewrite.ts';
+import { int64s } from '../../core/tensor.ts';
 import type { Value } from '../../graph/graph.ts';
 import { addOp, numbersOf } from '../add-op.ts';
 
@@ -77,7 +77,8 @@ export const RESOLVE_RESHAPE = defineRewrite({
     const shape = root.requiredInput(1);
     if (shape.constant !== null) return miss(root, 'its shape is constant');
     const sizes = sizesOf(shape);
-    if (sizes === null || root.int('allowzero', 0) !== 0) return miss(root, 'its shape is not computed from shapes alone');
+    if (sizes === null || root.int('allowzero', 0) !== 0)
+      return miss(root, 'its shape is not computed from shapes alone');
     const target = sizes.map((size, i) => {
       if (typeof size === 'number') return size;
       return size !== null && x.shape !== null && i < x.shape.length && size === sizeKey(x, i) ? 0 : -1;

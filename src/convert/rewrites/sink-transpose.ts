@@ -6,16 +6,44 @@
  *     after    Transpose(f'(x, c'))          c', f': axes named in the order of x
  */
 
-import { int64s } from '../../core/tensor.ts';
 import type { CompileContext } from '../../compiler/context.ts';
 import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
+import { int64s } from '../../core/tensor.ts';
 import { type Attributes, int, ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { addOp, numbersOf } from '../add-op.ts';
 
 const UNARY = [
-  ...['Abs', 'Ceil', 'Clip', 'Elu', 'Erf', 'Exp', 'Floor', 'HardSigmoid', 'HardSwish', 'Identity', 'LeakyRelu', 'Log', 'Neg', 'Not'],
-  ...['Reciprocal', 'Relu', 'Round', 'Selu', 'Sigmoid', 'Sign', 'Softplus', 'Softsign', 'Sqrt', 'Tanh', 'Cast', 'bnn.Sign'],
+  ...[
+    'Abs',
+    'Ceil',
+    'Clip',
+    'Elu',
+    'Erf',
+    'Exp',
+    'Floor',
+    'HardSigmoid',
+    'HardSwish',
+    'Identity',
+    'LeakyRelu',
+    'Log',
+    'Neg',
+    'Not',
+  ],
+  ...[
+    'Reciprocal',
+    'Relu',
+    'Round',
+    'Selu',
+    'Sigmoid',
+    'Sign',
+    'Softplus',
+    'Softsign',
+    'Sqrt',
+    'Tanh',
+    'Cast',
+    'bnn.Sign',
+  ],
 ];
 const BROADCASTING = [
   ...['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Min', 'Max', 'Sum', 'PRelu', 'Where', 'And', 'Or', 'Xor'],
@@ -48,7 +76,11 @@ function plan(root: Node, context: CompileContext): Plan | Miss {
   const first = root.inputs.map(transposed).find((found) => found !== null);
   if (first === undefined || first === null) return miss(root, 'no operand is transposed');
   const { perm } = first;
-  const sink = (inputs: readonly (Value | null)[], attributes = root.attributes, after: Plan['after'] = perm): Plan => ({
+  const sink = (
+    inputs: readonly (Value | null)[],
+    attributes = root.attributes,
+    after: Plan['after'] = perm,
+  ): Plan => ({
     perm,
     inputs,
     attributes,
@@ -57,7 +89,8 @@ function plan(root: Node, context: CompileContext): Plan | Miss {
   const [data] = root.inputs;
   const rest = root.inputs.slice(1);
   const own = transposed(data ?? null);
-  if (UNARY.includes(root.type)) return own === null ? miss(root, 'its data are not transposed') : sink([own.x, ...rest]);
+  if (UNARY.includes(root.type))
+    return own === null ? miss(root, 'its data are not transposed') : sink([own.x, ...rest]);
   if (BROADCASTING.includes(root.type) || root.is('Concat')) {
     const inputs: Value[] = [];
     for (const value of root.inputs) {
@@ -73,7 +106,9 @@ function plan(root: Node, context: CompileContext): Plan | Miss {
     return sink([own.x], { ...root.attributes, axis: int(mapAxis(root.int('axis', -1), perm)) });
   }
   if (root.is('BatchNormalization')) {
-    return perm[1] === 1 ? sink([own.x, ...rest]) : miss(root, 'its channels are another dimension before the transposition');
+    return perm[1] === 1
+      ? sink([own.x, ...rest])
+      : miss(root, 'its channels are another dimension before the transposition');
   }
   if (root.is('Pad')) return padPlan(root, own.x, perm, sink);
   return reductionPlan(root, own.x, perm, sink);
@@ -122,7 +157,10 @@ function permuted(value: Value, perm: readonly number[], root: Node, { graph }: 
   const rank = perm.length;
   const shape = value.shape ?? [];
   if (shape.every((size) => size === 1) && shape.length <= rank) return value;
-  const full = [...new Array<number>(rank - shape.length).fill(1), ...shape.map((size) => (typeof size === 'number' ? size : 1))];
+  const full = [
+    ...new Array<number>(rank - shape.length).fill(1),
+    ...shape.map((size) => (typeof size === 'number' ? size : 1)),
+  ];
   const target = graph.addConstant(`${value.name}.shape`, int64s(full));
   const inverse = perm.map((_, axis) => perm.indexOf(axis));
   const expanded = addOp(graph, 'Reshape', [value, target], root);
@@ -168,7 +206,8 @@ export const MERGE_TRANSPOSES = defineRewrite({
     const perm = inner === null ? outer.perm : outer.perm.map((axis) => inner.perm[axis] ?? 0);
     const isIdentity = perm.every((axis, i) => axis === i);
     if (inner === null && !isIdentity) return miss(root, 'its data are not transposed');
-    if (isIdentity && context.graph.isOutput(root.output) && x.producer === null) return miss(root, 'it names a graph output');
+    if (isIdentity && context.graph.isOutput(root.output) && x.producer === null)
+      return miss(root, 'it names a graph output');
     return { x, perm: isIdentity ? null : perm };
   },
   apply: (root, { x, perm }, { graph }) =>

@@ -1,21 +1,36 @@
 /** bnn.Sign: the forward pass is exact, the backward pass is the estimator's. */
 
 import type * as tf from '@tensorflow/tfjs-core';
+import type { Node } from '../../graph/graph.ts';
 import { sign, signGradient } from '../kernels.ts';
+import { layerOf } from '../parameters.ts';
 import type { StepBuilder } from './step.ts';
 
 export const signStep: StepBuilder = (node, context) => {
   const x = node.requiredInput(0);
   const isWeight = x.constant !== null;
+  const layers = isWeight ? [] : layersBehind(node);
   return {
     inputs: [x],
     output: node.output,
     layout: context.layout(x),
     readsInputs: [0],
     readsOutput: false,
-    forward: ([x]) => ({ output: sign(x as tf.Tensor) }),
+    forward: ([x], run) => {
+      if (run.observe !== undefined) for (const layer of layers) run.observe(layer, x as tf.Tensor);
+      return { output: sign(x as tf.Tensor) };
+    },
     backward: ({ dy, inputs: [x], run }) => [
       signGradient(x as tf.Tensor, dy, isWeight ? run.weightEstimator : run.activationEstimator),
     ],
   };
 };
+
+/** The layers that read the signs, called by their weights without the ending `.weight`. */
+function layersBehind(node: Node): string[] {
+  return node.output.uses.flatMap(({ node: layer }) => {
+    const weight = layer.input(1);
+    const latent = weight?.constant === null ? weight.producer?.input(0) : weight;
+    return latent?.constant ? [layerOf(latent.name)] : [];
+  });
+}

@@ -15,6 +15,8 @@ export interface Run {
   readonly training: boolean;
   readonly weightEstimator: Estimator;
   readonly activationEstimator: Estimator;
+  /** Shown what a binary layer is about to binarize; the tensor stays the program's. */
+  readonly observe?: ((layer: string, x: tf.Tensor) => void) | undefined;
   /** Replaces a buffer (running statistics); the program takes ownership of the tensor. */
   setBuffer(slot: number, value: tf.Tensor): void;
 }

@@ -1,9 +1,9 @@
-/** Arithmetic of two tensors, Relu and Step. */
+/** Arithmetic of two tensors, Relu, Step, Abs and tfjs's three-valued Sign. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BINARY_OPS, OPERANDS, type OperandKind, UNARY_OPS } from '../addon.ts';
 import type { NativeBackend } from '../backend.ts';
-import { type FloatInput, floatInput, type Inputs, type NativeKernel, replaceKernel, result } from './kernel.ts';
+import { type FloatInput, floatInput, type NativeKernel, replaceKernel, result } from './kernel.ts';
 import { expand } from './strided-copy.ts';
 
 /** An operand as the addon takes it; `length` is that of a repeated row. */
@@ -56,9 +56,11 @@ export function unary(backend: NativeBackend, op: number, x: FloatInput, alpha =
   return result(backend, x.shape, (y) => backend.addon.unary(op, x.values, alpha, y));
 }
 
-function relu(backend: NativeBackend, inputs: Inputs): tf.TensorInfo | undefined {
-  const x = floatInput(backend, inputs['x']);
-  return x === undefined ? undefined : unary(backend, UNARY_OPS.relu, x);
+function unaryKernel(op: number): NativeKernel {
+  return (backend, inputs) => {
+    const x = floatInput(backend, inputs['x']);
+    return x === undefined ? undefined : unary(backend, op, x);
+  };
 }
 
 const step: NativeKernel = (backend, inputs, attrs) => {
@@ -72,6 +74,8 @@ export function registerElementwise(): void {
   replaceKernel(tf.Multiply, binary(BINARY_OPS.mul));
   replaceKernel(tf.RealDiv, binary(BINARY_OPS.div));
   replaceKernel(tf.Maximum, binary(BINARY_OPS.max));
-  replaceKernel(tf.Relu, relu);
+  replaceKernel(tf.Relu, unaryKernel(UNARY_OPS.relu));
+  replaceKernel(tf.Abs, unaryKernel(UNARY_OPS.abs));
+  replaceKernel(tf.Sign, unaryKernel(UNARY_OPS.signum));
   replaceKernel(tf.Step, step);
 }

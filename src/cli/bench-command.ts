@@ -1,0 +1,151 @@
+/** `bnn-bench`. */
+
+import { availableParallelism, cpus } from 'node:os';
+import { Argument, Command } from 'commander';
+import { BnnError } from '../errors.ts';
+import { assertBenchable, type BenchCase, type CaseRequest, kernelRows, measureCase } from '../inference/bench-case.ts';
+import {
+  floatConv,
+  int8Conv,
+  nameOfConvLayer,
+  operationsOf,
+  packedConv,
+  parseConvLayer,
+} from '../inference/bench-conv-models.ts';
+import { onnxruntimeVersion } from '../inference/provider.ts';
+import { threeDigits } from '../report/format.ts';
+import { formatPairs } from '../report/table.ts';
+import { createModelCase } from './bench-model.ts';
+import { formatCase, meanRatios } from './bench-report.ts';
+import {
+  ADVANCED,
+  addExamples,
+  addGeneralOptions,
+  COMMON,
+  type GeneralOptions,
+  terminalOf,
+  wholeNumber,
+} from './options.ts';
+import type { Terminal } from './terminal.ts';
+import { VERSION } from './version.ts';
+
+const SUBJECTS = ['conv', 'model'] as const;
+type Subject = (typeof SUBJECTS)[number];
+
+interface BenchOptions extends GeneralOptions {
+  readonly shapes: string;
+  readonly batch: number;
+  readonly twin?: string;
+  readonly rounds: number;
+  readonly repetitions?: number;
+  readonly memory: boolean;
+  readonly kernel?: string;
+}
+
+/** The four stages of a ResNet-18. */
+const SHAPES = '64@56,128@28,256@14,512@7';
+const ROUNDS = 20;
+
+export function createBenchCommand(name: string): Command {
+  const command = new Command(name)
+    .description(
+      'Measures our kernels against stock onnxruntime on the same file, on the full-precision twin and in 8-bit integers, all in one run that takes turns between them: time, memory, ratio.',
+    )
+    .addArgument(new Argument('<what>', 'single convolution layers, or a whole network').choices(SUBJECTS))
+    .argument('[model]', 'for model: an ONNX file written by bnn-export, or a run folder')
+    .optionsGroup(COMMON)
+    .option('--shapes <list>', 'for conv: layers as channels@size, see the examples', SHAPES)
+    .option('--batch <n>', 'pictures per run', wholeNumber(1), 1)
+    .option('--twin <name>', 'for model: full-precision twin, a network of the zoo or an ONNX file')
+    .option('--threads <n>', `threads; 0 = all ${availableParallelism()} of this machine (default: 1)`, wholeNumber(0))
+    .optionsGroup(ADVANCED)
+    .option('--rounds <n>', 'turns of each variant', wholeNumber(1), ROUNDS)
+    .option('--repetitions <n>', 'runs in each turn (default: as many as take 20 ms)', wholeNumber(1))
+    .option('--kernel <name>', 'force a row of kernels, as BNN_KERNEL does: avx512vpopcntdq, avx2, neon, scalar')
+    .option('--no-memory', 'leave out the measurement of memory, a process for each variant');
+  addGeneralOptions(command, { threads: false });
+  return addExamples(command, [
+    ['bnn-bench conv', '3×3 layers of a ResNet-18'],
+    ['bnn-bench conv --shapes 256@14,64-128@56k1s2 --threads 2', 'other layers: 1×1 with stride 2, 64 to 128 channels'],
+    ['bnn-bench model net.onnx --batch 8 --json', 'a whole network, for a script'],
+  ]).action((what: Subject, model: string | undefined, options: BenchOptions) => runBench(what, model, options));
+}
+
+async function runBench(what: Subject, model: string | undefined, options: BenchOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  if ((what === 'model') !== (model !== undefined)) {
+    const found = model === undefined ? 'no model given' : `conv takes no file, but "${model}" was given`;
+    throw new BnnError('E_USAGE', found, { hint: 'bnn-bench conv, or bnn-bench model net.onnx' });
+  }
+  assertBenchable();
+  if (options.kernel !== undefined) forceKernel(options.kernel);
+  const threads = options.threads === 0 ? availableParallelism() : (options.threads ?? 1);
+  const requests = model === undefined ? convRequests(options) : [await modelRequest(model, options, terminal)];
+  const machine = describeRun(threads, options);
+  terminal.result(formatPairs(machine));
+  const cases: BenchCase[] = [];
+  for (const request of requests) {
+    const result = await measureCase(request, {
+      threads,
+      rounds: options.rounds,
+      repetitions: options.repetitions,
+      memory: options.memory,
+      onRound: (done, total) => terminal.live(() => `${request.name}: round ${done} of ${total}`),
+    });
+    terminal.clearLive();
+    cases.push(result);
+    terminal.event('case', result);
+    terminal.result(`\n${formatCase(result)}`);
+  }
+  const ratios = meanRatios(cases);
+  terminal.event('result', { cases: cases.length, meanRatios: ratios, machine: Object.fromEntries(machine) });
+  if (cases.length > 1) {
+    const means = Object.entries(ratios).map(([name, ratio]) => `${threeDigits(ratio)} of ${name}`);
+    terminal.result(`\nspeed of ours, geometric mean over ${cases.length} cases: ${means.join(', ')}`);
+  }
+}
+
+function convRequests({ shapes, batch }: BenchOptions): CaseRequest[] {
+  return shapes.split(',').map((text) => {
+    const layer = parseConvLayer(text.trim(), batch);
+    const packed = packedConv(layer);
+    const operations = operationsOf(layer);
+    return {
+      name: nameOfConvLayer(layer),
+      variants: [
+        { name: 'ours', ops: true, ...packed },
+        { name: 'stock-packed', ops: false, ...packed },
+        { name: 'stock-fp32', ops: false, ...floatConv(layer) },
+        { name: 'stock-int8', ops: false, ...int8Conv(layer) },
+      ],
+      operations,
+      binaryOperations: operations,
+    };
+  });
+}
+
+async function modelRequest(model: string, options: BenchOptions, terminal: Terminal): Promise<CaseRequest> {
+  const { request, notes } = await createModelCase(model, options.batch, options.twin);
+  for (const note of notes) terminal.note(`note: ${note}`);
+  return request;
+}
+
+/** Must come before the library is loaded: it reads the variable when its first kernel is chosen. */
+function forceKernel(name: string): void {
+  const rows = kernelRows();
+  if (!rows.some((row) => row.startsWith(name))) {
+    throw new BnnError('E_USAGE', `there is no row of kernels "${name}" here`, {
+      hint: `choose one of ${rows.join(', ')}`,
+    });
+  }
+  process.env['BNN_KERNEL'] = name;
+}
+
+function describeRun(threads: number, { rounds }: BenchOptions): readonly (readonly [string, string])[] {
+  return [
+    ['processor', `${cpus()[0]?.model.trim() || process.arch}, ${availableParallelism()} threads`],
+    ['versions', `bnn-toolchain ${VERSION}, onnxruntime ${onnxruntimeVersion()}, node ${process.versions.node}`],
+    ['threads', String(threads)],
+    ['rounds', String(rounds)],
+  ];
+}

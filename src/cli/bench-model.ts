@@ -1,0 +1,101 @@
+/** What `bnn-bench model` compares: a packed file with our operators, in stock onnxruntime, and its full-precision twin. */
+
+import { lowerToPacked } from '../compiler/lower-to-packed.ts';
+import { Rng } from '../core/rng.ts';
+import { elementCount } from '../core/shape.ts';
+import { float32 } from '../core/tensor.ts';
+import { BnnError } from '../errors.ts';
+import type { Model } from '../graph/model.ts';
+import type { CaseRequest } from '../inference/bench-case.ts';
+import type { BenchModel } from '../inference/bench-conv-models.ts';
+import { findModel } from '../inference/model-source-io.ts';
+import { encodeModel } from '../onnx/encode-model.ts';
+import { readModel } from '../onnx/model-io.ts';
+import { buildModel, ZOO } from '../zoo/zoo.ts';
+import { summarizeModel } from './model-summary.ts';
+
+export interface ModelCase {
+  readonly request: CaseRequest;
+  /** What the reader should know. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Prepares the comparison. A latent model is packed first.
+ *
+ * @param twin  a network of the zoo or an ONNX file; by default the zoo's `-fp` form of the network that the file is named after.
+ * @throws {BnnError} E_UNSUPPORTED for a model without binary layers, or of other inputs than one float32 tensor.
+ */
+export async function createModelCase(source: string, batch: number, twin: string | undefined): Promise<ModelCase> {
+  const { path } = await findModel(source);
+  const notes: string[] = [];
+  const original = await readModel(path);
+  const form = summarizeModel(original).form;
+  if (form === 'float') {
+    throw new BnnError('E_UNSUPPORTED', 'the model has no binary layers', {
+      at: path,
+      hint: 'give a file written by bnn-export, or a run folder',
+    });
+  }
+  if (form === 'latent') notes.push('the model is in latent form: it was packed for this measurement');
+  const model = form === 'latent' ? lowerToPacked(original).model : original;
+  const { binaryMacs, floatMacs } = summarizeModel(model);
+  const packed = toBenchModel(model, batch, path);
+  const float = await findTwin(model, batch, twin);
+  if (float === undefined) {
+    notes.push(`no full-precision twin: no network of the zoo is called "${twinName(model)}" (see --twin)`);
+  }
+  return {
+    request: {
+      name: `${model.graph.name}${batch === 1 ? '' : ` batch ${batch}`}`,
+      variants: [
+        { name: 'ours', ops: true, ...packed },
+        { name: 'stock-packed', ops: false, ...packed },
+        ...(float === undefined ? [] : [{ name: 'stock-fp32', ops: false, ...float }]),
+      ],
+      operations: 2 * batch * (binaryMacs + floatMacs),
+      binaryOperations: 2 * batch * binaryMacs,
+    },
+    notes,
+  };
+}
+
+function toBenchModel(model: Model, batch: number, at: string): BenchModel {
+  const [input, ...others] = model.graph.inputs;
+  const shape = input?.shape?.map((size, axis) => (axis === 0 && typeof size !== 'number' ? batch : size)) ?? [null];
+  const sizes = shape.filter((size) => typeof size === 'number');
+  if (input === undefined || others.length > 0 || input.dtype !== 'float32' || sizes.length < shape.length) {
+    const found = model.graph.inputs.map(({ name, dtype }) => `${name} ${dtype}[${shape.join(', ')}]`).join(', ');
+    throw new BnnError(
+      'E_UNSUPPORTED',
+      `the model takes ${found || 'nothing'}, expected one float32 tensor of known sizes`,
+      { at },
+    );
+  }
+  if (sizes[0] !== batch) {
+    throw new BnnError('E_SHAPE', `the model takes batches of ${sizes[0]} only`, { at, hint: `--batch ${sizes[0]}` });
+  }
+  const rng = new Rng(1);
+  const data = Float32Array.from({ length: elementCount(sizes) }, () => rng.normal());
+  return { bytes: encodeModel(model), feeds: { [input.name]: float32(sizes, data) } };
+}
+
+/** Zoo networks give their graphs their own names; whoever trained one keeps it. */
+function twinName({ graph }: Model): string {
+  return `${graph.name.replace(/-1w32a$/, '')}-fp`;
+}
+
+async function findTwin(model: Model, batch: number, twin: string | undefined): Promise<BenchModel | undefined> {
+  if (twin?.endsWith('.onnx') === true) return toBenchModel(await readModel(twin), batch, twin);
+  const name = twin ?? twinName(model);
+  if (twin === undefined && !ZOO.has(name)) return undefined;
+  const [, channels, imageSize] = model.graph.inputs[0]?.shape ?? [];
+  const classes = model.graph.outputs[0]?.shape?.at(-1);
+  const built = buildModel(name, {
+    seed: 1,
+    ...(typeof channels === 'number' ? { channels } : {}),
+    ...(typeof imageSize === 'number' ? { imageSize } : {}),
+    ...(typeof classes === 'number' ? { classes } : {}),
+  });
+  return toBenchModel(built, batch, name);
+}

@@ -1,0 +1,54 @@
+/** How `bnn-bench` shows its figures. */
+
+import { geometricMean } from '../core/quantile.ts';
+import type { BaselineMeasurement, BenchCase, Measurement } from '../inference/bench-case.ts';
+import { formatPercent, threeDigits } from '../report/format.ts';
+import { type Column, formatTable } from '../report/table.ts';
+
+const COLUMNS: readonly Column[] = [
+  { title: 'variant' },
+  { title: 'median ms', align: 'right' },
+  { title: 'p10 - p90', align: 'right' },
+  { title: 'Gop/s', align: 'right' },
+  { title: 'ours is faster by', align: 'right' },
+  { title: 'load ms', align: 'right' },
+  { title: 'peak MiB', align: 'right' },
+  { title: 'resident', align: 'right' },
+  { title: 'private', align: 'right' },
+];
+
+/** One table for a case. */
+export function formatCase(result: BenchCase): string {
+  const { name, isa, threads, popcountLimitGops, popcountShare, baselines } = result;
+  const table = formatTable(COLUMNS, [
+    formatMeasurement('ours', result, '-'),
+    ...Object.entries(baselines).map(([label, baseline]) => formatMeasurement(label, baseline, formatRatio(baseline))),
+  ]);
+  const limit = `${formatPercent(popcountShare, 1)} of the popcount limit (${threeDigits(popcountLimitGops)} Gop/s, ${isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'})`;
+  return `${name}: ${limit}\n${table}`;
+}
+
+function formatMeasurement(label: string, measured: Measurement, ratio: string): string[] {
+  const { medianMs, p10Ms, p90Ms, gops, createMs, memory } = measured;
+  return [
+    label,
+    medianMs.toFixed(4),
+    `${p10Ms.toFixed(4)} - ${p90Ms.toFixed(4)}`,
+    threeDigits(gops),
+    ratio,
+    createMs.toFixed(1),
+    ...[memory?.peakMiB, memory?.residentMiB, memory?.privateMiB].map((size) => size?.toFixed(1) ?? '-'),
+  ];
+}
+
+function formatRatio({ ratio, ratioP10, ratioP90 }: BaselineMeasurement): string {
+  return `${threeDigits(ratio)} (${threeDigits(ratioP10)} - ${threeDigits(ratioP90)})`;
+}
+
+/** Geometric mean of the ratios to each baseline over all cases that have it. */
+export function meanRatios(cases: readonly BenchCase[]): Readonly<Record<string, number>> {
+  const names = new Set(cases.flatMap(({ baselines }) => Object.keys(baselines)));
+  return Object.fromEntries(
+    Array.from(names, (name) => [name, geometricMean(cases.flatMap(({ baselines }) => baselines[name]?.ratio ?? []))]),
+  );
+}

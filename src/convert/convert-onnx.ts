@@ -1,0 +1,107 @@
+/** The entry for ONNX files: a foreign model in, its latent form and a report out. */
+
+import { cloneModel } from '../compiler/clone-model.ts';
+import { CompileContext } from '../compiler/context.ts';
+import { type Lowered, lowerToPacked } from '../compiler/lower-to-packed.ts';
+import { inferShapes } from '../graph/infer/infer-shapes.ts';
+import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
+import type { Model } from '../graph/model.ts';
+import { verify } from '../graph/verify.ts';
+import { addBnnFunctions, BNN_RULES } from '../operators/registry.ts';
+import { checkOperators } from './check-operators.ts';
+import { inlineFunctions } from './inline-functions.ts';
+import { normalizeOpset } from './normalize-opset.ts';
+import { OPSET } from './opset.ts';
+import { conversionPasses, LOWER_FOREIGN } from './pipeline.ts';
+import { SignLog, type SignReport, type SignZero } from './sign-log.ts';
+import { judgeLayers, type LayerVerdict, weightBytes } from './verdict.ts';
+import { widenFloats } from './widen-floats.ts';
+
+export interface ConvertOptions {
+  /** What a sign that gives 0 at 0 becomes: `exact` (unless told) keeps it, and its layers ternary; `plus` makes it +1. */
+  readonly signZero?: SignZero;
+  /** The file's name, for messages. */
+  readonly at?: string;
+}
+
+export interface ConvertReport {
+  readonly layers: readonly LayerVerdict[];
+  readonly signs: SignReport;
+  /** What is not exactly as in the source, in words. */
+  readonly changes: readonly string[];
+  /** How often each rewrite applied. */
+  readonly rewrites: Readonly<Record<string, number>>;
+}
+
+export interface Converted {
+  /** Latent form: standard operators of set 17, and `bnn.Sign`. */
+  readonly model: Model;
+  /** The same, packed: what the verdicts are about. */
+  readonly lowered: Lowered;
+  readonly report: ConvertReport;
+}
+
+const RULES = new Map([...STANDARD_RULES, ...BNN_RULES]);
+
+/**
+ * The source in standard operators of set 17, computing what it computes, before anything is recognized: functions inlined,
+ * operators of other tools replaced. Any runtime can run it, so it is what a converted model is compared with.
+ *
+ * @throws {BnnError} E_UNSUPPORTED for an operator that nothing here knows, or a version that cannot be brought to set 17.
+ */
+export function toStandardForm(
+  source: Model,
+  at?: string,
+): { readonly model: Model; readonly changes: readonly string[] } {
+  const model = inlineFunctions(cloneModel(source), at);
+  inferShapes(model, RULES);
+  const changes = widenFloats(model.graph);
+  normalizeOpset(model.graph, source.opsets.get('') ?? OPSET, at);
+  model.opsets.set('', OPSET);
+  // The version that came with operator set 17 and with functions.
+  model.irVersion = 8;
+  inferShapes(model, RULES);
+  const context = new CompileContext(model);
+  for (const pass of LOWER_FOREIGN) pass.run(model, context);
+  checkOperators(model);
+  addBnnFunctions(model);
+  const used = new Set(Array.from(model.graph.nodes(), ({ domain }) => domain));
+  for (const domain of [...model.opsets.keys()]) if (domain !== '' && !used.has(domain)) model.opsets.delete(domain);
+  inferShapes(model, RULES);
+  return { model, changes };
+}
+
+/**
+ * Converts a model to the latent form. The source is not changed; the result shares its tensors.
+ *
+ * What is not recognized as binary stays as it is, and the report says why.
+ *
+ * @throws {BnnError} E_UNSUPPORTED for an operator that nothing here knows, E_SHAPE or E_FORMAT when the source contradicts itself.
+ */
+export function convertOnnx(source: Model, options: ConvertOptions = {}): Converted {
+  const standard = toStandardForm(source, options.at);
+  const { model } = standard;
+  const context = new CompileContext(model);
+  const bytes = weightBytes(model.graph, source.graph);
+  const bytesBefore = context.layers.records.map(({ node }) => bytes.get(node) ?? 0);
+  const log = new SignLog();
+  const rewrites: Record<string, number> = {};
+  for (const pass of conversionPasses(log, options.signZero ?? 'exact')) {
+    const result = pass.run(model, context);
+    for (const [name, count] of Object.entries(result.rewrites ?? {})) rewrites[name] = (rewrites[name] ?? 0) + count;
+  }
+  addBnnFunctions(model);
+  verify(model);
+  const signs = log.report;
+  const changes = [...standard.changes];
+  if (signs.changed.length > 0) {
+    changes.push(`${signs.changed.length} signs give +1 instead of 0 at 0: ${signs.changed.join(', ')}`);
+  }
+  if ((rewrites['cancel-straight-through'] ?? 0) > 0) {
+    changes.push(
+      'the detour of a straight-through estimator, (a − b) + b, is left out: it rounds ±1 in the last place',
+    );
+  }
+  const lowered = lowerToPacked(model);
+  return { model, lowered, report: { layers: judgeLayers(context, lowered, bytesBefore), signs, changes, rewrites } };
+}

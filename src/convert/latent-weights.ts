@@ -1,0 +1,62 @@
+/** The float weights behind binary ones, where the source still has them. */
+
+import type { CompileContext } from '../compiler/context.ts';
+import { EVALUATORS } from '../compiler/evaluate.ts';
+import type { Exact } from '../compiler/exact.ts';
+import type { Value } from '../graph/graph.ts';
+import type { BinaryOperand } from './binary-operand.ts';
+
+/** Operators through which a latent weight keeps its place: layout, and factors. */
+const LAYOUT = new Set(['Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Identity']);
+
+function latentOf(value: Value, context: CompileContext): { readonly name: string; readonly exact: Exact } | null {
+  const node = value.producer;
+  if (node === null) return null;
+  if (node.is('Sign', 'bnn')) {
+    const source = node.requiredInput(0);
+    const exact = context.evaluate(source);
+    return exact === null ? null : { name: source.name, exact };
+  }
+  if (node.is('Mul') || node.is('Div')) {
+    const [a, b] = [node.requiredInput(0), node.requiredInput(1)];
+    return latentOf(a, context) ?? latentOf(b, context);
+  }
+  if (!LAYOUT.has(node.type)) return null;
+  const inner = latentOf(node.requiredInput(0), context);
+  if (inner === null) return null;
+  const rest = node.inputs.slice(1).map((input) => context.evaluate(input));
+  if (rest.some((exact) => exact === null)) return null;
+  const moved = EVALUATORS.get(node.type)?.([inner.exact, ...rest.filter((exact) => exact !== null)], node) ?? null;
+  return moved === null ? null : { name: inner.name, exact: moved };
+}
+
+/** Numbers whose signs are those of the weights: the source's latent weights, else ±1. */
+export function latentWeights(
+  { weight, weights }: BinaryOperand,
+  context: CompileContext,
+): { readonly name: string; readonly data: Float64Array } {
+  const latent = latentOf(weight, context);
+  const isSame =
+    latent !== null &&
+    latent.exact.data.length === weights.data.length &&
+    weights.data.every((w, i) => w > 0 === (latent.exact.data[i] ?? Number.NaN) >= 0);
+  if (isSame) return { name: latent.name, data: latent.exact.data };
+  return { name: weight.name, data: weights.data.map((w) => (w > 0 ? 1 : -1)) };
+}
+
+/** α of α · bnn.Sign(W), when it is one number that is computed from the latent weights, as mean|W|; else null. */
+export function scaleExpression(weight: Value, context: CompileContext): Value | null {
+  const node = weight.producer;
+  if (node?.is('Mul') !== true) return null;
+  for (const [sign, other] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    const factor = node.requiredInput(other);
+    if (node.requiredInput(sign).producer?.is('Sign', 'bnn') !== true || factor.constant !== null) continue;
+    const isOne = factor.shape?.every((size) => size === 1) === true && factor.shape.length <= 2;
+    const value = context.evaluate(factor);
+    if (isOne && value !== null && value.data.length === 1 && (value.data[0] ?? 0) > 0) return factor;
+  }
+  return null;
+}

@@ -1,0 +1,76 @@
+/** The order of the passes from a foreign model to the latent form, and why each stands where it does. */
+
+import { type Pass, rewritePass } from '../compiler/pass.ts';
+import { INFER_TYPES } from '../compiler/passes/infer-types.ts';
+import { REMOVE_DEAD } from '../compiler/passes/remove-dead.ts';
+import { MATMUL_TO_GEMM } from '../compiler/rewrites/matmul-to-gemm.ts';
+import { REMOVE_DROPOUT } from '../compiler/rewrites/remove-dropout.ts';
+import { REMOVE_IDENTITY } from '../compiler/rewrites/remove-identity.ts';
+import { RESOLVE_AUTO_PAD } from '../compiler/rewrites/resolve-auto-pad.ts';
+import { SINK_SIGN } from '../compiler/rewrites/sink-sign.ts';
+import { FOLD_FOREIGN_CONSTANTS } from './fold-constants.ts';
+import { CANCEL_STRAIGHT_THROUGH } from './rewrites/cancel-straight-through.ts';
+import { CANONICALIZE_LAYER } from './rewrites/canonicalize-layer.ts';
+import { canonicalizeStep } from './rewrites/canonicalize-step.ts';
+import { COMPARE_WITH_ZERO } from './rewrites/compare-with-zero.ts';
+import { DROP_SQUASHING } from './rewrites/drop-squashing.ts';
+import { FOLD_ZERO_PAD, PAD_BEFORE_SIGN } from './rewrites/fold-pad.ts';
+import { LOWER_BIPOLAR_QUANT } from './rewrites/lower-bipolar-quant.ts';
+import { LOWER_QUANT } from './rewrites/lower-quant.ts';
+import { FLATTEN_MATMUL, SWAP_OPERANDS, TRANSPOSE_DATA } from './rewrites/orient-dense.ts';
+import { RESOLVE_RESHAPE } from './rewrites/resolve-reshape.ts';
+import { SINK_AFFINE } from './rewrites/sink-affine.ts';
+import { MERGE_TRANSPOSES, SINK_TRANSPOSE } from './rewrites/sink-transpose.ts';
+import type { SignLog, SignZero } from './sign-log.ts';
+
+/** Operators of other tools become standard ones; what then is unknown is refused before anything else is done. */
+export const LOWER_FOREIGN: readonly Pass[] = [
+  rewritePass('lower-foreign', 'Replaces QONNX operators by standard ones.', [LOWER_BIPOLAR_QUANT, LOWER_QUANT]),
+];
+
+export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pass[] {
+  const step = canonicalizeStep(log, false);
+  const layers = [
+    RESOLVE_AUTO_PAD,
+    FOLD_ZERO_PAD,
+    PAD_BEFORE_SIGN,
+    SINK_SIGN,
+    SINK_AFFINE,
+    MATMUL_TO_GEMM,
+    FLATTEN_MATMUL,
+    SWAP_OPERANDS,
+    TRANSPOSE_DATA,
+    step,
+    CANONICALIZE_LAYER,
+  ];
+  return [
+    // Every rewrite asks for shapes and dtypes.
+    INFER_TYPES,
+    // Shapes that are computed hide the sizes behind them; with those known, more is constant.
+    FOLD_FOREIGN_CONSTANTS,
+    rewritePass('resolve-shapes', 'Makes computed shapes constant.', [RESOLVE_RESHAPE]),
+    INFER_TYPES,
+    FOLD_FOREIGN_CONSTANTS,
+    // Transposes between a sign and its layer hide one from the other, so they go first.
+    rewritePass('signs', 'Brings every binarization into one form, and transposes out of the way.', [
+      REMOVE_IDENTITY,
+      REMOVE_DROPOUT,
+      CANCEL_STRAIGHT_THROUGH,
+      DROP_SQUASHING,
+      COMPARE_WITH_ZERO,
+      step,
+      MERGE_TRANSPOSES,
+      SINK_TRANSPOSE,
+    ]),
+    FOLD_FOREIGN_CONSTANTS,
+    // In a pass of its own: here signs and factors move down through transposes, above transposes through them.
+    rewritePass('layers', 'Brings binary layers into one form.', layers),
+    // Only now is certain which signs really give 0: those that an offset follows do not.
+    ...(signZero === 'plus'
+      ? [rewritePass('signs-at-zero', 'Lets signs that give 0 at 0 give +1.', [canonicalizeStep(log, true), ...layers])]
+      : []),
+    FOLD_FOREIGN_CONSTANTS,
+    REMOVE_DEAD,
+    INFER_TYPES,
+  ];
+}

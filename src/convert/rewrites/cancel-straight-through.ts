@@ -1,0 +1,46 @@
+/**
+ * What is left in a graph of a straight-through estimator: b is there for its gradient only.
+ *
+ *     before   (a − b) + b, b + (a − b) or (a + b) − b
+ *     after    a
+ */
+
+import type { CompileContext } from '../../compiler/context.ts';
+import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
+import type { Node, Value } from '../../graph/graph.ts';
+import { affineSignsOf } from '../affine-signs.ts';
+import { findStep } from '../find-step.ts';
+
+function binarized(value: Value, context: CompileContext): boolean {
+  if (context.isConstantExpression(value)) return context.hasSign(value) || findStep(value) !== null;
+  return findStep(value) !== null || affineSignsOf(value) !== null;
+}
+
+/** a of op(a, b), when b is the given value; of an addition either operand. */
+function remainder(node: Node | null, op: 'Add' | 'Sub', b: Value): Value | null {
+  if (node?.is(op) !== true) return null;
+  if (node.input(1) === b) return node.input(0);
+  return op === 'Add' && node.input(0) === b ? node.input(1) : null;
+}
+
+export const CANCEL_STRAIGHT_THROUGH = defineRewrite({
+  name: 'cancel-straight-through',
+  doc: {
+    before: '(a − b) + b, b + (a − b) or (a + b) − b',
+    after: 'a',
+    requires: 'a is binarized',
+    exactness: 'up to the rounding of the detour, 1 unit in the last place of ±1',
+  },
+  roots: ['Add', 'Sub'],
+  match: (root, context): { readonly a: Value } | Miss => {
+    const [x, y] = [root.requiredInput(0), root.requiredInput(1)];
+    const a = root.is('Add')
+      ? (remainder(x.producer, 'Sub', y) ?? remainder(y.producer, 'Sub', x))
+      : remainder(x.producer, 'Add', y);
+    if (a === null) return miss(root, 'nothing cancels');
+    if (!binarized(a, context)) return miss(root, 'what remains is not binarized');
+    if (context.graph.isOutput(root.output) && a.producer === null) return miss(root, 'it names a graph output');
+    return { a };
+  },
+  apply: (_, { a }) => a,
+});

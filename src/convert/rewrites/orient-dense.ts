@@ -1,0 +1,120 @@
+/** Dense layers with binary weights in any orientation become `Gemm(x, W)`, the form that the compiler packs. */
+
+import { binaryWeightsOf } from '../../compiler/binary-weights.ts';
+import type { CompileContext } from '../../compiler/context.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../compiler/rewrite.ts';
+import { int64s } from '../../core/tensor.ts';
+import { type Attributes, float, int, ints } from '../../graph/attribute.ts';
+import type { Node, Value } from '../../graph/graph.ts';
+import { addOp } from '../add-op.ts';
+
+const SWAP: Attributes = { perm: ints([1, 0]) };
+
+export const FLATTEN_MATMUL = defineRewrite({
+  name: 'flatten-matmul',
+  doc: {
+    before: 'MatMul(x, W), x of rank 3 or more',
+    after: 'Reshape(Gemm(Reshape(x), W))',
+    requires: 'binary W of rank 2; at most one size of x unknown',
+    exactness: 'bit-exact',
+  },
+  roots: ['MatMul'],
+  match: (root, context) => {
+    const [x, w] = [root.requiredInput(0), root.requiredInput(1)];
+    if (x.shape === null || x.shape.length < 3 || w.shape?.length !== 2)
+      return miss(root, 'its data are no stack of matrices');
+    const found = binaryWeightsOf(w, root, true, true, context);
+    if (isMiss(found)) return found;
+    const [rows, columns] = found.weights.shape;
+    const outer = x.shape.slice(0, -1).map((size) => (typeof size === 'number' ? size : -1));
+    if (rows === undefined || columns === undefined || outer.filter((size) => size < 0).length > 1) {
+      return miss(root, 'several sizes of its data are unknown');
+    }
+    return { x, w, rows, columns, outer };
+  },
+  apply: (root, { x, w, rows, columns, outer }, context) => {
+    const { graph } = context;
+    const shape = (sizes: readonly number[]) => graph.addConstant(`${root.output.name}.shape`, int64s(sizes));
+    const matrix = addOp(graph, 'Reshape', [x, shape([-1, rows])], root);
+    const y = addOp(graph, 'Gemm', [matrix, w], root, { name: root.name });
+    if (y.producer !== null) context.layers.move(root, y.producer);
+    return addOp(graph, 'Reshape', [y, shape([...outer, columns])], root);
+  },
+});
+
+interface Swapped {
+  readonly weight: Value;
+  readonly data: Value;
+  /** Whether the transposed weight is what the file has. */
+  readonly weightTransposed: boolean;
+  readonly dataTransposed: boolean;
+}
+
+/** W · x with constant W on the left. */
+function leftWeight(root: Node, context: CompileContext): Swapped | Miss {
+  const [w, x] = [root.requiredInput(0), root.requiredInput(1)];
+  if (!context.isConstantExpression(w) || context.isConstantExpression(x))
+    return miss(root, 'its left operand is not its weight');
+  if (w.shape?.length !== 2 || x.shape?.length !== 2) return miss(root, 'its operands are not known to be matrices');
+  const isGemm = root.is('Gemm');
+  const weightTransposed = isGemm && root.int('transA', 0) === 1;
+  const found = binaryWeightsOf(w, root, true, weightTransposed, context);
+  if (isMiss(found)) return found;
+  return { weight: w, data: x, weightTransposed, dataTransposed: isGemm && root.int('transB', 0) === 1 };
+}
+
+export const SWAP_OPERANDS = defineRewrite({
+  name: 'swap-operands',
+  doc: {
+    before: 'MatMul(W, x) or Gemm(W, x, C)',
+    after: 'Transpose(Gemm(Transpose(x), W, transB = 1)) + C',
+    requires: 'both matrices; binary W',
+    exactness: 'bit-exact',
+  },
+  roots: ['MatMul', 'Gemm'],
+  match: leftWeight,
+  apply: (root, { weight, data, weightTransposed, dataTransposed }, context) => {
+    const { graph } = context;
+    const rows = dataTransposed ? data : addOp(graph, 'Transpose', [data], root, { attributes: SWAP });
+    const attributes: Attributes = {
+      transB: int(weightTransposed ? 0 : 1),
+      ...(root.is('Gemm') ? { alpha: float(root.float('alpha', 1)) } : {}),
+    };
+    const product = addOp(graph, 'Gemm', [rows, weight], root, { attributes, name: root.name });
+    if (product.producer !== null) context.layers.move(root, product.producer);
+    const y = addOp(graph, 'Transpose', [product], root, { attributes: SWAP });
+    const added = root.is('Gemm') ? root.input(2) : null;
+    if (added === null) return y;
+    const beta = root.float('beta', 1);
+    const shape: readonly number[] = [];
+    const factor = context.addExact(
+      `${root.output.name}.beta`,
+      { dtype: 'float32', shape, data: Float64Array.of(beta), fromSign: false },
+      root,
+    );
+    return addOp(graph, 'Add', [y, beta === 1 ? added : addOp(graph, 'Mul', [added, factor], root)], root);
+  },
+});
+
+export const TRANSPOSE_DATA = defineRewrite({
+  name: 'transpose-data',
+  doc: {
+    before: 'Gemm(x, W, C) with transA',
+    after: 'Gemm(Transpose(x), W, C)',
+    requires: 'binary W',
+    exactness: 'bit-exact',
+  },
+  roots: ['Gemm'],
+  match: (root, context) => {
+    if (root.int('transA', 0) === 0) return miss(root, 'its data are not transposed');
+    const found = binaryWeightsOf(root.requiredInput(1), root, true, root.int('transB', 0) === 0, context);
+    return isMiss(found) ? found : { data: root.requiredInput(0) };
+  },
+  apply: (root, { data }, context) => {
+    const rows = addOp(context.graph, 'Transpose', [data], root, { attributes: SWAP });
+    const attributes: Attributes = { ...root.attributes, transA: int(0) };
+    const y = addOp(context.graph, 'Gemm', [rows, ...root.inputs.slice(1)], root, { attributes, name: root.name });
+    if (y.producer !== null) context.layers.move(root, y.producer);
+    return y;
+  },
+});

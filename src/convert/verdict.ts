@@ -1,0 +1,195 @@
+/** What became of every layer of a foreign model, and why: the table that a conversion ends with. */
+
+import type { CompileContext } from '../compiler/context.ts';
+import { LAYER_OPERATORS, type LayerRecord } from '../compiler/layers.ts';
+import type { Lowered } from '../compiler/lower-to-packed.ts';
+import type { LayerReport } from '../compiler/report.ts';
+import { packedBytes } from '../core/bits.ts';
+import { elementCount } from '../core/shape.ts';
+import type { Graph, Node, Value } from '../graph/graph.ts';
+import { affineSignsOf } from './affine-signs.ts';
+import { type Levels, levelsOfWeights } from './weight-levels.ts';
+
+export type VerdictKind = 'binary' | 'weight-only' | 'ternary' | 'multi-bit' | 'float' | 'removed';
+
+export interface LayerVerdict {
+  readonly name: string;
+  /** `Conv`, `Gemm` or `MatMul` in the source. */
+  readonly source: string;
+  readonly kind: VerdictKind;
+  /** Bits per weight; a ternary one takes 2. */
+  readonly weightBits: number;
+  /** Bits per activation that goes in; 32 for floats. */
+  readonly dataBits: number;
+  /** Shape of the weights, null when they are computed. */
+  readonly shape: readonly number[] | null;
+  /** Bytes of the weights in the source. */
+  readonly bytesBefore: number;
+  /** Bytes of the weights when packed, scale and bias of packed layers included. */
+  readonly bytesAfter: number;
+  /** Why it is not binary; empty when it is. */
+  readonly reason: string;
+}
+
+/** Bytes of the constant behind each layer's weights, by the layer's node; taken before anything is rewritten. */
+export function weightBytes(graph: Graph, source: Graph): ReadonlyMap<Node, number> {
+  const bytes = new Map<Node, number>();
+  for (const node of graph.nodes()) {
+    if (node.domain !== '' || !LAYER_OPERATORS.has(node.op)) continue;
+    let largest = 0;
+    for (const input of node.inputs.slice(0, 2)) {
+      for (const constant of constantsBehind(input)) {
+        const original = source.values.get(constant.name)?.constant ?? constant.constant;
+        largest = Math.max(largest, original?.data.byteLength ?? 0);
+      }
+    }
+    bytes.set(node, largest);
+  }
+  return bytes;
+}
+
+/** The constants that a value is computed from; none when an input of the graph takes part. */
+function constantsBehind(value: Value | null): Value[] {
+  const found: Value[] = [];
+  const seen = new Set<Value>();
+  const pending = [value];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (next === null || seen.has(next)) continue;
+    seen.add(next);
+    if (next.constant !== null) found.push(next);
+    else if (next.producer === null) return [];
+    else pending.push(...next.producer.inputs);
+  }
+  return found;
+}
+
+/**
+ * Judges every layer of the source.
+ *
+ * @param bytesBefore  by the name of the source layer's record, in the order of the records.
+ */
+export function judgeLayers(context: CompileContext, lowered: Lowered, bytesBefore: readonly number[]): LayerVerdict[] {
+  const latent = [...context.graph.nodes()].filter(({ domain, op }) => domain === '' && LAYER_OPERATORS.has(op));
+  const outcomes = new Map(latent.map((node, i) => [node, lowered.report.layers[i]]));
+  return context.layers.records.map((record, i) =>
+    judge(record, outcomes.get(record.node), bytesBefore[i] ?? 0, context),
+  );
+}
+
+function judge(
+  record: LayerRecord,
+  outcome: LayerReport | undefined,
+  bytesBefore: number,
+  context: CompileContext,
+): LayerVerdict {
+  const { name, source, node } = record;
+  const base = { name, source, bytesBefore };
+  if (node.$graph === null || outcome === undefined || outcome.outcome === 'removed') {
+    const reason = 'no output depends on it, or it was folded into a constant';
+    return { ...base, kind: 'removed', weightBits: 0, dataBits: 0, shape: null, bytesAfter: 0, reason };
+  }
+  const weight = node.requiredInput(1);
+  const weights = context.evaluate(weight) ?? context.evaluate(node.input(0));
+  const shape = weights?.shape ?? null;
+  const data = dataLevels(node.requiredInput(0), context);
+  if (outcome.outcome === 'binary' || outcome.outcome === 'weight-only') {
+    const bytesAfter = packedSize(node, shape ?? []);
+    const dataBits = outcome.outcome === 'binary' ? 1 : data.bits;
+    const reason = outcome.outcome === 'binary' ? '' : `its data are ${data.what}`;
+    return { ...base, kind: outcome.outcome, weightBits: 1, dataBits, shape, bytesAfter, reason };
+  }
+  const isLast = node.is('MatMul') || (node.is('Gemm') && node.int('transB', 0) === 0);
+  const levels = weights === null ? FLOAT : levelsOfWeights(weights, isLast);
+  const kind = kindOf(levels, data);
+  const reason = reasonOf(kind, node, levels, data, outcome, context);
+  const bytesAfter = shape === null ? 0 : 4 * elementCount(shape);
+  return { ...base, kind, weightBits: levels.bits, dataBits: data.bits, shape, bytesAfter, reason };
+}
+
+const FLOAT: Levels = { kind: 'float', bits: 32, what: 'floats' };
+
+function kindOf(weights: Levels, data: Levels): VerdictKind {
+  if (weights.kind === 'multi-bit' || weights.kind === 'ternary') {
+    return data.kind === 'multi-bit' ? 'multi-bit' : weights.kind;
+  }
+  if (weights.kind === 'float') return 'float';
+  return data.kind === 'ternary' || data.kind === 'multi-bit' ? data.kind : 'float';
+}
+
+function reasonOf(
+  kind: VerdictKind,
+  node: Node,
+  weights: Levels,
+  data: Levels,
+  outcome: LayerReport,
+  context: CompileContext,
+): string {
+  if (weights.kind === 'ternary' || weights.kind === 'multi-bit') return `its weights are ${weights.what}`;
+  if (kind === 'ternary' || kind === 'multi-bit') return `its data are ${data.what}`;
+  const missed = context.misses.get(node)?.get('canonicalize-layer')?.reason;
+  const reasons = weights.kind === 'binary' && missed !== undefined ? [missed] : outcome.reasons;
+  const why = reasons[0]?.replace(/^[a-z-]+: /, '') ?? 'it has float weights';
+  return data.kind === 'binary' ? `${why} (its data are signs)` : why;
+}
+
+/** Operators behind which values keep their levels, up to a factor and an offset. */
+const KEEPING = new Set([
+  ...[
+    'Identity',
+    'Reshape',
+    'Flatten',
+    'Transpose',
+    'Squeeze',
+    'Unsqueeze',
+    'MaxPool',
+    'Pad',
+    'Concat',
+    'Neg',
+    'Slice',
+    'Gather',
+  ],
+  ...['Mul', 'Div', 'Add', 'Sub', 'Clip', 'Relu'],
+]);
+const ROUNDING = new Set(['Round', 'Floor', 'Ceil', 'QuantizeLinear', 'DequantizeLinear']);
+
+function dataLevels(value: Value, context: CompileContext): Levels {
+  const affine = affineSignsOf(value);
+  if (affine !== null) return { kind: 'binary', bits: 1, what: 'signs' };
+  let current = value;
+  for (let depth = 0; depth < 64; depth++) {
+    const node = current.producer;
+    if (node === null) return FLOAT;
+    if (node.is('Sign')) {
+      return {
+        kind: 'ternary',
+        bits: 2,
+        what: `ternary: ${node.describe()} gives 0 at 0 (--sign-zero plus accepts +1 there)`,
+      };
+    }
+    if (ROUNDING.has(node.type))
+      return { kind: 'multi-bit', bits: bitsOf(node), what: `rounded to several levels by ${node.describe()}` };
+    if (!KEEPING.has(node.type)) return FLOAT;
+    const next = node.inputs.find((input) => input !== null && !context.isConstantExpression(input));
+    if (next === undefined || next === null) return FLOAT;
+    current = next;
+  }
+  return FLOAT;
+}
+
+/** Bits of what a rounding gives, when it is clipped to constants behind it; else those of a byte. */
+function bitsOf(node: Node): number {
+  for (const { node: clip } of node.output.uses) {
+    const [low, high] = [clip.input(1)?.constant?.data[0], clip.input(2)?.constant?.data[0]];
+    if (clip.is('Clip') && low !== undefined && high !== undefined)
+      return Math.ceil(Math.log2(Number(high) - Number(low) + 1));
+  }
+  return 8;
+}
+
+/** Bits, scale and bias of a packed layer. */
+function packedSize(node: Node, shape: readonly number[]): number {
+  const [first = 0, second = 0, ...kernel] = shape;
+  if (node.is('Conv')) return first * elementCount(kernel) * packedBytes(second) + 8 * first;
+  const [outputs, inputs] = node.is('Gemm') && node.int('transB', 0) === 1 ? [first, second] : [second, first];
+  return outputs * packedBytes(inputs) + 8 * outputs;
+}

@@ -1,0 +1,118 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
+import { encodeModel } from '../../src/onnx/encode-model.ts';
+import { buildModel } from '../../src/zoo/zoo.ts';
+import { missingAddon, missingOps } from '../inference/native-parts.ts';
+import { runCli } from './spawn-cli.ts';
+
+const missing = missingAddon ?? missingOps;
+const positive = expect.toSatisfy((value) => typeof value === 'number' && value > 0) as number;
+const measured = {
+  medianMs: positive,
+  p10Ms: positive,
+  p90Ms: positive,
+  runs: 3,
+  createMs: positive,
+  gops: positive,
+};
+const baseline = { ...measured, ratio: positive, ratioP10: positive, ratioP90: positive };
+const memory = { peakMiB: positive, residentMiB: positive, privateMiB: positive };
+
+describe('bnn-bench usage', () => {
+  test.each([
+    ['model without a file', ['model']],
+    ['conv with a file', ['conv', 'net.onnx']],
+    ['nothing', []],
+    ['an unknown subject', ['train']],
+  ])('%s', async (_, args) => {
+    const { code, stderr, stdout } = await runCli(args, { program: 'bnn-bench' });
+    expect(stderr).toMatch(/^error\[E_USAGE\] bnn-bench: /m);
+    expect(stdout).toBe('');
+    expect(code).toBe(2);
+  });
+
+  test.skipIf(missing === undefined)('what is not built is said', async () => {
+    const { code, stderr } = await runCli(['conv'], { program: 'bnn-bench' });
+    expect(stderr).toContain('E_BACKEND');
+    expect(code).toBe(1);
+  });
+});
+
+describe.skipIf(missing !== undefined)(`bnn-bench${missing ? ` (skipped: ${missing})` : ''}`, () => {
+  const fast = ['--rounds', '3', '--repetitions', '1'];
+
+  test('conv --json prints a case for each shape, then the result', async () => {
+    const args = ['bench', 'conv', '--shapes', '16@6,8-16@8k1s2', ...fast, '--json', '--no-memory'];
+    const { code, events } = await runCli(args);
+    expect(code).toBe(0);
+    const [first, second, result] = events();
+    expect(first).toMatchObject({
+      event: 'case',
+      name: 'conv3x3 16@6x6',
+      threads: 1,
+      isa: expect.stringMatching(/avx512vpopcntdq|avx2|neon|scalar/) as string,
+      ...measured,
+      memory: null,
+      popcountLimitGops: positive,
+      popcountShare: positive,
+      baselines: { 'stock-packed': baseline, 'stock-fp32': baseline, 'stock-int8': baseline },
+    });
+    expect(second).toMatchObject({ event: 'case', name: 'conv1x1 8-16@8x8 stride 2' });
+    expect(result).toMatchObject({
+      event: 'result',
+      cases: 2,
+      meanRatios: { 'stock-packed': positive, 'stock-fp32': positive, 'stock-int8': positive },
+      machine: { processor: expect.any(String) as string, versions: expect.stringContaining('onnxruntime') as string },
+    });
+  });
+
+  test('model finds the twin by the name of the network', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bnn-bench-test-'));
+    try {
+      const path = join(folder, 'mini.onnx');
+      await writeFile(path, encodeModel(lowerToPacked(buildModel('binarynet-mini', { seed: 1 })).model));
+      const { code, stdout, events, stderr } = await runCli(['model', path, '--batch', '2', ...fast, '--json'], {
+        program: 'bnn-bench',
+      });
+      expect(stderr).not.toContain('error');
+      expect(code, stdout).toBe(0);
+      const [only] = events();
+      expect(only).toMatchObject({
+        event: 'case',
+        name: 'binarynet-mini batch 2',
+        ...measured,
+        baselines: { 'stock-packed': baseline, 'stock-fp32': baseline },
+        ...(process.platform === 'linux' ? { memory } : {}),
+      });
+      const text = await runCli(['model', path, '--twin', 'resnet20-fp', ...fast, '--no-memory'], {
+        program: 'bnn-bench',
+      });
+      expect(text.stdout).toMatch(/processor +\S/);
+      expect(text.stdout).toMatch(/^ours +[\d.]+ +[\d.]+ - [\d.]+/m);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('a model without binary layers is refused', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bnn-bench-test-'));
+    try {
+      const path = join(folder, 'float.onnx');
+      await writeFile(path, encodeModel(buildModel('binarynet-mini-fp', { seed: 1 })));
+      const { code, stderr } = await runCli(['model', path], { program: 'bnn-bench' });
+      expect(stderr).toContain('error[E_UNSUPPORTED] bnn-bench: the model has no binary layers');
+      expect(code).toBe(1);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('a row of kernels that is not there is refused', async () => {
+    const { code, stderr } = await runCli(['conv', '--kernel', 'mmx'], { program: 'bnn-bench' });
+    expect(stderr).toMatch(/there is no row of kernels "mmx" here[^]*choose one of .*scalar/);
+    expect(code).toBe(2);
+  });
+});

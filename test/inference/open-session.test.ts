@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest';
+import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
+import { Builder } from '../../src/graph/builder.ts';
+import { openSession } from '../../src/inference/open-session.ts';
+import { encodeModel } from '../../src/onnx/encode-model.ts';
+import { buildModel } from '../../src/zoo/zoo.ts';
+import { missingAddon, missingOps } from './native-parts.ts';
+
+const missing = missingAddon ?? missingOps;
+
+function abs(): Uint8Array {
+  const builder = new Builder('abs');
+  builder.output(builder.op('Abs', [builder.input('x', 'float32', [1])]), 'float32', [1]);
+  return encodeModel(builder.model);
+}
+
+const packed = () => encodeModel(lowerToPacked(buildModel('binarynet-mini', { seed: 5 })).model);
+
+async function opened(model: Uint8Array, options: Parameters<typeof openSession>[1]) {
+  const session = await openSession(model, options);
+  await session.dispose();
+  return { ops: session.ops, reason: session.opsReason };
+}
+
+describe('openSession', () => {
+  test('off is stock onnxruntime', async () => {
+    expect(await opened(packed(), { ops: 'off' })).toEqual({ ops: 'off', reason: 'asked for' });
+  });
+
+  test('auto without work for our kernels is stock', async () => {
+    const { ops, reason } = await opened(abs(), {});
+    expect(ops).toBe('off');
+    expect(reason).toBe(missing ?? 'the model has no bnn operators');
+  });
+
+  test.skipIf(missing !== undefined)(
+    `auto and on with our kernels${missing ? ` (skipped: ${missing})` : ''}`,
+    async () => {
+      expect(await opened(packed(), {})).toEqual({ ops: 'on', reason: 'the model has bnn operators' });
+      expect(await opened(packed(), { ops: 'on' })).toEqual({ ops: 'on', reason: 'asked for' });
+      expect(await opened(abs(), { ops: 'on' })).toEqual({ ops: 'on', reason: 'asked for' });
+    },
+  );
+
+  test.skipIf(missing === undefined)('on without the parts says what is missing', async () => {
+    await expect(openSession(packed(), { ops: 'on' })).rejects.toMatchObject({ code: 'E_BACKEND', message: missing });
+    expect((await opened(packed(), {})).ops).toBe('off');
+  });
+
+  test('on with another execution provider is an error', async () => {
+    await expect(openSession(packed(), { ops: 'on', ep: 'cuda' })).rejects.toMatchObject({
+      code: 'E_BACKEND',
+      message: expect.stringContaining('cuda') as string,
+    });
+  });
+
+  test('a damaged model is an error of the model', async () => {
+    for (const ops of ['auto', 'off'] as const) {
+      await expect(openSession(packed().subarray(0, 500), { ops })).rejects.toMatchObject({ code: 'E_FORMAT' });
+    }
+  });
+
+  test('runs as the session that it chose', async () => {
+    const session = await openSession(abs());
+    expect(session.inputs).toEqual([{ name: 'x', dtype: 'float32', shape: [1] }]);
+    expect((await session.run(Float32Array.of(-3), [1])).data).toEqual(Float32Array.of(3));
+    await session.dispose();
+  });
+});
