@@ -25,5 +25,6 @@ export { encodeModel } from './onnx/encode-model.ts';
 export { readModel, writeModel } from './onnx/model-io.ts';
 export { addBnnFunctions, BNN_OPERATORS, BNN_RULES } from './operators/registry.ts';
 export { defaultRecipe, parseRecipe, type Recipe } from './training/recipe.ts';
-export { type TrainOptions, type TrainResult, train } from './training/trainer.ts';
+export type { Teacher, TrainOptions, TrainResult } from './training/train-options.ts';
+export { train } from './training/trainer.ts';
 export { buildModel, findNetwork, ZOO, zooNames } from './zoo/zoo.ts';

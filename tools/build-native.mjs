@@ -1,12 +1,13 @@
 /**
  * Builds the native libraries (see TARGETS) in build/ with the C++ compiler of the machine.
  *
- *     node tools/build-native.mjs [--check] [--required] [--sanitize=address,undefined]
+ *     node tools/build-native.mjs [--check] [--required] [--sanitize=address,undefined [--only=conv2d_test]]
  *
  *     (nothing)       build what changed; without a compiler say so and succeed, because everything else works without it
  *     --required      exit 1 when something could not be built
  *     --check         print whether the build is up to date; exit 1 when not
  *     --sanitize=…    build the test programs native/test/*_test.cc under these sanitizers (`none`: without) and print their paths
+ *     --only=…        only these test programs, separated by commas
  *
  * Why not node-gyp: it needs Python and Node's headers from nodejs.org, and a fresh machine with only the npm registry has
  * neither. Node-API is a stable C interface, so its headers (npm package node-api-headers) and one compiler command per file are
@@ -47,22 +48,32 @@ const FLAGS = [
   ...['-Wall', '-Wextra', '-Wno-psabi'],
 ];
 
+/** Packed layers must give what their function body gives in stock onnxruntime: each operation rounded by itself. */
+const EXACT_FILES = /^kernels[\\/](binarize|binary_conv|binary_gemm)[\\/]/;
+const EXACT_FLAGS = ['-ffp-contract=off'];
+
 const FLOAT_KERNELS = [
   ...['simd', 'threading', 'kernels/conv2d', 'kernels/elementwise', 'kernels/optimizer'],
-  ...['kernels/batch_norm', 'kernels/pooling', 'kernels/copy'],
+  ...['kernels/batch_norm', 'kernels/pooling', 'kernels/copy', 'kernels/peak'],
 ];
 
 const isMac = process.platform === 'darwin';
 // nodelete: worker threads of the addon outlive a JavaScript worker that loaded it.
 const NODE_ADDON = isMac ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-Wl,-z,nodelete', '-ldl'];
-const LIBRARY = isMac ? ['-dynamiclib'] : ['-shared'];
+// nodelete: onnxruntime's sessions keep pointers into the library.
+const LIBRARY = isMac ? ['-dynamiclib'] : ['-shared', '-Wl,-z,nodelete'];
 
 /** What is built: a file in build/ from all `.cc` files of some folders. Left out while its first folder has none. */
 const TARGETS = [
   { file: 'bnn_native.node', folders: ['node', ...FLOAT_KERNELS], link: NODE_ADDON },
   {
     file: isMac ? 'libbnn_ops.dylib' : 'libbnn_ops.so',
-    folders: ['ort', 'simd', 'memory', 'kernels/binarize', 'kernels/binary_conv', 'kernels/binary_gemm'],
+    folders: [
+      'ort',
+      'simd',
+      'memory',
+      ...['binarize', 'binary_conv', 'binary_gemm', 'binary_weight'].map((k) => `kernels/${k}`),
+    ],
     link: LIBRARY,
   },
   { file: 'bnn_ort.node', folders: ['node_ort'], link: NODE_ADDON },
@@ -140,7 +151,8 @@ function planObjects(compiler, { folders, objects, flags, include }) {
     .map((file) => {
       const isa = ISA_SUFFIX.exec(file)?.[1];
       const name = relative(source, file);
-      const args = [...compiler.args, ...FLAGS, ...flags, ...(isa ? isas[isa] : []), `-I${source}`];
+      const exact = EXACT_FILES.test(name) ? EXACT_FLAGS : [];
+      const args = [...compiler.args, ...FLAGS, ...exact, ...flags, ...(isa ? isas[isa] : []), `-I${source}`];
       for (const folder of include) args.push(`-isystem${folder}`);
       const hash = createHash('sha256')
         .update(JSON.stringify([compiler.version, compiler.command, args, contentHash(file)]))
@@ -287,7 +299,7 @@ function checkAll() {
 }
 
 /** Builds the test programs and prints their paths. */
-async function buildTests(sanitizers) {
+async function buildTests(sanitizers, only) {
   const compiler = findCompiler();
   const isPlain = sanitizers === 'none';
   const folder = join(root, 'build', `native-test-${sanitizers.replaceAll(',', '-')}`);
@@ -296,6 +308,7 @@ async function buildTests(sanitizers) {
   const plan = (folders) => planObjects(compiler, { folders, objects: folder, flags, include: [] });
   for (const program of plan(['test'])) {
     const name = basename(program.name, '.cc');
+    if (only !== undefined && !only.split(',').includes(name)) continue;
     const tasks = [program, ...plan(TEST_FOLDERS[name] ?? ALL_KERNELS)];
     await compileAll(tasks, compiler, folder);
     const output = join(folder, name);
@@ -313,13 +326,14 @@ function report(error, what) {
 
 async function main() {
   const options = process.argv.slice(2);
-  const sanitize = options.find((option) => option.startsWith('--sanitize='))?.slice('--sanitize='.length);
+  const optionValue = (name) => options.find((option) => option.startsWith(`${name}=`))?.slice(name.length + 1);
+  const sanitize = optionValue('--sanitize');
   const isStrict = options.includes('--required') || options.includes('--check') || sanitize !== undefined;
   try {
     if (process.platform === 'win32') {
       throw new BuildProblem('native code is not built on Windows', 'Use WSL for native training.');
     }
-    if (sanitize !== undefined) return (await buildTests(sanitize)) ? 0 : 1;
+    if (sanitize !== undefined) return (await buildTests(sanitize, optionValue('--only'))) ? 0 : 1;
     const isDone = options.includes('--check') ? checkAll() : await buildAll();
     return isDone || !isStrict ? 0 : 1;
   } catch (error) {

@@ -1,4 +1,5 @@
 // Entry point of the Node addon: settings and memory; the kernels are defined in the other files of this folder.
+#include "kernels/peak/peak.h"
 #include "node/args.h"
 #include "simd/isa.h"
 #include "threading/thread_pool.h"
@@ -80,6 +81,8 @@ napi_value align(const Args& args) {
   return to_number(args, static_cast<double>((64 - address % 64) % 64));
 }
 
+napi_value multiply_add_peak(const Args& args) { return to_number(args, bnn::multiply_add_peak()); }
+
 napi_value scratch_bytes(const Args& args) { return to_number(args, static_cast<double>(bnn::scratch_total_bytes())); }
 
 napi_value release_scratch(const Args&) {
@@ -98,6 +101,7 @@ NAPI_MODULE_INIT() {
   define(env, exports, "threads", method<threads>);
   define(env, exports, "setThreads", method<set_threads>);
   define(env, exports, "align", method<align>);
+  define(env, exports, "multiplyAddPeak", method<multiply_add_peak>);
   define(env, exports, "scratchBytes", method<scratch_bytes>);
   define(env, exports, "releaseScratch", method<release_scratch>);
   define_convolutions(env, exports);

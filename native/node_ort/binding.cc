@@ -130,7 +130,7 @@ struct FeedTask : Task {
       const Object object(args.env(), feed);
       const napi_value data = object.get("data");
       const Bytes bytes = bytes_of(args.env(), data);
-      TensorView tensor{static_cast<ort_abi::ElementType>(object.integer("type", 0)), bytes.data, bytes.count, {}};
+      TensorView tensor{object.integer("type", 0), bytes.data, bytes.count, {}};
       for (const napi_value size : elements_of(args.env(), object.get("shape"))) {
         tensor.shape.push_back(integer_of(args.env(), size));
       }

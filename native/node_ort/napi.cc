@@ -65,6 +65,13 @@ napi_value new_error(napi_env env, const Problem& problem) {
   return error;
 }
 
+void throw_error(napi_env env, const Problem& problem) {
+  bool pending = false;
+  napi_value exception = nullptr;
+  if (napi_is_exception_pending(env, &pending) == napi_ok && pending) napi_get_and_clear_last_exception(env, &exception);
+  napi_throw(env, new_error(env, problem));
+}
+
 bool is_string(napi_env env, napi_value value) {
   napi_valuetype type = napi_undefined;
   return napi_typeof(env, value, &type) == napi_ok && type == napi_string;

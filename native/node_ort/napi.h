@@ -20,6 +20,8 @@ napi_value new_text(napi_env env, const std::string& text);
 napi_value new_object(napi_env env, std::initializer_list<std::pair<const char*, napi_value>> properties);
 // An Error with a property `code`.
 napi_value new_error(napi_env env, const Problem& problem);
+// Throws it, in the place of an exception that Node-API itself left pending.
+void throw_error(napi_env env, const Problem& problem);
 
 struct Bytes {
   void* data;
@@ -124,7 +126,7 @@ template <napi_value (*kFunction)(const Args&)>
 napi_value method(napi_env env, napi_callback_info info) {
   Problem problem{kRunProblem, ""};
   napi_value value = nullptr;
-  if (!guard(problem, [&] { value = kFunction(Args(env, info)); })) napi_throw(env, new_error(env, problem));
+  if (!guard(problem, [&] { value = kFunction(Args(env, info)); })) throw_error(env, problem);
   return value;
 }
 

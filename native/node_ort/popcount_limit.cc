@@ -28,7 +28,12 @@ constexpr int kUnroll = 4;
 using Loop = double (*)(int64_t iterations, uint64_t* sink);
 
 #if defined(__x86_64__)
-__attribute__((target("popcnt"))) double count_scalar(int64_t iterations, uint64_t* sink) {
+#define BNN_POPCNT __attribute__((target("popcnt")))
+#else
+#define BNN_POPCNT
+#endif
+
+BNN_POPCNT double count_scalar(int64_t iterations, uint64_t* sink) {
   uint64_t sums[kSums] = {};
   uint64_t x = *sink + 1;
   uint64_t y = 0x1234567;
@@ -47,6 +52,7 @@ __attribute__((target("popcnt"))) double count_scalar(int64_t iterations, uint64
   return static_cast<double>(iterations) * kUnroll * kSums * 64;
 }
 
+#if defined(__x86_64__)
 __attribute__((target("avx2"))) double count_avx2(int64_t iterations, uint64_t* sink) {
   const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
   const __m256i low = _mm256_set1_epi8(15);
@@ -112,15 +118,6 @@ double count_neon(int64_t iterations, uint64_t* sink) {
   for (const uint16x8_t total : totals) *sink += vaddlvq_u16(total);
   return static_cast<double>(iterations) * kUnroll * kSums * 128;
 }
-#else
-double count_scalar(int64_t iterations, uint64_t* sink) {
-  uint64_t x = *sink + 1;
-  for (int64_t i = 0; i < iterations * kUnroll * kSums; i++) {
-    __asm__ volatile("" : "+r"(x));
-    *sink += static_cast<uint64_t>(__builtin_popcountll(x ^ *sink));
-  }
-  return static_cast<double>(iterations) * kUnroll * kSums * 64;
-}
 #endif
 
 Loop find(const std::string& row) {
@@ -128,10 +125,11 @@ Loop find(const std::string& row) {
   if (row == "scalar" && __builtin_cpu_supports("popcnt")) return count_scalar;
   if (row == "avx2" && __builtin_cpu_supports("avx2")) return count_avx2;
   if (row == "avx512vpopcntdq" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vpopcntdq")) return count_avx512;
-#elif defined(__aarch64__)
-  if (row == "neon") return count_neon;
 #else
   if (row == "scalar") return count_scalar;
+#if defined(__aarch64__)
+  if (row == "neon") return count_neon;
+#endif
 #endif
   return nullptr;
 }
@@ -144,7 +142,8 @@ double measure(Loop loop, double milliseconds) {
     *bits = loop(iterations, &sink);
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
-  constexpr int kSlices = 10;
+  // Short ones: some then fall between the interruptions of a busy machine.
+  constexpr int kSlices = 100;
   const double slice = milliseconds / 1000 / kSlices;
   int64_t iterations = 1000;
   double bits = 0;

@@ -9,8 +9,8 @@ namespace bnn_ort {
 
 void Runtime::check(ort_abi::OrtStatus* status, const char* code) const {
   if (status == nullptr) return;
-  const std::string text = ort_abi::GetErrorMessage(api, status);
-  ort_abi::ReleaseStatus(api, status);
+  const std::string text = ort_abi::GetErrorMessage::call(api, status);
+  ort_abi::ReleaseStatus::call(api, status);
   throw Problem{code, text};
 }
 
@@ -26,15 +26,15 @@ static Runtime* load(const std::string& path) {
   const ort_abi::OrtApiBase* base = get_base();
   auto* runtime = new Runtime{};
   runtime->version = base->GetVersionString();
-  runtime->api = ort_abi::get_api(base, &runtime->api_version);
+  runtime->api = ort_abi::newest_api(base, &runtime->api_version);
   if (runtime->api == nullptr) {
     throw Problem{kRuntimeProblem, "onnxruntime " + runtime->version + " is older than 1." +
-                                       std::to_string(ort_abi::kOldestApiVersion) + ", the oldest that works"};
+                                       std::to_string(ort_abi::kLeastVersion) + ", the oldest that works"};
   }
-  runtime->check(ort_abi::CreateEnv(runtime->api, ort_abi::kLogFatal, "bnn", &runtime->env), kRuntimeProblem);
-  runtime->check(ort_abi::GetAllocatorWithDefaultOptions(runtime->api, &runtime->allocator), kRuntimeProblem);
+  runtime->check(ort_abi::CreateEnv::call(runtime->api, ort_abi::kLogFatal, "bnn", &runtime->env), kRuntimeProblem);
+  runtime->check(ort_abi::GetAllocatorWithDefaultOptions::call(runtime->api, &runtime->allocator), kRuntimeProblem);
   runtime->check(
-      ort_abi::CreateCpuMemoryInfo(runtime->api, ort_abi::kArenaAllocator, ort_abi::kMemDefault, &runtime->memory),
+      ort_abi::CreateCpuMemoryInfo::call(runtime->api, ort_abi::kArenaAllocator, ort_abi::kDefaultMemory, &runtime->memory),
       kRuntimeProblem);
   return runtime;
 }

@@ -1,7 +1,7 @@
 // The onnxruntime library of the process, opened at run time, and what all sessions share.
 #pragma once
 
-#include "ort_abi/ort_abi.h"
+#include "node_ort/session_abi.h"
 
 #include <cstdint>
 #include <string>

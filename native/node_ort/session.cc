@@ -4,42 +4,40 @@ namespace bnn_ort {
 namespace {
 
 // Calls a release function when the scope ends.
-template <typename Object, typename ReleaseFunction>
+template <typename Object, typename Release>
 class Owned {
  public:
-  Owned(const ort_abi::OrtApi* api, ReleaseFunction release) : api_(api), release_(release) {}
+  explicit Owned(const ort_abi::OrtApi* api) : api_(api) {}
   Owned(const Owned&) = delete;
   Owned& operator=(const Owned&) = delete;
   ~Owned() {
-    if (object_ != nullptr) release_(api_, object_);
+    if (object_ != nullptr) Release::call(api_, object_);
   }
   Object** out() { return &object_; }
   Object* get() const { return object_; }
 
  private:
   const ort_abi::OrtApi* api_;
-  ReleaseFunction release_;
   Object* object_ = nullptr;
 };
 
-using OwnedOptions = Owned<ort_abi::OrtSessionOptions, decltype(ort_abi::ReleaseSessionOptions)>;
-using OwnedTypeInfo = Owned<ort_abi::OrtTypeInfo, decltype(ort_abi::ReleaseTypeInfo)>;
-using OwnedShapeInfo = Owned<ort_abi::OrtTensorTypeAndShapeInfo, decltype(ort_abi::ReleaseTensorTypeAndShapeInfo)>;
+using OwnedOptions = Owned<ort_abi::OrtSessionOptions, ort_abi::ReleaseSessionOptions>;
+using OwnedTypeInfo = Owned<ort_abi::OrtTypeInfo, ort_abi::ReleaseTypeInfo>;
+using OwnedShapeInfo = Owned<ort_abi::OrtTensorTypeAndShapeInfo, ort_abi::ReleaseTensorTypeAndShapeInfo>;
 
 void apply(const Settings& settings, const Runtime& runtime, ort_abi::OrtSessionOptions* options) {
   const ort_abi::OrtApi* api = runtime.api;
   const auto check = [&](ort_abi::OrtStatus* status) { runtime.check(status, kUsageProblem); };
-  check(ort_abi::SetSessionLogSeverityLevel(api, options, settings.log_severity));
-  check(ort_abi::SetSessionGraphOptimizationLevel(
-      api, options, static_cast<ort_abi::OptimizationLevel>(settings.optimization_level)));
-  if (settings.intra_op_threads > 0) check(ort_abi::SetIntraOpNumThreads(api, options, settings.intra_op_threads));
-  if (settings.inter_op_threads > 0) check(ort_abi::SetInterOpNumThreads(api, options, settings.inter_op_threads));
-  if (!settings.profile_prefix.empty()) check(ort_abi::EnableProfiling(api, options, settings.profile_prefix.c_str()));
+  check(ort_abi::SetSessionLogSeverityLevel::call(api, options, settings.log_severity));
+  check(ort_abi::SetSessionGraphOptimizationLevel::call(api, options, settings.optimization_level));
+  if (settings.intra_op_threads > 0) check(ort_abi::SetIntraOpNumThreads::call(api, options, settings.intra_op_threads));
+  if (settings.inter_op_threads > 0) check(ort_abi::SetInterOpNumThreads::call(api, options, settings.inter_op_threads));
+  if (!settings.profile_prefix.empty()) check(ort_abi::EnableProfiling::call(api, options, settings.profile_prefix.c_str()));
   for (const auto& [key, value] : settings.config) {
-    check(ort_abi::AddSessionConfigEntry(api, options, key.c_str(), value.c_str()));
+    check(ort_abi::AddSessionConfigEntry::call(api, options, key.c_str(), value.c_str()));
   }
   if (!settings.ops_library.empty()) {
-    runtime.check(ort_abi::RegisterCustomOpsLibraryV2(api, options, settings.ops_library.c_str()), kOpsProblem);
+    runtime.check(ort_abi::RegisterCustomOpsLibraryV2::call(api, options, settings.ops_library.c_str()), kOpsProblem);
   }
 }
 
@@ -57,9 +55,9 @@ size_t checked_byte_count(const TensorView& tensor) {
 
 }  // namespace
 
-size_t element_bytes(ort_abi::ElementType type) {
+size_t element_bytes(ort_abi::Element type) {
   switch (type) {
-    case ort_abi::kUint8:
+    case ort_abi::kUint8Element:
     case ort_abi::kInt8:
     case ort_abi::kBool:
       return 1;
@@ -83,71 +81,71 @@ size_t element_bytes(ort_abi::ElementType type) {
 
 TensorView Value::view() const {
   const ort_abi::OrtApi* api = runtime_->api;
-  OwnedShapeInfo info(api, ort_abi::ReleaseTensorTypeAndShapeInfo);
-  runtime_->check(ort_abi::GetTensorTypeAndShape(api, value_, info.out()), kRunProblem);
-  TensorView view{ort_abi::kUndefined, nullptr, 0, {}};
-  runtime_->check(ort_abi::GetTensorElementType(api, info.get(), &view.type), kRunProblem);
+  OwnedShapeInfo info(api);
+  runtime_->check(ort_abi::GetTensorTypeAndShape::call(api, value_, info.out()), kRunProblem);
+  TensorView view{ort_abi::kNoElement, nullptr, 0, {}};
+  runtime_->check(ort_abi::GetTensorElementType::call(api, info.get(), &view.type), kRunProblem);
   size_t rank = 0;
-  runtime_->check(ort_abi::GetDimensionsCount(api, info.get(), &rank), kRunProblem);
+  runtime_->check(ort_abi::GetDimensionsCount::call(api, info.get(), &rank), kRunProblem);
   view.shape.resize(rank);
-  if (rank > 0) runtime_->check(ort_abi::GetDimensions(api, info.get(), view.shape.data(), rank), kRunProblem);
+  if (rank > 0) runtime_->check(ort_abi::GetDimensions::call(api, info.get(), view.shape.data(), rank), kRunProblem);
   view.byte_count = checked_byte_count(view);
-  runtime_->check(ort_abi::GetTensorMutableData(api, value_, &view.data), kRunProblem);
+  runtime_->check(ort_abi::GetTensorMutableData::call(api, value_, &view.data), kRunProblem);
   return view;
 }
 
 Session::Session(const Settings& settings) : runtime_(open_runtime(settings.runtime_path)) {
   const ort_abi::OrtApi* api = runtime_.api;
-  OwnedOptions options(api, ort_abi::ReleaseSessionOptions);
-  runtime_.check(ort_abi::CreateSessionOptions(api, options.out()), kRuntimeProblem);
+  OwnedOptions options(api);
+  runtime_.check(ort_abi::CreateSessionOptions::call(api, options.out()), kRuntimeProblem);
   apply(settings, runtime_, options.get());
   if (settings.bytes != nullptr) {
     runtime_.check(
-        ort_abi::CreateSessionFromArray(api, runtime_.env, settings.bytes, settings.byte_count, options.get(), &session_),
+        ort_abi::CreateSessionFromArray::call(api, runtime_.env, settings.bytes, settings.byte_count, options.get(), &session_),
         kModelProblem);
   } else {
-    runtime_.check(ort_abi::CreateSession(api, runtime_.env, settings.path.c_str(), options.get(), &session_), kModelProblem);
+    runtime_.check(ort_abi::CreateSession::call(api, runtime_.env, settings.path.c_str(), options.get(), &session_), kModelProblem);
   }
   try {
     inputs_ = describe(true);
     outputs_ = describe(false);
   } catch (...) {
-    ort_abi::ReleaseSession(api, session_);
+    ort_abi::ReleaseSession::call(api, session_);
     throw;
   }
 }
 
-Session::~Session() { ort_abi::ReleaseSession(runtime_.api, session_); }
+Session::~Session() { ort_abi::ReleaseSession::call(runtime_.api, session_); }
 
 std::vector<ValueInfo> Session::describe(bool of_inputs) const {
   const ort_abi::OrtApi* api = runtime_.api;
   const auto check = [this](ort_abi::OrtStatus* status) { runtime_.check(status, kModelProblem); };
   size_t count = 0;
-  check(of_inputs ? ort_abi::SessionGetInputCount(api, session_, &count)
-                  : ort_abi::SessionGetOutputCount(api, session_, &count));
+  check(of_inputs ? ort_abi::SessionGetInputCount::call(api, session_, &count)
+                  : ort_abi::SessionGetOutputCount::call(api, session_, &count));
   std::vector<ValueInfo> infos(count);
   for (size_t i = 0; i < count; i++) {
     ValueInfo& info = infos[i];
     char* name = nullptr;
-    check(of_inputs ? ort_abi::SessionGetInputName(api, session_, i, runtime_.allocator, &name)
-                    : ort_abi::SessionGetOutputName(api, session_, i, runtime_.allocator, &name));
+    check(of_inputs ? ort_abi::SessionGetInputName::call(api, session_, i, runtime_.allocator, &name)
+                    : ort_abi::SessionGetOutputName::call(api, session_, i, runtime_.allocator, &name));
     info.name = name;
-    check(ort_abi::AllocatorFree(api, runtime_.allocator, name));
-    OwnedTypeInfo type(api, ort_abi::ReleaseTypeInfo);
-    check(of_inputs ? ort_abi::SessionGetInputTypeInfo(api, session_, i, type.out())
-                    : ort_abi::SessionGetOutputTypeInfo(api, session_, i, type.out()));
+    check(ort_abi::AllocatorFree::call(api, runtime_.allocator, name));
+    OwnedTypeInfo type(api);
+    check(of_inputs ? ort_abi::SessionGetInputTypeInfo::call(api, session_, i, type.out())
+                    : ort_abi::SessionGetOutputTypeInfo::call(api, session_, i, type.out()));
     const ort_abi::OrtTensorTypeAndShapeInfo* tensor = nullptr;
-    check(ort_abi::CastTypeInfoToTensorInfo(api, type.get(), &tensor));
+    check(ort_abi::CastTypeInfoToTensorInfo::call(api, type.get(), &tensor));
     if (tensor == nullptr) continue;
-    check(ort_abi::GetTensorElementType(api, tensor, &info.type));
+    check(ort_abi::GetTensorElementType::call(api, tensor, &info.type));
     size_t rank = 0;
-    check(ort_abi::GetDimensionsCount(api, tensor, &rank));
+    check(ort_abi::GetDimensionsCount::call(api, tensor, &rank));
     info.sizes.resize(rank);
     info.symbols.resize(rank);
     if (rank == 0) continue;
-    check(ort_abi::GetDimensions(api, tensor, info.sizes.data(), rank));
+    check(ort_abi::GetDimensions::call(api, tensor, info.sizes.data(), rank));
     std::vector<const char*> symbols(rank, nullptr);
-    check(ort_abi::GetSymbolicDimensions(api, tensor, symbols.data(), rank));
+    check(ort_abi::GetSymbolicDimensions::call(api, tensor, symbols.data(), rank));
     for (size_t axis = 0; axis < rank; axis++) {
       if (symbols[axis] != nullptr) info.symbols[axis] = symbols[axis];
     }
@@ -164,7 +162,7 @@ Value Session::wrap(const TensorView& tensor) const {
   // An empty array may have no address, which onnxruntime does not accept.
   static char nothing[8];
   ort_abi::OrtValue* value = nullptr;
-  runtime_.check(ort_abi::CreateTensorWithDataAsOrtValue(runtime_.api, runtime_.memory,
+  runtime_.check(ort_abi::CreateTensorWithDataAsOrtValue::call(runtime_.api, runtime_.memory,
                                                          tensor.data == nullptr ? nothing : tensor.data, tensor.byte_count,
                                                          tensor.shape.data(), tensor.shape.size(), tensor.type, &value),
                  kUsageProblem);
@@ -181,7 +179,7 @@ std::vector<Value> Session::run(const std::vector<std::string>& input_names, con
   for (const std::string& name : output_names) out_names.push_back(name.c_str());
   std::vector<ort_abi::OrtValue*> out_values(output_names.size(), nullptr);
   ort_abi::OrtStatus* status =
-      ort_abi::Run(runtime_.api, session_, nullptr, in_names.data(), in_values.data(), in_values.size(), out_names.data(),
+      ort_abi::Run::call(runtime_.api, session_, nullptr, in_names.data(), in_values.data(), in_values.size(), out_names.data(),
                    out_names.size(), out_values.data());
   std::vector<Value> outputs;
   outputs.reserve(out_values.size());
@@ -192,9 +190,9 @@ std::vector<Value> Session::run(const std::vector<std::string>& input_names, con
 
 std::string Session::end_profiling() const {
   char* path = nullptr;
-  runtime_.check(ort_abi::SessionEndProfiling(runtime_.api, session_, runtime_.allocator, &path), kRunProblem);
+  runtime_.check(ort_abi::SessionEndProfiling::call(runtime_.api, session_, runtime_.allocator, &path), kRunProblem);
   const std::string text = path;
-  runtime_.check(ort_abi::AllocatorFree(runtime_.api, runtime_.allocator, path), kRunProblem);
+  runtime_.check(ort_abi::AllocatorFree::call(runtime_.api, runtime_.allocator, path), kRunProblem);
   return text;
 }
 

@@ -33,7 +33,7 @@ struct Settings {
 struct ValueInfo {
   std::string name;
   // kUndefined for what is no tensor.
-  ort_abi::ElementType type = ort_abi::kUndefined;
+  ort_abi::Element type = ort_abi::kNoElement;
   // -1 where a size is free; `symbols` then has its name, which may be empty.
   std::vector<int64_t> sizes;
   std::vector<std::string> symbols;
@@ -41,14 +41,14 @@ struct ValueInfo {
 
 // Elements that someone else owns.
 struct TensorView {
-  ort_abi::ElementType type;
+  ort_abi::Element type;
   void* data;
   size_t byte_count;
   std::vector<int64_t> shape;
 };
 
 // Bytes of an element; 0 for types that are not plain numbers.
-size_t element_bytes(ort_abi::ElementType type);
+size_t element_bytes(ort_abi::Element type);
 
 // onnxruntime's tensor, freed with this object.
 class Value {
@@ -58,7 +58,7 @@ class Value {
   Value(const Value&) = delete;
   Value& operator=(const Value&) = delete;
   ~Value() {
-    if (value_ != nullptr) ort_abi::ReleaseValue(runtime_->api, value_);
+    if (value_ != nullptr) ort_abi::ReleaseValue::call(runtime_->api, value_);
   }
   ort_abi::OrtValue* get() const { return value_; }
   // Its elements, which stay this object's.

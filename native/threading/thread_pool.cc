@@ -17,6 +17,7 @@ namespace {
 constexpr int kSlots = 6;
 // How long a worker polls before it sleeps: longer than the JavaScript between two kernels, short enough not to burn a core.
 constexpr int kSpinRounds = 20000;
+constexpr int kPiecesPerThread = 4;
 
 void relax() {
 #if defined(__x86_64__)
@@ -25,10 +26,10 @@ void relax() {
 }
 
 struct Job {
-  RangeFunction function;
+  PieceFunction function;
   void* context;
   int64_t count;
-  int ranges;
+  int pieces;
 };
 
 struct Block {
@@ -38,65 +39,83 @@ struct Block {
 
 // Never destroyed: workers may be asleep in it when the process ends.
 struct Pool {
-  std::mutex sleep;
-  std::condition_variable wake;
+  // Written by the caller while no piece is left, read by whoever has claimed a piece.
   Job job{};
-  std::atomic<uint64_t> generation{0};
-  std::atomic<int> pending{0};
+  // Pieces of the job that nobody has claimed yet. The upper half counts jobs, so that a worker that was interrupted between
+  // reading and claiming cannot claim a piece of a later job with what it read before.
+  std::atomic<uint64_t> ticket{0};
+  std::atomic<int> done{0};
   std::atomic<int> threads{1};
   std::atomic<bool> failed{false};
+  std::atomic<int> sleepers{0};
+  std::mutex sleep;
+  std::condition_variable wake;
   int workers = 0;
   Block blocks[kMaxThreads][kSlots] = {};
 };
+
+constexpr uint64_t kUnclaimed = 0xffffffffu;
 
 Pool& pool() {
   static Pool* instance = new Pool();
   return *instance;
 }
 
+thread_local int thread_index = 0;
 thread_local bool inside = false;
 
-void run_range(const Job& job, int index) {
-  const int64_t begin = job.count * index / job.ranges;
-  const int64_t end = job.count * (index + 1) / job.ranges;
+void run_piece(const Job& job, int piece) {
+  const int64_t begin = job.count * piece / job.pieces;
+  const int64_t end = job.count * (piece + 1) / job.pieces;
   if (begin >= end) return;
   try {
-    job.function(job.context, index, begin, end);
+    job.function(job.context, thread_index, piece, begin, end);
   } catch (...) {
     pool().failed.store(true, std::memory_order_relaxed);
   }
 }
 
-void work(int index, uint64_t seen) {
-  Pool& p = pool();
-  inside = true;
-  for (;;) {
-    int spins = 0;
-    while (p.generation.load(std::memory_order_acquire) == seen) {
-      if (++spins < kSpinRounds) {
-        relax();
-        continue;
-      }
-      std::unique_lock<std::mutex> lock(p.sleep);
-      p.wake.wait(lock, [&] { return p.generation.load(std::memory_order_acquire) != seen; });
-    }
-    seen = p.generation.load(std::memory_order_acquire);
-    // Every worker reports, also those without a range: only then may the next job be written.
-    if (index < p.job.ranges) run_range(p.job, index);
-    p.pending.fetch_sub(1, std::memory_order_acq_rel);
+// Claims and runs pieces until none is left.
+void run_claimed(Pool& p) {
+  uint64_t ticket = p.ticket.load(std::memory_order_acquire);
+  while ((ticket & kUnclaimed) != 0) {
+    if (!p.ticket.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    // The job is complete only after this piece, so it cannot change before `done` is counted up.
+    run_piece(p.job, p.job.pieces - static_cast<int>(ticket & kUnclaimed));
+    p.done.fetch_add(1, std::memory_order_acq_rel);
+    ticket = p.ticket.load(std::memory_order_acquire);
   }
 }
 
-// The only failure of a range is scratch memory that could not be had.
+bool has_work(const Pool& p) {
+  return (p.ticket.load() & kUnclaimed) != 0 && thread_index < p.threads.load(std::memory_order_relaxed);
+}
+
+void work(int index) {
+  Pool& p = pool();
+  thread_index = index;
+  inside = true;
+  for (;;) {
+    for (int spins = 0; spins < kSpinRounds && !has_work(p); spins++) relax();
+    if (!has_work(p)) {
+      std::unique_lock<std::mutex> lock(p.sleep);
+      p.sleepers.fetch_add(1);
+      p.wake.wait(lock, [&] { return has_work(p); });
+      p.sleepers.fetch_sub(1);
+    }
+    run_claimed(p);
+  }
+}
+
+// The only failure of a piece is scratch memory that could not be had.
 void throw_if_failed(Pool& p) {
   if (p.failed.exchange(false)) throw std::bad_alloc();
 }
 
 void ensure_workers(Pool& p, int wanted) {
   while (p.workers < wanted) {
-    const uint64_t seen = p.generation.load(std::memory_order_acquire);
-    std::thread(work, p.workers + 1, seen).detach();
     p.workers++;
+    std::thread(work, p.workers).detach();
   }
 }
 
@@ -109,41 +128,42 @@ void set_thread_count(int count) {
   pool().threads.store(clamped, std::memory_order_relaxed);
 }
 
-int range_count(int64_t count, int64_t grain) {
+int max_pieces() { return thread_count() == 1 ? 1 : kPiecesPerThread * thread_count(); }
+
+int piece_count(int64_t count, int64_t grain, int limit) {
   const int64_t by_grain = count / (grain < 1 ? 1 : grain);
-  const int64_t ranges = by_grain < thread_count() ? by_grain : thread_count();
-  return ranges < 1 ? 1 : static_cast<int>(ranges);
+  const int64_t pieces = by_grain < limit ? by_grain : limit;
+  return pieces < 1 ? 1 : static_cast<int>(pieces);
 }
 
-int parallel_ranges(int64_t count, int64_t grain, RangeFunction function, void* context) {
+void run_pieces(int64_t count, int pieces, PieceFunction function, void* context) {
   Pool& p = pool();
-  const Job job{function, context, count, range_count(count, grain)};
-  if (job.ranges == 1 || inside) {
-    for (int i = 0; i < job.ranges; i++) run_range(job, i);
+  const Job job{function, context, count, pieces};
+  if (pieces == 1 || inside || thread_count() == 1) {
+    for (int i = 0; i < pieces; i++) run_piece(job, i);
     throw_if_failed(p);
-    return job.ranges;
+    return;
   }
-  ensure_workers(p, job.ranges - 1);
+  ensure_workers(p, thread_count() - 1);
   p.job = job;
-  p.pending.store(p.workers, std::memory_order_release);
-  {
-    std::lock_guard<std::mutex> lock(p.sleep);
-    p.generation.fetch_add(1, std::memory_order_acq_rel);
+  p.done.store(0, std::memory_order_relaxed);
+  const uint64_t generation = (p.ticket.load(std::memory_order_relaxed) >> 32) + 1;
+  p.ticket.store(generation << 32 | static_cast<uint64_t>(pieces));
+  if (p.sleepers.load() > 0) {
+    { std::lock_guard<std::mutex> lock(p.sleep); }
+    p.wake.notify_all();
   }
-  p.wake.notify_all();
   inside = true;
-  run_range(job, 0);
+  run_claimed(p);
   inside = false;
-  int spins = 0;
-  while (p.pending.load(std::memory_order_acquire) != 0) {
-    if (++spins < kSpinRounds) {
+  for (int spins = 0; p.done.load(std::memory_order_acquire) != pieces; spins++) {
+    if (spins < kSpinRounds) {
       relax();
     } else {
       std::this_thread::yield();
     }
   }
   throw_if_failed(p);
-  return job.ranges;
 }
 
 void* scratch_bytes(int thread, Slot slot, size_t bytes) {

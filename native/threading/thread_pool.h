@@ -6,28 +6,40 @@
 
 namespace bnn {
 
-// Threads that parallel_for uses, the calling one included. At least 1; at most kMaxThreads.
+// Threads that work is divided among, the calling one included. At least 1; at most kMaxThreads.
 constexpr int kMaxThreads = 64;
 int thread_count();
 void set_thread_count(int count);
 
-using RangeFunction = void (*)(void* context, int thread, int64_t begin, int64_t end);
+using PieceFunction = void (*)(void* context, int thread, int piece, int64_t begin, int64_t end);
 
-// Cuts [0, count) into at most thread_count() contiguous ranges of at least `grain` items and runs them at the same time. The cut
-// depends on count, grain and thread_count() only, never on timing, so that sums come out the same every time. Returns the number
-// of ranges; range i runs as thread i. A call from inside a range runs serially. Callers on different threads must take turns (the
-// Node binding holds one lock per kernel). Throws std::bad_alloc when a range did.
-int parallel_ranges(int64_t count, int64_t grain, RangeFunction function, void* context);
+// Most pieces that work is cut into: several per thread, so that a thread that the system interrupts does not hold up the others.
+int max_pieces();
 
-// The number of ranges that parallel_ranges will make.
-int range_count(int64_t count, int64_t grain);
+// The number of pieces of [0, count) with at least `grain` items each (one piece may have fewer when count is small), at most `limit`.
+int piece_count(int64_t count, int64_t grain, int limit);
 
+// Cuts [0, count) into `pieces` contiguous ranges of nearly equal size and runs function(context, thread, piece, begin, end) for
+// each, on as many threads as set. The cut depends on the arguments only, never on timing; which thread runs a piece does. So sums
+// kept per piece come out the same every time, and `thread` is only good for finding scratch memory. A call from inside a piece
+// runs serially. Callers on different threads must take turns (the Node binding holds one lock per kernel). Throws std::bad_alloc
+// when a piece did.
+void run_pieces(int64_t count, int pieces, PieceFunction function, void* context);
+
+// body(thread, piece, begin, end) for each piece.
 template <typename Body>
-int parallel_for(int64_t count, int64_t grain, Body&& body) {
-  auto trampoline = [](void* context, int thread, int64_t begin, int64_t end) {
-    (*static_cast<Body*>(context))(thread, begin, end);
+void parallel_pieces(int64_t count, int pieces, Body&& body) {
+  auto trampoline = [](void* context, int thread, int piece, int64_t begin, int64_t end) {
+    (*static_cast<Body*>(context))(thread, piece, begin, end);
   };
-  return parallel_ranges(count, grain, trampoline, const_cast<void*>(static_cast<const void*>(&body)));
+  run_pieces(count, pieces, trampoline, const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+// body(thread, begin, end): for work whose result does not depend on the cut.
+template <typename Body>
+void parallel_for(int64_t count, int64_t grain, Body&& body) {
+  parallel_pieces(count, piece_count(count, grain, max_pieces()),
+                  [&](int thread, int, int64_t begin, int64_t end) { body(thread, begin, end); });
 }
 
 // 64-byte aligned memory that belongs to (thread, slot) and stays until a larger block is asked for; contents are undefined.

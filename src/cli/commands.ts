@@ -36,6 +36,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     hasOwnProgram: true,
     load: async () => (await import('./inspect-command.ts')).createInspectCommand,
   },
+  setup: {
+    summary: 'install what GPUs need: tensorflow, webgpu or cuda',
+    hasOwnProgram: false,
+    load: async () => (await import('./setup-command.ts')).createSetupCommand,
+  },
   doctor: {
     summary: 'show what works on this machine, and what to do about the rest',
     hasOwnProgram: false,

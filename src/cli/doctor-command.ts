@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { probeBackends } from '../backends/probe.ts';
+import { probeOps } from '../inference/probe-ops.ts';
 import { probeProviders } from '../inference/probe-providers.ts';
 import { onnxruntimeVersion } from '../inference/provider.ts';
 import { formatPairs } from '../report/table.ts';
@@ -34,10 +35,11 @@ async function runDoctor(options: GeneralOptions): Promise<void> {
     ['training backends', await probeBackends()],
     ['execution providers', await probeProviders()],
     ['build tools', [await findCompiler()]],
+    ['kernels in onnxruntime', [await probeOps()]],
     ['optional packages', findOptionalPeers()],
   ];
-  const [backends, providers, tools, packages] = sections.map(([, findings]) => findings);
-  terminal.event('result', { machine: Object.fromEntries(machine), backends, providers, tools, packages });
+  const [backends, providers, tools, kernels, packages] = sections.map(([, findings]) => findings);
+  terminal.event('result', { machine: Object.fromEntries(machine), backends, providers, tools, kernels, packages });
   terminal.result(formatPairs(machine));
   for (const [title, findings] of sections) {
     terminal.result(`\n${terminal.paint('bold', title)}\n${formatFindings(findings, terminal)}`);

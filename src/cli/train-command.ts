@@ -8,7 +8,7 @@ import { BnnError, fromSystemError } from '../errors.ts';
 import { formatBytes } from '../report/format.ts';
 import { parseRecipe, type Recipe, type RecipeInput } from '../training/recipe.ts';
 import { parseJsonObject, readRecipe } from '../training/run-folder-io.ts';
-import type { Opening, TrainResult } from '../training/trainer.ts';
+import type { Opening, TrainResult } from '../training/train-options.ts';
 import { findNetwork } from '../zoo/zoo.ts';
 import { withInterrupt } from './interrupt.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';

@@ -13,7 +13,7 @@ import { formatBar } from '../report/progress.ts';
 import { type Column, formatHeader, formatPairs, formatRow } from '../report/table.ts';
 import type { EpochRecord } from '../training/history-io.ts';
 import type { Recipe } from '../training/recipe.ts';
-import type { Opening, StepProgress, TrainResult } from '../training/trainer.ts';
+import type { Opening, StepProgress, TrainResult } from '../training/train-options.ts';
 import { TFJS_VERSION, VERSION } from './version.ts';
 
 interface EpochColumn extends Column {

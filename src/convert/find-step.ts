@@ -25,9 +25,21 @@ type Operand = number | FoundStep;
 export function findStep(value: Value, depth = 0): FoundStep | null {
   const node = value.producer;
   if (node === null || node.outputs.length !== 1 || depth > MAX_NODES) return null;
-  if (node.is('Sign', 'bnn')) return start(node, { threshold: 0, below: -1, at: 1, above: 1 });
+  if (node.is('Sign', 'bnn')) return signStep(node);
   if (node.domain !== '') return null;
   return startingStep(node) ?? appliedStep(node, depth);
+}
+
+/** Also across what the canonical form has in front of a sign, so that two forms of one function meet at the same value. */
+function signStep(node: Node): FoundStep {
+  const inner = node.requiredInput(0).producer;
+  if (inner?.is('Neg') === true) return start(node, { threshold: 0, below: 1, at: 1, above: -1 }, inner);
+  const shift = inner?.is('Sub') === true ? inner.requiredInput(1) : null;
+  const threshold = scalarOf(shift);
+  if (inner !== null && shift !== null && threshold !== null && isOnLine(inner.requiredInput(0), shift)) {
+    return start(node, { threshold, below: -1, at: 1, above: 1 }, inner);
+  }
+  return start(node, { threshold: 0, below: -1, at: 1, above: 1 });
 }
 
 function start(node: Node, step: Step, inner?: Node): FoundStep {

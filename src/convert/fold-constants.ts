@@ -155,8 +155,8 @@ function dependsOnLatent(value: Value | null): boolean {
   return value.uses.some(({ node }) => node.is('Sign', 'bnn') || node.is('Sign'));
 }
 
-function foldable(node: Node, context: CompileContext): Exact | null {
-  if (node.is('Sign', 'bnn') || node.is('Sign') || node.outputs.length !== 1) return null;
+function foldable(node: Node, context: CompileContext, foldsTernary: boolean): Exact | null {
+  if (node.is('Sign', 'bnn') || (node.is('Sign') && !foldsTernary) || node.outputs.length !== 1) return null;
   if (node.is('Shape') && node.requiredInput(0).constant === null) return fixedShape(node);
   const ours = OWN.get(node.type);
   const theirs = EVALUATORS.get(node.type);
@@ -178,24 +178,33 @@ function fixedShape(node: Node): Exact | null {
   return sizes?.every((size) => typeof size === 'number') === true ? exactOf(int64s(sizes)) : null;
 }
 
+function foldAll(context: CompileContext, foldsTernary: boolean): boolean {
+  const { graph } = context;
+  let changed = false;
+  for (const node of graph.nodes()) {
+    if (node.outputs.some((output) => graph.isOutput(output))) continue;
+    const exact = foldable(node, context, foldsTernary);
+    if (exact === null || (isDtypeFloat(exact) && !exact.data.every(Number.isFinite))) continue;
+    const folded = context.addExact(node.output.name, exact, node);
+    graph.replaceAllUses(node.output, folded);
+    removeDead(graph, node);
+    changed = true;
+  }
+  return changed;
+}
+
 export const FOLD_FOREIGN_CONSTANTS: Pass = {
   name: 'fold-foreign-constants',
   doc: 'Replaces operators on constants by their result; keeps signs and expressions of latent weights.',
   rewrites: [],
-  run: (_, context) => {
-    const { graph } = context;
-    let changed = false;
-    for (const node of graph.nodes()) {
-      if (node.outputs.some((output) => graph.isOutput(output))) continue;
-      const exact = foldable(node, context);
-      if (exact === null || (isDtypeFloat(exact) && !exact.data.every(Number.isFinite))) continue;
-      const folded = context.addExact(node.output.name, exact, node);
-      graph.replaceAllUses(node.output, folded);
-      removeDead(graph, node);
-      changed = true;
-    }
-    return { changed };
-  },
+  run: (_, context) => ({ changed: foldAll(context, false) }),
+};
+
+export const FOLD_TERNARY: Pass = {
+  name: 'fold-ternary',
+  doc: 'The same, including the standard Sign of weights that hold zeros: those layers stay ternary.',
+  rewrites: [],
+  run: (_, context) => ({ changed: foldAll(context, true) }),
 };
 
 function isDtypeFloat({ dtype }: Exact): boolean {

@@ -8,12 +8,12 @@ import { REMOVE_DROPOUT } from '../compiler/rewrites/remove-dropout.ts';
 import { REMOVE_IDENTITY } from '../compiler/rewrites/remove-identity.ts';
 import { RESOLVE_AUTO_PAD } from '../compiler/rewrites/resolve-auto-pad.ts';
 import { SINK_SIGN } from '../compiler/rewrites/sink-sign.ts';
-import { FOLD_FOREIGN_CONSTANTS } from './fold-constants.ts';
+import { FOLD_FOREIGN_CONSTANTS, FOLD_TERNARY } from './fold-constants.ts';
 import { CANCEL_STRAIGHT_THROUGH } from './rewrites/cancel-straight-through.ts';
 import { CANONICALIZE_LAYER } from './rewrites/canonicalize-layer.ts';
 import { canonicalizeStep } from './rewrites/canonicalize-step.ts';
 import { COMPARE_WITH_ZERO } from './rewrites/compare-with-zero.ts';
-import { DROP_SQUASHING } from './rewrites/drop-squashing.ts';
+import { DROP_CLIP } from './rewrites/drop-clip.ts';
 import { FOLD_ZERO_PAD, PAD_BEFORE_SIGN } from './rewrites/fold-pad.ts';
 import { LOWER_BIPOLAR_QUANT } from './rewrites/lower-bipolar-quant.ts';
 import { LOWER_QUANT } from './rewrites/lower-quant.ts';
@@ -56,7 +56,7 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
       REMOVE_IDENTITY,
       REMOVE_DROPOUT,
       CANCEL_STRAIGHT_THROUGH,
-      DROP_SQUASHING,
+      DROP_CLIP,
       COMPARE_WITH_ZERO,
       step,
       MERGE_TRANSPOSES,
@@ -69,7 +69,8 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
     ...(signZero === 'plus'
       ? [rewritePass('signs-at-zero', 'Lets signs that give 0 at 0 give +1.', [canonicalizeStep(log, true), ...layers])]
       : []),
-    FOLD_FOREIGN_CONSTANTS,
+    // What still is a standard Sign of a constant has zeros.
+    FOLD_TERNARY,
     REMOVE_DEAD,
     INFER_TYPES,
   ];

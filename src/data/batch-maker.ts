@@ -79,7 +79,9 @@ export function createBatchMaker(split: Split, options: BatchOptions): BatchMake
       for (let i = 0; i < count; i++) place(i, split.images, (indices[i] ?? 0) * pixelsPerImage);
       return { images, labels, indices, count, index, broken: [] };
     }
-    const broken = await decodePictures(split, indices, { ...options, seed, epoch }, (i, pixels) => place(i, pixels, 0));
+    const broken = await decodePictures(split, indices, { ...options, seed, epoch }, (i, pixels) =>
+      place(i, pixels, 0),
+    );
     return leaveOut({ images, labels, indices, count, index, broken: [] }, broken, pixelsPerImage);
   };
   return { batchesPerEpoch, make };

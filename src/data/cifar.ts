@@ -6,10 +6,10 @@ import { env } from 'node:process';
 import { BnnError } from '../errors.ts';
 import type { CifarFile, CifarLayout, CifarRecords } from './cifar-layouts.ts';
 import { type Dataset, fingerprintOf, type LoadOptions, type MemorySplit } from './dataset.ts';
-import { createSharedBytes, createSharedInts } from './shared-memory.ts';
 import { downloadFile } from './download.ts';
 import { limitOf, refuseImageSize } from './limits.ts';
 import type { ChannelStatistics } from './normalization.ts';
+import { createSharedBytes, createSharedInts } from './shared-memory.ts';
 import { fileSize, openArchive, openFolder, type SourceFiles } from './source-files.ts';
 
 const SIZE = 32;

@@ -4,7 +4,7 @@ import { BnnError } from '../errors.ts';
 import type { Framing } from './framing.ts';
 import { jpegSize } from './jpeg-size.ts';
 
-type Sharp = typeof import('sharp');
+type Sharp = typeof import('sharp')['default'];
 let library: Promise<Sharp> | undefined;
 
 /** Loaded when it is first needed, so that data sets in memory do without the native library. */
@@ -20,7 +20,8 @@ function loadSharp(): Promise<Sharp> {
 /**
  * Decodes a picture to RGB and frames it (bilinear with antialiasing). Colour profiles, EXIF rotation and transparency are ignored, as
  * in torchvision. A JPEG that becomes less than a quarter as large as a whole is decoded at half, a quarter or an eighth of its size,
- * never below twice what is wanted.
+ * never below twice what is wanted. Where a side is enlarged, the result lies half a pixel further right and down than
+ * torchvision has it: libvips does so.
  *
  * @param at     how messages call the picture.
  * @param frame  what to use of a picture of the given size.

@@ -2,9 +2,9 @@
 
 import { Rng } from '../core/rng.ts';
 import { BnnError } from '../errors.ts';
-import { type Split } from './dataset.ts';
-import { createSharedBytes, createSharedInts } from './shared-memory.ts';
+import type { Split } from './dataset.ts';
 import { selectPictures } from './picture-source.ts';
+import { createSharedBytes, createSharedInts } from './shared-memory.ts';
 
 /**
  * Splits off `count` images chosen by the seed; both parts keep the order of the original.

@@ -3,22 +3,33 @@
 import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 import { loadCifar10 } from './cifar10.ts';
+import { loadCifar100 } from './cifar100.ts';
 import type { Dataset, LoadOptions } from './dataset.ts';
 import { loadImageFolder } from './image-folder.ts';
+import { loadImagenet } from './imagenet.ts';
 import { loadMnist } from './mnist.ts';
+import { loadWebdataset } from './webdataset.ts';
 
 const LOADERS: ReadonlyMap<string, (options: LoadOptions) => Promise<Dataset>> = new Map([
   ['mnist', loadMnist],
   ['cifar10', loadCifar10],
+  ['cifar100', loadCifar100],
+  ['imagenet', loadImagenet],
+  ['webdataset', loadWebdataset],
   ['image-folder', loadImageFolder],
 ]);
+
+/** Whether the pictures of a data set have various sizes, so that `imageSize` chooses the one they are framed to. */
+export function hasFreeImageSize(name: string): boolean {
+  return name === 'imagenet' || name === 'webdataset' || name === 'image-folder';
+}
 
 /** Names that `loadDataset` knows. */
 export const DATASET_NAMES: readonly string[] = [...LOADERS.keys()];
 
 /**
- * Loads a data set. A limit takes the first so many images of a split; of an image folder, which is sorted by class, the first in a
- * fixed shuffled order.
+ * Loads a data set. A limit takes the first so many images of a split; of encoded pictures, which are often sorted by class,
+ * the first in a fixed shuffled order.
  *
  * @throws {BnnError} E_NOT_FOUND for an unknown name, and what the loaders throw.
  */

@@ -5,9 +5,9 @@ import { dirname, join, resolve } from 'node:path';
 import { BnnError } from '../errors.ts';
 import type { MemorySplit } from './dataset.ts';
 import { type Dataset, fingerprintOf, type LoadOptions } from './dataset.ts';
-import { createSharedBytes, createSharedInts } from './shared-memory.ts';
 import { decodeIdx } from './idx.ts';
 import { limitOf, refuseImageSize } from './limits.ts';
+import { createSharedBytes, createSharedInts } from './shared-memory.ts';
 import { fileSize, readBytes } from './source-files.ts';
 
 const SIZE = 28;

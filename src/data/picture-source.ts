@@ -47,8 +47,8 @@ export function packTexts(texts: readonly string[]): TextList {
   }
   begins[count] = length;
   const bytes = createSharedBytes(length);
-  const view = Buffer.from(bytes.buffer);
-  for (const [i, text] of texts.entries()) view.write(text, begins[i]);
+  const view = Buffer.from(bytes.buffer, 0, length);
+  for (const [i, text] of texts.entries()) view.write(text, begins[i] ?? 0);
   return { count, text: bytes, begins };
 }
 

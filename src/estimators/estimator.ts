@@ -12,8 +12,12 @@ export interface Estimator {
   readonly attributes: Readonly<Record<string, number | string>> | null;
   /** The function whose derivative replaces sign′, in float64. */
   surrogate(z: number): number;
-  /** s(z), in float64. Thresholds are compared as float32, like the kernels do. */
-  factor(z: number): number;
+  /**
+   * s(z), in float64. Thresholds are compared as float32, like the kernels do.
+   *
+   * @param dy the incoming gradient, for the estimators that look at it.
+   */
+  factor(z: number, dy?: number): number;
   /** dy · s(x) as plain tfjs operations: the fallback for every backend. */
   gradient(x: Tensor, dy: Tensor): Tensor;
 }

@@ -13,6 +13,7 @@ import type { Model } from '../graph/model.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
+import type { EpochIndicators } from './indicators.ts';
 
 /** Sums over the batches of an unfinished epoch. */
 export interface PartialEpoch {
@@ -44,10 +45,13 @@ export interface TrainingState {
   readonly best: BestEpoch | null;
   /** Fingerprint of the data set. */
   readonly data: string;
+  /** Of an epoch whose batches are done, but which is not evaluated yet. */
+  readonly indicators?: EpochIndicators | undefined;
 }
 
 export interface Checkpoint {
   readonly model: Model;
+  /** All tensors besides the network that the training needs to go on: the optimizer's, latent and averaged weights. */
   readonly optimizer: ReadonlyMap<string, Tensor>;
   readonly state: TrainingState;
 }

@@ -1,5 +1,7 @@
 /** The estimators that a recipe asks for, epoch by epoch. */
 
+import { BnnError } from '../errors.ts';
+import { adasteSchedule } from '../estimators/adaste.ts';
 import { approxSignSchedule } from '../estimators/approx-sign.ts';
 import { dsqSchedule } from '../estimators/dsq.ts';
 import { edeSchedule } from '../estimators/ede.ts';
@@ -39,6 +41,11 @@ export function createEstimators(recipe: Recipe): Estimators {
         return fdaSchedule();
       case 'rbnn':
         return rbnnSchedule(role);
+      case 'adaste':
+        if (role === 'weight') return adasteSchedule();
+        throw new BnnError('E_USAGE', 'adaste is an estimator for weights, but activations would use it as well', {
+          hint: 'give it as --weight-estimator, and another as --estimator',
+        });
       default:
         return name satisfies never;
     }
@@ -50,6 +57,7 @@ export function createEstimators(recipe: Recipe): Estimators {
     at: (epoch) => ({
       weightEstimator: weight.at(epoch, recipe.epochs),
       activationEstimator: activation.at(epoch, recipe.epochs),
+      relaxWeights: epoch < recipe.relaxShare * recipe.epochs,
     }),
     o: (epoch) => (usesReste ? resteO(epoch, recipe.epochs, recipe.oEnd) : null),
   };

@@ -3,6 +3,7 @@
 import { appendFile, readFile } from 'node:fs/promises';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { fromSystemError, systemErrorCode } from '../errors.ts';
+import type { EpochIndicators } from './indicators.ts';
 
 export interface EpochRecord {
   /** Counts from 1. */
@@ -23,6 +24,8 @@ export interface EpochRecord {
   readonly imagesPerSecond: number;
   /** Share of the training time spent waiting for batches, 0 … 1. */
   readonly waitShare: number;
+  /** Where the recipe asks for them and the network has binary weights. */
+  readonly indicators?: EpochIndicators;
 }
 
 export async function appendHistory(path: string, record: EpochRecord): Promise<void> {

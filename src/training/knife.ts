@@ -5,7 +5,7 @@
  *
  * with w = softmax(u), inverse deviations v = exp(tanh(a)) in [1/e, e] and T strictly lower triangular. Fitted to one half of a
  * sample, H ≈ −mean log p over the other half is an upper bound of the entropy up to sampling noise. The bounds on v ask for
- * standardized data, and no discrete variable has a differential entropy: use it before the sign, count after it.
+ * standardized data, of which no part narrower than 1/e of the whole is resolved; and no discrete variable has a differential entropy: use it before the sign, count after it.
  */
 
 export interface Knife {

@@ -1,4 +1,4 @@
-/** Softmax cross-entropy with label smoothing. */
+/** Softmax cross-entropy with label smoothing, mixed labels and a teacher. */
 
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -11,23 +11,63 @@ export interface LossResult {
   readonly dlogits: tf.Tensor;
 }
 
+export interface LossExtras {
+  /** Labels of a second picture in each image, int32[N], and the share of the first. */
+  readonly mixed?: { readonly labels: tf.Tensor; readonly share: number } | undefined;
+  /** Logits [N, K] to imitate. */
+  readonly teacher?: Imitation | undefined;
+}
+
+export interface Imitation {
+  readonly logits: tf.Tensor;
+  /** Share w of the imitation in the loss, 0 … 1. */
+  readonly weight: number;
+  readonly temperature: number;
+}
+
 /**
- * Cross-entropy between softmax(logits) and the target (1 − s)·onehot(label) + s/K (Szegedy et al., arXiv:1512.00567).
+ * Cross-entropy between softmax(logits) and the target (1 − s)·onehot(label) + s/K (Szegedy et al., arXiv:1512.00567). With a teacher
+ * (Hinton et al., arXiv:1503.02531) the loss is (1 − w)·cross-entropy + w·T²·KL(softmax(teacher/T) ‖ softmax(logits/T)).
  *
  * @param logits    [N, K].
  * @param labels    int32[N], each in 0 … K − 1.
  * @param smoothing s in [0, 1).
  */
-export function softmaxCrossEntropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: number): LossResult {
+export function softmaxCrossEntropy(
+  logits: tf.Tensor,
+  labels: tf.Tensor,
+  smoothing: number,
+  { mixed, teacher }: LossExtras = {},
+): LossResult {
   return tf.tidy(() => {
     const [count = 0, classes = 0] = logits.shape;
     const logProbability = tf.logSoftmax(logits as tf.Tensor2D);
-    const oneHot = tf.cast(tf.oneHot(labels as tf.Tensor1D, classes), 'float32');
-    const target = smoothing === 0 ? oneHot : tf.add(tf.mul(oneHot, 1 - smoothing), smoothing / classes);
-    return {
-      loss: tf.neg(tf.div(tf.sum(tf.mul(target, logProbability)), count)),
-      correct: tf.sum(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'float32')),
-      dlogits: tf.div(tf.sub(tf.exp(logProbability), target), count),
-    };
+    const oneHot = (of: tf.Tensor): tf.Tensor => tf.cast(tf.oneHot(of as tf.Tensor1D, classes), 'float32');
+    const hard =
+      mixed === undefined
+        ? oneHot(labels)
+        : tf.add(tf.mul(oneHot(labels), mixed.share), tf.mul(oneHot(mixed.labels), 1 - mixed.share));
+    const target = smoothing === 0 ? hard : tf.add(tf.mul(hard, 1 - smoothing), smoothing / classes);
+    const loss: tf.Tensor = tf.neg(tf.div(tf.sum(tf.mul(target, logProbability)), count));
+    const dlogits: tf.Tensor = tf.div(tf.sub(tf.exp(logProbability), target), count);
+    const correct = tf.sum(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'float32'));
+    if (teacher === undefined) return { loss, correct, dlogits };
+    const imitation = imitate(logits, teacher);
+    const blend = (own: tf.Tensor, other: tf.Tensor): tf.Tensor =>
+      tf.add(tf.mul(own, 1 - teacher.weight), tf.mul(other, teacher.weight));
+    return { loss: blend(loss, imitation.loss), correct, dlogits: blend(dlogits, imitation.dlogits) };
   });
+}
+
+/** T²·KL(softmax(teacher/T) ‖ softmax(logits/T)), mean over the batch, and its gradient T·(softmax(logits/T) − softmax(teacher/T))/N. */
+function imitate(logits: tf.Tensor, { logits: goal, temperature }: Imitation) {
+  const count = logits.shape[0] ?? 0;
+  const own = tf.logSoftmax(tf.div(logits, temperature) as tf.Tensor2D);
+  const wanted = tf.logSoftmax(tf.div(goal, temperature) as tf.Tensor2D);
+  const probability = tf.exp(wanted);
+  const divergence = tf.sum(tf.mul(probability, tf.sub(wanted, own)));
+  return {
+    loss: tf.mul(divergence, temperature ** 2 / count),
+    dlogits: tf.mul(tf.sub(tf.exp(own), probability), temperature / count),
+  };
 }

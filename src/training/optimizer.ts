@@ -22,8 +22,10 @@ export interface OptimizerOptions {
   readonly weightDecayOn: DecayGroup;
   /** Latent binary weights are clamped to [−c, c] after each step; 0 for never. */
   readonly clampWeights: number;
-  readonly bopGamma: number;
-  readonly bopThreshold: number;
+  /** Bop's adaptation rate γ. */
+  readonly bopGamma?: number;
+  /** Bop's threshold τ. */
+  readonly bopThreshold?: number;
 }
 
 const ADAM_BETAS = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
@@ -123,7 +125,7 @@ export class Optimizer {
   }
 
   #update(info: ParameterInfo, gradient: tf.Tensor, lr: number): [tf.Tensor, ...tf.Tensor[]] {
-    const { momentum, weightDecayOn, bopGamma: gamma, bopThreshold: threshold } = this.#options;
+    const { momentum, weightDecayOn, bopGamma: gamma = 1e-4, bopThreshold: threshold = 1e-8 } = this.#options;
     const weightDecay = decays(info.role, weightDecayOn) ? this.#options.weightDecay : 0;
     const param = this.#store.parameter(info.name);
     const [first, second] = this.#state.get(info.name) ?? [];

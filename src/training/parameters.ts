@@ -16,6 +16,8 @@ export interface ParameterInfo {
   readonly layout: Layout;
   /** In the graph's order. */
   readonly shape: readonly number[];
+  /** The dimension that counts filters or units, in the layout of the program. */
+  readonly outputAxis: number;
 }
 
 /** What owns parameters by name: a program, or a layer over it that keeps other tensors than those that the network computes with. */
@@ -42,18 +44,22 @@ function weightSource(value: Value): { constant: Value; binary: boolean } | null
 }
 
 /** The roles that a node gives to its constant inputs. */
-function* rolesOf(node: Node): Generator<{ value: Value; role: ParameterRole; layout: Layout }> {
+function* rolesOf(node: Node): Generator<Omit<ParameterInfo, 'name' | 'shape'> & { readonly value: Value }> {
   if (node.domain !== '') return;
   if (node.op === 'BatchNormalization') {
     for (const index of [1, 2, 3, 4]) {
-      yield { value: node.requiredInput(index), role: index < 3 ? 'norm' : 'buffer', layout: 'plain' };
+      const role = index < 3 ? 'norm' : 'buffer';
+      yield { value: node.requiredInput(index), role, layout: 'plain', outputAxis: 0 };
     }
   } else if (node.op === 'Conv' || node.op === 'Gemm' || node.op === 'MatMul') {
     const source = weightSource(node.requiredInput(1));
     const layout = node.op === 'Conv' ? 'hwio' : 'plain';
-    if (source !== null) yield { value: source.constant, role: source.binary ? 'binary-weight' : 'weight', layout };
+    const outputAxis = node.op === 'Conv' ? 3 : node.op === 'Gemm' && node.int('transB', 0) !== 0 ? 0 : 1;
+    if (source !== null) {
+      yield { value: source.constant, role: source.binary ? 'binary-weight' : 'weight', layout, outputAxis };
+    }
     const bias = node.input(2);
-    if (bias !== null && bias.constant !== null) yield { value: bias, role: 'bias', layout: 'plain' };
+    if (bias !== null && bias.constant !== null) yield { value: bias, role: 'bias', layout: 'plain', outputAxis: 0 };
   }
 }
 
@@ -65,7 +71,7 @@ function* rolesOf(node: Node): Generator<{ value: Value; role: ParameterRole; la
 export function findParameters(graph: Graph): Map<Value, ParameterInfo> {
   const found = new Map<Value, ParameterInfo>();
   for (const node of graph.nodes()) {
-    for (const { value, role, layout } of rolesOf(node)) {
+    for (const { value, role, layout, outputAxis } of rolesOf(node)) {
       const before = found.get(value);
       if (before !== undefined && (before.role !== role || before.layout !== layout)) {
         throw new BnnError('E_UNSUPPORTED', `"${value.name}" is used as ${before.role} and as ${role}`, {
@@ -81,7 +87,7 @@ export function findParameters(graph: Graph): Map<Value, ParameterInfo> {
           at: node.describe(),
         });
       }
-      found.set(value, { name: value.name, role, layout, shape: constant.shape });
+      found.set(value, { name: value.name, role, layout, shape: constant.shape, outputAxis });
     }
   }
   return found;

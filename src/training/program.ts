@@ -34,7 +34,7 @@ export interface ProgramOptions {
   readonly explicitPadding: boolean;
 }
 
-export type RunSettings = Pick<Run, 'weightEstimator' | 'activationEstimator' | 'observe'>;
+export type RunSettings = Pick<Run, 'weightEstimator' | 'activationEstimator' | 'relaxWeights' | 'observe'>;
 
 /** Gradients of all trainable parameters by name, plus what the caller's loss returned. */
 export interface Gradients<L> {

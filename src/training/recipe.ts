@@ -4,6 +4,7 @@ import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 import { DECAY_GROUPS, type DecayGroup, OPTIMIZERS, type OptimizerName } from './optimizer.ts';
 import { SCHEDULES, type ScheduleName } from './schedule.ts';
+import { WEIGHT_TRANSFORMS, type WeightTransformName } from './weight-transform.ts';
 
 export const ESTIMATORS = [
   'reste',
@@ -15,6 +16,7 @@ export const ESTIMATORS = [
   'dsq',
   'fda',
   'rbnn',
+  'adaste',
 ] as const;
 export type EstimatorName = (typeof ESTIMATORS)[number];
 
@@ -34,6 +36,8 @@ export interface Recipe {
   readonly limitTest: number;
   readonly validation: number;
   readonly estimator: EstimatorName;
+  readonly weightTransform: WeightTransformName;
+  readonly relaxShare: number;
   readonly weightEstimator: EstimatorName | '';
   readonly activationEstimator: EstimatorName | '';
   readonly oEnd: number;
@@ -50,9 +54,22 @@ export interface Recipe {
   readonly weightDecay: number;
   readonly weightDecayOn: DecayGroup;
   readonly clampWeights: number;
+  readonly clipGradients: number;
+  readonly emaDecay: number;
+  readonly bopGamma: number;
+  readonly bopThreshold: number;
   readonly schedule: ScheduleName;
   readonly warmupEpochs: number;
+  readonly stepEpochs: number;
+  readonly stepFactor: number;
+  readonly patience: number;
   readonly labelSmoothing: number;
+  readonly cutout: number;
+  readonly mixup: number;
+  readonly teacher: string;
+  readonly teacherWeight: number;
+  readonly temperature: number;
+  readonly indicators: boolean;
   readonly checkpointMinutes: number;
   readonly backend: (typeof BACKENDS)[number];
   readonly threads: number;
@@ -99,6 +116,13 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   estimator: { ...choice(ESTIMATORS, 'reste', 'gradient of sign'), common: true },
   weightEstimator: choice(['', ...ESTIMATORS], '', 'gradient of sign for weights, when it differs'),
   activationEstimator: choice(['', ...ESTIMATORS], '', 'gradient of sign for activations, when it differs'),
+  weightTransform: choice(WEIGHT_TRANSFORMS, 'none', 'what stands between the latent weights and their sign'),
+  relaxShare: number(
+    0,
+    0,
+    1,
+    'share of the epochs, from the start, in which transformed weights are used without their sign',
+  ),
   oEnd: { ...number(3, 1, 1000, 'ReSTE: final power parameter o'), common: true },
   resteT: number(1.5, 0, 1e6, 'ReSTE: no gradient beyond this'),
   resteM: number(0.1, 1e-6, 1e6, 'ReSTE: constant slope below this'),
@@ -113,9 +137,22 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   weightDecay: number(0, 0, 1e6, 'weight decay'),
   weightDecayOn: choice(DECAY_GROUPS, 'all', 'which parameters decay'),
   clampWeights: number(0, 0, 1e6, 'keep latent binary weights within ± this; 0 = no limit'),
+  clipGradients: number(0, 0, 1e6, 'scale gradients down to this norm of all together; 0 = no limit'),
+  emaDecay: number(0, 0, 0.999999, 'evaluate and save a moving average of the weights; 0 = the weights themselves'),
+  bopGamma: number(1e-4, 0, 1, 'bop: how fast the average of gradients adapts'),
+  bopThreshold: number(1e-8, 0, 1e6, 'bop: size of that average that flips a weight'),
   schedule: choice(SCHEDULES, 'cosine', 'how the learning rate falls'),
   warmupEpochs: number(0, 0, MAX, 'epochs in which the learning rate rises; may be a fraction'),
+  stepEpochs: number(30, 1e-6, MAX, 'schedule step: epochs between two falls'),
+  stepFactor: number(0.1, 0, 1, 'schedule step: what a fall leaves of the rate'),
+  patience: integer(0, 0, MAX, 'stop after so many epochs without a better validation accuracy; 0 = never'),
   labelSmoothing: number(0, 0, 0.999, 'label smoothing'),
+  cutout: integer(0, 0, 4096, 'augmentation: cut a square of this side out of each picture'),
+  mixup: number(0, 0, 2, 'augmentation: mix pairs of pictures by a share from Beta(x, x)'),
+  teacher: text('', 'an ONNX network to imitate'),
+  teacherWeight: number(0.5, 0, 1, 'share of the imitation in the loss'),
+  temperature: number(4, 1e-3, 1e3, 'softness of what is imitated'),
+  indicators: flag(false, 'record estimating error, gradient stability, flips and entropies of each epoch'),
   checkpointMinutes: number(5, 0, MAX, 'also save inside long epochs, this often; 0 = only after epochs'),
   backend: { ...choice(BACKENDS, 'auto', 'where to compute'), common: true },
   threads: { ...integer(0, 0, 1024, 'threads of the native backend; 0 = all cores'), common: true },

@@ -3,9 +3,9 @@
  * `last/` and `best/`.
  */
 
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { recoverFolder, writeFileAtomic } from '../core/atomic-file-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { parseRecipe, type Recipe } from './recipe.ts';
 
@@ -57,6 +57,20 @@ export async function checkRunFolder(folder: string, recipe: Recipe, resume: boo
       hint: 'a resumed run keeps its recipe; start a new one with another --out',
     });
   }
+}
+
+const LEFTOVER = /^(last|best|recipe\.json|history\.jsonl)\.tmp-[0-9a-f]{8}$/;
+
+/** Deletes what a process killed while it wrote has left, and finishes a `best` whose replacement was cut short. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  try {
+    for (const name of await readdir(folder)) {
+      if (LEFTOVER.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+    }
+  } catch (error) {
+    throw fromSystemError(error, 'tidy the run folder', folder);
+  }
+  await recoverFolder(join(folder, 'best'));
 }
 
 /**

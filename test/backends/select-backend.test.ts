@@ -28,7 +28,7 @@ describe('selectBackend', () => {
   it('tensorflow without its package says what to install, or works', async () => {
     const outcome = await selectBackend('tensorflow').catch((error: unknown) => error);
     if (outcome instanceof Error) {
-      expect(outcome).toMatchObject({ code: 'E_BACKEND', hint: expect.stringMatching(/npm install|reinstall/) });
+      expect(outcome).toMatchObject({ code: 'E_BACKEND', hint: expect.stringMatching(/install/) });
     } else {
       expect(outcome).toMatchObject({ name: 'tensorflow' });
     }

@@ -21,7 +21,19 @@ const measured = {
 const baseline = { ...measured, ratio: positive, ratioP10: positive, ratioP90: positive };
 const memory = { peakMiB: positive, residentMiB: positive, privateMiB: positive };
 
-describe('bnn-bench usage', () => {
+/** Each case starts processes, on a machine that may be busy. */
+const SLOW = { timeout: 60_000 };
+
+describe('bnn-bench usage', SLOW, () => {
+  test('--help has the options and three examples', async () => {
+    const { code, stdout, stderr } = await runCli(['--help'], { program: 'bnn-bench' });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(
+      /--shapes[\s\S]*--batch[\s\S]*--twin[\s\S]*--threads[\s\S]*--kernel[\s\S]*General options:[\s\S]*--json/,
+    );
+    expect(stdout.split('Examples:')[1]?.match(/^ {2}# /gm)).toHaveLength(3);
+  });
+
   test.each([
     ['model without a file', ['model']],
     ['conv with a file', ['conv', 'net.onnx']],
@@ -41,7 +53,7 @@ describe('bnn-bench usage', () => {
   });
 });
 
-describe.skipIf(missing !== undefined)(`bnn-bench${missing ? ` (skipped: ${missing})` : ''}`, () => {
+describe.skipIf(missing !== undefined)(`bnn-bench${missing ? ` (skipped: ${missing})` : ''}`, SLOW, () => {
   const fast = ['--rounds', '3', '--repetitions', '1'];
 
   test('conv --json prints a case for each shape, then the result', async () => {
@@ -112,7 +124,7 @@ describe.skipIf(missing !== undefined)(`bnn-bench${missing ? ` (skipped: ${missi
 
   test('a row of kernels that is not there is refused', async () => {
     const { code, stderr } = await runCli(['conv', '--kernel', 'mmx'], { program: 'bnn-bench' });
-    expect(stderr).toMatch(/there is no row of kernels "mmx" here[^]*choose one of .*scalar/);
+    expect(stderr).toMatch(/there is no row of kernels "mmx" here[\s\S]*choose one of .*scalar/);
     expect(code).toBe(2);
   });
 });

@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { Batch } from '../../src/data/batch-maker.ts';
 import { Batcher, type BatcherOptions, type BatchStream, createBatches } from '../../src/data/batches.ts';
 import type { FileSplit, MemorySplit } from '../../src/data/dataset.ts';
+import { packTexts } from '../../src/data/picture-source.ts';
 
 /** Pictures of 6x5 pixels; the label of image i is i % 10. */
 function makeSplit(count: number): MemorySplit {
@@ -97,7 +98,8 @@ test('two streams of one batcher at a time', async () => {
 test.each([0, 2])('an error while a batch is made arrives whole (%d ahead)', async (prefetch) => {
   const { images: _, ...facts } = makeSplit(3);
   const files = ['/nowhere/a.png', '/nowhere/b.png', '/nowhere/c.png'];
-  const split: FileSplit = { ...facts, kind: 'files', height: 5, files, resizeShorterSide: 6 };
+  const pictures = { kind: 'files', paths: packTexts(files) } as const;
+  const split: FileSplit = { ...facts, kind: 'files', height: 5, pictures, resizeShorterSide: 6 };
   const batcher = open(split, { batchSize: 1, prefetch });
   await expect(collect(batcher.epoch(0))).rejects.toMatchObject({
     name: 'BnnError',

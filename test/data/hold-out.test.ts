@@ -1,6 +1,9 @@
 import { expect, it } from 'vitest';
-import { createSharedBytes, createSharedInts, type MemorySplit } from '../../src/data/dataset.ts';
+import type { FileSplit, MemorySplit } from '../../src/data/dataset.ts';
+import { createFileSplit } from '../../src/data/file-split.ts';
 import { holdOut } from '../../src/data/hold-out.ts';
+import { packTexts, pictureName } from '../../src/data/picture-source.ts';
+import { createSharedBytes, createSharedInts } from '../../src/data/shared-memory.ts';
 
 function split(count: number): MemorySplit {
   const images = createSharedBytes(count * 4);
@@ -28,4 +31,32 @@ it('divides the images without loss, keeps pictures with their labels, and depen
 
 it('leaves something to train on', () => {
   expect(() => holdOut(split(5), 5, 1)).toThrow('cannot hold out 5 of 5 training images');
+});
+
+it('keeps files, and ranges of shards, with their labels', () => {
+  const numbers = Array.from({ length: 9 }, (_, i) => i);
+  const sources = [
+    { kind: 'files', paths: packTexts(numbers.map((i) => `/ä/${i}`)) },
+    {
+      kind: 'ranges',
+      shards: ['/s0', '/s1'],
+      shardOf: Int32Array.from(numbers, (i) => i % 2),
+      offsets: Float64Array.from(numbers, (i) => i * 2 ** 33),
+      sizes: Int32Array.from(numbers, (i) => i + 100),
+      names: packTexts(numbers.map((i) => `${i}.jpg`)),
+    },
+  ] as const;
+  for (const source of sources) {
+    const { train, held } = holdOut(createFileSplit(source, numbers, 8), 4, 1) as { train: FileSplit; held: FileSplit };
+    const seen = [train, held].flatMap(({ pictures, labels }) =>
+      Array.from(labels, (label, i) => {
+        expect(pictureName(pictures, i)).toBe(pictureName(source, label));
+        if (pictures.kind === 'ranges') {
+          expect([pictures.offsets[i], pictures.sizes[i]]).toEqual([label * 2 ** 33, label + 100]);
+        }
+        return label;
+      }),
+    );
+    expect(seen.sort()).toEqual(numbers);
+  }
 });

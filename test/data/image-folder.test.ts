@@ -1,23 +1,12 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { createBatches } from '../../src/data/batches.ts';
 import type { FileSplit } from '../../src/data/dataset.ts';
-import { decodeImage } from '../../src/data/decode-image.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
+import { filesOf, writePicture } from './pictures.ts';
 import { sharedData } from './shared-data.ts';
 import { temporaryFolder } from './temporary-folder.ts';
-
-/** RGB pixels without a pattern that resizing could hide. */
-function noise(width: number, height: number, channels = 3): Buffer {
-  return Buffer.from(Uint8Array.from({ length: width * height * channels }, (_, i) => (i * 2654435761) >>> 23));
-}
-
-async function writePicture(path: string, width = 8, height = 8): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await sharp(noise(width, height), { raw: { width, height, channels: 3 } }).toFile(path);
-}
 
 test('classes are ranks of folder names; both splits; a class without pictures in one of them', async () => {
   const dir = await temporaryFolder();
@@ -36,7 +25,7 @@ test('classes are ranks of folder names; both splits; a class without pictures i
   const data = await loadDataset('image-folder', { dir, imageSize: 7 });
   expect(data.classes).toEqual(['Z', 'a', 'b']);
   const train = data.train as FileSplit;
-  expect(train.files).toEqual(['Z/1.webp', 'a/1.png', 'a/2.PNG', 'b/1.png'].map((file) => join(dir, 'train', file)));
+  expect(filesOf(train)).toEqual(['Z/1.webp', 'a/1.png', 'a/2.PNG', 'b/1.png'].map((file) => join(dir, 'train', file)));
   expect([...train.labels]).toEqual([0, 1, 1, 2]);
   expect([...data.test.labels]).toEqual([1, 2]);
   expect([data.height, data.width, data.channels, train.resizeShorterSide]).toEqual([7, 7, 3, 8]);
@@ -54,82 +43,13 @@ test('a limit takes pictures of all classes, always the same', async () => {
   }
   const load = async (limitTest: number) => (await loadDataset('image-folder', { dir, limitTest })).test as FileSplit;
   const some = await load(80);
+  const files = filesOf(some);
   const perClass = [0, 1, 2, 3].map((label) => some.labels.filter((found) => found === label).length);
   expect(Math.min(...perClass)).toBeGreaterThan(10);
-  for (const [i, file] of some.files.entries()) expect(dirname(file)).toBe(join(dir, 'test', 'abcd'[some.labels[i]!]!));
-  expect(new Set(some.files).size).toBe(80);
-  expect((await load(30)).files).toEqual(some.files.slice(0, 30));
+  for (const [i, file] of files.entries()) expect(dirname(file)).toBe(join(dir, 'test', 'abcd'[some.labels[i]!]!));
+  expect(new Set(files).size).toBe(80);
+  expect(filesOf(await load(30))).toEqual(files.slice(0, 30));
   expect((await load(1000)).count).toBe(400);
-});
-
-test('no resize needed: the pixels of the middle', async () => {
-  const path = join(await temporaryFolder(), 'x.png');
-  await writePicture(path, 11, 8);
-  const pixels = await decodeImage(path, 8, 6);
-  const source = noise(11, 8);
-  // 5 columns are cut off, 2.5 on the left: to the even number, 2.
-  for (let y = 0; y < 6; y++) {
-    for (let k = 0; k < 18; k++) expect(pixels[y * 18 + k]).toBe(source[((y + 1) * 11 + 2) * 3 + k]);
-  }
-});
-
-test('resized as a triangle filter does it, stretched by the ratio', async () => {
-  const path = join(await temporaryFolder(), 'x.png');
-  await sharp(noise(48, 24), { raw: { width: 48, height: 24, channels: 3 } }).toFile(path);
-  const source = noise(48, 24);
-  const pixels = await decodeImage(path, 8, 8);
-  const ratio = 3;
-  const triangle = (d: number): number => Math.max(0, 1 - Math.abs(d) / ratio);
-  let worst = 0;
-  let total = 0;
-  for (let y = 0; y < 8; y++) {
-    for (let x = 0; x < 8; x++) {
-      for (let c = 0; c < 3; c++) {
-        let sum = 0;
-        let weights = 0;
-        for (let sy = 0; sy < 24; sy++) {
-          for (let sx = 0; sx < 48; sx++) {
-            const weight = triangle(sy + 0.5 - (y + 0.5) * ratio) * triangle(sx + 0.5 - (x + 4 + 0.5) * ratio);
-            sum += weight * source[(sy * 48 + sx) * 3 + c]!;
-            weights += weight;
-          }
-        }
-        const error = sum / weights - pixels[(y * 8 + x) * 3 + c]!;
-        worst = Math.max(worst, Math.abs(error));
-        total += Math.abs(error);
-      }
-    }
-  }
-  // libvips rounds to bytes between the two directions, with coefficients in fixed point.
-  expect(worst).toBeLessThanOrEqual(3);
-  expect(total / pixels.length).toBeLessThan(0.5);
-});
-
-test.each<[string, 1 | 2 | 3 | 4]>([
-  ['grey', 1],
-  ['grey with transparency', 2],
-  ['colour with transparency', 4],
-])('%s becomes RGB', async (_, channels) => {
-  const path = join(await temporaryFolder(), 'x.png');
-  const source = noise(8, 8, channels);
-  const raw = sharp(source, { raw: { width: 8, height: 8, channels } });
-  await (channels < 3 ? raw.toColourspace('b-w') : raw).png().toFile(path);
-  const pixels = await decodeImage(path, 8, 8);
-  for (let p = 0; p < 64; p++) {
-    for (let c = 0; c < 3; c++) expect(pixels[p * 3 + c]).toBe(source[p * channels + (channels < 3 ? 0 : c)]);
-  }
-});
-
-test('16 bits, CMYK and an animation become RGB of 8 bits', async () => {
-  const dir = await temporaryFolder();
-  const picture = () => sharp(noise(16, 16), { raw: { width: 16, height: 16, channels: 3 } });
-  await picture().toColourspace('rgb16').png().toFile(join(dir, 'deep.png'));
-  await picture().toColourspace('cmyk').jpeg().toFile(join(dir, 'cmyk.jpg'));
-  await picture().gif().toFile(join(dir, 'x.gif'));
-  for (const file of ['deep.png', 'cmyk.jpg', 'x.gif']) {
-    expect(await decodeImage(join(dir, file), 16, 16)).toHaveLength(16 * 16 * 3);
-  }
-  expect(Buffer.compare(await decodeImage(join(dir, 'deep.png'), 16, 16), noise(16, 16))).toBe(0);
 });
 
 test('a broken picture stops with its name', async () => {

@@ -119,7 +119,7 @@ test.each([
 test('an unknown name', async () => {
   await expect(loadDataset('cifar')).rejects.toMatchObject({
     code: 'E_NOT_FOUND',
-    message: expect.stringContaining('mnist, cifar10, image-folder'),
+    message: expect.stringContaining('mnist, cifar10, cifar100, imagenet, webdataset, image-folder'),
     hint: 'did you mean cifar10?',
   });
 });

@@ -17,75 +17,83 @@ import { waves } from './waves.ts';
 const missing = missingAddon ?? missingOps;
 const TOLERANCE = 1e-5;
 
-describe.skipIf(missing !== undefined)(`operator library${missing ? ` (skipped: ${missing})` : ''}`, () => {
-  test.each([
-    ['binarynet-mini', [1, 28, 28]],
-    ['binarynet-mini-1w32a', [1, 28, 28]],
-    ['resnet20', [3, 32, 32]],
-    ['resnet20-bireal', [3, 32, 32]],
-    ['vgg-small', [3, 32, 32]],
-  ] as const)('%s gives the logits of stock onnxruntime', async (name, image) => {
-    const bytes = encodeModel(lowerToPacked(buildModel(name, { seed: 3 })).model);
-    const stock = await createSession(bytes, { threads: 1 });
-    for (const threads of [1, 2]) {
-      const ours = await createNativeSession(bytes, { threads, ops: true });
-      for (const batch of [1, 5]) {
-        const shape = [batch, ...image];
-        const x = waves(
-          shape.reduce((product, size) => product * size, 1),
-          batch,
-        );
-        const [expected, actual] = [await stock.run(x, shape), await ours.run(x, shape)];
+describe.skipIf(missing !== undefined)(
+  `operator library${missing ? ` (skipped: ${missing})` : ''}`,
+  { timeout: 60_000 },
+  () => {
+    test.each([
+      ['binarynet-mini', [1, 28, 28]],
+      ['binarynet-mini-1w32a', [1, 28, 28]],
+      ['resnet20', [3, 32, 32]],
+      ['resnet20-bireal', [3, 32, 32]],
+      ['vgg-small', [3, 32, 32]],
+    ] as const)('%s gives the logits of stock onnxruntime', async (name, image) => {
+      const bytes = encodeModel(lowerToPacked(buildModel(name, { seed: 3 })).model);
+      const stock = await createSession(bytes, { threads: 1 });
+      for (const threads of [1, 2]) {
+        const ours = await createNativeSession(bytes, { threads, ops: true });
+        for (const batch of [1, 5]) {
+          const shape = [batch, ...image];
+          const x = waves(
+            shape.reduce((product, size) => product * size, 1),
+            batch,
+          );
+          const [expected, actual] = [await stock.run(x, shape), await ours.run(x, shape)];
+          expect(actual.shape).toEqual(expected.shape);
+          const largest = Math.max(...expected.data.map(Math.abs));
+          for (const [i, logit] of actual.data.entries()) {
+            expect(Math.abs(logit - expected.data[i]!)).toBeLessThan(TOLERANCE * largest);
+          }
+          for (let i = 0; i < batch; i++)
+            expect(argMax(actual.data, i * 10, 10)).toBe(argMax(expected.data, i * 10, 10));
+        }
+        await ours.dispose();
+      }
+      await stock.dispose();
+    });
+
+    test('the kernels do run: the profile names our operator instead of its body', async () => {
+      const { bytes, feeds } = packedConv(parseConvLayer('32@8', 1));
+      const names: string[][] = [];
+      for (const ops of [true, false]) {
+        const folder = await mkdtemp(join(tmpdir(), 'bnn-ops-'));
+        const session = await createNativeSession(bytes, { ops, threads: 1, profilePrefix: join(folder, 'p') });
+        await session.runTensors(feeds);
+        const events = JSON.parse(await readFile(session.endProfiling(), 'utf8')) as { args?: { op_name?: string } }[];
+        names.push([...new Set(events.flatMap(({ args }) => args?.op_name ?? []))]);
+        await session.dispose();
+        await rm(folder, { recursive: true });
+      }
+      const [withOps, stock] = names;
+      expect(withOps).toContain('BinaryConv');
+      expect(withOps).not.toContain('Conv');
+      expect(stock).not.toContain('BinaryConv');
+    });
+
+    test('the conv models of the benchmark describe the same layer', async () => {
+      for (const text of ['40@9', '16-24@11k1s2', '64@7k5']) {
+        const layer = parseConvLayer(text, 2);
+        const packed = packedConv(layer);
+        const x = packed.feeds['x']!;
+        const [ours, stock] = [
+          await createNativeSession(packed.bytes, { ops: true }),
+          await createSession(packed.bytes),
+        ];
+        const actual = (await ours.runTensors({ x }))['y']!;
+        const expected = await stock.run(x.data as Float32Array, x.shape);
         expect(actual.shape).toEqual(expected.shape);
         const largest = Math.max(...expected.data.map(Math.abs));
-        for (const [i, logit] of actual.data.entries()) {
-          expect(Math.abs(logit - expected.data[i]!)).toBeLessThan(TOLERANCE * largest);
+        for (const [i, y] of expected.data.entries()) {
+          expect(Math.abs(Number(actual.data[i]) - y)).toBeLessThan(TOLERANCE * largest);
         }
-        for (let i = 0; i < batch; i++) expect(argMax(actual.data, i * 10, 10)).toBe(argMax(expected.data, i * 10, 10));
+        for (const other of [floatConv(layer), int8Conv(layer)]) {
+          const session = await createNativeSession(other.bytes);
+          expect((await session.runTensors(other.feeds))['y']!.shape).toEqual(expected.shape);
+          await session.dispose();
+        }
+        await ours.dispose();
+        await stock.dispose();
       }
-      await ours.dispose();
-    }
-    await stock.dispose();
-  });
-
-  test('the kernels do run: the profile names our operator instead of its body', async () => {
-    const { bytes, feeds } = packedConv(parseConvLayer('32@8', 1));
-    const names: string[][] = [];
-    for (const ops of [true, false]) {
-      const folder = await mkdtemp(join(tmpdir(), 'bnn-ops-'));
-      const session = await createNativeSession(bytes, { ops, threads: 1, profilePrefix: join(folder, 'p') });
-      await session.runTensors(feeds);
-      const events = JSON.parse(await readFile(session.endProfiling(), 'utf8')) as { args?: { op_name?: string } }[];
-      names.push([...new Set(events.flatMap(({ args }) => args?.op_name ?? []))]);
-      await session.dispose();
-      await rm(folder, { recursive: true });
-    }
-    const [withOps, stock] = names;
-    expect(withOps).toContain('BinaryConv');
-    expect(withOps).not.toContain('Conv');
-    expect(stock).not.toContain('BinaryConv');
-  });
-
-  test('the conv models of the benchmark describe the same layer', async () => {
-    for (const text of ['40@9', '16-24@11k1s2', '64@7k5']) {
-      const layer = parseConvLayer(text, 2);
-      const packed = packedConv(layer);
-      const x = packed.feeds['x']!;
-      const [ours, stock] = [await createNativeSession(packed.bytes, { ops: true }), await createSession(packed.bytes)];
-      const actual = (await ours.runTensors({ x }))['y']!;
-      const expected = await stock.run(x.data as Float32Array, x.shape);
-      expect(actual.shape).toEqual(expected.shape);
-      const largest = Math.max(...expected.data.map(Math.abs));
-      for (const [i, y] of expected.data.entries()) {
-        expect(Math.abs(Number(actual.data[i]) - y)).toBeLessThan(TOLERANCE * largest);
-      }
-      for (const other of [floatConv(layer), int8Conv(layer)]) {
-        const session = await createNativeSession(other.bytes);
-        expect((await session.runTensors(other.feeds))['y']!.shape).toEqual(expected.shape);
-        await session.dispose();
-      }
-      await ours.dispose();
-      await stock.dispose();
-    }
-  });
-});
+    });
+  },
+);

@@ -47,6 +47,7 @@ const resnet = () => encodeModel(lowerToPacked(buildModel('resnet20', { seed: 2 
 
 describe.skipIf(missingAddon !== undefined)(
   `native session${missingAddon ? ` (skipped: ${missingAddon})` : ''}`,
+  { timeout: 30_000 },
   () => {
     test('uses the onnxruntime of onnxruntime-node', () => {
       expect(addon().version).toBe(onnxruntimeVersion());
@@ -206,7 +207,7 @@ describe.skipIf(missingAddon !== undefined)(
   },
 );
 
-describe.skipIf(missingAddon !== undefined)('addon', () => {
+describe.skipIf(missingAddon !== undefined)('addon', { timeout: 30_000 }, () => {
   test('never crashes on arguments that make no sense', async () => {
     const module = addon().addon as unknown as Record<string, (...args: unknown[]) => unknown>;
     const handle = await module['create']!({ runtime: addon().runtime, model: sumAndProduct() });

@@ -22,28 +22,30 @@ const BatchNormRow& batch_norm_row() {
 int64_t grain_of(int64_t channels) { return 1 + kGrainElements / channels; }
 int64_t block_of(int64_t channels) { return std::max<int64_t>(64, kBlockElements / channels / 64 * 64); }
 
-// Runs body(thread, first row, rows) over blocks of rows, threads taking contiguous ranges.
+// Runs body(piece, first row, rows) over blocks of rows.
 template <typename Body>
-int for_blocks(int64_t rows, int64_t channels, Body&& body) {
+void for_blocks(int64_t rows, int64_t channels, int pieces, Body&& body) {
   const int64_t block = block_of(channels);
-  return parallel_for(rows, grain_of(channels), [&](int thread, int64_t begin, int64_t end) {
-    for (int64_t at = begin; at < end; at += block) body(thread, at, std::min(block, end - at));
+  parallel_pieces(rows, pieces, [&](int, int piece, int64_t begin, int64_t end) {
+    for (int64_t at = begin; at < end; at += block) body(piece, at, std::min(block, end - at));
   });
 }
 
-// Two double sums per channel and thread, added up in thread order: total[0 .. channels) and total[channels .. 2·channels).
+int pieces_of(int64_t rows, int64_t channels) { return piece_count(rows, grain_of(channels), max_pieces()); }
+
+// Two double sums per channel and piece, added up in order: total[0 .. channels) and total[channels .. 2·channels).
 template <typename Body>
 void sum_blocks(int64_t rows, int64_t channels, double* total, Body&& body) {
-  const int ranges = range_count(rows, grain_of(channels));
-  double* parts = scratch<double>(0, Slot::kStatistics, (ranges + 1) * 2 * channels) + 2 * channels;
-  std::fill(parts, parts + ranges * 2 * channels, 0.0);
-  for_blocks(rows, channels, [&](int thread, int64_t at, int64_t count) {
-    double* mine = parts + thread * 2 * channels;
+  const int pieces = pieces_of(rows, channels);
+  double* parts = scratch<double>(0, Slot::kStatistics, pieces * 2 * channels);
+  std::fill(parts, parts + pieces * 2 * channels, 0.0);
+  for_blocks(rows, channels, pieces, [&](int piece, int64_t at, int64_t count) {
+    double* mine = parts + piece * 2 * channels;
     body(at, count, mine, mine + channels);
   });
   for (int64_t i = 0; i < 2 * channels; i++) {
     total[i] = 0.0;
-    for (int t = 0; t < ranges; t++) total[i] += parts[t * 2 * channels + i];
+    for (int p = 0; p < pieces; p++) total[i] += parts[p * 2 * channels + i];
   }
 }
 
@@ -90,7 +92,7 @@ void batch_norm_infer(const BatchNormShape& s, const float* x, const float* scal
   float* factor = scratch<float>(0, Slot::kExtra, c);
   for (int64_t i = 0; i < c; i++) factor[i] = static_cast<float>(gamma[i] / std::sqrt(static_cast<double>(variance[i]) + s.epsilon));
   const NormalizeArgs args{scale, mean, factor, beta};
-  for_blocks(s.rows, c, [&](int, int64_t at, int64_t count) { row.normalize(x + at * c, count, c, args, s.relu, y + at * c); });
+  for_blocks(s.rows, c, pieces_of(s.rows, c), [&](int, int64_t at, int64_t count) { row.normalize(x + at * c, count, c, args, s.relu, y + at * c); });
 }
 
 void batch_norm_grad(const BatchNormShape& s, const float* x, const float* dy, const float* scale, const float* gamma,
@@ -115,7 +117,7 @@ void batch_norm_grad(const BatchNormShape& s, const float* x, const float* dy, c
   }
   const GradArgs args{scale, mean, coefficients, coefficients + c, coefficients + 2 * c};
   if (dscale == nullptr) {
-    for_blocks(s.rows, c, [&](int, int64_t at, int64_t count) {
+    for_blocks(s.rows, c, pieces_of(s.rows, c), [&](int, int64_t at, int64_t count) {
       row.grad(x + at * c, dy + at * c, count, c, args, s.relu, dx + at * c, nullptr);
     });
     return;

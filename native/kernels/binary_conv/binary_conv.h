@@ -8,30 +8,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/binary_conv/conv_shape.h"
 #include "kernels/binary_conv/tile.h"
 #include "memory/aligned_array.h"
 #include "threading/parallel.h"
 
 namespace bnn {
-
-// What a node says; axis 0 is height, 1 is width.
-struct BinaryConvShape {
-  int64_t kernel[2];
-  int64_t strides[2];
-  int64_t pads[4];  // top, left, bottom, right; none negative
-  int64_t dilations[2];
-  int64_t groups;
-  int64_t channels;  // of one group
-  int64_t outputs;   // of all groups
-
-  int64_t taps() const { return kernel[0] * kernel[1]; }
-  int64_t bits() const { return taps() * channels; }
-  // Below 1 when the kernel does not fit.
-  int64_t out_size(int axis, int64_t size) const {
-    const int64_t room = size + pads[axis] + pads[axis + 2] - (kernel[axis] - 1) * dilations[axis] - 1;
-    return room < 0 ? 0 : room / strides[axis] + 1;
-  }
-};
 
 // Accumulators are converted to float: up to this many bits exactly.
 constexpr int64_t kMaxBits = int64_t{1} << 24;
@@ -53,10 +35,8 @@ void pad_outputs(const BinaryConvShape& shape, const BinaryWeights& weights, con
 
 // What depends on the image size too. Immutable once made.
 struct BinaryConvPlan {
-  int64_t height, width, outHeight, outWidth;
-  int64_t paddedHeight, phaseWidth;
-  ptrdiff_t rowWords, planeWords;  // planes: u32[words of a group's channels][paddedHeight][stride of width][phaseWidth]
-  int channelWords;
+  ConvLayout layout;
+  int channelWords;  // planes of a group
   std::vector<PanelPiece> pieces;
   std::vector<int32_t> rowClass, columnClass;  // their sum is the class of a pixel
   int classes = 0, classStride = 0;

@@ -72,32 +72,23 @@ void pad_outputs(const BinaryConvShape& s, const BinaryWeights& weights, const f
 
 BinaryConvPlan plan_binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, int64_t height, int64_t width) {
   BinaryConvPlan plan;
-  plan.height = height;
-  plan.width = width;
-  plan.outHeight = s.out_size(0, height);
-  plan.outWidth = s.out_size(1, width);
-  plan.paddedHeight = height + s.pads[0] + s.pads[2];
-  // Columns are sorted by their remainder: then the ones that neighbouring outputs see through one tap are neighbours.
-  plan.phaseWidth = ceil_div(width + s.pads[1] + s.pads[3], s.strides[1]);
-  plan.rowWords = plan.phaseWidth * s.strides[1];
-  plan.planeWords = plan.paddedHeight * plan.rowWords;
+  plan.layout = layout_of(s, height, width);
   plan.channelWords = static_cast<int>(ceil_div(s.channels, 32));
 
   for (int64_t r = 0; r < s.kernel[0]; r++) {
     for (int64_t t = 0; t < s.kernel[1]; t++) {
-      const int64_t column = t * s.dilations[1];
-      const ptrdiff_t tap = r * s.dilations[0] * plan.rowWords + column % s.strides[1] * plan.phaseWidth + column / s.strides[1];
+      const ptrdiff_t tap = tap_offset(s, plan.layout, r, t);
       for (int c = 0; c < plan.channelWords; c++) {
         const int64_t at = (r * s.kernel[1] + t) * s.channels + 32 * c;
         const int64_t bits = std::min<int64_t>(32, s.channels - 32 * c);
-        plan.pieces.push_back({c * plan.planeWords + tap, static_cast<int32_t>(at / 32), static_cast<int32_t>(at % 32),
+        plan.pieces.push_back({c * plan.layout.planeWords + tap, static_cast<int32_t>(at / 32), static_cast<int32_t>(at % 32),
                                at % 32 + bits > 32});
       }
     }
   }
 
-  const AxisClasses rows = classify(s, 0, height, plan.outHeight);
-  const AxisClasses columns = classify(s, 1, width, plan.outWidth);
+  const AxisClasses rows = classify(s, 0, height, plan.layout.outHeight);
+  const AxisClasses columns = classify(s, 1, width, plan.layout.outWidth);
   plan.columnClass = columns.ofPosition;
   for (const int32_t row : rows.ofPosition) plan.rowClass.push_back(row * static_cast<int32_t>(columns.taps.size()));
   plan.classes = static_cast<int>(rows.taps.size() * columns.taps.size());

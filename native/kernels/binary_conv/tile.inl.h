@@ -6,6 +6,9 @@
 
 #include "kernels/binary_conv/tile.h"
 
+// Sums must stay in registers.
+#define BNN_UNROLL _Pragma("GCC unroll 8")
+
 namespace bnn {
 namespace BNN_ISA {
 
@@ -79,13 +82,18 @@ static inline void vectors(const TileJob& job, int pixel, int output) {
     Words bytes[kTileVectors][kTileOutputs] = {};
     for (int k = begin; k < end; k++) {
       Words x[kTileVectors];
+      BNN_UNROLL
       for (int v = 0; v < kTileVectors; v++) x[v] = load(data + k * kTilePixels + v * kLanes);
+      BNN_UNROLL
       for (int q = 0; q < kTileOutputs; q++) {
         const uint32_t w = weights[k * kTileOutputs + q];
+        BNN_UNROLL
         for (int v = 0; v < kTileVectors; v++) bytes[v][q] += reinterpret_cast<Words>(popcount_bytes(x[v] ^ w));
       }
     }
+    BNN_UNROLL
     for (int v = 0; v < kTileVectors; v++) {
+      BNN_UNROLL
       for (int q = 0; q < kTileOutputs; q++) pop[v][q] += add_bytes(bytes[v][q]);
     }
   }
@@ -93,6 +101,7 @@ static inline void vectors(const TileJob& job, int pixel, int output) {
   const int count = left < kTileVectors * kLanes ? left : kTileVectors * kLanes;
   for (int q = 0; q < kTileOutputs && output + q < job.outputs; q++) {
     int32_t counts[kTileVectors * kLanes];
+    BNN_UNROLL
     for (int v = 0; v < kTileVectors; v++) {
       for (int i = 0; i < kLanes; i++) counts[v * kLanes + i] = static_cast<int32_t>(pop[v][q][i]);
     }
@@ -111,12 +120,15 @@ static inline void columns(const TileJob& job, const uint32_t* data, int pixel, 
     Words bytes[kColumns] = {};
     for (int k = begin; k < end; k++) {
       const Words w = load(weights + k * kLanes);
+      BNN_UNROLL
       for (int c = 0; c < kColumns; c++) {
         bytes[c] += reinterpret_cast<Words>(popcount_bytes(load(data + (k * kColumns + c) * kLanes) ^ w));
       }
     }
+    BNN_UNROLL
     for (int c = 0; c < kColumns; c++) pop[c] += add_bytes(bytes[c]);
   }
+  BNN_UNROLL
   for (int c = 0; c < kColumns; c++) {
     for (int q = 0; q < kTileOutputs && output + q < job.outputs; q++) {
       uint32_t sum = 0;

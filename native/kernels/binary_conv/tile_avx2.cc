@@ -84,34 +84,54 @@ static inline void add_counts(__m256i bytes, int32_t* pop) {
   }
 }
 
+// u8[kWords][8 nibbles][4 outputs], each nibble times 4: a scaled address of eight times that is a table's.
+static void spread_weights(const uint32_t* weights, int words, uint8_t* target) {
+  const __m128i transpose = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m128i mask = _mm_set1_epi8(15 << 2);
+  for (int k = 0; k < words; k++, target += 32) {
+    const __m128i four = _mm_load_si128(reinterpret_cast<const __m128i*>(weights + k * kTileOutputs));
+    const __m128i bytes = _mm_shuffle_epi8(four, transpose);
+    const __m128i low = _mm_and_si128(_mm_slli_epi16(bytes, 2), mask), high = _mm_and_si128(_mm_srli_epi16(bytes, 2), mask);
+    _mm_store_si128(reinterpret_cast<__m128i*>(target), _mm_unpacklo_epi32(low, high));
+    _mm_store_si128(reinterpret_cast<__m128i*>(target + 16), _mm_unpackhi_epi32(low, high));
+  }
+}
+
 // kHalves vectors of 32 pixels × 4 outputs.
 template <int kHalves>
 static inline void shuffled(const TileJob& job, int output) {
   alignas(32) int32_t pop[kTileOutputs][kHalves * 32] = {};
-  const uint32_t* weights = job.weights + static_cast<ptrdiff_t>(output) * job.kStride;
   const uint8_t* data = static_cast<const uint8_t*>(job.workspace);
+  uint8_t* spread = static_cast<uint8_t*>(job.workspace) + static_cast<ptrdiff_t>(job.kStride) * 8 * kNibbleRow;
+  spread_weights(job.weights + static_cast<ptrdiff_t>(output) * job.kStride, job.kWords, spread);
+  const uint8_t* weights = spread;
   for (int begin = 0; begin < job.kWords; begin += kFlushWords) {
-    const int end = job.kWords - begin < kFlushWords ? job.kWords : begin + kFlushWords;
+    const int words = job.kWords - begin < kFlushWords ? job.kWords - begin : kFlushWords;
     __m256i bytes[kTileOutputs][kHalves];
+    BNN_UNROLL
     for (int q = 0; q < kTileOutputs; q++) {
+      BNN_UNROLL
       for (int h = 0; h < kHalves; h++) bytes[q][h] = _mm256_setzero_si256();
     }
-    for (int k = begin; k < end; k++) {
-      // In units of a table: the nibble times 32.
-      uint64_t w[kTileOutputs];
-      for (int q = 0; q < kTileOutputs; q++) w[q] = static_cast<uint64_t>(weights[k * kTileOutputs + q]) << 5;
-      for (int nibble = 0; nibble < 8; nibble++, data += kNibbleRow) {
-        __m256i x[kHalves];
-        for (int h = 0; h < kHalves; h++) x[h] = _mm256_load_si256(reinterpret_cast<const __m256i*>(data + 32 * h));
-        for (int q = 0; q < kTileOutputs; q++) {
-          const uint8_t* table = &tables[0][0] + (w[q] & 0x1e0);
-          w[q] >>= 4;
-          const __m256i counts = _mm256_load_si256(reinterpret_cast<const __m256i*>(table));
-          for (int h = 0; h < kHalves; h++) bytes[q][h] = _mm256_add_epi8(bytes[q][h], _mm256_shuffle_epi8(counts, x[h]));
+    for (int i = 0; i < 8 * words; i++, data += kNibbleRow, weights += kTileOutputs) {
+      __m256i x[kHalves];
+      BNN_UNROLL
+      for (int h = 0; h < kHalves; h++) x[h] = _mm256_load_si256(reinterpret_cast<const __m256i*>(data + 32 * h));
+      BNN_UNROLL
+      for (int q = 0; q < kTileOutputs; q++) {
+        const uint8_t* table = &tables[0][0] + static_cast<size_t>(weights[q]) * 8;
+        const __m256i counts = _mm256_load_si256(reinterpret_cast<const __m256i*>(table));
+        BNN_UNROLL
+        for (int h = 0; h < kHalves; h++) {
+          bytes[q][h] = _mm256_add_epi8(bytes[q][h], _mm256_shuffle_epi8(counts, x[h]));
+          // GCC would put off the additions and keep the terms in memory.
+          asm("" : "+x"(bytes[q][h]));
         }
       }
     }
+    BNN_UNROLL
     for (int q = 0; q < kTileOutputs; q++) {
+      BNN_UNROLL
       for (int h = 0; h < kHalves; h++) add_counts(bytes[q][h], pop[q] + 32 * h);
     }
   }

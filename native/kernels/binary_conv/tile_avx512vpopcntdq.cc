@@ -17,7 +17,11 @@ namespace avx512vpopcntdq {
 // From this many left-over pixels on, an incomplete vector is cheaper than columns.
 constexpr int kMaxColumns = 8;
 
-static inline __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
+// Sums must stay in registers: the compiler is not to choose.
+#define BNN_INLINE __attribute__((always_inline)) static inline
+#define BNN_UNROLL _Pragma("GCC unroll 16")
+
+BNN_INLINE __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
 
 static void build_panel(const PanelJob& job) {
   for (int i = 0; i < job.pieceCount; i++) {
@@ -28,18 +32,22 @@ static void build_panel(const PanelJob& job) {
     const __m128i down = _mm_cvtsi32_si128(32 - piece.shift);
     for (int j = 0; j < job.runCount; j++) {
       const PanelRun run = job.runs[j];
-      for (int k = 0; k < run.count; k += 16) {
-        const int left = run.count - k;
-        const __mmask16 mask = left < 16 ? first(left) : static_cast<__mmask16>(0xffff);
-        const __m512i bits = _mm512_maskz_loadu_epi32(mask, planes + run.source + k);
-        uint32_t* target = row + run.pixel + k;
-        if (piece.shift == 0) {
-          _mm512_mask_storeu_epi32(target, mask, bits);
-          continue;
-        }
-        const __m512i old = _mm512_maskz_loadu_epi32(mask, target);
-        _mm512_mask_storeu_epi32(target, mask, _mm512_or_si512(old, _mm512_sll_epi32(bits, up)));
-        if (piece.straddles) _mm512_mask_storeu_epi32(target + kTilePixels, mask, _mm512_srl_epi32(bits, down));
+      const uint32_t* source = planes + run.source;
+      uint32_t* target = row + run.pixel;
+      int k = 0;
+      if (piece.shift == 0) {
+        for (; k + 16 <= run.count; k += 16) _mm512_storeu_si512(target + k, _mm512_loadu_si512(source + k));
+        if (k == run.count) continue;
+        const __mmask16 mask = first(run.count - k);
+        _mm512_mask_storeu_epi32(target + k, mask, _mm512_maskz_loadu_epi32(mask, source + k));
+        continue;
+      }
+      for (; k < run.count; k += 16) {
+        const __mmask16 mask = run.count - k < 16 ? first(run.count - k) : static_cast<__mmask16>(0xffff);
+        const __m512i bits = _mm512_maskz_loadu_epi32(mask, source + k);
+        const __m512i old = _mm512_maskz_loadu_epi32(mask, target + k);
+        _mm512_mask_storeu_epi32(target + k, mask, _mm512_or_si512(old, _mm512_sll_epi32(bits, up)));
+        if (piece.straddles) _mm512_mask_storeu_epi32(target + kTilePixels + k, mask, _mm512_srl_epi32(bits, down));
       }
     }
   }
@@ -76,48 +84,75 @@ static void prepare(const TileJob& job) {
   }
 }
 
-static inline __m512 finish(__m512i acc, bool relu, float scale, float bias) {
-  if (relu) acc = _mm512_max_epi32(acc, _mm512_setzero_si512());
-  return _mm512_add_ps(_mm512_mul_ps(_mm512_set1_ps(scale), _mm512_cvtepi32_ps(acc)), _mm512_set1_ps(bias));
+BNN_INLINE __m512i base_of(const int32_t* base, bool small, __m512i classes) {
+  if (small) return _mm512_permutexvar_epi32(classes, _mm512_loadu_si512(base));
+  return _mm512_i32gather_epi32(classes, base, 4);
 }
 
-static inline __m512i base_of(const TileJob& job, int output, __m512i classes) {
+// Writes kVectors vectors of one output. Masked stores cost several times as much as plain ones on some processors.
+template <int kVectors, bool kWhole>
+BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m512i* classes, __mmask16 last, int pixel,
+                                  int output) {
+  const __m512 scale = _mm512_set1_ps(job.scale[output]), bias = _mm512_set1_ps(job.bias[output]);
   const int32_t* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride;
-  if (job.smallClasses) return _mm512_permutexvar_epi32(classes, _mm512_loadu_si512(base));
-  return _mm512_i32gather_epi32(classes, base, 4);
+  const __m512i floor = _mm512_set1_epi32(job.relu ? 0 : INT32_MIN);
+  const ptrdiff_t at = output * job.outputStride + pixel;
+  float* target = job.y + at;
+  const float* residual = job.residual;
+  BNN_UNROLL
+  for (int v = 0; v < kVectors; v++) {
+    const __m512i acc = _mm512_sub_epi32(base_of(base, job.smallClasses, classes[v]), _mm512_slli_epi32(pop[v], 1));
+    __m512 y = _mm512_cvtepi32_ps(_mm512_max_epi32(acc, floor));
+    y = _mm512_add_ps(_mm512_mul_ps(scale, y), bias);
+    if (kWhole || v + 1 < kVectors) {
+      if (residual != nullptr) y = _mm512_add_ps(y, _mm512_loadu_ps(residual + at + 16 * v));
+      _mm512_storeu_ps(target + 16 * v, y);
+    } else {
+      if (residual != nullptr) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(last, residual + at + 16 * v));
+      _mm512_mask_storeu_ps(target + 16 * v, last, y);
+    }
+  }
 }
 
 // kVectors vectors of pixels × 4 outputs.
 template <int kVectors>
-static inline void vectors(const TileJob& job, int pixel, int output) {
-  __m512i pop[kVectors][kTileOutputs];
-  for (int v = 0; v < kVectors; v++) {
-    for (int q = 0; q < kTileOutputs; q++) pop[v][q] = _mm512_setzero_si512();
+BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
+  __m512i pop[kTileOutputs][kVectors];
+  BNN_UNROLL
+  for (int q = 0; q < kTileOutputs; q++) {
+    BNN_UNROLL
+    for (int v = 0; v < kVectors; v++) pop[q][v] = _mm512_setzero_si512();
   }
   const uint32_t* data = job.panel + pixel;
   const uint32_t* weights = job.weights + static_cast<ptrdiff_t>(output) * job.kStride;
-  for (int k = 0; k < job.kWords; k++, data += kTilePixels, weights += kTileOutputs) {
+  const int words = job.kWords;
+  for (int k = 0; k < words; k++, data += kTilePixels, weights += kTileOutputs) {
     __m512i x[kVectors];
-    for (int v = 0; v < kVectors; v++) x[v] = _mm512_loadu_si512(data + 16 * v);
+    BNN_UNROLL
+    for (int v = 0; v < kVectors; v++) x[v] = _mm512_load_si512(data + 16 * v);
+    BNN_UNROLL
     for (int q = 0; q < kTileOutputs; q++) {
       const __m512i w = _mm512_set1_epi32(static_cast<int32_t>(weights[q]));
+      BNN_UNROLL
       for (int v = 0; v < kVectors; v++) {
-        pop[v][q] = _mm512_add_epi32(pop[v][q], _mm512_popcnt_epi32(_mm512_xor_si512(x[v], w)));
+        pop[q][v] = _mm512_add_epi32(pop[q][v], _mm512_popcnt_epi32(_mm512_xor_si512(x[v], w)));
       }
     }
   }
+  __m512i classes[kVectors];
+  BNN_UNROLL
+  for (int v = 0; v < kVectors; v++) classes[v] = _mm512_loadu_si512(job.classes + pixel + 16 * v);
   const int outputs = job.outputs - output < kTileOutputs ? job.outputs - output : kTileOutputs;
-  for (int q = 0; q < kTileOutputs; q++) {
-    if (q >= outputs) break;
-    const ptrdiff_t at = (output + q) * job.outputStride + pixel;
-    for (int v = 0; v < kVectors; v++) {
-      const int left = job.pixels - pixel - 16 * v;
-      const __mmask16 mask = left < 16 ? first(left) : static_cast<__mmask16>(0xffff);
-      const __m512i base = base_of(job, output + q, _mm512_loadu_si512(job.classes + pixel + 16 * v));
-      const __m512i acc = _mm512_sub_epi32(base, _mm512_slli_epi32(pop[v][q], 1));
-      __m512 y = finish(acc, job.relu, job.scale[output + q], job.bias[output + q]);
-      if (job.residual != nullptr) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, job.residual + at + 16 * v));
-      _mm512_mask_storeu_ps(job.y + at + 16 * v, mask, y);
+  const int left = job.pixels - pixel - 16 * (kVectors - 1);
+  if (left >= 16) {
+    BNN_UNROLL
+    for (int q = 0; q < kTileOutputs; q++) {
+      if (q < outputs) finish_vectors<kVectors, true>(job, pop[q], classes, 0, pixel, output + q);
+    }
+  } else {
+    BNN_UNROLL
+    for (int q = 0; q < kTileOutputs; q++) {
+      if (q < outputs) finish_vectors<kVectors, false>(job, pop[q], classes, first(left), pixel, output + q);
     }
   }
 }

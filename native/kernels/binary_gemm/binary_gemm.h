@@ -6,11 +6,6 @@
 
 namespace bnn {
 
-// The shape of a dense layer as a convolution.
-inline BinaryConvShape dense_shape(int64_t channels, int64_t outputs) {
-  return {{1, 1}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1, channels, outputs};
-}
-
 struct BinaryGemmCall {
   int64_t rows;
   const float* x;      // f32[rows][channels]

@@ -26,7 +26,9 @@ constexpr int64_t kForwardChunkBytes = 192 << 10;
 // enough pixels to pay for loading and storing the sums of each tile.
 constexpr int64_t kGradChunkBytes = 40 << 10;
 constexpr int64_t kGradChunkPixels = 96;
-// Least multiply-adds worth a thread.
+// Floats of filter-gradient sums that a second-level cache holds beside the rest.
+constexpr int64_t kSmallSums = 64 << 10;
+// Least multiply-adds worth a piece of work.
 constexpr int64_t kGrainWork = 100000;
 
 int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
@@ -171,9 +173,12 @@ void conv2d_filter_grad(const Conv2dShape& s, const float* x, const float* dy, f
       std::max(kGradChunkBytes / std::max<int64_t>(1, pair_bytes), (kGradChunkPixels + w.grid_width - 1) / w.grid_width), 1,
       w.row_total());
   const int64_t grain = grain_rows(w, columns);
-  const int ranges = range_count(w.row_total(), grain);
-  parallel_for(w.row_total(), grain, [&](int thread, int64_t begin, int64_t end) {
-    float* sums = scratch<float>(thread, Slot::kGrad, sums_count);
+  // Sums per piece: few pieces where they are large, because each is cleared, kept in a cache and added up.
+  const int limit = sums_count <= kSmallSums ? max_pieces() : thread_count();
+  const int pieces = piece_count(w.row_total(), grain, limit);
+  float* parts = scratch<float>(0, Slot::kGrad, pieces * sums_count);
+  parallel_pieces(w.row_total(), pieces, [&](int thread, int piece, int64_t begin, int64_t end) {
+    float* sums = parts + piece * sums_count;
     std::memset(sums, 0, static_cast<size_t>(sums_count) * sizeof(float));
     float* padded = scratch<float>(thread, Slot::kRows, padded_floats(w, chunk_rows));
     ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, chunk_rows);
@@ -199,13 +204,11 @@ void conv2d_filter_grad(const Conv2dShape& s, const float* x, const float* dy, f
                        static_cast<int64_t>(w.segments.size()), sums, columns});
     }
   });
-  const float* parts[kMaxThreads];
-  for (int t = 0; t < ranges; t++) parts[t] = scratch<float>(t, Slot::kGrad, sums_count);
   parallel_for(w.depth, std::max<int64_t>(1, kGrainWork / columns), [&](int, int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; k++) {
       for (int64_t j = 0; j < s.out_channels; j++) {
-        float sum = parts[0][k * columns + j];
-        for (int t = 1; t < ranges; t++) sum += parts[t][k * columns + j];
+        float sum = parts[k * columns + j];
+        for (int p = 1; p < pieces; p++) sum += parts[p * sums_count + k * columns + j];
         dfilter[k * s.out_channels + j] = sum;
       }
     }

@@ -21,8 +21,10 @@ enum class UnaryOp {
   kRelu = 0,  // max(x, 0), NaN for NaN
   kStep = 1,  // 1 where x > 0, NaN for NaN, else alpha
   kSign = 2,  // +1 where x ≥ 0, else −1 (NaN too)
+  kAbs = 3,
+  kSignum = 4,  // −1, 0 or +1; 0 for NaN
 };
-constexpr int kUnaryOps = 3;
+constexpr int kUnaryOps = 5;
 
 void unary(UnaryOp op, const float* x, float alpha, float* y, int64_t count);
 

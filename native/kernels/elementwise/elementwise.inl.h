@@ -91,6 +91,12 @@ void unary_range(UnaryOp op, const float* x, float alpha, float* y, int64_t coun
     case UnaryOp::kSign:
       map<false>(x, nullptr, y, count, [=](V v, V) { return select(v >= zero(), one, -one); });
       break;
+    case UnaryOp::kAbs:
+      map<false>(x, nullptr, y, count, [](V v, V) { return magnitude(v); });
+      break;
+    case UnaryOp::kSignum:
+      map<false>(x, nullptr, y, count, [=](V v, V) { return select(v > zero(), one, select(v < zero(), -one, zero())); });
+      break;
   }
 }
 
@@ -109,8 +115,7 @@ inline V power(V a, V p_high, V p_low) {
   const V one = splat(1.0f);
   const V s = (f - one) / (f + one);
   const V s2 = s * s;
-  V series = splat(0.1111111111f);
-  series = series * s2 + splat(0.1428571429f);
+  V series = splat(0.1428571429f);
   series = series * s2 + splat(0.2f);
   series = series * s2 + splat(0.3333333333f);
   series = series * s2 + one;
@@ -119,10 +124,12 @@ inline V power(V a, V p_high, V p_low) {
   const V high = p_high * ef;
   const V low = p_low * ef + (p_high + p_low) * log2f;
   const V total = high + low;
-  const M n = __builtin_convertvector(total + select(total < zero(), splat(-0.5f), splat(0.5f)), M);
-  const V r = (high - __builtin_convertvector(n, V)) + low;
-  V y = splat(1.5252734e-5f);
-  y = y * r + splat(1.5403530e-4f);
+  // Adding 1.5 · 2^23 rounds to an integer, which then stands in the low bits.
+  const V magic = splat(12582912.0f);
+  const V shifted_total = total + magic;
+  const M n = reinterpret_cast<M>(shifted_total) - reinterpret_cast<M>(magic);
+  const V r = (high - (shifted_total - magic)) + low;
+  V y = splat(1.5403530e-4f);
   y = y * r + splat(1.3333558e-3f);
   y = y * r + splat(9.6181291e-3f);
   y = y * r + splat(5.5504109e-2f);

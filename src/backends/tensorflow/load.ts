@@ -1,6 +1,8 @@
 /** Loads tfjs's TensorFlow binding when it is installed; the package registers the tfjs backend `tensorflow` by itself. */
 
+import { createRequire } from 'node:module';
 import { BnnError } from '../../errors.ts';
+import { importPeer, resolvePeer } from '../peers.ts';
 
 /** Optional peers, best first. */
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
@@ -9,45 +11,57 @@ export type TensorflowLoad =
   | { readonly ok: true; readonly package: string; readonly hasGpu: boolean }
   | { readonly ok: false; readonly reason: string; readonly hint: string };
 
-const INSTALL_HINT = `npm install ${PACKAGES[1]} (CPU) or ${PACKAGES[0]} (CUDA)`;
+const INSTALL_HINT =
+  'run bnn setup tensorflow, which uses an installed TensorFlow (pip install tensorflow-cpu, or tensorflow[and-cuda] for CUDA GPUs)';
 
-function isNotFound(error: unknown, name: string): boolean {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
-  const text = error instanceof Error ? error.message : String(error);
-  return (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && text.includes(name);
-}
-
-/** What the binding says about itself: tfjs-node-gpu sets isUsingGpuDevice on its backend when TensorFlow found a device. */
+/** What the binding says about itself: true when TensorFlow found a GPU. */
 function usesGpu(backend: unknown): boolean {
   return typeof backend === 'object' && backend !== null && 'isUsingGpuDevice' in backend
     ? backend.isUsingGpuDevice === true
     : false;
 }
 
+/** Functions of `node:util` that tfjs-node 4.22 calls and Node 23 removed. */
+function restoreRemovedUtilities(): void {
+  const util = createRequire(import.meta.url)('node:util') as Record<string, unknown>;
+  util['isNullOrUndefined'] ??= (value: unknown) => value === null || value === undefined;
+  util['isArray'] ??= Array.isArray;
+}
+
+/** TensorFlow reads these once, when its library is loaded; what the user has set stays. */
+function setEnvironment(threads: number | undefined): void {
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
+  if (threads !== undefined) process.env['TF_NUM_INTRAOP_THREADS'] ??= String(threads);
+}
+
 let result: Promise<TensorflowLoad> | undefined;
 
-/** Imports the first package that works; a failure is returned with what to do about it. Once per process. */
-export function loadTensorflow(): Promise<TensorflowLoad> {
-  result ??= load();
+/**
+ * Imports the first package that works; a failure is returned with what to do about it. Once per process.
+ *
+ * @param threads  threads within an operation; only the first call can choose them.
+ */
+export function loadTensorflow(threads?: number): Promise<TensorflowLoad> {
+  result ??= load(threads);
   return result;
 }
 
-async function load(): Promise<TensorflowLoad> {
+async function load(threads: number | undefined): Promise<TensorflowLoad> {
   const problems: string[] = [];
   for (const name of PACKAGES) {
+    if (resolvePeer('tensorflow', name) === null) continue;
     try {
-      await import(name);
+      setEnvironment(threads);
+      restoreRemovedUtilities();
+      await importPeer('tensorflow', name);
       const tf = await import('@tensorflow/tfjs-core');
       const backend: unknown = tf.engine().findBackend('tensorflow');
       if (backend === null || backend === undefined) throw new BnnError('E_BACKEND', `${name} registered no backend`);
       return { ok: true, package: name, hasGpu: usesGpu(backend) };
     } catch (error) {
-      if (isNotFound(error, name)) continue;
       problems.push(`${name}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);
     }
   }
-  if (problems.length > 0) {
-    return { ok: false, reason: problems.join('; '), hint: 'reinstall the package for this Node version' };
-  }
+  if (problems.length > 0) return { ok: false, reason: problems.join('; '), hint: INSTALL_HINT };
   return { ok: false, reason: `neither ${PACKAGES.join(' nor ')} is installed`, hint: INSTALL_HINT };
 }

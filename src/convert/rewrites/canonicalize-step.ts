@@ -94,7 +94,8 @@ function plan(root: Node, context: CompileContext, log: SignLog, acceptsPlus: bo
   let atZero: Plan['atZero'] = at === above ? 'upper' : 'lower';
   if (at !== below && at !== above) {
     if (isNeverAt(source, threshold, context)) log.noteNever(root);
-    else if (acceptsPlus) log.noteChanged(root);
+    // Weights with zeros are ternary whatever the signs of activations do.
+    else if (acceptsPlus && !context.isConstantExpression(source)) log.noteChanged(root);
     else {
       log.noteTernary(root);
       return miss(root, `it gives ${at} at ${threshold}, neither ${below} nor ${above}`);
@@ -110,18 +111,19 @@ function plan(root: Node, context: CompileContext, log: SignLog, acceptsPlus: bo
   return sizeOf(result) < found.nodes.size || !isCanonical(found) ? result : miss(root, 'it is canonical already');
 }
 
-/** Operators that the replacement takes, the one in front of the sign left out: it is no part of what is found either. */
+/** Operators that the replacement takes. */
 function sizeOf({ atZero, mean, half, found }: Plan): number {
-  const factor = atZero === 'lower' && found.threshold === 0 ? -half : half;
-  return 1 + (factor === 1 ? 0 : 1) + (mean === 0 ? 0 : 1);
+  const isFlipped = atZero === 'lower' && found.threshold === 0;
+  const isShifted = isFlipped || found.threshold !== 0;
+  return 1 + (isShifted ? 1 : 0) + ((isFlipped ? -half : half) === 1 ? 0 : 1) + (mean === 0 ? 0 : 1);
 }
 
-/** True when nothing but one `bnn.Sign` and arithmetic on its result is found. */
+/** True when nothing but one `bnn.Sign` and arithmetic in front of it and on its result is found. */
 function isCanonical({ nodes }: FoundStep): boolean {
   let signs = 0;
   for (const node of nodes) {
     if (node.is('Sign', 'bnn')) signs++;
-    else if (!['Neg', 'Mul', 'Add'].includes(node.type)) return false;
+    else if (!['Neg', 'Mul', 'Add', 'Sub'].includes(node.type)) return false;
   }
   return signs === 1;
 }

@@ -1,15 +1,16 @@
 /** bnn.Sign: the forward pass is exact, the backward pass is the estimator's. */
 
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Node } from '../../graph/graph.ts';
 import { sign, signGradient } from '../kernels.ts';
 import { layerOf } from '../parameters.ts';
-import type { StepBuilder } from './step.ts';
+import type { Run, StepBuilder } from './step.ts';
 
 export const signStep: StepBuilder = (node, context) => {
   const x = node.requiredInput(0);
   const isWeight = x.constant !== null;
   const layers = isWeight ? [] : layersBehind(node);
+  const relaxes = (run: Run): boolean => isWeight && run.training && run.relaxWeights === true;
   return {
     inputs: [x],
     output: node.output,
@@ -18,10 +19,12 @@ export const signStep: StepBuilder = (node, context) => {
     readsOutput: false,
     forward: ([x], run) => {
       if (run.observe !== undefined) for (const layer of layers) run.observe(layer, x as tf.Tensor);
-      return { output: sign(x as tf.Tensor) };
+      return { output: relaxes(run) ? tf.clone(x as tf.Tensor) : sign(x as tf.Tensor) };
     },
     backward: ({ dy, inputs: [x], run }) => [
-      signGradient(x as tf.Tensor, dy, isWeight ? run.weightEstimator : run.activationEstimator),
+      relaxes(run)
+        ? tf.clone(dy)
+        : signGradient(x as tf.Tensor, dy, isWeight ? run.weightEstimator : run.activationEstimator),
     ],
   };
 };

@@ -15,6 +15,8 @@ export interface Run {
   readonly training: boolean;
   readonly weightEstimator: Estimator;
   readonly activationEstimator: Estimator;
+  /** While training, weights pass through bnn.Sign as they are, and so do their gradients. */
+  readonly relaxWeights?: boolean | undefined;
   /** Shown what a binary layer is about to binarize; the tensor stays the program's. */
   readonly observe?: ((layer: string, x: tf.Tensor) => void) | undefined;
   /** Replaces a buffer (running statistics); the program takes ownership of the tensor. */

@@ -28,7 +28,7 @@ function signGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf
     const o = requireNumber(name, attrs, 'o');
     const t = requireNumber(name, attrs, 't');
     const m = requireNumber(name, attrs, 'm');
-    if (!(o > 0)) throw new BnnError('E_USAGE', `${name}: o is ${o}, expected a positive number`);
+    if (!(o >= 1)) throw new BnnError('E_USAGE', `${name}: o is ${o}, expected a number from 1 on`);
     return result(backend, x.shape, (dx) => backend.addon.signGradReste(x.values, dy.values, o, t, m, dx));
   }
   throw new BnnError('E_USAGE', `${name}: estimator is ${String(estimator)}, expected 'ste' or 'reste'`);

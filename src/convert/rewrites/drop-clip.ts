@@ -1,20 +1,20 @@
-/** A monotone function that keeps the threshold is no use in front of a sign or a comparison. */
+/**
+ * Clipping around the threshold is no use in front of a sign or a comparison. (Tanh and the like stay: runtimes flush their
+ * smallest results to 0.)
+ */
 
 import { defineRewrite, miss } from '../../compiler/rewrite.ts';
 import type { Node } from '../../graph/graph.ts';
 import { addOp, scalarOf } from '../add-op.ts';
 
-/** Odd and increasing: 0 stays 0, also in floats. */
-const ODD = new Set(['Tanh', 'Softsign', 'Erf']);
-
 function thresholdOf(root: Node): number | null {
   return root.is('Sign') || root.is('Sign', 'bnn') ? 0 : scalarOf(root.input(1));
 }
 
-export const DROP_SQUASHING = defineRewrite({
-  name: 'drop-squashing',
+export const DROP_CLIP = defineRewrite({
+  name: 'drop-clip',
   doc: {
-    before: 'Sign(Clip(x, low, high)) or Sign(Tanh(x)); comparisons of Clip with a constant t likewise',
+    before: 'Sign(Clip(x, low, high)); comparisons of Clip with a constant t likewise',
     after: 'Sign(x)',
     requires: 'low < t < high',
     exactness: 'bit-exact',
@@ -26,8 +26,7 @@ export const DROP_SQUASHING = defineRewrite({
     if (inner === null || threshold === null)
       return miss(root, 'it is no comparison of a computed value with a constant');
     const source = inner.requiredInput(0);
-    if (threshold === 0 && inner.domain === '' && ODD.has(inner.op)) return { source };
-    if (!inner.is('Clip')) return miss(root, 'its data are not squashed');
+    if (!inner.is('Clip')) return miss(root, 'its data are not clipped');
     const low = inner.input(1) === null ? -Infinity : scalarOf(inner.input(1));
     const high = inner.input(2) === null ? Infinity : scalarOf(inner.input(2));
     if (low === null || high === null || !(low < threshold && threshold < high)) {

@@ -1,0 +1,171 @@
+#include "kernels/binary_weight/binary_weight.h"
+
+#include <algorithm>
+
+#include "memory/scratch_pool.h"
+#include "simd/isa.h"
+#include "threading/claim.h"
+
+namespace bnn {
+
+BNN_DECLARE_ROWS(FloatTileRow, float_tile_row);
+
+const FloatTileRow& float_tile_row() {
+  static const FloatTileRow* const rows[kIsaCount] = BNN_ROWS(float_tile_row);
+  return active_row(rows);
+}
+
+namespace {
+
+// A panel stays in the near caches: this many of its rows are summed up before the next ones are built.
+constexpr int64_t kPanelRows = 256;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+float weight_at(const BinaryConvShape& s, const uint8_t* bits, int64_t output, int64_t tap, int64_t channel) {
+  const uint8_t byte = bits[(output * s.taps() + tap) * ceil_div(s.channels, 8) + channel / 8];
+  return (byte >> (channel % 8) & 1) != 0 ? 1.0f : -1.0f;
+}
+
+float finish(float sum, bool relu, float scale, float bias) {
+  if (relu && sum < 0.0f) sum = 0.0f;
+  return scale * sum + bias;
+}
+
+// Padded planes of the data of all images, or the data themselves.
+const uint32_t* pad_images(const BinaryConvShape& s, const ConvLayout& layout, const WeightLayerCall& call,
+                           const Parallel& parallel, uint32_t* planes) {
+  const uint32_t* x = reinterpret_cast<const uint32_t*>(call.x);
+  if (layout.is_plain()) return x;
+  const int64_t count = call.batch * s.groups * s.channels, pixels = layout.height * layout.width;
+  claim_all(parallel, count, count * pixels / 16, [&](const auto& claim) {
+    for (int64_t i = claim(); i >= 0; i = claim()) {
+      uint32_t* plane = planes + i * layout.planeWords;
+      clear_padding(s, layout, 0, layout.paddedHeight, plane);
+      scatter(s, layout, x + i * pixels, 0, pixels, plane);
+    }
+  });
+  return planes;
+}
+
+}  // namespace
+
+UnpackedWeights unpack_conv_weights(const BinaryConvShape& s, const uint8_t* bits) {
+  UnpackedWeights result;
+  const int64_t perGroup = s.outputs / s.groups;
+  result.groupOutputs = static_cast<int>(ceil_div(perGroup, kTileOutputs) * kTileOutputs);
+  result.values = AlignedArray<float>(static_cast<size_t>(s.groups * result.groupOutputs * s.bits()));
+  for (int64_t o = 0; o < s.outputs; o++) {
+    const int64_t row = o / perGroup * result.groupOutputs + o % perGroup;
+    float* values = result.values.data() + row / kTileOutputs * s.bits() * kTileOutputs + row % kTileOutputs;
+    for (int64_t t = 0; t < s.taps(); t++) {
+      for (int64_t c = 0; c < s.channels; c++) values[(t * s.channels + c) * kTileOutputs] = weight_at(s, bits, o, t, c);
+    }
+  }
+  return result;
+}
+
+UnpackedWeights unpack_dense_weights(const BinaryConvShape& s, const uint8_t* bits) {
+  UnpackedWeights result;
+  result.groupOutputs = static_cast<int>(ceil_div(s.outputs, kTilePixels) * kTilePixels);
+  result.values = AlignedArray<float>(static_cast<size_t>(result.groupOutputs * s.channels));
+  for (int64_t o = 0; o < s.outputs; o++) {
+    float* values = result.values.data() + o / kTilePixels * s.channels * kTilePixels + o % kTilePixels;
+    for (int64_t c = 0; c < s.channels; c++) values[c * kTilePixels] = weight_at(s, bits, o, 0, c);
+  }
+  return result;
+}
+
+void binary_weight_conv(const BinaryConvShape& s, const UnpackedWeights& weights, const WeightLayerCall& call,
+                        const Parallel& parallel) {
+  const FloatTileRow& row = float_tile_row();
+  const ConvLayout layout = layout_of(s, call.height, call.width);
+  const int64_t pixels = layout.pixels(), blocks = ceil_div(pixels, kTilePixels), perGroup = s.outputs / s.groups;
+  const size_t planeCount = static_cast<size_t>(call.batch * s.groups * s.channels);
+  Scratch memory(layout.is_plain() ? 64 : planeCount * static_cast<size_t>(layout.planeWords) * 4);
+  const uint32_t* planes = pad_images(s, layout, call, parallel, memory.as<uint32_t>());
+
+  const int64_t panels = call.batch * s.groups * blocks;
+  const int64_t splits = std::clamp<int64_t>(ceil_div(8, panels), 1, std::max<int64_t>(1, perGroup / 32));
+  const int64_t splitOutputs = ceil_div(ceil_div(perGroup, splits), kTileOutputs) * kTileOutputs;
+  const int64_t rows = s.bits(), panelRows = std::min(rows, kPanelRows);
+  const int64_t work = panels * kTilePixels * perGroup * rows / 16;
+  claim_all(parallel, panels * splits, work, [&](const auto& claim) {
+    Scratch scratch(static_cast<size_t>(panelRows * kTilePixels + splitOutputs * kTilePixels) * 4);
+    float* panel = scratch.as<float>();
+    float* sums = panel + panelRows * kTilePixels;
+    PanelRun runs[kTilePixels];
+    for (int64_t piece = claim(); piece >= 0; piece = claim()) {
+      const int64_t index = piece / splits, image = index / blocks, group = image % s.groups;
+      const int64_t first = index % blocks * kTilePixels, firstOutput = piece % splits * splitOutputs;
+      if (firstOutput >= perGroup) continue;
+      const int64_t outputs = std::min(splitOutputs, perGroup - firstOutput);
+      const int count = static_cast<int>(std::min<int64_t>(kTilePixels, pixels - first));
+      const int width = (count + 15) / 16 * 16;
+      const int runCount = runs_of(s, layout, first, count, runs);
+      const float* data = reinterpret_cast<const float*>(planes) + image * s.channels * layout.planeWords;
+      int64_t built = 0, used = 0;
+      const auto flush = [&] {
+        for (int64_t o = 0; o < outputs; o += kTileOutputs) {
+          const float* block = weights.values.data() + (group * weights.groupOutputs + firstOutput + o) * rows + used * kTileOutputs;
+          row.multiply(panel, block, built - used, width, used > 0, sums + o * kTilePixels);
+        }
+        used = built;
+      };
+      for (int64_t t = 0; t < s.taps(); t++) {
+        const ptrdiff_t tap = tap_offset(s, layout, t / s.kernel[1], t % s.kernel[1]);
+        for (int64_t c = 0; c < s.channels;) {
+          if (built - used == panelRows) flush();
+          const int64_t some = std::min(s.channels - c, panelRows - (built - used));
+          row.copy_runs(data + c * layout.planeWords + tap, layout.planeWords, some, runs, runCount,
+                        panel + (built - used) * kTilePixels);
+          c += some;
+          built += some;
+        }
+      }
+      flush();
+      for (int64_t q = 0; q < outputs; q++) {
+        const int64_t o = group * perGroup + firstOutput + q;
+        const ptrdiff_t at = (image / s.groups * s.outputs + o) * pixels + first;
+        row.finish(sums + q * kTilePixels, count, call.relu, call.scale[o], call.bias[o],
+                   call.residual != nullptr ? call.residual + at : nullptr, call.y + at);
+      }
+    }
+  });
+}
+
+void binary_weight_gemm(const BinaryConvShape& s, const UnpackedWeights& weights, const WeightLayerCall& call,
+                        const Parallel& parallel) {
+  const FloatTileRow& row = float_tile_row();
+  const int64_t rowBlocks = ceil_div(call.batch, kTileOutputs), outputBlocks = ceil_div(s.outputs, kTilePixels);
+  const int64_t work = rowBlocks * outputBlocks * s.channels * 16;
+  claim_all(parallel, rowBlocks * outputBlocks, work, [&](const auto& claim) {
+    Scratch scratch(static_cast<size_t>(s.channels) * kTileOutputs * 4);
+    float* transposed = scratch.as<float>();
+    float sums[kTileOutputs * kTilePixels];
+    int64_t built = -1;
+    for (int64_t piece = claim(); piece >= 0; piece = claim()) {
+      const int64_t block = piece / outputBlocks, firstRow = block * kTileOutputs, first = piece % outputBlocks * kTilePixels;
+      const int64_t rows = std::min<int64_t>(kTileOutputs, call.batch - firstRow);
+      if (built != block) {
+        for (int64_t c = 0; c < s.channels; c++) {
+          for (int64_t m = 0; m < kTileOutputs; m++) {
+            transposed[c * kTileOutputs + m] = m < rows ? call.x[(firstRow + m) * s.channels + c] : 0.0f;
+          }
+        }
+        built = block;
+      }
+      const int64_t count = std::min<int64_t>(kTilePixels, s.outputs - first);
+      row.multiply(weights.values.data() + first * s.channels, transposed, s.channels, kTilePixels, false, sums);
+      for (int64_t m = 0; m < rows; m++) {
+        const ptrdiff_t at = (firstRow + m) * s.outputs + first;
+        for (int64_t p = 0; p < count; p++) {
+          const float y = finish(sums[m * kTilePixels + p], call.relu, call.scale[first + p], call.bias[first + p]);
+          call.y[at + p] = call.residual != nullptr ? y + call.residual[at + p] : y;
+        }
+      }
+    }
+  });
+}
+
+}  // namespace bnn

@@ -1,0 +1,105 @@
+// The library's entry: every binding of onnxruntime looks up RegisterCustomOps.
+#include <cstdlib>
+#include <cstring>
+
+#include "ort/layer_op.h"
+#include "ort/problem.h"
+
+namespace bnn {
+namespace ort {
+namespace {
+
+constexpr int kLayerCount = 16;
+
+const LayerOp& layer(const OrtCustomOp* op) { return *reinterpret_cast<const LayerOp*>(op); }
+
+OrtCustomOp common(uint32_t version) {
+  OrtCustomOp op{};
+  op.version = version;
+  op.GetName = [](const OrtCustomOp* self) { return layer(self).name; };
+  // Null means the CPU.
+  op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };
+  op.GetOutputType = [](const OrtCustomOp*, size_t) -> int { return kFloat; };
+  op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
+  op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) -> int { return kRequired; };
+  op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) -> int { return kRequired; };
+  op.GetInputMemoryType = [](const OrtCustomOp*, size_t) -> int { return kDefaultMemory; };
+  op.GetVariadicInputMinArity = [](const OrtCustomOp*) { return 1; };
+  op.GetVariadicInputHomogeneity = [](const OrtCustomOp*) { return 1; };
+  op.GetVariadicOutputMinArity = [](const OrtCustomOp*) { return 1; };
+  op.GetVariadicOutputHomogeneity = [](const OrtCustomOp*) { return 1; };
+  op.GetStartVersion = [](const OrtCustomOp*) { return 1; };
+  op.GetEndVersion = [](const OrtCustomOp*) { return 1; };
+  return op;
+}
+
+LayerOp layer_op(uint32_t version, const char* name, bool dense, bool weightOnly, int epilogue) {
+  LayerOp op{common(version), name, dense, weightOnly, (epilogue & 1) != 0, (epilogue & 2) != 0};
+  op.base.GetInputTypeCount = [](const OrtCustomOp* self) -> size_t { return layer(self).add ? 5 : 4; };
+  op.base.GetInputType = [](const OrtCustomOp*, size_t i) -> int { return i == 1 ? kUint8 : kFloat; };
+  op.base.CreateKernelV2 = create_layer;
+  op.base.KernelComputeV2 = compute_layer;
+  op.base.KernelDestroy = destroy_layer;
+  return op;
+}
+
+struct Table {
+  LayerOp layers[kLayerCount];
+  LayerOp sign;
+};
+
+Table make_table(uint32_t version) {
+  static const char* const names[kLayerCount] = {
+      "BinaryConv",       "BinaryConvRelu",       "BinaryConvAdd",       "BinaryConvReluAdd",
+      "BinaryWeightConv", "BinaryWeightConvRelu", "BinaryWeightConvAdd", "BinaryWeightConvReluAdd",
+      "BinaryGemm",       "BinaryGemmRelu",       "BinaryGemmAdd",       "BinaryGemmReluAdd",
+      "BinaryWeightGemm", "BinaryWeightGemmRelu", "BinaryWeightGemmAdd", "BinaryWeightGemmReluAdd"};
+  Table table{};
+  for (int i = 0; i < kLayerCount; i++) table.layers[i] = layer_op(version, names[i], (i & 8) != 0, (i & 4) != 0, i & 3);
+  table.sign = LayerOp{common(version), "Sign", false, false, false, false};
+  table.sign.base.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
+  table.sign.base.GetInputType = [](const OrtCustomOp*, size_t) -> int { return kFloat; };
+  table.sign.base.CreateKernelV2 = create_sign;
+  table.sign.base.KernelComputeV2 = compute_sign;
+  table.sign.base.KernelDestroy = destroy_sign;
+  return table;
+}
+
+// "1.30.0" -> 30, the version of the C interface that came with it; a runtime refuses a higher one with a message on stderr.
+uint32_t interface_version(const char* release) {
+  const char* dot = std::strchr(release, '.');
+  return dot == nullptr ? 0 : static_cast<uint32_t>(std::strtoul(dot + 1, nullptr, 10));
+}
+
+OrtStatus* register_ops(OrtSessionOptions* options, const OrtApiBase* base) {
+  const uint32_t offered = interface_version(base->GetVersionString());
+  if (offered < kLeastVersion) {
+    const OrtApi* old = base->GetApi(1);
+    return CreateStatus::call(old, kFail, "bnn_ops needs onnxruntime 1.17 or later");
+  }
+  const uint32_t version = offered < kBestVersion ? offered : kBestVersion;
+  const OrtApi* api = base->GetApi(version);
+  if (api == nullptr) return CreateStatus::call(base->GetApi(1), kFail, "bnn_ops: onnxruntime refuses its own interface version");
+  // Sessions keep pointers to these.
+  static const Table table = make_table(version);
+  // onnxruntime takes no ownership of a domain, and no call tells when its last session is gone: one for the process.
+  static OrtCustomOpDomain* domain = nullptr;
+  static OrtStatus* failure = [api]() -> OrtStatus* {
+    if (OrtStatus* status = CreateCustomOpDomain::call(api, "bnn", &domain)) return status;
+    for (const LayerOp& op : table.layers) {
+      if (OrtStatus* status = CustomOpDomainAdd::call(api, domain, &op.base)) return status;
+    }
+    return CustomOpDomainAdd::call(api, domain, &table.sign.base);
+  }();
+  if (failure != nullptr) return CreateStatus::call(api, kFail, GetErrorMessage::call(api, failure));
+  return AddCustomOpDomain::call(api, options, domain);
+}
+
+}  // namespace
+}  // namespace ort
+}  // namespace bnn
+
+extern "C" __attribute__((visibility("default"))) bnn::ort::OrtStatus* RegisterCustomOps(bnn::ort::OrtSessionOptions* options,
+                                                                                      const bnn::ort::OrtApiBase* base) {
+  return bnn::ort::register_ops(options, base);
+}

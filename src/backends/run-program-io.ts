@@ -1,0 +1,48 @@
+/** Runs other programs and reads their complaints. */
+
+import { spawn } from 'node:child_process';
+
+export interface Outcome {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Runs a program to its end, or until its time is over.
+ *
+ * @throws the operating system's error when it cannot be started.
+ */
+export function runProgram(
+  command: string,
+  args: readonly string[],
+  cwd?: string,
+  env: NodeJS.ProcessEnv = process.env,
+  seconds = 1800,
+): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, [...args], {
+      cwd,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: seconds * 1000,
+      shell: process.platform === 'win32' && command === 'npm',
+    });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout += chunk.toString();
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    child.on('error', reject);
+    child.on('close', (status) => resolve({ status, stdout, stderr }));
+  });
+}
+
+/** The line of a tool's output that says what went wrong. */
+export function complaint(text: string, pattern: RegExp): string {
+  const lines = text.split('\n').map((line) => line.trim());
+  return lines.find((line) => pattern.test(line)) ?? lines.filter((line) => line !== '').at(-1) ?? 'no message';
+}

@@ -1,0 +1,231 @@
+/** Builds the network that a mapping describes, in standard operators: a foreign model like any other. */
+
+import { nearest } from '../../core/nearest.ts';
+import { float32, scalar, type Tensor, tensor, toNumbers } from '../../core/tensor.ts';
+import { BnnError } from '../../errors.ts';
+import { type Attributes, float, int, ints } from '../../graph/attribute.ts';
+import { Builder } from '../../graph/builder.ts';
+import type { Shape, Value } from '../../graph/graph.ts';
+import { inferShapes } from '../../graph/infer/infer-shapes.ts';
+import { STANDARD_RULES } from '../../graph/infer/standard-rules.ts';
+import type { Model } from '../../graph/model.ts';
+import { type MappedLayer, type Mapping, SIMPLE_OPERATORS, type ZeroRule } from './mapping.ts';
+
+export interface MappedModel {
+  readonly model: Model;
+  /** Entries of the state_dict that no layer names. */
+  readonly unused: readonly string[];
+}
+
+/**
+ * Builds a model: input "input" f32[N, ...mapping.input], output "logits". Signs are written as PyTorch computes them, 0 at 0, unless
+ * the mapping says otherwise: what that means for the layers is for the conversion to find out.
+ *
+ * @throws {BnnError} E_NOT_FOUND for a name that the state_dict lacks, E_SHAPE when layers do not fit each other.
+ */
+export function modelFromMapping(tensors: ReadonlyMap<string, Tensor>, mapping: Mapping, at?: string): MappedModel {
+  const network = new MappedNetwork(tensors, mapping.input, at);
+  for (const layer of mapping.layers) network.add(layer);
+  return network.finish();
+}
+
+class MappedNetwork {
+  readonly #builder = new Builder('main');
+  readonly #tensors: ReadonlyMap<string, Tensor>;
+  readonly #at: string | undefined;
+  readonly #used = new Set<string>();
+  #x: Value;
+  #count = 0;
+
+  constructor(tensors: ReadonlyMap<string, Tensor>, input: readonly number[], at: string | undefined) {
+    this.#tensors = tensors;
+    this.#at = at;
+    this.#x = this.#builder.input('input', 'float32', ['N', ...input]);
+  }
+
+  add(layer: MappedLayer): void {
+    this.#count++;
+    this.#x = this.#layer(layer);
+  }
+
+  #layer(layer: MappedLayer): Value {
+    switch (layer.op) {
+      case 'linear':
+      case 'conv':
+        return this.#product(layer);
+      case 'batch-norm':
+        return this.#batchNorm(layer.prefix, layer.epsilon);
+      case 'sign':
+        return this.#sign(this.#x, layer.zero);
+      case 'affine':
+        return this.#affine(layer.scale, layer.offset);
+      case 'prelu':
+        return this.#prelu(layer.weight);
+      case 'max-pool':
+      case 'average-pool': {
+        const { kernel, stride, pad } = layer;
+        const attributes = {
+          kernel_shape: ints([kernel, kernel]),
+          strides: ints([stride, stride]),
+          pads: ints([pad, pad, pad, pad]),
+        };
+        return this.#op(layer.op === 'max-pool' ? 'MaxPool' : 'AveragePool', [this.#x], attributes);
+      }
+      default: {
+        const bounds = layer.op === 'hardtanh' ? [this.#number(-1), this.#number(1)] : [];
+        const isSoftmax = layer.op === 'softmax' || layer.op === 'log-softmax';
+        const attributes: Attributes = isSoftmax ? { axis: int(-1) } : layer.op === 'flatten' ? { axis: int(1) } : {};
+        return this.#op(SIMPLE_OPERATORS[layer.op], [this.#x, ...bounds], attributes);
+      }
+    }
+  }
+
+  finish(): MappedModel {
+    const { model } = this.#builder;
+    try {
+      inferShapes(model, STANDARD_RULES);
+    } catch (error) {
+      if (!(error instanceof BnnError)) throw error;
+      throw new BnnError(error.code, `the mapping does not fit the checkpoint: ${error.message}`, {
+        at: error.at,
+        hint: 'compare the mapping with the shapes that bnn-inspect lists',
+        cause: error,
+      });
+    }
+    const logits = this.#builder.op('Identity', [this.#x], {}, '', 'logits');
+    const shape: Shape = this.#x.shape ?? ['N', null];
+    this.#builder.output(logits, 'float32', shape);
+    const unused = [...this.#tensors.keys()].filter(
+      (name) => !this.#used.has(name) && !name.endsWith('.num_batches_tracked'),
+    );
+    return { model, unused };
+  }
+
+  #product(layer: Extract<MappedLayer, { op: 'linear' | 'conv' }>): Value {
+    const weight = this.#parameter(layer.weight);
+    const rank = layer.op === 'linear' ? 2 : 4;
+    const shape = weight.shape ?? [];
+    if (shape.length !== rank) {
+      throw new BnnError(
+        'E_SHAPE',
+        `${layer.weight} has ${shape.length} dimensions, a ${layer.op} layer needs ${rank}`,
+        { at: this.#at },
+      );
+    }
+    const bias = layer.bias === null ? null : this.#parameter(layer.bias);
+    const w = layer.binary ? this.#op('Sign', [weight], {}, `${layer.weight}.sign`) : weight;
+    const isScaled = layer.scale !== 'none';
+    const inputs = [this.#x, w, ...(bias === null || isScaled ? [] : [bias])];
+    const name = layer.weight.replace(/\.weight$/, '');
+    let y: Value;
+    if (layer.op === 'linear') y = this.#op('Gemm', inputs, { transB: int(1) }, name);
+    else {
+      const { stride, pad, dilation, groups } = layer;
+      y = this.#op(
+        'Conv',
+        inputs,
+        {
+          kernel_shape: ints(shape.slice(2).map((size) => (typeof size === 'number' ? size : 1))),
+          strides: ints([stride, stride]),
+          pads: ints([pad, pad, pad, pad]),
+          dilations: ints([dilation, dilation]),
+          group: int(groups),
+        },
+        name,
+      );
+    }
+    if (isScaled) {
+      y = this.#op('Mul', [y, this.#meanMagnitude(layer.weight, layer.scale === 'channel', rank)]);
+      if (bias !== null) y = this.#op('Add', [y, this.#reshaped(bias, rank)]);
+    }
+    return y;
+  }
+
+  /** mean|W|, a number or one per output. */
+  #meanMagnitude(name: string, perChannel: boolean, rank: number): Value {
+    const { shape, data } = this.#numbers(name);
+    const outputs = perChannel ? (shape[0] ?? 1) : 1;
+    const terms = data.length / outputs;
+    const means = Array.from({ length: outputs }, (_, o) => {
+      let sum = 0;
+      for (let i = 0; i < terms; i++) sum += Math.abs(data[o * terms + i] ?? 0);
+      return sum / terms;
+    });
+    const target = perChannel ? [1, outputs, ...new Array<number>(rank - 2).fill(1)] : [];
+    return this.#builder.constant(`${name}.scale`, float32(target, means));
+  }
+
+  #batchNorm(prefix: string, epsilon: number): Value {
+    const mean = this.#parameter(`${prefix}.running_mean`);
+    const variance = this.#parameter(`${prefix}.running_var`);
+    const channels = this.#numbers(`${prefix}.running_mean`).data.length;
+    const optional = (name: string, value: number): Value =>
+      this.#tensors.has(name)
+        ? this.#parameter(name)
+        : this.#builder.constant(name, tensor('float32', [channels], new Float32Array(channels).fill(value)));
+    const inputs = [this.#x, optional(`${prefix}.weight`, 1), optional(`${prefix}.bias`, 0), mean, variance];
+    return this.#op('BatchNormalization', inputs, { epsilon: float(epsilon) }, prefix);
+  }
+
+  #affine(scale: number, offset: number): Value {
+    const scaled = scale === 1 ? this.#x : this.#op('Mul', [this.#x, this.#number(scale)]);
+    return offset === 0 ? scaled : this.#op('Add', [scaled, this.#number(offset)]);
+  }
+
+  #sign(x: Value, zero: ZeroRule): Value {
+    if (zero === 'zero') return this.#op('Sign', [x]);
+    const isPlus = this.#op(zero === 'plus' ? 'GreaterOrEqual' : 'Greater', [x, this.#number(0)]);
+    return this.#op('Where', [isPlus, this.#number(1), this.#number(-1)]);
+  }
+
+  #prelu(name: string): Value {
+    const slope = this.#parameter(name);
+    return this.#op('PRelu', [this.#x, this.#reshaped(slope, this.#x.shape?.length ?? 2)]);
+  }
+
+  /** One number per channel, to broadcast against [N, C, …]. */
+  #reshaped(value: Value, rank: number): Value {
+    const constant = value.constant;
+    if (constant === null) throw new Error('internal: a parameter is no constant');
+    const shape = constant.data.length === 1 ? [] : [constant.data.length, ...new Array<number>(rank - 2).fill(1)];
+    return this.#builder.constant(`${value.name}.channels`, float32(shape, toNumbers(constant)));
+  }
+
+  #numbers(name: string): { readonly shape: readonly number[]; readonly data: readonly number[] } {
+    const found = this.#find(name);
+    return { shape: found.shape, data: toNumbers(found) };
+  }
+
+  #parameter(name: string): Value {
+    const existing = this.#builder.model.graph.values.get(name);
+    if (existing !== undefined) return existing;
+    const { shape, data } = this.#numbers(name);
+    return this.#builder.constant(name, float32(shape, data));
+  }
+
+  #find(name: string): Tensor {
+    const found = this.#tensors.get(name);
+    if (found === undefined) {
+      const near = nearest(name, [...this.#tensors.keys()]);
+      throw new BnnError('E_NOT_FOUND', `the checkpoint has no "${name}"`, {
+        at: this.#at,
+        hint: near === undefined ? `it has ${[...this.#tensors.keys()].join(', ')}` : `did you mean ${near}?`,
+      });
+    }
+    this.#used.add(name);
+    return found;
+  }
+
+  #number(value: number): Value {
+    return this.#builder.constant(`c${this.#count}`, scalar(value));
+  }
+
+  #op(type: string, inputs: readonly Value[], attributes: Attributes = {}, name = ''): Value {
+    const value = this.#builder.op(type, inputs, attributes, name);
+    const { producer } = value;
+    const [inferred] = producer === null ? [] : (STANDARD_RULES.get(type)?.(producer, 17) ?? []);
+    value.dtype = inferred?.dtype ?? null;
+    value.shape = inferred?.shape ?? null;
+    return value;
+  }
+}

@@ -1,0 +1,199 @@
+/** The mapping file: which layers a state_dict belongs to, in order. A state_dict alone does not say what is done with it. */
+
+import { nearest } from '../../core/nearest.ts';
+import { BnnError } from '../../errors.ts';
+
+/** What the signs of activations or weights give at 0: PyTorch's sign gives 0. */
+export type ZeroRule = 'zero' | 'plus' | 'minus';
+
+export type MappedLayer =
+  | {
+      readonly op: 'linear' | 'conv';
+      readonly weight: string;
+      readonly bias: string | null;
+      /** Takes the sign of the weights, which gives 0 at 0. */
+      readonly binary: boolean;
+      /** Multiplies the result by mean|W|: of the whole layer, or per output. */
+      readonly scale: 'none' | 'layer' | 'channel';
+      readonly stride: number;
+      readonly pad: number;
+      readonly dilation: number;
+      readonly groups: number;
+    }
+  | {
+      readonly op: 'batch-norm';
+      /** `<prefix>.weight`, `.bias`, `.running_mean`, `.running_var`; without the first two, 1 and 0. */
+      readonly prefix: string;
+      readonly epsilon: number;
+    }
+  | { readonly op: 'sign'; readonly zero: ZeroRule }
+  | { readonly op: 'affine'; readonly scale: number; readonly offset: number }
+  | { readonly op: 'prelu'; readonly weight: string }
+  | { readonly op: 'max-pool' | 'average-pool'; readonly kernel: number; readonly stride: number; readonly pad: number }
+  | { readonly op: SimpleOperator };
+
+/** Operators without parameters. */
+export const SIMPLE_OPERATORS = {
+  relu: 'Relu',
+  tanh: 'Tanh',
+  sigmoid: 'Sigmoid',
+  hardtanh: 'Clip',
+  flatten: 'Flatten',
+  'global-average-pool': 'GlobalAveragePool',
+  softmax: 'Softmax',
+  'log-softmax': 'LogSoftmax',
+} as const;
+export type SimpleOperator = keyof typeof SIMPLE_OPERATORS;
+
+export interface Mapping {
+  /** Sizes of one input, without the batch: `[784]` or `[1, 28, 28]`. */
+  readonly input: readonly number[];
+  readonly layers: readonly MappedLayer[];
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const OPERATORS = ['linear', 'conv', 'batch-norm', 'sign', 'affine', 'prelu', 'max-pool', 'average-pool'];
+
+/**
+ * Parses a mapping file.
+ *
+ * @throws {BnnError} E_FORMAT naming the field that is wrong.
+ */
+export function parseMapping(text: string, at?: string): Mapping {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (cause) {
+    throw new BnnError('E_FORMAT', `not JSON: ${(cause as Error).message}`, { at, cause });
+  }
+  if (!isFields(parsed)) throw new BnnError('E_FORMAT', 'the mapping is no JSON object', { at });
+  const { input, layers, ...others } = parsed;
+  rejectUnknown(others, ['input', 'layers'], 'the mapping', at);
+  const isInput =
+    Array.isArray(input) && input.length > 0 && input.every((size) => Number.isSafeInteger(size) && size > 0);
+  if (!isInput) {
+    throw new BnnError('E_FORMAT', `"input" is ${JSON.stringify(input)}, expected sizes such as [1, 28, 28]`, { at });
+  }
+  if (!Array.isArray(layers) || layers.length === 0) {
+    throw new BnnError('E_FORMAT', '"layers" is no list of layers', { at });
+  }
+  return { input: input as number[], layers: layers.map((layer, i) => parseLayer(layer, i, at)) };
+}
+
+function parseLayer(layer: unknown, index: number, at: string | undefined): MappedLayer {
+  const where = `layer ${index + 1}`;
+  if (!isFields(layer) || typeof layer['op'] !== 'string') {
+    throw new BnnError('E_FORMAT', `${where} has no "op"`, { at });
+  }
+  const { op, ...fields } = layer;
+  const reader = new FieldReader(fields, `${where} (${String(op)})`, at);
+  const result = readLayer(String(op), reader);
+  reader.finish();
+  return result;
+}
+
+function readLayer(op: string, read: FieldReader): MappedLayer {
+  switch (op) {
+    case 'linear':
+    case 'conv':
+      return {
+        op,
+        weight: read.text('weight'),
+        bias: read.has('bias') ? read.text('bias') : null,
+        binary: read.choice('binary', ['false', 'true'] as const, 'false') === 'true',
+        scale: read.choice('scale', ['none', 'layer', 'channel'] as const, 'none'),
+        stride: op === 'conv' ? read.number('stride', 1) : 1,
+        pad: op === 'conv' ? read.number('pad', 0) : 0,
+        dilation: op === 'conv' ? read.number('dilation', 1) : 1,
+        groups: op === 'conv' ? read.number('groups', 1) : 1,
+      };
+    case 'batch-norm':
+      return { op, prefix: read.text('prefix'), epsilon: read.number('epsilon', 1e-5) };
+    case 'sign':
+      return { op, zero: read.choice('zero', ['zero', 'plus', 'minus'] as const, 'zero') };
+    case 'affine':
+      return { op, scale: read.number('scale', 1), offset: read.number('offset', 0) };
+    case 'prelu':
+      return { op, weight: read.text('weight') };
+    case 'max-pool':
+    case 'average-pool': {
+      const kernel = read.number('kernel');
+      return { op, kernel, stride: read.number('stride', kernel), pad: read.number('pad', 0) };
+    }
+    default:
+      if (Object.hasOwn(SIMPLE_OPERATORS, op)) return { op: op as SimpleOperator };
+      throw read.unknownOperator(op);
+  }
+}
+
+class FieldReader {
+  readonly #fields: Fields;
+  readonly #where: string;
+  readonly #at: string | undefined;
+  readonly #read = new Set<string>();
+
+  constructor(fields: Fields, where: string, at: string | undefined) {
+    this.#fields = fields;
+    this.#where = where;
+    this.#at = at;
+  }
+
+  has(name: string): boolean {
+    return Object.hasOwn(this.#fields, name) && this.#fields[name] !== null;
+  }
+
+  text(name: string): string {
+    const value = this.#take(name);
+    if (typeof value === 'string' && value !== '') return value;
+    throw this.#failure(name, value, 'a name of the state_dict');
+  }
+
+  number(name: string, fallback?: number): number {
+    const value = this.#take(name) ?? fallback;
+    if (typeof value === 'number' && Number.isFinite(value)) return value;
+    throw this.#failure(name, value, 'a number');
+  }
+
+  choice<C extends string>(name: string, choices: readonly C[], fallback: C): C {
+    const value = this.#take(name) ?? fallback;
+    const found = choices.find((choice) => choice === String(value));
+    if (found !== undefined) return found;
+    throw this.#failure(name, value, choices.join(' or '));
+  }
+
+  unknownOperator(op: string): BnnError {
+    const known = [...OPERATORS, ...Object.keys(SIMPLE_OPERATORS)];
+    const near = nearest(op, known);
+    return new BnnError('E_FORMAT', `${this.#where}: unknown op`, {
+      at: this.#at,
+      hint: `${near === undefined ? '' : `did you mean ${near}? `}known: ${known.join(', ')}`,
+    });
+  }
+
+  /** Refuses fields that nothing read. */
+  finish(): void {
+    const others = Object.fromEntries(Object.entries(this.#fields).filter(([name]) => !this.#read.has(name)));
+    rejectUnknown(others, [...this.#read], this.#where, this.#at);
+  }
+
+  #take(name: string): unknown {
+    this.#read.add(name);
+    return this.has(name) ? this.#fields[name] : undefined;
+  }
+
+  #failure(name: string, found: unknown, expected: string): BnnError {
+    const text = found === undefined ? 'missing' : JSON.stringify(found);
+    return new BnnError('E_FORMAT', `${this.#where}: "${name}" is ${text}, expected ${expected}`, { at: this.#at });
+  }
+}
+
+function rejectUnknown(others: Fields, known: readonly string[], where: string, at: string | undefined): void {
+  const [name] = Object.keys(others);
+  if (name === undefined) return;
+  throw new BnnError('E_FORMAT', `${where} has an unknown field "${name}"`, { at, hint: `known: ${known.join(', ')}` });
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

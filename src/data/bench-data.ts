@@ -1,0 +1,155 @@
+/** Speed of the data loader against a plain loop over sharp, both on the same pictures in the same run. */
+
+import { availableParallelism } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import { median, quantile } from '../core/quantile.ts';
+import { BnnError } from '../errors.ts';
+import { Batcher } from './batches.ts';
+import type { FileSplit, Split } from './dataset.ts';
+import { type Framing, frameCrop, frameMiddle } from './framing.ts';
+import { type PictureSource, pictureName, readPicture, selectPictures } from './picture-source.ts';
+
+export interface DataBenchOptions {
+  /** `train`: random resized crops and flips; `evaluation`: the middle. */
+  readonly transform: 'train' | 'evaluation';
+  /** Pictures of a round; 500 unless told, at most as many as the split has. */
+  readonly images?: number | undefined;
+  /** 5 unless told; the two take turns in who is first. */
+  readonly rounds?: number | undefined;
+  /** 64 unless told. */
+  readonly batchSize?: number | undefined;
+  /** Batches ahead; 4 unless told. */
+  readonly prefetch?: number | undefined;
+  readonly workers?: number | undefined;
+  readonly onRound?: ((done: number, total: number) => void) | undefined;
+}
+
+export interface DataBench {
+  readonly transform: 'train' | 'evaluation';
+  readonly images: number;
+  readonly rounds: number;
+  readonly cores: number;
+  /** Of the loader: read, decoded, framed, normalized to float32, in the consumer's hands. Median of the rounds. */
+  readonly imagesPerSecond: number;
+  /** Of sharp alone, reading the same files to the same u8 pixels, the frames known beforehand. Median of the rounds. */
+  readonly plainImagesPerSecond: number;
+  /** Loader over plain, median of the rounds; and its spread. */
+  readonly ratio: number;
+  readonly ratioP10: number;
+  readonly ratioP90: number;
+  /** Memory of the process at most, and before the first round, in MiB. */
+  readonly peakMiB: number;
+  readonly startMiB: number;
+}
+
+const CROP_SCALE = 0.08;
+/** As many as libuv's pool has threads, and as many waiting. */
+const PLAIN_AT_ONCE = 8;
+const SEED = 1;
+
+/**
+ * Measures a split of encoded pictures.
+ *
+ * @throws {BnnError} E_USAGE for a split in memory or an empty one, and what reading and decoding throw.
+ */
+export async function benchData(split: Split, options: DataBenchOptions): Promise<DataBench> {
+  if (split.kind === 'memory' || split.count === 0) {
+    const found = split.kind === 'memory' ? 'pictures in memory' : 'no pictures';
+    throw new BnnError('E_USAGE', `${found}, expected files to decode`, { hint: 'e.g. --dataset imagenet --data DIR' });
+  }
+  const { transform, rounds = 5, batchSize = 64, prefetch = 4, workers } = options;
+  const some = firstOf(split, Math.min(options.images ?? 500, split.count));
+  const augment = transform === 'train' ? { padCrop: 0, flip: true, cropScale: CROP_SCALE } : null;
+  const batcher = new Batcher(some, { batchSize, seed: SEED, augment, prefetch, ...(workers ? { workers } : {}) });
+  const memory = { start: 0, peak: 0 };
+  try {
+    const loaded: number[] = [];
+    const plain: number[] = [];
+    const framings = await frameAll(some, transform);
+    // Round 0 only warms up: files into the cache of the system, threads, code.
+    for (let round = 0; round <= rounds; round++) {
+      if (round === 1) memory.start = residentMiB();
+      const runs = [
+        async () => loaded.push(await timeLoader(batcher, round, some.count, memory)),
+        async () => plain.push(await timePlain(some, framings)),
+      ];
+      for (const run of round % 2 === 0 ? runs : runs.reverse()) await run();
+      if (round === 0) loaded.length = plain.length = 0;
+      else options.onRound?.(round, rounds);
+    }
+    const ratios = loaded.map((speed, i) => speed / (plain[i] ?? Number.NaN));
+    return {
+      transform,
+      images: some.count,
+      rounds,
+      cores: availableParallelism(),
+      imagesPerSecond: median(loaded),
+      plainImagesPerSecond: median(plain),
+      ratio: median(ratios),
+      ratioP10: quantile(ratios, 0.1),
+      ratioP90: quantile(ratios, 0.9),
+      peakMiB: memory.peak,
+      startMiB: memory.start,
+    };
+  } finally {
+    await batcher.close();
+  }
+}
+
+function firstOf(split: FileSplit, count: number): FileSplit {
+  const indices = Array.from({ length: count }, (_, i) => i);
+  return { ...split, count, labels: split.labels.slice(0, count), pictures: selectPictures(split.pictures, indices) };
+}
+
+/** Images per second of one epoch. */
+async function timeLoader(batcher: Batcher, epoch: number, count: number, memory: { peak: number }): Promise<number> {
+  const begin = performance.now();
+  for await (const _ of batcher.epoch(epoch)) memory.peak = Math.max(memory.peak, residentMiB());
+  return (count / (performance.now() - begin)) * 1000;
+}
+
+/** Sharp takes files by their path; what lies in a shard is read first. */
+function inputOf(pictures: PictureSource, i: number): Promise<Uint8Array> | string {
+  return pictures.kind === 'files' ? pictureName(pictures, i) : readPicture(pictures, i);
+}
+
+async function timePlain({ pictures }: FileSplit, framings: readonly Framing[]): Promise<number> {
+  const { default: sharp } = await import('sharp');
+  const begin = performance.now();
+  await inLanes(framings.length, async (i) => {
+    const framing = framings[i];
+    if (framing === undefined) throw new Error('internal: no frame');
+    const image = sharp(await inputOf(pictures, i), { ignoreIcc: true });
+    if (framing.cut !== undefined) image.extract(framing.cut);
+    image.resize(framing.width, framing.height, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false });
+    if (framing.cutAfter !== undefined) image.extract(framing.cutAfter);
+    await image.removeAlpha().raw().toBuffer();
+  });
+  return (framings.length / (performance.now() - begin)) * 1000;
+}
+
+async function frameAll(split: FileSplit, transform: 'train' | 'evaluation'): Promise<Framing[]> {
+  const { default: sharp } = await import('sharp');
+  const { pictures, height: size, resizeShorterSide } = split;
+  const framings: Framing[] = [];
+  await inLanes(split.count, async (i) => {
+    const { width, height } = await sharp(await inputOf(pictures, i)).metadata();
+    framings[i] =
+      transform === 'train'
+        ? frameCrop(width, height, size, CROP_SCALE, { seed: SEED, epoch: 0, sample: i })
+        : frameMiddle(width, height, resizeShorterSide, size);
+  });
+  return framings;
+}
+
+async function inLanes(count: number, work: (i: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < count) await work(next++);
+  };
+  await Promise.all(Array.from({ length: PLAIN_AT_ONCE }, lane));
+}
+
+function residentMiB(): number {
+  return process.memoryUsage.rss() / 2 ** 20;
+}

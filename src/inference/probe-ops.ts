@@ -1,0 +1,53 @@
+/** Whether our kernels for binary layers work in onnxruntime here, and which, for `bnn doctor`. */
+
+import { BnnError } from '../errors.ts';
+import { kernelRow, kernelRows } from './bench-case.ts';
+import { packedConv, parseConvLayer } from './bench-conv-models.ts';
+import { createNativeSession } from './native-session.ts';
+import { createSession } from './session.ts';
+
+export interface OpsReport {
+  readonly name: 'operator library';
+  readonly works: boolean;
+  /** The row of kernels, or why it does not work. */
+  readonly detail: string;
+  readonly hint?: string | undefined;
+}
+
+const TOLERANCE = 1e-4;
+
+/** Runs one small layer with our kernels and in stock onnxruntime, and compares. */
+export async function probeOps(): Promise<OpsReport> {
+  const name = 'operator library';
+  try {
+    const difference = await compareSmallLayer();
+    if (!(difference <= TOLERANCE)) {
+      const detail = `a layer comes out other than in stock onnxruntime, by ${difference}`;
+      return { name, works: false, detail, hint: 'use --ops off, and please report it' };
+    }
+    const rows = kernelRows();
+    const chosen = kernelRow(rows, process.env['BNN_KERNEL']);
+    return { name, works: true, detail: `kernels ${chosen}, available ${rows.join(', ')} (BNN_KERNEL forces one)` };
+  } catch (error) {
+    if (!(error instanceof BnnError)) throw error;
+    return { name, works: false, detail: error.message, hint: error.hint };
+  }
+}
+
+/** The largest difference of an output. */
+async function compareSmallLayer(): Promise<number> {
+  const { bytes, feeds } = packedConv(parseConvLayer('70-9@7', 1));
+  const x = feeds['x'];
+  if (!(x?.data instanceof Float32Array)) throw new Error('internal: no data');
+  const results: Float32Array[] = [];
+  for (const create of [createSession, createNativeSession]) {
+    const session = await create(bytes, { threads: 1, ops: true });
+    try {
+      results.push((await session.run(x.data, x.shape)).data);
+    } finally {
+      await session.dispose();
+    }
+  }
+  const [expected = new Float32Array(), actual = new Float32Array()] = results;
+  return expected.reduce((largest, y, i) => Math.max(largest, Math.abs(y - (actual[i] ?? Number.NaN))), 0);
+}

@@ -1,0 +1,65 @@
+/** What a training run is given, tells and returns. */
+
+import type { SelectedBackend } from '../backends/select-backend.ts';
+import type { Dataset, LoadProgress } from '../data/dataset.ts';
+import type { BestEpoch } from './checkpoint-io.ts';
+import type { EpochRecord } from './history-io.ts';
+import type { Recipe } from './recipe.ts';
+
+export interface Opening {
+  readonly recipe: Recipe;
+  readonly dataset: Dataset;
+  readonly backend: SelectedBackend;
+  readonly parameters: number;
+  readonly stepsPerEpoch: number;
+  /** Where a resumed run continues; both 0 for a new one. */
+  readonly from: { readonly epoch: number; readonly batch: number };
+}
+
+export interface StepProgress {
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly batch: number;
+  readonly batches: number;
+  /** Means over the epoch so far. */
+  readonly loss: number;
+  readonly top1: number;
+  readonly imagesPerSecond: number;
+  readonly secondsLeft: number;
+}
+
+export interface TrainListeners {
+  readonly onData?: (progress: LoadProgress) => void;
+  readonly onStart?: (opening: Opening) => void;
+  readonly onStep?: (progress: StepProgress) => void;
+  readonly onEpoch?: (record: EpochRecord) => void;
+}
+
+/**
+ * A network to imitate.
+ *
+ * @param images  f32[count][height][width][channels], normalized and augmented; not to be changed.
+ * @returns       f32[count][classes], logits.
+ */
+export type Teacher = (images: Float32Array, count: number) => Promise<Float32Array>;
+
+export interface TrainOptions extends TrainListeners {
+  /** The run folder. */
+  readonly out: string;
+  /** Continue the run in `out`; its recipe must be the given one. */
+  readonly resume?: boolean;
+  /** Stops after the current step, with a checkpoint. */
+  readonly signal?: AbortSignal;
+  /** Whom the network imitates, where the recipe names a teacher. */
+  readonly teacher?: Teacher | undefined;
+}
+
+export interface TrainResult {
+  readonly run: string;
+  readonly epochs: number;
+  readonly seconds: number;
+  readonly imagesPerSecond: number;
+  readonly testTop1: number;
+  readonly best: BestEpoch | null;
+  readonly interrupted: boolean;
+}

@@ -1,0 +1,343 @@
+/** One run while it runs: network, optimizer, data and where they stand. */
+
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
+import * as tf from '@tensorflow/tfjs-core';
+import type { SelectedBackend } from '../backends/select-backend.ts';
+import type { Batch } from '../data/batch-maker.ts';
+import { Batcher } from '../data/batches.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { holdOut } from '../data/hold-out.ts';
+import { BnnError } from '../errors.ts';
+import type { Model } from '../graph/model.ts';
+import { type BestEpoch, type Checkpoint, type PartialEpoch, saveCheckpoint } from './checkpoint-io.ts';
+import { clipGradients } from './clip-gradients.ts';
+import { createEstimators } from './create-estimators.ts';
+import { evaluate } from './evaluate.ts';
+import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';
+import { IndicatorProbe } from './indicator-probe.ts';
+import type { EpochIndicators } from './indicators.ts';
+import { LatentWeights } from './latent-weights.ts';
+import { learnBatch } from './learn-batch.ts';
+import { Optimizer } from './optimizer.ts';
+import { Program, type RunSettings } from './program.ts';
+import type { Recipe } from './recipe.ts';
+import { removeLeftovers, writeRecipe } from './run-folder-io.ts';
+import { learningRate } from './schedule.ts';
+import type { TrainOptions, TrainResult } from './train-options.ts';
+import { WeightAverage } from './weight-average.ts';
+
+const EMPTY_EPOCH: PartialEpoch = { loss: 0, correct: 0, images: 0, seconds: 0, waitMs: 0 };
+const EVALUATION_BATCH = 250;
+const PREFETCH_BATCHES = 4;
+
+export class TrainingSession {
+  readonly #recipe: Recipe;
+  readonly #options: TrainOptions;
+  readonly #dataset: Dataset;
+  readonly #backend: SelectedBackend;
+  readonly #program: Program;
+  readonly #weights: LatentWeights;
+  readonly #optimizer: Optimizer;
+  readonly #average: WeightAverage | null;
+  readonly #probe: IndicatorProbe | null;
+  readonly #batches: Batcher;
+  readonly #test: Batcher;
+  readonly #validation: Batcher | null;
+  readonly #estimators: ReturnType<typeof createEstimators>;
+  #epoch: number;
+  #batch: number;
+  #seconds: number;
+  #partial: PartialEpoch;
+  #indicators: EpochIndicators | null;
+  #best: BestEpoch | null;
+  #lastTestTop1 = Number.NaN;
+  #trainedImages = 0;
+  #trainedSeconds = 0;
+  #lastSave = performance.now();
+
+  /** @param model the network to train: fresh, or the checkpoint's. */
+  constructor(
+    recipe: Recipe,
+    options: TrainOptions,
+    dataset: Dataset,
+    backend: SelectedBackend,
+    model: Model,
+    checkpoint: Checkpoint | null,
+  ) {
+    this.#recipe = recipe;
+    this.#options = options;
+    this.#dataset = dataset;
+    this.#backend = backend;
+    this.#estimators = createEstimators(recipe);
+    this.#program = new Program(model, { explicitPadding: backend.name !== 'tensorflow' });
+    this.#weights = new LatentWeights(this.#program, recipe.weightTransform);
+    this.#optimizer = new Optimizer(this.#weights, recipe);
+    this.#average = recipe.emaDecay > 0 ? new WeightAverage(this.#weights, recipe.emaDecay) : null;
+    const { surrogate } = this.#estimators.at(recipe.epochs).weightEstimator;
+    this.#probe = recipe.indicators ? new IndicatorProbe(this.#program, { surrogate, seed: recipe.seed }) : null;
+    const state = checkpoint?.state;
+    this.#epoch = state?.epoch ?? 0;
+    this.#batch = state?.batch ?? 0;
+    this.#seconds = state?.seconds ?? 0;
+    this.#partial = state?.partial ?? EMPTY_EPOCH;
+    this.#indicators = state?.indicators ?? null;
+    this.#best = state?.best ?? null;
+    // A model between two epochs keeps the weights that were evaluated.
+    if (this.#epoch === 0 || this.#batch > 0) this.#weights.setEpoch(this.#epoch, recipe.epochs);
+    if (checkpoint !== null) this.#restore(checkpoint);
+
+    const { train, held } =
+      recipe.validation > 0
+        ? holdOut(dataset.train, recipe.validation, recipe.seed)
+        : { train: dataset.train, held: null };
+    const { seed, batchSize, normalize, padCrop, flip } = recipe;
+    const augment = padCrop > 0 || flip ? { padCrop, flip } : null;
+    this.#batches = new Batcher(train, {
+      batchSize,
+      seed,
+      normalize,
+      augment,
+      shuffle: true,
+      prefetch: PREFETCH_BATCHES,
+    });
+    const evaluation = { batchSize: EVALUATION_BATCH, normalize, prefetch: PREFETCH_BATCHES };
+    this.#test = new Batcher(dataset.test, evaluation);
+    this.#validation = held === null ? null : new Batcher(held, evaluation);
+  }
+
+  async run(): Promise<TrainResult> {
+    const { out } = this.#options;
+    if (this.#options.resume === true) {
+      await removeLeftovers(out);
+      await truncateHistory(join(out, 'history.jsonl'), this.#epoch);
+    }
+    this.#options.onStart?.({
+      recipe: this.#recipe,
+      dataset: this.#dataset,
+      backend: this.#backend,
+      parameters: this.#countParameters(),
+      stepsPerEpoch: this.#batches.batchesPerEpoch,
+      from: { epoch: this.#epoch, batch: this.#batch },
+    });
+    // Shows, before any work is done, that the folder can be written and has room.
+    await this.#save('last');
+    if (this.#options.resume !== true) await writeRecipe(out, this.#recipe);
+    let interrupted = false;
+    while (!this.#isFinished() && !interrupted) interrupted = !(await this.#trainEpoch());
+    if (interrupted) await this.#save('last');
+    else if (Number.isNaN(this.#lastTestTop1)) this.#lastTestTop1 = (await this.#evaluate(this.#test)).top1;
+    return {
+      run: out,
+      epochs: this.#epoch,
+      seconds: this.#seconds + this.#partial.seconds,
+      imagesPerSecond: this.#trainedSeconds === 0 ? 0 : this.#trainedImages / this.#trainedSeconds,
+      testTop1: this.#lastTestTop1,
+      best: this.#best,
+      interrupted,
+    };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#batches.close(), this.#test.close(), this.#validation?.close()]);
+    this.#probe?.dispose();
+    this.#average?.dispose();
+    this.#optimizer.dispose();
+    this.#weights.dispose();
+    this.#program.dispose();
+  }
+
+  #isFinished(): boolean {
+    const { epochs, patience } = this.#recipe;
+    const sinceBest = this.#best === null ? 0 : this.#epoch - this.#best.epoch;
+    return this.#epoch >= epochs || (patience > 0 && sinceBest >= patience);
+  }
+
+  /** Trains the rest of the current epoch; false when interrupted. */
+  async #trainEpoch(): Promise<boolean> {
+    const { epochs, checkpointMinutes } = this.#recipe;
+    this.#weights.setEpoch(this.#epoch, epochs);
+    if (this.#batch === 0) await this.#probe?.begin();
+    const stream = this.#batches.epoch(this.#epoch, this.#batch);
+    let begin = performance.now();
+    let waited = 0;
+    for await (const batch of stream) {
+      await this.#trainStep(batch);
+      const now = performance.now();
+      const seconds = (now - begin) / 1000;
+      begin = now;
+      this.#partial = {
+        ...this.#partial,
+        seconds: this.#partial.seconds + seconds,
+        waitMs: this.#partial.waitMs + stream.waitMs - waited,
+      };
+      waited = stream.waitMs;
+      this.#trainedSeconds += seconds;
+      this.#trainedImages += batch.count;
+      this.#batch = batch.index + 1;
+      this.#reportStep(epochs);
+      await yieldToEventLoop();
+      const finished = this.#batch === this.#batches.batchesPerEpoch;
+      if (this.#isInterrupted() && !finished) {
+        await stream.close();
+        return false;
+      }
+      if (checkpointMinutes > 0 && !finished && now - this.#lastSave > checkpointMinutes * 60_000)
+        await this.#save('last');
+    }
+    return this.#finishEpoch();
+  }
+
+  #learningRate(step: number): number {
+    const { lr, epochs, warmupEpochs } = this.#recipe;
+    const perEpoch = this.#batches.batchesPerEpoch;
+    return learningRate(this.#recipe.schedule, lr, step, epochs * perEpoch, Math.round(warmupEpochs * perEpoch), {
+      factor: this.#recipe.stepFactor,
+      steps: Math.max(1, Math.round(this.#recipe.stepEpochs * perEpoch)),
+    });
+  }
+
+  async #trainStep(batch: Batch): Promise<void> {
+    const recipe = this.#recipe;
+    const probe = batch.index + 1 === this.#batches.batchesPerEpoch ? this.#probe : null;
+    const settings: RunSettings = { ...this.#settings(), observe: probe?.observe };
+    const learned = await learnBatch(this.#program, batch, this.#dataset, settings, {
+      ...recipe,
+      epoch: this.#epoch,
+      teacher: this.#options.teacher,
+    });
+    if (!Number.isFinite(learned.loss)) {
+      tf.dispose([...learned.gradients.values()]);
+      throw new BnnError(
+        'E_NUMERIC',
+        `the loss became ${learned.loss} in epoch ${this.#epoch + 1}, batch ${batch.index + 1}`,
+        {
+          at: this.#options.out,
+          hint: `the last good checkpoint is ${join(this.#options.out, 'last')}; try a lower lr than ${recipe.lr}`,
+        },
+      );
+    }
+    let gradients = this.#weights.toLatent(learned.gradients);
+    await probe?.addGradients(gradients);
+    if (recipe.clipGradients > 0) gradients = await clipGradients(gradients, recipe.clipGradients);
+    this.#optimizer.apply(gradients, this.#learningRate(this.#optimizer.step));
+    this.#average?.update(this.#optimizer.step);
+    if (probe !== null) this.#indicators = await probe.finish(this.#epoch);
+    const partial = this.#partial;
+    this.#partial = {
+      ...partial,
+      loss: partial.loss + learned.loss * batch.count,
+      correct: partial.correct + learned.correct,
+      images: partial.images + batch.count,
+    };
+  }
+
+  /** Evaluates, records and saves a completed epoch; false when interrupted meanwhile (the epoch is then evaluated on resume). */
+  async #finishEpoch(): Promise<boolean> {
+    const test = await this.#evaluate(this.#test);
+    const validation = this.#validation === null ? null : await this.#evaluate(this.#validation);
+    if (this.#isInterrupted()) return false;
+    const { loss, correct, images, seconds, waitMs } = this.#partial;
+    const record: EpochRecord = {
+      epoch: this.#epoch + 1,
+      trainLoss: loss / images,
+      trainTop1: correct / images,
+      testLoss: test.loss,
+      testTop1: test.top1,
+      validationTop1: validation?.top1 ?? null,
+      lr: this.#learningRate(this.#optimizer.step - 1),
+      o: this.#estimators.o(this.#epoch),
+      seconds,
+      imagesPerSecond: images / seconds,
+      waitShare: waitMs / 1000 / seconds,
+      ...(this.#indicators !== null && { indicators: this.#indicators }),
+    };
+    this.#epoch++;
+    this.#batch = 0;
+    this.#seconds += seconds;
+    this.#partial = EMPTY_EPOCH;
+    this.#indicators = null;
+    this.#lastTestTop1 = test.top1;
+    const top1 = validation?.top1 ?? test.top1;
+    const isBest = this.#best === null || top1 > this.#best.top1;
+    if (isBest) this.#best = { epoch: this.#epoch, top1 };
+    // `last` comes last: a run killed before it repeats the epoch, and a resumed run drops the records of epochs that it repeats.
+    await appendHistory(join(this.#options.out, 'history.jsonl'), record);
+    if (isBest) await this.#save('best');
+    await this.#save('last');
+    this.#options.onEpoch?.(record);
+    return !this.#isInterrupted() || this.#isFinished();
+  }
+
+  #evaluate(batcher: Batcher) {
+    const { signal } = this.#options;
+    return this.#deployed(() => evaluate(this.#program, batcher, this.#dataset, this.#settings(), signal));
+  }
+
+  /** Runs `work` with the weights that count: the averaged ones, where there are any. */
+  #deployed<T>(work: () => Promise<T>): Promise<T> {
+    return this.#average === null ? work() : this.#average.during(work);
+  }
+
+  async #save(name: 'last' | 'best'): Promise<void> {
+    const weights = await (this.#average ?? this.#weights).save();
+    const probe = this.#batch > 0 ? this.#probe?.save() : undefined;
+    await saveCheckpoint(join(this.#options.out, name), {
+      model: await this.#deployed(() => this.#program.save()),
+      optimizer: new Map([...(await this.#optimizer.save()), ...weights, ...(probe ?? [])]),
+      state: {
+        version: 1,
+        epoch: this.#epoch,
+        batch: this.#batch,
+        step: this.#optimizer.step,
+        seconds: this.#seconds,
+        partial: this.#partial,
+        best: this.#best,
+        data: this.#dataset.fingerprint,
+        ...(this.#indicators !== null && { indicators: this.#indicators }),
+      },
+    });
+    this.#lastSave = performance.now();
+  }
+
+  #restore({ optimizer, state }: Checkpoint): void {
+    const at = join(this.#options.out, 'last', 'optimizer.safetensors');
+    (this.#average ?? this.#weights).restore(optimizer, at);
+    this.#optimizer.restore(optimizer, state.step, at);
+    if (state.batch > 0) this.#probe?.restore(optimizer, at);
+  }
+
+  #settings(): RunSettings {
+    return this.#estimators.at(this.#epoch);
+  }
+
+  #isInterrupted(): boolean {
+    return this.#options.signal?.aborted === true;
+  }
+
+  #countParameters(): number {
+    let count = 0;
+    for (const { role, shape } of this.#program.parameters.values()) {
+      if (role !== 'buffer') count += shape.reduce((a, b) => a * b, 1);
+    }
+    return count;
+  }
+
+  #reportStep(epochs: number): void {
+    const { loss, correct, images } = this.#partial;
+    const batches = this.#batches.batchesPerEpoch;
+    const done = this.#epoch * batches + this.#batch;
+    const imagesPerSecond = this.#trainedImages / this.#trainedSeconds;
+    this.#options.onStep?.({
+      epoch: this.#epoch + 1,
+      epochs,
+      batch: this.#batch,
+      batches,
+      loss: loss / images,
+      top1: correct / images,
+      imagesPerSecond,
+      secondsLeft: ((epochs * batches - done) * this.#recipe.batchSize) / imagesPerSecond,
+    });
+  }
+}

@@ -1,0 +1,151 @@
+/** Long runs survive what happens to long runs: killed processes, full disks. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadNativeAddon } from '../../src/backends/native/addon.ts';
+import { Rng } from '../../src/core/rng.ts';
+import { readHistory } from '../../src/training/history-io.ts';
+import { ROOT, runCli } from './spawn-cli.ts';
+
+const native = loadNativeAddon();
+const skipped = native.ok ? '' : ` (skipped: ${native.reason})`;
+const SLOW = 120_000;
+const KILLS = Number(process.env['BNN_TEST_KILLS'] ?? 4);
+
+/** Small, and with everything that keeps state between steps: latent and averaged weights, indicators, mixing, a validation set. */
+const RECIPE = [
+  ...['--limit-train', '640', '--limit-test', '100', '--validation', '64', '--batch-size', '32', '--epochs', '5'],
+  ...['--weight-transform', 'recu', '--weight-estimator', 'ste-identity', '--ema-decay', '0.9', '--indicators'],
+  ...['--mixup', '0.2', '--cutout', '6', '--clip-gradients', '1', '--schedule', 'one-cycle'],
+  ...['--checkpoint-minutes', '0.001', '--backend', 'native', '--threads', '1', '--quiet'],
+];
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'bnn-kill-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+function startTraining(args: readonly string[]): { child: ChildProcess; end: Promise<number | null> } {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/bnn-train.ts', ...args], {
+    cwd: ROOT,
+    stdio: 'ignore',
+  });
+  const end = new Promise<number | null>((resolve) => child.on('exit', resolve));
+  return { child, end };
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await readFile(path).catch(() => null)) !== null;
+}
+
+const FINAL_FILES = ['last/model.onnx', 'last/optimizer.safetensors', 'best/model.onnx'];
+
+async function expectSameEnd(run: string, whole: string): Promise<void> {
+  for (const name of FINAL_FILES) {
+    expect((await readFile(join(run, name))).equals(await readFile(join(whole, name))), name).toBe(true);
+  }
+  const timeless = async (of: string) =>
+    (await readHistory(join(of, 'history.jsonl'))).map((record) => ({
+      ...record,
+      ...{ seconds: 0, imagesPerSecond: 0, waitShare: 0 },
+    }));
+  expect(await timeless(run)).toEqual(await timeless(whole));
+}
+
+describe.skipIf(!native.ok)(`on the native backend${skipped}`, () => {
+  test(
+    `kill -9 at ${KILLS} random moments: the end is that of the uninterrupted run`,
+    async () => {
+      const [whole, run] = [join(folder, 'whole'), join(folder, 'killed')];
+      const begin = performance.now();
+      expect(await startTraining([...RECIPE, '--out', whole]).end).toBe(0);
+      const wholeMs = performance.now() - begin;
+      const rng = new Rng(Number(process.env['BNN_TEST_SEED'] ?? 7));
+      for (let kills = 0; kills < KILLS; ) {
+        const resumes = await isThere(join(run, 'recipe.json'));
+        const { child, end } = startTraining(
+          resumes ? ['--resume', '--out', run, '--quiet'] : [...RECIPE, '--out', run],
+        );
+        const timer = setTimeout(() => child.kill('SIGKILL'), wholeMs * (0.3 + 0.5 * rng.uniform()));
+        const code = await end;
+        clearTimeout(timer);
+        if (code === 0) break;
+        expect(code).toBeNull();
+        kills++;
+      }
+      if (!(await isThere(join(run, 'recipe.json')))) await startTraining([...RECIPE, '--out', run]).end;
+      expect(await startTraining(['--resume', '--out', run, '--quiet']).end).toBe(0);
+      await expectSameEnd(run, whole);
+      expect((await readdir(run)).sort()).toEqual(['best', 'history.jsonl', 'last', 'recipe.json']);
+    },
+    SLOW + KILLS * 15_000,
+  );
+
+  test(
+    'a full disk in the middle of a run: the last checkpoint stays, and the run ends as if nothing had happened',
+    async () => {
+      const run = join(folder, 'full');
+      const stopped = await runCli(['train', ...RECIPE.filter((arg) => arg !== '--quiet'), '--out', run], {
+        during: (child, stderr) => {
+          if (/\n\| +2 \|/.test(stderr)) child.kill('SIGINT');
+        },
+      });
+      expect(stopped.code).toBe(130);
+      const before = join(folder, 'before');
+      await cp(run, before, { recursive: true });
+      // A limit of the size of files stands in for the disk: writes beyond it fail with EFBIG as they do with ENOSPC.
+      const { code, stderr } = await limitedCli(64, ['train', '--resume', '--out', run]);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/error\[E_IO\] bnn-train: cannot write: .+\n {2}at .*last/);
+      for (const name of FINAL_FILES) {
+        expect((await readFile(join(run, name))).equals(await readFile(join(before, name))), name).toBe(true);
+      }
+      expect(await startTraining(['--resume', '--out', run, '--quiet']).end).toBe(0);
+      await expectSameEnd(run, join(folder, 'whole'));
+    },
+    SLOW,
+  );
+});
+
+/** Runs a command that may not write files above so many blocks of 512 bytes (or of 1024, by the shell). */
+function limitedCli(blocks: number, args: readonly string[]): Promise<{ code: number | null; stderr: string }> {
+  const script = `trap '' XFSZ; ulimit -f ${blocks}; exec "$0" "$@"`;
+  const child = spawn('sh', ['-c', script, process.execPath, '--import', 'tsx', 'src/cli/bnn.ts', ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '' },
+  });
+  let stderr = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, stderr })));
+}
+
+test(
+  'a folder that cannot be written is reported before training starts',
+  async () => {
+    await writeFile(join(folder, 'file'), '');
+    const { code, stderr } = await runCli(['train', ...RECIPE, '--out', join(folder, 'file', 'run')]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error\[E_(NOT_FOUND|IO)\] bnn-train: cannot .+\n {2}at .*file/m);
+    expect(stderr).not.toContain('| epoch |');
+  },
+  SLOW,
+);
+
+test.skipIf(process.getuid?.() === 0)(
+  'so is one without permission (skipped for root, who may write everywhere)',
+  async () => {
+    await mkdir(join(folder, 'locked'));
+    await chmod(join(folder, 'locked'), 0o500);
+    const { code, stderr } = await runCli(['train', ...RECIPE, '--out', join(folder, 'locked', 'run')]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error\[E_IO\] bnn-train: cannot .+\n {2}at .*locked/m);
+  },
+  SLOW,
+);
