@@ -95,8 +95,10 @@ function judge(
   if (outcome.outcome === 'binary' || outcome.outcome === 'weight-only') {
     const bytesAfter = packedSize(node, shape ?? []);
     const dataBits = outcome.outcome === 'binary' ? 1 : data.bits;
-    const reason = outcome.outcome === 'binary' ? '' : `its data are ${data.what}`;
-    return { ...base, kind: outcome.outcome, weightBits: 1, dataBits, shape, bytesAfter, reason };
+    const isBinary = outcome.outcome === 'binary';
+    const kind = isBinary ? 'binary' : data.kind === 'ternary' || data.kind === 'multi-bit' ? data.kind : 'weight-only';
+    const reason = isBinary ? '' : `its data are ${data.what}`;
+    return { ...base, kind, weightBits: 1, dataBits, shape, bytesAfter, reason };
   }
   const isLast = node.is('MatMul') || (node.is('Gemm') && node.int('transB', 0) === 0);
   const levels = weights === null ? FLOAT : levelsOfWeights(weights, isLast);
@@ -154,7 +156,11 @@ const ROUNDING = new Set(['Round', 'Floor', 'Ceil', 'QuantizeLinear', 'Dequantiz
 
 function dataLevels(value: Value, context: CompileContext): Levels {
   const affine = affineSignsOf(value);
-  if (affine !== null) return { kind: 'binary', bits: 1, what: 'signs' };
+  if (affine !== null) {
+    const levels = [affine.offset - affine.factor, affine.offset + affine.factor].sort((a, b) => a - b);
+    const what = affine.offset === 0 ? 'signs' : `${levels.join(' and ')}, and a border of zeros is neither`;
+    return { kind: 'binary', bits: 1, what };
+  }
   let current = value;
   for (let depth = 0; depth < 64; depth++) {
     const node = current.producer;

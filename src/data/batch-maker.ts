@@ -40,7 +40,8 @@ export interface Batch {
 
 export interface BatchMaker {
   readonly batchesPerEpoch: number;
-  make(epoch: number, index: number): Promise<Batch>;
+  /** Writes into the array of an earlier batch, if it is given one of the right length. */
+  make(epoch: number, index: number, reuse?: Float32Array): Promise<Batch>;
 }
 
 /**
@@ -65,11 +66,12 @@ export function createBatchMaker(split: Split, options: BatchOptions): BatchMake
   const pixelsPerImage = split.height * split.width * split.channels;
   const order = cachedOrder(split.count, seed, shuffle);
 
-  const make = async (epoch: number, index: number): Promise<Batch> => {
+  const make = async (epoch: number, index: number, reuse?: Float32Array): Promise<Batch> => {
     const begin = index * batchSize;
     const indices = order(epoch).slice(begin, Math.min(begin + batchSize, split.count));
     const count = indices.length;
-    const images = new Float32Array(count * pixelsPerImage);
+    const length = count * pixelsPerImage;
+    const images = reuse?.length === length ? reuse : new Float32Array(length);
     const labels = Int32Array.from(indices, (i) => split.labels[i] ?? 0);
     const place = (i: number, pixels: Uint8Array, from: number): void => {
       const placement = augment === null ? UNCHANGED : drawPlacement(augment, seed, epoch, indices[i] ?? 0);

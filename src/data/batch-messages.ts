@@ -19,7 +19,9 @@ export type Request =
       readonly epoch: number;
       readonly index: number;
     }
-  | { readonly kind: 'cancel'; readonly stream: number };
+  | { readonly kind: 'cancel'; readonly stream: number }
+  /** The array of a batch that its receiver is done with. */
+  | { readonly kind: 'recycle'; readonly images: Float32Array };
 
 export type Response =
   | { readonly kind: 'batch'; readonly id: number; readonly batch: Batch }

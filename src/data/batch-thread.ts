@@ -82,6 +82,11 @@ export class BatchThread {
     this.#post({ kind: 'cancel', stream });
   }
 
+  /** Gives the array of a batch back; it is empty here afterwards. */
+  recycle(images: Float32Array): void {
+    this.#worker.postMessage({ kind: 'recycle', images } satisfies Request, [images.buffer as ArrayBuffer]);
+  }
+
   async close(): Promise<void> {
     this.#die(new Error('internal: a batch was asked of a batcher that is closed'));
     await this.#worker.terminate();

@@ -10,23 +10,31 @@ if (port === null) throw new Error('internal: batch-worker.ts runs only as a wor
 const { split, options } = workerData as WorkerInput;
 const maker = createBatchMaker(split, options);
 let queue: Extract<Request, { kind: 'make' }>[] = [];
-let working = false;
+/** While the last pictures of a batch are decoded, the first ones of the next fill the gaps. */
+const BATCHES_AT_ONCE = split.kind === 'files' ? 2 : 1;
+let working = 0;
+/** Arrays that came back; as many as there are batches on their way at most. */
+const spare: Float32Array[] = [];
 
 port.on('message', (request: Request) => {
   if (request.kind === 'cancel') {
     queue = queue.filter(({ stream }) => stream !== request.stream);
     return;
   }
+  if (request.kind === 'recycle') {
+    spare.push(request.images);
+    return;
+  }
   queue.push(request);
-  if (!working) void work();
+  if (working < BATCHES_AT_ONCE) void work();
 });
 
 async function work(): Promise<void> {
-  working = true;
+  working++;
   for (let request = queue.shift(); request !== undefined; request = queue.shift()) {
     const { id, epoch, index } = request;
     try {
-      const batch = await maker.make(epoch, index);
+      const batch = await maker.make(epoch, index, spare.pop());
       send({ kind: 'batch', id, batch }, [batch.images.buffer, batch.labels.buffer, batch.indices.buffer]);
     } catch (error) {
       send({ kind: 'error', id, error: toErrorMessage(error) }, []);
@@ -34,7 +42,7 @@ async function work(): Promise<void> {
     // Lets a cancellation in before the next batch is begun.
     await new Promise(setImmediate);
   }
-  working = false;
+  working--;
 }
 
 function send(response: Response, transfer: readonly ArrayBufferLike[]): void {

@@ -22,6 +22,10 @@ export class BatchWorkers {
     return this.#threadOf(0).wait(promise);
   }
 
+  recycle({ index, images }: Batch): void {
+    this.#threadOf(index).recycle(images);
+  }
+
   cancel(stream: number): void {
     for (const thread of this.#threads) thread.cancel(stream);
   }

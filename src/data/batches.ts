@@ -39,6 +39,7 @@ export class Batcher {
   readonly #ahead: number;
   readonly #onBrokenImage: ((image: BrokenImage) => void) | undefined;
   readonly #reported = new Set<number>();
+  #spare: Float32Array | undefined;
   #streams = 0;
 
   /** @throws {BnnError} E_USAGE for options that make no sense, or that leave no batch. */
@@ -79,7 +80,11 @@ export class Batcher {
     const workers = this.#workers;
     const report = (batch: Batch): void => this.#report(batch);
     if (workers === undefined) {
-      const make = (index: number): Promise<Batch> => this.#maker.make(epoch, index);
+      const make = (index: number): Promise<Batch> => {
+        const reuse = this.#spare;
+        this.#spare = undefined;
+        return this.#maker.make(epoch, index, reuse);
+      };
       return new Stream({ startBatch, total, ahead: 1, request: make, report });
     }
     const stream = this.#streams++;
@@ -92,6 +97,16 @@ export class Batcher {
       workers,
       cancel: () => workers.cancel(stream),
     });
+  }
+
+  /**
+   * Takes the array of a batch back to write another one into it, which saves the system from finding and clearing new memory. Nobody
+   * may use `batch.images` any more; with workers it has length 0 afterwards. Never needed.
+   */
+  recycle(batch: Batch): void {
+    if (batch.images.length === 0) return;
+    if (this.#workers === undefined) this.#spare = batch.images;
+    else this.#workers.recycle(batch);
   }
 
   /** Ends the workers; streams that are still open fail. */

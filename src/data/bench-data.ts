@@ -104,7 +104,10 @@ function firstOf(split: FileSplit, count: number): FileSplit {
 /** Images per second of one epoch. */
 async function timeLoader(batcher: Batcher, epoch: number, count: number, memory: { peak: number }): Promise<number> {
   const begin = performance.now();
-  for await (const _ of batcher.epoch(epoch)) memory.peak = Math.max(memory.peak, residentMiB());
+  for await (const batch of batcher.epoch(epoch)) {
+    memory.peak = Math.max(memory.peak, residentMiB());
+    batcher.recycle(batch);
+  }
   return (count / (performance.now() - begin)) * 1000;
 }
 

@@ -65,22 +65,23 @@ describe.skipIf(!native.ok)(`on the native backend${skipped}`, () => {
       expect(await startTraining([...RECIPE, '--out', whole]).end).toBe(0);
       const wholeMs = performance.now() - begin;
       const rng = new Rng(Number(process.env['BNN_TEST_SEED'] ?? 7));
-      for (let kills = 0; kills < KILLS; ) {
-        const resumes = await isThere(join(run, 'recipe.json'));
-        const { child, end } = startTraining(
-          resumes ? ['--resume', '--out', run, '--quiet'] : [...RECIPE, '--out', run],
-        );
-        const timer = setTimeout(() => child.kill('SIGKILL'), wholeMs * (0.3 + 0.5 * rng.uniform()));
-        const code = await end;
-        clearTimeout(timer);
-        if (code === 0) break;
-        expect(code).toBeNull();
-        kills++;
+      for (let kills = 0; kills < KILLS; await rm(run, { recursive: true })) {
+        // One run, killed until it comes to its end; then, when kills are left, another one.
+        for (let code: number | null = null; code !== 0; ) {
+          const resumes = await isThere(join(run, 'recipe.json'));
+          const { child, end } = startTraining(
+            resumes ? ['--resume', '--out', run, '--quiet'] : [...RECIPE, '--out', run],
+          );
+          const delayMs = wholeMs * (0.2 + 0.5 * rng.uniform());
+          const timer = setTimeout(() => child.kill('SIGKILL'), kills < KILLS ? delayMs : SLOW);
+          code = await end;
+          clearTimeout(timer);
+          if (code === null) kills++;
+          else expect(code).toBe(0);
+        }
+        await expectSameEnd(run, whole);
+        expect((await readdir(run)).sort()).toEqual(['best', 'history.jsonl', 'last', 'recipe.json']);
       }
-      if (!(await isThere(join(run, 'recipe.json')))) await startTraining([...RECIPE, '--out', run]).end;
-      expect(await startTraining(['--resume', '--out', run, '--quiet']).end).toBe(0);
-      await expectSameEnd(run, whole);
-      expect((await readdir(run)).sort()).toEqual(['best', 'history.jsonl', 'last', 'recipe.json']);
     },
     SLOW + KILLS * 15_000,
   );

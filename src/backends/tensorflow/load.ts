@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import { BnnError } from '../../errors.ts';
 import { importPeer, resolvePeer } from '../peers.ts';
+import { registerAccurateSums } from './accurate-sums.ts';
 
 /** Optional peers, best first. */
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
@@ -53,10 +54,16 @@ async function load(threads: number | undefined): Promise<TensorflowLoad> {
     try {
       setEnvironment(threads);
       restoreRemovedUtilities();
-      await importPeer('tensorflow', name);
       const tf = await import('@tensorflow/tfjs-core');
+      // Warnings of tfjs: the package registers a CPU backend of its own once more, kernel by kernel.
+      const { warn } = console;
+      console.warn = () => {};
+      await importPeer('tensorflow', name).finally(() => {
+        console.warn = warn;
+      });
       const backend: unknown = tf.engine().findBackend('tensorflow');
       if (backend === null || backend === undefined) throw new BnnError('E_BACKEND', `${name} registered no backend`);
+      registerAccurateSums();
       return { ok: true, package: name, hasGpu: usesGpu(backend) };
     } catch (error) {
       problems.push(`${name}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);

@@ -6,7 +6,7 @@
  *     after    Conv(bnn.Sign(signs), bnn.Sign(W)) · (a · s[o]) + (b[o] + c · Σ ±s[o])
  *
  * Math     Σ_k (a·x_k + c) · s·w_k = a·s · Σ x_k·w_k + c · Σ s·w_k.
- * Requires c = 0 where the convolution pads: a border of zeros is not a · signs + c.
+ * Requires c = 0 where the convolution pads; else the data stay as they are, and only the weights become signs.
  */
 
 import type { CompileContext } from '../../compiler/context.ts';
@@ -51,13 +51,11 @@ function match(root: Node, context: CompileContext): Found | Miss {
   if (isMiss(operand)) return operand;
   if (operand.data.dtype !== 'float32')
     return miss(root, `its data are ${operand.data.dtype ?? 'of unknown dtype'}, expected float32`);
-  const affine = affineSignsOf(operand.data);
+  const signs = affineSignsOf(operand.data);
+  // A border of zeros is no multiple of a sign: such data are floats.
+  const affine = signs !== null && signs.offset !== 0 && hasPads(root) ? null : signs;
   if (affine === null && !context.hasSign(operand.weight) && !looksBinary(operand)) {
     return miss(root, 'its data are floats, and its weights are too few or too uniform to be called binary');
-  }
-  if (affine !== null && affine.offset !== 0 && hasPads(root)) {
-    const levels = [affine.offset - affine.factor, affine.offset + affine.factor].join(' and ');
-    return miss(root, `its data are ${levels}, and it pads with 0, which is no multiple of a sign`);
   }
   const found = { operand, affine };
   return isCanonical(root, found) ? miss(root, 'it is canonical already') : found;

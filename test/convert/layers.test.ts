@@ -1,0 +1,500 @@
+/** Layers as exporters write them: source, latent and packed form in a stock onnxruntime, and what the verdict says. */
+
+import { describe, expect, it } from 'vitest';
+import { convertOnnx } from '../../src/convert/convert-onnx.ts';
+import { float32, tensor } from '../../src/core/tensor.ts';
+import { maxAbsoluteError } from '../../src/core/tolerance.ts';
+import { float, int, ints, string } from '../../src/graph/attribute.ts';
+import type { Value } from '../../src/graph/graph.ts';
+import type { Model } from '../../src/graph/model.ts';
+import { verify } from '../../src/graph/verify.ts';
+import { Source, withZeros } from './build.ts';
+import { createRun } from './run-model.ts';
+
+interface Case {
+  readonly shape: readonly number[];
+  readonly build: (s: Source) => Value;
+  /** Kind of each layer; `binary` alone unless told. */
+  readonly kinds?: readonly string[];
+  readonly opset?: number;
+  /** For sources whose values are not small. */
+  readonly tolerance?: number;
+}
+
+async function check({ shape, build, kinds = ['binary'], opset = 17, tolerance = 2e-5 }: Case): Promise<Model> {
+  const s = new Source(shape, opset);
+  const source = s.finish(build(s));
+  const { model, lowered, report } = convertOnnx(source);
+  verify(model);
+  verify(lowered.model);
+  expect(
+    report.layers.map(({ kind, reason }) => (kind === 'binary' ? kind : `${kind}${reason === '' ? '!' : ''}`)),
+  ).toEqual(kinds);
+  const count = shape.reduce((product, size) => product * size, 1);
+  const x = withZeros(count);
+  const expected = await (await createRun(source))(x, shape);
+  expect(maxAbsoluteError(await (await createRun(model))(x, shape), expected)).toBeLessThanOrEqual(tolerance);
+  expect(maxAbsoluteError(await (await createRun(lowered.model))(x, shape), expected)).toBeLessThanOrEqual(tolerance);
+  return lowered.model;
+}
+
+const CONV = { kernel_shape: ints([3, 3]), pads: ints([1, 1, 1, 1]) };
+const PLAIN = { kernel_shape: ints([3, 3]) };
+const IMAGE = [2, 4, 6, 6];
+/** +1 at 0. */
+const sign = (s: Source, x: Value): Value => s.op('Where', [s.op('GreaterOrEqual', [x, s.c(0)]), s.c(1), s.c(-1)]);
+/** −1 at 0. */
+const strictSign = (s: Source, x: Value): Value => s.op('Where', [s.op('Greater', [x, s.c(0)]), s.c(1), s.c(-1)]);
+
+const CASES: Readonly<Record<string, Case>> = {
+  'weights ±1': { shape: IMAGE, build: (s) => s.op('Conv', [sign(s, s.x), s.c(s.signs([5, 4, 3, 3]))], CONV) },
+  'weights ±s per layer': {
+    shape: IMAGE,
+    build: (s) => s.op('Conv', [sign(s, s.x), s.c(s.signs([5, 4, 3, 3], [0.37]))], CONV),
+  },
+  'weights ±s per channel, with bias': {
+    shape: IMAGE,
+    build: (s) =>
+      s.op('Conv', [sign(s, s.x), s.c(s.signs([5, 4, 3, 3], [0.1, 2, 0.7, 1, 3])), s.c(s.normal([5]))], CONV),
+  },
+  '−1 at 0': { shape: IMAGE, build: (s) => s.op('Conv', [strictSign(s, s.x), s.c(s.signs([5, 4, 3, 3]))], CONV) },
+  'activations ±0.3': {
+    shape: IMAGE,
+    build: (s) =>
+      s.op(
+        'Conv',
+        [s.op('Mul', [sign(s, s.x), s.c(0.3)]), s.c(s.signs([5, 4, 3, 3], [0.5])), s.c(s.normal([5]))],
+        CONV,
+      ),
+  },
+  'activations 0 or 1 without padding': {
+    shape: IMAGE,
+    build: (s) =>
+      s.op(
+        'Conv',
+        [s.op('Cast', [s.op('Greater', [s.x, s.c(0)])], { to: int(1) }), s.c(s.signs([5, 4, 3, 3], [0.5]))],
+        PLAIN,
+      ),
+  },
+  'activations 0 or 1 with padding: only the weights are signs': {
+    shape: IMAGE,
+    kinds: ['weight-only'],
+    build: (s) =>
+      s.op('Conv', [s.op('Cast', [s.op('Greater', [s.x, s.c(0)])], { to: int(1) }), s.c(s.signs([5, 4, 3, 3]))], CONV),
+  },
+  'weights binarized in the graph, times mean|W|': {
+    shape: IMAGE,
+    build: (s) => {
+      const w = s.c(s.normal([5, 4, 3, 3]));
+      const alpha = s.op('ReduceMean', [s.op('Abs', [w])], { axes: ints([1, 2, 3]), keepdims: int(1) });
+      return s.op('Conv', [sign(s, s.x), s.op('Mul', [s.op('Sign', [w]), alpha])], CONV);
+    },
+  },
+  'weights binarized with a straight-through detour': {
+    shape: IMAGE,
+    build: (s) => {
+      const w = s.c(s.normal([5, 4, 3, 3]));
+      const mean = (x: Value, axis: number) => s.op('ReduceMean', [x], { axes: ints([axis]), keepdims: int(1) });
+      const alpha = mean(mean(mean(s.op('Abs', [w]), 3), 2), 1);
+      const binary = s.op('Mul', [alpha, s.op('Sign', [w])]);
+      const clipped = s.op('Clip', [w, s.c(-1), s.c(1)]);
+      return s.op('Conv', [sign(s, s.x), s.op('Add', [s.op('Sub', [binary, clipped]), clipped])], CONV);
+    },
+  },
+  'weights by a comparison': {
+    shape: IMAGE,
+    build: (s) => s.op('Conv', [sign(s, s.x), strictSign(s, s.c(s.normal([5, 4, 3, 3])))], CONV),
+  },
+  'float data, weights binarized in the graph': {
+    shape: IMAGE,
+    kinds: ['weight-only'],
+    build: (s) => s.op('Conv', [s.x, s.op('Sign', [s.c(s.normal([5, 4, 3, 3]))])], CONV),
+  },
+  'float data, plain numbers ±s': {
+    shape: IMAGE,
+    kinds: ['weight-only'],
+    build: (s) => s.op('Conv', [s.x, s.c(s.signs([5, 4, 3, 3], [0.2, 0.4]))], CONV),
+  },
+  'an averaging kernel is no binary weight': {
+    shape: IMAGE,
+    kinds: ['float'],
+    build: (s) => s.op('Conv', [s.x, s.c(float32([1, 4, 3, 3], new Float32Array(36).fill(1 / 36)))], CONV),
+  },
+  'ternary weights': {
+    shape: IMAGE,
+    kinds: ['ternary'],
+    build: (s) => {
+      const w = s.signs([5, 4, 3, 3]);
+      w.data[7] = 0;
+      return s.op('Conv', [sign(s, s.x), s.c(w)], CONV);
+    },
+  },
+  'ternary activations': {
+    shape: IMAGE,
+    kinds: ['ternary'],
+    build: (s) => s.op('Conv', [s.op('Sign', [s.x]), s.c(s.signs([5, 4, 3, 3]))], CONV),
+  },
+  'weights of 4 bits': {
+    shape: IMAGE,
+    kinds: ['multi-bit'],
+    build: (s) => {
+      const w = s.normal([5, 4, 3, 3]);
+      return s.op(
+        'Conv',
+        [
+          sign(s, s.x),
+          s.c(
+            float32(
+              w.shape,
+              w.data.map((v) => 0.3 * Math.max(-8, Math.min(7, Math.round(3 * v)))),
+            ),
+          ),
+        ],
+        CONV,
+      );
+    },
+  },
+  'float weights': {
+    shape: IMAGE,
+    kinds: ['float'],
+    build: (s) => s.op('Conv', [sign(s, s.x), s.c(s.normal([5, 4, 3, 3]))], CONV),
+  },
+  'padding with 0 by a Pad': {
+    shape: IMAGE,
+    build: (s) =>
+      s.op('Conv', [s.op('Pad', [sign(s, s.x), s.ints([0, 0, 1, 2, 0, 0, 0, 1])]), s.c(s.signs([5, 4, 3, 3]))], PLAIN),
+  },
+  'padding with +1': {
+    shape: IMAGE,
+    build: (s) =>
+      s.op(
+        'Conv',
+        [s.op('Pad', [sign(s, s.x), s.ints([0, 0, 1, 1, 0, 0, 1, 1]), s.c(1)]), s.c(s.signs([5, 4, 3, 3]))],
+        PLAIN,
+      ),
+  },
+  'padding with −1': {
+    shape: IMAGE,
+    build: (s) =>
+      s.op(
+        'Conv',
+        [s.op('Pad', [strictSign(s, s.x), s.ints([0, 0, 1, 1, 0, 0, 1, 1]), s.c(-1)]), s.c(s.signs([5, 4, 3, 3]))],
+        PLAIN,
+      ),
+  },
+  'padding with +1, then with 0': {
+    shape: IMAGE,
+    build: (s) =>
+      s.op(
+        'Conv',
+        [s.op('Pad', [sign(s, s.x), s.ints([0, 0, 1, 1, 0, 0, 1, 1]), s.c(1)]), s.c(s.signs([5, 4, 3, 3]))],
+        CONV,
+      ),
+  },
+  'padding with 0 in front of the sign': {
+    shape: IMAGE,
+    build: (s) =>
+      s.op('Conv', [sign(s, s.op('Pad', [s.x, s.ints([0, 0, 1, 1, 0, 0, 1, 1])])), s.c(s.signs([5, 4, 3, 3]))], PLAIN),
+  },
+  'padding with 0.5 is not sign-valued': {
+    shape: IMAGE,
+    kinds: ['weight-only'],
+    build: (s) =>
+      s.op(
+        'Conv',
+        [s.op('Pad', [sign(s, s.x), s.ints([0, 0, 1, 1, 0, 0, 1, 1]), s.c(0.5)]), s.c(s.signs([5, 4, 3, 3]))],
+        PLAIN,
+      ),
+  },
+  'signs that are used twice': {
+    shape: IMAGE,
+    kinds: ['binary', 'binary'],
+    build: (s) => {
+      const h = s.op('MaxPool', [sign(s, s.x)], { kernel_shape: ints([2, 2]) });
+      return s.op('Add', [
+        s.op('Conv', [h, s.c(s.signs([5, 4, 3, 3]))], CONV),
+        s.op('Conv', [h, s.c(s.signs([5, 4, 1, 1]))], { kernel_shape: ints([1, 1]) }),
+      ]);
+    },
+  },
+  'signs that are joined': {
+    shape: IMAGE,
+    build: (s) =>
+      s.op(
+        'Conv',
+        [s.op('Concat', [sign(s, s.x), strictSign(s, s.x)], { axis: int(1) }), s.c(s.signs([5, 8, 3, 3]))],
+        CONV,
+      ),
+  },
+  'SAME_UPPER, stride 2, groups': {
+    shape: IMAGE,
+    build: (s) =>
+      s.op('Conv', [sign(s, s.x), s.c(s.signs([6, 2, 3, 3], [0.5, 2]))], {
+        kernel_shape: ints([3, 3]),
+        auto_pad: string('SAME_UPPER'),
+        strides: ints([2, 2]),
+        group: int(2),
+      }),
+  },
+  'a plain Sign behind a binary layer that never gives 0': {
+    shape: IMAGE,
+    kinds: ['binary', 'binary'],
+    build: (s) => {
+      // 27 terms without padding: odd sums; the offset is no odd integer.
+      const first = s.op(
+        'Conv',
+        [
+          s.op('Concat', [sign(s, s.x)], { axis: int(1) }),
+          s.c(s.signs([3, 4, 3, 3])),
+          s.c(float32([3], [0.5, -1.25, 3.5])),
+        ],
+        PLAIN,
+      );
+      return s.op('Conv', [s.op('Sign', [first]), s.c(s.signs([5, 3, 3, 3]))], CONV);
+    },
+  },
+  'a plain Sign behind a binary layer that may give 0': {
+    shape: IMAGE,
+    kinds: ['binary', 'ternary'],
+    build: (s) =>
+      s.op(
+        'Conv',
+        [s.op('Sign', [s.op('Conv', [sign(s, s.x), s.c(s.signs([3, 4, 3, 3]))], PLAIN)]), s.c(s.signs([5, 3, 3, 3]))],
+        CONV,
+      ),
+  },
+  'multi-bit activations': {
+    shape: IMAGE,
+    kinds: ['multi-bit'],
+    build: (s) =>
+      s.op('Conv', [s.op('Round', [s.op('Clip', [s.x, s.c(0), s.c(3)])]), s.c(s.signs([5, 4, 3, 3]))], CONV),
+  },
+};
+
+const DENSE: Readonly<Record<string, Case>> = {
+  'MatMul(x, W)': { shape: [3, 20], build: (s) => s.op('MatMul', [sign(s, s.x), s.c(s.signs([20, 7]))]) },
+  'MatMul(x, Transpose(W))': {
+    shape: [3, 20],
+    build: (s) =>
+      s.op('MatMul', [
+        sign(s, s.x),
+        s.op('Transpose', [s.op('Sign', [s.c(s.normal([7, 20]))])], { perm: ints([1, 0]) }),
+      ]),
+  },
+  'MatMul(W, x)': {
+    shape: [20, 3],
+    build: (s) => s.op('MatMul', [s.c(s.signs([7, 20], [0.5, 1, 2, 3, 4, 5, 6])), sign(s, s.x)]),
+  },
+  'MatMul of a stack': { shape: [2, 3, 20], build: (s) => s.op('MatMul', [sign(s, s.x), s.c(s.signs([20, 7]))]) },
+  'Gemm(x, W)': {
+    shape: [3, 20],
+    build: (s) => s.op('Gemm', [sign(s, s.x), s.c(s.signs([20, 7])), s.c(s.normal([7]))]),
+  },
+  'Gemm(x, Wᵀ), alpha and beta': {
+    shape: [3, 20],
+    build: (s) =>
+      s.op('Gemm', [sign(s, s.x), s.c(s.signs([7, 20], [0.3])), s.c(s.normal([1, 7]))], {
+        transB: int(1),
+        alpha: float(-0.5),
+        beta: float(2),
+      }),
+  },
+  'Gemm(xᵀ, W)': {
+    shape: [20, 3],
+    build: (s) => s.op('Gemm', [sign(s, s.x), s.c(s.signs([20, 7]))], { transA: int(1) }),
+  },
+  'Gemm(W, x, C)': {
+    shape: [20, 3],
+    build: (s) =>
+      s.op('Gemm', [s.c(s.signs([7, 20], [0.3])), sign(s, s.x), s.c(s.normal([7, 1]))], {
+        alpha: float(2),
+        beta: float(3),
+      }),
+  },
+  'Gemm(Wᵀ, xᵀ)': {
+    shape: [3, 20],
+    build: (s) => s.op('Gemm', [s.c(s.signs([20, 7])), sign(s, s.x)], { transA: int(1), transB: int(1) }),
+  },
+  'activations 0 or 1': {
+    shape: [3, 20],
+    build: (s) =>
+      s.op(
+        'Gemm',
+        [
+          s.op('Cast', [s.op('GreaterOrEqual', [s.x, s.c(0)])], { to: int(1) }),
+          s.c(s.signs([7, 20], [0.3])),
+          s.c(s.normal([7])),
+        ],
+        { transB: int(1), alpha: float(0.5) },
+      ),
+  },
+  'a factor per output behind it': {
+    shape: [3, 20],
+    build: (s) =>
+      s.op('Add', [
+        s.op('Mul', [s.op('MatMul', [sign(s, s.x), s.c(s.signs([20, 7]))]), s.c(s.normal([7]))]),
+        s.c(s.normal([7])),
+      ]),
+  },
+};
+
+describe('convolutions', () => {
+  it.each(Object.keys(CASES))('%s', async (name) => {
+    await check(CASES[name]!);
+  });
+});
+
+describe('dense layers', () => {
+  it.each(Object.keys(DENSE))('%s', async (name) => {
+    await check(DENSE[name]!);
+  });
+});
+
+const TO_NHWC = { perm: ints([0, 2, 3, 1]) };
+const TO_NCHW = { perm: ints([0, 3, 1, 2]) };
+
+describe('channels last', () => {
+  it('cancels the transposes around every layer', async () => {
+    const model = await check({
+      shape: [2, 6, 6, 4],
+      kinds: ['binary', 'binary', 'binary'],
+      build: (s) => {
+        const layer = (x: Value, from: number, to: number) => {
+          const y = s.op('Conv', [s.op('Transpose', [x], TO_NCHW), s.c(s.signs([to, from, 3, 3]))], CONV);
+          return s.op('Transpose', [y], TO_NHWC);
+        };
+        const norm = (x: Value, c: number) =>
+          s.op('Add', [s.op('Mul', [x, s.c(s.normal([c]))]), s.c(s.normal([1, 1, 1, c]))]);
+        const first = norm(layer(sign(s, s.x), 4, 8), 8);
+        const second = s.op('Add', [layer(sign(s, first), 8, 8), first]);
+        const padded = s.op('Pad', [sign(s, second), s.ints([0, 1, 1, 0, 0, 1, 1, 0]), s.c(1)]);
+        const mean = s.op('ReduceMean', [layer(padded, 8, 3)], { axes: ints([1, 2]), keepdims: int(0) });
+        return s.op('Softmax', [mean]);
+      },
+    });
+    const transposes = [...model.graph.nodes()].filter(
+      (node) => node.is('Transpose') && node.input(0)!.constant === null,
+    );
+    expect(transposes).toHaveLength(1);
+  });
+
+  it('keeps a transposition in front of a flattening', async () => {
+    await check({
+      shape: [2, 6, 6, 4],
+      kinds: ['binary', 'binary'],
+      build: (s) => {
+        const y = s.op(
+          'Conv',
+          [s.op('Transpose', [sign(s, s.x)], TO_NCHW), s.c(s.signs([5, 4, 3, 3])), s.c(s.normal([5]))],
+          PLAIN,
+        );
+        const flat = s.op('Reshape', [s.op('Transpose', [y], TO_NHWC), s.ints([-1, 80])]);
+        return s.op('MatMul', [sign(s, flat), s.c(s.signs([80, 3]))]);
+      },
+    });
+  });
+});
+
+describe('shapes that the model computes', () => {
+  it('become constants, also with an open batch size', async () => {
+    const s = new Source(['N', 4, 2, 2]);
+    const batch = s.op('Unsqueeze', [
+      s.op('Gather', [s.op('Shape', [s.x]), s.c(tensor('int64', [], BigInt64Array.of(0n)))]),
+      s.ints([0]),
+    ]);
+    const flat = s.op('Reshape', [s.x, s.op('Concat', [batch, s.ints([-1])], { axis: int(0) })]);
+    const source = s.finish(s.op('MatMul', [sign(s, flat), s.c(s.signs([16, 3]))]));
+    const { model, lowered, report } = convertOnnx(source);
+    expect(report.layers.map(({ kind }) => kind)).toEqual(['binary']);
+    expect(Array.from(model.graph.nodes(), ({ type }) => type)).not.toContain('Shape');
+    for (const n of [1, 3]) {
+      const x = withZeros(16 * n);
+      const expected = await (await createRun(source))(x, [n, 4, 2, 2]);
+      expect(await (await createRun(lowered.model))(x, [n, 4, 2, 2])).toEqual(expected);
+    }
+  });
+});
+
+describe('other operator sets', () => {
+  it.each([7, 8, 9, 10, 11, 12])('opset %i: attributes that became inputs', async (opset) => {
+    await check({
+      shape: IMAGE,
+      opset,
+      build: (s) => {
+        const padded =
+          opset < 11
+            ? s.op('Pad', [s.x], { pads: ints([0, 0, 1, 1, 0, 0, 1, 1]), value: float(0.5), mode: string('constant') })
+            : s.op('Pad', [s.x, s.ints([0, 0, 1, 1, 0, 0, 1, 1]), s.c(0.5)]);
+        const clipped =
+          opset < 11
+            ? s.op('Clip', [padded], { min: float(-1), max: float(1) })
+            : s.op('Clip', [padded, s.c(-1), s.c(1)]);
+        const cast = s.op('Cast', [s.op('Greater', [clipped, s.c(0)])], { to: int(1) });
+        const signs = s.op('Sub', [s.op('Mul', [cast, s.c(2)]), s.c(1)]);
+        const y = s.op('Conv', [signs, s.c(s.signs([5, 4, 3, 3]))], PLAIN);
+        const wide = s.op('Unsqueeze', [y], { axes: ints([0]) });
+        const sum = s.op('ReduceSum', [s.op('Squeeze', [wide], { axes: ints([0]) })], {
+          axes: ints([2, 3]),
+          keepdims: int(0),
+        });
+        return s.op('Softmax', [sum], { axis: int(1) });
+      },
+    });
+  });
+
+  it.each([18, 20, 21, 22])('opset %i: attributes that became inputs later, Gelu, axes of Pad', async (opset) => {
+    await check({
+      shape: IMAGE,
+      opset,
+      tolerance: 1e-5,
+      build: (s) => {
+        const padded = s.op('Pad', [s.x, s.ints([1, 1, 1, 1]), s.c(-1), s.ints([2, -1])]);
+        const y = s.op('Conv', [sign(s, padded), s.c(s.signs([5, 4, 3, 3], [0.1]))], PLAIN);
+        const smooth = opset >= 20 ? s.op('Gelu', [y]) : s.op('Relu', [y]);
+        return s.op('ReduceMean', [smooth, s.ints([2, 3])], { keepdims: int(0) });
+      },
+    });
+  });
+
+  it('refuses what set 17 cannot express, naming the node', () => {
+    const s = new Source([1, 2, 4, 4], 18);
+    const model = s.finish(s.op('Mish', [s.x], {}, 'm'));
+    expect(() => convertOnnx(model)).toThrow(/Mish: it came with operator set 18/);
+  });
+});
+
+describe('half precision', () => {
+  it('weights of half precision are read exactly', async () => {
+    const half = (bits: readonly number[]) => tensor('float16', [4, 4], Uint16Array.from(bits));
+    // ±0.5 in half precision.
+    const bits = Array.from({ length: 16 }, (_, i) => (i % 3 === 0 ? 0x3800 : 0xb800));
+    await check({
+      shape: [3, 4],
+      build: (s) => s.op('MatMul', [sign(s, s.x), s.op('Cast', [s.c(half(bits))], { to: int(1) })]),
+    });
+  });
+
+  it('a model of half precision is computed in float32, and the report says so', () => {
+    const s = new Source([1, 4]);
+    const graph = s.builder.model.graph;
+    s.x.dtype = 'float16';
+    const w = s.c(
+      tensor(
+        'float16',
+        [4, 4],
+        Uint16Array.from({ length: 16 }, (_, i) => (i % 3 === 0 ? 0x3c00 : 0xbc00)),
+      ),
+    );
+    const zero = s.c(tensor('float16', [], Uint16Array.of(0)));
+    const one = s.c(tensor('float16', [], Uint16Array.of(0x3c00)));
+    const minus = s.c(tensor('float16', [], Uint16Array.of(0xbc00)));
+    const y = s.op('MatMul', [s.op('Where', [s.op('Less', [s.x, zero]), minus, one]), w]);
+    y.dtype = 'float16';
+    graph.addOutput(y);
+    const { report, model } = convertOnnx(s.builder.model);
+    expect(report.layers.map(({ kind }) => kind)).toEqual(['binary']);
+    expect(report.layers[0]!.bytesBefore).toBe(32);
+    expect(model.graph.inputs[0]!.dtype).toBe('float32');
+    expect(report.changes.join()).toContain('float32 instead of float16');
+  });
+});
