@@ -26,7 +26,10 @@ export function createSetupCommand(name: string): Command {
     .option('--libtensorflow <dir>', 'an unpacked libtensorflow instead, with include/ and lib/');
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
-    ['bnn setup tensorflow --python ~/tf/bin/python', 'build the binding against the TensorFlow of a virtual environment'],
+    [
+      'bnn setup tensorflow --python ~/tf/bin/python',
+      'build the binding against the TensorFlow of a virtual environment',
+    ],
     ['bnn setup webgpu', 'install the webgpu backend and try its device'],
     ['bnn setup cuda', 'fetch the CUDA execution provider of onnxruntime'],
   ]).action((what: (typeof TARGETS)[number], options: SetupOptions) => runSetup(what, options));

@@ -1,6 +1,7 @@
 /** `bnn-validate`. */
 
 import { Command, Option } from 'commander';
+import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import { DATASET_NAMES } from '../data/load-dataset.ts';
 import type { Normalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
@@ -99,7 +100,7 @@ async function runValidate(model: string, options: ValidateCommandOptions): Prom
 }
 
 function formatValidation(path: string, validation: Validation): string {
-  const { top1, top5, loss, images, agreement, maxLogitDifference, latencyMs, imagesPerSecond, batchSize } = validation;
+  const { top1, top5, loss, images, agreement, latencyMs, imagesPerSecond, batchSize } = validation;
   const threads = validation.threads === 0 ? 'default' : String(validation.threads);
   const lines: [string, string][] = [
     ['model', path],
@@ -109,9 +110,11 @@ function formatValidation(path: string, validation: Validation): string {
     ['loss', loss.toFixed(4)],
   ];
   if (agreement !== null) {
+    const { imagesBeyondTolerance: beyond, maxLogitDifference } = validation;
+    lines.push(['agreement', `${formatPercent(agreement)} of the pictures get the same class`]);
     lines.push([
-      'agreement',
-      `${formatPercent(agreement)}, largest logit difference ${maxLogitDifference?.toExponential(1)}`,
+      'logits',
+      `within ${LOGITS_TOLERANCE} on all but ${formatCount(beyond)} pictures, at most ${maxLogitDifference?.toExponential(1)} apart`,
     ]);
   }
   lines.push(

@@ -2,6 +2,7 @@
 
 import { performance } from 'node:perf_hooks';
 import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
+import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { createBatches } from '../data/batches.ts';
 import type { Dataset, LoadProgress } from '../data/dataset.ts';
@@ -57,6 +58,11 @@ export interface Validation {
   readonly agreement: number | null;
   /** Largest difference of a logit from the other form; null without one. */
   readonly maxLogitDifference: number | null;
+  /**
+   * Pictures with a logit further than `LOGITS_TOLERANCE` from the other form; null without one. Folding constants changes the
+   * rounding of an activation, and where it lies within rounding of 0 its sign, which moves the logits of that picture visibly.
+   */
+  readonly imagesBeyondTolerance: number | null;
   /** Median time of one picture; null when the model's batch size is fixed at another. */
   readonly latencyMs: number | null;
   /** At `batchSize`, in onnxruntime alone. */
@@ -172,6 +178,7 @@ async function validateSessions(
     ...scores.scores,
     agreement: agreement?.agreement ?? null,
     maxLogitDifference: agreement?.maxDifference ?? null,
+    imagesBeyondTolerance: agreement?.countBeyond(LOGITS_TOLERANCE) ?? null,
     latencyMs: first !== undefined && canRunOne ? await measureLatency(session, first, image) : null,
     imagesPerSecond: (timer.images / timer.ms) * 1000,
     batchSize,

@@ -25,17 +25,6 @@ function leadingDimensions(axis: unknown, rank: number): number {
   return sorted.length < rank && sorted.every((a, i) => a === i) ? sorted.length : 0;
 }
 
-/** Σ over the first `count` dimensions of x, or null where one stage will do. */
-function stagedSum(x: tf.Tensor, count: number): tf.Tensor | null {
-  const rows = x.shape.slice(0, count).reduce((product, size) => product * size, 1);
-  const outer = middleDivisor(rows);
-  if (count === 0 || rows <= DIRECT_ROWS || outer === 1 || x.dtype !== 'float32') return null;
-  const rest = x.shape.slice(count);
-  // The inner stage reduces dimension 1, which is not a leading one, so the kernel of TensorFlow itself does it.
-  const partial = tf.sum(tf.reshape(x, [outer, rows / outer, ...rest]), 1);
-  return tf.sum(partial, 0);
-}
-
 function replace(kernelName: 'Sum' | 'Mean'): void {
   const inherited = tf.getKernel(kernelName, BACKEND);
   if (inherited === undefined) throw new Error(`internal: tfjs-node has no kernel ${kernelName}`);
@@ -43,18 +32,20 @@ function replace(kernelName: 'Sum' | 'Mean'): void {
   tf.registerKernel({
     kernelName,
     backendName: BACKEND,
-    kernelFunc: (call) => {
+    kernelFunc: (call): tf.TensorInfo | tf.TensorInfo[] => {
       const x = call.inputs['x'] as tf.Tensor;
       const { axis, keepDims } = (call.attrs ?? {}) as { axis?: unknown; keepDims?: boolean };
       const count = leadingDimensions(axis, x.shape.length);
-      const staged = tf.tidy(() => {
-        const sum = stagedSum(x, count);
-        if (sum === null) return null;
-        const rows = x.size / sum.size;
+      const rows = x.shape.slice(0, count).reduce((product, size) => product * size, 1);
+      const outer = middleDivisor(rows);
+      if (count === 0 || rows <= DIRECT_ROWS || outer === 1 || x.dtype !== 'float32') return inherited.kernelFunc(call);
+      return tf.tidy(() => {
+        const rest = x.shape.slice(count);
+        // The inner stage reduces dimension 1, which is not a leading one, so the kernel of TensorFlow itself does it.
+        const sum = tf.sum(tf.sum(tf.reshape(x, [outer, rows / outer, ...rest]), 1), 0);
         const value = kernelName === 'Mean' ? tf.div(sum, rows) : sum;
-        return keepDims === true ? tf.reshape(value, [...x.shape.slice(0, count).fill(1), ...value.shape]) : value;
+        return keepDims === true ? tf.reshape(value, [...x.shape.slice(0, count).fill(1), ...rest]) : value;
       });
-      return staged ?? inherited.kernelFunc(call);
     },
   });
 }

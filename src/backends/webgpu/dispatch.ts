@@ -1,0 +1,121 @@
+/** Records the run of a compute shader of our own in the command encoder of tfjs's WebGPU backend, among its other kernels. */
+
+import type * as tf from '@tensorflow/tfjs-core';
+import type { GpuBuffer, GpuDevice, GpuPipeline, WebgpuBackend } from './device.ts';
+
+type Element = 'f32' | 'u32' | 'i32' | 'vec4<f32>';
+
+/** GPUBufferUsage.UNIFORM | COPY_DST. */
+const UNIFORM_USAGE = 0x40 | 0x08;
+/** Most groups in one dimension of a dispatch that every device allows. */
+const MOST_GROUPS = 65535;
+/** Submitted at the latest after so many dispatches, so that the device does not wait for a very long list. */
+const MOST_DISPATCHES = 4096;
+const MOST_CACHED_UNIFORMS = 8192;
+
+export interface Dispatch {
+  /**
+   * Declarations and `@compute` functions. Inputs, outputs and numbers are declared for it: an input or output `x` as the array `x`
+   * of its element type, a number `n` as `p.n`.
+   */
+  readonly code: string;
+  readonly inputs: Readonly<Record<string, tf.TensorInfo>>;
+  readonly outputs: Readonly<Record<string, tf.TensorInfo>>;
+  /** Element types other than f32. */
+  readonly elements?: Readonly<Record<string, Element>>;
+  /** Numbers that may differ from call to call without another shader. */
+  readonly numbers?: Readonly<Record<string, readonly [type: 'u32' | 'f32', value: number]>>;
+  readonly groups: readonly [x: number, y: number, z: number];
+}
+
+interface Caches {
+  readonly pipelines: Map<string, GpuPipeline>;
+  readonly uniforms: Map<string, GpuBuffer>;
+}
+
+const caches = new WeakMap<GpuDevice, Caches>();
+
+function cachesOf(device: GpuDevice): Caches {
+  const known = caches.get(device);
+  if (known !== undefined) return known;
+  const created = { pipelines: new Map(), uniforms: new Map() };
+  caches.set(device, created);
+  return created;
+}
+
+/** Groups of `threads` for `count` items, as x and y of a dispatch; shaders get their index from `flatIndex`. */
+export function flatGroups(count: number, threads = 256): [number, number, number] {
+  const groups = Math.max(1, Math.ceil(count / threads));
+  const x = Math.min(groups, MOST_GROUPS);
+  return [x, Math.ceil(groups / x), 1];
+}
+
+/** WGSL: the head of an entry point with one invocation per item, and its index `i`. */
+export const FLAT_HEAD = `
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+  let i = (wid.y * groups.x + wid.x) * 256u + lid;
+`;
+
+export function dispatch(backend: WebgpuBackend, { code, inputs, outputs, elements, numbers, groups }: Dispatch): void {
+  const bound = [...Object.entries(inputs), ...Object.entries(outputs)];
+  for (const [, { dataId }] of bound) backend.uploadToGPU(dataId);
+  const declarations = bound.map(([name], binding) => {
+    const access = name in outputs ? 'read_write' : 'read';
+    return `@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<${elements?.[name] ?? 'f32'}>;`;
+  });
+  if (numbers !== undefined) {
+    const fields = Object.entries(numbers).map(([name, [type]]) => `${name}: ${type}`);
+    declarations.push(`struct Numbers { ${fields.join(', ')} }`);
+    declarations.push(`@group(0) @binding(${bound.length}) var<uniform> p: Numbers;`);
+  }
+  const { pipelines } = cachesOf(backend.device);
+  const source = `${declarations.join('\n')}\n${code}`;
+  let pipeline = pipelines.get(source);
+  if (pipeline === undefined) {
+    const module = backend.device.createShaderModule({ code: source });
+    pipeline = backend.device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } });
+    pipelines.set(source, pipeline);
+  }
+  const resources = bound.map(([, { dataId }]) => backend.tensorMap.get(dataId).resource);
+  if (numbers !== undefined) resources.push(uniformOf(backend, numbers));
+  const group = backend.device.createBindGroup({
+    layout: pipeline.getBindGroupLayout(0),
+    entries: resources.map((buffer, binding) => ({ binding, resource: { buffer } })),
+  });
+  backend.ensureCommandEncoderReady();
+  backend.computePassEncoder ??= backend.commandEncoder?.beginComputePass({}) ?? null;
+  const pass = backend.computePassEncoder;
+  if (pass === null) throw new Error('internal: there is no compute pass');
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(...groups);
+  backend.dispatchCountInPass++;
+  if (backend.dispatchCountInPass >= MOST_DISPATCHES) {
+    backend.endComputePassEncoder();
+    backend.submitQueue();
+  }
+}
+
+/** A uniform buffer with the numbers; kept for the next call with the same ones. */
+function uniformOf(backend: WebgpuBackend, numbers: NonNullable<Dispatch['numbers']>): GpuBuffer {
+  const { uniforms } = cachesOf(backend.device);
+  const entries = Object.values(numbers);
+  const key = entries.map(([type, value]) => `${type}${value}`).join(' ');
+  const known = uniforms.get(key);
+  if (known !== undefined) return known;
+  const size = Math.ceil(entries.length / 4) * 16;
+  const bytes = new DataView(new ArrayBuffer(size));
+  for (const [i, [type, value]] of entries.entries()) {
+    if (type === 'f32') bytes.setFloat32(4 * i, value, true);
+    else bytes.setUint32(4 * i, value, true);
+  }
+  const isKept = uniforms.size < MOST_CACHED_UNIFORMS;
+  const buffer = isKept
+    ? backend.device.createBuffer({ size, usage: UNIFORM_USAGE })
+    : backend.bufferManager.acquireBuffer(size, UNIFORM_USAGE);
+  backend.device.queue.writeBuffer(buffer, 0, bytes.buffer as ArrayBuffer);
+  if (isKept) uniforms.set(key, buffer);
+  else backend.uniformPendingDisposal.push(buffer);
+  return buffer;
+}

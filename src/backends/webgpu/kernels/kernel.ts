@@ -1,0 +1,59 @@
+/** How kernels are put on the `webgpu` backend. */
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { WebgpuBackend } from '../device.ts';
+
+export const WEBGPU = 'webgpu';
+
+export type Inputs = Readonly<Record<string, tf.TensorInfo | undefined>>;
+export type Attributes = Readonly<Record<string, unknown>>;
+export type WebgpuKernel = (
+  backend: WebgpuBackend,
+  inputs: Inputs,
+  attrs: Attributes,
+) => tf.TensorInfo | tf.TensorInfo[] | undefined;
+
+/** Registers a kernel. Where it returns undefined the kernel of tfjs-backend-webgpu that it replaces runs instead. */
+export function registerKernel(kernelName: string, kernel: WebgpuKernel): void {
+  const inherited = tf.getKernel(kernelName, WEBGPU);
+  if (inherited !== undefined) tf.unregisterKernel(kernelName, WEBGPU);
+  tf.registerKernel({
+    kernelName,
+    backendName: WEBGPU,
+    kernelFunc: (call) => {
+      const attrs = (call.attrs ?? {}) as Attributes;
+      const result = kernel(call.backend as WebgpuBackend, call.inputs, attrs);
+      if (result !== undefined) return result;
+      if (inherited === undefined) throw new Error(`internal: ${kernelName} does not know ${JSON.stringify(attrs)}`);
+      return inherited.kernelFunc(call);
+    },
+  });
+}
+
+export function required(inputs: Inputs, name: string): tf.TensorInfo {
+  const input = inputs[name];
+  if (input === undefined) throw new Error(`internal: the input "${name}" is missing`);
+  return input;
+}
+
+export function numberOf(attrs: Attributes, name: string): number {
+  const value = attrs[name];
+  if (typeof value !== 'number') throw new Error(`internal: the attribute "${name}" is ${String(value)}`);
+  return value;
+}
+
+export function sizeOf(t: tf.TensorInfo): number {
+  return tf.util.sizeFromShape(t.shape);
+}
+
+/** A new float32 tensor, contents undefined. */
+export function allocate(backend: WebgpuBackend, shape: readonly number[]): tf.TensorInfo {
+  return backend.makeTensorInfo([...shape], 'float32');
+}
+
+/** A number as a WGSL literal of type f32; infinity as the largest number. */
+export function literal(value: number): string {
+  if (value === Infinity) return '3.4028234e38f';
+  const text = String(Math.fround(value));
+  return /[.e]/.test(text) ? `${text}f` : `${text}.0f`;
+}

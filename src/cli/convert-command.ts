@@ -1,0 +1,281 @@
+/** `bnn-convert`. */
+
+import { readFile } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import { type Binarized, binarizeFloat } from '../convert/binarize-float.ts';
+import { type Converted, convertOnnx, toStandardForm } from '../convert/convert-onnx.ts';
+import { convertCheckpoint } from '../convert/pytorch/convert-checkpoint.ts';
+import { parseMapping } from '../convert/pytorch/mapping.ts';
+import { readPytorchCheckpoint } from '../convert/pytorch/read-checkpoint.ts';
+import type { SignZero } from '../convert/sign-log.ts';
+import { withZeroPolicy, ZERO_POLICIES } from '../convert/sign-policy.ts';
+import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { DATASET_NAMES } from '../data/load-dataset.ts';
+import { BnnError, fromSystemError } from '../errors.ts';
+import type { Model } from '../graph/model.ts';
+import { encodeModel } from '../onnx/encode-model.ts';
+import { readModel } from '../onnx/model-io.ts';
+import { formatBytes } from '../report/format.ts';
+import { formatPairs } from '../report/table.ts';
+import type { Check } from './convert-check.ts';
+import { type InputOptions, PIXEL_RANGES, type PixelRange } from './convert-inputs.ts';
+import { formatCheck, formatVerdicts, formatWhatIf, signNotes } from './convert-report.ts';
+import {
+  ADVANCED,
+  addExamples,
+  addGeneralOptions,
+  COMMON,
+  type GeneralOptions,
+  terminalOf,
+  wholeNumber,
+} from './options.ts';
+import { assertWritable } from './output-file.ts';
+import { EXIT_FAILED } from './print-error.ts';
+import type { Terminal } from './terminal.ts';
+import { VERSION } from './version.ts';
+
+interface ConvertCommandOptions extends GeneralOptions {
+  readonly output?: string;
+  readonly packed?: string;
+  readonly network?: string;
+  readonly mapping?: string;
+  readonly signZero: SignZero;
+  readonly whatIf?: boolean;
+  readonly verify?: boolean;
+  readonly dataset?: string;
+  readonly data?: string;
+  readonly pixels?: PixelRange;
+  readonly limit?: number;
+  readonly binarize?: boolean;
+  readonly only?: readonly string[];
+  readonly except?: readonly string[];
+  readonly minWeights?: number;
+  readonly dense?: boolean;
+  readonly weightsOnly?: boolean;
+}
+
+const DEFAULT_INPUTS = 64;
+/** Relative to outputs of about 1, as elsewhere for two forms of one network. */
+const TOLERANCE = 1e-4;
+/** Float rounding in front of a sign may turn the decision of so many inputs. */
+const CHANGED_SHARE = 0.02;
+
+export function createConvertCommand(name: string): Command {
+  const command = new Command(name)
+    .description(
+      'Reads a network from elsewhere, an ONNX file or a PyTorch checkpoint, and writes it in latent form, for training and for bnn-export. A table says what became of every layer, and why.',
+    )
+    .argument('<model>', 'an .onnx file, or a .pt, .pth or .pth.tar checkpoint')
+    .optionsGroup(COMMON)
+    .option('-o, --output <file>', 'the latent ONNX file to write; without it, only the table is printed')
+    .option('--packed <file>', 'write the packed form too')
+    .option('--verify', 'run source and result in a stock onnxruntime; nothing is written when they differ')
+    .option('--network <name>', 'of a checkpoint: the network that it belongs to, e.g. resnet20')
+    .option('--mapping <file>', 'of a checkpoint: a JSON file that lists its layers (see docs/convert.md)')
+    .addOption(
+      new Option('--sign-zero <rule>', 'signs that give 0 at 0: kept exactly, or +1 there')
+        .choices(['exact', 'plus'])
+        .default('exact'),
+    )
+    .option('--what-if', 'count the inputs that would be decided differently under other rules for signs at 0')
+    .optionsGroup('Options for --verify and --what-if:')
+    .option('--dataset <name>', `test pictures instead of random inputs: ${DATASET_NAMES.join(', ')}`)
+    .option('--data <folder>', 'folder or archive of the data set')
+    .addOption(
+      new Option(
+        '--pixels <range>',
+        'numbers that the network takes (default: 0..1 for pictures, normalized for random inputs)',
+      ).choices(PIXEL_RANGES),
+    )
+    .option('--limit <n>', `inputs to run (default: ${DEFAULT_INPUTS})`, wholeNumber(1))
+    .optionsGroup(ADVANCED)
+    .option(
+      '--binarize',
+      'make the convolutions of a float network binary, apart from the first and the last, as a start for training',
+    )
+    .option('--only <pattern...>', 'with --binarize: the layers of these names instead; * is a wildcard')
+    .option('--except <pattern...>', 'with --binarize: leave layers of these names in float')
+    .option('--min-weights <n>', 'with --binarize: leave smaller layers in float', wholeNumber(0))
+    .option('--dense', 'with --binarize: dense layers too')
+    .option('--weights-only', 'with --binarize: leave the activations in float');
+  addGeneralOptions(command);
+  return addExamples(command, [
+    [
+      'bnn-convert larq.onnx -o latent.onnx --packed packed.onnx --verify',
+      'a trained binary network, packed and compared with its source',
+    ],
+    [
+      'bnn-convert model_best.pth.tar --network resnet20 -o latent.onnx',
+      'a PyTorch checkpoint of a network that is built in',
+    ],
+    ['bnn-convert net.onnx --what-if --dataset mnist', 'how much depends on what signs give at 0'],
+    ['bnn-convert float.onnx --binarize --except "head*" -o start.onnx', 'a start for training a binary network'],
+  ]).action((model: string, options: ConvertCommandOptions) => runConvert(model, options));
+}
+
+interface Result extends Converted {
+  /** Bytes of what the result is compared with. */
+  readonly reference: Uint8Array;
+  readonly binarized: Binarized | null;
+}
+
+async function runConvert(path: string, options: ConvertCommandOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  assertOptions(options);
+  for (const file of [options.output, options.packed]) if (file !== undefined) await assertWritable(file, path);
+  const result = await convert(path, options);
+  const { report, binarized } = result;
+  const latent = finished(binarized?.model ?? result.model);
+  const packed = finished(result.lowered.model);
+  const settings = inputOptions(options);
+  const check =
+    options.verify === true
+      ? await compare(result.reference, settings, [
+          ['latent', latent],
+          ['packed', packed],
+        ])
+      : null;
+  const whatIf = options.whatIf === true ? await compareZeros(result, settings) : null;
+
+  terminal.result(formatVerdicts(report.layers));
+  const notes = [...signNotes(report.signs), ...report.changes];
+  for (const note of notes) terminal.result(`note: ${note}`);
+  if (binarized !== null) terminal.result(`made binary: ${binarized.layers.join(', ')}`);
+  if (check !== null) terminal.result(formatCheck(check));
+  if (whatIf !== null)
+    terminal.result(whatIf.agreements.length === 0 ? 'no sign of an activation' : formatWhatIf(whatIf));
+  const isDifferent = check !== null && differs(check);
+  const files = isDifferent ? [] : await writeAll(options, latent, packed, terminal);
+  terminal.event('result', {
+    source: path,
+    files,
+    layers: report.layers,
+    signs: report.signs,
+    changes: report.changes,
+    rewrites: report.rewrites,
+    binarized: binarized === null ? null : { layers: binarized.layers, kept: binarized.kept },
+    verification: check,
+    whatIf,
+  });
+  if (isDifferent) {
+    terminal.error('nothing was written: source and result differ');
+    process.exitCode = EXIT_FAILED;
+  }
+}
+
+function assertOptions(options: ConvertCommandOptions): void {
+  const { binarize, verify, packed, data, dataset } = options;
+  const binarizing = options.only ?? options.except ?? options.minWeights ?? options.dense ?? options.weightsOnly;
+  if (binarizing !== undefined && binarize !== true) {
+    throw new BnnError('E_USAGE', '--only, --except, --min-weights, --dense and --weights-only belong to --binarize', {
+      hint: 'add --binarize',
+    });
+  }
+  if (binarize === true && (verify === true || packed !== undefined)) {
+    throw new BnnError(
+      'E_USAGE',
+      `a binarized network computes something else than its source, so ${packed === undefined ? '--verify' : '--packed'} makes no sense before it is trained`,
+    );
+  }
+  if (data !== undefined && dataset === undefined) {
+    throw new BnnError('E_USAGE', '--data is given without --dataset', {
+      hint: `add --dataset ${DATASET_NAMES.join(' | ')}`,
+    });
+  }
+}
+
+async function convert(path: string, options: ConvertCommandOptions): Promise<Result> {
+  const { signZero, network } = options;
+  let converted: Converted;
+  let reference: Uint8Array;
+  if (/\.(pt|pth|pth\.tar|ckpt|bin)$/i.test(path)) {
+    const mapping =
+      options.mapping === undefined ? undefined : parseMapping(await readText(options.mapping), options.mapping);
+    const checkpoint = readPytorchCheckpoint(await readBytes(path), path);
+    const found = convertCheckpoint(checkpoint, { signZero, network, mapping, at: path });
+    converted = found;
+    reference = encodeModel(toStandardForm(found.source, path).model);
+  } else {
+    if (network !== undefined || options.mapping !== undefined) {
+      throw new BnnError('E_USAGE', '--network and --mapping are for PyTorch checkpoints', { at: path });
+    }
+    const source = await readModel(path);
+    converted = convertOnnx(source, { signZero, at: path });
+    // A stock onnxruntime is the better judge of a file that it can read.
+    const isStock = [...source.graph.nodes()].every(({ domain }) => domain === '' || domain.startsWith('ai.onnx'));
+    reference = isStock ? encodeModel(source) : encodeModel(toStandardForm(source, path).model);
+  }
+  const { only, except, minWeights, dense, weightsOnly } = options;
+  const binarized =
+    options.binarize === true ? binarizeFloat(converted.model, { only, except, minWeights, dense, weightsOnly }) : null;
+  return { ...converted, reference, binarized };
+}
+
+function finished(model: Model): Uint8Array {
+  model.producerVersion = VERSION;
+  return encodeModel(model);
+}
+
+type Settings = InputOptions & { readonly threads?: number | undefined };
+
+function inputOptions({ dataset, data, pixels, limit = DEFAULT_INPUTS, threads }: ConvertCommandOptions): Settings {
+  return { dataset, data, limit, threads, pixels: pixels ?? (dataset === undefined ? 'normalized' : '0..1') };
+}
+
+async function compare(
+  reference: Uint8Array,
+  settings: Settings,
+  candidates: readonly (readonly [name: string, bytes: Uint8Array])[],
+): Promise<Check> {
+  const { checkModels } = await import('./convert-check.ts');
+  return checkModels(
+    reference,
+    candidates.map(([name, bytes]) => ({ name, bytes })),
+    settings,
+  );
+}
+
+async function compareZeros({ model, reference }: Result, settings: Settings): Promise<Check> {
+  const candidates = ZERO_POLICIES.flatMap((policy): (readonly [string, Uint8Array])[] => {
+    const variant = withZeroPolicy(model, policy);
+    return variant === null ? [] : [[`${policy} at 0`, encodeModel(variant)]];
+  });
+  return compare(reference, settings, candidates);
+}
+
+function differs({ inputs, agreements }: Check): boolean {
+  return agreements.some(({ maxDifference, changed }) => maxDifference > TOLERANCE && changed > CHANGED_SHARE * inputs);
+}
+
+async function writeAll(
+  { output, packed: packedFile }: ConvertCommandOptions,
+  latent: Uint8Array,
+  packed: Uint8Array,
+  terminal: Terminal,
+): Promise<object[]> {
+  const files: { form: string; file: string; bytes: number }[] = [];
+  for (const [form, file, bytes] of [
+    ['latent', output, latent],
+    ['packed', packedFile, packed],
+  ] as const) {
+    if (file === undefined) continue;
+    await writeFileAtomic(file, bytes);
+    files.push({ form, file, bytes: bytes.length });
+  }
+  if (files.length > 0) {
+    terminal.result(formatPairs(files.map(({ form, file, bytes }) => [form, `${file}  ${formatBytes(bytes)}`])));
+  }
+  return files;
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw fromSystemError(error, 'read', path);
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  return new TextDecoder().decode(await readBytes(path));
+}

@@ -1,0 +1,222 @@
+/**
+ * The equilibrium plot as SVG: estimating error against gradient stability, accuracy as colour, one point per arm of a comparison.
+ * It follows the reader's light or dark scheme and needs no script.
+ */
+
+import type { Spread } from '../core/statistics.ts';
+import { colorOf } from './plot-color.ts';
+import { linearScale, logScale, type Scale } from './plot-scale.ts';
+
+export interface PlotPoint {
+  readonly name: string;
+  readonly x: Spread;
+  readonly y: Spread;
+  /** Accuracy, 0 … 1. */
+  readonly color: Spread;
+  /** Position in a sweep; points that have one are joined in its order. */
+  readonly order: number | null;
+}
+
+export interface PlotPanel {
+  readonly title: string;
+  readonly xLabel: string;
+  readonly yLabel: string;
+  readonly points: readonly PlotPoint[];
+  /** Logarithmic y; all values must be positive. */
+  readonly isLogY: boolean;
+}
+
+export interface PlotOptions {
+  readonly title: string;
+  /** A line below the title: network, data, epochs, seeds. */
+  readonly subtitle: string;
+  readonly colorLabel: string;
+}
+
+const PANEL = { width: 400, height: 320, left: 78, top: 92, gap: 92 } as const;
+const BAR = { width: 14, gap: 34, labels: 64 } as const;
+const FOOT = 64;
+const POINT_RADIUS = 6;
+const LABEL_HEIGHT = 13;
+
+const STYLE = `
+  text { font: 12px system-ui, sans-serif; fill: #1f2328; }
+  .title { font-size: 16px; font-weight: 600; }
+  .panel { font-size: 13px; font-weight: 600; }
+  .muted { fill: #59636e; }
+  .back { fill: #ffffff; }
+  .grid { stroke: #d8dee4; stroke-width: 1; }
+  .frame { fill: none; stroke: #8c959f; stroke-width: 1; }
+  .error { stroke: #59636e; stroke-width: 1.2; }
+  .sweep { fill: none; stroke: #59636e; stroke-width: 1.4; stroke-dasharray: 5 4; }
+  .point { stroke: #1f2328; stroke-width: 1.2; }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e6edf3; }
+    .muted { fill: #9198a1; }
+    .back { fill: #0d1117; }
+    .grid { stroke: #2a313c; }
+    .frame { stroke: #656c76; }
+    .error, .sweep { stroke: #9198a1; }
+    .point { stroke: #e6edf3; }
+  }
+`;
+
+/** @param panels at least one, each with at least one point. */
+export function plotEquilibrium(panels: readonly PlotPanel[], options: PlotOptions): string {
+  const colors = panels.flatMap(({ points }) => points.map(({ color }) => color.mean));
+  const [low, high] = [Math.min(...colors), Math.max(...colors)];
+  const shareOf = (value: number): number => (high > low ? (value - low) / (high - low) : 0.5);
+  const barX = PANEL.left + panels.length * (PANEL.width + PANEL.gap) - PANEL.gap + BAR.gap;
+  const width = barX + BAR.width + BAR.labels;
+  const height = PANEL.top + PANEL.height + FOOT;
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`,
+    `<title>${escape(options.title)}</title>`,
+    `<style>${STYLE}</style>`,
+    `<rect class="back" width="${width}" height="${height}"/>`,
+    text(PANEL.left, 30, options.title, 'class="title"'),
+    text(PANEL.left, 50, options.subtitle, 'class="muted"'),
+    ...panels.flatMap((panel, i) => drawPanel(panel, PANEL.left + i * (PANEL.width + PANEL.gap), shareOf)),
+    ...drawColorBar(barX, low, high, options.colorLabel),
+    '</svg>',
+    '',
+  ].join('\n');
+}
+
+function drawPanel(panel: PlotPanel, left: number, shareOf: (value: number) => number): string[] {
+  const { points } = panel;
+  const [right, bottom] = [left + PANEL.width, PANEL.top + PANEL.height];
+  const ends = (of: (point: PlotPoint) => Spread): number[] =>
+    points.flatMap((point) => {
+      const { mean, std } = of(point);
+      return [mean - (std ?? 0), mean, mean + (std ?? 0)];
+    });
+  const x = linearScale(
+    ends((point) => point.x),
+    { range: [left, right] },
+  );
+  const yEnds = ends((point) => point.y);
+  const y = panel.isLogY
+    ? logScale(
+        yEnds.filter((value) => value > 0),
+        { range: [bottom, PANEL.top] },
+      )
+    : linearScale(yEnds, { range: [bottom, PANEL.top] });
+  const placed = points.map((point) => ({ point, cx: x.at(point.x.mean), cy: y.at(point.y.mean) }));
+  const sweep = placed
+    .filter(({ point }) => point.order !== null)
+    .sort((a, b) => (a.point.order ?? 0) - (b.point.order ?? 0));
+  return [
+    text(left, PANEL.top - 12, panel.title, 'class="panel"'),
+    ...drawAxes(x, y, left, bottom),
+    ...(sweep.length > 1
+      ? [`<polyline class="sweep" points="${sweep.map(({ cx, cy }) => `${px(cx)},${px(cy)}`).join(' ')}"/>`]
+      : []),
+    ...placed.flatMap(({ point, cx, cy }) => drawErrorBars(point, x, y, cx, cy, bottom)),
+    ...placed.map(
+      ({ point, cx, cy }) =>
+        `<circle class="point" cx="${px(cx)}" cy="${px(cy)}" r="${POINT_RADIUS}" fill="${colorOf(shareOf(point.color.mean))}"><title>${escape(describe(point))}</title></circle>`,
+    ),
+    ...drawLabels(placed, left, right),
+    text((left + right) / 2, bottom + 42, panel.xLabel, 'text-anchor="middle"'),
+    text(0, 0, panel.yLabel, `text-anchor="middle" transform="translate(${left - 58} ${(PANEL.top + bottom) / 2}) rotate(-90)"`),
+  ];
+}
+
+function drawAxes(x: Scale, y: Scale, left: number, bottom: number): string[] {
+  const right = left + PANEL.width;
+  return [
+    ...x.ticks.flatMap(({ value, label }) => {
+      const at = px(x.at(value));
+      return [
+        `<line class="grid" x1="${at}" x2="${at}" y1="${PANEL.top}" y2="${bottom}"/>`,
+        text(x.at(value), bottom + 18, label, 'class="muted" text-anchor="middle"'),
+      ];
+    }),
+    ...y.ticks.flatMap(({ value, label }) => {
+      const at = px(y.at(value));
+      return [
+        `<line class="grid" x1="${left}" x2="${right}" y1="${at}" y2="${at}"/>`,
+        text(left - 8, y.at(value) + 4, label, 'class="muted" text-anchor="end"'),
+      ];
+    }),
+    `<rect class="frame" x="${left}" y="${PANEL.top}" width="${PANEL.width}" height="${PANEL.height}"/>`,
+  ];
+}
+
+/** One standard deviation to each side; a bar that would end at or below 0 on a logarithmic axis ends at the axis. */
+function drawErrorBars(point: PlotPoint, x: Scale, y: Scale, cx: number, cy: number, bottom: number): string[] {
+  const bars: string[] = [];
+  if (point.x.std !== null) {
+    const [from, to] = [x.at(point.x.mean - point.x.std), x.at(point.x.mean + point.x.std)];
+    bars.push(`<line class="error" x1="${px(from)}" x2="${px(to)}" y1="${px(cy)}" y2="${px(cy)}"/>`);
+  }
+  if (point.y.std !== null) {
+    const low = y.at(point.y.mean - point.y.std);
+    const from = Number.isFinite(low) ? Math.min(low, bottom) : bottom;
+    bars.push(`<line class="error" x1="${px(cx)}" x2="${px(cx)}" y1="${px(from)}" y2="${px(y.at(point.y.mean + point.y.std))}"/>`);
+  }
+  return bars;
+}
+
+interface Placed {
+  readonly point: PlotPoint;
+  readonly cx: number;
+  readonly cy: number;
+}
+
+/** Names beside their points, on the side with room, moved apart vertically where they would cover one another. */
+function drawLabels(placed: readonly Placed[], left: number, right: number): string[] {
+  const taken: { readonly from: number; readonly to: number; readonly y: number }[] = [];
+  return [...placed]
+    .sort((a, b) => a.cy - b.cy)
+    .map(({ point, cx, cy }) => {
+      const length = point.name.length * 6.6;
+      const isLeft = cx + length + 14 > right && cx - length - 14 > left;
+      const from = isLeft ? cx - POINT_RADIUS - 5 - length : cx + POINT_RADIUS + 5;
+      let y = cy - 5;
+      const covers = (other: (typeof taken)[number]): boolean =>
+        from < other.to && other.from < from + length && Math.abs(other.y - y) < LABEL_HEIGHT;
+      while (taken.some(covers)) y += 3;
+      taken.push({ from, to: from + length, y });
+      return text(isLeft ? from + length : from, y, point.name, isLeft ? 'text-anchor="end"' : '');
+    });
+}
+
+function drawColorBar(left: number, low: number, high: number, label: string): string[] {
+  const steps = 48;
+  const size = PANEL.height / steps;
+  const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
+  const middle = PANEL.top + PANEL.height / 2;
+  return [
+    text(left, PANEL.top - 12, label, 'class="muted"'),
+    ...Array.from({ length: steps }, (_, i) => {
+      const share = 1 - (i + 0.5) / steps;
+      const y = px(PANEL.top + i * size);
+      return `<rect x="${left}" y="${y}" width="${BAR.width}" height="${px(size + 0.5)}" fill="${colorOf(high > low ? share : 0.5)}"/>`;
+    }),
+    `<rect class="frame" x="${left}" y="${PANEL.top}" width="${BAR.width}" height="${PANEL.height}"/>`,
+    text(left + BAR.width + 6, PANEL.top + 10, percent(high)),
+    ...(high > low ? [text(left + BAR.width + 6, middle + 4, percent((low + high) / 2))] : []),
+    text(left + BAR.width + 6, PANEL.top + PANEL.height, percent(low)),
+  ];
+}
+
+function describe({ name, color, x, y }: PlotPoint): string {
+  const spread = ({ mean, std }: Spread, digits: number): string =>
+    `${mean.toPrecision(digits)}${std === null ? '' : ` ± ${std.toPrecision(2)}`}`;
+  return `${name}: accuracy ${spread(color, 4)}, x ${spread(x, 4)}, y ${spread(y, 3)} (n = ${color.n})`;
+}
+
+function text(x: number, y: number, content: string, attributes = ''): string {
+  return `<text x="${px(x)}" y="${px(y)}"${attributes === '' ? '' : ` ${attributes}`}>${escape(content)}</text>`;
+}
+
+/** A tenth of a pixel is finer than any screen. */
+function px(value: number): string {
+  return String(Math.round(value * 10) / 10);
+}
+
+function escape(content: string): string {
+  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+}
