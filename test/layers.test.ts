@@ -19,7 +19,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   report: ['core'],
   training: ['zoo', 'onnx', 'estimators', 'backends', 'data'],
   inference: ['operators', 'onnx', 'data'],
-  cli: ['compiler', 'training', 'inference', 'report'],
+  convert: ['compiler', 'zoo', 'onnx'],
+  cli: ['convert', 'compiler', 'training', 'inference', 'report'],
 };
 
 /** Packages whose types must not leave their folders. */

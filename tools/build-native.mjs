@@ -61,7 +61,9 @@ const isMac = process.platform === 'darwin';
 // nodelete: worker threads of the addon outlive a JavaScript worker that loaded it.
 const NODE_ADDON = isMac ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-Wl,-z,nodelete', '-ldl'];
 // nodelete: onnxruntime's sessions keep pointers into the library.
-const LIBRARY = isMac ? ['-dynamiclib'] : ['-shared', '-Wl,-z,nodelete'];
+const LIBRARY = isMac
+  ? ['-dynamiclib', '-Wl,-exported_symbol,_RegisterCustomOps']
+  : ['-shared', '-Wl,-z,nodelete', `-Wl,--version-script=${join(source, 'ort', 'exports.map')}`];
 
 /** What is built: a file in build/ from all `.cc` files of some folders. Left out while its first folder has none. */
 const TARGETS = [

@@ -142,12 +142,12 @@ function reference(name: string): Float32Array {
 }
 
 /** Moves the bias of every BatchNormalization (whose outputs are of order 1) by what rounding may have done to it. */
-function moveByRounding(program: Program, seed: number): void {
+async function moveByRounding(program: Program, seed: number): Promise<void> {
   const rng = new Rng(seed);
   for (const { name, role } of program.parameters.values()) {
     if (role !== 'norm' || !name.endsWith('bias')) continue;
     const bias = program.parameter(name);
-    const moved = Array.from(bias.dataSync(), (value) => value + (rng.uniform() - 0.5) * 2 * ROUNDING);
+    const moved = Array.from(await bias.data(), (value) => value + (rng.uniform() - 0.5) * 2 * ROUNDING);
     program.setParameter(name, tf.tensor(moved, bias.shape));
   }
 }
@@ -163,7 +163,7 @@ async function compare(roundingSeed: number | null, log: (line: string) => void)
   // What is judged needs two steps; the rest is for the reader of the plain comparison.
   const last = roundingSeed === null ? steps : Math.min(2, steps);
   const program = createProgram();
-  if (roundingSeed !== null) moveByRounding(program, roundingSeed);
+  if (roundingSeed !== null) await moveByRounding(program, roundingSeed);
   const optimizer = new Optimizer(program, {
     optimizer: 'sgd',
     momentum: momentum ?? 0,
@@ -176,13 +176,18 @@ async function compare(roundingSeed: number | null, log: (line: string) => void)
     const { pixels, labels: classes } = loadBatch(step);
     const x = tf.tensor4d(pixels, [batch, size.height, size.width, size.channels]);
     const labels = tf.tensor1d(classes, 'int32');
+    // Read afterwards and asynchronously: a GPU cannot be waited for in between.
+    let kept: tf.Tensor | undefined;
     const { loss, gradients } = program.differentiate(x, settings, (logits) => {
-      if (step === 0) result.logits = relativeError(logits.dataSync(), reference('step0.logits'));
+      if (step === 0) kept = tf.clone(logits);
       const entropy = softmaxCrossEntropy(logits, labels, 0);
       return { loss: entropy, dlogits: entropy.dlogits };
     });
     const expected = losses[step] ?? Number.NaN;
-    const error = Math.abs((loss.loss.dataSync()[0] ?? Number.NaN) - expected) / Math.abs(expected);
+    if (kept !== undefined)
+      result.logits = relativeError((await kept.data()) as Float32Array, reference('step0.logits'));
+    kept?.dispose();
+    const error = Math.abs(((await loss.loss.data())[0] ?? Number.NaN) - expected) / Math.abs(expected);
     if (step === 0) {
       log(`step 0 logits                                   ${result.logits.toExponential(2)}`);
       await compareGradients(program, gradients, result, log);

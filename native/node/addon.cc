@@ -106,6 +106,7 @@ NAPI_MODULE_INIT() {
   define(env, exports, "releaseScratch", method<release_scratch>);
   define_convolutions(env, exports);
   define_elementwise(env, exports);
+  define_slope_table(env, exports);
   define_batch_norm(env, exports);
   define_movement(env, exports);
   return exports;

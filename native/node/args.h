@@ -156,6 +156,7 @@ inline void define(napi_env env, napi_value exports, const char* name, napi_call
 
 void define_convolutions(napi_env env, napi_value exports);
 void define_elementwise(napi_env env, napi_value exports);
+void define_slope_table(napi_env env, napi_value exports);
 void define_batch_norm(napi_env env, napi_value exports);
 void define_movement(napi_env env, napi_value exports);
 

@@ -41,6 +41,33 @@ napi_value filter_grad(const Args& args) {
   return nullptr;
 }
 
+// binaryConv2d(x, filter, y, shape)
+napi_value binary_forward(const Args& args) {
+  const bnn::Conv2dShape s = conv_shape(args, 3);
+  bnn::binary_conv2d_forward(s, args.floats(0, x_count(s)).data, args.floats(1, filter_count(s)).data,
+                             args.floats(2, y_count(s)).data);
+  return nullptr;
+}
+
+// binaryConv2dInputGrad(dy, filter, x, dx, shape, o, t, m): ReSTE; with o = 0: straight-through, clipped at t
+napi_value binary_input_grad(const Args& args) {
+  const bnn::Conv2dShape s = conv_shape(args, 4);
+  const double o = args.number(5);
+  const float t = static_cast<float>(args.number(6));
+  const bnn::SignGradient gradient = o == 0.0 ? bnn::ste_gradient(t) : bnn::reste_gradient(o, t, static_cast<float>(args.number(7)));
+  bnn::binary_conv2d_input_grad(s, args.floats(0, y_count(s)).data, args.floats(1, filter_count(s)).data,
+                                args.floats(2, x_count(s)).data, gradient, args.floats(3, x_count(s)).data);
+  return nullptr;
+}
+
+// binaryConv2dFilterGrad(x, dy, dfilter, shape)
+napi_value binary_filter_grad(const Args& args) {
+  const bnn::Conv2dShape s = conv_shape(args, 3);
+  bnn::binary_conv2d_filter_grad(s, args.floats(0, x_count(s)).data, args.floats(1, y_count(s)).data,
+                                 args.floats(2, filter_count(s)).data);
+  return nullptr;
+}
+
 // matmul(a, b, c, [batchA, batchB, m, n, k, transposeA, transposeB]); batch i uses matrix i mod batchA of a, i mod batchB of b.
 napi_value matmul(const Args& args) {
   const Ints v = args.ints(3, 7);
@@ -62,6 +89,9 @@ void define_convolutions(napi_env env, napi_value exports) {
   define(env, exports, "conv2d", method<forward>);
   define(env, exports, "conv2dInputGrad", method<input_grad>);
   define(env, exports, "conv2dFilterGrad", method<filter_grad>);
+  define(env, exports, "binaryConv2d", method<binary_forward>);
+  define(env, exports, "binaryConv2dInputGrad", method<binary_input_grad>);
+  define(env, exports, "binaryConv2dFilterGrad", method<binary_filter_grad>);
   define(env, exports, "matmul", method<matmul>);
 }
 

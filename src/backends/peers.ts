@@ -51,3 +51,14 @@ export async function importPeer(group: PeerGroup, name: string): Promise<unknow
   const path = resolvePeer(group, name);
   return path === null ? null : ((await import(pathToFileURL(path).href)) as unknown);
 }
+
+/** The same for packages that bring their own tfjs-core: it warns of everything that is registered a second time. */
+export async function importQuietly(group: PeerGroup, name: string): Promise<unknown> {
+  const { warn } = console;
+  console.warn = () => {};
+  try {
+    return await importPeer(group, name);
+  } finally {
+    console.warn = warn;
+  }
+}

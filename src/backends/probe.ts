@@ -2,6 +2,7 @@
 
 import { loadNativeAddon } from './native/addon.ts';
 import { loadTensorflow } from './tensorflow/load.ts';
+import { loadWebgpu } from './webgpu/load.ts';
 
 export interface BackendReport {
   readonly name: string;
@@ -35,11 +36,21 @@ async function probeTensorflow(): Promise<BackendReport> {
   return { name: 'tensorflow', works: true, detail: `${loaded.package}, ${loaded.hasGpu ? 'GPU' : 'CPU'}` };
 }
 
+async function probeWebgpu(): Promise<BackendReport> {
+  const loaded = await loadWebgpu();
+  if (!loaded.ok) return { name: 'webgpu', works: false, detail: loaded.reason, hint: loaded.hint };
+  return {
+    name: 'webgpu',
+    works: true,
+    detail: `${loaded.device}${loaded.isSoftware ? ' (computes on the CPU)' : ''}`,
+  };
+}
+
 /** One report per backend, in the order of preference of `--backend auto`. */
 export async function probeBackends(): Promise<BackendReport[]> {
   return [
     await probeTensorflow(),
-    { name: 'webgpu', works: false, detail: 'not part of this version', hint: 'use native or tensorflow' },
+    await probeWebgpu(),
     probeNative(),
     { name: 'cpu', works: true, detail: 'plain JavaScript, slow; used on request only' },
   ];

@@ -7,6 +7,7 @@ import { BnnError } from '../errors.ts';
 import { NativeBackend } from './native/backend.ts';
 import { registerNativeBackend } from './native/register.ts';
 import { loadTensorflow } from './tensorflow/load.ts';
+import { loadWebgpu } from './webgpu/load.ts';
 
 export const BACKEND_NAMES = ['auto', 'native', 'tensorflow', 'webgpu', 'cpu'] as const;
 export type BackendName = (typeof BACKEND_NAMES)[number];
@@ -22,6 +23,8 @@ export interface SelectedBackend {
   readonly name: Exclude<BackendName, 'auto'>;
   /** One line for people, e.g. "native avx512, 2 threads". */
   readonly description: string;
+  /** Why `auto` chose it; not there when it was asked for. */
+  readonly reason?: string;
   readonly threads: number;
   /** The instruction set of the kernels, where we choose it. */
   readonly isa: string | null;
@@ -34,8 +37,8 @@ export interface BackendOptions {
 }
 
 /**
- * Makes a backend the current one of tfjs and waits until it is ready. `auto` is tensorflow with a GPU, else native, else
- * tensorflow on the CPU; `cpu` is slow and used on request only.
+ * Makes a backend the current one of tfjs and waits until it is ready. `auto` is tensorflow with a GPU, else webgpu with a
+ * real one, else native, else tensorflow on the CPU; `cpu` is slow and used on request only.
  *
  * @throws {BnnError} E_BACKEND when the backend does not work here, with what to install; E_USAGE for a bad name or thread count.
  */
@@ -61,9 +64,7 @@ export async function selectBackend(name: BackendName, options: BackendOptions =
         memory: engineMemory,
       };
     case 'webgpu':
-      throw new BnnError('E_BACKEND', 'the webgpu backend is not part of this version', {
-        hint: 'use --backend native or --backend tensorflow',
-      });
+      return await selectWebgpu();
     default:
       name satisfies never;
       throw new BnnError('E_USAGE', `unknown backend '${String(name)}'`, {
@@ -73,14 +74,43 @@ export async function selectBackend(name: BackendName, options: BackendOptions =
 }
 
 async function selectAutomatically(threads: number): Promise<SelectedBackend> {
-  const tensorflow = await loadTensorflow();
-  if (tensorflow.ok && tensorflow.hasGpu) return await selectTensorflow(threads);
+  const tensorflow = await loadTensorflow(threads);
+  if (tensorflow.ok && tensorflow.hasGpu) {
+    return chosen(await selectTensorflow(threads), 'TensorFlow found a GPU');
+  }
+  const webgpu = await loadWebgpu();
+  if (webgpu.ok && !webgpu.isSoftware) return chosen(await selectWebgpu(), 'WebGPU found a GPU');
+  const noGpu = `no GPU (tensorflow: ${tensorflow.ok ? 'CPU only' : tensorflow.reason}; webgpu: ${webgpu.ok ? `${webgpu.device} computes on the CPU` : webgpu.reason})`;
   const native = registerNativeBackend();
-  if (native.ok) return await selectNative(threads);
-  if (tensorflow.ok) return await selectTensorflow(threads);
-  throw new BnnError('E_BACKEND', `no fast backend works here: ${native.reason}; ${tensorflow.reason}`, {
+  if (native.ok) return chosen(await selectNative(threads), noGpu);
+  if (tensorflow.ok) return chosen(await selectTensorflow(threads), `${noGpu}, and ${native.reason}`);
+  throw new BnnError('E_BACKEND', `no fast backend works here: ${native.reason}; ${noGpu}`, {
     hint: `${native.hint}; or ${tensorflow.hint}; or --backend cpu, which is slow`,
   });
+}
+
+function chosen(selected: SelectedBackend, reason: string): SelectedBackend {
+  return { ...selected, reason };
+}
+
+async function selectWebgpu(): Promise<SelectedBackend> {
+  const loaded = await loadWebgpu();
+  if (!loaded.ok) {
+    throw new BnnError('E_BACKEND', `the webgpu backend does not work here: ${loaded.reason}`, { hint: loaded.hint });
+  }
+  await activate('webgpu');
+  const { backend, device, isSoftware } = loaded;
+  return {
+    name: 'webgpu',
+    description: `webgpu, ${device}${isSoftware ? ' (software, slow)' : ''}`,
+    threads: 1,
+    isa: null,
+    // Buffers of disposed tensors stay allocated for the next ones, so what is allocated is the peak.
+    memory: () => ({
+      bytesInUse: backend.bufferManager.numBytesUsed,
+      peakBytes: backend.bufferManager.numBytesAllocated,
+    }),
+  };
 }
 
 async function selectNative(threads: number): Promise<SelectedBackend> {
@@ -109,7 +139,7 @@ async function selectNative(threads: number): Promise<SelectedBackend> {
 }
 
 async function selectTensorflow(threads: number): Promise<SelectedBackend> {
-  const loaded = await loadTensorflow();
+  const loaded = await loadTensorflow(threads);
   if (!loaded.ok) {
     throw new BnnError('E_BACKEND', `the tensorflow backend does not work here: ${loaded.reason}`, {
       hint: loaded.hint,

@@ -1,7 +1,8 @@
 /** `bnn-bench`. */
 
 import { availableParallelism, cpus } from 'node:os';
-import { Argument, Command } from 'commander';
+import { Argument, Command, Option } from 'commander';
+import { BACKEND_NAMES, type BackendName } from '../backends/backend-names.ts';
 import { BnnError } from '../errors.ts';
 import { assertBenchable, type BenchCase, type CaseRequest, kernelRows, measureCase } from '../inference/bench-case.ts';
 import {
@@ -29,14 +30,18 @@ import {
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
-const SUBJECTS = ['conv', 'model'] as const;
+const SUBJECTS = ['conv', 'model', 'train'] as const;
 type Subject = (typeof SUBJECTS)[number];
 
 interface BenchOptions extends GeneralOptions {
   readonly shapes: string;
-  readonly batch: number;
+  readonly batch?: number;
   readonly twin?: string;
-  readonly rounds: number;
+  readonly model: string;
+  readonly backend: BackendName;
+  readonly steps: number;
+  readonly profile?: string | true;
+  readonly rounds?: number;
   readonly repetitions?: number;
   readonly memory: boolean;
   readonly kernel?: string;
@@ -45,21 +50,34 @@ interface BenchOptions extends GeneralOptions {
 /** The four stages of a ResNet-18. */
 const SHAPES = '64@56,128@28,256@14,512@7';
 const ROUNDS = 20;
+const TRAIN_ROUNDS = 5;
+const TRAIN_BATCH = 128;
+const TRACE_FILE = 'bnn-train-trace.json';
 
 export function createBenchCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Measures our kernels against stock onnxruntime on the same file, on the full-precision twin and in 8-bit integers, all in one run that takes turns between them: time, memory, ratio.',
+      'Measures our kernels against stock onnxruntime on the same file, on the full-precision twin and in 8-bit integers, and training against PyTorch where the variable BNN_PYTHON names a Python that has it. One run takes turns between them: time, memory, ratio.',
     )
-    .addArgument(new Argument('<what>', 'single convolution layers, or a whole network').choices(SUBJECTS))
+    .addArgument(
+      new Argument('<what>', 'single convolution layers, a whole network, or training one').choices(SUBJECTS),
+    )
     .argument('[model]', 'for model: an ONNX file written by bnn-export, or a run folder')
     .optionsGroup(COMMON)
     .option('--shapes <list>', 'for conv: layers as channels@size, see the examples', SHAPES)
-    .option('--batch <n>', 'pictures per run', wholeNumber(1), 1)
+    .option('--batch <n>', `pictures per run (default: 1; for train ${TRAIN_BATCH})`, wholeNumber(1))
     .option('--twin <name>', 'for model: full-precision twin, a network of the zoo or an ONNX file')
-    .option('--threads <n>', `threads; 0 = all ${availableParallelism()} of this machine (default: 1)`, wholeNumber(0))
+    .option('--model <name>', 'for train: network of the zoo', 'resnet20')
+    .option('--profile [file]', `for train: a table of kernels, and a Chrome trace (default: ${TRACE_FILE})`)
+    .option(
+      '--threads <n>',
+      `threads; 0 = all ${availableParallelism()} of this machine (default: 1; for train 0)`,
+      wholeNumber(0),
+    )
     .optionsGroup(ADVANCED)
-    .option('--rounds <n>', 'turns of each variant', wholeNumber(1), ROUNDS)
+    .option('--rounds <n>', `turns of each variant (default: ${ROUNDS}; for train ${TRAIN_ROUNDS})`, wholeNumber(1))
+    .option('--steps <n>', 'for train: steps in each turn', wholeNumber(1), 5)
+    .addOption(new Option('--backend <name>', 'for train: where to compute').choices(BACKEND_NAMES).default('native'))
     .option('--repetitions <n>', 'runs in each turn (default: as many as take 20 ms)', wholeNumber(1))
     .option('--kernel <name>', 'force a row of kernels, as BNN_KERNEL does: avx512vpopcntdq, avx2, neon, scalar')
     .option('--no-memory', 'leave out the measurement of memory, a process for each variant');
@@ -68,11 +86,13 @@ export function createBenchCommand(name: string): Command {
     ['bnn-bench conv', '3×3 layers of a ResNet-18'],
     ['bnn-bench conv --shapes 256@14,64-128@56k1s2 --threads 2', 'other layers: 1×1 with stride 2, 64 to 128 channels'],
     ['bnn-bench model net.onnx --batch 8 --json', 'a whole network, for a script'],
+    ['bnn-bench train --model resnet20 --profile', 'training steps, and where their time goes'],
   ]).action((what: Subject, model: string | undefined, options: BenchOptions) => runBench(what, model, options));
 }
 
 async function runBench(what: Subject, model: string | undefined, options: BenchOptions): Promise<void> {
   const terminal = terminalOf(options);
+  if (what === 'train') return runTrain(model, options, terminal);
   if ((what === 'model') !== (model !== undefined)) {
     const found = model === undefined ? 'no model given' : `conv takes no file, but "${model}" was given`;
     throw new BnnError('E_USAGE', found, { hint: 'bnn-bench conv, or bnn-bench model net.onnx' });
@@ -87,7 +107,7 @@ async function runBench(what: Subject, model: string | undefined, options: Bench
   for (const request of requests) {
     const result = await measureCase(request, {
       threads,
-      rounds: options.rounds,
+      rounds: options.rounds ?? ROUNDS,
       repetitions: options.repetitions,
       memory: options.memory,
       onRound: (done, total) => terminal.live(() => `${request.name}: round ${done} of ${total}`),
@@ -105,7 +125,25 @@ async function runBench(what: Subject, model: string | undefined, options: Bench
   }
 }
 
-function convRequests({ shapes, batch }: BenchOptions): CaseRequest[] {
+async function runTrain(file: string | undefined, options: BenchOptions, terminal: Terminal): Promise<void> {
+  if (file !== undefined) {
+    throw new BnnError('E_USAGE', `train takes no file, but "${file}" was given`, {
+      hint: 'name a network of the zoo: bnn-bench train --model resnet20',
+    });
+  }
+  // Loaded here: the other subjects must not wait for TensorFlow.js.
+  const { benchTrain } = await import('./bench-train.ts');
+  const { batch = TRAIN_BATCH, threads = 0, rounds = TRAIN_ROUNDS, profile, kernel } = options;
+  if (kernel !== undefined) process.env['BNN_KERNEL'] = kernel;
+  const { model, backend, steps } = options;
+  const trace = profile === true ? TRACE_FILE : profile;
+  const result = await benchTrain({ model, batch, threads, backend, rounds, steps, profile: trace }, terminal);
+  terminal.event('case', result);
+  const { imagesPerSecond, peakMiB, baselines } = result;
+  terminal.event('result', { cases: 1, imagesPerSecond, peakMiB, ratio: baselines.pytorch?.ratio ?? null });
+}
+
+function convRequests({ shapes, batch = 1 }: BenchOptions): CaseRequest[] {
   return shapes.split(',').map((text) => {
     const layer = parseConvLayer(text.trim(), batch);
     const packed = packedConv(layer);
@@ -125,7 +163,7 @@ function convRequests({ shapes, batch }: BenchOptions): CaseRequest[] {
 }
 
 async function modelRequest(model: string, options: BenchOptions, terminal: Terminal): Promise<CaseRequest> {
-  const { request, notes } = await createModelCase(model, options.batch, options.twin);
+  const { request, notes } = await createModelCase(model, options.batch ?? 1, options.twin);
   for (const note of notes) terminal.note(`note: ${note}`);
   return request;
 }
@@ -141,7 +179,7 @@ function forceKernel(name: string): void {
   process.env['BNN_KERNEL'] = name;
 }
 
-function describeRun(threads: number, { rounds }: BenchOptions): readonly (readonly [string, string])[] {
+function describeRun(threads: number, { rounds = ROUNDS }: BenchOptions): readonly (readonly [string, string])[] {
   return [
     ['processor', `${cpus()[0]?.model.trim() || process.arch}, ${availableParallelism()} threads`],
     ['versions', `bnn-toolchain ${VERSION}, onnxruntime ${onnxruntimeVersion()}, node ${process.versions.node}`],

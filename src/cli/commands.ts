@@ -16,10 +16,20 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     hasOwnProgram: true,
     load: async () => (await import('./train-command.ts')).createTrainCommand,
   },
+  compare: {
+    summary: 'train several estimators over the same seeds and compare them',
+    hasOwnProgram: false,
+    load: async () => (await import('./compare-command.ts')).createCompareCommand,
+  },
   export: {
     summary: 'write a trained network as an ONNX file with one bit per binary weight',
     hasOwnProgram: true,
     load: async () => (await import('./export-command.ts')).createExportCommand,
+  },
+  convert: {
+    summary: 'read a network from elsewhere, with a verdict for every layer',
+    hasOwnProgram: true,
+    load: async () => (await import('./convert-command.ts')).createConvertCommand,
   },
   validate: {
     summary: 'measure accuracy, agreement and speed of an ONNX file in onnxruntime',

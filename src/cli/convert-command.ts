@@ -3,12 +3,13 @@
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { type Binarized, binarizeFloat } from '../convert/binarize-float.ts';
-import { type Converted, convertOnnx, toStandardForm } from '../convert/convert-onnx.ts';
+import { type Converted, convertOnnx } from '../convert/convert-onnx.ts';
 import { convertCheckpoint } from '../convert/pytorch/convert-checkpoint.ts';
 import { parseMapping } from '../convert/pytorch/mapping.ts';
 import { readPytorchCheckpoint } from '../convert/pytorch/read-checkpoint.ts';
 import type { SignZero } from '../convert/sign-log.ts';
 import { withZeroPolicy, ZERO_POLICIES } from '../convert/sign-policy.ts';
+import { toStandardForm } from '../convert/standard-form.ts';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { DATASET_NAMES } from '../data/load-dataset.ts';
 import { BnnError, fromSystemError } from '../errors.ts';

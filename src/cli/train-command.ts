@@ -1,18 +1,20 @@
 /** `bnn-train`. */
 
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { BnnError, fromSystemError } from '../errors.ts';
+import { BnnError } from '../errors.ts';
 import { formatBytes } from '../report/format.ts';
 import { parseRecipe, type Recipe, type RecipeInput } from '../training/recipe.ts';
-import { parseJsonObject, readRecipe } from '../training/run-folder-io.ts';
+import { readRecipe } from '../training/run-folder-io.ts';
 import type { Opening, TrainResult } from '../training/train-options.ts';
 import { findNetwork } from '../zoo/zoo.ts';
 import { withInterrupt } from './interrupt.ts';
+import { openTeacher } from './open-teacher.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
 import { EXIT_INTERRUPTED } from './print-error.ts';
+import { readRecipeFile } from './read-recipe.ts';
 import { addRecipeOptions, recipeFromOptions } from './recipe-options.ts';
 import type { Terminal } from './terminal.ts';
 import { EpochTable, formatClosing, formatOpening, formatStep, quote } from './train-report.ts';
@@ -54,6 +56,7 @@ async function runTrain(command: Command, recipePath: string | undefined, option
   findNetwork(recipe.model);
   const out = options.out ?? freeRunFolder(recipe);
   const { train } = await import('../training/trainer.ts');
+  const { teacher, close } = await openTeacher(recipe);
   const table = new EpochTable(recipe);
   const result = await withInterrupt(
     () => terminal.warn('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
@@ -62,6 +65,7 @@ async function runTrain(command: Command, recipePath: string | undefined, option
         out,
         resume,
         signal,
+        teacher,
         onData: ({ phase, doneBytes, totalBytes }) =>
           terminal.live(
             () =>
@@ -78,7 +82,7 @@ async function runTrain(command: Command, recipePath: string | undefined, option
           terminal.note(table.row(record));
         },
       }),
-  );
+  ).finally(close);
   await report(result, terminal);
 }
 
@@ -121,16 +125,6 @@ function startEvent({ recipe, dataset, backend, parameters, stepsPerEpoch, from 
     stepsPerEpoch,
     from,
   };
-}
-
-async function readRecipeFile(path: string): Promise<RecipeInput> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw fromSystemError(error, 'read the recipe', path);
-  }
-  return parseJsonObject(text, path);
 }
 
 /** The recipe of the run, with what was given besides; that it is the same is checked where the run folder is opened. */

@@ -1,21 +1,14 @@
 /** The entry for ONNX files: a foreign model in, its latent form and a report out. */
 
-import { cloneModel } from '../compiler/clone-model.ts';
 import { CompileContext } from '../compiler/context.ts';
 import { type Lowered, lowerToPacked } from '../compiler/lower-to-packed.ts';
-import { inferShapes } from '../graph/infer/infer-shapes.ts';
-import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
 import { verify } from '../graph/verify.ts';
-import { addBnnFunctions, BNN_RULES } from '../operators/registry.ts';
-import { checkOperators } from './check-operators.ts';
-import { inlineFunctions } from './inline-functions.ts';
-import { normalizeOpset } from './normalize-opset.ts';
-import { OPSET } from './opset.ts';
-import { conversionPasses, LOWER_FOREIGN } from './pipeline.ts';
+import { addBnnFunctions } from '../operators/registry.ts';
+import { conversionPasses } from './pipeline.ts';
 import { SignLog, type SignReport, type SignZero } from './sign-log.ts';
+import { standardForm, trustingTypes } from './standard-form.ts';
 import { judgeLayers, type LayerVerdict, weightBytes } from './verdict.ts';
-import { widenFloats } from './widen-floats.ts';
 
 export interface ConvertOptions {
   /** What a sign that gives 0 at 0 becomes: `exact` (unless told) keeps it, and its layers ternary; `plus` makes it +1. */
@@ -41,36 +34,6 @@ export interface Converted {
   readonly report: ConvertReport;
 }
 
-const RULES = new Map([...STANDARD_RULES, ...BNN_RULES]);
-
-/**
- * The source in standard operators of set 17, computing what it computes, before anything is recognized: functions inlined,
- * operators of other tools replaced. Any runtime can run it, so it is what a converted model is compared with.
- *
- * @throws {BnnError} E_UNSUPPORTED for an operator that nothing here knows, or a version that cannot be brought to set 17.
- */
-export function toStandardForm(
-  source: Model,
-  at?: string,
-): { readonly model: Model; readonly changes: readonly string[] } {
-  const model = inlineFunctions(cloneModel(source), at);
-  inferShapes(model, RULES);
-  const changes = widenFloats(model.graph);
-  normalizeOpset(model.graph, source.opsets.get('') ?? OPSET, at);
-  model.opsets.set('', OPSET);
-  // The version that came with operator set 17 and with functions.
-  model.irVersion = 8;
-  inferShapes(model, RULES);
-  const context = new CompileContext(model);
-  for (const pass of LOWER_FOREIGN) pass.run(model, context);
-  checkOperators(model);
-  addBnnFunctions(model);
-  const used = new Set(Array.from(model.graph.nodes(), ({ domain }) => domain));
-  for (const domain of [...model.opsets.keys()]) if (domain !== '' && !used.has(domain)) model.opsets.delete(domain);
-  inferShapes(model, RULES);
-  return { model, changes };
-}
-
 /**
  * Converts a model to the latent form. The source is not changed; the result shares its tensors.
  *
@@ -79,7 +42,11 @@ export function toStandardForm(
  * @throws {BnnError} E_UNSUPPORTED for an operator that nothing here knows, E_SHAPE or E_FORMAT when the source contradicts itself.
  */
 export function convertOnnx(source: Model, options: ConvertOptions = {}): Converted {
-  const standard = toStandardForm(source, options.at);
+  return trustingTypes((trusts) => convert(source, options, trusts));
+}
+
+function convert(source: Model, options: ConvertOptions, trustsTypes: boolean): Converted {
+  const standard = standardForm(source, options.at, trustsTypes);
   const { model } = standard;
   const context = new CompileContext(model);
   const bytes = weightBytes(model.graph, source.graph);

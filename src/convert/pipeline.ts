@@ -15,18 +15,11 @@ import { canonicalizeStep } from './rewrites/canonicalize-step.ts';
 import { COMPARE_WITH_ZERO } from './rewrites/compare-with-zero.ts';
 import { DROP_CLIP } from './rewrites/drop-clip.ts';
 import { FOLD_ZERO_PAD, PAD_BEFORE_SIGN } from './rewrites/fold-pad.ts';
-import { LOWER_BIPOLAR_QUANT } from './rewrites/lower-bipolar-quant.ts';
-import { LOWER_QUANT } from './rewrites/lower-quant.ts';
 import { FLATTEN_MATMUL, SWAP_OPERANDS, TRANSPOSE_DATA } from './rewrites/orient-dense.ts';
 import { RESOLVE_RESHAPE } from './rewrites/resolve-reshape.ts';
 import { SINK_AFFINE } from './rewrites/sink-affine.ts';
 import { MERGE_TRANSPOSES, SINK_TRANSPOSE } from './rewrites/sink-transpose.ts';
 import type { SignLog, SignZero } from './sign-log.ts';
-
-/** Operators of other tools become standard ones; what then is unknown is refused before anything else is done. */
-export const LOWER_FOREIGN: readonly Pass[] = [
-  rewritePass('lower-foreign', 'Replaces QONNX operators by standard ones.', [LOWER_BIPOLAR_QUANT, LOWER_QUANT]),
-];
 
 export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pass[] {
   const step = canonicalizeStep(log, false);

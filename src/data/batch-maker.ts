@@ -102,20 +102,11 @@ function checkAugmentation({ padCrop, cropScale = 0 }: Augmentation, split: Spli
   }
 }
 
-/**
- * The batch without its broken pictures, the others in their order.
- *
- * @throws {BnnError} E_FORMAT when nothing is left.
- */
+/** The batch without its broken pictures, the others in their order; it may become empty. */
 function leaveOut(batch: Batch, broken: ReadonlyMap<number, BrokenImage>, pixelsPerImage: number): Batch {
   if (broken.size === 0) return batch;
   const slots = Array.from(batch.indices.keys());
   const bad = slots.map((i) => broken.get(i)).filter((image) => image !== undefined);
-  const [first] = bad;
-  if (bad.length === batch.count && first !== undefined) {
-    const message = `none of the ${batch.count} pictures of a batch can be decoded; the first: ${first.message}`;
-    throw new BnnError('E_FORMAT', message, { at: first.at, hint: 'are these the right files?' });
-  }
   const good = slots.filter((i) => !broken.has(i));
   const { images, labels, indices, index } = batch;
   for (const [to, from] of good.entries()) {

@@ -29,6 +29,8 @@ export interface BatchStream extends AsyncIterableIterator<Batch> {
 
 /** What batches that are made ahead may take together. */
 const PREFETCH_BYTES = 2 ** 30;
+/** So many may be broken; beyond that, more broken than good pictures are an error even where broken ones are left out. */
+const FEW_BROKEN = 16;
 /** A worker is busy with normalization about a sixth of the time that libuv's four threads take to decode a picture. */
 const CORES_PER_WORKER = 4;
 
@@ -40,6 +42,8 @@ export class Batcher {
   readonly #onBrokenImage: ((image: BrokenImage) => void) | undefined;
   readonly #reported = new Set<number>();
   #spare: Float32Array | undefined;
+  #seen = 0;
+  #leftOut = 0;
   #streams = 0;
 
   /** @throws {BnnError} E_USAGE for options that make no sense, or that leave no batch. */
@@ -114,7 +118,14 @@ export class Batcher {
     await this.#workers?.close();
   }
 
-  #report({ broken }: Batch): void {
+  #report({ broken, count }: Batch): void {
+    this.#seen += count + broken.length;
+    this.#leftOut += broken.length;
+    const [first] = broken;
+    if (first !== undefined && this.#leftOut >= FEW_BROKEN && this.#leftOut > this.#seen / 2) {
+      const message = `${this.#leftOut} of the first ${this.#seen} pictures cannot be decoded; e.g. ${first.message}`;
+      throw new BnnError('E_FORMAT', message, { at: first.at, hint: 'are these the right files?' });
+    }
     for (const image of broken) {
       if (this.#reported.has(image.index)) continue;
       this.#reported.add(image.index);
@@ -189,15 +200,18 @@ class Stream implements BatchStream {
 
   async next(): Promise<IteratorResult<Batch>> {
     const begin = performance.now();
-    this.#fill();
-    const first = this.#requested.shift();
-    if (first === undefined) return { done: true, value: undefined };
     const { workers, report } = this.#options;
-    if (workers !== undefined) this.#fill();
     try {
-      const value = await (workers?.wait(first) ?? first);
-      report(value);
-      return { done: false, value };
+      for (;;) {
+        this.#fill();
+        const first = this.#requested.shift();
+        if (first === undefined) return { done: true, value: undefined };
+        if (workers !== undefined) this.#fill();
+        const value = await (workers?.wait(first) ?? first);
+        report(value);
+        // Empty when all its pictures are broken.
+        if (value.count > 0) return { done: false, value };
+      }
     } catch (error) {
       await this.close();
       throw error;

@@ -9,9 +9,11 @@ import type { FileSplit, Split } from './dataset.ts';
 import { type Framing, frameCrop, frameMiddle } from './framing.ts';
 import { type PictureSource, pictureName, readPicture, selectPictures } from './picture-source.ts';
 
+/** `train`: random resized crops and flips; `evaluation`: the middle. */
+export type DataTransform = 'train' | 'evaluation';
+
 export interface DataBenchOptions {
-  /** `train`: random resized crops and flips; `evaluation`: the middle. */
-  readonly transform: 'train' | 'evaluation';
+  readonly transform: DataTransform;
   /** Pictures of a round; 500 unless told, at most as many as the split has. */
   readonly images?: number | undefined;
   /** 5 unless told; the two take turns in who is first. */
@@ -25,7 +27,7 @@ export interface DataBenchOptions {
 }
 
 export interface DataBench {
-  readonly transform: 'train' | 'evaluation';
+  readonly transform: DataTransform;
   readonly images: number;
   readonly rounds: number;
   readonly cores: number;
@@ -37,7 +39,7 @@ export interface DataBench {
   readonly ratio: number;
   readonly ratioP10: number;
   readonly ratioP90: number;
-  /** Memory of the process at most, and before the first round, in MiB. */
+  /** Resident memory of the process at most, looked at with every batch, and before anything was decoded; in MiB. */
   readonly peakMiB: number;
   readonly startMiB: number;
 }
@@ -60,15 +62,15 @@ export async function benchData(split: Split, options: DataBenchOptions): Promis
   const { transform, rounds = 5, batchSize = 64, prefetch = 4, workers } = options;
   const some = firstOf(split, Math.min(options.images ?? 500, split.count));
   const augment = transform === 'train' ? { padCrop: 0, flip: true, cropScale: CROP_SCALE } : null;
+  const startMiB = residentMiB();
+  const memory = { peak: startMiB };
   const batcher = new Batcher(some, { batchSize, seed: SEED, augment, prefetch, ...(workers ? { workers } : {}) });
-  const memory = { start: 0, peak: 0 };
   try {
     const loaded: number[] = [];
     const plain: number[] = [];
     const framings = await frameAll(some, transform);
     // Round 0 only warms up: files into the cache of the system, threads, code.
     for (let round = 0; round <= rounds; round++) {
-      if (round === 1) memory.start = residentMiB();
       const runs = [
         async () => loaded.push(await timeLoader(batcher, round, some.count, memory)),
         async () => plain.push(await timePlain(some, framings)),
@@ -89,7 +91,7 @@ export async function benchData(split: Split, options: DataBenchOptions): Promis
       ratioP10: quantile(ratios, 0.1),
       ratioP90: quantile(ratios, 0.9),
       peakMiB: memory.peak,
-      startMiB: memory.start,
+      startMiB,
     };
   } finally {
     await batcher.close();
@@ -131,7 +133,7 @@ async function timePlain({ pictures }: FileSplit, framings: readonly Framing[]):
   return (framings.length / (performance.now() - begin)) * 1000;
 }
 
-async function frameAll(split: FileSplit, transform: 'train' | 'evaluation'): Promise<Framing[]> {
+async function frameAll(split: FileSplit, transform: DataTransform): Promise<Framing[]> {
   const { default: sharp } = await import('sharp');
   const { pictures, height: size, resizeShorterSide } = split;
   const framings: Framing[] = [];

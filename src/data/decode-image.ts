@@ -53,7 +53,8 @@ export async function decodeImage(
     }
     return data;
   } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
+    // The further lines may be about other pictures: libvips collects messages from all threads.
+    const [text] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
     throw new BnnError('E_FORMAT', `cannot decode the picture: ${text}`, {
       at,
       hint: 'replace the picture, remove it, or leave out broken ones with --broken-images skip',

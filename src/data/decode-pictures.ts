@@ -8,7 +8,7 @@ import { frameCrop, frameMiddle } from './framing.ts';
 import { pictureName, readPicture } from './picture-source.ts';
 
 export const BROKEN_POLICIES = ['stop', 'skip'] as const;
-/** `stop`: a picture that cannot be decoded is an error. `skip`: it is left out of its batch, which becomes smaller. */
+/** `stop`: a picture that cannot be decoded is an error. `skip`: it is left out of its batch, which becomes smaller; an empty one is passed over. */
 export type BrokenPolicy = (typeof BROKEN_POLICIES)[number];
 
 /** A picture that was left out because it cannot be decoded. */

@@ -10,13 +10,18 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { EstimatorSchedule } from './estimator.ts';
+import { lazily, tabulateSlope } from './slope-table.ts';
 
 export function approxSignSchedule(): EstimatorSchedule {
+  const factor = (z: number): number => Math.max(0, 2 - 2 * Math.abs(z));
+  const attributes = lazily(() => tabulateSlope(factor, 1));
   const estimator = {
     name: 'approx-sign',
-    attributes: null,
+    get attributes() {
+      return attributes();
+    },
     surrogate: (z: number) => (Math.abs(z) <= 1 ? 2 * z - z * Math.abs(z) : Math.sign(z)),
-    factor: (z: number) => Math.max(0, 2 - 2 * Math.abs(z)),
+    factor,
     gradient: (x: tf.Tensor, dy: tf.Tensor) => tf.tidy(() => tf.mul(dy, tf.relu(tf.sub(2, tf.mul(tf.abs(x), 2))))),
   };
   return { name: 'approx-sign', at: () => estimator };

@@ -10,17 +10,22 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Estimator, EstimatorSchedule } from './estimator.ts';
+import { lazily, tabulateSlope } from './slope-table.ts';
 import { sechSquared, sechSquaredOf } from './tanh-slope.ts';
 
 /** @param alpha in (0, 1): how far the surrogate is from a step; towards 0 it becomes sign. */
 export function createDsq(alpha: number): Estimator {
   const k = Math.log(2 / alpha - 1) / 2;
   const scale = 1 / (1 - alpha);
+  const factor = (z: number): number => (Math.abs(z) <= 1 ? scale * k * sechSquared(k * z) : 0);
+  const attributes = lazily(() => tabulateSlope(factor, 1));
   return {
     name: 'dsq',
-    attributes: null,
+    get attributes() {
+      return attributes();
+    },
     surrogate: (z) => (Math.abs(z) <= 1 ? scale * Math.tanh(k * z) : Math.sign(z)),
-    factor: (z) => (Math.abs(z) <= 1 ? scale * k * sechSquared(k * z) : 0),
+    factor,
     gradient: (x, dy) =>
       tf.tidy(() => {
         const inside = tf.cast(tf.lessEqual(tf.abs(x), 1), 'float32');

@@ -10,10 +10,13 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Estimator, EstimatorSchedule } from './estimator.ts';
+import { lazily, tabulateSlope } from './slope-table.ts';
 import { sechSquared, sechSquaredOf } from './tanh-slope.ts';
 
 export const EDE_T_MIN = 1e-3;
 export const EDE_T_MAX = 10;
+/** sech²(11) is 1e-9. */
+const TAIL = 11;
 
 /** Sharpness t of an epoch, on a logarithmic scale from `tMin` towards `tMax`. */
 export function edeT(epoch: number, epochs: number, tMin = EDE_T_MIN, tMax = EDE_T_MAX): number {
@@ -24,11 +27,15 @@ export function edeT(epoch: number, epochs: number, tMin = EDE_T_MIN, tMax = EDE
 /** @param t sharpness, > 0. */
 export function createEde(t: number): Estimator {
   const k = Math.max(1 / t, 1);
+  const factor = (z: number): number => k * t * sechSquared(t * z);
+  const attributes = lazily(() => tabulateSlope(factor, TAIL / t));
   return {
     name: 'ede',
-    attributes: null,
+    get attributes() {
+      return attributes();
+    },
     surrogate: (z) => k * Math.tanh(t * z),
-    factor: (z) => k * t * sechSquared(t * z),
+    factor,
     gradient: (x, dy) => tf.tidy(() => tf.mul(dy, tf.mul(sechSquaredOf(tf.mul(x, t)), k * t))),
   };
 }

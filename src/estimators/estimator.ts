@@ -8,8 +8,11 @@ import type { Tensor } from '@tensorflow/tfjs-core';
  */
 export interface Estimator {
   readonly name: string;
-  /** Attributes of the kernel `BnnSignGrad` of backends that have it; null where that kernel does not know this estimator. */
-  readonly attributes: Readonly<Record<string, number | string>> | null;
+  /**
+   * For backends that have the kernel `BnnSignGrad`, or `BnnSignGradTable` where the estimator is `table`; null where neither knows
+   * this estimator.
+   */
+  readonly attributes: { readonly estimator: string } | null;
   /** The function whose derivative replaces sign′, in float64. */
   surrogate(z: number): number;
   /**

@@ -10,6 +10,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Estimator, EstimatorSchedule } from './estimator.ts';
+import { lazily, tabulateSlope } from './slope-table.ts';
 
 export const FDA_OMEGA = 0.1;
 /** Below this |z| the quotient of sines is its limit to within 2e-8. */
@@ -23,19 +24,23 @@ export function fdaTerms(epoch: number, epochs: number): number {
 /** @param n number of the last harmonic, ≥ 0. */
 export function createFda(n: number): Estimator {
   const limit = ((4 * FDA_OMEGA) / Math.PI) * (n + 1);
+  const factor = (z: number): number => {
+    if (!(Math.abs(z) <= 1)) return 0;
+    if (z === 0) return limit;
+    return (((2 * FDA_OMEGA) / Math.PI) * Math.sin(2 * (n + 1) * FDA_OMEGA * z)) / Math.sin(FDA_OMEGA * z);
+  };
+  const attributes = lazily(() => tabulateSlope(factor, 1));
   return {
     name: 'fda',
-    attributes: null,
+    get attributes() {
+      return attributes();
+    },
     surrogate: (z) => {
       let sum = 0;
       for (let i = 0; i <= n; i++) sum += Math.sin((2 * i + 1) * FDA_OMEGA * z) / (2 * i + 1);
       return (4 / Math.PI) * sum;
     },
-    factor: (z) => {
-      if (!(Math.abs(z) <= 1)) return 0;
-      if (z === 0) return limit;
-      return (((2 * FDA_OMEGA) / Math.PI) * Math.sin(2 * (n + 1) * FDA_OMEGA * z)) / Math.sin(FDA_OMEGA * z);
-    },
+    factor,
     gradient: (x, dy) =>
       tf.tidy(() => {
         const a = tf.abs(x);

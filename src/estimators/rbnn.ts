@@ -11,6 +11,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { EDE_T_MAX, edeT } from './ede.ts';
 import type { Estimator, EstimatorSchedule } from './estimator.ts';
+import { lazily, tabulateSlope } from './slope-table.ts';
 
 const T_MIN = 1e-2;
 
@@ -19,12 +20,16 @@ export function createRbnn(t: number, role: 'weight' | 'activation'): Estimator 
   const sharpness = role === 'weight' ? t : Math.max(t, 1);
   const k = role === 'weight' ? Math.max(1 / t, 1) : 1;
   const [peak, fall] = [k * Math.SQRT2 * sharpness, k * sharpness ** 2];
+  const factor = (z: number): number => Math.max(0, peak - fall * Math.abs(z));
+  const attributes = lazily(() => tabulateSlope(factor, peak / fall));
   return {
     name: 'rbnn',
-    attributes: null,
+    get attributes() {
+      return attributes();
+    },
     surrogate: (z) =>
       Math.abs(z) < Math.SQRT2 / sharpness ? peak * z - (fall * z * Math.abs(z)) / 2 : k * Math.sign(z),
-    factor: (z) => Math.max(0, peak - fall * Math.abs(z)),
+    factor,
     gradient: (x, dy) => tf.tidy(() => tf.mul(dy, tf.relu(tf.sub(peak, tf.mul(tf.abs(x), fall))))),
   };
 }

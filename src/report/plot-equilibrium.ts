@@ -34,7 +34,7 @@ export interface PlotOptions {
 }
 
 const PANEL = { width: 400, height: 320, left: 78, top: 92, gap: 92 } as const;
-const BAR = { width: 14, gap: 34, labels: 64 } as const;
+const BAR = { width: 14, gap: 34, labels: 84 } as const;
 const FOOT = 64;
 const POINT_RADIUS = 6;
 const LABEL_HEIGHT = 13;
@@ -44,6 +44,7 @@ const STYLE = `
   .title { font-size: 16px; font-weight: 600; }
   .panel { font-size: 13px; font-weight: 600; }
   .muted { fill: #59636e; }
+  .label { paint-order: stroke; stroke: #ffffff; stroke-width: 3px; stroke-linejoin: round; }
   .back { fill: #ffffff; }
   .grid { stroke: #d8dee4; stroke-width: 1; }
   .frame { fill: none; stroke: #8c959f; stroke-width: 1; }
@@ -53,6 +54,7 @@ const STYLE = `
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; }
     .muted { fill: #9198a1; }
+    .label { stroke: #0d1117; }
     .back { fill: #0d1117; }
     .grid { stroke: #2a313c; }
     .frame { stroke: #656c76; }
@@ -71,7 +73,7 @@ export function plotEquilibrium(panels: readonly PlotPanel[], options: PlotOptio
   const height = PANEL.top + PANEL.height + FOOT;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`,
-    `<title>${escape(options.title)}</title>`,
+    `<title>${escapeXml(options.title)}</title>`,
     `<style>${STYLE}</style>`,
     `<rect class="back" width="${width}" height="${height}"/>`,
     text(PANEL.left, 30, options.title, 'class="title"'),
@@ -115,11 +117,16 @@ function drawPanel(panel: PlotPanel, left: number, shareOf: (value: number) => n
     ...placed.flatMap(({ point, cx, cy }) => drawErrorBars(point, x, y, cx, cy, bottom)),
     ...placed.map(
       ({ point, cx, cy }) =>
-        `<circle class="point" cx="${px(cx)}" cy="${px(cy)}" r="${POINT_RADIUS}" fill="${colorOf(shareOf(point.color.mean))}"><title>${escape(describe(point))}</title></circle>`,
+        `<circle class="point" cx="${px(cx)}" cy="${px(cy)}" r="${POINT_RADIUS}" fill="${colorOf(shareOf(point.color.mean))}"><title>${escapeXml(describe(point))}</title></circle>`,
     ),
     ...drawLabels(placed, left, right),
     text((left + right) / 2, bottom + 42, panel.xLabel, 'text-anchor="middle"'),
-    text(0, 0, panel.yLabel, `text-anchor="middle" transform="translate(${left - 58} ${(PANEL.top + bottom) / 2}) rotate(-90)"`),
+    text(
+      0,
+      0,
+      panel.yLabel,
+      `text-anchor="middle" transform="translate(${left - 58} ${(PANEL.top + bottom) / 2}) rotate(-90)"`,
+    ),
   ];
 }
 
@@ -154,7 +161,9 @@ function drawErrorBars(point: PlotPoint, x: Scale, y: Scale, cx: number, cy: num
   if (point.y.std !== null) {
     const low = y.at(point.y.mean - point.y.std);
     const from = Number.isFinite(low) ? Math.min(low, bottom) : bottom;
-    bars.push(`<line class="error" x1="${px(cx)}" x2="${px(cx)}" y1="${px(from)}" y2="${px(y.at(point.y.mean + point.y.std))}"/>`);
+    bars.push(
+      `<line class="error" x1="${px(cx)}" x2="${px(cx)}" y1="${px(from)}" y2="${px(y.at(point.y.mean + point.y.std))}"/>`,
+    );
   }
   return bars;
 }
@@ -179,7 +188,12 @@ function drawLabels(placed: readonly Placed[], left: number, right: number): str
         from < other.to && other.from < from + length && Math.abs(other.y - y) < LABEL_HEIGHT;
       while (taken.some(covers)) y += 3;
       taken.push({ from, to: from + length, y });
-      return text(isLeft ? from + length : from, y, point.name, isLeft ? 'text-anchor="end"' : '');
+      return text(
+        isLeft ? from + length : from,
+        y,
+        point.name,
+        isLeft ? 'class="label" text-anchor="end"' : 'class="label"',
+      );
     });
 }
 
@@ -209,7 +223,7 @@ function describe({ name, color, x, y }: PlotPoint): string {
 }
 
 function text(x: number, y: number, content: string, attributes = ''): string {
-  return `<text x="${px(x)}" y="${px(y)}"${attributes === '' ? '' : ` ${attributes}`}>${escape(content)}</text>`;
+  return `<text x="${px(x)}" y="${px(y)}"${attributes === '' ? '' : ` ${attributes}`}>${escapeXml(content)}</text>`;
 }
 
 /** A tenth of a pixel is finer than any screen. */
@@ -217,6 +231,6 @@ function px(value: number): string {
   return String(Math.round(value * 10) / 10);
 }
 
-function escape(content: string): string {
+function escapeXml(content: string): string {
   return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

@@ -24,7 +24,9 @@ const PADDING = 0.08;
 export function linearScale(values: readonly number[], { range, count = 5 }: ScaleOptions): Scale {
   const [low, high] = padded(Math.min(...values), Math.max(...values));
   const step = roundStep((high - low) / count);
-  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  const power = Math.floor(Math.log10(step) + 1e-9);
+  // 0.25 takes one digit more than its power of ten says.
+  const digits = Math.max(0, (Math.abs(step / 10 ** power - 2.5) < 1e-6 ? 1 : 0) - power);
   const ticks: Tick[] = [];
   for (let k = Math.ceil(low / step); k * step <= high; k++) {
     ticks.push({ value: k * step, label: formatTick(k * step, digits) });
@@ -67,9 +69,7 @@ function roundStep(step: number): number {
 function formatTick(value: number, digits: number): string {
   const size = Math.abs(value);
   if (size !== 0 && (size >= 1e5 || digits > 5)) return value.toExponential(1).replace('e+', 'e');
-  // 2.5 as a step needs one digit more than its power of ten says.
-  const exact = value.toFixed(digits);
-  return Math.abs(Number(exact) - value) > size * 1e-6 ? value.toFixed(digits + 1) : exact;
+  return value.toFixed(digits);
 }
 
 const SUPERSCRIPTS: Readonly<Record<string, string>> = Object.fromEntries(

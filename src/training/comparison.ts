@@ -25,9 +25,7 @@ export interface ArmChoice {
 /** @throws {BnnError} E_USAGE when there is nothing to compare. */
 export function createArms({ estimators, oEnds, lrs }: ArmChoice): Arm[] {
   const byEstimator = estimators.map((estimator): Arm => ({ name: estimator, overrides: { estimator }, oEnd: null }));
-  const sweep = oEnds.map(
-    (oEnd): Arm => ({ name: `reste o=${oEnd}`, overrides: { estimator: 'reste', oEnd }, oEnd }),
-  );
+  const sweep = oEnds.map((oEnd): Arm => ({ name: `reste o=${oEnd}`, overrides: { estimator: 'reste', oEnd }, oEnd }));
   let arms = [...byEstimator, ...sweep];
   if (lrs.length > 0) {
     arms = lrs.flatMap((lr) =>

@@ -53,12 +53,20 @@ export function createEstimators(recipe: Recipe): Estimators {
   const weight = create(recipe.weightEstimator || recipe.estimator, 'weight');
   const activation = create(recipe.activationEstimator || recipe.estimator, 'activation');
   const usesReste = weight.name === 'reste' || activation.name === 'reste';
+  // An estimator may hold a table, which should be made once an epoch and not once a step.
+  let current: { readonly epoch: number; readonly settings: RunSettings } | undefined;
   return {
-    at: (epoch) => ({
-      weightEstimator: weight.at(epoch, recipe.epochs),
-      activationEstimator: activation.at(epoch, recipe.epochs),
-      relaxWeights: epoch < recipe.relaxShare * recipe.epochs,
-    }),
+    at: (epoch) => {
+      if (current?.epoch !== epoch) {
+        const settings = {
+          weightEstimator: weight.at(epoch, recipe.epochs),
+          activationEstimator: activation.at(epoch, recipe.epochs),
+          relaxWeights: epoch < recipe.relaxShare * recipe.epochs,
+        };
+        current = { epoch, settings };
+      }
+      return current.settings;
+    },
     o: (epoch) => (usesReste ? resteO(epoch, recipe.epochs, recipe.oEnd) : null),
   };
 }

@@ -34,7 +34,8 @@ export function sign(x: tf.Tensor): tf.Tensor {
 /** dy · s(x), where s is the estimator's stand-in for sign′. */
 export function signGradient(x: tf.Tensor, dy: tf.Tensor, estimator: Estimator): tf.Tensor {
   const { attributes } = estimator;
-  if (attributes !== null && hasKernel('BnnSignGrad')) return runKernel('BnnSignGrad', { x, dy }, attributes);
+  const kernel = attributes?.estimator === 'table' ? 'BnnSignGradTable' : 'BnnSignGrad';
+  if (attributes !== null && hasKernel(kernel)) return runKernel(kernel, { x, dy }, attributes);
   return estimator.gradient(x, dy);
 }
 

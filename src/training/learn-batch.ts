@@ -38,7 +38,7 @@ export async function learnBatch(
   const { cutout, mixup, teacher, labelSmoothing } = options;
   const rng = mixRng(options.seed, options.epoch, batch.index);
   const { images, otherLabels, share } = mixBatch(batch.images, batch.labels, size, { cutout, mixup }, rng);
-  const teacherLogits = teacher === undefined ? null : await teacher(images, batch.count);
+  const teacherLogits = teacher === undefined ? null : await teacher(images, batch.count, size);
   const x = tf.tensor4d(images, [batch.count, size.height, size.width, size.channels]);
   const labels = tf.tensor1d(batch.labels, 'int32');
   const other = otherLabels === null ? undefined : tf.tensor1d(otherLabels, 'int32');

@@ -134,9 +134,10 @@ export class Program {
     const run: Run = { ...settings, training: true, setBuffer: (slot, value) => this.#replace(slot, value) };
     const slots: (tf.Tensor | undefined)[] = [];
     const saved: (readonly tf.Tensor[])[] = [];
-    const logits = this.#forward(x, run, { slots, saved });
+    const shapes: (readonly number[])[] = [];
+    const logits = this.#forward(x, run, { slots, saved, shapes });
     const { loss, dlogits } = lossGradient(logits);
-    const gradients = this.#backward(run, slots, saved, dlogits);
+    const gradients = this.#backward(run, { slots, saved, shapes }, dlogits);
     return { loss, gradients };
   }
 
@@ -226,12 +227,14 @@ export class Program {
     const slots = keep?.slots ?? [];
     for (const [slot, owned] of this.#owned.entries()) slots[slot] = owned;
     slots[this.#input] = x;
+    if (keep !== null) for (const [slot, t] of slots.entries()) keep.shapes[slot] = t?.shape ?? [];
     for (const { step, inputs, output, freeInference, freeTraining } of this.#steps) {
       const result = step.forward(
         inputs.map((slot) => required(slots[slot], step)),
         run,
       );
       slots[output] = result.output;
+      if (keep !== null) keep.shapes[output] = result.output.shape;
       keep?.saved.push(result.saved ?? []);
       for (const slot of keep === null ? freeInference : freeTraining) {
         slots[slot]?.dispose();
@@ -243,12 +246,7 @@ export class Program {
     return logits;
   }
 
-  #backward(
-    run: Run,
-    slots: (tf.Tensor | undefined)[],
-    saved: readonly (readonly tf.Tensor[])[],
-    dlogits: tf.Tensor,
-  ): Map<string, tf.Tensor> {
+  #backward(run: Run, { slots, saved, shapes }: Kept, dlogits: tf.Tensor): Map<string, tf.Tensor> {
     const gradients: (tf.Tensor | undefined)[] = [];
     gradients[this.#output] = dlogits;
     // Disposed inputs and outputs are not read by the steps that declared so; any tensor serves as their stand-in.
@@ -262,6 +260,7 @@ export class Program {
         const results = step.backward({
           dy,
           inputs: inputs.map((slot) => slots[slot] ?? dy),
+          inputShapes: inputs.map((slot) => shapes[slot] ?? []),
           output: slots[output] ?? dy,
           saved: kept,
           needs,

@@ -1,6 +1,7 @@
 /** Recipes: everything needed to repeat a training run. One table drives checking, defaults, command-line flags and help. */
 
 import { nearest } from '../core/nearest.ts';
+import { BROKEN_POLICIES, type BrokenPolicy } from '../data/decode-pictures.ts';
 import { BnnError } from '../errors.ts';
 import { DECAY_GROUPS, type DecayGroup, OPTIMIZERS, type OptimizerName } from './optimizer.ts';
 import { SCHEDULES, type ScheduleName } from './schedule.ts';
@@ -20,6 +21,8 @@ export const ESTIMATORS = [
 ] as const;
 export type EstimatorName = (typeof ESTIMATORS)[number];
 
+/** As `loadDataset` knows them. */
+const DATASETS = ['mnist', 'cifar10', 'cifar100', 'imagenet', 'webdataset', 'image-folder'] as const;
 const NORMALIZATIONS = ['dataset', 'imagenet', 'none'] as const;
 const BACKENDS = ['auto', 'native', 'tensorflow', 'webgpu', 'cpu'] as const;
 
@@ -32,6 +35,8 @@ export interface Recipe {
   readonly normalize: (typeof NORMALIZATIONS)[number];
   readonly padCrop: number;
   readonly flip: boolean;
+  readonly cropScale: number;
+  readonly brokenImages: BrokenPolicy;
   readonly limitTrain: number;
   readonly limitTest: number;
   readonly validation: number;
@@ -103,13 +108,15 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
     ...text('binarynet-mini', 'network of the zoo; the suffixes -1w32a and -fp give its weight-only and float twins'),
     common: true,
   },
-  dataset: { ...choice(['mnist', 'cifar10', 'image-folder'], 'mnist', 'data set; mnist is built in'), common: true },
-  data: { ...text('', 'folder or archive of the data set'), common: true },
+  dataset: { ...choice(DATASETS, 'mnist', 'data set; mnist is built in'), common: true },
+  data: { ...text('', 'folder or archive of the data set; of a webdataset also a pattern'), common: true },
   download: flag(false, 'fetch the official archive when the data set is missing'),
-  imageSize: integer(224, 1, 4096, 'side of the square pictures of an image-folder'),
+  imageSize: integer(224, 1, 4096, 'side of the square that pictures of various sizes are framed to'),
   normalize: choice(NORMALIZATIONS, 'dataset', 'statistics that pixels are normalized with'),
   padCrop: integer(0, 0, 64, 'augmentation: pad by this many pixels, then crop at random'),
   flip: flag(false, 'augmentation: flip half of the pictures horizontally'),
+  cropScale: number(0, 0, 1, 'augmentation: random crops of at least this share of a picture of any size; 0 = off'),
+  brokenImages: choice(BROKEN_POLICIES, 'stop', 'what to do about pictures that cannot be decoded'),
   limitTrain: integer(0, 0, MAX, 'train on the first so many pictures only; 0 = all'),
   limitTest: integer(0, 0, MAX, 'test on the first so many pictures only; 0 = all'),
   validation: integer(0, 0, MAX, 'hold out so many training pictures and choose the best epoch by them'),
@@ -193,8 +200,8 @@ export function parseRecipe(inputs: readonly RecipeInput[], at?: string): Recipe
 }
 
 function checkField(name: string, spec: FieldSpec, value: unknown, at: string | undefined): void {
-  const fail = (expected: string): never => {
-    throw new BnnError('E_USAGE', `${name} is ${JSON.stringify(value)}, expected ${expected}`, { at });
+  const fail = (expected: string, hint?: string): never => {
+    throw new BnnError('E_USAGE', `${name} is ${JSON.stringify(value)}, expected ${expected}`, { at, hint });
   };
   switch (spec.kind) {
     case 'string':
@@ -205,7 +212,11 @@ function checkField(name: string, spec: FieldSpec, value: unknown, at: string | 
       return;
     case 'choice':
       if (typeof value !== 'string' || !spec.choices.includes(value)) {
-        fail(`one of ${spec.choices.filter((c) => c !== '').join(', ')}`);
+        const near = typeof value === 'string' ? nearest(value, spec.choices) : undefined;
+        fail(
+          `one of ${spec.choices.filter((c) => c !== '').join(', ')}`,
+          near === undefined ? undefined : `did you mean "${near}"?`,
+        );
       }
       return;
     case 'integer':

@@ -4,6 +4,7 @@ import type { SelectedBackend } from '../backends/select-backend.ts';
 import type { Dataset, LoadProgress } from '../data/dataset.ts';
 import type { BestEpoch } from './checkpoint-io.ts';
 import type { EpochRecord } from './history-io.ts';
+import type { ImageSize } from './mix-batch.ts';
 import type { Recipe } from './recipe.ts';
 
 export interface Opening {
@@ -41,7 +42,7 @@ export interface TrainListeners {
  * @param images  f32[count][height][width][channels], normalized and augmented; not to be changed.
  * @returns       f32[count][classes], logits.
  */
-export type Teacher = (images: Float32Array, count: number) => Promise<Float32Array>;
+export type Teacher = (images: Float32Array, count: number, size: ImageSize) => Promise<Float32Array>;
 
 export interface TrainOptions extends TrainListeners {
   /** The run folder. */

@@ -83,7 +83,7 @@ describe.skipIf(!native.ok)(`on the native backend${skipped}`, () => {
         expect((await readdir(run)).sort()).toEqual(['best', 'history.jsonl', 'last', 'recipe.json']);
       }
     },
-    SLOW + KILLS * 15_000,
+    SLOW + KILLS * 30_000,
   );
 
   test(

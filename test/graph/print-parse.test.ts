@@ -78,7 +78,7 @@ describe('text', () => {
     const [sign, gemm, odd] = [...graph.nodes()];
     expect([sign?.domain, sign?.op, sign?.name]).toEqual(['bnn', 'Sign', 'layer1.0.conv1']);
     expect(gemm?.inputs.map((value) => value?.name ?? null)).toEqual(['signs', 'w', null]);
-    expect(gemm?.attributes).toEqual({ transB: int(1), alpha: float(1), beta: float(0.1) });
+    expect(gemm?.attributes).toEqual({ transB: int(1), alpha: float(1), beta: { kind: 'float', value: 0.1 } });
     expect(gemm?.outputs.map(({ name, dtype, shape }) => [name, dtype, shape])).toEqual([
       ['y', null, ['N', null]],
       ['odd name', null, null],

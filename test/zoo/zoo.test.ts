@@ -157,7 +157,7 @@ describe('binary layers', () => {
     ]);
     expect(graph.values.get('layer1.0.conv1.scale')?.shape).toEqual([]);
     const norm = layer.at(-1)!;
-    expect([norm.float('epsilon', 0), norm.float('momentum', 0)]).toEqual([1e-5, 0.9]);
+    expect([norm.float('epsilon', 0), norm.float('momentum', 0)]).toEqual([1e-5, 0.9].map(Math.fround));
   });
 
   test.each([

@@ -1,7 +1,11 @@
-// Two passes: signs into padded planes of bits, then block after block of output pixels.
+// Block after block of output pixels: signs of the rows it sees into planes of bits, its panel from these, its tiles.
+//
+// Nothing is shared between workers but the work: each keeps a window of planes, which moves down the image, so that every row is
+// packed once by each worker that needs it, and its floats are still near when they return as the residual.
 #include "kernels/binary_conv/binary_conv.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/binarize/dispatch.h"
 #include "memory/scratch_pool.h"
@@ -10,111 +14,127 @@
 namespace bnn {
 namespace {
 
+// Pieces that the work is cut into at least, so that threads end at about the same time.
+constexpr int64_t kPieces = 12;
+// A panel is built for at least this many outputs.
+constexpr int64_t kSplitOutputs = 32;
+
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Rows [begin, end) of one padded plane.
-void pack_rows(const BinaryConvShape& s, const ConvLayout& layout, const float* x, int channels, int64_t begin, int64_t end,
-               uint32_t* plane) {
-  const int64_t first = std::clamp<int64_t>(begin - s.pads[0], 0, layout.height) * layout.width;
-  const int64_t last = std::clamp<int64_t>(end - s.pads[0], 0, layout.height) * layout.width;
-  const ptrdiff_t channelStride = layout.height * layout.width;
-  clear_padding(s, layout, begin, end, plane);
-  constexpr int64_t kChunk = 512;
-  uint32_t words[kChunk];
-  for (int64_t at = first; at < last; at += kChunk) {
-    const int64_t count = std::min(kChunk, last - at);
-    binarize_row().channels_first(x + at, channels, channelStride, static_cast<int>(count), words);
-    scatter(s, layout, words, at, count, plane);
-  }
-}
+// The padded rows [begin, end) of the bits of one group of one image.
+class Window {
+ public:
+  Window(const BinaryConvShape& shape, const BinaryConvPlan& plan, uint32_t* planes)
+      : shape_(shape), plan_(plan), planes_(planes) {}
 
-void pack_images(const BinaryConvShape& s, const BinaryConvPlan& plan, const BinaryConvCall& call, const Parallel& parallel,
-                 uint32_t* planes) {
-  const ConvLayout& layout = plan.layout;
-  const int64_t perImage = s.groups * plan.channelWords;
-  // Two or more pieces of a plane only where there are few planes.
-  const int64_t bands = call.batch * perImage >= 8 ? 1 : std::min<int64_t>(layout.paddedHeight, 8);
-  const int64_t work = call.batch * s.groups * s.channels * layout.height * layout.width / 8;
-  claim_all(parallel, call.batch * perImage * bands, work, [&](const auto& claim) {
-    for (int64_t piece = claim(); piece >= 0; piece = claim()) {
-      const int64_t band = piece % bands, plane = piece / bands, word = plane % plan.channelWords;
-      const int64_t channel = plane / plan.channelWords * s.channels + 32 * word;
-      const int channels = static_cast<int>(std::min<int64_t>(32, s.channels - 32 * word));
-      pack_rows(s, layout, call.x + channel * layout.height * layout.width, channels, layout.paddedHeight * band / bands,
-                layout.paddedHeight * (band + 1) / bands, planes + plane * layout.planeWords);
+  // Returns the planes from row `begin` on. `image` tells images and groups apart, x is its first channel.
+  const uint32_t* show(int64_t image, const float* x, int64_t begin, int64_t end) {
+    const ptrdiff_t rowWords = plan_.layout.rowWords;
+    if (image != image_ || begin < begin_ || begin >= end_) {
+      image_ = image;
+      begin_ = end_ = begin;
     }
-  });
-}
-
-void classes_of(const BinaryConvPlan& plan, int64_t begin, int count, int32_t* classes) {
-  int64_t row = begin / plan.layout.outWidth, column = begin % plan.layout.outWidth;
-  for (int i = 0; i < count; i++) {
-    classes[i] = plan.rowClass[static_cast<size_t>(row)] + plan.columnClass[static_cast<size_t>(column)];
-    if (++column < plan.layout.outWidth) continue;
-    column = 0;
-    row++;
+    if (end > begin_ + plan_.windowRows) {
+      for (int c = 0; c < plan_.channelWords; c++) {
+        uint32_t* plane = planes_ + c * plan_.windowWords;
+        std::memmove(plane, plane + (begin - begin_) * rowWords, static_cast<size_t>((end_ - begin) * rowWords) * 4);
+      }
+      begin_ = begin;
+    }
+    if (end > end_) {
+      pack(x, end_, end);
+      end_ = end;
+    }
+    return planes_ + (begin - begin_) * rowWords;
   }
-  std::fill(classes + count, classes + kTilePixels, classes[0]);
-}
+
+ private:
+  void pack(const float* x, int64_t begin, int64_t end) {
+    const ConvLayout& layout = plan_.layout;
+    const int64_t first = std::clamp<int64_t>(begin - shape_.pads[0], 0, layout.height) * layout.width;
+    const int64_t last = std::clamp<int64_t>(end - shape_.pads[0], 0, layout.height) * layout.width;
+    const ptrdiff_t channelStride = layout.height * layout.width;
+    for (int c = 0; c < plan_.channelWords; c++) {
+      uint32_t* plane = planes_ + c * plan_.windowWords;
+      const float* source = x + 32 * c * channelStride;
+      const int channels = static_cast<int>(std::min<int64_t>(32, shape_.channels - 32 * c));
+      clear_padding(shape_, layout, begin, end, begin_, plane);
+      constexpr int64_t kChunk = 512;
+      uint32_t words[kChunk];
+      for (int64_t at = first; at < last; at += kChunk) {
+        const int64_t count = std::min(kChunk, last - at);
+        binarize_row().channels_first(source + at, channels, channelStride, static_cast<int>(count), words);
+        scatter(shape_, layout, words, at, count, begin_, plane);
+      }
+    }
+  }
+
+  const BinaryConvShape& shape_;
+  const BinaryConvPlan& plan_;
+  uint32_t* planes_;
+  int64_t image_ = -1, begin_ = 0, end_ = 0;
+};
 
 }  // namespace
 
 void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const BinaryConvPlan& plan, const BinaryConvCall& call,
                  const Parallel& parallel) {
   const BinaryTileRow& row = binary_tile_row();
-  const ConvLayout& layout = plan.layout;
-  const int64_t pixels = layout.pixels(), blocks = ceil_div(pixels, kTilePixels);
-  const int64_t perGroup = s.outputs / s.groups;
-  const ptrdiff_t groupWords = plan.channelWords * layout.planeWords;
-  Scratch planes(static_cast<size_t>(call.batch * s.groups * groupWords + 16) * 4);
-  pack_images(s, plan, call, parallel, planes.as<uint32_t>());
-
-  // Few blocks are shared out by output channels too.
-  const int64_t panels = call.batch * s.groups * blocks;
-  const int64_t splits = std::clamp<int64_t>(ceil_div(8, panels), 1, std::max<int64_t>(1, perGroup / 32));
+  const int64_t pixels = plan.layout.pixels(), blocks = static_cast<int64_t>(plan.blocks.size());
+  const int64_t perGroup = s.outputs / s.groups, images = call.batch * s.groups;
+  // Where there are few blocks, each is a piece and is shared out by output channels too.
+  const int64_t bandBlocks = std::max<int64_t>(1, blocks * images / kPieces < blocks ? blocks * images / kPieces : blocks);
+  const int64_t bands = ceil_div(blocks, bandBlocks);
+  const int64_t mostSplits = bandBlocks > 1 ? 1 : std::max<int64_t>(1, perGroup / kSplitOutputs);
+  const int64_t splits = std::clamp<int64_t>(ceil_div(kPieces, images * bands), 1, mostSplits);
   const int64_t splitOutputs = ceil_div(ceil_div(perGroup, splits), kTileOutputs) * kTileOutputs;
-  const int64_t work = panels * kTilePixels * perGroup * weights.kWords / 16;
-  claim_all(parallel, panels * splits, work, [&](const auto& claim) {
+  const int64_t work = images * pixels * perGroup * weights.kWords / 16;
+  claim_all(parallel, images * bands * splits, work, [&](const auto& claim) {
     const size_t panelWords = static_cast<size_t>(weights.kStride + 1) * kTilePixels;
-    Scratch scratch(panelWords * 4 + tile_workspace_bytes(weights.kStride));
+    const size_t workspaceWords = tile_workspace_bytes(weights.kStride) / 4;
+    const size_t planeWords = static_cast<size_t>(plan.channelWords * plan.windowWords + 16);
+    Scratch scratch((panelWords + workspaceWords + planeWords) * 4);
     uint32_t* panel = scratch.as<uint32_t>();
-    PanelRun runs[kTilePixels];
-    int32_t classes[kTilePixels];
+    Window window(s, plan, panel + panelWords + workspaceWords);
     int64_t built = -1;
     for (int64_t piece = claim(); piece >= 0; piece = claim()) {
-      const int64_t index = piece / splits, block = index % blocks, image = index / blocks, group = image % s.groups;
-      const int64_t first = block * kTilePixels, output = piece % splits * splitOutputs;
+      const int64_t image = piece / splits / bands, group = image % s.groups, band = piece / splits % bands;
+      const int64_t output = piece % splits * splitOutputs;
       if (output >= perGroup) continue;
       const int64_t padded = group * weights.groupOutputs + output;
-      const ptrdiff_t at = (image / s.groups * s.outputs + group * perGroup + output) * pixels + first;
-      TileJob job{};
-      job.panel = panel;
-      job.workspace = panel + panelWords;
-      job.kWords = weights.kWords;
-      job.kStride = weights.kStride;
-      job.pixels = static_cast<int>(std::min<int64_t>(kTilePixels, pixels - first));
-      job.weights = weights.words.data() + padded * weights.kStride;
-      job.outputs = static_cast<int>(std::min(splitOutputs, perGroup - output));
-      job.base = plan.base.data() + padded * plan.classStride;
-      job.classStride = plan.classStride;
-      job.smallClasses = plan.classes <= kSmallClasses;
-      job.classes = classes;
-      job.scale = call.scale + padded;
-      job.bias = call.bias + padded;
-      job.relu = call.relu;
-      job.residual = call.residual != nullptr ? call.residual + at : nullptr;
-      job.y = call.y + at;
-      job.outputStride = pixels;
-      job.pixelStride = 1;
-      if (built != index) {
-        classes_of(plan, first, job.pixels, classes);
-        const int runCount = runs_of(s, layout, first, job.pixels, runs);
-        row.build_panel({planes.as<uint32_t>() + image * groupWords, plan.pieces.data(), static_cast<int>(plan.pieces.size()),
-                         runs, runCount, panel});
-        row.prepare(job);
-        built = index;
+      for (int64_t b = band * bandBlocks; b < std::min(blocks, (band + 1) * bandBlocks); b++) {
+        const int64_t first = b * kTilePixels;
+        const ptrdiff_t at = (image / s.groups * s.outputs + group * perGroup + output) * pixels + first;
+        TileJob job{};
+        job.panel = panel;
+        job.workspace = panel + panelWords;
+        job.kWords = weights.kWords;
+        job.kStride = weights.kStride;
+        job.pixels = static_cast<int>(std::min<int64_t>(kTilePixels, pixels - first));
+        job.weights = weights.words.data() + padded * weights.kStride;
+        job.outputs = static_cast<int>(std::min(splitOutputs, perGroup - output));
+        job.base = plan.base.data() + padded * plan.classStride;
+        job.classStride = plan.classStride;
+        job.smallClasses = plan.classes <= kSmallClasses;
+        job.classes = plan.pixelClass.data() + first;
+        job.scale = call.scale + padded;
+        job.bias = call.bias + padded;
+        job.relu = call.relu;
+        job.residual = call.residual != nullptr ? call.residual + at : nullptr;
+        job.y = call.y + at;
+        job.outputStride = pixels;
+        job.pixelStride = 1;
+        if (built != image * blocks + b) {
+          const BlockPlan& block = plan.blocks[static_cast<size_t>(b)];
+          const float* x = call.x + image * s.channels * plan.layout.height * plan.layout.width;
+          const uint32_t* planes = window.show(image, x, block.rowBegin, block.rowEnd);
+          row.build_panel({planes, plan.pieces.data(), static_cast<int>(plan.pieces.size()), plan.runs.data() + block.firstRun,
+                           block.runCount, panel});
+          row.prepare(job);
+          built = image * blocks + b;
+        }
+        row.compute(job);
       }
-      row.compute(job);
     }
   });
 }

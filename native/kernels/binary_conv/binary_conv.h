@@ -33,12 +33,24 @@ BinaryWeights pack_binary_weights(const BinaryConvShape& shape, const uint8_t* b
 // f32[outputs] -> f32[groups][groupOutputs] with zeros in between.
 void pad_outputs(const BinaryConvShape& shape, const BinaryWeights& weights, const float* values, float* padded);
 
+// The part of a block of pixels that does not depend on the data.
+struct BlockPlan {
+  int firstRun, runCount;      // of BinaryConvPlan::runs; their sources count from the padded row rowBegin
+  int64_t rowBegin, rowEnd;    // padded rows that the block sees
+};
+
 // What depends on the image size too. Immutable once made.
 struct BinaryConvPlan {
   ConvLayout layout;
-  int channelWords;  // planes of a group
+  int channelWords;        // planes of a group
+  // Planes hold a window of the padded rows, which moves down the image with the blocks: u32[channelWords][windowRows][rowWords].
+  int64_t windowRows;
+  ptrdiff_t windowWords;   // of one plane
   std::vector<PanelPiece> pieces;
-  std::vector<int32_t> rowClass, columnClass;  // their sum is the class of a pixel
+  std::vector<BlockPlan> blocks;  // of kTilePixels pixels
+  std::vector<PanelRun> runs;
+  std::vector<int32_t> pixelClass;  // of each pixel, and 0 up to a whole block
+  // Kinds of positions: pixels whose kernels reach equally far into the padding.
   int classes = 0, classStride = 0;
   AlignedArray<int32_t> base;  // i32[groups][groupOutputs][classStride]
 };

@@ -41,12 +41,12 @@ int runs_of(const BinaryConvShape& s, const ConvLayout& layout, int64_t begin, i
 }
 
 void scatter(const BinaryConvShape& s, const ConvLayout& layout, const uint32_t* elements, int64_t at, int64_t count,
-             uint32_t* plane) {
+             int64_t origin, uint32_t* plane) {
   const int64_t stride = s.strides[1], left = s.pads[1];
   for (int64_t done = 0; done < count;) {
     const int64_t row = (at + done) / layout.width, column = (at + done) % layout.width;
     const int64_t run = std::min(layout.width - column, count - done);
-    uint32_t* target = plane + (row + s.pads[0]) * layout.rowWords;
+    uint32_t* target = plane + (row + s.pads[0] - origin) * layout.rowWords;
     if (stride == 1) {
       std::memcpy(target + left + column, elements + done, static_cast<size_t>(run) * 4);
     } else {
@@ -61,11 +61,12 @@ void scatter(const BinaryConvShape& s, const ConvLayout& layout, const uint32_t*
   }
 }
 
-void clear_padding(const BinaryConvShape& s, const ConvLayout& layout, int64_t begin, int64_t end, uint32_t* plane) {
+void clear_padding(const BinaryConvShape& s, const ConvLayout& layout, int64_t begin, int64_t end, int64_t origin,
+                   uint32_t* plane) {
   const bool margins = layout.rowWords != layout.width;
   for (int64_t row = begin; row < end; row++) {
     if (margins || row < s.pads[0] || row >= s.pads[0] + layout.height) {
-      std::memset(plane + row * layout.rowWords, 0, static_cast<size_t>(layout.rowWords) * 4);
+      std::memset(plane + (row - origin) * layout.rowWords, 0, static_cast<size_t>(layout.rowWords) * 4);
     }
   }
 }

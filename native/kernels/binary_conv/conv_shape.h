@@ -52,11 +52,12 @@ ptrdiff_t tap_offset(const BinaryConvShape& shape, const ConvLayout& layout, int
 // The output pixels [begin, begin + count) of an image, count <= kTilePixels, as runs that lie side by side in a plane.
 int runs_of(const BinaryConvShape& shape, const ConvLayout& layout, int64_t begin, int count, PanelRun* runs);
 
-// Puts the image elements [at, at + count), row-major, where they belong in a padded plane.
+// Puts the image elements [at, at + count), row-major, where they belong in a padded plane whose first row is `origin`.
 void scatter(const BinaryConvShape& shape, const ConvLayout& layout, const uint32_t* elements, int64_t at, int64_t count,
-             uint32_t* plane);
+             int64_t origin, uint32_t* plane);
 
 // Zeros what `scatter` of the whole image would leave of the padded rows [begin, end).
-void clear_padding(const BinaryConvShape& shape, const ConvLayout& layout, int64_t begin, int64_t end, uint32_t* plane);
+void clear_padding(const BinaryConvShape& shape, const ConvLayout& layout, int64_t begin, int64_t end, int64_t origin,
+                   uint32_t* plane);
 
 }  // namespace bnn

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <stdexcept>
 
 #include "kernels/binary_conv/binary_conv.h"
 
@@ -8,29 +7,79 @@ namespace {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Which taps of one axis lie inside the image, for each output position, as an index into the distinct sets.
+// Taps of one axis that lie inside the image, [first, last): their positions only grow.
+struct TapRange {
+  int64_t first, last;
+};
+
+// The distinct ranges of one axis, and which one each output position has.
 struct AxisClasses {
   std::vector<int32_t> ofPosition;
-  std::vector<std::vector<bool>> taps;  // of each class
+  std::vector<TapRange> ranges;
 };
 
 AxisClasses classify(const BinaryConvShape& s, int axis, int64_t size, int64_t outSize) {
   AxisClasses result;
+  const int64_t dilation = s.dilations[axis];
   for (int64_t i = 0; i < outSize; i++) {
-    std::vector<bool> inside(static_cast<size_t>(s.kernel[axis]));
-    for (int64_t r = 0; r < s.kernel[axis]; r++) {
-      const int64_t at = i * s.strides[axis] + r * s.dilations[axis] - s.pads[axis];
-      inside[static_cast<size_t>(r)] = at >= 0 && at < size;
+    const int64_t origin = i * s.strides[axis] - s.pads[axis];
+    const int64_t first = origin < 0 ? ceil_div(-origin, dilation) : 0;
+    const int64_t last = origin < size ? ceil_div(size - origin, dilation) : 0;
+    TapRange range{std::min(first, s.kernel[axis]), std::min(last, s.kernel[axis])};
+    // Without any tap inside, one empty range stands for all.
+    if (range.first >= range.last) range = {0, 0};
+    // Positions come in order, so a range that was seen before is among the latest.
+    auto found = std::find_if(result.ranges.rbegin(), result.ranges.rend(), [&](const TapRange& other) {
+      return other.first == range.first && other.last == range.last;
+    });
+    if (found == result.ranges.rend()) {
+      result.ranges.push_back(range);
+      found = result.ranges.rbegin();
     }
-    // Positions come in order, so an old class is found near the end.
-    const auto found = std::find(result.taps.rbegin(), result.taps.rend(), inside);
-    result.ofPosition.push_back(static_cast<int32_t>(result.taps.rend() - found - 1));
-    if (found == result.taps.rend()) {
-      result.ofPosition.back() = static_cast<int32_t>(result.taps.size());
-      result.taps.push_back(std::move(inside));
-    }
+    result.ofPosition.push_back(static_cast<int32_t>(result.ranges.rend() - found - 1));
   }
   return result;
+}
+
+// prefix[r][t] = Σ of the sums of all taps above r and left of t.
+void add_up(const BinaryConvShape& s, const int32_t* sums, std::vector<int32_t>& prefix) {
+  const int64_t width = s.kernel[1] + 1;
+  for (int64_t r = 0; r < s.kernel[0]; r++) {
+    int32_t row = 0;
+    for (int64_t t = 0; t < s.kernel[1]; t++) {
+      row += sums[r * s.kernel[1] + t];
+      prefix[static_cast<size_t>((r + 1) * width + t + 1)] = prefix[static_cast<size_t>(r * width + t + 1)] + row;
+    }
+  }
+}
+
+}  // namespace
+
+namespace {
+
+// A window is moved when it is full; this many more rows than a block needs make that rare.
+constexpr int64_t kSpareRows = 8;
+
+void plan_blocks(const BinaryConvShape& s, BinaryConvPlan& plan) {
+  const ConvLayout& layout = plan.layout;
+  int64_t most = 0;
+  for (int64_t first = 0; first < layout.pixels(); first += kTilePixels) {
+    const int count = static_cast<int>(std::min<int64_t>(kTilePixels, layout.pixels() - first));
+    PanelRun runs[kTilePixels];
+    BlockPlan block{};
+    block.firstRun = static_cast<int>(plan.runs.size());
+    block.runCount = runs_of(s, layout, first, count, runs);
+    block.rowBegin = first / layout.outWidth * s.strides[0];
+    block.rowEnd = (first + count - 1) / layout.outWidth * s.strides[0] + (s.kernel[0] - 1) * s.dilations[0] + 1;
+    for (int i = 0; i < block.runCount; i++) {
+      runs[i].source -= block.rowBegin * layout.rowWords;
+      plan.runs.push_back(runs[i]);
+    }
+    plan.blocks.push_back(block);
+    most = std::max(most, block.rowEnd - block.rowBegin);
+  }
+  plan.windowRows = std::min(layout.paddedHeight, most + kSpareRows);
+  plan.windowWords = plan.windowRows * layout.rowWords;
 }
 
 }  // namespace
@@ -74,6 +123,7 @@ BinaryConvPlan plan_binary_conv(const BinaryConvShape& s, const BinaryWeights& w
   BinaryConvPlan plan;
   plan.layout = layout_of(s, height, width);
   plan.channelWords = static_cast<int>(ceil_div(s.channels, 32));
+  plan_blocks(s, plan);
 
   for (int64_t r = 0; r < s.kernel[0]; r++) {
     for (int64_t t = 0; t < s.kernel[1]; t++) {
@@ -81,7 +131,7 @@ BinaryConvPlan plan_binary_conv(const BinaryConvShape& s, const BinaryWeights& w
       for (int c = 0; c < plan.channelWords; c++) {
         const int64_t at = (r * s.kernel[1] + t) * s.channels + 32 * c;
         const int64_t bits = std::min<int64_t>(32, s.channels - 32 * c);
-        plan.pieces.push_back({c * plan.layout.planeWords + tap, static_cast<int32_t>(at / 32), static_cast<int32_t>(at % 32),
+        plan.pieces.push_back({c * plan.windowWords + tap, static_cast<int32_t>(at / 32), static_cast<int32_t>(at % 32),
                                at % 32 + bits > 32});
       }
     }
@@ -89,24 +139,26 @@ BinaryConvPlan plan_binary_conv(const BinaryConvShape& s, const BinaryWeights& w
 
   const AxisClasses rows = classify(s, 0, height, plan.layout.outHeight);
   const AxisClasses columns = classify(s, 1, width, plan.layout.outWidth);
-  plan.columnClass = columns.ofPosition;
-  for (const int32_t row : rows.ofPosition) plan.rowClass.push_back(row * static_cast<int32_t>(columns.taps.size()));
-  plan.classes = static_cast<int>(rows.taps.size() * columns.taps.size());
+  plan.pixelClass.reserve(plan.blocks.size() * kTilePixels);
+  for (const int32_t row : rows.ofPosition) {
+    const int32_t first = row * static_cast<int32_t>(columns.ranges.size());
+    for (const int32_t column : columns.ofPosition) plan.pixelClass.push_back(first + column);
+  }
+  plan.pixelClass.resize(plan.blocks.size() * kTilePixels);
+  plan.classes = static_cast<int>(rows.ranges.size() * columns.ranges.size());
   plan.classStride = std::max(plan.classes, kSmallClasses);
   const size_t outputs = weights.words.size() / static_cast<size_t>(weights.kStride);
   plan.base = AlignedArray<int32_t>(outputs * static_cast<size_t>(plan.classStride));
+  const int64_t width = s.kernel[1] + 1;
+  std::vector<int32_t> prefix(static_cast<size_t>((s.kernel[0] + 1) * width));
+  const auto below = [&](int64_t r, int64_t t) { return prefix[static_cast<size_t>(r * width + t)]; };
   for (size_t o = 0; o < outputs; o++) {
-    const int32_t* sums = weights.tapSums.data() + o * static_cast<size_t>(s.taps());
+    add_up(s, weights.tapSums.data() + o * static_cast<size_t>(s.taps()), prefix);
     int32_t* base = plan.base.data() + o * static_cast<size_t>(plan.classStride);
-    for (const std::vector<bool>& row : rows.taps) {
-      for (const std::vector<bool>& column : columns.taps) {
-        int32_t sum = static_cast<int32_t>(s.bits());
-        for (size_t r = 0; r < row.size(); r++) {
-          for (size_t t = 0; t < column.size(); t++) {
-            if (!row[r] || !column[t]) sum += sums[r * column.size() + t];
-          }
-        }
-        *base++ = sum;
+    for (const TapRange& r : rows.ranges) {
+      for (const TapRange& t : columns.ranges) {
+        const int32_t inside = below(r.last, t.last) - below(r.first, t.last) - below(r.last, t.first) + below(r.first, t.first);
+        *base++ = static_cast<int32_t>(s.bits()) + below(s.kernel[0], s.kernel[1]) - inside;
       }
     }
   }

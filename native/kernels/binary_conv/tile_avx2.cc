@@ -1,6 +1,7 @@
 // AVX2 has no popcount. For convolutions a byte shuffle does more than count: with 4 bits of 32 pixels in the bytes of a register,
-// it looks up popcount(x XOR w) in the 16-entry table that belongs to the 4 bits w of the weights. That is 2 instructions for 128
-// bits, where splitting, shuffling and adding takes about 4.
+// it looks up popcount(x XOR w) in the 16-entry table that belongs to the 4 bits w of the weights. Counts are at most 4, so a table
+// serves two outputs, one in the lower and one in the upper half of each byte, and three such results add up before they are taken
+// apart: about 20 instructions for 3 × 256 bits of each of 2 registers, where splitting, shuffling and adding takes 8 for 256.
 #include <immintrin.h>
 
 #include "kernels/binary_conv/tile.h"
@@ -30,23 +31,24 @@ static inline Words popcount_bytes(Words v) {
 namespace bnn {
 namespace avx2 {
 
-#define BNN_POP(x) ((x & 1) + (x >> 1 & 1) + (x >> 2 & 1) + (x >> 3 & 1))
-#define BNN_TABLE_HALF(w)                                                                                                     \
-  BNN_POP((w ^ 0)), BNN_POP((w ^ 1)), BNN_POP((w ^ 2)), BNN_POP((w ^ 3)), BNN_POP((w ^ 4)), BNN_POP((w ^ 5)), BNN_POP((w ^ 6)), \
-      BNN_POP((w ^ 7)), BNN_POP((w ^ 8)), BNN_POP((w ^ 9)), BNN_POP((w ^ 10)), BNN_POP((w ^ 11)), BNN_POP((w ^ 12)),            \
-      BNN_POP((w ^ 13)), BNN_POP((w ^ 14)), BNN_POP((w ^ 15))
-#define BNN_TABLE(w) {BNN_TABLE_HALF(w), BNN_TABLE_HALF(w)}
-// tables[w][x] = popcount(x XOR w), twice: a shuffle looks up in each half on its own.
-alignas(64) static const uint8_t tables[16][32] = {BNN_TABLE(0),  BNN_TABLE(1),  BNN_TABLE(2),  BNN_TABLE(3),
-                                                   BNN_TABLE(4),  BNN_TABLE(5),  BNN_TABLE(6),  BNN_TABLE(7),
-                                                   BNN_TABLE(8),  BNN_TABLE(9),  BNN_TABLE(10), BNN_TABLE(11),
-                                                   BNN_TABLE(12), BNN_TABLE(13), BNN_TABLE(14), BNN_TABLE(15)};
-#undef BNN_TABLE
-#undef BNN_TABLE_HALF
-#undef BNN_POP
+// of[v + 16 · w][x] = popcount(x XOR v) + 16 · popcount(x XOR w).
+struct PairTables {
+  uint8_t of[256][16];
+  constexpr PairTables() : of() {
+    const int ones[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+    for (int pair = 0; pair < 256; pair++) {
+      for (int x = 0; x < 16; x++) {
+        of[pair][x] = static_cast<uint8_t>(ones[x ^ (pair & 15)] + 16 * ones[x ^ (pair >> 4)]);
+      }
+    }
+  }
+};
+alignas(64) static constexpr PairTables tables;
 
-// A byte holds 63 counts of at most 4: 7 words of 8 nibbles each stay below that.
-constexpr int kFlushWords = 7;
+// Results that add up in half a byte: 3 of at most 4 stay below 16.
+constexpr int kGroup = 3;
+// Groups that add up in a byte: 21 of at most 12 stay below 256.
+constexpr int kFlushNibbles = 21 * kGroup;
 // Pixels of a nibble row, as the vectors of 32 bytes lie in the workspace.
 constexpr int kNibbleRow = kTilePixels;
 
@@ -84,16 +86,83 @@ static inline void add_counts(__m256i bytes, int32_t* pop) {
   }
 }
 
-// u8[kWords][8 nibbles][4 outputs], each nibble times 4: a scaled address of eight times that is a table's.
-static void spread_weights(const uint32_t* weights, int words, uint8_t* target) {
+// u16[kWords][8 nibbles][2 pairs of outputs]: where the table of the pair's nibbles begins.
+static void spread_weights(const uint32_t* weights, int words, uint16_t* target) {
   const __m128i transpose = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m128i mask = _mm_set1_epi8(15 << 2);
-  for (int k = 0; k < words; k++, target += 32) {
-    const __m128i four = _mm_load_si128(reinterpret_cast<const __m128i*>(weights + k * kTileOutputs));
+  const __m128i nibbles = _mm_set1_epi8(15), pairs = _mm_set1_epi16(255);
+  for (int k = 0; k < words; k++, target += 16) {
+    const __m128i four = _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + k * kTileOutputs));
     const __m128i bytes = _mm_shuffle_epi8(four, transpose);
-    const __m128i low = _mm_and_si128(_mm_slli_epi16(bytes, 2), mask), high = _mm_and_si128(_mm_srli_epi16(bytes, 2), mask);
-    _mm_store_si128(reinterpret_cast<__m128i*>(target), _mm_unpacklo_epi32(low, high));
-    _mm_store_si128(reinterpret_cast<__m128i*>(target + 16), _mm_unpackhi_epi32(low, high));
+    __m128i low = _mm_and_si128(bytes, nibbles), high = _mm_and_si128(_mm_srli_epi16(bytes, 4), nibbles);
+    low = _mm_slli_epi16(_mm_and_si128(_mm_or_si128(low, _mm_srli_epi16(low, 4)), pairs), 4);
+    high = _mm_slli_epi16(_mm_and_si128(_mm_or_si128(high, _mm_srli_epi16(high, 4)), pairs), 4);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(target), _mm_unpacklo_epi32(low, high));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(target + 8), _mm_unpackhi_epi32(low, high));
+  }
+}
+
+// Adds kNibbles counts to the bytes of 4 outputs × kHalves vectors of 32 pixels.
+template <int kHalves, int kNibbles>
+__attribute__((always_inline)) static inline void add_group(const uint8_t* data, const uint16_t* weights,
+                                                            __m256i bytes[kTileOutputs][kHalves]) {
+  const __m256i low = _mm256_set1_epi8(15);
+  __m256i sum[2][kHalves];
+  BNN_UNROLL
+  for (int i = 0; i < kNibbles; i++) {
+    __m256i x[kHalves];
+    BNN_UNROLL
+    for (int h = 0; h < kHalves; h++) x[h] = _mm256_load_si256(reinterpret_cast<const __m256i*>(data + i * kNibbleRow + 32 * h));
+    BNN_UNROLL
+    for (int pair = 0; pair < 2; pair++) {
+      const uint8_t* table = &tables.of[0][0] + weights[2 * i + pair];
+      const __m256i counts = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
+      BNN_UNROLL
+      for (int h = 0; h < kHalves; h++) {
+        const __m256i found = _mm256_shuffle_epi8(counts, x[h]);
+        sum[pair][h] = i == 0 ? found : _mm256_add_epi8(sum[pair][h], found);
+      }
+    }
+  }
+  BNN_UNROLL
+  for (int pair = 0; pair < 2; pair++) {
+    BNN_UNROLL
+    for (int h = 0; h < kHalves; h++) {
+      const __m256i upper = _mm256_and_si256(_mm256_srli_epi16(sum[pair][h], 4), low);
+      bytes[2 * pair][h] = _mm256_add_epi8(bytes[2 * pair][h], _mm256_and_si256(sum[pair][h], low));
+      bytes[2 * pair + 1][h] = _mm256_add_epi8(bytes[2 * pair + 1][h], upper);
+      // GCC would put off the additions and keep the terms in memory.
+      asm("" : "+x"(bytes[2 * pair][h]), "+x"(bytes[2 * pair + 1][h]));
+    }
+  }
+}
+
+// Writes the pixels of one output from their counts. The base of a class comes from registers when there are up to 16.
+static inline void finish_pixels(const TileJob& job, const int32_t* pop, int output) {
+  const int32_t* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride;
+  const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(base));
+  const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(base + 8));
+  const __m256 scale = _mm256_set1_ps(job.scale[output]), bias = _mm256_set1_ps(job.bias[output]);
+  const __m256i floor = _mm256_set1_epi32(job.relu ? 0 : INT32_MIN), seven = _mm256_set1_epi32(7);
+  const bool small = job.smallClasses;
+  const int pixels = job.pixels;
+  const float* residual = job.residual != nullptr ? job.residual + output * job.outputStride : nullptr;
+  float* y = job.y + output * job.outputStride;
+  for (int p = 0; p < pixels; p += 8) {
+    const __m256i classes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(job.classes + p));
+    const __m256i bases = small ? _mm256_blendv_epi8(_mm256_permutevar8x32_epi32(low, classes),
+                                                     _mm256_permutevar8x32_epi32(high, classes), _mm256_cmpgt_epi32(classes, seven))
+                                : _mm256_i32gather_epi32(base, classes, 4);
+    const __m256i counts = _mm256_load_si256(reinterpret_cast<const __m256i*>(pop + p));
+    const __m256i acc = _mm256_max_epi32(_mm256_sub_epi32(bases, _mm256_slli_epi32(counts, 1)), floor);
+    __m256 value = _mm256_add_ps(_mm256_mul_ps(scale, _mm256_cvtepi32_ps(acc)), bias);
+    if (p + 8 <= pixels) {
+      if (residual != nullptr) value = _mm256_add_ps(value, _mm256_loadu_ps(residual + p));
+      _mm256_storeu_ps(y + p, value);
+      continue;
+    }
+    const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(pixels - p), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    if (residual != nullptr) value = _mm256_add_ps(value, _mm256_maskload_ps(residual + p, mask));
+    _mm256_maskstore_ps(y + p, mask, value);
   }
 }
 
@@ -102,33 +171,23 @@ template <int kHalves>
 static inline void shuffled(const TileJob& job, int output) {
   alignas(32) int32_t pop[kTileOutputs][kHalves * 32] = {};
   const uint8_t* data = static_cast<const uint8_t*>(job.workspace);
-  uint8_t* spread = static_cast<uint8_t*>(job.workspace) + static_cast<ptrdiff_t>(job.kStride) * 8 * kNibbleRow;
+  const ptrdiff_t dataBytes = static_cast<ptrdiff_t>(job.kStride) * 8 * kNibbleRow;
+  uint16_t* spread = reinterpret_cast<uint16_t*>(static_cast<uint8_t*>(job.workspace) + dataBytes);
   spread_weights(job.weights + static_cast<ptrdiff_t>(output) * job.kStride, job.kWords, spread);
-  const uint8_t* weights = spread;
-  for (int begin = 0; begin < job.kWords; begin += kFlushWords) {
-    const int words = job.kWords - begin < kFlushWords ? job.kWords - begin : kFlushWords;
+  const uint16_t* weights = spread;
+  for (int left = 8 * job.kWords; left > 0; left -= kFlushNibbles) {
+    const int nibbles = left < kFlushNibbles ? left : kFlushNibbles;
     __m256i bytes[kTileOutputs][kHalves];
     BNN_UNROLL
     for (int q = 0; q < kTileOutputs; q++) {
       BNN_UNROLL
       for (int h = 0; h < kHalves; h++) bytes[q][h] = _mm256_setzero_si256();
     }
-    for (int i = 0; i < 8 * words; i++, data += kNibbleRow, weights += kTileOutputs) {
-      __m256i x[kHalves];
-      BNN_UNROLL
-      for (int h = 0; h < kHalves; h++) x[h] = _mm256_load_si256(reinterpret_cast<const __m256i*>(data + 32 * h));
-      BNN_UNROLL
-      for (int q = 0; q < kTileOutputs; q++) {
-        const uint8_t* table = &tables[0][0] + static_cast<size_t>(weights[q]) * 8;
-        const __m256i counts = _mm256_load_si256(reinterpret_cast<const __m256i*>(table));
-        BNN_UNROLL
-        for (int h = 0; h < kHalves; h++) {
-          bytes[q][h] = _mm256_add_epi8(bytes[q][h], _mm256_shuffle_epi8(counts, x[h]));
-          // GCC would put off the additions and keep the terms in memory.
-          asm("" : "+x"(bytes[q][h]));
-        }
-      }
+    int done = 0;
+    for (; done + kGroup <= nibbles; done += kGroup, data += kGroup * kNibbleRow, weights += kGroup * 2) {
+      add_group<kHalves, kGroup>(data, weights, bytes);
     }
+    for (; done < nibbles; done++, data += kNibbleRow, weights += 2) add_group<kHalves, 1>(data, weights, bytes);
     BNN_UNROLL
     for (int q = 0; q < kTileOutputs; q++) {
       BNN_UNROLL
@@ -136,7 +195,7 @@ static inline void shuffled(const TileJob& job, int output) {
     }
   }
   for (int q = 0; q < kTileOutputs && output + q < job.outputs; q++) {
-    finish_row(job, pop[q], 0, job.pixels, output + q);
+    finish_pixels(job, pop[q], output + q);
   }
 }
 

@@ -41,8 +41,8 @@ const uint32_t* pad_images(const BinaryConvShape& s, const ConvLayout& layout, c
   claim_all(parallel, count, count * pixels / 16, [&](const auto& claim) {
     for (int64_t i = claim(); i >= 0; i = claim()) {
       uint32_t* plane = planes + i * layout.planeWords;
-      clear_padding(s, layout, 0, layout.paddedHeight, plane);
-      scatter(s, layout, x + i * pixels, 0, pixels, plane);
+      clear_padding(s, layout, 0, layout.paddedHeight, 0, plane);
+      scatter(s, layout, x + i * pixels, 0, pixels, 0, plane);
     }
   });
   return planes;

@@ -79,8 +79,14 @@ float* pack_panel(const Windows& w, const FilterView& filter, int64_t columns, c
   return panel;
 }
 
+struct NoEpilogue {
+  void operator()(const ChunkRow*, int64_t) const {}
+};
+
+// `epilogue(rows, count)` sees each chunk of finished rows while it is in a cache, on the thread that computed it.
+template <typename Epilogue = NoEpilogue>
 void run_forward(const Windows& w, const float* x, const FilterView& filter, int64_t columns, const OutputGrid& out,
-                 int64_t out_pixel_stride) {
+                 int64_t out_pixel_stride, const Epilogue& epilogue = {}) {
   const ConvRow& row = conv_row();
   const float* panel = pack_panel(w, filter, columns, row);
   const int64_t chunk_rows = std::clamp<int64_t>(kForwardChunkBytes / std::max<int64_t>(1, w.row_bytes()), 1, w.row_total());
@@ -92,12 +98,14 @@ void run_forward(const Windows& w, const float* x, const FilterView& filter, int
       describe_rows(w, x, out, at, at + count, padded, rows);
       row.forward({rows, count, w.step_width * w.channels, out_pixel_stride, w.segments.data(),
                    static_cast<int64_t>(w.segments.size()), w.depth, panel, columns});
+      epilogue(rows, count);
     }
   });
 }
 
-Windows forward_windows(const Conv2dShape& s) {
+Windows forward_windows(const Conv2dShape& s, bool binarize = false) {
   Windows w{};
+  w.binarize = binarize;
   w.batch = s.batch;
   w.in_height = s.in_height;
   w.in_width = s.in_width;
@@ -123,15 +131,13 @@ OutputGrid whole_grid(const Windows& w, float* data, int64_t channels) {
   return {data, w.grid_height * w.grid_width * channels, w.grid_width * channels};
 }
 
-}  // namespace
-
-void conv2d_forward(const Conv2dShape& s, const float* x, const float* filter, float* y) {
-  const Windows w = forward_windows(s);
+void forward_of(const Conv2dShape& s, const Windows& w, const float* x, const float* filter, float* y) {
   const FilterView view{filter, s.in_channels * s.out_channels, s.out_channels, 1};
   run_forward(w, x, view, s.out_channels, whole_grid(w, y, s.out_channels), s.out_channels);
 }
 
-void conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, float* dx) {
+template <typename Epilogue>
+void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, float* dx, const Epilogue& epilogue) {
   const int64_t c = s.in_channels;
   for (int64_t a = 0; a < std::min(s.stride_height, s.in_height); a++) {
     for (int64_t b = 0; b < std::min(s.stride_width, s.in_width); b++) {
@@ -157,13 +163,15 @@ void conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filte
       OutputGrid out{dx + (a * s.in_width + b) * c, s.in_height * s.in_width * c, s.stride_height * s.in_width * c};
       if (w.dense_output) out = whole_grid(w, dx, c);
       const FilterView view{filter, c * s.out_channels, 1, s.out_channels};
-      run_forward(w, dy, view, c, out, s.stride_width * c);
+      const int64_t pixel_stride = s.stride_width * c;
+      run_forward(w, dy, view, c, out, pixel_stride, [&](const ChunkRow* rows, int64_t count) {
+        for (int64_t r = 0; r < count; r++) epilogue(rows[r].out, rows[r].width, pixel_stride);
+      });
     }
   }
 }
 
-void conv2d_filter_grad(const Conv2dShape& s, const float* x, const float* dy, float* dfilter) {
-  const Windows w = forward_windows(s);
+void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, const float* dy, float* dfilter) {
   const ConvRow& row = conv_row();
   const int64_t columns = round_up(s.out_channels, row.vector);
   const bool pad_columns = columns != s.out_channels;
@@ -213,6 +221,41 @@ void conv2d_filter_grad(const Conv2dShape& s, const float* x, const float* dy, f
       }
     }
   });
+}
+
+}  // namespace
+
+void conv2d_forward(const Conv2dShape& s, const float* x, const float* filter, float* y) {
+  forward_of(s, forward_windows(s), x, filter, y);
+}
+
+void binary_conv2d_forward(const Conv2dShape& s, const float* x, const float* filter, float* y) {
+  forward_of(s, forward_windows(s, true), x, filter, y);
+}
+
+void conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, float* dx) {
+  input_grad_of(s, dy, filter, dx, [](float*, int64_t, int64_t) {});
+}
+
+void binary_conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, const float* x,
+                              const SignGradient& gradient, float* dx) {
+  const int64_t c = s.in_channels;
+  input_grad_of(s, dy, filter, dx, [&](float* out, int64_t pixels, int64_t stride) {
+    const float* from = x + (out - dx);
+    if (stride == c) {
+      gradient.apply(from, out, out, pixels * c);
+    } else {
+      for (int64_t i = 0; i < pixels; i++) gradient.apply(from + i * stride, out + i * stride, out + i * stride, c);
+    }
+  });
+}
+
+void conv2d_filter_grad(const Conv2dShape& s, const float* x, const float* dy, float* dfilter) {
+  filter_grad_of(s, forward_windows(s), x, dy, dfilter);
+}
+
+void binary_conv2d_filter_grad(const Conv2dShape& s, const float* x, const float* dy, float* dfilter) {
+  filter_grad_of(s, forward_windows(s, true), x, dy, dfilter);
 }
 
 void matmul(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, const float* a, const float* b, float* c) {

@@ -1,6 +1,8 @@
 // Two-dimensional convolution of float32 tensors and its gradients.
 #pragma once
 
+#include "kernels/elementwise/elementwise.h"
+
 #include <cstdint>
 
 namespace bnn {
@@ -18,6 +20,13 @@ struct Conv2dShape {
 // y[n][p][q][o] = Σ_{r,s,c} x[n][p·stride + r·dilation − pad][...][c] · filter[r][s][c][o].
 // Sums of ±1 products are exact: every partial sum is an integer below 2^24.
 void conv2d_forward(const Conv2dShape& shape, const float* x, const float* filter, float* y);
+
+// The same of sign(x) (+1 at 0, −1 for NaN; the padding stays 0), without a tensor of signs.
+void binary_conv2d_forward(const Conv2dShape& shape, const float* x, const float* filter, float* y);
+void binary_conv2d_filter_grad(const Conv2dShape& shape, const float* x, const float* dy, float* dfilter);
+// dx = s(x) · ∂L/∂sign(x), s from `gradient`.
+void binary_conv2d_input_grad(const Conv2dShape& shape, const float* dy, const float* filter, const float* x,
+                              const SignGradient& gradient, float* dx);
 
 // dx = ∂L/∂x for dy = ∂L/∂y.
 void conv2d_input_grad(const Conv2dShape& shape, const float* dy, const float* filter, float* dx);

@@ -1,5 +1,7 @@
 #include "kernels/conv2d/windows.h"
 
+#include "kernels/elementwise/elementwise.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -20,7 +22,13 @@ void copy_padded_row(const Windows& w, const float* image, int64_t y, int64_t x0
   const int64_t last = std::clamp<int64_t>(w.in_width - x0, first, width);
   std::memset(to, 0, static_cast<size_t>(first * c) * sizeof(float));
   if (last > first) {
-    std::memcpy(to + first * c, image + (y * w.in_width + x0 + first) * c, static_cast<size_t>((last - first) * c) * sizeof(float));
+    const float* from = image + (y * w.in_width + x0 + first) * c;
+    const int64_t count = (last - first) * c;
+    if (w.binarize) {
+      elementwise_row().unary(UnaryOp::kSign, from, 0.0f, to + first * c, count);
+    } else {
+      std::memcpy(to + first * c, from, static_cast<size_t>(count) * sizeof(float));
+    }
   }
   std::memset(to + last * c, 0, static_cast<size_t>((width - last) * c) * sizeof(float));
 }
@@ -47,7 +55,7 @@ void Windows::prepare() {
   span_height = max_y - min_y + 1;
   span_width = max_x - min_x + 1;
   pixel_limit = grid_height * grid_width;
-  direct = origin_height >= 0 && origin_width >= 0 && origin_height + (grid_height - 1) * step_height + span_height <= in_height &&
+  direct = !binarize && origin_height >= 0 && origin_width >= 0 && origin_height + (grid_height - 1) * step_height + span_height <= in_height &&
            origin_width + (grid_width - 1) * step_width + span_width <= in_width;
   const bool every_pixel = dense_output && taps.size() == 1 && direct && step_height == 1 && step_width == 1 &&
                            grid_height == in_height && grid_width == in_width;

@@ -19,6 +19,7 @@ struct Windows {
   int64_t grid_height, grid_width;
   int64_t step_height, step_width;
   int64_t origin_height, origin_width;
+  bool binarize;      // windows see sign(x), +1 at 0 and −1 for NaN; the padding stays 0
   bool dense_output;  // output pixels are contiguous, so rows may be regrouped
   std::vector<Tap> taps;  // after prepare(): sorted by (dy, dx), all dy, dx ≥ 0
 

@@ -9,12 +9,12 @@ namespace {
 
 constexpr int64_t kGrain = 16384;  // elements worth a thread
 
+}  // namespace
+
 const ElementwiseRow& elementwise_row() {
   static const ElementwiseRow* const table[kIsaCount] = BNN_ROWS(elementwise_row);
   return active_row(table);
 }
-
-}  // namespace
 
 void binary(BinaryOp op, const float* a, Operand a_kind, const float* b, Operand b_kind, float* y, int64_t rows, int64_t length) {
   const ElementwiseRow& row = elementwise_row();
@@ -42,8 +42,9 @@ void sign_grad_ste(const float* x, const float* dy, float clip, float* dx, int64
                [&](int, int64_t begin, int64_t end) { row.ste(x + begin, dy + begin, clip, dx + begin, end - begin); });
 }
 
-void sign_grad_reste(const float* x, const float* dy, double o, float t, float m, float* dx, int64_t count) {
-  const ElementwiseRow& row = elementwise_row();
+SignGradient ste_gradient(float clip) { return {SignGradient::Kind::kSte, clip, {}}; }
+
+SignGradient reste_gradient(double o, float t, float m) {
   const double p = (1.0 - o) / o;
   ResteConstants k{};
   k.t = t;
@@ -52,8 +53,19 @@ void sign_grad_reste(const float* x, const float* dy, double o, float t, float m
   k.outer_scale = static_cast<float>(1.0 / o);
   k.p_high = static_cast<float>(std::round(p * 4096.0) / 4096.0);
   k.p_low = static_cast<float>(p - static_cast<double>(k.p_high));
+  return {SignGradient::Kind::kReste, 0.0f, k};
+}
+
+void SignGradient::apply(const float* x, const float* dy, float* dx, int64_t count) const {
+  const ElementwiseRow& row = elementwise_row();
+  if (kind == Kind::kSte) row.ste(x, dy, clip, dx, count);
+  if (kind == Kind::kReste) row.reste(x, dy, reste, dx, count);
+}
+
+void sign_grad_reste(const float* x, const float* dy, double o, float t, float m, float* dx, int64_t count) {
+  const SignGradient gradient = reste_gradient(o, t, m);
   parallel_for(count, kGrain,
-               [&](int, int64_t begin, int64_t end) { row.reste(x + begin, dy + begin, k, dx + begin, end - begin); });
+               [&](int, int64_t begin, int64_t end) { gradient.apply(x + begin, dy + begin, dx + begin, end - begin); });
 }
 
 }  // namespace bnn

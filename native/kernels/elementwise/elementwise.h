@@ -48,5 +48,19 @@ struct ElementwiseRow {
   void (*reste)(const float* x, const float* dy, const ResteConstants& constants, float* dx, int64_t count);
 };
 BNN_DECLARE_ROWS(ElementwiseRow, elementwise_row);
+const ElementwiseRow& elementwise_row();
+
+// The choice among the two gradients above, for kernels that apply them to what they have just computed.
+struct SignGradient {
+  enum class Kind { kNone, kSte, kReste };
+  Kind kind;
+  float clip;
+  ResteConstants reste;
+
+  // dx = dy · s(x); dx may be dy. Does nothing for kNone.
+  void apply(const float* x, const float* dy, float* dx, int64_t count) const;
+};
+SignGradient ste_gradient(float clip);
+SignGradient reste_gradient(double o, float t, float m);
 
 }  // namespace bnn

@@ -35,6 +35,20 @@ export interface NativeAddon {
   conv2d(x: Float32Array, filter: Float32Array, y: Float32Array, shape: Int32Array): void;
   conv2dInputGrad(dy: Float32Array, filter: Float32Array, dx: Float32Array, shape: Int32Array): void;
   conv2dFilterGrad(x: Float32Array, dy: Float32Array, dfilter: Float32Array, shape: Int32Array): void;
+  /** The same of sign(x). */
+  binaryConv2d(x: Float32Array, filter: Float32Array, y: Float32Array, shape: Int32Array): void;
+  /** dx times the slope of ReSTE(o, t, m) at x; with o = 0 that of the straight-through estimator clipped at t. */
+  binaryConv2dInputGrad(
+    dy: Float32Array,
+    filter: Float32Array,
+    x: Float32Array,
+    dx: Float32Array,
+    shape: Int32Array,
+    o: number,
+    t: number,
+    m: number,
+  ): void;
+  binaryConv2dFilterGrad(x: Float32Array, dy: Float32Array, dfilter: Float32Array, shape: Int32Array): void;
   /** `sizes`: batch of a, batch of b, m, n, k, transpose a, transpose b. */
   matmul(a: Float32Array, b: Float32Array, c: Float32Array, sizes: Int32Array): void;
 
@@ -51,6 +65,8 @@ export interface NativeAddon {
   ): void;
   unary(op: number, x: Float32Array, alpha: number, y: Float32Array): void;
   signGradSte(x: Float32Array, dy: Float32Array, clip: number, dx: Float32Array): void;
+  /** `pieces`: pairs (value, rise) over [0, limit]. */
+  signGradTable(x: Float32Array, dy: Float32Array, pieces: Float32Array, limit: number, dx: Float32Array): void;
   signGradReste(x: Float32Array, dy: Float32Array, o: number, t: number, m: number, dx: Float32Array): void;
   sgdMomentum(
     param: Float32Array,

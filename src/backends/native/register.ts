@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { loadNativeAddon, type NativeAddon } from './addon.ts';
 import { NativeBackend } from './backend.ts';
 import { registerBatchNorm } from './kernels/batch-norm.ts';
+import { registerBinaryConvolutions } from './kernels/binary-convolution.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
 import { registerElementwise } from './kernels/elementwise.ts';
 import { NATIVE } from './kernels/kernel.ts';
@@ -32,6 +33,7 @@ export function registerNativeBackend(): Registration {
   if (tf.engine().registryFactory[NATIVE] === undefined) {
     tf.copyRegisteredKernels('cpu', NATIVE);
     registerConvolutions();
+    registerBinaryConvolutions();
     registerMatmul();
     registerElementwise();
     registerReductions();

@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { BnnError } from '../../errors.ts';
-import { importPeer, resolvePeer } from '../peers.ts';
+import { importQuietly, resolvePeer } from '../peers.ts';
 import { registerAccurateSums } from './accurate-sums.ts';
 
 /** Optional peers, best first. */
@@ -55,12 +55,7 @@ async function load(threads: number | undefined): Promise<TensorflowLoad> {
       setEnvironment(threads);
       restoreRemovedUtilities();
       const tf = await import('@tensorflow/tfjs-core');
-      // Warnings of tfjs: the package registers a CPU backend of its own once more, kernel by kernel.
-      const { warn } = console;
-      console.warn = () => {};
-      await importPeer('tensorflow', name).finally(() => {
-        console.warn = warn;
-      });
+      await importQuietly('tensorflow', name);
       const backend: unknown = tf.engine().findBackend('tensorflow');
       if (backend === null || backend === undefined) throw new BnnError('E_BACKEND', `${name} registered no backend`);
       registerAccurateSums();

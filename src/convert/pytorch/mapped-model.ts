@@ -6,7 +6,6 @@ import { BnnError } from '../../errors.ts';
 import { type Attributes, float, int, ints } from '../../graph/attribute.ts';
 import { Builder } from '../../graph/builder.ts';
 import type { Shape, Value } from '../../graph/graph.ts';
-import { inferShapes } from '../../graph/infer/infer-shapes.ts';
 import { STANDARD_RULES } from '../../graph/infer/standard-rules.ts';
 import type { Model } from '../../graph/model.ts';
 import { type MappedLayer, type Mapping, SIMPLE_OPERATORS, type ZeroRule } from './mapping.ts';
@@ -45,7 +44,20 @@ class MappedNetwork {
 
   add(layer: MappedLayer): void {
     this.#count++;
-    this.#x = this.#layer(layer);
+    try {
+      this.#x = this.#layer(layer);
+    } catch (error) {
+      if (!(error instanceof BnnError) || error.code !== 'E_SHAPE') throw error;
+      throw new BnnError(
+        'E_SHAPE',
+        `layer ${this.#count} (${layer.op}) does not fit the checkpoint: ${error.message}`,
+        {
+          at: this.#at,
+          hint: 'compare the mapping with the shapes that bnn-inspect lists',
+          cause: error,
+        },
+      );
+    }
   }
 
   #layer(layer: MappedLayer): Value {
@@ -82,16 +94,6 @@ class MappedNetwork {
 
   finish(): MappedModel {
     const { model } = this.#builder;
-    try {
-      inferShapes(model, STANDARD_RULES);
-    } catch (error) {
-      if (!(error instanceof BnnError)) throw error;
-      throw new BnnError(error.code, `the mapping does not fit the checkpoint: ${error.message}`, {
-        at: error.at,
-        hint: 'compare the mapping with the shapes that bnn-inspect lists',
-        cause: error,
-      });
-    }
     const logits = this.#builder.op('Identity', [this.#x], {}, '', 'logits');
     const shape: Shape = this.#x.shape ?? ['N', null];
     this.#builder.output(logits, 'float32', shape);

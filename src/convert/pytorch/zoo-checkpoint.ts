@@ -61,10 +61,21 @@ export function modelFromZoo(tensors: Tensors, network: string, at?: string): Zo
   return { model, unused };
 }
 
-/** The networks of the zoo whose parameters the checkpoint has, all in the right shape. */
+/** Elements that the larger networks have at least; building one only to see that it does not fit takes seconds. */
+const LEAST_ELEMENTS: Readonly<Record<string, number>> = {
+  'vgg-small': 4e6,
+  'resnet18-cifar': 1e7,
+  resnet18: 1e7,
+  resnet34: 2e7,
+};
+
+/** The networks of the zoo whose parameters the checkpoint has, all in the right shape; every precision has the same ones. */
 export function fittingNetworks(tensors: Tensors): string[] {
   const classes = classesOf(tensors);
+  let elements = 0;
+  for (const { shape } of tensors.values()) elements += elementCount(shape);
   return [...ZOO.values()]
+    .filter(({ name, precision }) => precision === '1w1a' && elements >= (LEAST_ELEMENTS[name] ?? 0))
     .filter((entry) => {
       const { graph } = buildModel(entry.name, { seed: 0, classes: classes ?? entry.classes });
       return [...graph.constants()].every(
@@ -76,7 +87,7 @@ export function fittingNetworks(tensors: Tensors): string[] {
 
 export function fittingHint(tensors: Tensors): string {
   const fitting = fittingNetworks(tensors);
-  if (fitting.length > 0) return `it fits --network ${fitting.join(' or ')}`;
+  if (fitting.length > 0) return `it fits --network ${fitting.join(' or ')}, each also with -1w32a or -fp`;
   return 'it fits no network of the zoo; describe its layers in a file and give --mapping FILE';
 }
 

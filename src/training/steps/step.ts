@@ -28,6 +28,8 @@ export interface BackwardArguments {
   readonly dy: tf.Tensor;
   /** The inputs, where `readsInputs` names them; others may be disposed. */
   readonly inputs: readonly tf.Tensor[];
+  /** Shapes of all inputs. */
+  readonly inputShapes: readonly (readonly number[])[];
   /** The output; may be disposed unless `readsOutput`. */
   readonly output: tf.Tensor;
   /** What `forward` saved. */

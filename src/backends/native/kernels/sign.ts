@@ -5,6 +5,9 @@
  * - ste: s = 1 where |x| ≤ clip, else 0; clip may be Infinity.
  * - reste (arXiv:2308.06689): with a = |x|, p = (1 − o)/o: s = m^p for a ≤ m, a^p / o for m < a ≤ t, 0 beyond; o = 1: s = 1 up to t.
  *   t and m are rounded to float32 before they are compared.
+ *
+ * `BnnSignGradTable` {x, dy}, attributes {pieces, limit}: the same for an even s that over [0, limit] is made of straight pieces of
+ * equal width, each a pair (value at its start, rise) in a Float32Array, and 0 beyond.
  */
 
 import type * as tf from '@tensorflow/tfjs-core';
@@ -34,9 +37,20 @@ function signGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf
   throw new BnnError('E_USAGE', `${name}: estimator is ${String(estimator)}, expected 'ste' or 'reste'`);
 }
 
+function signGradTable(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+  const name = 'BnnSignGradTable';
+  const x = requireFloats(backend, name, inputs, 'x');
+  const dy = requireSameSize(backend, name, inputs, 'dy', x);
+  const limit = requireNumber(name, attrs, 'limit');
+  const { pieces } = attrs;
+  if (!(pieces instanceof Float32Array)) throw new BnnError('E_USAGE', `${name}: pieces is no Float32Array`);
+  return result(backend, x.shape, (dx) => backend.addon.signGradTable(x.values, dy.values, pieces, limit, dx));
+}
+
 export function registerSign(): void {
   addKernel('BnnSign', (backend, inputs) =>
     unary(backend, UNARY_OPS.sign, requireFloats(backend, 'BnnSign', inputs, 'x')),
   );
   addKernel('BnnSignGrad', signGrad);
+  addKernel('BnnSignGradTable', signGradTable);
 }

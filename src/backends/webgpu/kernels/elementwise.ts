@@ -3,7 +3,16 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { WebgpuBackend } from '../device.ts';
 import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
-import { type Attributes, allocate, type Inputs, literal, numberOf, registerKernel, required, sizeOf } from './kernel.ts';
+import {
+  type Attributes,
+  allocate,
+  type Inputs,
+  literal,
+  numberOf,
+  registerKernel,
+  required,
+  sizeOf,
+} from './kernel.ts';
 
 /**
  * Runs `body` for every element, with the inputs' elements as variables of their names; it assigns to `out_<name>` for each output.
@@ -77,7 +86,12 @@ function adam(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.Ten
   const decoupled = attrs['decoupled'] === true;
   return elementwise(
     backend,
-    { param: required(inputs, 'param'), grad: required(inputs, 'grad'), m: required(inputs, 'm'), v: required(inputs, 'v') },
+    {
+      param: required(inputs, 'param'),
+      grad: required(inputs, 'grad'),
+      m: required(inputs, 'm'),
+      v: required(inputs, 'v'),
+    },
     ['param', 'm', 'v'],
     `let g = grad + p.coupledDecay * param;
   out_m = p.beta1 * m + p.rest1 * g;
@@ -98,12 +112,14 @@ function adam(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.Ten
 }
 
 export function registerElementwise(): void {
-  registerKernel('BnnSign', (backend, inputs) =>
-    elementwise(backend, { x: required(inputs, 'x') }, ['y'], '  out_y = select(-1.0, 1.0, x >= 0.0);'),
-  );
+  registerKernel('BnnSign', (backend, inputs) => {
+    const [y] = elementwise(backend, { x: required(inputs, 'x') }, ['y'], '  out_y = select(-1.0, 1.0, x >= 0.0);');
+    return y;
+  });
   registerKernel('BnnSignGrad', (backend, inputs, attrs) => {
     const [x, dy] = [required(inputs, 'x'), required(inputs, 'dy')];
-    return elementwise(backend, { x, dy }, ['dx'], `${slopeCode(attrs)}\n  out_dx = dy * s;`);
+    const [dx] = elementwise(backend, { x, dy }, ['dx'], `${slopeCode(attrs)}\n  out_dx = dy * s;`);
+    return dx;
   });
   registerKernel('BnnSgdMomentum', sgdMomentum);
   registerKernel('BnnAdam', adam);

@@ -1,0 +1,7 @@
+#define BNN_ISA avx512
+#include "kernels/elementwise/slope_table.inl.h"
+
+namespace bnn {
+extern const SlopeTableRow slope_table_row_avx512;
+const SlopeTableRow slope_table_row_avx512 = avx512::kSlopeTableRow;
+}  // namespace bnn

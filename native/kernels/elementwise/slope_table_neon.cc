@@ -1,0 +1,7 @@
+#define BNN_ISA neon
+#include "kernels/elementwise/slope_table.inl.h"
+
+namespace bnn {
+extern const SlopeTableRow slope_table_row_neon;
+const SlopeTableRow slope_table_row_neon = neon::kSlopeTableRow;
+}  // namespace bnn

@@ -1,0 +1,7 @@
+#define BNN_ISA scalar
+#include "kernels/elementwise/slope_table.inl.h"
+
+namespace bnn {
+extern const SlopeTableRow slope_table_row_scalar;
+const SlopeTableRow slope_table_row_scalar = scalar::kSlopeTableRow;
+}  // namespace bnn

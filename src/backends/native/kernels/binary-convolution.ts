@@ -1,0 +1,76 @@
+/**
+ * Convolution of sign(x), +1 at 0, without a tensor of signs; attributes as of Conv2D, padding is 0.
+ *
+ * - `BnnBinaryConv` {x, filter} → Conv2D(sign(x), filter).
+ * - `BnnBinaryConvInputGrad` {dy, filter, x}, and the attributes of `BnnSignGrad` → dx = s(x) · Conv2DBackpropInput(dy, filter).
+ * - `BnnBinaryConvFilterGrad` {x, dy}, attribute filterShape → Conv2DBackpropFilter(sign(x), dy).
+ */
+
+import * as tf from '@tensorflow/tfjs-core';
+import { BnnError } from '../../../errors.ts';
+import type { NativeBackend } from '../backend.ts';
+import { type ConvCase, convShape } from './convolution.ts';
+import { type Attributes, addKernel, type Inputs, result } from './kernel.ts';
+import { requireFloats, requireNumber } from './required.ts';
+
+function requireConv(kernel: string, attrs: Attributes, x: readonly number[], filter: readonly number[]): ConvCase {
+  const found = convShape(attrs, x, filter);
+  if (found !== undefined) return found;
+  const shapes = `x [${x.join(', ')}] and filter [${filter.join(', ')}]`;
+  throw new BnnError('E_SHAPE', `${kernel}: ${shapes} do not make an NHWC convolution`);
+}
+
+function requireGradient(kernel: string, dy: readonly number[], { outShape }: ConvCase): void {
+  if (tf.util.arraysEqual(outShape, [...dy])) return;
+  throw new BnnError('E_SHAPE', `${kernel}: dy is [${dy.join(', ')}], expected [${outShape.join(', ')}]`);
+}
+
+function forward(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+  const name = 'BnnBinaryConv';
+  const x = requireFloats(backend, name, inputs, 'x');
+  const filter = requireFloats(backend, name, inputs, 'filter');
+  const conv = requireConv(name, attrs, x.shape, filter.shape);
+  return result(backend, conv.outShape, (y) => backend.addon.binaryConv2d(x.values, filter.values, y, conv.shape));
+}
+
+/** o, t and m as the addon takes them. */
+function slopeArguments(kernel: string, attrs: Attributes): [o: number, t: number, m: number] {
+  const estimator = attrs['estimator'];
+  if (estimator === 'ste') return [0, requireNumber(kernel, attrs, 'clip'), 0];
+  if (estimator !== 'reste') {
+    throw new BnnError('E_USAGE', `${kernel}: estimator is ${String(estimator)}, expected 'ste' or 'reste'`);
+  }
+  const o = requireNumber(kernel, attrs, 'o');
+  if (!(o >= 1)) throw new BnnError('E_USAGE', `${kernel}: o is ${o}, expected a number from 1 on`);
+  return [o, requireNumber(kernel, attrs, 't'), requireNumber(kernel, attrs, 'm')];
+}
+
+function inputGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+  const name = 'BnnBinaryConvInputGrad';
+  const [dy, filter, x] = (['dy', 'filter', 'x'] as const).map((key) => requireFloats(backend, name, inputs, key));
+  if (dy === undefined || filter === undefined || x === undefined) throw new Error('internal: three inputs');
+  const conv = requireConv(name, attrs, x.shape, filter.shape);
+  requireGradient(name, dy.shape, conv);
+  const slope = slopeArguments(name, attrs);
+  return result(backend, x.shape, (dx) =>
+    backend.addon.binaryConv2dInputGrad(dy.values, filter.values, x.values, dx, conv.shape, ...slope),
+  );
+}
+
+function filterGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+  const name = 'BnnBinaryConvFilterGrad';
+  const x = requireFloats(backend, name, inputs, 'x');
+  const dy = requireFloats(backend, name, inputs, 'dy');
+  const filterShape = attrs['filterShape'] as number[];
+  const conv = requireConv(name, attrs, x.shape, filterShape);
+  requireGradient(name, dy.shape, conv);
+  return result(backend, filterShape, (df) =>
+    backend.addon.binaryConv2dFilterGrad(x.values, dy.values, df, conv.shape),
+  );
+}
+
+export function registerBinaryConvolutions(): void {
+  addKernel('BnnBinaryConv', forward);
+  addKernel('BnnBinaryConvInputGrad', inputGrad);
+  addKernel('BnnBinaryConvFilterGrad', filterGrad);
+}

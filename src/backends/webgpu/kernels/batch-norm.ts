@@ -1,0 +1,185 @@
+/**
+ * Batch normalization of r = relu(scale · x) over all dimensions but the last; attributes and inputs as the kernels of the same
+ * names under native/ have them. The scale is one number.
+ */
+
+import type * as tf from '@tensorflow/tfjs-core';
+import type { WebgpuBackend } from '../device.ts';
+import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
+import { columnSums } from './column-sums.ts';
+import {
+  type Attributes,
+  allocate,
+  type Inputs,
+  literal,
+  numberOf,
+  registerKernel,
+  required,
+  sizeOf,
+} from './kernel.ts';
+
+interface NormCase {
+  readonly x: tf.TensorInfo;
+  readonly gamma: tf.TensorInfo;
+  readonly size: number;
+  readonly rows: number;
+  readonly channels: number;
+  /** The scale as an input of a shader, where there is one. */
+  readonly scale: Readonly<Record<string, tf.TensorInfo>>;
+  /** WGSL that assigns z = scale · x and r from the element `v` of x. */
+  readonly rectified: string;
+  /** WGSL of 1/√(variance + epsilon), for the channel c. */
+  readonly inverse: string;
+  readonly relu: boolean;
+}
+
+function normCase(inputs: Inputs, attrs: Attributes): NormCase {
+  const [x, gamma, scale] = [required(inputs, 'x'), required(inputs, 'gamma'), inputs['scale']];
+  if (scale !== undefined && sizeOf(scale) !== 1) throw new Error('internal: the scale must be one number');
+  const channels = x.shape.at(-1) ?? 1;
+  const relu = attrs['relu'] === true;
+  const z = scale === undefined ? 'v' : 'v * scale[0]';
+  return {
+    x,
+    gamma,
+    size: sizeOf(x),
+    rows: sizeOf(x) / channels,
+    channels,
+    scale: scale === undefined ? {} : { scale },
+    rectified: `let z = ${z}; let r = ${relu ? 'max(z, 0.0)' : 'z'};`,
+    inverse: `1.0 / sqrt(variance[c] + ${literal(numberOf(attrs, 'epsilon'))})`,
+    relu,
+  };
+}
+
+/** y = gamma · (r − mean) / √(variance + epsilon) + beta. */
+function normalize(
+  backend: WebgpuBackend,
+  { x, gamma, size, channels, scale, rectified, inverse }: NormCase,
+  beta: tf.TensorInfo,
+  mean: tf.TensorInfo,
+  variance: tf.TensorInfo,
+): tf.TensorInfo {
+  const y = allocate(backend, x.shape);
+  dispatch(backend, {
+    code: `${FLAT_HEAD}
+  if (i >= p.size) { return; }
+  let c = i % ${channels}u;
+  let v = x[i];
+  ${rectified}
+  y[i] = (r - mean[c]) * (gamma[c] * (${inverse})) + beta[c];
+}`,
+    inputs: { x, gamma, beta, mean, variance, ...scale },
+    outputs: { y },
+    numbers: { size: ['u32', size] },
+    groups: flatGroups(size),
+  });
+  return y;
+}
+
+function train(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+  const c = normCase(inputs, attrs);
+  const [mean, variance] = [allocate(backend, [c.channels]), allocate(backend, [c.channels])];
+  // Sums of r − k and (r − k)² lose little when k is a sample of the channel: mean and deviation are then of the same order.
+  const shift = `let first = x[c]; var k: f32; { let v = first; ${c.rectified} k = r; }`;
+  columnSums(backend, {
+    rows: c.rows,
+    channels: c.channels,
+    inputs: { x: c.x, ...c.scale },
+    prologue: shift,
+    terms: `let v = x[i]; ${c.rectified} let d = r - k; t0 = d; t1 = d * d;`,
+    count: 2,
+    outputs: { mean, variance },
+    finishInputs: { x: c.x, ...c.scale },
+    finish: `${shift}
+    mean[c] = k + s0 / n;
+    variance[c] = max((s1 - s0 * (s0 / n)) / n, 0.0);`,
+  });
+  return [normalize(backend, c, required(inputs, 'beta'), mean, variance), mean, variance];
+}
+
+function grad(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+  const c = normCase(inputs, attrs);
+  const [dy, mean, variance] = [required(inputs, 'dy'), required(inputs, 'mean'), required(inputs, 'variance')];
+  const [dgamma, dbeta] = [allocate(backend, [c.channels]), allocate(backend, [c.channels])];
+  columnSums(backend, {
+    rows: c.rows,
+    channels: c.channels,
+    inputs: { x: c.x, dy, mean, variance, ...c.scale },
+    prologue: `let centre = mean[c]; let inverse = ${c.inverse};`,
+    terms: `let v = x[i]; ${c.rectified} let g = dy[i]; t0 = g; t1 = g * ((r - centre) * inverse);`,
+    count: 2,
+    outputs: { dbeta, dgamma },
+    finish: 'dbeta[c] = s0; dgamma[c] = s1;',
+  });
+  const dx = allocate(backend, c.x.shape);
+  const hasScale = 'scale' in c.scale;
+  const dz = c.relu ? 'select(0.0, dr, z > 0.0)' : 'dr';
+  const [x0, y0] = flatGroups(c.size);
+  const terms = hasScale ? allocate(backend, [x0 * y0]) : null;
+  dispatch(backend, {
+    code: `
+${hasScale ? 'var<workgroup> products: array<f32, 256>;' : ''}
+${FLAT_HEAD}
+  var product = 0.0;
+  if (i < p.size) {
+    let c = i % ${c.channels}u;
+    let v = x[i];
+    ${c.rectified}
+    let inverse = ${c.inverse};
+    let normalized = (r - mean[c]) * inverse;
+    let dr = gamma[c] * inverse * (dy[i] - (dbeta[c] + normalized * dgamma[c]) / p.rows);
+    let dz = ${dz};
+    dx[i] = ${hasScale ? 'dz * scale[0]' : 'dz'};
+    product = dz * v;
+  }
+  ${hasScale ? treeSum('products', 'product', 'terms[wid.y * groups.x + wid.x]') : ''}
+}`,
+    inputs: { x: c.x, dy, gamma: c.gamma, mean, variance, dgamma, dbeta, ...c.scale },
+    outputs: terms === null ? { dx } : { dx, terms },
+    numbers: { size: ['u32', c.size], rows: ['f32', c.rows] },
+    groups: [x0, y0, 1],
+  });
+  if (terms === null) return [dx, dgamma, dbeta];
+  const dscale = allocate(backend, required(inputs, 'scale').shape);
+  dispatch(backend, {
+    code: `
+var<workgroup> products: array<f32, 256>;
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) lid: u32) {
+  var product = 0.0;
+  for (var i = lid; i < p.count; i += 256u) { product += terms[i]; }
+  ${treeSum('products', 'product', 'dscale[0]')}
+}`,
+    inputs: { terms },
+    outputs: { dscale },
+    numbers: { count: ['u32', x0 * y0] },
+    groups: [1, 1, 1],
+  });
+  backend.disposeData(terms.dataId);
+  return [dx, dgamma, dbeta, dscale];
+}
+
+/** WGSL that adds `value` over the 256 invocations of a group and has one of them write the sum. */
+function treeSum(array: string, value: string, target: string): string {
+  return `${array}[lid] = ${value};
+  for (var half = 128u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lid < half) { ${array}[lid] += ${array}[lid + half]; }
+  }
+  if (lid == 0u) { ${target} = ${array}[0]; }`;
+}
+
+export function registerBatchNorm(): void {
+  registerKernel('BnnBatchNormTrain', train);
+  registerKernel('BnnBatchNormGrad', grad);
+  registerKernel('BnnBatchNormInfer', (backend, inputs, attrs) =>
+    normalize(
+      backend,
+      normCase(inputs, attrs),
+      required(inputs, 'beta'),
+      required(inputs, 'mean'),
+      required(inputs, 'variance'),
+    ),
+  );
+}

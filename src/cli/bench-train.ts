@@ -1,0 +1,183 @@
+/** `bnn-bench train`: speed and memory of training steps, and PyTorch beside them where it is installed. */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import type { BackendName } from '../backends/backend-names.ts';
+import { loadNativeAddon } from '../backends/native/addon.ts';
+import { selectBackend } from '../backends/select-backend.ts';
+import { median } from '../core/quantile.ts';
+import { BnnError } from '../errors.ts';
+import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
+import { buildModel } from '../zoo/zoo.ts';
+import { formatCalls, formatTrainCase, toChromeTrace } from './bench-train-report.ts';
+import { summarizeModel } from './model-summary.ts';
+import { PytorchProcess, type PytorchRound } from './pytorch-process-io.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface TrainBenchRequest {
+  readonly model: string;
+  readonly batch: number;
+  readonly threads: number;
+  readonly backend: BackendName;
+  readonly rounds: number;
+  /** Steps of a round. */
+  readonly steps: number;
+  /** File for a Chrome trace. */
+  readonly profile: string | undefined;
+}
+
+export interface TrainCase {
+  readonly name: string;
+  readonly backend: string;
+  readonly threads: number;
+  readonly isa: string | null;
+  /** Of a step. */
+  readonly medianMs: number;
+  readonly imagesPerSecond: number;
+  readonly phasesMs: Readonly<Record<Phase, number>>;
+  readonly outsideKernelsMs: number | null;
+  /** Multiply-adds of forward pass and both gradients, two operations each. */
+  readonly gflops: number;
+  /** Of what the machine's threads can do in registers, measured between the rounds; null without the native addon. */
+  readonly peakGflops: number | null;
+  readonly peakShare: number | null;
+  /** Largest resident size of this process; null where the system does not tell. */
+  readonly peakMiB: number | null;
+  /** Resident size before the network was built. */
+  readonly startMiB: number | null;
+  readonly baselines: { readonly pytorch?: PytorchCase };
+}
+
+export interface PytorchCase {
+  readonly medianMs: number;
+  readonly imagesPerSecond: number;
+  /** Above 1 where ours is faster: median over the rounds. */
+  readonly ratio: number;
+  readonly peakMiB: number;
+  readonly startMiB: number;
+  /** Ours divided by theirs. */
+  readonly memoryRatio: number | null;
+}
+
+const WARM_UP_STEPS = 3;
+
+/** Measures one network. @throws {BnnError} what selecting the backend and building the network throw. */
+export async function benchTrain(request: TrainBenchRequest, terminal: Terminal): Promise<TrainCase> {
+  const { model, batch, rounds, steps } = request;
+  const threads = request.threads || availableParallelism();
+  const backend = await selectBackend(request.backend, { threads });
+  const startMiB = resetPeak();
+  const bench = new TrainingBench({ model, batch, backend });
+  const python = process.env['BNN_PYTHON'];
+  const pytorch = python ? PytorchProcess.start({ python, model, batch, threads }) : null;
+  if (!python) terminal.note('note: PyTorch is not measured: BNN_PYTHON names no interpreter');
+  const ours: TrainingRound[] = [];
+  const theirs: PytorchRound[] = [];
+  const peaks: number[] = [];
+  try {
+    await bench.round(WARM_UP_STEPS);
+    await pytorch?.round(WARM_UP_STEPS);
+    for (let round = 1; round <= rounds; round++) {
+      terminal.live(() => `${model}: round ${round} of ${rounds}`);
+      peaks.push(measurePeak(threads));
+      ours.push(await bench.round(steps));
+      if (pytorch !== null) theirs.push(await pytorch.round(steps));
+    }
+  } finally {
+    terminal.clearLive();
+    pytorch?.close();
+    await bench.close();
+  }
+  const typical = medianRound(ours);
+  const { binaryMacs, floatMacs } = summarizeModel(buildModel(model, { seed: 1 }));
+  const gflops = (6 * (binaryMacs + floatMacs) * typical.imagesPerSecond) / 1e9;
+  const peakGflops = peaks.some(Number.isFinite) ? Math.max(...peaks.filter(Number.isFinite)) : null;
+  const peakMiB = memoryMiB('VmHWM');
+  const result: TrainCase = {
+    name: `${model} batch ${batch}`,
+    backend: backend.name,
+    threads: backend.threads,
+    isa: backend.isa,
+    medianMs: (1000 * batch) / typical.imagesPerSecond,
+    imagesPerSecond: typical.imagesPerSecond,
+    phasesMs: typical.phasesMs,
+    outsideKernelsMs: typical.outsideKernelsMs,
+    gflops,
+    peakGflops,
+    peakShare: peakGflops === null ? null : gflops / peakGflops,
+    peakMiB,
+    startMiB,
+    baselines: theirs.length === 0 ? {} : { pytorch: comparePytorch(ours, theirs, batch, peakMiB) },
+  };
+  if (request.profile !== undefined) await writeProfile(request.profile, typical, terminal);
+  terminal.result(`\n${formatTrainCase(result)}`);
+  return result;
+}
+
+function comparePytorch(
+  ours: readonly TrainingRound[],
+  theirs: readonly PytorchRound[],
+  batch: number,
+  peakMiB: number | null,
+): PytorchCase {
+  const imagesPerSecond = median(theirs.map((round) => round.imagesPerSecond));
+  const ratios = theirs.map((round, i) => (ours[i]?.imagesPerSecond ?? Number.NaN) / round.imagesPerSecond);
+  const peak = Math.max(...theirs.map((round) => round.peakMiB));
+  return {
+    medianMs: (1000 * batch) / imagesPerSecond,
+    imagesPerSecond,
+    ratio: median(ratios),
+    peakMiB: peak,
+    startMiB: theirs[0]?.startMiB ?? Number.NaN,
+    memoryRatio: peakMiB === null ? null : peakMiB / peak,
+  };
+}
+
+/** The round of the median speed; with an even number, the slower of the middle two. */
+function medianRound(rounds: readonly TrainingRound[]): TrainingRound {
+  const sorted = [...rounds].sort((a, b) => a.imagesPerSecond - b.imagesPerSecond);
+  const middle = sorted[Math.floor((sorted.length - 1) / 2)];
+  if (middle === undefined) throw new Error('internal: no rounds');
+  return middle;
+}
+
+function measurePeak(threads: number): number {
+  const loaded = loadNativeAddon();
+  if (!loaded.ok) return Number.NaN;
+  loaded.addon.setThreads(threads);
+  return loaded.addon.multiplyAddPeak();
+}
+
+async function writeProfile(path: string, round: TrainingRound, terminal: Terminal): Promise<void> {
+  if (round.calls.length === 0) {
+    terminal.note('note: no table of kernels: this backend runs them asynchronously');
+  } else {
+    terminal.result(`\n${formatCalls(round)}`);
+  }
+  try {
+    await writeFile(path, toChromeTrace(round));
+  } catch (cause) {
+    throw new BnnError('E_IO', 'cannot write the trace', { at: path, cause });
+  }
+  terminal.note(`wrote ${path}, open it in chrome://tracing or ui.perfetto.dev`);
+}
+
+/** Sets the high-water mark of this process back to its present size, which is returned. */
+function resetPeak(): number | null {
+  try {
+    writeFileSync('/proc/self/clear_refs', '5');
+  } catch {
+    // Then the mark includes what came before.
+  }
+  return memoryMiB('VmRSS');
+}
+
+function memoryMiB(field: string): number | null {
+  try {
+    const kilobytes = new RegExp(`${field}:\\s*(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+    return kilobytes === undefined ? null : Number(kilobytes) / 1024;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,95 @@
+/** What `bnn compare` prints and draws. */
+
+import type { Spread } from '../core/statistics.ts';
+import { formatCount, formatPercent } from '../report/format.ts';
+import type { PlotOptions, PlotPanel, PlotPoint } from '../report/plot-equilibrium.ts';
+import { type Column, formatTable } from '../report/table.ts';
+import type { Arm, ArmResult, ArmRun, Measure } from '../training/comparison.ts';
+import type { Comparison } from '../training/run-comparison-io.ts';
+
+export function formatRun(count: number, total: number, arm: Arm, run: ArmRun, isNew: boolean): string {
+  const what = `${String(count).padStart(String(total).length)}/${total}  ${arm.name} seed ${run.seed}`;
+  return `${what}: test ${formatPercent(run.testTop1)}, ${isNew ? `${run.seconds.toFixed(1)} s` : 'done before'}`;
+}
+
+interface ArmColumn extends Column {
+  readonly cell: (arm: ArmResult) => string;
+}
+
+const missing = '-';
+const percentSpread = (spread: Spread | null, sign = ''): string => {
+  if (spread === null) return missing;
+  const lead = spread.mean > 0 ? sign : '';
+  return `${lead}${(100 * spread.mean).toFixed(2)}${spread.std === null ? '' : ` ± ${(100 * spread.std).toFixed(2)}`}`;
+};
+const measured = (measure: Measure, format: (value: number) => string) => (arm: ArmResult) => {
+  const { mean } = arm.spread[measure] ?? {};
+  return mean === undefined ? missing : format(mean);
+};
+
+const COLUMNS: readonly ArmColumn[] = [
+  { title: 'arm', cell: ({ name }) => name },
+  { title: 'n', align: 'right', cell: ({ runs }) => String(runs.length) },
+  { title: 'test %', align: 'right', cell: ({ spread }) => percentSpread(spread.testTop1) },
+  { title: 'less the first', align: 'right', cell: ({ difference }) => percentSpread(difference, '+') },
+  { title: 'train loss', align: 'right', cell: measured('trainLoss', (value) => value.toFixed(4)) },
+  { title: 'error e', align: 'right', cell: measured('estimatingError', (value) => value.toFixed(1)) },
+  { title: 'e/√n', align: 'right', cell: measured('errorPerWeight', (value) => value.toFixed(4)) },
+  { title: 'stability s', align: 'right', cell: measured('gradientVariance', (value) => value.toExponential(2)) },
+  { title: 'cv(|g|)', align: 'right', cell: measured('gradientVariation', (value) => value.toFixed(3)) },
+  { title: 'flips %', align: 'right', cell: measured('flipRatio', (value) => (100 * value).toFixed(2)) },
+  { title: 'H(sign)', align: 'right', cell: measured('signEntropy', (value) => value.toFixed(3)) },
+];
+
+/** The table, and how to read it. */
+export function formatComparison({ arms, seeds, recipe }: Comparison): string {
+  const shown = COLUMNS.filter(({ cell }) => arms.some((arm) => cell(arm) !== missing));
+  const table = formatTable(
+    shown,
+    arms.map((arm) => shown.map(({ cell }) => cell(arm))),
+  );
+  const choice = recipe.validation > 0 ? 'the epoch that is best on the held-out pictures' : 'the last epoch';
+  return [
+    table,
+    '',
+    `mean ± standard deviation over ${seeds.length} seeds; test accuracy of ${choice}; differences are between runs of the same seed`,
+  ].join('\n');
+}
+
+/** The paper's indicators, and their scale-free companions; none where there are no indicators. */
+export function equilibriumPanels({ arms }: Comparison): PlotPanel[] {
+  const panel = (x: Measure, y: Measure): PlotPoint[] =>
+    arms.flatMap(({ name, oEnd, spread }) => {
+      const [color, error, stability] = [spread.testTop1, spread[x], spread[y]];
+      if (color === null || error === null || stability === null) return [];
+      return [{ name: oEnd === null ? name : name.replace('reste ', ''), x: error, y: stability, color, order: oEnd }];
+    });
+  const paper = panel('estimatingError', 'gradientVariance');
+  if (paper.length === 0) return [];
+  return [
+    {
+      title: 'as in the paper',
+      xLabel: 'estimating error  Σ ‖f(w) − sign(w)‖₂',
+      yLabel: 'gradient stability  Σ var(|g|)  (more is less stable)',
+      points: paper,
+      isLogY: paper.every(({ y }) => y.mean > 0),
+    },
+    {
+      title: 'free of scale',
+      xLabel: 'estimating error per weight  e / √n',
+      yLabel: 'std(|g|) / mean(|g|)',
+      points: panel('errorPerWeight', 'gradientVariation'),
+      isLogY: false,
+    },
+  ];
+}
+
+export function plotTitles({ recipe, seeds, arms }: Comparison): PlotOptions {
+  const isSweep = arms.every(({ oEnd }) => oEnd !== null);
+  const images = recipe.limitTrain > 0 ? `, ${formatCount(recipe.limitTrain)} pictures` : '';
+  return {
+    title: isSweep ? 'The equilibrium of ReSTE over its final power o' : 'Estimating error and gradient stability',
+    subtitle: `${recipe.model} on ${recipe.dataset}${images}, ${recipe.epochs} epochs, ${recipe.optimizer} lr ${recipe.lr}, ${seeds.length} seeds (bars: one standard deviation)`,
+    colorLabel: 'test accuracy',
+  };
+}

@@ -1,0 +1,36 @@
+/** The network that a recipe wants to be imitated, run by onnxruntime. */
+
+import { imageInputOf, runImages, toChannelsFirst } from '../inference/image-input.ts';
+import { openSession } from '../inference/open-session.ts';
+import type { Recipe } from '../training/recipe.ts';
+import type { Teacher } from '../training/train-options.ts';
+
+export interface OpenedTeacher {
+  /** Undefined where the recipe names none. */
+  readonly teacher: Teacher | undefined;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens `recipe.teacher`. The teacher sees what the network sees, so it must have been trained on the same normalization.
+ *
+ * @throws {BnnError} as `createSession`.
+ */
+export async function openTeacher(recipe: Recipe): Promise<OpenedTeacher> {
+  if (recipe.teacher === '') return { teacher: undefined, close: async () => {} };
+  const session = await openSession(recipe.teacher, { threads: recipe.threads });
+  const { batch: fixedBatch } = imageInputOf(session);
+  const teacher: Teacher = async (images, count, { height, width, channels }) => {
+    const step = fixedBatch ?? count;
+    const pixels = height * width * channels;
+    const parts: Float32Array[] = [];
+    for (let from = 0; from < count; from += step) {
+      const part = Math.min(step, count - from);
+      const planar = toChannelsFirst(images.slice(from * pixels, (from + part) * pixels), part, channels);
+      parts.push((await runImages(session, planar, part, [channels, height, width], fixedBatch)).data);
+    }
+    const [first = new Float32Array(0)] = parts;
+    return parts.length === 1 ? first : Float32Array.from(parts.flatMap((part) => Array.from(part)));
+  };
+  return { teacher, close: () => session.dispose() };
+}

@@ -1,0 +1,168 @@
+/** Training steps on random pictures, timed phase by phase. */
+
+import { performance } from 'node:perf_hooks';
+import * as tf from '@tensorflow/tfjs-core';
+import type { SelectedBackend } from '../backends/select-backend.ts';
+import { Rng } from '../core/rng.ts';
+import type { Batch } from '../data/batch-maker.ts';
+import { Batcher } from '../data/batches.ts';
+import type { MemorySplit } from '../data/dataset.ts';
+import { createReste } from '../estimators/reste.ts';
+import { buildModel, findNetwork } from '../zoo/zoo.ts';
+import { type KernelCall, KernelTrace } from './kernel-trace.ts';
+import { softmaxCrossEntropy } from './loss.ts';
+import { Optimizer } from './optimizer.ts';
+import { Program } from './program.ts';
+
+export const PHASES = ['data', 'forward', 'loss', 'backward', 'optimizer'] as const;
+export type Phase = (typeof PHASES)[number];
+
+export interface PhaseSpan {
+  readonly phase: Phase;
+  readonly beginMs: number;
+  readonly durationMs: number;
+}
+
+export interface TrainingRound {
+  readonly steps: number;
+  readonly seconds: number;
+  readonly imagesPerSecond: number;
+  /** Milliseconds per step in each phase. */
+  readonly phasesMs: Readonly<Record<Phase, number>>;
+  /** Milliseconds per step outside of kernels and not waiting for data; null where kernels run asynchronously. */
+  readonly outsideKernelsMs: number | null;
+  readonly spans: readonly PhaseSpan[];
+  readonly calls: readonly KernelCall[];
+}
+
+export interface TrainingBenchOptions {
+  readonly model: string;
+  readonly batch: number;
+  readonly backend: SelectedBackend;
+}
+
+/** ReSTE in the middle of its schedule: a power between the identity and the cube root. */
+const ESTIMATOR = createReste(2);
+const SGD = {
+  optimizer: 'sgd',
+  momentum: 0.9,
+  weightDecay: 1e-4,
+  weightDecayOn: 'all',
+  clampWeights: 0,
+} as const;
+const LEARNING_RATE = 0.01;
+const SEED = 1;
+/** Batches of one pass over the random pictures. */
+const BATCHES = 8;
+
+/** A network, an optimizer and random pictures; every round continues where the last one stopped. */
+export class TrainingBench {
+  readonly #program: Program;
+  readonly #optimizer: Optimizer;
+  readonly #batcher: Batcher;
+  readonly #trace: KernelTrace | null;
+  readonly #imageShape: readonly [number, number, number];
+  readonly #batch: number;
+  #stream: ReturnType<Batcher['epoch']>;
+  #epoch = 0;
+
+  /** @throws {BnnError} E_NOT_FOUND for an unknown network, E_UNSUPPORTED for one that the backend cannot train. */
+  constructor({ model, batch, backend }: TrainingBenchOptions) {
+    const { input, classes } = findNetwork(model);
+    const network = buildModel(model, { seed: SEED });
+    this.#batch = batch;
+    this.#imageShape = [input.height, input.width, input.channels];
+    this.#program = new Program(network, { explicitPadding: backend.name !== 'tensorflow' });
+    this.#optimizer = new Optimizer(this.#program, SGD);
+    this.#trace = backend.name === 'native' || backend.name === 'cpu' ? new KernelTrace(backend.name) : null;
+    this.#batcher = new Batcher(randomPictures(batch * BATCHES, input, classes), {
+      batchSize: batch,
+      seed: SEED,
+      augment: { padCrop: 4, flip: true },
+      shuffle: true,
+      prefetch: 4,
+    });
+    this.#stream = this.#batcher.epoch(0);
+  }
+
+  /** Takes so many steps: next batch, forward, loss, backward, optimizer. */
+  async round(steps: number): Promise<TrainingRound> {
+    this.#trace?.take();
+    const kernelsBefore = this.#trace?.totalMs ?? 0;
+    const spans: PhaseSpan[] = [];
+    const begin = performance.now();
+    for (let i = 0; i < steps; i++) await this.#step(spans);
+    const elapsedMs = performance.now() - begin;
+    const phasesMs = Object.fromEntries(
+      PHASES.map((phase) => [
+        phase,
+        spans.reduce((sum, span) => sum + (span.phase === phase ? span.durationMs : 0), 0) / steps,
+      ]),
+    ) as Record<Phase, number>;
+    const inKernels = this.#trace === null ? null : (this.#trace.totalMs - kernelsBefore) / steps;
+    return {
+      steps,
+      seconds: elapsedMs / 1000,
+      imagesPerSecond: (steps * this.#batch) / (elapsedMs / 1000),
+      phasesMs,
+      outsideKernelsMs: inKernels === null ? null : elapsedMs / steps - inKernels - phasesMs.data,
+      spans,
+      calls: this.#trace?.take() ?? [],
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#stream.close();
+    await this.#batcher.close();
+    this.#trace?.dispose();
+    this.#optimizer.dispose();
+    this.#program.dispose();
+  }
+
+  async #step(spans: PhaseSpan[]): Promise<void> {
+    let last = performance.now();
+    const mark = (phase: Phase): void => {
+      const now = performance.now();
+      spans.push({ phase, beginMs: last, durationMs: now - last });
+      last = now;
+    };
+    const batch = await this.#next();
+    const x = tf.tensor4d(batch.images, [batch.count, ...this.#imageShape]);
+    const labels = tf.tensor1d(batch.labels, 'int32');
+    mark('data');
+    const settings = { weightEstimator: ESTIMATOR, activationEstimator: ESTIMATOR };
+    const { loss, gradients } = this.#program.differentiate(x, settings, (logits) => {
+      mark('forward');
+      const result = softmaxCrossEntropy(logits, labels, 0);
+      mark('loss');
+      return { loss: result, dlogits: result.dlogits };
+    });
+    mark('backward');
+    await loss.loss.data();
+    tf.dispose([x, labels, loss.loss, loss.correct]);
+    this.#optimizer.apply(gradients, LEARNING_RATE);
+    mark('optimizer');
+    this.#batcher.recycle(batch);
+  }
+  async #next(): Promise<Batch> {
+    const result = await this.#stream.next();
+    if (result.done !== true) return result.value;
+    this.#stream = this.#batcher.epoch(++this.#epoch);
+    return this.#next();
+  }
+}
+
+function randomPictures(
+  count: number,
+  { height, width, channels }: { readonly height: number; readonly width: number; readonly channels: number },
+  classes: number,
+): MemorySplit {
+  const rng = new Rng(SEED);
+  const images = new Uint8Array(new SharedArrayBuffer(count * height * width * channels));
+  for (let i = 0; i < images.length; i++) images[i] = rng.uint32() & 0xff;
+  const labels = new Int32Array(new SharedArrayBuffer(4 * count));
+  for (let i = 0; i < count; i++) labels[i] = rng.below(classes);
+  const mean = Array.from({ length: channels }, () => 0.5);
+  const std = Array.from({ length: channels }, () => 0.29);
+  return { kind: 'memory', count, height, width, channels, mean, std, images, labels };
+}

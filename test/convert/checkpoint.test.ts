@@ -1,0 +1,263 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { convertCheckpoint } from '../../src/convert/pytorch/convert-checkpoint.ts';
+import { parseMapping } from '../../src/convert/pytorch/mapping.ts';
+import { type PytorchCheckpoint, readPytorchCheckpoint } from '../../src/convert/pytorch/read-checkpoint.ts';
+import { fittingNetworks } from '../../src/convert/pytorch/zoo-checkpoint.ts';
+import { decodeSafetensors } from '../../src/core/safetensors.ts';
+import { float32, type Tensor, toNumbers } from '../../src/core/tensor.ts';
+import { BnnError } from '../../src/errors.ts';
+import { createRun } from './run-model.ts';
+import { hasShared, sharedPath } from './shared-files.ts';
+import { call, counting, dict, global, Raw, tensorItem, torchLegacy, torchZip } from './torch-files.ts';
+
+function failure(run: () => unknown): BnnError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof BnnError) return error;
+    throw error;
+  }
+  throw new Error('it succeeded');
+}
+
+const checkpoint = (tensors: Readonly<Record<string, Tensor>>): PytorchCheckpoint => ({
+  format: 'zip',
+  path: '',
+  metadata: {},
+  tensors: new Map(Object.entries(tensors)),
+});
+
+describe('readPytorchCheckpoint', () => {
+  it.each([
+    ['stored in a ZIP archive', torchZip({ deflate: false }), 'zip'],
+    ['deflated in a ZIP archive', torchZip({ deflate: true }), 'zip'],
+    ['in the legacy format', torchLegacy(), 'legacy'],
+  ])('reads a state_dict %s', (_, bytes, format) => {
+    const found = readPytorchCheckpoint(bytes);
+    expect(found.format).toBe(format);
+    expect(found.path).toBe('state_dict');
+    expect(found.metadata).toEqual({ epoch: 7, arch: 'mlp' });
+    // A transposed view of 0, 1, 2 …, and one that begins at element 6.
+    expect([...found.tensors.keys()]).toEqual(['fc.weight', 'fc.bias', 'bn.num_batches_tracked']);
+    expect(toNumbers(found.tensors.get('fc.weight')!)).toEqual([0, 2, 4, 1, 3, 5]);
+    expect(found.tensors.get('fc.weight')!.shape).toEqual([2, 3]);
+    expect(toNumbers(found.tensors.get('fc.bias')!)).toEqual([6, 7]);
+    expect(toNumbers(found.tensors.get('bn.num_batches_tracked')!)).toEqual([5]);
+  });
+
+  it('views are the elements that their strides select', () => {
+    const size = fc.integer({ min: 1, max: 4 });
+    const stride = fc.integer({ min: 0, max: 5 });
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(size, stride), { minLength: 1, maxLength: 3 }),
+        fc.integer({ min: 0, max: 3 }),
+        (axes, offset) => {
+          const shape = axes.map(([length]) => length);
+          const strides = axes.map(([, step]) => step);
+          const root = dict({ w: tensorItem('0', 64, shape, strides, { offset }) });
+          const { tensors } = readPytorchCheckpoint(
+            torchZip({ deflate: false, root, storages: { '0': counting(64) } }),
+          );
+          let expected = [offset];
+          for (const [length, step] of axes) {
+            expected = expected.flatMap((at) => Array.from({ length }, (_, i) => at + i * step));
+          }
+          expect(toNumbers(tensors.get('w')!)).toEqual(expected);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  it('unwraps parameters and Sizes, and ignores a Namespace', () => {
+    const parameter = call(global('torch._utils', '_rebuild_parameter'), [
+      tensorItem('0', 8, [2], [1]),
+      true,
+      call(global('collections', 'OrderedDict'), []),
+    ]);
+    const args = new Raw([...call(global('argparse', 'Namespace'), []).bytes, ...dict({ lr: 1 }).bytes, 0x62]);
+    const root = dict({ args, size: call(global('torch', 'Size'), [[1, 2]]), model: dict({ w: parameter }) });
+    const found = readPytorchCheckpoint(torchZip({ deflate: false, root, storages: { '0': counting(8) } }));
+    expect(found.path).toBe('model');
+    expect(toNumbers(found.tensors.get('w')!)).toEqual([0, 1]);
+  });
+
+  it.each<[string, Uint8Array, string, RegExp]>([
+    [
+      'a tensor that leaves its storage',
+      torchZip({
+        deflate: false,
+        root: dict({ w: tensorItem('0', 8, [3, 3], [3, 1]) }),
+        storages: { '0': counting(8) },
+      }),
+      'E_FORMAT',
+      /element 8 of a storage of 8/,
+    ],
+    [
+      'a storage of another size',
+      torchZip({ deflate: false, root: dict({ w: tensorItem('0', 9, [9], [1]) }), storages: { '0': counting(8) } }),
+      'E_FORMAT',
+      /32 bytes, expected 36/,
+    ],
+    [
+      'a missing storage',
+      torchZip({ deflate: false, root: dict({ w: tensorItem('9', 1, [1], [1]) }), storages: {} }),
+      'E_FORMAT',
+      /storage 9 is missing/,
+    ],
+    [
+      'a function that is not on the list',
+      torchZip({ deflate: false, root: call(global('os', 'system'), ['true']) }),
+      'E_UNSUPPORTED',
+      /os\.system/,
+    ],
+    [
+      'a whole module',
+      torchZip({ deflate: false, root: call(global('torch.nn.modules.linear', 'Linear'), []) }),
+      'E_UNSUPPORTED',
+      /torch\.nn\.modules\.linear\.Linear/,
+    ],
+    ['a big-endian machine', torchZip({ deflate: false, byteorder: 'big' }), 'E_UNSUPPORTED', /big-endian/],
+    ['no tensors', torchZip({ deflate: false, root: dict({ epoch: 1 }) }), 'E_FORMAT', /no state_dict/],
+    [
+      'tensors that repeat a storage without end',
+      torchZip({
+        deflate: false,
+        root: dict({ w: tensorItem('0', 8, [100_000, 100_000], [0, 0]) }),
+        storages: { '0': counting(8) },
+      }),
+      'E_FORMAT',
+      /times the file/,
+    ],
+    ['a half file', torchZip({ deflate: true }).subarray(0, 400), 'E_FORMAT', /ZIP/],
+    ['a half legacy file', torchLegacy().subarray(0, -9), 'E_FORMAT', /left/],
+    [
+      'something else',
+      Uint8Array.from([0x80, 2, 0x4b, 1, 0x2e]),
+      'E_FORMAT',
+      /neither a ZIP archive nor a pickle of PyTorch/,
+    ],
+  ])('refuses %s', (_, bytes, code, message) => {
+    const error = failure(() => readPytorchCheckpoint(bytes, 'net.pt'));
+    expect(error.code).toBe(code);
+    expect(error.message).toMatch(message);
+    expect(error.at).toBe('net.pt');
+  });
+
+  it('notices a changed byte in a storage by its checksum', () => {
+    const bytes = torchZip({ deflate: false });
+    const at = bytes.findIndex((_, i) => i > 300 && bytes[i + 2] === 0x80 && bytes[i + 3] === 0x3f);
+    bytes[at] = 1;
+    expect(failure(() => readPytorchCheckpoint(bytes)).message).toMatch(/checksum/);
+  });
+});
+
+describe('zoo networks', () => {
+  const path = 'golden/reste-resnet20-1w1a.safetensors';
+  it.skipIf(!hasShared(path))(
+    'a state_dict with PyTorch names gives the logits of PyTorch (skipped without ../shared)',
+    async () => {
+      const { tensors, metadata } = decodeSafetensors(readFileSync(sharedPath(path)));
+      const trained = new Map(
+        [...tensors]
+          .filter(([name]) => name.startsWith('final.') && name !== 'final.eval_logits')
+          .map(([name, t]) => [name.slice('final.'.length), t]),
+      );
+      const { model, report } = convertCheckpoint({ ...checkpoint({}), tensors: trained }, { network: 'resnet20' });
+      expect(metadata['model']).toBeDefined();
+      expect(report.layers.filter(({ kind }) => kind === 'binary')).toHaveLength(18);
+      expect(report.changes).toEqual([]);
+      for (const [name, t] of trained) {
+        const value = model.graph.values.get(name)?.constant;
+        if (value !== undefined && value !== null) expect(toNumbers(value)).toEqual(toNumbers(t));
+      }
+      expect(fittingNetworks(trained)).toEqual(['resnet20', 'resnet20-bireal']);
+    },
+  );
+
+  it('names what is missing, and what fits', () => {
+    const error = failure(() =>
+      convertCheckpoint(checkpoint({ 'fc.weight': float32([2, 3], [1, 2, 3, 4, 5, 6]) }), { network: 'resnet20' }),
+    );
+    expect(error.code).toBe('E_NOT_FOUND');
+    expect(error.message).toContain('conv1.weight');
+    expect(error.hint).toContain('--mapping');
+  });
+
+  it('asks for the network', () => {
+    expect(failure(() => convertCheckpoint(checkpoint({ w: float32([1], [1]) }), {})).code).toBe('E_USAGE');
+  });
+});
+
+const MLP = {
+  'fc1.weight': float32([3, 4], [0.5, -0.2, 0.1, -1, 1, 1, -1, -1, 0.3, -0.3, 0.3, -0.3]),
+  'fc1.bias': float32([3], [0.5, -0.5, 0.25]),
+  'bn.running_mean': float32([3], [0.1, 0.2, 0.3]),
+  'bn.running_var': float32([3], [1, 2, 3]),
+  'fc2.weight': float32([2, 3], [1, -1, 1, -1, -1, 1]),
+};
+const LAYERS = [
+  { op: 'sign', zero: 'plus' },
+  { op: 'linear', weight: 'fc1.weight', bias: 'fc1.bias', binary: true, scale: 'layer' },
+  { op: 'batch-norm', prefix: 'bn', epsilon: 0.001 },
+  { op: 'hardtanh' },
+  { op: 'sign', zero: 'minus' },
+  { op: 'linear', weight: 'fc2.weight', binary: true },
+];
+const mapping = (layers: unknown, input: unknown = [4]) => parseMapping(JSON.stringify({ input, layers }), 'map.json');
+
+describe('mapping files', () => {
+  it('give the network that they describe', async () => {
+    const { lowered, report } = convertCheckpoint(checkpoint(MLP), { mapping: mapping(LAYERS) });
+    expect(report.layers.map(({ kind }) => kind)).toEqual(['binary', 'binary']);
+    const run = await createRun(lowered.model);
+    const x = [0, -1, 2, -0.5];
+    const [w1, b1, w2] = [MLP['fc1.weight'].data, MLP['fc1.bias'].data, MLP['fc2.weight'].data];
+    const signs = x.map((v) => (v >= 0 ? 1 : -1));
+    const alpha = w1.reduce((sum, w) => sum + Math.abs(w), 0) / w1.length;
+    const hidden = [0, 1, 2].map((o) => {
+      const sum = signs.reduce((total, sign, k) => total + sign * (w1[4 * o + k]! >= 0 ? 1 : -1), 0);
+      const y = alpha * sum + b1[o]!;
+      const normal = (y - MLP['bn.running_mean'].data[o]!) / Math.sqrt(MLP['bn.running_var'].data[o]! + 0.001);
+      return normal > 0 ? 1 : -1;
+    });
+    const expected = [0, 1].map((o) => hidden.reduce((total, h, k) => total + h * w2[3 * o + k]!, 0));
+    expect(Array.from(await run(Float32Array.from(x), [1, 4]))).toEqual(expected);
+  });
+
+  it.each<[string, () => unknown, RegExp]>([
+    ['no JSON', () => parseMapping('{'), /not JSON/],
+    ['no input', () => mapping([{ op: 'relu' }], 'x'), /"input"/],
+    ['no layers', () => mapping([]), /"layers"/],
+    ['an unknown operator', () => mapping([{ op: 'lineer' }]), /layer 1 \(lineer\): unknown op/],
+    ['an unknown field', () => mapping([{ op: 'sign', zeros: 1 }]), /unknown field "zeros"/],
+    [
+      'a wrong value',
+      () => mapping([{ op: 'sign', zero: 'maybe' }]),
+      /"zero" is "maybe", expected zero or plus or minus/,
+    ],
+    ['a missing field', () => mapping([{ op: 'linear' }]), /"weight" is missing/],
+    [
+      'a name that is not there',
+      () => convertCheckpoint(checkpoint(MLP), { mapping: mapping([{ op: 'linear', weight: 'fc1.wait' }]) }),
+      /no "fc1.wait"/,
+    ],
+    [
+      'layers that do not fit',
+      () => convertCheckpoint(checkpoint(MLP), { mapping: mapping([{ op: 'linear', weight: 'fc2.weight' }]) }),
+      /does not fit/,
+    ],
+  ])('refuse %s', (_, run, message) => {
+    expect(failure(run).message).toMatch(message);
+  });
+
+  it('say what of the checkpoint they leave out', () => {
+    const { report } = convertCheckpoint(checkpoint(MLP), {
+      mapping: mapping([{ op: 'linear', weight: 'fc1.weight' }]),
+    });
+    expect(report.changes.join()).toContain('bn.running_mean');
+  });
+});

@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { colorOf } from '../../src/report/plot-color.ts';
+import { type PlotPoint, plotEquilibrium } from '../../src/report/plot-equilibrium.ts';
+import { linearScale, logScale } from '../../src/report/plot-scale.ts';
+
+const interval = fc
+  .tuple(fc.double({ min: -1e4, max: 1e4, noNaN: true }), fc.double({ min: 1e-3, max: 1e4, noNaN: true }))
+  .map(([low, width]) => [low, low + width] as const);
+
+it('ticks of a linear axis: equal round steps, some of them, labels that say their values', () => {
+  fc.assert(
+    fc.property(interval, (values) => {
+      const { ticks } = linearScale(values, { range: [0, 100] });
+      expect(ticks.length).toBeGreaterThanOrEqual(2);
+      expect(ticks.length).toBeLessThanOrEqual(8);
+      const step = ticks[1]!.value - ticks[0]!.value;
+      const mantissa = step / 10 ** Math.floor(Math.log10(step) + 1e-6);
+      expect([1, 2, 2.5, 5].some((round) => Math.abs(mantissa - round) < 1e-4)).toBe(true);
+      for (const [i, { value, label }] of ticks.entries()) {
+        expect(value).toBeCloseTo(ticks[0]!.value + i * step, 6);
+        expect(Math.abs(Number(label) - value)).toBeLessThan(step * 1e-3);
+      }
+      expect(new Set(ticks.map(({ label }) => label.length - Number(label.startsWith('-')))).size).toBeLessThan(6);
+    }),
+  );
+});
+
+it('labels of a logarithmic axis say their values', () => {
+  const superscripts = '⁰¹²³⁴⁵⁶⁷⁸⁹⁻';
+  const parse = (label: string): number => {
+    const plain = label.replace(
+      /[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+/u,
+      (power) => `^${[...power].map((c) => '0123456789-'[[...superscripts].indexOf(c)]).join('')}`,
+    );
+    const [, factor = '1', exponent] = plain.match(/^(?:([\d.]+)·)?10\^(-?\d+)$/) ?? [];
+    return exponent === undefined ? Number(label) : Number(factor) * 10 ** Number(exponent);
+  };
+  for (const [low, high] of [
+    [1e-8, 1e-3],
+    [5e-8, 1.2e-6],
+    [2, 3],
+    [1e-12, 1e12],
+    [0.05, 70],
+  ] as const) {
+    const { ticks, at } = logScale([low, high], { range: [0, 100] });
+    expect(ticks.length, `${low} … ${high}`).toBeGreaterThanOrEqual(2);
+    expect(ticks.length).toBeLessThanOrEqual(9);
+    for (const { value, label } of ticks) expect(parse(label) / value).toBeCloseTo(1, 9);
+    expect(at(Math.sqrt(low * high))).toBeCloseTo(50, 9);
+  }
+});
+
+it('scales keep order and stay inside, also for a single value and a reversed range', () => {
+  const scale = linearScale([3, 7], { range: [200, 0] });
+  expect(scale.at(3)).toBeLessThan(200);
+  expect(scale.at(7)).toBeGreaterThan(0);
+  expect(scale.at(3)).toBeGreaterThan(scale.at(7));
+  expect(linearScale([5], { range: [0, 10] }).at(5)).toBeCloseTo(5, 10);
+  expect(logScale([5], { range: [0, 10] }).at(5)).toBeCloseTo(5, 10);
+});
+
+it('colours grow lighter (relative luminance), so that they order without hue', () => {
+  const luminance = (hex: string) => {
+    const [r = 0, g = 0, b = 0] = [1, 3, 5].map((i) => Number.parseInt(hex.slice(i, i + 2), 16) / 255);
+    return 0.2126 * r ** 2.2 + 0.7152 * g ** 2.2 + 0.0722 * b ** 2.2;
+  };
+  const shades = Array.from({ length: 21 }, (_, i) => luminance(colorOf(i / 20)));
+  for (let i = 1; i < shades.length; i++) expect(shades[i]!).toBeGreaterThan(shades[i - 1]!);
+});
+
+const spread = (mean: number, std: number | null = null) => ({ n: 3, mean, std });
+const point = (name: string, x: number, y: number, order: number | null): PlotPoint => ({
+  ...{ name, order },
+  ...{ x: spread(x, x / 50), y: spread(y, y / 10), color: spread(x / 1000, 0.01) },
+});
+
+function draw(points: PlotPoint[]): string {
+  const panel = { title: 'panel', xLabel: 'x', yLabel: 'y', points, isLogY: true };
+  return plotEquilibrium([panel], { title: 'a < b & "c"', subtitle: 'sub', colorLabel: 'accuracy' });
+}
+
+it('draws one circle and one name per point, joins the sweep in its order, escapes text', () => {
+  const svg = draw([point('o=3', 200, 1e-6, 3), point('ste', 320, 1e-7, null), point('o=1', 310, 1.1e-7, 1)]);
+  expect(svg.match(/<circle /g)).toHaveLength(3);
+  expect(svg).toContain('a &lt; b &amp; &quot;c&quot;');
+  const [, line = ''] = svg.match(/<polyline class="sweep" points="([^"]+)"/) ?? [];
+  const xs = line.split(' ').map((pair) => Number(pair.split(',')[0]));
+  expect(xs).toHaveLength(2);
+  expect(xs[0]).toBeGreaterThan(xs[1]!);
+  expect(svg).toContain('prefers-color-scheme: dark');
+  expect(svg).not.toMatch(/NaN|Infinity|undefined|null/);
+});
+
+it('names of points at one place do not cover one another', () => {
+  const svg = draw([
+    point('first', 100, 1e-6, null),
+    point('second', 100, 1e-6, null),
+    point('third', 200, 1e-7, null),
+  ]);
+  const ys = ['first', 'second'].map((name) => Number(svg.match(new RegExp(`y="([\\d.]+)"[^>]*>${name}<`))?.[1]));
+  expect(Math.abs(ys[0]! - ys[1]!)).toBeGreaterThanOrEqual(12);
+});
+
+it('one point without spread is drawn as well', () => {
+  const alone = { name: 'only', x: spread(1), y: spread(1), color: spread(0.5), order: null };
+  expect(draw([alone])).not.toMatch(/NaN|Infinity/);
+});
