@@ -1,7 +1,7 @@
 /**
  * Compares our training with a recorded run of an independent implementation:
  *
- *     npx tsx tools/check-golden.ts FILE.safetensors [--data DIR] [--model NAME] [--backend NAME] [--threads N] [--json]
+ *     npx tsx tools/check-golden.ts FILE.safetensors [--data DIR] [--model NAME] [--backend NAME] [--threads N] [--steps N] [--json]
  *
  * The file holds `init.*` (a state_dict), `step0.logits`, `step0.grad.*` and `final.*`; its metadata says which network, data,
  * optimizer and power parameter, and lists the loss of each step. Prints the relative errors (Euclidean norm) of the logits, each
@@ -44,13 +44,14 @@ const { values: options, positionals } = parseArgs({
     model: { type: 'string' },
     backend: { type: 'string', default: 'auto' },
     threads: { type: 'string', default: '2' },
+    steps: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
 const [path] = positionals;
 if (path === undefined) {
   console.error(
-    'usage: check-golden.ts FILE.safetensors [--data DIR] [--model NAME] [--backend NAME] [--threads N] [--json]',
+    'usage: check-golden.ts FILE.safetensors [--data DIR] [--model NAME] [--backend NAME] [--threads N] [--steps N] [--json]',
   );
   process.exit(2);
 }
@@ -161,7 +162,7 @@ interface Comparison {
 
 async function compare(roundingSeed: number | null, log: (line: string) => void): Promise<Comparison> {
   // What is judged needs two steps; the rest is for the reader of the plain comparison.
-  const last = roundingSeed === null ? steps : Math.min(2, steps);
+  const last = roundingSeed === null ? Math.min(steps, Number(options.steps ?? steps)) : Math.min(2, steps);
   const program = createProgram();
   if (roundingSeed !== null) await moveByRounding(program, roundingSeed);
   const optimizer = new Optimizer(program, {

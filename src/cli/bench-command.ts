@@ -30,7 +30,7 @@ import {
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
-const SUBJECTS = ['conv', 'model', 'train'] as const;
+const SUBJECTS = ['conv', 'model', 'train', 'data'] as const;
 type Subject = (typeof SUBJECTS)[number];
 
 interface BenchOptions extends GeneralOptions {
@@ -41,6 +41,9 @@ interface BenchOptions extends GeneralOptions {
   readonly backend: BackendName;
   readonly steps: number;
   readonly profile?: string | true;
+  readonly dataset: string;
+  readonly data?: string;
+  readonly images: number;
   readonly rounds?: number;
   readonly repetitions?: number;
   readonly memory: boolean;
@@ -52,22 +55,33 @@ const SHAPES = '64@56,128@28,256@14,512@7';
 const ROUNDS = 20;
 const TRAIN_ROUNDS = 5;
 const TRAIN_BATCH = 128;
+const DATA_ROUNDS = 5;
+const DATA_BATCH = 64;
 const TRACE_FILE = 'bnn-train-trace.json';
 
 export function createBenchCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Measures our kernels against stock onnxruntime on the same file, on the full-precision twin and in 8-bit integers, and training against PyTorch where the variable BNN_PYTHON names a Python that has it. One run takes turns between them: time, memory, ratio.',
+      'Measures our kernels against stock onnxruntime on the same file, on the full-precision twin and in 8-bit integers, and training against PyTorch where the variable BNN_PYTHON names a Python that has it, and decoding pictures against a plain loop over sharp. One run takes turns between them: time, memory, ratio.',
     )
     .addArgument(
-      new Argument('<what>', 'single convolution layers, a whole network, or training one').choices(SUBJECTS),
+      new Argument(
+        '<what>',
+        'single convolution layers, a whole network, training one, or the pictures for it',
+      ).choices(SUBJECTS),
     )
     .argument('[model]', 'for model: an ONNX file written by bnn-export, or a run folder')
     .optionsGroup(COMMON)
     .option('--shapes <list>', 'for conv: layers as channels@size, see the examples', SHAPES)
-    .option('--batch <n>', `pictures per run (default: 1; for train ${TRAIN_BATCH})`, wholeNumber(1))
+    .option(
+      '--batch <n>',
+      `pictures per run (default: 1; for train ${TRAIN_BATCH}, for data ${DATA_BATCH})`,
+      wholeNumber(1),
+    )
     .option('--twin <name>', 'for model: full-precision twin, a network of the zoo or an ONNX file')
     .option('--model <name>', 'for train: network of the zoo', 'resnet20')
+    .option('--dataset <name>', 'for data: imagenet, webdataset or image-folder', 'imagenet')
+    .option('--data <folder>', 'for data: where it lies')
     .option('--profile [file]', `for train: a table of kernels, and a Chrome trace (default: ${TRACE_FILE})`)
     .option(
       '--threads <n>',
@@ -75,8 +89,13 @@ export function createBenchCommand(name: string): Command {
       wholeNumber(0),
     )
     .optionsGroup(ADVANCED)
-    .option('--rounds <n>', `turns of each variant (default: ${ROUNDS}; for train ${TRAIN_ROUNDS})`, wholeNumber(1))
+    .option(
+      '--rounds <n>',
+      `turns of each variant (default: ${ROUNDS}; for train ${TRAIN_ROUNDS}, for data ${DATA_ROUNDS})`,
+      wholeNumber(1),
+    )
     .option('--steps <n>', 'for train: steps in each turn', wholeNumber(1), 5)
+    .option('--images <n>', 'for data: pictures in each turn', wholeNumber(1), 500)
     .addOption(new Option('--backend <name>', 'for train: where to compute').choices(BACKEND_NAMES).default('native'))
     .option('--repetitions <n>', 'runs in each turn (default: as many as take 20 ms)', wholeNumber(1))
     .option('--kernel <name>', 'force a row of kernels, as BNN_KERNEL does: avx512vpopcntdq, avx2, neon, scalar')
@@ -86,6 +105,7 @@ export function createBenchCommand(name: string): Command {
     ['bnn-bench conv', '3×3 layers of a ResNet-18'],
     ['bnn-bench conv --shapes 256@14,64-128@56k1s2 --threads 2', 'other layers: 1×1 with stride 2, 64 to 128 channels'],
     ['bnn-bench model net.onnx --batch 8 --json', 'a whole network, for a script'],
+    ['bnn-bench data --data ~/imagenet', 'reading, decoding and cropping pictures'],
     ['bnn-bench train --model resnet20 --profile', 'training steps, and where their time goes'],
   ]).action((what: Subject, model: string | undefined, options: BenchOptions) => runBench(what, model, options));
 }
@@ -93,6 +113,7 @@ export function createBenchCommand(name: string): Command {
 async function runBench(what: Subject, model: string | undefined, options: BenchOptions): Promise<void> {
   const terminal = terminalOf(options);
   if (what === 'train') return runTrain(model, options, terminal);
+  if (what === 'data') return runData(model, options, terminal);
   if ((what === 'model') !== (model !== undefined)) {
     const found = model === undefined ? 'no model given' : `conv takes no file, but "${model}" was given`;
     throw new BnnError('E_USAGE', found, { hint: 'bnn-bench conv, or bnn-bench model net.onnx' });
@@ -141,6 +162,19 @@ async function runTrain(file: string | undefined, options: BenchOptions, termina
   terminal.event('case', result);
   const { imagesPerSecond, peakMiB, baselines } = result;
   terminal.event('result', { cases: 1, imagesPerSecond, peakMiB, ratio: baselines.pytorch?.ratio ?? null });
+}
+
+async function runData(file: string | undefined, options: BenchOptions, terminal: Terminal): Promise<void> {
+  if (file !== undefined) {
+    throw new BnnError('E_USAGE', `data takes no file, but "${file}" was given`, {
+      hint: `bnn-bench data --data ${file}`,
+    });
+  }
+  const { benchDataset } = await import('./bench-data.ts');
+  const { dataset, data, images, batch = DATA_BATCH, rounds = DATA_ROUNDS } = options;
+  const cases = await benchDataset({ dataset, data, batch, rounds, images }, terminal);
+  const ratios = Object.fromEntries(cases.map(({ name, baselines }) => [name, baselines.sharp.ratio]));
+  terminal.event('result', { cases: cases.length, ratios });
 }
 
 function convRequests({ shapes, batch = 1 }: BenchOptions): CaseRequest[] {

@@ -16,6 +16,7 @@ export function formatTrainCase(result: TrainCase): string {
     ...PHASES.map((phase) => [`  ${phase}`, ms(result.phasesMs[phase])] as const),
   ];
   if (result.outsideKernelsMs !== null) pairs.push(['  of it JavaScript', ms(result.outsideKernelsMs)]);
+  pairs.push(['processor time', `${result.processorMs.toFixed(2)} ms a step`]);
   if (result.peakGflops !== null) {
     const share = formatPercent(result.peakShare, 1);
     pairs.push([
@@ -32,7 +33,10 @@ export function formatTrainCase(result: TrainCase): string {
     const memory = pytorch.memoryRatio === null ? '' : `; our memory is ${threeDigits(pytorch.memoryRatio)} of theirs`;
     pairs.push(
       ['PyTorch', `${threeDigits(pytorch.imagesPerSecond)} images/s, peak ${threeDigits(pytorch.peakMiB)} MiB`],
-      ['ours is faster by', `${threeDigits(pytorch.ratio)}${memory}`],
+      [
+        'ours is faster by',
+        `${threeDigits(pytorch.ratio)}, in processor time ${threeDigits(pytorch.processorRatio)}${memory}`,
+      ],
     );
   }
   return formatPairs(pairs);
@@ -44,27 +48,30 @@ const COLUMNS: readonly Column[] = [
   { title: 'calls', align: 'right' },
   { title: 'ms per step', align: 'right' },
   { title: 'share', align: 'right' },
+  { title: 'best call, ms', align: 'right' },
 ];
 
 /** Kernels of a round, the costliest first: per step. */
 export function formatCalls({ calls, steps }: TrainingRound): string {
-  const groups = new Map<string, { name: string; shape: string; count: number; ms: number }>();
+  const groups = new Map<string, { name: string; shape: string; count: number; ms: number; best: number }>();
   for (const { name, shape, durationMs } of calls) {
     const key = `${name} ${shape}`;
-    const group = groups.get(key) ?? { name, shape, count: 0, ms: 0 };
+    const group = groups.get(key) ?? { name, shape, count: 0, ms: 0, best: Infinity };
     group.count++;
     group.ms += durationMs;
+    group.best = Math.min(group.best, durationMs);
     groups.set(key, group);
   }
   const total = calls.reduce((sum, call) => sum + call.durationMs, 0);
   const rows = [...groups.values()]
     .sort((a, b) => b.ms - a.ms)
-    .map(({ name, shape, count, ms }) => [
+    .map(({ name, shape, count, ms, best }) => [
       name,
       shape,
       (count / steps).toFixed(1),
       (ms / steps).toFixed(3),
       formatPercent(ms / total, 1),
+      best.toFixed(3),
     ]);
   return formatTable(COLUMNS, rows);
 }

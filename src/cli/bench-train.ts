@@ -35,6 +35,8 @@ export interface TrainCase {
   /** Of a step. */
   readonly medianMs: number;
   readonly imagesPerSecond: number;
+  /** Processor time of all threads per step, the least of the rounds: other programs do not count in it. */
+  readonly processorMs: number;
   readonly phasesMs: Readonly<Record<Phase, number>>;
   readonly outsideKernelsMs: number | null;
   /** Multiply-adds of forward pass and both gradients, two operations each. */
@@ -54,6 +56,9 @@ export interface PytorchCase {
   readonly imagesPerSecond: number;
   /** Above 1 where ours is faster: median over the rounds. */
   readonly ratio: number;
+  readonly processorMs: number;
+  /** Their processor time divided by ours. */
+  readonly processorRatio: number;
   readonly peakMiB: number;
   readonly startMiB: number;
   /** Ours divided by theirs. */
@@ -101,6 +106,7 @@ export async function benchTrain(request: TrainBenchRequest, terminal: Terminal)
     isa: backend.isa,
     medianMs: (1000 * batch) / typical.imagesPerSecond,
     imagesPerSecond: typical.imagesPerSecond,
+    processorMs: leastProcessorMs(ours),
     phasesMs: typical.phasesMs,
     outsideKernelsMs: typical.outsideKernelsMs,
     gflops,
@@ -128,10 +134,16 @@ function comparePytorch(
     medianMs: (1000 * batch) / imagesPerSecond,
     imagesPerSecond,
     ratio: median(ratios),
+    processorMs: leastProcessorMs(theirs),
+    processorRatio: leastProcessorMs(theirs) / leastProcessorMs(ours),
     peakMiB: peak,
     startMiB: theirs[0]?.startMiB ?? Number.NaN,
     memoryRatio: peakMiB === null ? null : peakMiB / peak,
   };
+}
+
+function leastProcessorMs(rounds: readonly { readonly processorMs: number }[]): number {
+  return Math.min(...rounds.map((round) => round.processorMs));
 }
 
 /** The round of the median speed; with an even number, the slower of the middle two. */

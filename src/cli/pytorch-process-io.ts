@@ -9,6 +9,8 @@ import { BnnError } from '../errors.ts';
 
 export interface PytorchRound {
   readonly imagesPerSecond: number;
+  /** Processor time of all threads per step. */
+  readonly processorMs: number;
   /** Largest resident size of its process. */
   readonly peakMiB: number;
   /** The same before the network was built. */

@@ -24,6 +24,11 @@ const NEEDED: Readonly<Record<string, string>> = {
 /** @throws {BnnError} E_UNSUPPORTED naming operator, domain and node, with what would be needed. */
 export function checkOperators(model: Model): void {
   for (const node of model.graph.nodes()) {
+    if (node.domain === 'bnn' && node.op !== 'Sign') {
+      throw new BnnError('E_UNSUPPORTED', `the model is in packed form already: it has ${node.describe()}`, {
+        hint: 'give the file that it was made from',
+      });
+    }
     if (RUNNABLE.has(node.domain) || model.findFunction(node.domain, node.op) !== undefined) continue;
     throw refusal(node);
   }

@@ -34,10 +34,13 @@ export function findStep(value: Value, depth = 0): FoundStep | null {
 function signStep(node: Node): FoundStep {
   const inner = node.requiredInput(0).producer;
   if (inner?.is('Neg') === true) return start(node, { threshold: 0, below: 1, at: 1, above: -1 }, inner);
-  const shift = inner?.is('Sub') === true ? inner.requiredInput(1) : null;
-  const threshold = scalarOf(shift);
-  if (inner !== null && shift !== null && threshold !== null && isOnLine(inner.requiredInput(0), shift)) {
-    return start(node, { threshold, below: -1, at: 1, above: 1 }, inner);
+  if (inner?.is('Sub') === true) {
+    const [a, b] = [inner.requiredInput(0), inner.requiredInput(1)];
+    const [left, right] = [scalarOf(a), scalarOf(b)];
+    if (right !== null && isOnLine(a, b)) return start(node, { threshold: right, below: -1, at: 1, above: 1 }, inner);
+    if (left !== null && isOnLine(b, a)) {
+      return { threshold: left, below: 1, at: 1, above: -1, source: b, nodes: new Set([inner, node]) };
+    }
   }
   return start(node, { threshold: 0, below: -1, at: 1, above: 1 });
 }

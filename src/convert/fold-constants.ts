@@ -118,6 +118,20 @@ const reduceAll =
     return { ...x, shape, data: Float64Array.of(x.data.reduce(f, start)) };
   };
 
+/** (x − zero) · scale, with one scale or one per index along `axis`. */
+const dequantize: Evaluator = ([x, scale, zero], node) => {
+  if (x === undefined || scale === undefined || scale.shape.length > 1 || node.int('block_size', 0) !== 0) return null;
+  const axis = normalizeAxis(node.int('axis', 1), x.shape.length) ?? 0;
+  const inner = elementCount(x.shape.slice(axis + 1));
+  const count = scale.data.length;
+  if (count !== 1 && count !== x.shape[axis]) return null;
+  const data = x.data.map((value, i) => {
+    const at = count === 1 ? 0 : Math.floor(i / inner) % count;
+    return (value - (zero?.data[at] ?? 0)) * (scale.data[at] ?? 0);
+  });
+  return { dtype: scale.dtype, shape: x.shape, data, fromSign: x.fromSign };
+};
+
 const shapeOf: Evaluator = ([x], node) => {
   if (x === undefined) return null;
   return exactOf(int64s(x.shape.slice(node.int('start', 0), node.attribute('end', 'int'))));
@@ -139,6 +153,7 @@ const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
             data: x.data.map((v) => Math.min(high?.data[0] ?? Infinity, Math.max(low?.data[0] ?? -Infinity, v))),
           },
   ],
+  ['DequantizeLinear', dequantize],
   ['Expand', expand],
   ['ConstantOfShape', constantOfShape],
   ['Slice', slice],

@@ -4,7 +4,6 @@ import { BnnError } from '../errors.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { GraphFunction, Model } from '../graph/model.ts';
-import { verify } from '../graph/verify.ts';
 
 /** Each call of a function that calls functions multiplies the nodes. */
 const MAX_NODES = 200_000;
@@ -12,13 +11,12 @@ const MAX_NODES = 200_000;
 /**
  * Inlines every function but those of the `bnn` domain, in place.
  *
- * @returns  the same model.
- * @throws {BnnError} E_FORMAT when functions call themselves, E_UNSUPPORTED when the result would be too large, or a body is
+ * @param model  verified, so that no function calls itself.
+ * @throws {BnnError} E_UNSUPPORTED when the result would be too large, or a body is
  *   written against another operator set than the model.
  */
-export function inlineFunctions(model: Model, at?: string): Model {
-  if (model.functions.every(({ domain }) => domain === 'bnn')) return model;
-  verify(model);
+export function inlineFunctions(model: Model, at?: string): void {
+  if (model.functions.every(({ domain }) => domain === 'bnn')) return;
   let count = 0;
   for (let isChanged = true; isChanged; ) {
     isChanged = false;
@@ -36,7 +34,6 @@ export function inlineFunctions(model: Model, at?: string): Model {
   }
   const kept = model.functions.filter(({ domain }) => domain === 'bnn');
   model.functions.splice(0, model.functions.length, ...kept);
-  return model;
 }
 
 function assertSameOpset(model: Model, { domain, name, opsets }: GraphFunction, at?: string): void {

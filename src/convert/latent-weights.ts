@@ -44,6 +44,21 @@ export function latentWeights(
   return { name: weight.name, data: weights.data.map((w) => (w > 0 ? 1 : -1)) };
 }
 
+/** The `bnn.Sign` behind weights that are its result, or that times positive factors; null otherwise. */
+export function signBehind({ weight, weights }: BinaryOperand, context: CompileContext): Value | null {
+  const node = weight.producer;
+  if (node === null || node.is('Sign', 'bnn')) return node === null ? null : weight;
+  if (!node.is('Mul') && !node.is('Div')) return null;
+  for (const factor of node.inputs) {
+    if (factor?.producer?.is('Sign', 'bnn') !== true) continue;
+    const signs = context.evaluate(factor);
+    const isSame =
+      signs?.data.length === weights.data.length && signs.data.every((s, i) => s * (weights.data[i] ?? 0) > 0);
+    if (isSame) return factor;
+  }
+  return null;
+}
+
 /** α of α · bnn.Sign(W), when it is one number that is computed from the latent weights, as mean|W|; else null. */
 export function scaleExpression(weight: Value, context: CompileContext): Value | null {
   const node = weight.producer;

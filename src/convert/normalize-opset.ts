@@ -50,14 +50,19 @@ const axesToAttribute: Change = (node, graph) => {
 };
 
 /** Until version 12, Softmax treated all dimensions from `axis` (default 1) on as one. */
-const flattenedAxis: Change = (node) => {
+const flattenedAxis: Change = (node, graph) => {
+  const x = node.requiredInput(0);
   const axis = node.int('axis', 1);
-  const rank = node.requiredInput(0).shape?.length;
-  const isLast = axis === -1 || (rank !== undefined && axis === rank - 1);
-  if (!isLast) {
-    throw refusal(node, `it runs over several dimensions (axis ${axis} of ${rank ?? 'unknown'})`, 'the last one alone');
+  const rank = x.shape?.length;
+  if (axis === -1 || (rank !== undefined && axis === rank - 1)) {
+    setAttributes(node, { axis: int(-1) });
+    return;
   }
-  setAttributes(node, { axis: int(-1) });
+  const add = (op: string, inputs: readonly Value[], attributes: Attributes = {}): Value =>
+    graph.addNode(op, inputs, { attributes, before: node }).output;
+  const matrix = add('Flatten', [x], { axis: int(axis) });
+  const result = add(node.op, [matrix], { axis: int(-1) });
+  replaceNode(graph, node, 'Reshape', [result, add('Shape', [x])], {});
 };
 
 const upsample: Change = (node, graph) => {
@@ -103,13 +108,13 @@ const evenSplit: Change = (node) => {
   dropAttributes(node, 'num_outputs');
 };
 
-const batchNormalization: Change = (node) => {
+const batchNormalization: Change = (node, graph) => {
   if (node.int('spatial', 1) !== 1) throw refusal(node, 'spatial is 0', 'one mean per channel');
   dropAttributes(node, 'spatial', 'is_test', 'consumed_inputs');
   if (node.outputs.slice(1).some((output) => output.uses.length > 0)) {
     throw refusal(node, 'its running statistics are read', 'the mode for inference');
   }
-  if (node.outputs.length > 1) throw refusal(node, 'it is in training mode', 'the mode for inference');
+  if (node.outputs.length > 1) replaceNode(graph, node, node.op, node.inputs, node.attributes);
 };
 
 const clip: Change = (node, graph) => {

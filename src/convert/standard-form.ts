@@ -67,13 +67,16 @@ export function trustingTypes<T>(run: (trusts: boolean) => T): T {
 }
 
 export function standardForm(source: Model, at: string | undefined, trustsTypes: boolean): StandardForm {
-  verify(source);
-  const model = inlineFunctions(cloneModel(source), at);
+  const model = cloneModel(source);
+  // Exporters of other tools forget to import their domains.
+  for (const { domain } of model.graph.nodes()) if (!model.opsets.has(domain)) model.opsets.set(domain, 1);
+  verify(model);
+  inlineFunctions(model, at);
   foldConstantNodes(model.graph);
   if (!trustsTypes) forgetTypes(model);
   inferShapes(model, RULES);
   const changes = widenFloats(model.graph);
-  normalizeOpset(model.graph, source.opsets.get('') ?? OPSET, at);
+  normalizeOpset(model.graph, model.opsets.get('') ?? OPSET, at);
   model.opsets.set('', OPSET);
   model.irVersion = IR_VERSION;
   inferShapes(model, RULES);

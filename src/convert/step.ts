@@ -44,16 +44,6 @@ export function levelsOf({ below, at, above }: Step): number {
   return new Set([below, at, above]).size;
 }
 
-const view = new DataView(new ArrayBuffer(4));
-
-/** The least float32 above x. */
-export function nextFloat32(x: number): number {
-  if (x === 0) return 2 ** -149;
-  view.setFloat32(0, x);
-  view.setInt32(0, view.getInt32(0) + (x > 0 ? 1 : -1));
-  return view.getFloat32(0);
-}
-
 /** Ties to even, as the operator Round. */
 export function roundHalfEven(x: number): number {
   const floor = Math.floor(x);

@@ -55,46 +55,41 @@ export function placeImage(
   { dy, dx, flip }: Placement,
 ): void {
   const { height, width, channels } = size;
-  // Columns of the output, counted before the flip, that come from inside the picture.
-  const firstInside = Math.min(width, Math.max(0, -dx));
-  const endInside = Math.max(firstInside, Math.min(width, width - dx));
+  // Columns of the output that come from inside the picture. They are written from left to right even when the picture is read from
+  // right to left: writing backwards takes twice the time.
+  const shift = flip ? -dx : dx;
+  const firstInside = Math.min(width, Math.max(0, -shift));
+  const endInside = Math.max(firstInside, Math.min(width, width - shift));
+  const firstColumn = flip ? width - 1 - firstInside + dx : firstInside + dx;
   const step = flip ? -channels : channels;
   for (let y = 0; y < height; y++) {
-    const rowStart = to + y * width * channels;
-    let target = flip ? rowStart + (width - 1) * channels : rowStart;
+    let target = to + y * width * channels;
     const sourceY = y + dy;
     if (sourceY < 0 || sourceY >= height) {
-      fillBlack(out, target, step, width, channels, table);
+      fillBlack(out, target, width, channels, table);
       continue;
     }
-    fillBlack(out, target, step, firstInside, channels, table);
-    target += firstInside * step;
-    let source = from + (sourceY * width + firstInside + dx) * channels;
+    fillBlack(out, target, firstInside, channels, table);
+    target += firstInside * channels;
+    let source = from + (sourceY * width + firstColumn) * channels;
     const inside = endInside - firstInside;
     if (channels === 3) {
-      for (let x = 0; x < inside; x++, source += 3, target += step) {
+      for (let x = 0; x < inside; x++, source += step, target += 3) {
         out[target] = table[pixels[source] ?? 0] ?? 0;
         out[target + 1] = table[256 + (pixels[source + 1] ?? 0)] ?? 0;
         out[target + 2] = table[512 + (pixels[source + 2] ?? 0)] ?? 0;
       }
     } else {
-      for (let x = 0; x < inside; x++, source += channels, target += step) {
+      for (let x = 0; x < inside; x++, source += step, target += channels) {
         for (let c = 0; c < channels; c++) out[target + c] = table[256 * c + (pixels[source + c] ?? 0)] ?? 0;
       }
     }
-    fillBlack(out, target, step, width - endInside, channels, table);
+    fillBlack(out, target, width - endInside, channels, table);
   }
 }
 
-function fillBlack(
-  out: Float32Array,
-  target: number,
-  step: number,
-  count: number,
-  channels: number,
-  table: Float32Array,
-): void {
+function fillBlack(out: Float32Array, target: number, count: number, channels: number, table: Float32Array): void {
   for (let i = 0; i < count; i++) {
-    for (let c = 0; c < channels; c++) out[target + i * step + c] = table[256 * c] ?? 0;
+    for (let c = 0; c < channels; c++) out[target + i * channels + c] = table[256 * c] ?? 0;
   }
 }

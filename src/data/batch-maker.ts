@@ -40,8 +40,8 @@ export interface Batch {
 
 export interface BatchMaker {
   readonly batchesPerEpoch: number;
-  /** Writes into the array of an earlier batch, if it is given one of the right length. */
-  make(epoch: number, index: number, reuse?: Float32Array): Promise<Batch>;
+  /** @param reuse  may give an array of the right length to write into, instead of a new one. */
+  make(epoch: number, index: number, reuse?: (length: number) => Float32Array | undefined): Promise<Batch>;
 }
 
 /**
@@ -66,12 +66,11 @@ export function createBatchMaker(split: Split, options: BatchOptions): BatchMake
   const pixelsPerImage = split.height * split.width * split.channels;
   const order = cachedOrder(split.count, seed, shuffle);
 
-  const make = async (epoch: number, index: number, reuse?: Float32Array): Promise<Batch> => {
+  const make: BatchMaker['make'] = async (epoch, index, reuse) => {
     const begin = index * batchSize;
     const indices = order(epoch).slice(begin, Math.min(begin + batchSize, split.count));
     const count = indices.length;
-    const length = count * pixelsPerImage;
-    const images = reuse?.length === length ? reuse : new Float32Array(length);
+    const images = reuse?.(count * pixelsPerImage) ?? new Float32Array(count * pixelsPerImage);
     const labels = Int32Array.from(indices, (i) => split.labels[i] ?? 0);
     const place = (i: number, pixels: Uint8Array, from: number): void => {
       const placement = augment === null ? UNCHANGED : drawPlacement(augment, seed, epoch, indices[i] ?? 0);

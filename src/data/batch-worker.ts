@@ -3,6 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { createBatchMaker } from './batch-maker.ts';
 import { type Request, type Response, toErrorMessage, type WorkerInput } from './batch-messages.ts';
+import { SpareArrays } from './spare-arrays.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('internal: batch-worker.ts runs only as a worker thread');
@@ -13,8 +14,8 @@ let queue: Extract<Request, { kind: 'make' }>[] = [];
 /** While the last pictures of a batch are decoded, the first ones of the next fill the gaps. */
 const BATCHES_AT_ONCE = split.kind === 'files' ? 2 : 1;
 let working = 0;
-/** Arrays that came back; as many as there are batches on their way at most. */
-const spare: Float32Array[] = [];
+/** Arrays that came back: at most as many as there are batches on their way. */
+const spare = new SpareArrays();
 
 port.on('message', (request: Request) => {
   if (request.kind === 'cancel') {
@@ -22,7 +23,7 @@ port.on('message', (request: Request) => {
     return;
   }
   if (request.kind === 'recycle') {
-    spare.push(request.images);
+    spare.add(request.images);
     return;
   }
   queue.push(request);
@@ -34,7 +35,7 @@ async function work(): Promise<void> {
   for (let request = queue.shift(); request !== undefined; request = queue.shift()) {
     const { id, epoch, index } = request;
     try {
-      const batch = await maker.make(epoch, index, spare.pop());
+      const batch = await maker.make(epoch, index, (length) => spare.take(length));
       send({ kind: 'batch', id, batch }, [batch.images.buffer, batch.labels.buffer, batch.indices.buffer]);
     } catch (error) {
       send({ kind: 'error', id, error: toErrorMessage(error) }, []);

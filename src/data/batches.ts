@@ -7,6 +7,7 @@ import { type Batch, type BatchMaker, type BatchOptions, checkCount, createBatch
 import { BatchWorkers } from './batch-workers.ts';
 import type { Split } from './dataset.ts';
 import type { BrokenImage } from './decode-pictures.ts';
+import { SpareArrays } from './spare-arrays.ts';
 
 export interface BatcherOptions extends BatchOptions {
   /**
@@ -14,7 +15,7 @@ export interface BatcherOptions extends BatchOptions {
    * made ahead when so many would take more than a gigabyte, but at least one.
    */
   readonly prefetch?: number | undefined;
-  /** Worker threads that make batches; unless told, one, and another for every four cores where pictures are decoded. */
+  /** Worker threads that make batches; unless told, one, but where pictures are decoded one for every four cores and at least two. */
   readonly workers?: number | undefined;
   /** Called once for each picture that is left out because it is broken, when its batch is given out. */
   readonly onBrokenImage?: ((image: BrokenImage) => void) | undefined;
@@ -31,8 +32,12 @@ export interface BatchStream extends AsyncIterableIterator<Batch> {
 const PREFETCH_BYTES = 2 ** 30;
 /** So many may be broken; beyond that, more broken than good pictures are an error even where broken ones are left out. */
 const FEW_BROKEN = 16;
-/** A worker is busy with normalization about a sixth of the time that libuv's four threads take to decode a picture. */
+/**
+ * A worker's own share of a picture, normalization, takes about a tenth of decoding it. Two at least, because where all cores are busy
+ * with training, a single thread gets too little of them to keep the decoding threads at work.
+ */
 const CORES_PER_WORKER = 4;
+const LEAST_DECODERS = 2;
 
 /** Makes the batches of one split; holds its workers across epochs. */
 export class Batcher {
@@ -41,7 +46,7 @@ export class Batcher {
   readonly #ahead: number;
   readonly #onBrokenImage: ((image: BrokenImage) => void) | undefined;
   readonly #reported = new Set<number>();
-  #spare: Float32Array | undefined;
+  readonly #spare = new SpareArrays();
   #seen = 0;
   #leftOut = 0;
   #streams = 0;
@@ -84,11 +89,8 @@ export class Batcher {
     const workers = this.#workers;
     const report = (batch: Batch): void => this.#report(batch);
     if (workers === undefined) {
-      const make = (index: number): Promise<Batch> => {
-        const reuse = this.#spare;
-        this.#spare = undefined;
-        return this.#maker.make(epoch, index, reuse);
-      };
+      const take = (length: number) => this.#spare.take(length);
+      const make = (index: number): Promise<Batch> => this.#maker.make(epoch, index, take);
       return new Stream({ startBatch, total, ahead: 1, request: make, report });
     }
     const stream = this.#streams++;
@@ -109,7 +111,7 @@ export class Batcher {
    */
   recycle(batch: Batch): void {
     if (batch.images.length === 0) return;
-    if (this.#workers === undefined) this.#spare = batch.images;
+    if (this.#workers === undefined) this.#spare.add(batch.images);
     else this.#workers.recycle(batch);
   }
 
@@ -135,7 +137,7 @@ export class Batcher {
 }
 
 function defaultWorkers(split: Split): number {
-  return split.kind === 'memory' ? 1 : Math.ceil(availableParallelism() / CORES_PER_WORKER);
+  return split.kind === 'memory' ? 1 : Math.max(LEAST_DECODERS, Math.ceil(availableParallelism() / CORES_PER_WORKER));
 }
 
 /** One epoch of a split, for those who need no more; closing it, or coming to its end, ends its worker. */

@@ -2,6 +2,10 @@
 
 import type { Tensor } from '@tensorflow/tfjs-core';
 
+export type KernelAttributes = { readonly estimator: string } & Readonly<
+  Record<string, number | string | Float32Array>
+>;
+
 /**
  * At one moment of training. The forward pass is always sign(z) (`core/bits.ts`); the backward pass multiplies the incoming
  * gradient by `factor(z)`.
@@ -12,7 +16,7 @@ export interface Estimator {
    * For backends that have the kernel `BnnSignGrad`, or `BnnSignGradTable` where the estimator is `table`; null where neither knows
    * this estimator.
    */
-  readonly attributes: { readonly estimator: string } | null;
+  readonly attributes: KernelAttributes | null;
   /** The function whose derivative replaces sign′, in float64. */
   surrogate(z: number): number;
   /**

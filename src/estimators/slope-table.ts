@@ -1,12 +1,12 @@
 /** Slopes as tables of straight pieces, for backends that evaluate such a table faster than the formula. */
 
 /** Attributes of the kernel `BnnSignGradTable`: s(|z|) over [0, limit] in pieces of equal width, 0 beyond. */
-export interface SlopeTableAttributes {
+export type SlopeTableAttributes = {
   readonly estimator: 'table';
   /** Pairs (value at the start of a piece, rise over the piece). */
   readonly pieces: Float32Array;
   readonly limit: number;
-}
+};
 
 /** Largest distance from the formula, relative to the largest slope; half of what float32 kernels may differ. */
 const TOLERANCE = 1e-6;

@@ -27,6 +27,8 @@ export interface TrainingRound {
   readonly steps: number;
   readonly seconds: number;
   readonly imagesPerSecond: number;
+  /** Processor time of all threads of this process per step: what other processes take from us does not count. */
+  readonly processorMs: number;
   /** Milliseconds per step in each phase. */
   readonly phasesMs: Readonly<Record<Phase, number>>;
   /** Milliseconds per step outside of kernels and not waiting for data; null where kernels run asynchronously. */
@@ -90,9 +92,11 @@ export class TrainingBench {
     this.#trace?.take();
     const kernelsBefore = this.#trace?.totalMs ?? 0;
     const spans: PhaseSpan[] = [];
+    const used = process.cpuUsage();
     const begin = performance.now();
     for (let i = 0; i < steps; i++) await this.#step(spans);
     const elapsedMs = performance.now() - begin;
+    const { user, system } = process.cpuUsage(used);
     const phasesMs = Object.fromEntries(
       PHASES.map((phase) => [
         phase,
@@ -104,6 +108,7 @@ export class TrainingBench {
       steps,
       seconds: elapsedMs / 1000,
       imagesPerSecond: (steps * this.#batch) / (elapsedMs / 1000),
+      processorMs: (user + system) / 1000 / steps,
       phasesMs,
       outsideKernelsMs: inKernels === null ? null : elapsedMs / steps - inKernels - phasesMs.data,
       spans,

@@ -43,6 +43,12 @@ function weightSource(value: Value): { constant: Value; binary: boolean } | null
   return input.constant === null ? null : { constant: input, binary: true };
 }
 
+/** A constant of [C, 1, 1]: one number for each channel of an image. */
+function isPerChannel({ constant }: Value): boolean {
+  const [, height, width] = constant?.shape ?? [];
+  return constant?.dtype === 'float32' && constant.shape.length === 3 && height === 1 && width === 1;
+}
+
 /** The roles that a node gives to its constant inputs. */
 function* rolesOf(node: Node): Generator<Omit<ParameterInfo, 'name' | 'shape'> & { readonly value: Value }> {
   if (node.domain !== '') return;
@@ -60,6 +66,11 @@ function* rolesOf(node: Node): Generator<Omit<ParameterInfo, 'name' | 'shape'> &
     }
     const bias = node.input(2);
     if (bias !== null && bias.constant !== null) yield { value: bias, role: 'bias', layout: 'plain', outputAxis: 0 };
+  } else if (node.op === 'Add' || node.op === 'PRelu') {
+    for (const value of node.inputs) {
+      const role = node.op === 'Add' ? 'bias' : 'norm';
+      if (value !== null && isPerChannel(value)) yield { value, role, layout: 'channel', outputAxis: 0 };
+    }
   }
 }
 
@@ -104,6 +115,7 @@ export function upload(constant: Tensor, layout: Layout): tf.Tensor {
   return tf.tidy(() => {
     const copy = tf.tensor(Float32Array.from(constant.data as Float32Array), [...constant.shape], 'float32');
     if (layout === 'hwio') return tf.transpose(copy, TO_HWIO);
+    if (layout === 'channel') return tf.reshape(copy, [-1]);
     return layout === 'nhwc' ? tf.transpose(copy, TO_NHWC) : copy;
   });
 }

@@ -8,13 +8,14 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../errors.ts';
-import type { Node, Value } from '../graph/graph.ts';
+import type { Graph, Node, Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
 import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
 import { BNN_RULES } from '../operators/registry.ts';
 import { download, findParameters, type ParameterInfo, upload } from './parameters.ts';
 import { buildNorm, type FusedNorm, fuseNorm } from './steps/batch-norm.ts';
+import { buildBinaryConv, isFusedSign } from './steps/binary-conv.ts';
 import type { BuildContext, Layout, Run, Step } from './steps/step.ts';
 import { STEP_BUILDERS } from './steps/table.ts';
 
@@ -87,21 +88,7 @@ export class Program {
       layout: (value) => layouts.get(value) ?? (value.constant?.shape.length === 4 ? 'nhwc' : 'plain'),
     };
 
-    const norms = new Map<Node, FusedNorm>();
-    const absorbed = new Set<Node>();
-    for (const node of graph.nodes()) {
-      if (!node.is('BatchNormalization')) continue;
-      const fused = fuseNorm(node);
-      norms.set(node, fused);
-      for (const part of fused.absorbed) absorbed.add(part);
-    }
-    const steps: Step[] = [];
-    for (const node of graph.nodes()) {
-      if (absorbed.has(node)) continue;
-      const step = buildStep(node, norms.get(node), context);
-      layouts.set(step.output, step.layout);
-      steps.push(step);
-    }
+    const steps = buildSteps(graph, context, layouts);
     this.#steps = this.#plan(steps, found, output);
     this.#output = this.#slot(output);
 
@@ -190,11 +177,13 @@ export class Program {
     const lastRead = new Map<number, number>();
     const readByBackward = new Set<number>();
     const computed = new Set<number>();
+    const recomputable = new Set<number>();
     const planned = steps.map((step, index) => {
       const needs = step.inputs.map((value) => differentiable.has(value));
       const inputs = step.inputs.map((value) => this.#slot(value));
       const slot = this.#slot(step.output);
       computed.add(slot);
+      if (step.recompute !== undefined) recomputable.add(slot);
       lastRead.set(slot, index);
       for (const input of inputs) lastRead.set(input, index);
       if (needs.includes(true)) {
@@ -209,7 +198,7 @@ export class Program {
     for (const [slot, index] of lastRead) {
       if (!computed.has(slot) || slot === result) continue;
       free[index]?.inference.push(slot);
-      if (!readByBackward.has(slot)) free[index]?.training.push(slot);
+      if (!readByBackward.has(slot) || recomputable.has(slot)) free[index]?.training.push(slot);
     }
     return planned.map((step, index) => ({
       ...step,
@@ -219,11 +208,7 @@ export class Program {
   }
 
   /** Runs all steps; with `keep`, leaves in it what the backward pass reads. The caller owns the result unless it is kept. */
-  #forward(
-    x: tf.Tensor,
-    run: Run,
-    keep: { readonly slots: (tf.Tensor | undefined)[]; readonly saved: (readonly tf.Tensor[])[] } | null,
-  ): tf.Tensor {
+  #forward(x: tf.Tensor, run: Run, keep: Kept | null): tf.Tensor {
     const slots = keep?.slots ?? [];
     for (const [slot, owned] of this.#owned.entries()) slots[slot] = owned;
     slots[this.#input] = x;
@@ -246,6 +231,18 @@ export class Program {
     return logits;
   }
 
+  /** Computes the output of a step again, if it was not kept. */
+  #restore(slot: number, { slots, saved }: Kept): void {
+    if (slots[slot] !== undefined) return;
+    const index = this.#steps.findIndex(({ output }) => output === slot);
+    const { step, inputs } = this.#steps[index] ?? {};
+    if (step?.recompute === undefined || inputs === undefined) throw new Error('internal: a value was not kept');
+    slots[slot] = step.recompute(
+      inputs.map((input) => required(slots[input], step)),
+      saved[index] ?? [],
+    );
+  }
+
   #backward(run: Run, { slots, saved, shapes }: Kept, dlogits: tf.Tensor): Map<string, tf.Tensor> {
     const gradients: (tf.Tensor | undefined)[] = [];
     gradients[this.#output] = dlogits;
@@ -257,6 +254,7 @@ export class Program {
       const dy = gradients[output];
       const kept = saved[index] ?? [];
       if (dy !== undefined && needs.includes(true)) {
+        for (const position of step.readsInputs) this.#restore(inputs[position] ?? -1, { slots, saved, shapes });
         const results = step.backward({
           dy,
           inputs: inputs.map((slot) => slots[slot] ?? dy),
@@ -288,8 +286,37 @@ export class Program {
   }
 }
 
-function buildStep(node: Node, norm: FusedNorm | undefined, context: BuildContext): Step {
-  if (norm !== undefined) return buildNorm(norm, context);
+interface Kept {
+  readonly slots: (tf.Tensor | undefined)[];
+  readonly saved: (readonly tf.Tensor[])[];
+  /** Of every slot, also of those that are freed. */
+  readonly shapes: (readonly number[])[];
+}
+
+/** The steps in execution order; some stand for several nodes. Adds the layouts of what they compute. */
+function buildSteps(graph: Graph, context: BuildContext, layouts: Map<Value, Layout>): Step[] {
+  const norms = new Map<Node, FusedNorm>();
+  const absorbed = new Set<Node>();
+  for (const node of graph.nodes()) {
+    if (!node.is('BatchNormalization')) continue;
+    const fused = fuseNorm(node);
+    norms.set(node, fused);
+    for (const part of fused.absorbed) absorbed.add(part);
+  }
+  const steps: Step[] = [];
+  for (const node of graph.nodes()) {
+    if (absorbed.has(node) || isFusedSign(node, graph)) continue;
+    const norm = norms.get(node);
+    const step = norm === undefined ? buildStep(node, graph, context) : buildNorm(norm, context);
+    layouts.set(step.output, step.layout);
+    steps.push(step);
+  }
+  return steps;
+}
+
+function buildStep(node: Node, graph: Graph, context: BuildContext): Step {
+  const sign = node.is('Conv') ? node.requiredInput(0).producer : null;
+  if (isFusedSign(sign, graph)) return buildBinaryConv(node, sign, context);
   const builder = STEP_BUILDERS.get(node.type);
   if (builder === undefined) {
     throw new BnnError('E_UNSUPPORTED', `training does not know the operator ${node.type}`, {

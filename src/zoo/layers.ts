@@ -70,6 +70,23 @@ export function add(net: Network, a: Value, b: Value, name: string): Value {
   return net.builder.op('Add', [a, b], {}, name);
 }
 
+/** Adds a learned number to each channel, 0 at first: f32[N, C, H, W]. */
+export function channelShift(net: Network, x: Value, name: string, channels: number): Value {
+  return net.builder.op('Add', [x, net.builder.constant(`${name}.bias`, filled([channels, 1, 1], 0))], {}, name);
+}
+
+/**
+ * RPReLU of Liu et al., "ReActNet", ECCV 2020, arXiv:2003.03488: PReLU between two learned shifts, all per channel; the slope is ¼
+ * at first.
+ */
+export function rPrelu(net: Network, x: Value, name: string, channels: number): Value {
+  const { builder } = net;
+  const moved = channelShift(net, x, `${name}.move0`, channels);
+  const slope = builder.constant(`${name}.prelu.weight`, filled([channels, 1, 1], 0.25));
+  const bent = builder.op('PRelu', [moved, slope], {}, `${name}.prelu`);
+  return channelShift(net, bent, `${name}.move1`, channels);
+}
+
 export interface PoolOptions {
   readonly kernel: number;
   readonly stride: number;

@@ -3,9 +3,11 @@
  *
  *     normal block    h = BN1(ReLU(conv1(x)));           y = BN2(ReLU(conv2(h))) + shortcut(x)
  *     Bi-Real block   h = BN1(ReLU(conv1(x))) + shortcut(x);   y = BN2(ReLU(conv2(h))) + h
+ *     ReAct block     h = RPReLU1(BN1(conv1(x + shift1)) + shortcut(x));   y = RPReLU2(BN2(conv2(h + shift2)) + h)
  *
  * Nothing follows the addition, so the next sign sees a signed stream. Stem, shortcut convolutions, batch normalizations and
- * the classifier are float. Bi-Real: Liu et al. 2018, arXiv:1808.00278.
+ * the classifier are float. Bi-Real: Liu et al. 2018, arXiv:1808.00278. ReAct: RSign (the shift before the sign) and RPReLU of Liu et
+ * al. 2020, arXiv:2003.03488.
  */
 
 import type { Value } from '../graph/graph.ts';
@@ -19,7 +21,7 @@ export interface ResnetDesign {
   readonly stages: readonly { readonly channels: number; readonly blocks: number }[];
   /** One 3×3 convolution, or a 7×7 one with stride 2 and a max-pool for large images. */
   readonly stem: 'small' | 'large';
-  readonly block: 'normal' | 'bi-real';
+  readonly block: 'normal' | 'bi-real' | 'react';
   /** Where the shape changes: zero channels, or a float 1×1 convolution and batch normalization of this name. */
   readonly shortcut: 'pad' | { readonly name: string };
   readonly classifier: string;
@@ -38,6 +40,8 @@ export const RESNET20: ResnetDesign = {
 };
 
 export const RESNET20_BI_REAL: ResnetDesign = { ...RESNET20, block: 'bi-real' };
+
+export const RESNET20_REACT: ResnetDesign = { ...RESNET20, block: 'react' };
 
 export const RESNET18_CIFAR: ResnetDesign = {
   stages: [64, 128, 256, 512].map((channels) => ({ channels, blocks: 2 })),
@@ -96,6 +100,10 @@ interface BlockSize {
 
 function block(net: Network, design: ResnetDesign, x: Value, name: string, size: BlockSize): Value {
   const { to } = size;
+  if (design.block === 'react') {
+    const h = reactLayer(net, design, x, shortcut(net, design, x, name, size), name, 1, size);
+    return reactLayer(net, design, h, h, name, 2, { from: to, to, stride: 1 });
+  }
   const first = layer(net, design, x, name, 1, size);
   const skip = shortcut(net, design, x, name, size);
   const h = design.block === 'bi-real' ? layers.add(net, first, skip, `${name}.add1`) : first;
@@ -114,6 +122,27 @@ function layer(
 ): Value {
   const sum = layers.binaryConv(net, x, `${name}.conv${index}`, { ...size, kernel: 3, initialize });
   return layers.batchNorm(net, layers.relu(net, sum, `${name}.relu${index}`), `${name}.bn${index}`, size.to);
+}
+
+/** RPReLU(BN(conv(x + shift)) + skip). */
+function reactLayer(
+  net: Network,
+  { initialize }: ResnetDesign,
+  x: Value,
+  skip: Value,
+  name: string,
+  index: 1 | 2,
+  size: BlockSize,
+): Value {
+  const moved = layers.channelShift(net, x, `${name}.shift${index}`, size.from);
+  const sum = layers.binaryConv(net, moved, `${name}.conv${index}`, { ...size, kernel: 3, initialize });
+  const normalized = layers.batchNorm(net, sum, `${name}.bn${index}`, size.to);
+  return layers.rPrelu(
+    net,
+    layers.add(net, normalized, skip, `${name}.add${index}`),
+    `${name}.rprelu${index}`,
+    size.to,
+  );
 }
 
 function shortcut(net: Network, design: ResnetDesign, x: Value, name: string, { from, to, stride }: BlockSize): Value {

@@ -11,6 +11,7 @@ import {
   RESNET18_CIFAR,
   RESNET20,
   RESNET20_BI_REAL,
+  RESNET20_REACT,
   RESNET34,
   type ResnetDesign,
 } from './resnet.ts';
@@ -79,6 +80,12 @@ const BASES: Readonly<Record<string, BaseEntry>> = {
     describe: 'ResNet-20 for 32×32 images with a shortcut around every convolution (Bi-Real)',
     recipe: CIFAR_RECIPE,
     build: resnet(RESNET20_BI_REAL),
+  },
+  'resnet20-react': {
+    ...CIFAR,
+    describe: 'Bi-Real ResNet-20 with learned shifts before the signs and RPReLU (ReActNet)',
+    recipe: CIFAR_RECIPE,
+    build: resnet(RESNET20_REACT),
   },
   'resnet18-cifar': {
     ...CIFAR,

@@ -78,11 +78,18 @@ describe('readPytorchCheckpoint', () => {
       true,
       call(global('collections', 'OrderedDict'), []),
     ]);
+    const typed = call(global('torch._tensor', '_rebuild_from_type_v2'), [
+      global('torch._utils', '_rebuild_parameter'),
+      global('torch.nn.parameter', 'Parameter'),
+      [tensorItem('0', 8, [1], [1], { offset: 3 }), true, null],
+      dict({ tag: 1 }),
+    ]);
     const args = new Raw([...call(global('argparse', 'Namespace'), []).bytes, ...dict({ lr: 1 }).bytes, 0x62]);
-    const root = dict({ args, size: call(global('torch', 'Size'), [[1, 2]]), model: dict({ w: parameter }) });
+    const root = dict({ args, size: call(global('torch', 'Size'), [[1, 2]]), model: dict({ w: parameter, v: typed }) });
     const found = readPytorchCheckpoint(torchZip({ deflate: false, root, storages: { '0': counting(8) } }));
     expect(found.path).toBe('model');
     expect(toNumbers(found.tensors.get('w')!)).toEqual([0, 1]);
+    expect(toNumbers(found.tensors.get('v')!)).toEqual([3]);
   });
 
   it.each<[string, Uint8Array, string, RegExp]>([

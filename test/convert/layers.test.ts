@@ -101,6 +101,25 @@ const CASES: Readonly<Record<string, Case>> = {
       return s.op('Conv', [sign(s, s.x), s.op('Add', [s.op('Sub', [binary, clipped]), clipped])], CONV);
     },
   },
+  'weights of 8 bits with a scale per channel': {
+    shape: IMAGE,
+    build: (s) => {
+      const w = s.signs([5, 4, 3, 3]);
+      const bytes = s.c(tensor('int8', w.shape, Int8Array.from(w.data)));
+      const scale = s.c(float32([5], [0.5, 0.1, 1, 2, 3]));
+      const floats = s.op('DequantizeLinear', [bytes, scale], { axis: int(0) });
+      return s.op('Conv', [sign(s, s.x), floats], CONV);
+    },
+  },
+  'sign + (1 − |sign|), with a detour': {
+    shape: IMAGE,
+    build: (s) => {
+      const plain = s.op('Sign', [s.x]);
+      const binary = s.op('Add', [plain, s.op('Sub', [s.c(1), s.op('Abs', [plain])])]);
+      const act = s.op('Add', [s.x, s.op('Add', [s.op('Neg', [s.x]), binary])]);
+      return s.op('Conv', [act, s.c(s.signs([5, 4, 3, 3]))], CONV);
+    },
+  },
   'weights by a comparison': {
     shape: IMAGE,
     build: (s) => s.op('Conv', [sign(s, s.x), strictSign(s, s.c(s.normal([5, 4, 3, 3])))], CONV),
@@ -353,6 +372,30 @@ describe('dense layers', () => {
 const TO_NHWC = { perm: ints([0, 2, 3, 1]) };
 const TO_NCHW = { perm: ints([0, 3, 1, 2]) };
 
+describe('latent weights', () => {
+  it('are those of the source, and its scaling factor stays an expression of them', () => {
+    const s = new Source(IMAGE);
+    const w = s.builder.constant('w', s.normal([5, 4, 3, 3]));
+    const alpha = s.op('ReduceMean', [s.op('Abs', [w])], { keepdims: int(0) });
+    const y = s.op('Conv', [sign(s, s.x), s.op('Mul', [alpha, s.op('Sign', [w])])], CONV);
+    const { graph } = convertOnnx(s.finish(y)).model;
+    const conv = [...graph.nodes()].find((node) => node.is('Conv'))!;
+    const latent = conv.input(1)!.producer!.input(0)!;
+    expect(latent.name).toBe('w');
+    expect(latent.uses.map(({ node }) => node.type).sort()).toEqual(['Abs', 'bnn.Sign']);
+    expect(conv.output.uses.map(({ node }) => node.type)).toEqual(['Mul']);
+  });
+
+  it('of weights that only their signs are known of are ±1', () => {
+    const s = new Source(IMAGE);
+    const y = s.op('Conv', [sign(s, s.x), s.c(s.signs([5, 4, 3, 3], [0.3]))], CONV);
+    const { graph } = convertOnnx(s.finish(y)).model;
+    const conv = [...graph.nodes()].find((node) => node.is('Conv'))!;
+    const latent = conv.input(1)!.producer!.input(0)!.constant!;
+    expect([...new Set(Array.from(latent.data, Number))].sort()).toEqual([-1, 1]);
+  });
+});
+
 describe('channels last', () => {
   it('cancels the transposes around every layer', async () => {
     const model = await check({
@@ -454,6 +497,17 @@ describe('other operator sets', () => {
         return s.op('ReduceMean', [smooth, s.ints([2, 3])], { keepdims: int(0) });
       },
     });
+  });
+
+  it('Softmax over several dimensions, batch normalization with unread statistics', async () => {
+    const s = new Source([2, 3, 2, 2], 8);
+    const c = (values: readonly number[]) => s.c(float32([3], values));
+    const inputs = [s.x, c([1, 2, 3]), c([0, 1, 0]), c([0, 0, 1]), c([1, 4, 2])];
+    const model = s.finish(s.op('Softmax', [s.op('BatchNormalization', inputs)], { axis: int(1) }));
+    const { model: latent } = convertOnnx(model);
+    const x = withZeros(24);
+    const expected = await (await createRun(model))(x, [2, 3, 2, 2]);
+    expect(maxAbsoluteError(await (await createRun(latent))(x, [2, 3, 2, 2]), expected)).toBeLessThan(1e-6);
   });
 
   it('refuses what set 17 cannot express, naming the node', () => {

@@ -92,6 +92,13 @@ describe('operators of other tools', () => {
     expect((error as BnnError).at).toContain('"f"');
   });
 
+  it('a packed model is refused', () => {
+    const s = new Source(['N', 4]);
+    const signs = s.op('Where', [s.op('GreaterOrEqual', [s.x, s.c(0)]), s.c(1), s.c(-1)]);
+    const { lowered } = convertOnnx(s.finish(s.op('MatMul', [signs, s.c(s.signs([4, 4]))])));
+    expect(() => convertOnnx(lowered.model)).toThrow(/packed form already: it has .*BinaryGemm/);
+  });
+
   it('operators that onnxruntime knows stay', () => {
     const s = new Source(['N', 4]);
     const { model } = convertOnnx(s.finish(s.op('CumSum', [s.x, s.ints([1])])));

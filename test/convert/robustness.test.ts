@@ -50,11 +50,15 @@ interface Outcome {
   readonly errors: number;
   readonly successes: number;
   readonly longestMs: number;
+  /** Of the whole process. */
+  readonly mostBytes: number;
 }
+
+const GIGABYTE = 1e9;
 
 function attack(seeds: readonly Uint8Array[], count: number, read: (bytes: Uint8Array) => void): Outcome {
   const rng = new Rng(2026);
-  let [errors, successes, longestMs] = [0, 0, 0];
+  let [errors, successes, longestMs, mostBytes] = [0, 0, 0, 0];
   for (let i = 0; i < count; i++) {
     const bytes = mutate(seeds[i % seeds.length]!, rng);
     const begin = performance.now();
@@ -68,8 +72,9 @@ function attack(seeds: readonly Uint8Array[], count: number, read: (bytes: Uint8
       errors++;
     }
     longestMs = Math.max(longestMs, performance.now() - begin);
+    if (i % 50 === 0) mostBytes = Math.max(mostBytes, process.memoryUsage().rss);
   }
-  return { errors, successes, longestMs };
+  return { errors, successes, longestMs, mostBytes };
 }
 
 function sampleModels(): Uint8Array[] {
@@ -102,19 +107,23 @@ function sampleModels(): Uint8Array[] {
 
 describe('random mutations', () => {
   it(`${MUTATIONS} of ONNX files`, () => {
-    const { errors, successes, longestMs } = attack(sampleModels(), MUTATIONS, (bytes) =>
+    const { errors, successes, longestMs, mostBytes } = attack(sampleModels(), MUTATIONS, (bytes) =>
       convertOnnx(decodeModel(bytes)),
     );
     expect(errors + successes).toBe(MUTATIONS);
     expect(successes).toBeGreaterThan(100);
     expect(longestMs).toBeLessThan(LONGEST);
+    expect(mostBytes).toBeLessThan(GIGABYTE);
   }, 300_000);
 
   it(`${MUTATIONS} of PyTorch checkpoints`, () => {
     const files = [torchZip({ deflate: false }), torchZip({ deflate: true }), torchLegacy()];
-    const { errors, successes, longestMs } = attack(files, MUTATIONS, (bytes) => readPytorchCheckpoint(bytes));
+    const { errors, successes, longestMs, mostBytes } = attack(files, MUTATIONS, (bytes) =>
+      readPytorchCheckpoint(bytes),
+    );
     expect(errors + successes).toBe(MUTATIONS);
     expect(successes).toBeGreaterThan(100);
     expect(longestMs).toBeLessThan(LONGEST);
+    expect(mostBytes).toBeLessThan(GIGABYTE);
   }, 300_000);
 });

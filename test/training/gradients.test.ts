@@ -72,6 +72,8 @@ const CASES: Record<string, Build> = {
   },
   'Add with a shortcut': ({ x, param, op }) => op('Add', [op('Conv', [x, param('w', 4, 4, 3, 3)], WINDOW), x]),
   'Mul of two branches': ({ x, param, op }) => op('Mul', [op('Conv', [x, param('w', 4, 4, 3, 3)], WINDOW), x]),
+  'Add of a shift per channel': ({ x, param, op }) => op('Add', [x, param('shift', 4, 1, 1)]),
+  'PRelu with a slope per channel': ({ x, param, op }) => op('PRelu', [x, param('slope', 4, 1, 1)]),
   MaxPool: ({ x, op }) => op('MaxPool', [x], { ...WINDOW, strides: ints([2, 2]) }),
   AveragePool: ({ x, op }) => op('AveragePool', [x], { kernel_shape: ints([2, 2]), strides: ints([2, 2]) }),
   'AveragePool that subsamples': ({ x, op }) =>

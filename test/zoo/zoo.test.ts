@@ -256,7 +256,7 @@ describe('errors', () => {
   });
 });
 
-test('the zoo lists 7 networks in 3 variants', () => {
-  expect(ZOO.size).toBe(21);
+test('the zoo lists 8 networks in 3 variants', () => {
+  expect(ZOO.size).toBe(24);
   expect(zooNames().slice(0, 3)).toEqual(['resnet20', 'resnet20-1w32a', 'resnet20-fp']);
 });

@@ -149,9 +149,9 @@ BinaryConvPlan plan_binary_conv(const BinaryConvShape& s, const BinaryWeights& w
   plan.classStride = std::max(plan.classes, kSmallClasses);
   const size_t outputs = weights.words.size() / static_cast<size_t>(weights.kStride);
   plan.base = AlignedArray<int32_t>(outputs * static_cast<size_t>(plan.classStride));
-  const int64_t width = s.kernel[1] + 1;
-  std::vector<int32_t> prefix(static_cast<size_t>((s.kernel[0] + 1) * width));
-  const auto below = [&](int64_t r, int64_t t) { return prefix[static_cast<size_t>(r * width + t)]; };
+  const int64_t stride = s.kernel[1] + 1;
+  std::vector<int32_t> prefix(static_cast<size_t>((s.kernel[0] + 1) * stride));
+  const auto below = [&](int64_t r, int64_t t) { return prefix[static_cast<size_t>(r * stride + t)]; };
   for (size_t o = 0; o < outputs; o++) {
     add_up(s, weights.tapSums.data() + o * static_cast<size_t>(s.taps()), prefix);
     int32_t* base = plan.base.data() + o * static_cast<size_t>(plan.classStride);

@@ -4,6 +4,7 @@
 
 #include "kernels/binarize/dispatch.h"
 #include "memory/scratch_pool.h"
+#include "threading/claim.h"
 
 namespace bnn {
 namespace {
@@ -21,47 +22,46 @@ void binary_gemm(const BinaryConvShape& s, const BinaryWeights& weights, const B
   const BinaryTileRow& row = binary_tile_row();
   const int64_t rowBlocks = (call.rows + kRows - 1) / kRows, outputBlocks = (s.outputs + kOutputs - 1) / kOutputs;
   const size_t panelWords = static_cast<size_t>(weights.kStride + 1) * kTilePixels;
+  const size_t workspaceWords = tile_workspace_bytes(weights.kStride) / 4;
   const int32_t classes[kTilePixels] = {};
-  const auto tile = [&](int64_t firstRow, int64_t firstOutput, int64_t outputs) {
-    Scratch scratch(panelWords * 4 + tile_workspace_bytes(weights.kStride) + static_cast<size_t>(weights.kStride) * 4);
-    uint32_t* panel = scratch.as<uint32_t>();
-    uint32_t* bits = panel + panelWords + tile_workspace_bytes(weights.kStride) / 4;
-    TileJob job{};
-    job.panel = panel;
-    job.workspace = panel + panelWords;
-    job.kWords = weights.kWords;
-    job.kStride = weights.kStride;
-    job.pixels = static_cast<int>(std::min<int64_t>(kRows, call.rows - firstRow));
-    job.weights = weights.words.data() + firstOutput * weights.kStride;
-    job.outputs = static_cast<int>(std::min(outputs, s.outputs - firstOutput));
-    job.base = plan.base.data() + firstOutput * plan.classStride;
-    job.classStride = plan.classStride;
-    job.smallClasses = true;
-    job.classes = classes;
-    job.scale = call.scale + firstOutput;
-    job.bias = call.bias + firstOutput;
-    job.relu = call.relu;
-    const int64_t at = firstRow * s.outputs + firstOutput;
-    job.residual = call.residual != nullptr ? call.residual + at : nullptr;
-    job.y = call.y + at;
-    job.outputStride = 1;
-    // With a single output both strides would be 1, which means a convolution.
-    job.pixelStride = s.outputs;
-    for (int m = 0; m < job.pixels; m++) {
-      binarize_row().row(call.x + (firstRow + m) * s.channels, s.channels, bits);
-      for (int k = 0; k < weights.kWords; k++) panel[k * kTilePixels + m] = bits[k];
-    }
-    row.prepare(job);
-    row.compute(job);
-  };
   const int64_t work = call.rows * s.outputs * weights.kWords / 16;
-  if (work < 16384) {
-    for (int64_t m = 0; m < rowBlocks; m++) tile(m * kRows, 0, s.outputs);
-    return;
-  }
-  parallel_for(parallel, static_cast<size_t>(rowBlocks * outputBlocks), [&](size_t i) {
-    const int64_t piece = static_cast<int64_t>(i);
-    tile(piece / outputBlocks * kRows, piece % outputBlocks * kOutputs, kOutputs);
+  claim_all(parallel, rowBlocks * outputBlocks, work, [&](const auto& claim) {
+    Scratch scratch((panelWords + workspaceWords + static_cast<size_t>(weights.kStride)) * 4);
+    uint32_t* panel = scratch.as<uint32_t>();
+    uint32_t* bits = panel + panelWords + workspaceWords;
+    int64_t built = -1;
+    for (int64_t piece = claim(); piece >= 0; piece = claim()) {
+      const int64_t block = piece / outputBlocks, firstRow = block * kRows, firstOutput = piece % outputBlocks * kOutputs;
+      const int64_t at = firstRow * s.outputs + firstOutput;
+      TileJob job{};
+      job.panel = panel;
+      job.workspace = panel + panelWords;
+      job.kWords = weights.kWords;
+      job.kStride = weights.kStride;
+      job.pixels = static_cast<int>(std::min<int64_t>(kRows, call.rows - firstRow));
+      job.weights = weights.words.data() + firstOutput * weights.kStride;
+      job.outputs = static_cast<int>(std::min(kOutputs, s.outputs - firstOutput));
+      job.base = plan.base.data() + firstOutput * plan.classStride;
+      job.classStride = plan.classStride;
+      job.smallClasses = true;
+      job.classes = classes;
+      job.scale = call.scale + firstOutput;
+      job.bias = call.bias + firstOutput;
+      job.relu = call.relu;
+      job.residual = call.residual != nullptr ? call.residual + at : nullptr;
+      job.y = call.y + at;
+      job.outputStride = 1;
+      job.pixelStride = s.outputs;
+      if (built != block) {
+        for (int m = 0; m < job.pixels; m++) {
+          binarize_row().row(call.x + (firstRow + m) * s.channels, s.channels, bits);
+          for (int k = 0; k < weights.kWords; k++) panel[k * kTilePixels + m] = bits[k];
+        }
+        row.prepare(job);
+        built = block;
+      }
+      row.compute(job);
+    }
   });
 }
 

@@ -91,7 +91,7 @@ void binary_weight_conv(const BinaryConvShape& s, const UnpackedWeights& weights
   const int64_t rows = s.bits(), panelRows = std::min(rows, kPanelRows);
   const int64_t work = panels * kTilePixels * perGroup * rows / 16;
   claim_all(parallel, panels * splits, work, [&](const auto& claim) {
-    Scratch scratch(static_cast<size_t>(panelRows * kTilePixels + splitOutputs * kTilePixels) * 4);
+    Scratch scratch(static_cast<size_t>((panelRows + splitOutputs) * kTilePixels) * 4);
     float* panel = scratch.as<float>();
     float* sums = panel + panelRows * kTilePixels;
     PanelRun runs[kTilePixels];
@@ -138,29 +138,39 @@ void binary_weight_gemm(const BinaryConvShape& s, const UnpackedWeights& weights
                         const Parallel& parallel) {
   const FloatTileRow& row = float_tile_row();
   const int64_t rowBlocks = ceil_div(call.batch, kTileOutputs), outputBlocks = ceil_div(s.outputs, kTilePixels);
-  const int64_t work = rowBlocks * outputBlocks * s.channels * 16;
-  claim_all(parallel, rowBlocks * outputBlocks, work, [&](const auto& claim) {
-    Scratch scratch(static_cast<size_t>(s.channels) * kTileOutputs * 4);
-    float* transposed = scratch.as<float>();
-    float sums[kTileOutputs * kTilePixels];
-    int64_t built = -1;
-    for (int64_t piece = claim(); piece >= 0; piece = claim()) {
-      const int64_t block = piece / outputBlocks, firstRow = block * kTileOutputs, first = piece % outputBlocks * kTilePixels;
-      const int64_t rows = std::min<int64_t>(kTileOutputs, call.batch - firstRow);
-      if (built != block) {
-        for (int64_t c = 0; c < s.channels; c++) {
-          for (int64_t m = 0; m < kTileOutputs; m++) {
-            transposed[c * kTileOutputs + m] = m < rows ? call.x[(firstRow + m) * s.channels + c] : 0.0f;
-          }
-        }
-        built = block;
+  // f32[rowBlocks][channels][4]
+  Scratch memory(static_cast<size_t>(rowBlocks * s.channels) * kTileOutputs * 4);
+  float* transposed = memory.as<float>();
+  claim_all(parallel, rowBlocks, rowBlocks * s.channels * 4, [&](const auto& claim) {
+    for (int64_t block = claim(); block >= 0; block = claim()) {
+      float* target = transposed + block * s.channels * kTileOutputs;
+      for (int64_t m = 0; m < kTileOutputs; m++) {
+        // Rows that do not exist repeat the last one.
+        const float* source = call.x + std::min(block * kTileOutputs + m, call.batch - 1) * s.channels;
+        for (int64_t c = 0; c < s.channels; c++) target[c * kTileOutputs + m] = source[c];
       }
-      const int64_t count = std::min<int64_t>(kTilePixels, s.outputs - first);
-      row.multiply(weights.values.data() + first * s.channels, transposed, s.channels, kTilePixels, false, sums);
-      for (int64_t m = 0; m < rows; m++) {
-        const ptrdiff_t at = (firstRow + m) * s.outputs + first;
+    }
+  });
+  constexpr int kTile = kTileOutputs * kTilePixels;
+  const int64_t work = rowBlocks * outputBlocks * s.channels * 16;
+  claim_all(parallel, outputBlocks, work, [&](const auto& claim) {
+    Scratch scratch(static_cast<size_t>(rowBlocks) * kTile * 4);
+    float* sums = scratch.as<float>();
+    for (int64_t piece = claim(); piece >= 0; piece = claim()) {
+      const int64_t first = piece * kTilePixels, count = std::min<int64_t>(kTilePixels, s.outputs - first);
+      // All rows against the weights that are in the cache, then the next weights.
+      for (int64_t c = 0; c < s.channels; c += kPanelRows) {
+        const float* panel = weights.values.data() + (first * s.channels + c * kTilePixels);
+        for (int64_t b = 0; b < rowBlocks; b++) {
+          row.multiply(panel, transposed + (b * s.channels + c) * kTileOutputs, std::min(kPanelRows, s.channels - c), kTilePixels,
+                       c > 0, sums + b * kTile);
+        }
+      }
+      for (int64_t m = 0; m < call.batch; m++) {
+        const ptrdiff_t at = m * s.outputs + first;
+        const float* sum = sums + m * kTilePixels;
         for (int64_t p = 0; p < count; p++) {
-          const float y = finish(sums[m * kTilePixels + p], call.relu, call.scale[first + p], call.bias[first + p]);
+          const float y = finish(sum[p], call.relu, call.scale[first + p], call.bias[first + p]);
           call.y[at + p] = call.residual != nullptr ? y + call.residual[at + p] : y;
         }
       }

@@ -1,31 +1,49 @@
 /**
- * Reuses the memory of disposed results. A fresh Float32Array of a training step costs a page fault per 4 KiB on first use, more
- * than most kernels; a step's results have the same sizes every time, so free lists by length serve nearly all of them.
+ * An arena for the results of kernels. A fresh Float32Array costs a page fault per 4 KiB on first use, more than most kernels, and
+ * counts towards V8's limit for memory outside of its heap, so that a training step that allocates its activations starts several
+ * full garbage collections. Here large buffers are allocated once and results are ranges of them: best fit, neighbouring free
+ * ranges become one again. The system gives memory to a buffer page by page as it is touched, so a large one costs what is used.
  */
 
 /** Shorter arrays are cheap to allocate and not pooled. */
-const SMALLEST_POOLED = 256;
+const SMALLEST_POOLED = 16;
+/** Ranges begin and end at multiples of a cache line, where vector loads do not straddle lines. */
+const LINE_BYTES = 64;
+const LINE_FLOATS = LINE_BYTES / 4;
+const CHUNK_BYTES = 128 * 2 ** 20;
 
 export interface PoolStatistics {
   /** Bytes of pooled arrays that tensors hold now. */
   readonly bytesInUse: number;
-  /** Bytes waiting in the free lists. */
+  /** Bytes of the buffers that no tensor holds. */
   readonly bytesPooled: number;
   /** Highest bytesInUse so far. */
   readonly peakBytes: number;
 }
 
+/** In floats from the first aligned one. */
+interface Range {
+  begin: number;
+  end: number;
+}
+
+interface Chunk {
+  readonly buffer: ArrayBuffer;
+  /** Bytes before the first aligned float. */
+  readonly offset: number;
+  readonly length: number;
+  /** Free ranges by position; no two touch. */
+  readonly free: Range[];
+}
+
 export class MemoryPool {
   readonly #align: (buffer: ArrayBuffer) => number;
-  /** Free arrays by length; the map's order is that of use, least recent first. */
-  readonly #free = new Map<number, Float32Array[]>();
-  /** Every array handed out or free; tells our memory from that of a user. */
-  readonly #owned = new WeakSet<ArrayBufferLike>();
+  readonly #chunks = new Map<ArrayBufferLike, Chunk>();
   #bytesInUse = 0;
-  #bytesPooled = 0;
+  #bytesHeld = 0;
   #peakBytes = 0;
 
-  /** @param align  bytes from the start of a buffer to its first 64-byte boundary, where vector loads do not straddle cache lines. */
+  /** @param align  bytes from the start of a buffer to its first 64-byte boundary. */
   constructor(align: (buffer: ArrayBuffer) => number) {
     this.#align = align;
   }
@@ -33,51 +51,83 @@ export class MemoryPool {
   /** An array of `length` elements with undefined contents. */
   take(length: number): Float32Array {
     if (length < SMALLEST_POOLED) return new Float32Array(length);
-    this.#bytesInUse += 4 * length;
+    const needed = wholeLines(length);
+    const [chunk, index] = this.#bestFit(needed) ?? [this.#addChunk(needed), 0];
+    const range = chunk.free[index];
+    if (range === undefined) throw new Error('internal: a new chunk is too small');
+    const { begin } = range;
+    range.begin += needed;
+    if (range.begin === range.end) chunk.free.splice(index, 1);
+    this.#bytesInUse += 4 * needed;
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytesInUse);
-    const free = this.#free.get(length)?.pop();
-    if (free !== undefined) {
-      this.#bytesPooled -= 4 * length;
-      return free;
-    }
-    const buffer = new ArrayBuffer(4 * length + 64);
-    this.#owned.add(buffer);
-    return new Float32Array(buffer, this.#align(buffer), length);
+    return new Float32Array(chunk.buffer, chunk.offset + 4 * begin, length);
   }
 
   /** Takes back an array from `take`; nothing may read it afterwards. Arrays that are not the pool's are ignored. */
   give(array: Float32Array): void {
-    if (!this.owns(array)) return;
-    this.#bytesInUse -= array.byteLength;
-    this.#bytesPooled += array.byteLength;
-    const list = this.#free.get(array.length) ?? [];
-    list.push(array);
-    this.#free.delete(array.length);
-    this.#free.set(array.length, list);
-    this.#evict();
-  }
-
-  /** Sizes that are no longer asked for must not pile up: free memory never exceeds what was once in use. */
-  #evict(): void {
-    for (const [length, list] of this.#free) {
-      while (this.#bytesPooled > this.#peakBytes && list.pop() !== undefined) this.#bytesPooled -= 4 * length;
-      if (this.#bytesPooled <= this.#peakBytes) return;
-      this.#free.delete(length);
-    }
+    const chunk = this.#chunks.get(array.buffer);
+    if (chunk === undefined) return;
+    const begin = (array.byteOffset - chunk.offset) / 4;
+    const end = begin + wholeLines(array.length);
+    this.#bytesInUse -= 4 * (end - begin);
+    const { free } = chunk;
+    let next = free.findIndex((range) => range.begin >= end);
+    if (next < 0) next = free.length;
+    const after = free[next];
+    const before = free[next - 1];
+    if (before?.end === begin && after?.begin === end) {
+      before.end = after.end;
+      free.splice(next, 1);
+    } else if (before?.end === begin) before.end = end;
+    else if (after?.begin === end) after.begin = begin;
+    else free.splice(next, 0, { begin, end });
   }
 
   /** Whether the array lies in the pool's memory. */
   owns(array: { readonly buffer: ArrayBufferLike }): boolean {
-    return this.#owned.has(array.buffer);
+    return this.#chunks.has(array.buffer);
   }
 
-  /** Drops the free lists, so that their memory can be collected. */
+  /** Lets go of the buffers in which nothing is in use. */
   trim(): void {
-    this.#free.clear();
-    this.#bytesPooled = 0;
+    for (const [buffer, { free, length }] of this.#chunks) {
+      const [only] = free;
+      if (only?.begin !== 0 || only.end !== length) continue;
+      this.#chunks.delete(buffer);
+      this.#bytesHeld -= 4 * length;
+    }
   }
 
   statistics(): PoolStatistics {
-    return { bytesInUse: this.#bytesInUse, bytesPooled: this.#bytesPooled, peakBytes: this.#peakBytes };
+    const bytesInUse = this.#bytesInUse;
+    return { bytesInUse, bytesPooled: this.#bytesHeld - bytesInUse, peakBytes: this.#peakBytes };
   }
+
+  /** The smallest range of at least `length` floats; of equal ones the first. */
+  #bestFit(length: number): [Chunk, number] | undefined {
+    let best: [Chunk, number] | undefined;
+    let bestLength = Infinity;
+    for (const chunk of this.#chunks.values()) {
+      for (const [index, { begin, end }] of chunk.free.entries()) {
+        const found = end - begin;
+        if (found < length || found >= bestLength) continue;
+        best = [chunk, index];
+        bestLength = found;
+      }
+    }
+    return best;
+  }
+
+  #addChunk(length: number): Chunk {
+    const floats = Math.max(length, CHUNK_BYTES / 4);
+    const buffer = new ArrayBuffer(4 * floats + LINE_BYTES);
+    const chunk = { buffer, offset: this.#align(buffer), length: floats, free: [{ begin: 0, end: floats }] };
+    this.#chunks.set(buffer, chunk);
+    this.#bytesHeld += 4 * floats;
+    return chunk;
+  }
+}
+
+function wholeLines(length: number): number {
+  return Math.ceil(length / LINE_FLOATS) * LINE_FLOATS;
 }

@@ -149,6 +149,13 @@ function rebuildTensor([storage, offset, shape, strides]: readonly unknown[], dt
   return new PickledTensor(storage, dtype ?? storage.dtype, offset, [...shape], [...strides]);
 }
 
+/** (function, type, arguments, state): a parameter with attributes of its own, which do not matter here. */
+function rebuildFromType([callee, , args]: readonly unknown[]): unknown {
+  if (!(callee instanceof PickleGlobal) || !Array.isArray(args))
+    throw new Error('a tensor without a function that makes it');
+  return callee.construct(args as unknown[]);
+}
+
 function first(args: readonly unknown[]): unknown {
   return args[0];
 }
@@ -184,13 +191,17 @@ const KNOWN: ReadonlyMap<string, PickleConstructor> = new Map<string, PickleCons
   ],
   ['torch._utils._rebuild_parameter', first],
   ['torch._utils._rebuild_parameter_with_state', first],
+  ['torch._tensor._rebuild_from_type_v2', rebuildFromType],
   ['torch.nn.parameter.Parameter', first],
+  ['torch.Tensor', marker],
   ['torch.Size', (args) => first(args) ?? []],
   ['torch.device', (args) => String(first(args))],
   ['collections.OrderedDict', orderedDict],
   ['collections.defaultdict', () => new Map()],
   ['collections.Counter', () => new Map()],
   ['argparse.Namespace', () => new Inert()],
+  ['pathlib.PosixPath', (args) => args.join('/')],
+  ['pathlib.WindowsPath', (args) => args.join('/')],
   ['builtins.dict', () => new Map()],
   ['builtins.list', (args) => (Array.isArray(args[0]) ? args[0] : [])],
   ['builtins.int', first],

@@ -16,17 +16,26 @@ function binarized(value: Value, context: CompileContext): boolean {
   return findStep(value) !== null || affineSignsOf(value) !== null;
 }
 
-/** a of op(a, b), when b is the given value; of an addition either operand. */
-function remainder(node: Node | null, op: 'Add' | 'Sub', b: Value): Value | null {
-  if (node?.is(op) !== true) return null;
+/** a of a − b (also written a + (−b)), for a given b. */
+function minuend(node: Node | null, b: Value): Value | null {
+  if (node?.is('Sub') === true) return node.input(1) === b ? node.input(0) : null;
+  if (node?.is('Add') !== true) return null;
+  const isNegative = (value: Value | null) => value?.producer?.is('Neg') === true && value.producer.input(0) === b;
+  if (isNegative(node.input(1))) return node.input(0);
+  return isNegative(node.input(0)) ? node.input(1) : null;
+}
+
+/** a of a + b, for a given b. */
+function addend(node: Node | null, b: Value): Value | null {
+  if (node?.is('Add') !== true) return null;
   if (node.input(1) === b) return node.input(0);
-  return op === 'Add' && node.input(0) === b ? node.input(1) : null;
+  return node.input(0) === b ? node.input(1) : null;
 }
 
 export const CANCEL_STRAIGHT_THROUGH = defineRewrite({
   name: 'cancel-straight-through',
   doc: {
-    before: '(a − b) + b, b + (a − b) or (a + b) − b',
+    before: '(a − b) + b, b + (a − b), b + (−b + a) or (a + b) − b',
     after: 'a',
     requires: 'a is binarized',
     exactness: 'up to the rounding of the detour, 1 unit in the last place of ±1',
@@ -34,9 +43,7 @@ export const CANCEL_STRAIGHT_THROUGH = defineRewrite({
   roots: ['Add', 'Sub'],
   match: (root, context): { readonly a: Value } | Miss => {
     const [x, y] = [root.requiredInput(0), root.requiredInput(1)];
-    const a = root.is('Add')
-      ? (remainder(x.producer, 'Sub', y) ?? remainder(y.producer, 'Sub', x))
-      : remainder(x.producer, 'Add', y);
+    const a = root.is('Add') ? (minuend(x.producer, y) ?? minuend(y.producer, x)) : addend(x.producer, y);
     if (a === null) return miss(root, 'nothing cancels');
     if (!binarized(a, context)) return miss(root, 'what remains is not binarized');
     if (context.graph.isOutput(root.output) && a.producer === null) return miss(root, 'it names a graph output');

@@ -17,7 +17,7 @@ import type { Node, Value } from '../../graph/graph.ts';
 import { addOp } from '../add-op.ts';
 import { type AffineSigns, affineSignsOf } from '../affine-signs.ts';
 import { type BinaryOperand, binaryOperandOf } from '../binary-operand.ts';
-import { latentWeights, scaleExpression } from '../latent-weights.ts';
+import { latentWeights, scaleExpression, signBehind } from '../latent-weights.ts';
 
 /** Fewer plain numbers of one magnitude may be a filter that someone designed. */
 const LEAST_BINARY_WEIGHTS = 16;
@@ -117,10 +117,10 @@ function rowSums(root: Node, { weights, terms, scale }: BinaryOperand): Float64A
   return sums;
 }
 
-/** `bnn.Sign` of the latent weights; that of the source where it is one already. */
+/** `bnn.Sign` of the latent weights: that of the source, so that what else is computed from them stays connected. */
 function binaryWeight(root: Node, operand: BinaryOperand, context: CompileContext): Value {
-  const { weight } = operand;
-  if (weight.producer?.is('Sign', 'bnn') === true) return weight;
+  const existing = signBehind(operand, context);
+  if (existing !== null) return existing;
   const { name, data } = latentWeights(operand, context);
   const constant = context.graph.addConstant(name, float32(operand.weights.shape, Float32Array.from(data)));
   return addOp(context.graph, 'bnn.Sign', [constant], root);

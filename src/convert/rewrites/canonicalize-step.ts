@@ -3,11 +3,11 @@
  *
  *     before   f(x), f any composition of signs, comparisons, Where, casts and arithmetic that takes two values
  *     after    m + h · bnn.Sign(x − t)              where f takes its upper case at t
- *              m − h · bnn.Sign(−x)                 where f takes its lower case at t = 0
- *              m + h · bnn.Sign(x − next(t))        where f takes its lower case at t ≠ 0
+ *              m − h · bnn.Sign(t − x)              where f takes its lower case at t
  *
  * Math     m, h: mean and half difference of the two values. x − t ≥ 0 exactly where x ≥ t, since float subtraction keeps the sign
- *          (gradual underflow); x > t exactly where x ≥ next(t), the float32 after t.
+ *          (gradual underflow); t − x ≥ 0 exactly where not x > t. (x ≥ the float after t would say the same, but the compiler adds
+ *          thresholds to biases, where that last bit is lost.)
  * Requires f takes no third value at t, or x provably never is t, or the user accepts +1 there (`signZero`).
  */
 
@@ -19,7 +19,6 @@ import { addOp } from '../add-op.ts';
 import { type FoundStep, findStep } from '../find-step.ts';
 import { isNeverAt } from '../nonzero.ts';
 import type { SignLog } from '../sign-log.ts';
-import { nextFloat32 } from '../step.ts';
 
 /** Operators that can end such a composition in floats. */
 const ROOTS = [
@@ -59,7 +58,7 @@ export function canonicalizeStep(log: SignLog, acceptsPlus: boolean): Rewrite {
     name: 'canonicalize-step',
     doc: {
       before: 'Sign, comparisons, Where, casts and arithmetic of one value x that give two values',
-      after: 'm + h · bnn.Sign(x − t), or with −bnn.Sign(−x) where the lower value is taken at 0',
+      after: 'm + h · bnn.Sign(x − t), or m − h · bnn.Sign(t − x) where the lower value is taken at t',
       requires: 'no third value at the threshold, unless x never meets it or the user accepts the change; float32',
       exactness: 'bit-exact',
     },
@@ -70,11 +69,12 @@ export function canonicalizeStep(log: SignLog, acceptsPlus: boolean): Rewrite {
       const { threshold, source } = found;
       const name = root.name;
       const constant = (value: number, what: string) => graph.addConstant(`${root.output.name}.${what}`, scalar(value));
-      const isFlipped = atZero === 'lower' && threshold === 0;
-      const shift = atZero === 'lower' ? nextFloat32(threshold) : threshold;
+      const isFlipped = atZero === 'lower';
       let x: Value = source;
-      if (isFlipped) x = addOp(graph, 'Neg', [x], root);
-      else if (shift !== 0) x = addOp(graph, 'Sub', [x, constant(shift, 'threshold')], root);
+      if (threshold !== 0) {
+        const t = constant(threshold, 'threshold');
+        x = addOp(graph, 'Sub', isFlipped ? [t, x] : [x, t], root);
+      } else if (isFlipped) x = addOp(graph, 'Neg', [x], root);
       let y = addOp(graph, 'bnn.Sign', [x], root, { name });
       const factor = isFlipped ? -half : half;
       if (factor === -1) y = addOp(graph, 'Neg', [y], root);
@@ -113,7 +113,7 @@ function plan(root: Node, context: CompileContext, log: SignLog, acceptsPlus: bo
 
 /** Operators that the replacement takes. */
 function sizeOf({ atZero, mean, half, found }: Plan): number {
-  const isFlipped = atZero === 'lower' && found.threshold === 0;
+  const isFlipped = atZero === 'lower';
   const isShifted = isFlipped || found.threshold !== 0;
   return 1 + (isShifted ? 1 : 0) + ((isFlipped ? -half : half) === 1 ? 0 : 1) + (mean === 0 ? 0 : 1);
 }

@@ -79,6 +79,11 @@ export function buildNorm({ node, x, scale, relu }: FusedNorm, context: BuildCon
       run.setBuffer(varianceSlot, move(variance, batch.variance, count / Math.max(1, count - 1)));
       return { output: batch.y, saved: [batch.mean, batch.variance] };
     },
+    recompute(tensors, saved) {
+      const [x, gamma, beta] = tensors as [tf.Tensor, tf.Tensor, tf.Tensor];
+      const [mean, variance] = saved as [tf.Tensor, tf.Tensor];
+      return batchNormInfer({ x, gamma, scale: tensors[5] ?? null }, beta, { mean, variance }, attributes);
+    },
     backward({ dy, inputs, saved }) {
       const [mean, variance] = saved as [tf.Tensor, tf.Tensor];
       const [x, gamma] = inputs as [tf.Tensor, tf.Tensor];

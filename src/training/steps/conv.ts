@@ -1,15 +1,23 @@
 /** Conv: NHWC activations, HWIO weights. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { Node, Value } from '../../graph/graph.ts';
 import { runKernel } from '../kernels.ts';
 import { rankOf, sizeOf, unsupported } from './static-shape.ts';
-import type { StepBuilder } from './step.ts';
-import { padBefore, unpadGradient, windowOf } from './window.ts';
+import type { BuildContext, StepBuilder } from './step.ts';
+import { padBefore, unpadGradient, type Window, windowOf } from './window.ts';
 
-export const conv: StepBuilder = (node, context) => {
-  const x = node.requiredInput(0);
+export interface ConvPlan {
+  readonly weight: Value;
+  readonly bias: Value | null;
+  readonly window: Window;
+  /** Of tfjs's Conv2D. */
+  readonly attributes: object;
+}
+
+/** Reads a Conv over `x`; refuses what cannot be trained. */
+export function planConv(node: Node, x: Value, context: BuildContext): ConvPlan {
   const weight = node.requiredInput(1);
-  const bias = node.input(2);
   if (rankOf(x) !== 4)
     unsupported(node, `only two-dimensional convolutions are implemented, the input has rank ${rankOf(x)}`);
   if (node.int('group', 1) !== 1) unsupported(node, `group = ${node.int('group', 1)}, only 1 is implemented`);
@@ -24,7 +32,12 @@ export const conv: StepBuilder = (node, context) => {
     dilations: window.dilations,
     dimRoundingMode: undefined,
   };
+  return { weight, bias: node.input(2), window, attributes };
+}
 
+export const conv: StepBuilder = (node, context) => {
+  const x = node.requiredInput(0);
+  const { weight, bias, window, attributes } = planConv(node, x, context);
   return {
     inputs: bias === null ? [x, weight] : [x, weight, bias],
     output: node.output,

@@ -1,6 +1,7 @@
 /** Operators that move elements without changing them. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { elementCount } from '../../core/shape.ts';
 import type { Node } from '../../graph/graph.ts';
 import { constantInput, rankOf, sizeOf, unsupported } from './static-shape.ts';
 import type { BuildContext, Layout, Step, StepBuilder } from './step.ts';
@@ -39,10 +40,10 @@ export const pad: StepBuilder = (node, context) => {
     inputs: [x],
     output: node.output,
     layout,
-    readsInputs: [0],
+    readsInputs: [],
     readsOutput: false,
     forward: ([x]) => ({ output: tf.pad(x as tf.Tensor, pairs, value) }),
-    backward: ({ dy, inputs: [x] }) => [tf.slice(dy, begin, [...(x as tf.Tensor).shape])],
+    backward: ({ dy, inputShapes: [shape = []] }) => [tf.slice(dy, begin, [...shape])],
   };
 };
 
@@ -54,7 +55,7 @@ function flattening(node: Node, context: BuildContext): Step {
     inputs: [x],
     output: node.output,
     layout: 'plain',
-    readsInputs: [0],
+    readsInputs: [],
     readsOutput: false,
     forward: ([x]) => ({
       output: tf.tidy(() => {
@@ -63,10 +64,10 @@ function flattening(node: Node, context: BuildContext): Step {
         return tf.reshape(ordered, [input.shape[0] ?? 0, -1]);
       }),
     }),
-    backward: ({ dy, inputs: [x] }) => [
+    backward: ({ dy, inputShapes: [shape = []] }) => [
       tf.tidy(() => {
-        const [n = 0, h = 0, w = 0, c = 0] = (x as tf.Tensor).shape;
-        if (!transposes) return tf.reshape(dy, (x as tf.Tensor).shape);
+        const [n = 0, h = 0, w = 0, c = 0] = shape;
+        if (!transposes) return tf.reshape(dy, [...shape]);
         return tf.transpose(tf.reshape(dy, [n, c, h, w]), [0, 2, 3, 1]);
       }),
     ],
@@ -105,11 +106,11 @@ export const reduceMean: StepBuilder = (node) => {
     inputs: [x],
     output: node.output,
     layout: 'plain',
-    readsInputs: [0],
+    readsInputs: [],
     readsOutput: false,
     forward: ([x]) => ({ output: tf.mean(x as tf.Tensor) }),
-    backward: ({ dy, inputs: [x] }) => [
-      tf.tidy(() => tf.mul(tf.ones((x as tf.Tensor).shape), tf.div(dy, (x as tf.Tensor).size))),
+    backward: ({ dy, inputShapes: [shape = []] }) => [
+      tf.tidy(() => tf.mul(tf.ones([...shape]), tf.div(dy, elementCount(shape)))),
     ],
   };
 };

@@ -30,7 +30,7 @@ export const signStep: StepBuilder = (node, context) => {
 };
 
 /** The layers that read the signs, called by their weights without the ending `.weight`. */
-function layersBehind(node: Node): string[] {
+export function layersBehind(node: Node): string[] {
   return node.output.uses.flatMap(({ node: layer }) => {
     const weight = layer.input(1);
     const latent = weight?.constant === null ? weight.producer?.input(0) : weight;

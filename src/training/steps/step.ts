@@ -6,9 +6,9 @@ import type { Node, Value } from '../../graph/graph.ts';
 
 /**
  * How a value lies in memory. ONNX is NCHW and OIHW; inside a program activations of rank 4 are NHWC and convolution weights
- * HWIO, the layouts of tfjs. Everything else is as in the graph.
+ * HWIO, the layouts of tfjs. `channel` is [C, 1, 1] in the graph and [C] here. Everything else is as in the graph.
  */
-export type Layout = 'plain' | 'nhwc' | 'hwio';
+export type Layout = 'plain' | 'nhwc' | 'hwio' | 'channel';
 
 /** What a pass through the program knows. */
 export interface Run {
@@ -51,6 +51,11 @@ export interface Step {
     inputs: readonly tf.Tensor[],
     run: Run,
   ): { readonly output: tf.Tensor; readonly saved?: readonly tf.Tensor[] };
+  /**
+   * The output of a training pass once more, from the inputs and what was saved: for steps whose output is cheaper to compute twice
+   * than to keep until the backward pass. Reads no other inputs than `backward` does, and parameters.
+   */
+  recompute?(inputs: readonly tf.Tensor[], saved: readonly tf.Tensor[]): tf.Tensor;
   /** Gradients of the inputs, null where not wanted or zero. The program owns them afterwards. */
   backward(args: BackwardArguments): readonly (tf.Tensor | null)[];
 }

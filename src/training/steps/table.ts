@@ -1,7 +1,7 @@
 /** Which builder makes the step of which operator. BatchNormalization is planned by `program.ts`, together with its neighbours. */
 
 import { conv } from './conv.ts';
-import { abs, add, mul, relu } from './elementwise.ts';
+import { abs, add, mul, prelu, relu } from './elementwise.ts';
 import { gemm, matMul } from './linear.ts';
 import { averagePool, globalAveragePool, maxPool } from './pooling.ts';
 import { flatten, identity, pad, reduceMean, reshape, squeeze } from './shaping.ts';
@@ -21,6 +21,7 @@ export const STEP_BUILDERS: ReadonlyMap<string, StepBuilder> = new Map([
   ['MatMul', matMul],
   ['MaxPool', maxPool],
   ['Mul', mul],
+  ['PRelu', prelu],
   ['Pad', pad],
   ['ReduceMean', reduceMean],
   ['Relu', relu],

@@ -7,7 +7,11 @@ import { type Attributes, floatInput, type Inputs, replaceKernel, result } from 
 type Shape4 = [number, number, number, number];
 
 /** The shape argument of the addon, or undefined for what it does not do (NCHW, sizes that do not fit). */
-export function convShape(attrs: Attributes, xShape: readonly number[], filterShape: readonly number[]): ConvCase | undefined {
+export function convShape(
+  attrs: Attributes,
+  xShape: readonly number[],
+  filterShape: readonly number[],
+): ConvCase | undefined {
   if (xShape.length !== 4 || filterShape.length !== 4 || (attrs['dataFormat'] ?? 'NHWC') !== 'NHWC') return undefined;
   const info = tf.backend_util.computeConv2DInfo(
     xShape as Shape4,

@@ -1,0 +1,58 @@
+/**
+ * Conv together with the bnn.Sign of its activations:
+ *
+ *     x ──► bnn.Sign ──► Conv ──► y
+ *
+ * The signs are never a tensor: forward and backward read x, which the estimator's gradient needs anyway.
+ */
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { Graph, Node } from '../../graph/graph.ts';
+import { binaryConv, binaryConvFilterGradient, binaryConvInputGradient } from '../binary-conv-kernels.ts';
+import { planConv } from './conv.ts';
+import { layersBehind } from './sign.ts';
+import type { BuildContext, Step } from './step.ts';
+
+/** Whether a node is a bnn.Sign that only convolutions read, as their data: then it needs no step of its own. */
+export function isFusedSign(node: Node | null, graph: Graph): node is Node {
+  if (!node?.is('Sign', 'bnn') || node.requiredInput(0).constant !== null || graph.isOutput(node.output)) return false;
+  const { uses } = node.output;
+  return uses.length > 0 && uses.every(({ node: reader, index }) => reader.is('Conv') && index === 0);
+}
+
+/** The step of a Conv and of the Sign before it. */
+export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): Step {
+  const x = sign.requiredInput(0);
+  const { attributes, weight, bias, window } = planConv(node, x, context);
+  const layers = layersBehind(sign);
+  const [first] = sign.output.uses;
+  return {
+    inputs: bias === null ? [x, weight] : [x, weight, bias],
+    output: node.output,
+    layout: 'nhwc',
+    readsInputs: [0, 1],
+    readsOutput: false,
+    forward([x, filter, bias], run) {
+      // Of several convolutions of the same signs, one tells.
+      if (run.observe !== undefined && first?.node === node) {
+        for (const layer of layers) run.observe(layer, x as tf.Tensor);
+      }
+      const y = binaryConv(x as tf.Tensor, filter as tf.Tensor, attributes, window);
+      if (bias === undefined) return { output: y };
+      const output = tf.add(y, bias);
+      y.dispose();
+      return { output };
+    },
+    backward({ dy, inputs: [x, filter], needs, run }) {
+      const input = x as tf.Tensor;
+      const weights = filter as tf.Tensor;
+      return [
+        needs[0]
+          ? binaryConvInputGradient(input, weights, dy, { estimator: run.activationEstimator, attributes, window })
+          : null,
+        needs[1] ? binaryConvFilterGradient(input, dy, { ...attributes, filterShape: weights.shape }, window) : null,
+        needs[2] ? tf.sum(dy, [0, 1, 2]) : null,
+      ];
+    },
+  };
+}

@@ -1,0 +1,130 @@
+/** Damaged files give an error or a result: never a crash, never a hang. */
+
+import { existsSync, readFileSync } from 'node:fs';
+const describe:any=null, it:any=null, expect:any=null;
+import { convertOnnx } from '../../src/convert/convert-onnx.ts';
+import { readPytorchCheckpoint } from '../../src/convert/pytorch/read-checkpoint.ts';
+import { Rng } from '../../src/core/rng.ts';
+import { BnnError } from '../../src/errors.ts';
+import { int, ints } from '../../src/graph/attribute.ts';
+import { decodeModel } from '../../src/onnx/decode-model.ts';
+import { encodeModel } from '../../src/onnx/encode-model.ts';
+import { Source } from './build.ts';
+import { sharedPath } from './shared-files.ts';
+import { torchLegacy, torchZip } from './torch-files.ts';
+
+const MUTATIONS = 10_000;
+/** Of one mutation, in milliseconds; the machine may be busy with other things. */
+const LONGEST = 5000;
+
+/** Changes, inserts, removes or repeats a few bytes, mostly where the structure is. */
+function mutate(bytes: Uint8Array, rng: Rng): Uint8Array {
+  let result = Uint8Array.from(bytes);
+  for (let n = 1 + rng.below(4); n > 0; n--) {
+    const at = rng.below(Math.max(1, rng.below(2) === 0 ? Math.min(result.length, 600) : result.length));
+    switch (rng.below(5)) {
+      case 0:
+        result[at] = rng.below(256);
+        break;
+      case 1:
+        result[at] = (result[at] ?? 0) ^ (1 << rng.below(8));
+        break;
+      case 2:
+        result = Uint8Array.from([...result.subarray(0, at), ...result.subarray(at + 1 + rng.below(16))]);
+        break;
+      case 3:
+        result = Uint8Array.from([
+          ...result.subarray(0, at),
+          ...result.subarray(at, at + 1 + rng.below(32)),
+          ...result.subarray(at),
+        ]);
+        break;
+      default:
+        result[at] = [0, 1, 0x7f, 0x80, 0xff][rng.below(5)]!;
+    }
+  }
+  return result;
+}
+
+interface Outcome {
+  readonly errors: number;
+  readonly successes: number;
+  readonly longestMs: number;
+  /** Of the whole process. */
+  readonly mostBytes: number;
+}
+
+const GIGABYTE = 1e9;
+
+function attack(seeds: readonly Uint8Array[], count: number, read: (bytes: Uint8Array) => void): Outcome {
+  const rng = new Rng(Number(process.argv[2]));
+  let [errors, successes, longestMs, mostBytes] = [0, 0, 0, 0];
+  for (let i = 0; i < count; i++) {
+    const bytes = mutate(seeds[i % seeds.length]!, rng);
+    const begin = performance.now();
+    try {
+      read(bytes);
+      successes++;
+    } catch (error) {
+      if (!(error instanceof BnnError)) {
+        throw new Error(`mutation ${i} of file ${i % seeds.length}: ${(error as Error).stack}`, { cause: error });
+      }
+      errors++;
+    }
+    longestMs = Math.max(longestMs, performance.now() - begin);
+    if (i % 50 === 0) mostBytes = Math.max(mostBytes, process.memoryUsage().rss);
+  }
+  return { errors, successes, longestMs, mostBytes };
+}
+
+function sampleModels(): Uint8Array[] {
+  const larq = new Source(['N', 6, 6, 4]);
+  const signs = larq.op('Sign', [larq.op('Add', [larq.op('Sign', [larq.x]), larq.c(0.1)])]);
+  const y = larq.op(
+    'Conv',
+    [larq.op('Transpose', [signs], { perm: ints([0, 3, 1, 2]) }), larq.c(larq.signs([3, 4, 2, 2], [0.5]))],
+    {
+      kernel_shape: ints([2, 2]),
+    },
+  );
+  const flat = larq.op('Reshape', [larq.op('Transpose', [y], { perm: ints([0, 2, 3, 1]) }), larq.ints([-1, 75])]);
+  const first = larq.finish(larq.op('MatMul', [flat, larq.c(larq.signs([75, 2]))]));
+  const torch = new Source([1, 2, 4, 4], 11);
+  const w = torch.c(torch.normal([3, 2, 3, 3]));
+  const alpha = torch.op('ReduceMean', [torch.op('Abs', [w])], { axes: ints([1, 2, 3]), keepdims: int(1) });
+  const padded = torch.op('Pad', [
+    torch.op('Clip', [torch.x, torch.c(-1), torch.c(1)]),
+    torch.ints([0, 0, 1, 1, 0, 0, 1, 1]),
+  ]);
+  const act = torch.op('Where', [torch.op('Greater', [padded, torch.c(0)]), torch.c(1), torch.c(-1)]);
+  const second = torch.finish(
+    torch.op('Conv', [act, torch.op('Mul', [torch.op('Sign', [w]), alpha])], { kernel_shape: ints([3, 3]) }),
+  );
+  const files = [first, second].map((model) => encodeModel(model));
+  const qonnx = sharedPath('foreign/qonnx-one-layer.onnx');
+  return existsSync(qonnx) ? [...files, readFileSync(qonnx)] : files;
+}
+
+export { attack, sampleModels };
+if (process.env['VITEST']) describe('random mutations', () => {
+  it(`${MUTATIONS} of ONNX files`, () => {
+    const { errors, successes, longestMs, mostBytes } = attack(sampleModels(), MUTATIONS, (bytes) =>
+      convertOnnx(decodeModel(bytes)),
+    );
+    expect(errors + successes).toBe(MUTATIONS);
+    expect(successes).toBeGreaterThan(100);
+    expect(longestMs).toBeLessThan(LONGEST);
+    expect(mostBytes).toBeLessThan(GIGABYTE);
+  }, 300_000);
+
+  it(`${MUTATIONS} of PyTorch checkpoints`, () => {
+    const files = [torchZip({ deflate: false }), torchZip({ deflate: true }), torchLegacy()];
+    const { errors, successes, longestMs, mostBytes } = attack(files, MUTATIONS, (bytes) =>
+      readPytorchCheckpoint(bytes),
+    );
+    expect(errors + successes).toBe(MUTATIONS);
+    expect(successes).toBeGreaterThan(100);
+    expect(longestMs).toBeLessThan(LONGEST);
+    expect(mostBytes).toBeLessThan(GIGABYTE);
+  }, 300_000);
+});
