@@ -76,6 +76,7 @@ async function runTrain(command: Command, recipePath: string | undefined, option
           terminal.note(formatOpening(opening, out));
           terminal.note(table.header);
         },
+        onBrokenImage: ({ at, message }) => terminal.warn(`left out a broken picture: ${at}: ${message}`),
         onStep: (progress) => terminal.live(() => formatStep(progress)),
         onEpoch: (record) => {
           terminal.event('epoch', record);

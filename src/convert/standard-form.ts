@@ -68,10 +68,10 @@ export function trustingTypes<T>(run: (trusts: boolean) => T): T {
 
 export function standardForm(source: Model, at: string | undefined, trustsTypes: boolean): StandardForm {
   const model = cloneModel(source);
-  // Exporters of other tools forget to import their domains.
-  for (const { domain } of model.graph.nodes()) if (!model.opsets.has(domain)) model.opsets.set(domain, 1);
+  importDomains(model);
   verify(model);
   inlineFunctions(model, at);
+  importDomains(model);
   foldConstantNodes(model.graph);
   if (!trustsTypes) forgetTypes(model);
   inferShapes(model, RULES);
@@ -87,6 +87,11 @@ export function standardForm(source: Model, at: string | undefined, trustsTypes:
   for (const domain of [...model.opsets.keys()]) if (domain !== '' && !used.has(domain)) model.opsets.delete(domain);
   inferShapes(model, RULES);
   return { model, changes };
+}
+
+/** Exporters of other tools forget to import their domains, and bodies of functions bring in others. */
+function importDomains({ graph, opsets }: Model): void {
+  for (const { domain } of graph.nodes()) if (!opsets.has(domain)) opsets.set(domain, 1);
 }
 
 function forgetTypes({ graph }: Model): void {

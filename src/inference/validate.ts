@@ -6,7 +6,7 @@ import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { createBatches } from '../data/batches.ts';
 import type { Dataset, LoadProgress } from '../data/dataset.ts';
-import { loadDataset } from '../data/load-dataset.ts';
+import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import type { Normalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { readModel } from '../onnx/model-io.ts';
@@ -126,7 +126,7 @@ async function validateSessions(
     // Training images are not used; one is enough for what else a data set knows.
     limitTrain: 1,
     limitTest: options.limit || undefined,
-    imageSize: options.dataset === 'image-folder' ? (input.height ?? undefined) : undefined,
+    imageSize: hasFreeImageSize(options.dataset) ? (input.height ?? undefined) : undefined,
     onProgress: options.onData,
   });
   assertImageSize(session, input, dataset);
@@ -141,7 +141,9 @@ async function validateSessions(
   const image = [dataset.channels, dataset.height, dataset.width] as const;
   const scores = new ScoreSheet(dataset.classes);
   const agreement = other === undefined ? null : new AgreementSheet(dataset.classes.length);
-  const batches = createBatches(dataset.test, { batchSize, normalize });
+  const broken: string[] = [];
+  const onBrokenImage = ({ at }: { readonly at: string }) => broken.push(at);
+  const batches = createBatches(dataset.test, { batchSize, normalize, onBroken: 'skip', onBrokenImage });
   const timer = { images: 0, ms: 0 };
   let first: Float32Array | undefined;
 
@@ -173,6 +175,10 @@ async function validateSessions(
       imagesPerSecond: (timer.images / timer.ms) * 1000,
     });
   }
+  if (broken.length > 0)
+    notes.push(
+      `${broken.length} broken pictures are left out: ${broken.slice(0, 5).join(', ')}${broken.length > 5 ? ' …' : ''}`,
+    );
   const canRunOne = first !== undefined && (input.batch === null || input.batch === 1);
   return {
     ...scores.scores,

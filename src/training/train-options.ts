@@ -2,6 +2,7 @@
 
 import type { SelectedBackend } from '../backends/select-backend.ts';
 import type { Dataset, LoadProgress } from '../data/dataset.ts';
+import type { BrokenImage } from '../data/decode-pictures.ts';
 import type { BestEpoch } from './checkpoint-io.ts';
 import type { EpochRecord } from './history-io.ts';
 import type { ImageSize } from './mix-batch.ts';
@@ -32,6 +33,8 @@ export interface StepProgress {
 export interface TrainListeners {
   readonly onData?: (progress: LoadProgress) => void;
   readonly onStart?: (opening: Opening) => void;
+  /** A picture that is left out because it cannot be read, once for each (`brokenImages: 'skip'`). */
+  readonly onBrokenImage?: (image: BrokenImage) => void;
   readonly onStep?: (progress: StepProgress) => void;
   readonly onEpoch?: (record: EpochRecord) => void;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { selectBackend } from '../backends/select-backend.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../core/preprocessing.ts';
 import type { Dataset } from '../data/dataset.ts';
-import { loadDataset } from '../data/load-dataset.ts';
+import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import { resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
@@ -33,7 +33,7 @@ export async function train(recipe: Recipe, options: TrainOptions): Promise<Trai
     download: recipe.download,
     limitTrain: recipe.limitTrain || undefined,
     limitTest: recipe.limitTest || undefined,
-    imageSize: recipe.dataset === 'image-folder' ? recipe.imageSize : undefined,
+    imageSize: hasFreeImageSize(recipe.dataset) ? recipe.imageSize : undefined,
     onProgress: options.onData,
   });
   if (checkpoint !== null && checkpoint.state.data !== dataset.fingerprint) {

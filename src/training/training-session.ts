@@ -92,8 +92,8 @@ export class TrainingSession {
       recipe.validation > 0
         ? holdOut(dataset.train, recipe.validation, recipe.seed)
         : { train: dataset.train, held: null };
-    const { seed, batchSize, normalize, padCrop, flip } = recipe;
-    const augment = padCrop > 0 || flip ? { padCrop, flip } : null;
+    const { seed, batchSize, normalize, padCrop, flip, cropScale, brokenImages: onBroken } = recipe;
+    const augment = padCrop > 0 || flip || cropScale > 0 ? { padCrop, flip, cropScale } : null;
     this.#batches = new Batcher(train, {
       batchSize,
       seed,
@@ -101,8 +101,16 @@ export class TrainingSession {
       augment,
       shuffle: true,
       prefetch: PREFETCH_BATCHES,
+      onBroken,
+      onBrokenImage: options.onBrokenImage,
     });
-    const evaluation = { batchSize: EVALUATION_BATCH, normalize, prefetch: PREFETCH_BATCHES };
+    const evaluation = {
+      batchSize: EVALUATION_BATCH,
+      normalize,
+      prefetch: PREFETCH_BATCHES,
+      onBroken,
+      onBrokenImage: options.onBrokenImage,
+    };
     this.#test = new Batcher(dataset.test, evaluation);
     this.#validation = held === null ? null : new Batcher(held, evaluation);
   }

@@ -47,6 +47,7 @@ struct FilterGradChunk {
   int64_t segment_count;
   float* sums;
   int64_t columns;
+  float* packed;  // room for the pixels of the chunk, 2 · vector floats each
 };
 
 struct ConvRow {

@@ -191,6 +191,7 @@ void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, cons
     float* padded = scratch<float>(thread, Slot::kRows, padded_floats(w, chunk_rows));
     ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, chunk_rows);
     float* wide = pad_columns ? scratch<float>(thread, Slot::kExtra, chunk_rows * w.grid_width * columns) : nullptr;
+    float* packed = scratch<float>(thread, Slot::kPanel, chunk_rows * w.grid_width * 2 * row.vector);
     const OutputGrid grid = whole_grid(w, const_cast<float*>(dy), s.out_channels);
     for (int64_t at = begin; at < end; at += chunk_rows) {
       const int64_t count = std::min(chunk_rows, end - at);
@@ -209,7 +210,7 @@ void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, cons
         }
       }
       row.filter_grad({rows, count, w.step_width * w.channels, columns, w.segments.data(),
-                       static_cast<int64_t>(w.segments.size()), sums, columns});
+                       static_cast<int64_t>(w.segments.size()), sums, columns, packed});
     }
   });
   parallel_for(w.depth, std::max<int64_t>(1, kGrainWork / columns), [&](int, int64_t begin, int64_t end) {

@@ -11,6 +11,9 @@ const SMALLEST_POOLED = 16;
 const LINE_BYTES = 64;
 const LINE_FLOATS = LINE_BYTES / 4;
 const CHUNK_BYTES = 128 * 2 ** 20;
+/** Shorter arrays have buffers of their own: those that stay, such as parameters, must not split the room for activations. */
+const LARGE_FLOATS = 2 ** 16;
+const SMALL_CHUNK_BYTES = 8 * 2 ** 20;
 
 export interface PoolStatistics {
   /** Bytes of pooled arrays that tensors hold now. */
@@ -32,6 +35,7 @@ interface Chunk {
   /** Bytes before the first aligned float. */
   readonly offset: number;
   readonly length: number;
+  readonly isLarge: boolean;
   /** Free ranges by position; no two touch. */
   readonly free: Range[];
 }
@@ -108,6 +112,7 @@ export class MemoryPool {
     let best: [Chunk, number] | undefined;
     let bestLength = Infinity;
     for (const chunk of this.#chunks.values()) {
+      if (chunk.isLarge !== length >= LARGE_FLOATS) continue;
       for (const [index, { begin, end }] of chunk.free.entries()) {
         const found = end - begin;
         if (found < length || found >= bestLength) continue;
@@ -119,9 +124,10 @@ export class MemoryPool {
   }
 
   #addChunk(length: number): Chunk {
-    const floats = Math.max(length, CHUNK_BYTES / 4);
+    const isLarge = length >= LARGE_FLOATS;
+    const floats = Math.max(length, (isLarge ? CHUNK_BYTES : SMALL_CHUNK_BYTES) / 4);
     const buffer = new ArrayBuffer(4 * floats + LINE_BYTES);
-    const chunk = { buffer, offset: this.#align(buffer), length: floats, free: [{ begin: 0, end: floats }] };
+    const chunk = { buffer, offset: this.#align(buffer), length: floats, isLarge, free: [{ begin: 0, end: floats }] };
     this.#chunks.set(buffer, chunk);
     this.#bytesHeld += 4 * floats;
     return chunk;

@@ -44,27 +44,20 @@ function tileOf(n: number): { columns: number; rows: number; rowsPerThread: numb
   return { columns, rows: (THREADS / (columns / COLUMNS_PER_THREAD)) * rowsPerThread, rowsPerThread };
 }
 
+/** A loop, not its unrolled text: compilers of drivers unroll it where they like, and translating the text takes them seconds. */
 function loadTile(matrix: 'a' | 'b', size: number, contiguous: 'depth' | 'side'): string {
-  const lines: string[] = [];
-  const elements = size * DEPTH;
-  for (let part = 0; part * THREADS < elements; part++) {
-    const item = `lid + ${part * THREADS}u`;
-    const [depth, side] =
-      contiguous === 'depth'
-        ? [`(${item}) % ${DEPTH}u`, `(${item}) / ${DEPTH}u`]
-        : [`(${item}) / ${size}u`, `(${item}) % ${size}u`];
-    const load = matrix === 'a' ? 'load_a(at, k)' : 'load_b(k, at)';
-    const first = matrix === 'a' ? 'first_row' : 'first_column';
-    const guard = (part + 1) * THREADS > elements ? `if (${item} < ${elements}u) ` : '';
-    lines.push(`    ${guard}{
-      let depth = ${depth}; let side = ${side};
-      let k = depth_start + depth; let at = ${first} + side;
+  const [depth, side] = contiguous === 'depth' ? [`e % ${DEPTH}u`, `e / ${DEPTH}u`] : [`e / ${size}u`, `e % ${size}u`];
+  const load = matrix === 'a' ? 'load_a(at, k)' : 'load_b(k, at)';
+  const first = matrix === 'a' ? 'first_row' : 'first_column';
+  return `    for (var e = lid; e < ${size * DEPTH}u; e += ${THREADS}u) {
+      let depth = ${depth};
+      let side = ${side};
+      let k = depth_start + depth;
+      let at = ${first} + side;
       var value = 0.0;
       if (k < depth_end && at < p.${matrix === 'a' ? 'm' : 'n'}) { value = ${load}; }
       tile_${matrix}[depth * ${matrix === 'a' ? size + 1 : size}u + side] = value;
-    }`);
-  }
-  return lines.join('\n');
+    }`;
 }
 
 export function tiledProduct(backend: WebgpuBackend, product: TiledProduct): tf.TensorInfo {
@@ -83,6 +76,14 @@ export function tiledProduct(backend: WebgpuBackend, product: TiledProduct): tf.
 ${product.loads}
 var<workgroup> tile_a: array<f32, ${(rows + 1) * DEPTH}>;
 var<workgroup> tile_b: array<f32, ${columns * DEPTH}>;
+fn put(base: u32, m: u32, n: u32, values: vec4<f32>) {
+  if (m >= p.m) { return; }
+  let at = base + m * p.n + n;
+  if (n < p.n) { c[at] = values.x; }
+  if (n + 1u < p.n) { c[at + 1u] = values.y; }
+  if (n + 2u < p.n) { c[at + 2u] = values.z; }
+  if (n + 3u < p.n) { c[at + 3u] = values.w; }
+}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let tile = wid.y * groups.x + wid.x;
@@ -106,14 +107,7 @@ ${rowNumbers.map((i) => `      acc${i} += tile_a[at_a + ${i}u] * b;`).join('\n')
     workgroupBarrier();
   }
   let base = wid.z * p.m * p.n;
-${rowNumbers
-  .map(
-    (i) => `  if (first_row + row + ${i}u < p.m) {
-    let at = base + (first_row + row + ${i}u) * p.n + first_column + column;
-    for (var j = 0u; j < 4u; j++) { if (first_column + column + j < p.n) { c[at + j] = acc${i}[j]; } }
-  }`,
-  )
-  .join('\n')}
+${rowNumbers.map((i) => `  put(base, first_row + row + ${i}u, first_column + column, acc${i});`).join('\n')}
 }`,
     inputs: { a: product.a, b: product.b },
     outputs: { c: output },
