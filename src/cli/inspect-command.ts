@@ -1,7 +1,9 @@
 /** `bnn-inspect`. */
 
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { Command } from 'commander';
+import { describeCheckpoint, readPytorchCheckpoint } from '../convert/pytorch/read-checkpoint.ts';
+import { fromSystemError } from '../errors.ts';
 import { formatShape, formatType } from '../graph/format-type.ts';
 import type { Model } from '../graph/model.ts';
 import { printModel } from '../graph/print.ts';
@@ -11,6 +13,7 @@ import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../report/table.ts';
 import { describeValues, type LayerSummary, type ModelSummary, summarizeModel } from './model-summary.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
+import type { Terminal } from './terminal.ts';
 
 interface InspectOptions extends GeneralOptions {
   readonly graph?: boolean;
@@ -19,9 +22,9 @@ interface InspectOptions extends GeneralOptions {
 export function createInspectCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Shows the layers of a model: shapes, parameters of one bit and of 32, size, and binary and float multiply-adds for one picture. Any ONNX file will do.',
+      'Shows the layers of a model: shapes, parameters of one bit and of 32, size, and binary and float multiply-adds for one picture. Any ONNX file will do; of a PyTorch checkpoint (.pt, .pth), the tensors are listed.',
     )
-    .argument('<model>', 'an ONNX file, or a run folder')
+    .argument('<model>', 'an ONNX file, a run folder, or a PyTorch checkpoint')
     .optionsGroup(COMMON)
     .option('--graph', 'print the whole graph as text instead');
   addGeneralOptions(command, { threads: false });
@@ -34,6 +37,7 @@ export function createInspectCommand(name: string): Command {
 
 async function runInspect(source: string, options: InspectOptions): Promise<void> {
   const terminal = terminalOf(options);
+  if (/\.(pt|pth|pth\.tar)$/.test(source)) return inspectCheckpoint(source, terminal);
   const { path } = await findModel(source);
   const model = await readModel(path);
   const summary = summarizeModel(model);
@@ -50,6 +54,20 @@ async function runInspect(source: string, options: InspectOptions): Promise<void
     ...(graph === undefined ? {} : { graph }),
   });
   terminal.result(graph?.trimEnd() ?? formatSummary(path, fileBytes, model, summary));
+}
+
+/** Lists the tensors of a PyTorch checkpoint. */
+async function inspectCheckpoint(path: string, terminal: Terminal): Promise<void> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    throw fromSystemError(error, 'read the checkpoint', path);
+  }
+  const checkpoint = readPytorchCheckpoint(bytes, path);
+  const tensors = [...checkpoint.tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  terminal.event('result', { file: path, fileBytes: bytes.byteLength, format: checkpoint.format, tensors });
+  terminal.result(describeCheckpoint(checkpoint).join('\n'));
 }
 
 const COLUMNS: readonly (Column & { readonly cell: (layer: LayerSummary) => string })[] = [

@@ -30,16 +30,34 @@ const COLUMNS: readonly EpochColumn[] = [
   { title: 'val_acc', width: 8, align: 'right', cell: ({ validationTop1 }) => fraction(validationTop1) },
   { title: 'lr', width: 7, align: 'right', cell: ({ lr }) => formatExponent(lr) },
   { title: 'o', width: 5, align: 'right', cell: ({ o }) => (o === null ? '-' : o.toFixed(3)) },
+  { title: 'error', width: 7, align: 'right', cell: ({ indicators }) => indicators?.estimatingError.toFixed(1) ?? '-' },
+  {
+    title: 'stability',
+    width: 9,
+    align: 'right',
+    cell: ({ indicators }) => indicators?.gradientVariance.toExponential(2) ?? '-',
+  },
+  {
+    title: 'flips_%',
+    width: 7,
+    align: 'right',
+    cell: ({ indicators }) => (indicators === undefined ? '-' : (100 * indicators.flipRatio).toFixed(2)),
+  },
   { title: 'img/s', width: 7, align: 'right', cell: ({ imagesPerSecond }) => threeDigits(imagesPerSecond) },
   { title: 'time_s', width: 7, align: 'right', cell: ({ seconds }) => seconds.toFixed(1) },
 ];
 
-/** The table of epochs; accuracy on held-out pictures only where there are some. */
+const INDICATORS = ['error', 'stability', 'flips_%'];
+
+/** The table of epochs; accuracy on held-out pictures and indicators only where there are some. */
 export class EpochTable {
   readonly #columns: readonly EpochColumn[];
 
   constructor(recipe: Recipe) {
-    this.#columns = COLUMNS.filter(({ title }) => title !== 'val_acc' || recipe.validation > 0);
+    const left = new Set<string>();
+    if (recipe.validation === 0) left.add('val_acc');
+    if (!recipe.indicators) for (const title of INDICATORS) left.add(title);
+    this.#columns = COLUMNS.filter(({ title }) => !left.has(title));
   }
 
   get header(): string {

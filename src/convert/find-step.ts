@@ -16,18 +16,17 @@ export interface FoundStep extends Step {
   readonly nodes: ReadonlySet<Node>;
 }
 
-/** Longer chains are left alone; it also bounds the work at values with many uses. */
+/** Larger ones are left alone. */
 const MAX_NODES = 24;
 
 type Operand = number | FoundStep;
 
+/** Deeper chains are taken to begin where the search ends. */
+const MAX_DEPTH = 64;
+
 /** The step function that computes a value, or null. */
-export function findStep(value: Value, depth = 0): FoundStep | null {
-  const node = value.producer;
-  if (node === null || node.outputs.length !== 1 || depth > MAX_NODES) return null;
-  if (node.is('Sign', 'bnn')) return signStep(node);
-  if (node.domain !== '') return null;
-  return startingStep(node) ?? appliedStep(node, depth);
+export function findStep(value: Value): FoundStep | null {
+  return new StepFinder().find(value, 0);
 }
 
 /** Also across what the canonical form has in front of a sign, so that two forms of one function meet at the same value. */
@@ -66,25 +65,73 @@ const SWAPPED: Readonly<Record<string, string>> = {
   Equal: 'Equal',
 };
 
-/** Operators that make a step function of any input. */
-function startingStep(node: Node): FoundStep | null {
-  const [x, y] = [node.input(0), node.input(1)];
-  if (x === null || scalarOf(x) !== null) {
-    const threshold = scalarOf(x);
-    const swapped = SWAPPED[node.op];
-    if (threshold === null || swapped === undefined || y === null || x === null || findStep(y) !== null) return null;
-    const [below, at, above] = COMPARISONS[swapped] ?? [0, 0, 0];
-    return isOnLine(y, x) ? { threshold, below, at, above, source: y, nodes: new Set([node]) } : null;
+/** Looks at every value once: two operands may lead to the same one. */
+class StepFinder {
+  readonly #known = new Map<Value, FoundStep | null>();
+
+  find(value: Value, depth: number): FoundStep | null {
+    const before = this.#known.get(value);
+    if (before !== undefined) return before;
+    const found = this.#search(value, depth);
+    this.#known.set(value, found);
+    return found;
   }
-  if (findStep(x) !== null) return null;
-  if (node.op === 'Sign') return start(node, { threshold: 0, below: -1, at: 0, above: 1 });
-  const threshold = scalarOf(y);
-  const cases = COMPARISONS[node.op];
-  if (cases !== undefined && threshold !== null && y !== null && isOnLine(x, y)) {
-    const [below, at, above] = cases;
-    return start(node, { threshold, below, at, above });
+
+  #search({ producer: node }: Value, depth: number): FoundStep | null {
+    if (node === null || node.outputs.length !== 1 || depth > MAX_DEPTH) return null;
+    if (node.is('Sign', 'bnn')) return signStep(node);
+    if (node.domain !== '') return null;
+    return this.#starting(node, depth) ?? this.#applied(node, depth);
   }
-  return roundedUnitStep(node);
+
+  /** Operators that make a step function of any input. */
+  #starting(node: Node, depth: number): FoundStep | null {
+    const [x, y] = [node.input(0), node.input(1)];
+    if (x === null || scalarOf(x) !== null) {
+      const threshold = scalarOf(x);
+      const swapped = SWAPPED[node.op];
+      if (threshold === null || swapped === undefined || y === null || x === null || this.find(y, depth + 1) !== null)
+        return null;
+      const [below, at, above] = COMPARISONS[swapped] ?? [0, 0, 0];
+      return isOnLine(y, x) ? { threshold, below, at, above, source: y, nodes: new Set([node]) } : null;
+    }
+    if (this.find(x, depth + 1) !== null) return null;
+    if (node.op === 'Sign') return start(node, { threshold: 0, below: -1, at: 0, above: 1 });
+    const threshold = scalarOf(y);
+    const cases = COMPARISONS[node.op];
+    if (cases !== undefined && threshold !== null && y !== null && isOnLine(x, y)) {
+      const [below, at, above] = cases;
+      return start(node, { threshold, below, at, above });
+    }
+    return roundedUnitStep(node);
+  }
+
+  /** Operators on step functions of one and the same value. */
+  #applied(node: Node, depth: number): FoundStep | null {
+    const operands: Operand[] = [];
+    let found: FoundStep | null = null;
+    const nodes = new Set<Node>([node]);
+    for (const input of node.inputs) {
+      if (input === null) return null;
+      const constant = scalarOf(input);
+      if (constant !== null) {
+        operands.push(constant);
+        continue;
+      }
+      const step = this.find(input, depth + 1);
+      if (step === null || (found !== null && (found.source !== step.source || found.threshold !== step.threshold)))
+        return null;
+      for (const inner of step.nodes) nodes.add(inner);
+      found = step;
+      operands.push(step);
+    }
+    if (found === null || nodes.size > MAX_NODES || node.output.shape?.length !== found.source.shape?.length)
+      return null;
+    const round = rounderOf(node.output.dtype);
+    const step = apply(node, operands, found, round);
+    if (step === null || ![step.below, step.at, step.above].every(Number.isFinite)) return null;
+    return { ...step, source: found.source, nodes };
+  }
 }
 
 /** Only floats: the threshold of an integer may be far from what float32 holds. */
@@ -106,32 +153,6 @@ function roundedUnitStep(node: Node): FoundStep | null {
     { threshold, below: inside(threshold - 0.25), at: inside(threshold), above: inside(threshold + 0.25) },
     clip,
   );
-}
-
-/** Operators on step functions of one and the same value. */
-function appliedStep(node: Node, depth: number): FoundStep | null {
-  const operands: Operand[] = [];
-  let found: FoundStep | null = null;
-  const nodes = new Set<Node>([node]);
-  for (const input of node.inputs) {
-    if (input === null) return null;
-    const constant = scalarOf(input);
-    if (constant !== null) {
-      operands.push(constant);
-      continue;
-    }
-    const step = findStep(input, depth + 1);
-    if (step === null || (found !== null && (found.source !== step.source || found.threshold !== step.threshold)))
-      return null;
-    for (const inner of step.nodes) nodes.add(inner);
-    found = step;
-    operands.push(step);
-  }
-  if (found === null || nodes.size > MAX_NODES || node.output.shape?.length !== found.source.shape?.length) return null;
-  const round = rounderOf(node.output.dtype);
-  const step = apply(node, operands, found, round);
-  if (step === null || ![step.below, step.at, step.above].every(Number.isFinite)) return null;
-  return { ...step, source: found.source, nodes };
 }
 
 /** Where another runtime could round differently, the three values would not be exact. */

@@ -163,29 +163,64 @@ const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
   ['Shape', shapeOf],
 ]);
 
-/** True when a constant that also goes through a sign takes part. */
-function dependsOnLatent(value: Value | null): boolean {
-  if (value === null) return false;
-  if (value.producer !== null) return value.producer.inputs.some(dependsOnLatent);
-  return value.uses.some(({ node }) => node.is('Sign', 'bnn') || node.is('Sign'));
+/** Deeper expressions are folded, since looking through one may take twice as long for each level. */
+const MAX_KEPT_DEPTH = 12;
+
+/** True for a constant that also goes through a sign. */
+function isLatent(value: Value): boolean {
+  return value.dtype === 'float32' && value.uses.some(({ node }) => node.is('Sign', 'bnn') || node.is('Sign'));
 }
 
-function foldable(node: Node, context: CompileContext, foldsTernary: boolean): Exact | null {
-  if (node.is('Sign', 'bnn') || (node.is('Sign') && !foldsTernary) || node.outputs.length !== 1) return null;
-  if (node.is('Shape') && node.requiredInput(0).constant === null) return fixedShape(node);
-  const ours = OWN.get(node.type);
-  const theirs = EVALUATORS.get(node.type);
-  if ((ours ?? theirs) === undefined) return null;
-  if (node.inputs.some((input) => input !== null && input.constant === null)) return null;
-  if (theirs !== undefined && node.inputs.some((input) => input?.dtype === 'float32' && dependsOnLatent(input)))
-    return null;
-  const inputs: Exact[] = [];
-  for (const input of node.inputs) {
-    const exact = input === null ? null : context.evaluate(input);
-    if (exact === null) return null;
-    inputs.push(exact);
+class Folder {
+  readonly #context: CompileContext;
+  readonly #foldsTernary: boolean;
+  /** Levels of operators above latent weights, for nodes that are kept. */
+  readonly #depths = new Map<Node, number>();
+
+  constructor(context: CompileContext, foldsTernary: boolean) {
+    this.#context = context;
+    this.#foldsTernary = foldsTernary;
   }
-  return theirs?.(inputs, node) ?? ours?.(inputs, node) ?? null;
+
+  /** What to replace the node by; null when it stays. */
+  fold(node: Node): Exact | null {
+    if (node.outputs.length !== 1) return null;
+    if (node.is('Shape') && node.requiredInput(0).constant === null) return fixedShape(node);
+    const isSign = node.is('Sign', 'bnn') || (node.is('Sign') && !this.#foldsTernary);
+    const ours = OWN.get(node.type);
+    const theirs = EVALUATORS.get(node.type);
+    if (!isSign && (ours ?? theirs) === undefined) return null;
+    const depth = this.#depthOf(node);
+    if (depth === null) return null;
+    const isKept = isSign || (theirs !== undefined && depth > 0 && depth < MAX_KEPT_DEPTH);
+    if (isKept) {
+      this.#depths.set(node, Math.max(1, depth));
+      return null;
+    }
+    const inputs: Exact[] = [];
+    for (const input of node.inputs) {
+      const exact = input === null ? null : this.#context.evaluate(input);
+      if (exact === null) return null;
+      inputs.push(exact);
+    }
+    return theirs?.(inputs, node) ?? ours?.(inputs, node) ?? null;
+  }
+
+  /** 0 when nothing latent takes part, null when an input is not constant. */
+  #depthOf(node: Node): number | null {
+    let depth = 0;
+    for (const input of node.inputs) {
+      if (input === null) continue;
+      if (input.constant !== null) {
+        if (isLatent(input)) depth = Math.max(depth, 1);
+        continue;
+      }
+      const below = input.producer === null ? undefined : this.#depths.get(input.producer);
+      if (below === undefined) return null;
+      depth = Math.max(depth, below + 1);
+    }
+    return depth;
+  }
 }
 
 function fixedShape(node: Node): Exact | null {
@@ -195,10 +230,11 @@ function fixedShape(node: Node): Exact | null {
 
 function foldAll(context: CompileContext, foldsTernary: boolean): boolean {
   const { graph } = context;
+  const folder = new Folder(context, foldsTernary);
   let changed = false;
   for (const node of graph.nodes()) {
     if (node.outputs.some((output) => graph.isOutput(output))) continue;
-    const exact = foldable(node, context, foldsTernary);
+    const exact = folder.fold(node);
     if (exact === null || (isDtypeFloat(exact) && !exact.data.every(Number.isFinite))) continue;
     const folded = context.addExact(node.output.name, exact, node);
     graph.replaceAllUses(node.output, folded);

@@ -39,11 +39,6 @@ export function combineSteps(a: Step, b: Step, f: (a: number, b: number) => numb
   return { threshold: a.threshold, below: f(a.below, b.below), at: f(a.at, b.at), above: f(a.above, b.above) };
 }
 
-/** How many different values the function takes. */
-export function levelsOf({ below, at, above }: Step): number {
-  return new Set([below, at, above]).size;
-}
-
 /** Ties to even, as the operator Round. */
 export function roundHalfEven(x: number): number {
   const floor = Math.floor(x);

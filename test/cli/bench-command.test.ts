@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -31,14 +31,16 @@ describe('bnn-bench usage', SLOW, () => {
     expect(stdout).toMatch(
       /--shapes[\s\S]*--batch[\s\S]*--twin[\s\S]*--threads[\s\S]*--kernel[\s\S]*General options:[\s\S]*--json/,
     );
-    expect(stdout.split('Examples:')[1]?.match(/^ {2}# /gm)).toHaveLength(3);
+    expect(stdout.split('Examples:')[1]?.match(/^ {2}# /gm)).toHaveLength(5);
   });
 
   test.each([
     ['model without a file', ['model']],
     ['conv with a file', ['conv', 'net.onnx']],
     ['nothing', []],
-    ['an unknown subject', ['train']],
+    ['an unknown subject', ['nonsense']],
+    ['train with a file', ['train', 'net.onnx']],
+    ['train without a known network', ['train', '--backend', 'nonsense']],
   ])('%s', async (_, args) => {
     const { code, stderr, stdout } = await runCli(args, { program: 'bnn-bench' });
     expect(stderr).toMatch(/^error\[E_USAGE\] bnn-bench: /m);
@@ -49,6 +51,49 @@ describe('bnn-bench usage', SLOW, () => {
   test.skipIf(missing === undefined)('what is not built is said', async () => {
     const { code, stderr } = await runCli(['conv'], { program: 'bnn-bench' });
     expect(stderr).toContain('E_BACKEND');
+    expect(code).toBe(1);
+  });
+});
+
+describe.skipIf(missingAddon !== undefined)('bnn-bench train', SLOW, () => {
+  test('--json prints the case and the result; --profile a table and a trace', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bnn-bench-test-'));
+    try {
+      const trace = join(folder, 'trace.json');
+      const size = ['--model', 'binarynet-mini', '--batch', '4', '--rounds', '2', '--steps', '1', '--threads', '1'];
+      const { code, events } = await runCli(['bench', 'train', ...size, '--json', '--profile', trace]);
+      expect(code).toBe(0);
+      const [only, result] = events();
+      const speed = { imagesPerSecond: positive, ...(process.platform === 'linux' ? { peakMiB: positive } : {}) };
+      expect(only).toMatchObject({
+        event: 'case',
+        name: 'binarynet-mini batch 4',
+        threads: 1,
+        medianMs: positive,
+        processorMs: positive,
+        phasesMs: { forward: positive, backward: positive, optimizer: positive, loss: positive },
+        peakShare: positive,
+        baselines: expect.any(Object) as object,
+        ...speed,
+      });
+      expect(result).toMatchObject({ event: 'result', cases: 1, ...speed });
+      const { traceEvents } = JSON.parse(await readFile(trace, 'utf8')) as {
+        traceEvents: { name: string; dur: number }[];
+      };
+      expect(traceEvents.map(({ name }) => name)).toEqual(
+        expect.arrayContaining(['forward', 'backward', 'BnnBinaryConv', 'BnnBinaryConvFilterGrad']),
+      );
+      const text = await runCli(['bench', 'train', ...size, '--profile', trace]);
+      expect(text.stdout).toMatch(/^BnnBinaryConvInputGrad +\S+ +[\d.]+/m);
+      expect(text.stdout).toMatch(/^images\/s +[\d.,]+/m);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('an unknown network is named', async () => {
+    const { code, stderr } = await runCli(['bench', 'train', '--model', 'resnet21']);
+    expect(stderr).toContain('error[E_NOT_FOUND]');
     expect(code).toBe(1);
   });
 });

@@ -81,6 +81,8 @@ describe('bnn-convert', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/fc +Gemm +float/);
     expect(existsSync(path('net.onnx'))).toBe(true);
+    const listing = await runCli([checkpoint], { program: 'bnn-inspect' });
+    expect(listing.stdout).toMatch(/^fc\.weight +float32\[\d+, 3\]$/m);
   });
 
   it('makes a float network binary by rule', async () => {

@@ -13,11 +13,11 @@ import { ROOT, runCli } from './spawn-cli.ts';
 const native = loadNativeAddon();
 const skipped = native.ok ? '' : ` (skipped: ${native.reason})`;
 const SLOW = 120_000;
-const KILLS = Number(process.env['BNN_TEST_KILLS'] ?? 4);
+const KILLS = Number(process.env['BNN_TEST_KILLS'] ?? 3);
 
 /** Small, and with everything that keeps state between steps: latent and averaged weights, indicators, mixing, a validation set. */
 const RECIPE = [
-  ...['--limit-train', '640', '--limit-test', '100', '--validation', '64', '--batch-size', '32', '--epochs', '5'],
+  ...['--limit-train', '448', '--limit-test', '100', '--validation', '64', '--batch-size', '32', '--epochs', '4'],
   ...['--weight-transform', 'recu', '--weight-estimator', 'ste-identity', '--ema-decay', '0.9', '--indicators'],
   ...['--mixup', '0.2', '--cutout', '6', '--clip-gradients', '1', '--schedule', 'one-cycle'],
   ...['--checkpoint-minutes', '0.001', '--backend', 'native', '--threads', '1', '--quiet'],

@@ -105,6 +105,32 @@ function sampleModels(): Uint8Array[] {
   return existsSync(qonnx) ? [...files, readFileSync(qonnx)] : files;
 }
 
+describe('graphs that are made to take long', () => {
+  const chain = (op: string, from: 'data' | 'weights', count: number) => {
+    const s = new Source(['N', 8]);
+    const w = s.c(s.normal([8, 8]));
+    let y = from === 'data' ? s.op('Sign', [s.x]) : s.op('Sign', [w]);
+    for (let i = 0; i < count; i++) y = op === 'Sign' ? s.op(op, [y]) : s.op(op, [y, y]);
+    return s.finish(from === 'data' ? s.op('MatMul', [y, w]) : s.op('MatMul', [s.x, y]));
+  };
+  it.each([
+    ['Sign', 'data', 2000],
+    ['Add', 'data', 200],
+    ['Mul', 'data', 200],
+    ['Max', 'weights', 60],
+    ['Mul', 'weights', 60],
+    ['Sign', 'weights', 2000],
+  ] as const)(
+    '%s of %s, %i times',
+    (op, from, count) => {
+      const begin = performance.now();
+      convertOnnx(chain(op, from, count));
+      expect(performance.now() - begin).toBeLessThan(LONGEST);
+    },
+    30_000,
+  );
+});
+
 describe('random mutations', () => {
   it(`${MUTATIONS} of ONNX files`, () => {
     const { errors, successes, longestMs, mostBytes } = attack(sampleModels(), MUTATIONS, (bytes) =>

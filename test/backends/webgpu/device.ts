@@ -11,5 +11,6 @@ if (existsSync(SWIFTSHADER)) process.env['VK_ICD_FILENAMES'] ??= SWIFTSHADER;
 export const webgpu = await loadWebgpu();
 
 export function describeWebgpu(name: string, body: () => void): void {
-  describe.skipIf(!webgpu.ok)(webgpu.ok ? name : `${name} (skipped: ${webgpu.reason})`, body);
+  // A software device takes seconds to translate a shader.
+  describe.skipIf(!webgpu.ok)(webgpu.ok ? name : `${name} (skipped: ${webgpu.reason})`, { timeout: 120_000 }, body);
 }

@@ -22,14 +22,13 @@ async function difference(
   return worstOf(await runOn('webgpu', inputs, body), want);
 }
 
-const WINDOWS = [
-  { name: '3×3 same', k: 3, stride: 1, pad: 'same' },
-  { name: '3×3 stride 2 same', k: 3, stride: 2, pad: 'same' },
-  { name: '3×3 valid', k: 3, stride: 1, pad: 'valid' },
-  { name: '1×1 stride 2', k: 1, stride: 2, pad: 'valid' },
+const CASES = [
+  { name: '3×3 same', k: 3, stride: 1, pad: 'same', c: 3, o: 16 },
+  { name: '3×3 stride 2 same', k: 3, stride: 2, pad: 'same', c: 17, o: 33 },
+  { name: '1×1 stride 2', k: 1, stride: 2, pad: 'valid', c: 8, o: 5 },
   {
-    name: '5×5 uneven padding',
-    k: 5,
+    name: '3×3 uneven padding',
+    k: 3,
     stride: 1,
     pad: [
       [0, 0],
@@ -37,6 +36,8 @@ const WINDOWS = [
       [0, 3],
       [0, 0],
     ],
+    c: 4,
+    o: 70,
   },
   {
     name: '3×3 stride 2 padded on both sides',
@@ -48,32 +49,25 @@ const WINDOWS = [
       [1, 1],
       [0, 0],
     ],
+    c: 70,
+    o: 4,
   },
-] as const;
-const CHANNELS = [
-  [3, 5],
-  [4, 16],
-  [17, 33],
-  [8, 70],
 ] as const;
 
 describeWebgpu('webgpu convolutions equal the CPU reference', () => {
-  it.each(WINDOWS.flatMap((window) => CHANNELS.map(([c, o]) => ({ ...window, c, o }))))(
-    '$name, $c to $o channels',
-    async ({ k, stride, pad, c, o }) => {
-      const [x, filter] = [normal([2, 7, 6, c]), normal([k, k, c, o], 2)];
-      const attrs = { strides: [stride, stride], pad, dataFormat: 'NHWC', dilations: [1, 1] };
-      expect(await difference({ x, filter }, kernel('Conv2D', attrs))).toBeLessThan(1e-6);
-      const [y] = await runOn('cpu', { x, filter }, kernel('Conv2D', attrs));
-      const dy = normal(y!.shape, 3);
-      const { shape: inputShape } = x;
-      expect(await difference({ dy, filter }, kernel('Conv2DBackpropInput', { ...attrs, inputShape }))).toBeLessThan(
-        1e-6,
-      );
-      const { shape: filterShape } = filter;
-      expect(await difference({ x, dy }, kernel('Conv2DBackpropFilter', { ...attrs, filterShape }))).toBeLessThan(1e-6);
-    },
-  );
+  it.each(CASES)('$name, $c to $o channels', async ({ k, stride, pad, c, o }) => {
+    const [x, filter] = [normal([2, 7, 6, c]), normal([k, k, c, o], 2)];
+    const attrs = { strides: [stride, stride], pad, dataFormat: 'NHWC', dilations: [1, 1] };
+    expect(await difference({ x, filter }, kernel('Conv2D', attrs))).toBeLessThan(1e-6);
+    const [y] = await runOn('cpu', { x, filter }, kernel('Conv2D', attrs));
+    const dy = normal(y!.shape, 3);
+    const { shape: inputShape } = x;
+    expect(await difference({ dy, filter }, kernel('Conv2DBackpropInput', { ...attrs, inputShape }))).toBeLessThan(
+      1e-6,
+    );
+    const { shape: filterShape } = filter;
+    expect(await difference({ x, dy }, kernel('Conv2DBackpropFilter', { ...attrs, filterShape }))).toBeLessThan(1e-6);
+  });
 
   it('the weight gradient is exact where its sum is cut into parts', async () => {
     const [x, dy] = [normal([4, 24, 24, 3]), normal([4, 24, 24, 6], 2)];

@@ -1,0 +1,27 @@
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-cpu';
+import { expect, it } from 'vitest';
+import { relativeError } from '../../../src/core/tolerance.ts';
+import { trainTiny } from '../train-tiny.ts';
+import { describeWebgpu, webgpu } from './device.ts';
+
+describeWebgpu('training on webgpu', () => {
+  it('takes the same steps as on the CPU, in one submission each, and leaks nothing', async () => {
+    const want = await trainTiny('cpu');
+    if (!webgpu.ok) return;
+    let submissions = 0;
+    const submit = webgpu.backend.submitQueue.bind(webgpu.backend);
+    webgpu.backend.submitQueue = () => {
+      submissions++;
+      submit();
+    };
+    const got = await trainTiny('webgpu', () => {
+      submissions = 0;
+    });
+    expect(relativeError(got.losses, want.losses)).toBeLessThan(1e-5);
+    expect(relativeError(got.gradient, want.gradient)).toBeLessThan(1e-4);
+    // Reading the loss submits the step; nothing else does.
+    expect(submissions).toBe(1);
+    expect(tf.memory().numTensors).toBe(got.tensorsBefore);
+  });
+});
