@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeModel } from '../src/onnx/model-io.ts';
+import { buildModel } from '../src/zoo/zoo.ts';
 
 /**
  * Runs every command of the README's `sh` blocks, in order, as it stands there; trainings get fewer pictures so that this takes
@@ -23,6 +25,8 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'bnn-readme-'));
   symlinkSync(join(ROOT, 'models'), join(folder, 'models'));
   if (existsSync(CIFAR)) symlinkSync(CIFAR, join(folder, 'cifar-10-batches-bin'));
+  // Stands for a network made elsewhere: it goes through the latent form and the compiler like any other.
+  await writeModel(join(folder, 'foreign.onnx'), buildModel('binarynet-mini-fp', { seed: 1 }));
   for (const split of ['train', 'test']) {
     for (const [index, name] of ['cats', 'dogs'].entries()) {
       mkdirSync(join(folder, 'photos', split, name), { recursive: true });

@@ -4,13 +4,11 @@ import { availableParallelism } from 'node:os';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../errors.ts';
+import { BACKEND_NAMES, type BackendName } from './backend-names.ts';
 import { NativeBackend } from './native/backend.ts';
 import { registerNativeBackend } from './native/register.ts';
 import { loadTensorflow } from './tensorflow/load.ts';
 import { loadWebgpu } from './webgpu/load.ts';
-
-export const BACKEND_NAMES = ['auto', 'native', 'tensorflow', 'webgpu', 'cpu'] as const;
-export type BackendName = (typeof BACKEND_NAMES)[number];
 
 export interface BackendMemory {
   /** Bytes that tensors hold now. */

@@ -1,7 +1,5 @@
 /** The network that a recipe wants to be imitated, run by onnxruntime. */
 
-import { imageInputOf, runImages, toChannelsFirst } from '../inference/image-input.ts';
-import { openSession } from '../inference/open-session.ts';
 import type { Recipe } from '../training/recipe.ts';
 import type { Teacher } from '../training/train-options.ts';
 
@@ -18,6 +16,9 @@ export interface OpenedTeacher {
  */
 export async function openTeacher(recipe: Recipe): Promise<OpenedTeacher> {
   if (recipe.teacher === '') return { teacher: undefined, close: async () => {} };
+  // Loaded on demand: most trainings do not need onnxruntime.
+  const { openSession } = await import('../inference/open-session.ts');
+  const { imageInputOf, runImages, toChannelsFirst } = await import('../inference/image-input.ts');
   const session = await openSession(recipe.teacher, { threads: recipe.threads });
   const { batch: fixedBatch } = imageInputOf(session);
   const teacher: Teacher = async (images, count, { height, width, channels }) => {

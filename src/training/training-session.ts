@@ -172,6 +172,7 @@ export class TrainingSession {
     let waited = 0;
     for await (const batch of stream) {
       await this.#trainStep(batch);
+      this.#batches.recycle(batch);
       const now = performance.now();
       const seconds = (now - begin) / 1000;
       begin = now;

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { NativeBackend } from '../../../src/backends/native/backend.ts';
+import { MemoryPool } from '../../../src/backends/native/memory-pool.ts';
+import { Rng } from '../../../src/core/rng.ts';
 import { describeNative } from './harness.ts';
 
 function backend(): NativeBackend {
@@ -8,6 +10,61 @@ function backend(): NativeBackend {
   if (!(current instanceof NativeBackend)) throw new Error('the native backend is not current');
   return current;
 }
+
+describe('the arena', () => {
+  const create = () => new MemoryPool(() => 0);
+
+  it('never gives the same memory to two arrays, aligns all, and becomes one free range again', () => {
+    const rng = new Rng(11);
+    const pool = create();
+    const held: { array: Float32Array; mark: number }[] = [];
+    for (let step = 1; step <= 4000; step++) {
+      if (held.length > 0 && rng.uniform() < 0.48) {
+        const [given] = held.splice(rng.below(held.length), 1);
+        if (given === undefined) throw new Error('nothing held');
+        expect([given.array[0], given.array.at(-1)]).toEqual([given.mark, given.mark]);
+        pool.give(given.array);
+      } else {
+        const length = rng.uniform() < 0.5 ? 16 + rng.below(3000) : 2 ** 16 + rng.below(2 ** 18);
+        const array = pool.take(length);
+        expect(array.length).toBe(length);
+        expect(array.byteOffset % 64).toBe(0);
+        array[0] = array[length - 1] = step;
+        held.push({ array, mark: step });
+      }
+    }
+    for (const { array, mark } of held) {
+      expect([array[0], array.at(-1)]).toEqual([mark, mark]);
+      pool.give(array);
+    }
+    expect(pool.statistics().bytesInUse).toBe(0);
+    pool.trim();
+    expect(pool.statistics().bytesPooled).toBe(0);
+  });
+
+  it('holds no more buffers than a step of the same sizes needs, however often it runs', () => {
+    const pool = create();
+    const step = () => {
+      const activations = [2 ** 21, 2 ** 20, 2 ** 21, 2 ** 19].map((length) => pool.take(length));
+      const gradient = pool.take(2 ** 21);
+      for (const array of activations.reverse()) pool.give(array);
+      pool.give(gradient);
+    };
+    step();
+    const first = pool.statistics();
+    for (let i = 0; i < 20; i++) step();
+    expect(pool.statistics()).toEqual(first);
+  });
+
+  it('makes room for what is larger than its buffers', () => {
+    const pool = create();
+    const large = pool.take(40_000_000);
+    expect(large.length).toBe(40_000_000);
+    pool.give(large);
+    pool.trim();
+    expect(pool.owns(large)).toBe(false);
+  });
+});
 
 describeNative('pooled memory', () => {
   beforeAll(async () => {
