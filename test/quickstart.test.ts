@@ -8,7 +8,10 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const hasNative = existsSync(join(ROOT, 'build/bnn_native.node'));
 
 it('the quickstart trains on MNIST, exports, and validates the packed file in stock onnxruntime', () => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['tools/quickstart.mjs'], { cwd: ROOT, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['tools/quickstart.mjs'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
   expect(status, stderr).toBe(0);
   const figure = (pattern: RegExp) => Number(pattern.exec(stdout)?.[1]);
   const accuracy = figure(/, ([\d.]+) % for the packed file/);

@@ -26,7 +26,10 @@ function run(command, ...args) {
     console.error(`quickstart: ${command} failed`);
     process.exit(child.status ?? 1);
   }
-  const lines = child.stdout.trim().split('\n').map((line) => JSON.parse(line));
+  const lines = child.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
   return lines.findLast((line) => line.event === 'result');
 }
 
@@ -34,7 +37,18 @@ const hasNative = existsSync(`${root}/build/bnn_native.node`);
 rmSync(`${root}/${folder}`, { recursive: true, force: true });
 mkdirSync(`${root}/runs`, { recursive: true });
 
-const small = ['--backend', 'cpu', '--epochs', '2', '--batch-size', '32', '--limit-train', '1500', '--limit-test', '500'];
+const small = [
+  '--backend',
+  'cpu',
+  '--epochs',
+  '2',
+  '--batch-size',
+  '32',
+  '--limit-train',
+  '1500',
+  '--limit-test',
+  '500',
+];
 if (!hasNative) {
   console.log(
     'The native backend is not built (no C++ compiler was found), so this trains in plain JavaScript, which is slow: on a small part\n' +
@@ -54,8 +68,14 @@ const recipe = JSON.parse(readFileSync(`${root}/${folder}/recipe.json`, 'utf8'))
 const rows = [
   ['network', `${recipe.model}, ${exported.binaryLayers} binary layers, ${exported.floatLayers} float layers`],
   ['training', `${trained.epochs} epochs, ${Math.round(trained.imagesPerSecond)} images/s`],
-  ['size', `${kilobytes(floatBytes)} float -> ${kilobytes(packedBytes)} packed (${(floatBytes / packedBytes).toFixed(1)}x smaller)`],
-  ['test accuracy', `${percent(trained.testTop1)} in training, ${percent(validated.top1)} for the packed file in onnxruntime`],
+  [
+    'size',
+    `${kilobytes(floatBytes)} float -> ${kilobytes(packedBytes)} packed (${(floatBytes / packedBytes).toFixed(1)}x smaller)`,
+  ],
+  [
+    'test accuracy',
+    `${percent(trained.testTop1)} in training, ${percent(validated.top1)} for the packed file in onnxruntime`,
+  ],
   ['agreement', `${percent(validated.agreement)} of ${validated.images} pictures get the same class from both files`],
   ['total time', `${Math.round((performance.now() - begin) / 1000)} s`],
   ['your model', packed],

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
+import type { BackendName } from '../../src/backends/backend-names.ts';
 import { probeBackends } from '../../src/backends/probe.ts';
-import { type BackendName, selectBackend } from '../../src/backends/select-backend.ts';
+import { selectBackend } from '../../src/backends/select-backend.ts';
 import { describeNative } from './native/harness.ts';
 
 describe('selectBackend', () => {

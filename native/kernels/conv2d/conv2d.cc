@@ -26,6 +26,8 @@ constexpr int64_t kForwardChunkBytes = 192 << 10;
 // enough pixels to pay for loading and storing the sums of each tile.
 constexpr int64_t kGradChunkBytes = 40 << 10;
 constexpr int64_t kGradChunkPixels = 96;
+// Where the sums are in memory rather than in a cache, every pass over them must pay for more.
+constexpr int64_t kLargeGradChunkPixels = 256;
 // Floats of filter-gradient sums that a second-level cache holds beside the rest.
 constexpr int64_t kSmallSums = 64 << 10;
 // Least multiply-adds worth a piece of work.
@@ -177,9 +179,9 @@ void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, cons
   const bool pad_columns = columns != s.out_channels;
   const int64_t sums_count = w.depth * columns;
   const int64_t pair_bytes = w.row_bytes() + w.grid_width * columns * static_cast<int64_t>(sizeof(float));
+  const int64_t pixels = sums_count <= kSmallSums ? kGradChunkPixels : kLargeGradChunkPixels;
   const int64_t chunk_rows = std::clamp<int64_t>(
-      std::max(kGradChunkBytes / std::max<int64_t>(1, pair_bytes), (kGradChunkPixels + w.grid_width - 1) / w.grid_width), 1,
-      w.row_total());
+      std::max(kGradChunkBytes / std::max<int64_t>(1, pair_bytes), (pixels + w.grid_width - 1) / w.grid_width), 1, w.row_total());
   const int64_t grain = grain_rows(w, columns);
   // Sums per piece: few pieces where they are large, because each is cleared, kept in a cache and added up.
   const int limit = sums_count <= kSmallSums ? max_pieces() : thread_count();
