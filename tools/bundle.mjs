@@ -136,7 +136,7 @@ chmodSync(join(target, 'bnn'), 0o755);
 const archive = `${target}.tar.xz`;
 execFileSync('tar', ['-C', join(root, 'build'), '-cJf', archive, 'bnn-bundle'], {
   stdio: 'inherit',
-  env: { XZ_OPT: '-2 -T0', ...process.env },
+  env: { XZ_OPT: '-3 -T0', ...process.env },
 });
 const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 console.log(`${archive}: ${mib(statSync(archive).size)}, unpacked ${mib(sizeOf(target))}`);

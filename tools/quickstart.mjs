@@ -37,18 +37,7 @@ const hasNative = existsSync(`${root}/build/bnn_native.node`);
 rmSync(`${root}/${folder}`, { recursive: true, force: true });
 mkdirSync(`${root}/runs`, { recursive: true });
 
-const small = [
-  '--backend',
-  'cpu',
-  '--epochs',
-  '2',
-  '--batch-size',
-  '32',
-  '--limit-train',
-  '1500',
-  '--limit-test',
-  '500',
-];
+const small = '--backend cpu --epochs 1 --batch-size 16 --limit-train 2000 --limit-test 300'.split(' ');
 if (!hasNative) {
   console.log(
     'The native backend is not built (no C++ compiler was found), so this trains in plain JavaScript, which is slow: on a small part\n' +
@@ -57,7 +46,7 @@ if (!hasNative) {
 }
 const trained = run('bnn-train', 'models/mnist-quickstart.json', '--out', folder, ...(hasNative ? [] : small));
 const exported = run('bnn-export', folder, '-o', packed);
-const limit = hasNative ? [] : ['--limit', '500'];
+const limit = hasNative ? [] : ['--limit', '300'];
 const validated = run('bnn-validate', packed, '--dataset', 'mnist', '--against', folder, ...limit);
 
 const percent = (x) => `${(100 * x).toFixed(2)} %`;

@@ -4,6 +4,8 @@
 #include "test/check.h"
 #include "threading/thread_pool.h"
 
+#include <cmath>
+
 using bnn::Conv2dShape;
 using bnn_test::Floats;
 
@@ -54,6 +56,32 @@ static void check(const Conv2dShape& s, bool signs, const char* label) {
   bnn_test::expect_close(df, want_df, tolerance, label, "filter gradient");
 }
 
+// The binary kernels read signs from x itself; the reference gets a tensor of signs, and the estimator's factor afterwards.
+static void check_binary(const Conv2dShape& s, const char* label) {
+  Floats x(s.batch * s.in_height * s.in_width * s.in_channels), signs(x.size()), dx(x.size()), want_dx(x.size());
+  Floats f(s.kernel_height * s.kernel_width * s.in_channels * s.out_channels), df(f.size()), want_df(f.size());
+  Floats y(s.batch * s.out_height * s.out_width * s.out_channels), dy(y.size()), want_y(y.size());
+  bnn_test::fill_random(x);
+  bnn_test::fill_signs(f);
+  bnn_test::fill_random(dy);
+  x[0] = 0.0f;
+  if (x.size() > 1) x[1] = -0.0f;
+  for (size_t i = 0; i < static_cast<size_t>(x.size()); i++) signs[i] = x[i] >= 0 ? 1.0f : -1.0f;
+  bnn::conv2d_forward_reference(s, signs.data(), f.data(), want_y.data());
+  bnn::binary_conv2d_forward(s, x.data(), f.data(), y.data());
+  bnn_test::expect_close(y, want_y, 0.0, label, "binary forward");
+  bnn::conv2d_filter_grad_reference(s, signs.data(), dy.data(), want_df.data());
+  bnn::binary_conv2d_filter_grad(s, x.data(), dy.data(), df.data());
+  bnn_test::expect_close(df, want_df, 2e-4, label, "binary filter gradient");
+  const float clip = 0.7f;
+  bnn::conv2d_input_grad_reference(s, dy.data(), f.data(), want_dx.data());
+  for (size_t i = 0; i < static_cast<size_t>(x.size()); i++) {
+    if (!(std::fabs(x[i]) <= clip)) want_dx[i] = 0.0f;
+  }
+  bnn::binary_conv2d_input_grad(s, dy.data(), f.data(), x.data(), bnn::ste_gradient(clip), dx.data());
+  bnn_test::expect_close(dx, want_dx, 2e-4, label, "binary input gradient");
+}
+
 static void check_matmul(const char* label) {
   const int64_t m = bnn_test::random_in(1, 120), n = bnn_test::random_in(1, 60), k = bnn_test::random_in(1, 60);
   Floats a(m * k), b(k * n), c(m * n), want(m * n);
@@ -94,6 +122,7 @@ int main(int argc, char** argv) {
                       (long long)s.out_width, (long long)s.out_channels, (long long)s.stride_height, (long long)s.stride_width, (long long)s.pad_top,
                       (long long)s.pad_left, (long long)s.dilation_height, (long long)s.dilation_width);
         check(s, round % 2 == 1, label);
+        check_binary(s, label);
         check_matmul(label);
       }
     }

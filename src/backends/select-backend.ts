@@ -5,10 +5,14 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../errors.ts';
 import { BACKEND_NAMES, type BackendName } from './backend-names.ts';
+import { registerCpuBackend } from './cpu/register.ts';
 import { NativeBackend } from './native/backend.ts';
 import { registerNativeBackend } from './native/register.ts';
 import { loadTensorflow } from './tensorflow/load.ts';
 import { loadWebgpu } from './webgpu/load.ts';
+
+/** What the native backend's thread pool takes. */
+const MAX_THREADS = 64;
 
 export interface BackendMemory {
   /** Bytes that tensors hold now. */
@@ -41,9 +45,9 @@ export interface BackendOptions {
  * @throws {BnnError} E_BACKEND when the backend does not work here, with what to install; E_USAGE for a bad name or thread count.
  */
 export async function selectBackend(name: BackendName, options: BackendOptions = {}): Promise<SelectedBackend> {
-  const threads = options.threads ?? availableParallelism();
-  if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
-    throw new BnnError('E_USAGE', `threads is ${threads}, expected an integer from 1 to 64`);
+  const threads = options.threads ?? Math.min(availableParallelism(), MAX_THREADS);
+  if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS) {
+    throw new BnnError('E_USAGE', `threads is ${threads}, expected an integer from 1 to ${MAX_THREADS}`);
   }
   switch (name) {
     case 'auto':
@@ -53,6 +57,7 @@ export async function selectBackend(name: BackendName, options: BackendOptions =
     case 'tensorflow':
       return await selectTensorflow(threads);
     case 'cpu':
+      registerCpuBackend();
       await activate('cpu');
       return {
         name: 'cpu',
@@ -78,7 +83,8 @@ async function selectAutomatically(threads: number): Promise<SelectedBackend> {
   }
   const webgpu = await loadWebgpu();
   if (webgpu.ok && !webgpu.isSoftware) return chosen(await selectWebgpu(), 'WebGPU found a GPU');
-  const noGpu = `no GPU (tensorflow: ${tensorflow.ok ? 'CPU only' : tensorflow.reason}; webgpu: ${webgpu.ok ? `${webgpu.device} computes on the CPU` : webgpu.reason})`;
+  const why = `tensorflow: ${tensorflow.ok ? 'CPU only' : tensorflow.reason}; webgpu: ${webgpu.ok ? `${webgpu.device} computes on the CPU` : webgpu.reason}`;
+  const noGpu = `no GPU found (${why})`;
   const native = registerNativeBackend();
   if (native.ok) return chosen(await selectNative(threads), noGpu);
   if (tensorflow.ok) return chosen(await selectTensorflow(threads), `${noGpu}, and ${native.reason}`);
@@ -87,8 +93,9 @@ async function selectAutomatically(threads: number): Promise<SelectedBackend> {
   });
 }
 
+/** The description gets the short form of the reason, up to its details. */
 function chosen(selected: SelectedBackend, reason: string): SelectedBackend {
-  return { ...selected, reason };
+  return { ...selected, description: `${selected.description} (${reason.split(' (')[0]})`, reason };
 }
 
 async function selectWebgpu(): Promise<SelectedBackend> {

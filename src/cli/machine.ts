@@ -72,7 +72,7 @@ export function findOptionalPeers(): Finding[] {
       resolve(name);
       return { name, works: true, detail: `installed, for ${use}` };
     } catch {
-      return { name, works: false, detail: `not installed; for ${use}`, hint: `npm install ${name}` };
+      return { name, works: false, detail: `not installed; for ${use}`, hint: 'bnn setup tensorflow' };
     }
   });
 }

@@ -18,7 +18,7 @@ export interface ProviderReport {
   readonly hint?: string;
 }
 
-const CUDA_HINT = 'fetch it with: ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node (needs internet)';
+const CUDA_HINT = 'bnn setup cuda (needs internet)';
 
 /** Version of the onnxruntime inside onnxruntime-node. */
 export function onnxruntimeVersion(): string {

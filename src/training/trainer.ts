@@ -1,6 +1,5 @@
 /** A training run: recipe in, run folder out. */
 
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { selectBackend } from '../backends/select-backend.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../core/preprocessing.ts';
@@ -27,7 +26,7 @@ export async function train(recipe: Recipe, options: TrainOptions): Promise<Trai
   const resume = options.resume === true;
   const checkpoint = resume ? await loadCheckpoint(join(options.out, 'last')) : null;
   await checkRunFolder(options.out, recipe, resume);
-  const backend = await selectBackend(recipe.backend, { threads: recipe.threads || availableParallelism() });
+  const backend = await selectBackend(recipe.backend, { threads: recipe.threads || undefined });
   const dataset = await loadDataset(recipe.dataset, {
     dir: recipe.data || undefined,
     download: recipe.download,

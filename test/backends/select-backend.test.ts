@@ -52,8 +52,11 @@ describeNative('selectBackend native', () => {
     tf.dispose([x, y]);
   });
 
-  it('auto chooses a fast one', async () => {
-    expect(['native', 'tensorflow']).toContain((await selectBackend('auto')).name);
+  it('auto chooses a fast one and says why', async () => {
+    const { name, description, reason } = await selectBackend('auto');
+    expect(['native', 'tensorflow', 'webgpu']).toContain(name);
+    expect(reason).toMatch(/GPU/);
+    expect(description).toMatch(/GPU/);
   });
 });
 

@@ -22,12 +22,15 @@ namespace {
 
 // Padded input per chunk: with a column block of weights it should stay in the second-level cache.
 constexpr int64_t kForwardChunkBytes = 192 << 10;
+// The weights pass through the second-level cache once per chunk; where they are large, chunks must be too.
+constexpr int64_t kLargePanelBytes = 1 << 20;
+constexpr int64_t kLargeForwardChunkBytes = 512 << 10;
 // Filter gradient: input and dy are read once per register tile, so they should stay in the first-level cache, but a chunk needs
 // enough pixels to pay for loading and storing the sums of each tile.
 constexpr int64_t kGradChunkBytes = 40 << 10;
 constexpr int64_t kGradChunkPixels = 96;
 // Where the sums are in memory rather than in a cache, every pass over them must pay for more.
-constexpr int64_t kLargeGradChunkPixels = 256;
+constexpr int64_t kLargeGradChunkPixels = 512;
 // Floats of filter-gradient sums that a second-level cache holds beside the rest.
 constexpr int64_t kSmallSums = 64 << 10;
 // Least multiply-adds worth a piece of work.
@@ -91,7 +94,9 @@ void run_forward(const Windows& w, const float* x, const FilterView& filter, int
                  int64_t out_pixel_stride, const Epilogue& epilogue = {}) {
   const ConvRow& row = conv_row();
   const float* panel = pack_panel(w, filter, columns, row);
-  const int64_t chunk_rows = std::clamp<int64_t>(kForwardChunkBytes / std::max<int64_t>(1, w.row_bytes()), 1, w.row_total());
+  const bool is_large = w.depth * columns * static_cast<int64_t>(sizeof(float)) > kLargePanelBytes;
+  const int64_t chunk_bytes = is_large ? kLargeForwardChunkBytes : kForwardChunkBytes;
+  const int64_t chunk_rows = std::clamp<int64_t>(chunk_bytes / std::max<int64_t>(1, w.row_bytes()), 1, w.row_total());
   parallel_for(w.row_total(), grain_rows(w, columns), [&](int thread, int64_t begin, int64_t end) {
     float* padded = scratch<float>(thread, Slot::kRows, padded_floats(w, chunk_rows));
     ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, chunk_rows);
