@@ -1,13 +1,14 @@
 /**
  * Builds the native libraries (see TARGETS) in build/ with the C++ compiler of the machine.
  *
- *     node tools/build-native.mjs [--check] [--required] [--sanitize=address,undefined [--only=conv2d_test]]
+ *     node tools/build-native.mjs [--check] [--required] [--sanitize=address,undefined [--only=conv2d_test] [--arch=arm64]]
  *
  *     (nothing)       build what changed; without a compiler say so and succeed, because everything else works without it
  *     --required      exit 1 when something could not be built
  *     --check         print whether the build is up to date; exit 1 when not
  *     --sanitize=…    build the test programs native/test/*_test.cc under these sanitizers (`none`: without) and print their paths
  *     --only=…        only these test programs, separated by commas
+ *     --arch=arm64    compile them for another processor, with a cross-compiler in $CXX
  *
  * Why not node-gyp: it needs Python and Node's headers from nodejs.org, and a fresh machine with only the npm registry has
  * neither. Node-API is a stable C interface, so its headers (npm package node-api-headers) and one compiler command per file are
@@ -39,6 +40,8 @@ const ISA_FLAGS = {
   },
   arm64: { neon: [] },
 };
+/** What is compiled for: this processor, unless told. */
+const targetArch = process.argv.find((option) => option.startsWith('--arch='))?.slice('--arch='.length) ?? process.arch;
 const ISA_SUFFIX = /_(avx512vpopcntdq|avx512|avx2|neon)\.cc$/;
 
 // No -ffast-math: NaN must pass through and ±1 sums must stay exact. Contraction to fused multiply-add is wanted everywhere.
@@ -142,7 +145,7 @@ function contentHash(file, seen = new Set()) {
 
 /** The objects of some folders: the command that makes each, and a hash of all that it depends on. */
 function planObjects(compiler, { folders, objects, flags, include }) {
-  const isas = ISA_FLAGS[process.arch] ?? {};
+  const isas = ISA_FLAGS[targetArch] ?? {};
   return folders
     .filter((folder) => existsSync(join(source, folder)))
     .flatMap((folder) => listFiles(join(source, folder), (name) => name.endsWith('.cc')))
@@ -304,7 +307,7 @@ function checkAll() {
 async function buildTests(sanitizers, only) {
   const compiler = findCompiler();
   const isPlain = sanitizers === 'none';
-  const folder = join(root, 'build', `native-test-${sanitizers.replaceAll(',', '-')}`);
+  const folder = join(root, 'build', `native-test-${targetArch}-${sanitizers.replaceAll(',', '-')}`);
   const sanitize = isPlain ? [] : [`-fsanitize=${sanitizers}`];
   const flags = isPlain ? ['-O2'] : ['-O1', '-g', ...sanitize, '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
   const plan = (folders) => planObjects(compiler, { folders, objects: folder, flags, include: [] });
