@@ -10,6 +10,7 @@ import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { buildModel } from '../zoo/zoo.ts';
 import { loadCheckpoint } from './checkpoint-io.ts';
+import { createEstimators } from './create-estimators.ts';
 import type { Recipe } from './recipe.ts';
 import { checkRunFolder } from './run-folder-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
@@ -50,8 +51,9 @@ export async function train(recipe: Recipe, options: TrainOptions): Promise<Trai
   }
 }
 
-/** What only several fields together make wrong. */
+/** What only several fields together make wrong: said before anything is loaded. */
 function checkRecipe(recipe: Recipe, options: TrainOptions): void {
+  createEstimators(recipe);
   if (recipe.patience > 0 && recipe.validation === 0) {
     throw new BnnError('E_USAGE', `patience is ${recipe.patience}, but no pictures are held out to stop by`, {
       hint: 'give --validation N as well',
