@@ -23,12 +23,15 @@ export interface DataCase {
   /** Of a picture. */
   readonly medianMs: number;
   readonly imagesPerSecond: number;
+  /** Processor time of a picture, all threads together. */
+  readonly cpuMs: number;
   readonly peakMiB: number;
   readonly startMiB: number;
   readonly baselines: {
     readonly sharp: {
       readonly medianMs: number;
       readonly imagesPerSecond: number;
+      readonly cpuMs: number;
       /** Above 1 where ours is faster: median over the rounds, and its spread. */
       readonly ratio: number;
       readonly ratioP10: number;
@@ -73,12 +76,14 @@ function toCase(dataset: string, bench: DataBench): DataCase {
     threads: bench.cores,
     medianMs: 1000 / imagesPerSecond,
     imagesPerSecond,
+    cpuMs: bench.cpuMs,
     peakMiB: bench.peakMiB,
     startMiB: bench.startMiB,
     baselines: {
       sharp: {
         medianMs: 1000 / plainImagesPerSecond,
         imagesPerSecond: plainImagesPerSecond,
+        cpuMs: bench.plainCpuMs,
         ratio,
         ratioP10,
         ratioP90,
@@ -87,13 +92,19 @@ function toCase(dataset: string, bench: DataBench): DataCase {
   };
 }
 
-function formatDataCase({ name, imagesPerSecond, peakMiB, startMiB, baselines: { sharp } }: DataCase): string {
+function formatDataCase(result: DataCase): string {
+  const { name, imagesPerSecond, cpuMs, peakMiB, startMiB } = result;
+  const { sharp } = result.baselines;
   const spread = `10 to 90 % of the rounds: ${threeDigits(sharp.ratioP10)} to ${threeDigits(sharp.ratioP90)}`;
   return formatPairs([
     ['data', name],
     ['images/s', `${threeDigits(imagesPerSecond)}, as float32 batches`],
     ['sharp alone', `${threeDigits(sharp.imagesPerSecond)} images/s, as bytes`],
     ['ours over sharp', `${threeDigits(sharp.ratio)} (${spread})`],
+    [
+      'processor time',
+      `${threeDigits(cpuMs)} ms a picture, sharp alone ${threeDigits(sharp.cpuMs)} ms: ${threeDigits(sharp.cpuMs / cpuMs)}`,
+    ],
     ['peak memory', `${threeDigits(peakMiB)} MiB, ${threeDigits(startMiB)} before`],
   ]);
 }

@@ -6,6 +6,7 @@
  */
 
 import { Rng } from '../core/rng.ts';
+import { canPlaceInWords, placeInWords } from './place-in-words.ts';
 
 export interface Augmentation {
   /** Pixels of black border before a random crop back to the original size; 0 for none. */
@@ -55,6 +56,10 @@ export function placeImage(
   { dy, dx, flip }: Placement,
 ): void {
   const { height, width, channels } = size;
+  if (dy === 0 && dx === 0 && canPlaceInWords(pixels, from, size)) {
+    placeInWords(pixels, from, out, to, size, table, flip);
+    return;
+  }
   // Columns of the output that come from inside the picture. They are written from left to right even when the picture is read from
   // right to left: writing backwards takes twice the time.
   const shift = flip ? -dx : dx;

@@ -35,6 +35,9 @@ export interface DataBench {
   readonly imagesPerSecond: number;
   /** Of sharp alone, reading the same files to the same u8 pixels, the frames known beforehand. Median of the rounds. */
   readonly plainImagesPerSecond: number;
+  /** Processor time of a picture, all threads of the process together, in milliseconds: the least of the rounds. */
+  readonly cpuMs: number;
+  readonly plainCpuMs: number;
   /** Loader over plain, median of the rounds; and its spread. */
   readonly ratio: number;
   readonly ratioP10: number;
@@ -66,8 +69,8 @@ export async function benchData(split: Split, options: DataBenchOptions): Promis
   const memory = { peak: startMiB };
   const batcher = new Batcher(some, { batchSize, seed: SEED, augment, prefetch, ...(workers ? { workers } : {}) });
   try {
-    const loaded: number[] = [];
-    const plain: number[] = [];
+    const loaded: Timing[] = [];
+    const plain: Timing[] = [];
     const framings = await frameAll(some, transform);
     // Round 0 only warms up: files into the cache of the system, threads, code.
     for (let round = 0; round <= rounds; round++) {
@@ -79,14 +82,18 @@ export async function benchData(split: Split, options: DataBenchOptions): Promis
       if (round === 0) loaded.length = plain.length = 0;
       else options.onRound?.(round, rounds);
     }
-    const ratios = loaded.map((speed, i) => speed / (plain[i] ?? Number.NaN));
+    const speeds = loaded.map(({ imagesPerSecond }) => imagesPerSecond);
+    const plainSpeeds = plain.map(({ imagesPerSecond }) => imagesPerSecond);
+    const ratios = speeds.map((speed, i) => speed / (plainSpeeds[i] ?? Number.NaN));
     return {
       transform,
       images: some.count,
       rounds,
       cores: availableParallelism(),
-      imagesPerSecond: median(loaded),
-      plainImagesPerSecond: median(plain),
+      imagesPerSecond: median(speeds),
+      plainImagesPerSecond: median(plainSpeeds),
+      cpuMs: Math.min(...loaded.map(({ cpuMs }) => cpuMs)),
+      plainCpuMs: Math.min(...plain.map(({ cpuMs }) => cpuMs)),
       ratio: median(ratios),
       ratioP10: quantile(ratios, 0.1),
       ratioP90: quantile(ratios, 0.9),
@@ -103,14 +110,28 @@ function firstOf(split: FileSplit, count: number): FileSplit {
   return { ...split, count, labels: split.labels.slice(0, count), pictures: selectPictures(split.pictures, indices) };
 }
 
-/** Images per second of one epoch. */
-async function timeLoader(batcher: Batcher, epoch: number, count: number, memory: { peak: number }): Promise<number> {
+interface Timing {
+  readonly imagesPerSecond: number;
+  readonly cpuMs: number;
+}
+
+async function time(count: number, work: () => Promise<void>): Promise<Timing> {
+  const cpu = process.cpuUsage();
   const begin = performance.now();
-  for await (const batch of batcher.epoch(epoch)) {
-    memory.peak = Math.max(memory.peak, residentMiB());
-    batcher.recycle(batch);
-  }
-  return (count / (performance.now() - begin)) * 1000;
+  await work();
+  const imagesPerSecond = (count / (performance.now() - begin)) * 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { imagesPerSecond, cpuMs: (user + system) / 1000 / count };
+}
+
+/** One epoch. */
+function timeLoader(batcher: Batcher, epoch: number, count: number, memory: { peak: number }): Promise<Timing> {
+  return time(count, async () => {
+    for await (const batch of batcher.epoch(epoch)) {
+      memory.peak = Math.max(memory.peak, residentMiB());
+      batcher.recycle(batch);
+    }
+  });
 }
 
 /** Sharp takes files by their path; what lies in a shard is read first. */
@@ -118,10 +139,9 @@ function inputOf(pictures: PictureSource, i: number): Promise<Uint8Array> | stri
   return pictures.kind === 'files' ? pictureName(pictures, i) : readPicture(pictures, i);
 }
 
-async function timePlain({ pictures }: FileSplit, framings: readonly Framing[]): Promise<number> {
+async function timePlain({ pictures }: FileSplit, framings: readonly Framing[]): Promise<Timing> {
   const { default: sharp } = await import('sharp');
-  const begin = performance.now();
-  await inLanes(framings.length, async (i) => {
+  const decode = async (i: number): Promise<void> => {
     const framing = framings[i];
     if (framing === undefined) throw new Error('internal: no frame');
     const image = sharp(await inputOf(pictures, i), { ignoreIcc: true });
@@ -129,8 +149,8 @@ async function timePlain({ pictures }: FileSplit, framings: readonly Framing[]):
     image.resize(framing.width, framing.height, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false });
     if (framing.cutAfter !== undefined) image.extract(framing.cutAfter);
     await image.removeAlpha().raw().toBuffer();
-  });
-  return (framings.length / (performance.now() - begin)) * 1000;
+  };
+  return time(framings.length, () => inLanes(framings.length, decode));
 }
 
 async function frameAll(split: FileSplit, transform: DataTransform): Promise<Framing[]> {
