@@ -100,7 +100,7 @@ async function runValidate(model: string, options: ValidateCommandOptions): Prom
 }
 
 function formatValidation(path: string, validation: Validation): string {
-  const { top1, top5, loss, images, agreement, latencyMs, imagesPerSecond, batchSize } = validation;
+  const { top1, top5, loss, images, agreement, other, latencyMs, imagesPerSecond, batchSize } = validation;
   const threads = validation.threads === 0 ? 'default' : String(validation.threads);
   const lines: [string, string][] = [
     ['model', path],
@@ -110,6 +110,10 @@ function formatValidation(path: string, validation: Validation): string {
     ['loss', loss.toFixed(4)],
   ];
   if (agreement !== null) {
+    lines.push([
+      'other form',
+      `top-1 ${formatPercent(other?.top1 ?? null)}, top-5 ${formatPercent(other?.top5 ?? null)}`,
+    ]);
     const { imagesBeyondTolerance: beyond, maxLogitDifference } = validation;
     lines.push(['agreement', `${formatPercent(agreement)} of the pictures get the same class`]);
     lines.push([

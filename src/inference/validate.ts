@@ -10,7 +10,7 @@ import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import type { Normalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { readModel } from '../onnx/model-io.ts';
-import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
+import { AgreementSheet, type ClassScore, ScoreSheet, type Scores } from './classification.ts';
 import { type ImageInput, imageInputOf, runImages, toChannelsFirst } from './image-input.ts';
 import { type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
 import type { ExecutionProvider } from './provider.ts';
@@ -56,6 +56,8 @@ export interface Validation {
   readonly images: number;
   /** Share of images with the same arg-max as the other form, 0 … 1; null without one. */
   readonly agreement: number | null;
+  /** How the other form does on the same pictures; null without one. */
+  readonly other: Pick<Scores, 'top1' | 'top5' | 'loss'> | null;
   /** Largest difference of a logit from the other form; null without one. */
   readonly maxLogitDifference: number | null;
   /**
@@ -141,6 +143,7 @@ async function validateSessions(
   const image = [dataset.channels, dataset.height, dataset.width] as const;
   const scores = new ScoreSheet(dataset.classes);
   const agreement = other === undefined ? null : new AgreementSheet(dataset.classes.length);
+  const otherScores = new ScoreSheet(dataset.classes);
   const broken: string[] = [];
   const onBrokenImage = ({ at }: { readonly at: string }) => broken.push(at);
   const batches = createBatches(dataset.test, { batchSize, normalize, onBroken: 'skip', onBrokenImage });
@@ -164,6 +167,7 @@ async function validateSessions(
     const result = await runImages(other, x, batch.count, image, imageInputOf(other).batch);
     assertClasses(other, result.shape, dataset);
     agreement.add(data, result.data);
+    otherScores.add(result.data, batch.labels);
   };
   for await (const batch of batches) {
     await evaluate(batch);
@@ -183,6 +187,7 @@ async function validateSessions(
   return {
     ...scores.scores,
     agreement: agreement?.agreement ?? null,
+    other: other === undefined ? null : scoresOf(otherScores),
     maxLogitDifference: agreement?.maxDifference ?? null,
     imagesBeyondTolerance: agreement?.countBeyond(LOGITS_TOLERANCE) ?? null,
     latencyMs: first !== undefined && canRunOne ? await measureLatency(session, first, image) : null,
@@ -195,6 +200,11 @@ async function validateSessions(
     normalization: from,
     notes,
   };
+}
+
+function scoresOf(sheet: ScoreSheet): Validation['other'] {
+  const { top1, top5, loss } = sheet.scores;
+  return { top1, top5, loss };
 }
 
 function chooseNormalization(

@@ -24,8 +24,16 @@ export interface CliOptions {
 
 /** Runs `bnn <args>`, or another program of the package. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  const { program = 'bnn', during, largestFileBytes } = options;
-  const command = [process.execPath, '--import', 'tsx', `src/cli/${program}.ts`, ...args];
+  return runSource(`src/cli/${options.program ?? 'bnn'}.ts`, args, options);
+}
+
+/** Runs a file of the repository, named from its root. */
+export function runSource(
+  file: string,
+  args: readonly string[],
+  { during, largestFileBytes }: Omit<CliOptions, 'program'> = {},
+): Promise<CliResult> {
+  const command = [process.execPath, '--import', 'tsx', file, ...args];
   // The shell counts in blocks of 512 bytes. Writing more fails, as on a full disk.
   const limit =
     largestFileBytes === undefined ? [] : ['sh', '-c', `ulimit -f ${largestFileBytes / 512} && exec "$@"`, 'sh'];

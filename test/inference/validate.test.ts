@@ -73,6 +73,7 @@ describe('validateModel', () => {
     const losses = a.rows.map((row, i) => Math.log(row.reduce((s, x) => s + Math.exp(x), 0)) - row[a.labels[i]!]!);
     expect(result.loss).toBeCloseTo(losses.reduce((s, x) => s + x, 0) / IMAGES, 5);
     expect(result.agreement).toBe(share((row, i) => best(row) === best(b.rows[i]!)));
+    expect(result.other?.top1).toBe(b.rows.filter((row, i) => best(row) === b.labels[i]).length / IMAGES);
     const differences = a.rows.flatMap((row, i) => row.map((x, j) => Math.abs(x - b.rows[i]![j]!)));
     expect(result.maxLogitDifference).toBeCloseTo(Math.max(...differences), 4);
     expect(result).toMatchObject({ ep: 'cpu', ops: 'off', batchSize: 64, normalization: 'model', notes: [] });
@@ -101,7 +102,7 @@ describe('validateModel', () => {
     const options = { dataset: 'mnist', limit: 100, ops: 'off' } as const;
     const fixed = await validateModel({ ...options, model: await save('fixed', model), batchSize: 10 });
     const { top1, loss } = await validateModel({ ...options, model: free });
-    expect(fixed).toMatchObject({ images: 100, batchSize: 32, latencyMs: null, top1 });
+    expect(fixed).toMatchObject({ images: 100, batchSize: 32, latencyMs: null, top1, other: null });
     expect(fixed.loss).toBeCloseTo(loss, 5);
     expect(fixed.notes).toEqual(['the model takes batches of 32 only']);
   });

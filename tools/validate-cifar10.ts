@@ -1,0 +1,13 @@
+/**
+ * Reproduces every figure of the card of a model for CIFAR-10:
+ *
+ *     npx tsx tools/validate-cifar10.ts models/NAME [--data DIR] [--latent RUN_OR_FILE] [--json]
+ *
+ * Runs the packed file over the whole test set, in stock onnxruntime and with the operator library, and beside it the latent form
+ * where it is there (models/NAME/latent.onnx, or --latent). Prints each figure of the card, the reproduced one, and whether they are
+ * equal. Exit code 1 when one differs; what cannot be measured here is said, and does not count.
+ */
+
+import { runValidation } from './model-card/validate-card.ts';
+
+await runValidation('validate-cifar10', 'cifar10', process.argv.slice(2));
