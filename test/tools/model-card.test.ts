@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -16,6 +16,7 @@ import { formatCardReadme } from '../../tools/model-card/card-readme.ts';
 import { findRecipeFile } from '../../tools/model-card/recipe-file.ts';
 import { runValidation } from '../../tools/model-card/validate-card.ts';
 import { ROOT, runCli, runSource } from '../cli/spawn-cli.ts';
+import { linkSample, SAMPLE, SAMPLE_NOTE } from '../data/imagenet-sample.ts';
 import { sharedData } from '../data/shared-data.ts';
 import { missingAddon, missingOps } from '../inference/native-parts.ts';
 
@@ -228,20 +229,11 @@ it.skipIf(cifar.isMissing)(
   SLOW,
 );
 
-const sample = sharedData('imagenet-sample');
-it.skipIf(sample.isMissing)(
-  `ImageNet: one pass over 1,000 pictures, a broken one is named${sample.isMissing ? ' (skipped: ../shared is not here)' : ''}`,
+it.skipIf(SAMPLE.isMissing)(
+  `ImageNet: one pass over 1,000 pictures, a broken one is named${SAMPLE_NOTE}`,
   async () => {
     const data = join(folder, 'imagenet');
-    await mkdir(join(data, 'val'), { recursive: true });
-    await symlink(join(sample.path, 'classes.txt'), join(data, 'classes.txt'));
-    const classes = (await readdir(join(sample.path, 'val'))).sort();
-    for (const name of classes.slice(1)) await symlink(join(sample.path, 'val', name), join(data, 'val', name));
-    const [first = ''] = classes;
-    const [picture = ''] = await readdir(join(sample.path, 'val', first));
-    await mkdir(join(data, 'val', first));
-    const broken = join(data, 'val', first, picture);
-    await writeFile(broken, (await readFile(join(sample.path, 'val', first, picture))).subarray(0, 2000));
+    const broken = await linkSample(data);
     const [run, out] = [join(folder, 'imagenet-run'), join(folder, 'imagenet-model')];
     await untrainedRun(run, { model: 'binarynet-mini', dataset: 'imagenet', imageSize: 64 }, data);
     const made = await runSource('tools/make-card.ts', [run, '--out', out]);
