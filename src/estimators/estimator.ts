@@ -25,6 +25,8 @@ export interface Estimator {
    * @param dy the incoming gradient, for the estimators that look at it.
    */
   factor(z: number, dy?: number): number;
+  /** Where every layer has its own: that of a layer, called by its weights without the ending `.weight`. */
+  forLayer?(layer: string): Estimator;
   /** dy · s(x) as plain tfjs operations: the fallback for every backend. */
   gradient(x: Tensor, dy: Tensor): Tensor;
 }

@@ -7,6 +7,7 @@ import { dsqSchedule } from '../estimators/dsq.ts';
 import { edeSchedule } from '../estimators/ede.ts';
 import type { EstimatorSchedule } from '../estimators/estimator.ts';
 import { fdaSchedule } from '../estimators/fda.ts';
+import { LearnedDsq } from '../estimators/learned-dsq.ts';
 import { rbnnSchedule } from '../estimators/rbnn.ts';
 import { resteO, resteSchedule } from '../estimators/reste.ts';
 import { steSchedule } from '../estimators/ste.ts';
@@ -16,11 +17,14 @@ import type { EstimatorName, Recipe } from './recipe.ts';
 
 export interface Estimators {
   at(epoch: number): RunSettings;
+  /** What is trained besides the network's parameters. */
+  readonly learned: readonly LearnedDsq[];
   /** ReSTE's power parameter of an epoch; null when neither estimator is ReSTE. */
   o(epoch: number): number | null;
 }
 
 export function createEstimators(recipe: Recipe): Estimators {
+  const learned: LearnedDsq[] = [];
   const create = (name: EstimatorName, role: 'weight' | 'activation'): EstimatorSchedule => {
     switch (name) {
       case 'reste':
@@ -37,6 +41,11 @@ export function createEstimators(recipe: Recipe): Estimators {
         return edeSchedule();
       case 'dsq':
         return dsqSchedule(recipe.dsqAlpha);
+      case 'dsq-learned': {
+        const dsq = new LearnedDsq(role, recipe.dsqAlpha);
+        learned.push(dsq);
+        return dsq.schedule;
+      }
       case 'fda':
         return fdaSchedule();
       case 'rbnn':
@@ -56,6 +65,7 @@ export function createEstimators(recipe: Recipe): Estimators {
   // An estimator may hold a table, which should be made once an epoch and not once a step.
   let current: { readonly epoch: number; readonly settings: RunSettings } | undefined;
   return {
+    learned,
     at: (epoch) => {
       if (current?.epoch !== epoch) {
         const settings = {

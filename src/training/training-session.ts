@@ -152,6 +152,7 @@ export class TrainingSession {
     this.#probe?.dispose();
     this.#average?.dispose();
     this.#optimizer.dispose();
+    for (const learned of this.#estimators.learned) learned.dispose();
     this.#weights.dispose();
     this.#program.dispose();
   }
@@ -230,7 +231,9 @@ export class TrainingSession {
     let gradients = this.#weights.toLatent(learned.gradients);
     await probe?.addGradients(gradients);
     if (recipe.clipGradients > 0) gradients = await clipGradients(gradients, recipe.clipGradients);
-    this.#optimizer.apply(gradients, this.#learningRate(this.#optimizer.step));
+    const lr = this.#learningRate(this.#optimizer.step);
+    this.#optimizer.apply(gradients, lr);
+    for (const learned of this.#estimators.learned) await learned.apply(lr, this.#optimizer.step);
     this.#average?.update(this.#optimizer.step);
     if (probe !== null) this.#indicators = await probe.finish(this.#epoch);
     const partial = this.#partial;
@@ -292,9 +295,10 @@ export class TrainingSession {
   async #save(name: 'last' | 'best'): Promise<void> {
     const weights = await (this.#average ?? this.#weights).save();
     const probe = this.#batch > 0 ? this.#probe?.save() : undefined;
+    const learned = this.#estimators.learned.flatMap((estimator) => [...estimator.save()]);
     await saveCheckpoint(join(this.#options.out, name), {
       model: await this.#deployed(() => this.#program.save()),
-      optimizer: new Map([...(await this.#optimizer.save()), ...weights, ...(probe ?? [])]),
+      optimizer: new Map([...(await this.#optimizer.save()), ...weights, ...(probe ?? []), ...learned]),
       state: {
         version: 1,
         epoch: this.#epoch,
@@ -314,6 +318,7 @@ export class TrainingSession {
     const at = join(this.#options.out, 'last', 'optimizer.safetensors');
     (this.#average ?? this.#weights).restore(optimizer, at);
     this.#optimizer.restore(optimizer, state.step, at);
+    for (const learned of this.#estimators.learned) learned.restore(optimizer);
     if (state.batch > 0) this.#probe?.restore(optimizer, at);
   }
 

@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { binaryConv, binaryConvFilterGradient, binaryConvInputGradient } from '../binary-conv-kernels.ts';
 import { planConv } from './conv.ts';
-import { layersBehind } from './sign.ts';
+import { layersBehind, ofLayer } from './sign.ts';
 import type { BuildContext, Step } from './step.ts';
 
 /** Whether a node is a bnn.Sign that only convolutions read, as their data: then it needs no step of its own. */
@@ -25,6 +25,7 @@ export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): 
   const x = sign.requiredInput(0);
   const { attributes, weight, bias, window } = planConv(node, x, context);
   const layers = layersBehind(sign);
+  const layer = layers[0] ?? sign.output.name;
   const [first] = sign.output.uses;
   return {
     inputs: bias === null ? [x, weight] : [x, weight, bias],
@@ -48,7 +49,11 @@ export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): 
       const weights = filter as tf.Tensor;
       return [
         needs[0]
-          ? binaryConvInputGradient(input, weights, dy, { estimator: run.activationEstimator, attributes, window })
+          ? binaryConvInputGradient(input, weights, dy, {
+              estimator: ofLayer(run.activationEstimator, layer),
+              attributes,
+              window,
+            })
           : null,
         needs[1] ? binaryConvFilterGradient(input, dy, { ...attributes, filterShape: weights.shape }, window) : null,
         needs[2] ? tf.sum(dy, [0, 1, 2]) : null,

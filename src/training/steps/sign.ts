@@ -1,6 +1,7 @@
 /** bnn.Sign: the forward pass is exact, the backward pass is the estimator's. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { Estimator } from '../../estimators/estimator.ts';
 import type { Node } from '../../graph/graph.ts';
 import { sign, signGradient } from '../kernels.ts';
 import { layerOf } from '../parameters.ts';
@@ -10,6 +11,7 @@ export const signStep: StepBuilder = (node, context) => {
   const x = node.requiredInput(0);
   const isWeight = x.constant !== null;
   const layers = isWeight ? [] : layersBehind(node);
+  const layer = isWeight ? layerOf(x.name) : (layers[0] ?? node.output.name);
   const relaxes = (run: Run): boolean => isWeight && run.training && run.relaxWeights === true;
   return {
     inputs: [x],
@@ -24,10 +26,15 @@ export const signStep: StepBuilder = (node, context) => {
     backward: ({ dy, inputs: [x], run }) => [
       relaxes(run)
         ? tf.clone(dy)
-        : signGradient(x as tf.Tensor, dy, isWeight ? run.weightEstimator : run.activationEstimator),
+        : signGradient(x as tf.Tensor, dy, ofLayer(isWeight ? run.weightEstimator : run.activationEstimator, layer)),
     ],
   };
 };
+
+/** The estimator of one layer, where each has its own. */
+export function ofLayer(estimator: Estimator, layer: string): Estimator {
+  return estimator.forLayer?.(layer) ?? estimator;
+}
 
 /** The layers that read the signs, called by their weights without the ending `.weight`. */
 export function layersBehind(node: Node): string[] {
