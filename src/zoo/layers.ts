@@ -1,7 +1,7 @@
 /** The layers that the networks are made of. Weight names are those of PyTorch's state_dict, so that foreign checkpoints fit. */
 
 import { int64s, scalar } from '../core/tensor.ts';
-import { type Attributes, float, int, ints } from '../graph/attribute.ts';
+import { type Attributes, float, int, ints, string } from '../graph/attribute.ts';
 import type { Value } from '../graph/graph.ts';
 import { fanInUniform, filled, heNormal, type Initializer, uniform } from './initialize.ts';
 import type { Network } from './network.ts';
@@ -101,6 +101,12 @@ export function pool(
   options: PoolOptions,
 ): Value {
   return net.builder.op(type, [x], windowAttributes({ from: 0, to: 0, pad: 0, ...options }), name);
+}
+
+/** Averages over windows of 2×2 pixels, of what is left at the edges of odd sizes: f32[N, C, H, W] -> f32[N, C, ⌈H/2⌉, ⌈W/2⌉]. */
+export function averagePairs(net: Network, x: Value, name: string): Value {
+  const window = { kernel_shape: ints([2, 2]), strides: ints([2, 2]), auto_pad: string('SAME_UPPER') };
+  return net.builder.op('AveragePool', [x], window, name);
 }
 
 /** f32[N, C, H, W] -> f32[N, C]. */

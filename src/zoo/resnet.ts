@@ -19,11 +19,16 @@ import { createNetwork, type Network, type NetworkOptions } from './network.ts';
 export interface ResnetDesign {
   /** Channels and number of blocks per stage; every stage but the first halves the image. */
   readonly stages: readonly { readonly channels: number; readonly blocks: number }[];
-  /** One 3×3 convolution, or a 7×7 one with stride 2 and a max-pool for large images. */
-  readonly stem: 'small' | 'large';
+  /** One 3×3 convolution, one with stride 2, or a 7×7 one with stride 2 and a max-pool for large images. */
+  readonly stem: 'small' | 'halving' | 'large';
   readonly block: 'normal' | 'bi-real' | 'react';
-  /** Where the shape changes: zero channels, or a float 1×1 convolution and batch normalization of this name. */
-  readonly shortcut: 'pad' | { readonly name: string };
+  /**
+   * Where the shape changes: zero channels, or a float 1×1 convolution and batch normalization of this name, which skips pixels or
+   * averages them first.
+   */
+  readonly shortcut: 'pad' | { readonly name: string; readonly average: boolean };
+  /** What the classifier sees: averages over the whole image, or over windows of 2×2 pixels. */
+  readonly head: 'global' | 'windows';
   readonly classifier: string;
   readonly initialize: Initializer;
   readonly initializeClassifier: Initializer;
@@ -34,6 +39,7 @@ export const RESNET20: ResnetDesign = {
   stem: 'small',
   block: 'normal',
   shortcut: 'pad',
+  head: 'global',
   classifier: 'linear',
   initialize: heNormal,
   initializeClassifier: heNormal,
@@ -43,11 +49,24 @@ export const RESNET20_BI_REAL: ResnetDesign = { ...RESNET20, block: 'bi-real' };
 
 export const RESNET20_REACT: ResnetDesign = { ...RESNET20, block: 'react' };
 
+/**
+ * Made to learn much in little time on a processor: half the resolution from the stem on, few and wide layers, and float where that
+ * is cheap, in averaged 1×1 shortcuts as in Bethge et al., "BinaryDenseNet", arXiv:1906.08637.
+ */
+export const RESNET8_BI_REAL: ResnetDesign = {
+  ...RESNET20_BI_REAL,
+  stages: [48, 96, 192].map((channels) => ({ channels, blocks: 1 })),
+  stem: 'halving',
+  shortcut: { name: 'shortcut', average: true },
+  head: 'windows',
+};
+
 export const RESNET18_CIFAR: ResnetDesign = {
   stages: [64, 128, 256, 512].map((channels) => ({ channels, blocks: 2 })),
   stem: 'small',
   block: 'normal',
-  shortcut: { name: 'shortcut' },
+  shortcut: { name: 'shortcut', average: false },
+  head: 'global',
   classifier: 'linear',
   initialize: fanInUniform,
   initializeClassifier: fanInUniform,
@@ -57,7 +76,7 @@ export const RESNET18: ResnetDesign = {
   ...RESNET18_CIFAR,
   stem: 'large',
   block: 'bi-real',
-  shortcut: { name: 'downsample' },
+  shortcut: { name: 'downsample', average: false },
   classifier: 'fc',
   initialize: heNormal,
 };
@@ -80,16 +99,25 @@ export function buildResnet(name: string, design: ResnetDesign, options: Network
       from = channels;
     }
   }
-  const features = layers.batchNorm(net, layers.globalAverage(net, x), 'bn2', from);
-  layers.classifier(net, features, design.classifier, from, { initialize: design.initializeClassifier });
+  const { features, count } = head(net, design, x, from);
+  const normalized = layers.batchNorm(net, features, 'bn2', count);
+  layers.classifier(net, normalized, design.classifier, count, { initialize: design.initializeClassifier });
   return net.builder.model;
 }
 
 function stem(net: Network, { stem: kind, initialize }: ResnetDesign, to: number): Value {
-  const window = kind === 'small' ? { kernel: 3 } : { kernel: 7, stride: 2 };
+  const window = { kernel: kind === 'large' ? 7 : 3, stride: kind === 'small' ? 1 : 2 };
   const sum = layers.conv(net, net.input, 'conv1', { from: net.channels, to, ...window, initialize });
   const x = layers.batchNorm(net, layers.relu(net, sum, 'relu'), 'bn1', to);
-  return kind === 'small' ? x : layers.pool(net, 'MaxPool', x, 'maxpool', { kernel: 3, stride: 2, pad: 1 });
+  return kind === 'large' ? layers.pool(net, 'MaxPool', x, 'maxpool', { kernel: 3, stride: 2, pad: 1 }) : x;
+}
+
+/** f32[N, channels, H, W] -> f32[N, count]. */
+function head(net: Network, design: ResnetDesign, x: Value, channels: number): { features: Value; count: number } {
+  if (design.head === 'global') return { features: layers.globalAverage(net, x), count: channels };
+  const halvings = design.stages.length - 1 + (design.stem === 'small' ? 0 : 1);
+  const side = Math.ceil(net.imageSize / 2 ** (halvings + 1));
+  return { features: layers.flatten(net, layers.averagePairs(net, x, 'avgpool')), count: channels * side * side };
 }
 
 interface BlockSize {
@@ -149,11 +177,8 @@ function shortcut(net: Network, design: ResnetDesign, x: Value, name: string, { 
   if (from === to && stride === 1) return x;
   if (design.shortcut === 'pad') return layers.padShortcut(net, x, `${name}.shortcut`, from, to, stride);
   const prefix = `${name}.${design.shortcut.name}`;
-  const { initialize } = design;
-  return layers.batchNorm(
-    net,
-    layers.conv(net, x, `${prefix}.0`, { from, to, kernel: 1, stride, initialize }),
-    `${prefix}.1`,
-    to,
-  );
+  const average = design.shortcut.average && stride > 1;
+  const pixels = average ? layers.averagePairs(net, x, `${prefix}.pool`) : x;
+  const window = { kernel: 1, stride: average ? 1 : stride, initialize: design.initialize };
+  return layers.batchNorm(net, layers.conv(net, pixels, `${prefix}.0`, { from, to, ...window }), `${prefix}.1`, to);
 }

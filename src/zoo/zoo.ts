@@ -7,6 +7,7 @@ import { buildBinarynetMini } from './binarynet-mini.ts';
 import type { NetworkOptions, Precision } from './network.ts';
 import {
   buildResnet,
+  RESNET8_BI_REAL,
   RESNET18,
   RESNET18_CIFAR,
   RESNET20,
@@ -63,6 +64,7 @@ type BaseEntry = Omit<ZooEntry, 'name' | 'precision' | 'build'> & {
 const CIFAR = { input: { channels: 3, height: 32, width: 32 }, classes: 10, minImageSize: 1 };
 const IMAGENET = { input: { channels: 3, height: 224, width: 224 }, classes: 1000, minImageSize: 1 };
 const SGD = { optimizer: 'sgd', learningRate: 0.1, momentum: 0.9, weightDecay: 1e-4, oEnd: 3 } as const;
+const ADAM = { optimizer: 'adam', learningRate: 0.005, momentum: 0.9, weightDecay: 0, oEnd: 3 } as const;
 const CIFAR_RECIPE: RecipeHints = { ...SGD, epochs: 1000, batchSize: 256, warmupEpochs: 5 };
 const IMAGENET_RECIPE: RecipeHints = { ...SGD, epochs: 250, batchSize: 750, warmupEpochs: 0 };
 
@@ -80,6 +82,12 @@ const BASES: Readonly<Record<string, BaseEntry>> = {
     describe: 'ResNet-20 for 32×32 images with a shortcut around every convolution (Bi-Real)',
     recipe: CIFAR_RECIPE,
     build: resnet(RESNET20_BI_REAL),
+  },
+  'resnet8-bireal': {
+    ...CIFAR,
+    describe: 'wide ResNet-8 at half resolution for 32×32 images, learns fast on a processor (Bi-Real)',
+    recipe: { ...ADAM, learningRate: 0.01, epochs: 18, batchSize: 128, warmupEpochs: 3 },
+    build: resnet(RESNET8_BI_REAL),
   },
   'resnet20-react': {
     ...CIFAR,
@@ -117,16 +125,7 @@ const BASES: Readonly<Record<string, BaseEntry>> = {
     classes: 10,
     minImageSize: 9,
     describe: 'small network for 28×28 grey images, trains in seconds',
-    recipe: {
-      epochs: 2,
-      batchSize: 100,
-      optimizer: 'adam',
-      learningRate: 0.005,
-      momentum: 0.9,
-      weightDecay: 0,
-      warmupEpochs: 0,
-      oEnd: 3,
-    },
+    recipe: { ...ADAM, epochs: 2, batchSize: 100, warmupEpochs: 0 },
     build: buildBinarynetMini,
   },
 };

@@ -28,6 +28,16 @@ function network(name: string): Model {
   return model;
 }
 
+/** Of our own design: sums over its layers, written out. */
+const RESNET8 = [
+  'resnet8-bireal',
+  699_130,
+  9 * 48 ** 2 * (2 + 2 + 4 + 8 + 16),
+  { Conv: 48 * 27 + 48 * 96 + 96 * 192, BatchNormalization: 2 * (3 * 48 + 3 * 96 + 3 * 192 + 768), Gemm: 7690 },
+  9 * 48 ** 2 * (2 * 256 + (2 + 4) * 64 + (8 + 16) * 16),
+  48 * 27 * 256 + 48 * 96 * 64 + 96 * 192 * 16 + 7680,
+] as const;
+
 /** Counted by running the authors' PyTorch modules; binary multiply-adds are sums over the layers' sizes. */
 const COUNTS = [
   ['resnet20', 269_850, 267_264, { Conv: 432, BatchNormalization: 1504, Gemm: 650 }, 40_108_032, 442_368 + 640],
@@ -61,7 +71,7 @@ const COUNTS = [
 ] as const;
 
 describe('parameters and multiply-adds of the published networks', () => {
-  test.each(COUNTS)('%s', (name, total, binary, floatByType, binaryMacs, floatMacs) => {
+  test.each([...COUNTS, RESNET8])('%s', (name, total, binary, floatByType, binaryMacs, floatMacs) => {
     const parameters = countParameters(network(name));
     expect(parameters.total).toBe(total);
     expect(parameters.oneBit).toBe(binary);
@@ -132,6 +142,7 @@ describe('every network', () => {
       ['binarynet-mini', 32],
       ['binarynet-mini', 9],
       ['resnet20-bireal-1w32a', 17],
+      ['resnet8-bireal', 25],
     ] as const) {
       const model = buildModel(name, { seed: 0, channels: 2, classes: 7, imageSize });
       inferShapes(model, RULES, { strict: true });
@@ -256,7 +267,7 @@ describe('errors', () => {
   });
 });
 
-test('the zoo lists 8 networks in 3 variants', () => {
-  expect(ZOO.size).toBe(24);
+test('the zoo lists 9 networks in 3 variants', () => {
+  expect(ZOO.size).toBe(27);
   expect(zooNames().slice(0, 3)).toEqual(['resnet20', 'resnet20-1w32a', 'resnet20-fp']);
 });
