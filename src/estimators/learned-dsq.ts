@@ -5,8 +5,8 @@
  * Gradient   of z: s(z) of `dsq.ts`. Of α: Σ dy·∂f/∂α over the layer, as if f had stood for sign in the forward pass,
  *            ∂f/∂α = tanh(k·z)/(1 − α)² + z·sech²(k·z)·k′/(1 − α), k′ = −1/(α·(2 − α)), for |z| ≤ 1, else 0
  * Schedule   none: after each step of the optimizer, α takes one of Adam, and stays in [0.001, 0.5]
- * Paper      Gong et al., "Differentiable Soft Quantization", ICCV 2019, arXiv:1908.05033; it learns α with the weights and leaves
- *            the rule open. Adam does not mind that the gradient is a sum over all pixels of a layer.
+ * Paper      Gong et al., "Differentiable Soft Quantization", ICCV 2019, arXiv:1908.05033, which learns α with the weights. That it
+ *            moves by Adam is ours: the size of a sum over all pixels of a layer does not matter to Adam.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -54,11 +54,6 @@ export class LearnedDsq {
       forLayer: (layer) => this.#layer(layer).estimator,
     };
     this.schedule = { name: 'dsq-learned', at: () => shared };
-  }
-
-  /** The present sharpness of each layer that has been trained. */
-  get alphas(): ReadonlyMap<string, number> {
-    return new Map([...this.#layers].map(([name, { alpha }]) => [name, alpha]));
   }
 
   /**

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
+import { writePicture } from '../data/pictures.ts';
 import { missingAddon, missingOps } from '../inference/native-parts.ts';
 import { runCli } from './spawn-cli.ts';
 
@@ -53,6 +54,30 @@ describe('bnn-bench usage', SLOW, () => {
     expect(stderr).toContain('E_BACKEND');
     expect(code).toBe(1);
   });
+});
+
+test('bnn-bench data: the loader beside sharp, on the clock and in processor time', SLOW, async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'bnn-bench-test-'));
+  try {
+    for (let i = 0; i < 4; i++) await writePicture(join(folder, 'val', 'a', `${i}.jpg`), 300 + i, 280);
+    const few = ['--images', '4', '--rounds', '2', '--batch', '2'];
+    const { code, events, stderr } = await runCli(['data', '--data', folder, ...few, '--json'], {
+      program: 'bnn-bench',
+    });
+    expect(code, stderr).toBe(0);
+    const speed = { medianMs: positive, imagesPerSecond: positive, cpuMs: positive };
+    expect(events().slice(0, 2)).toEqual(
+      ['train', 'evaluation'].map((transform) =>
+        expect.objectContaining({
+          name: `imagenet ${transform}, 4 pictures`,
+          ...speed,
+          baselines: { sharp: expect.objectContaining({ ...speed, ratio: positive }) },
+        }),
+      ),
+    );
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 describe.skipIf(missingAddon !== undefined)('bnn-bench train', SLOW, () => {
