@@ -1,6 +1,6 @@
 /** `bnn-convert`. */
 
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { type Binarized, binarizeFloat } from '../convert/binarize-float.ts';
 import { type Converted, convertOnnx } from '../convert/convert-onnx.ts';
@@ -14,6 +14,7 @@ import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { DATASET_NAMES } from '../data/load-dataset.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
+import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { formatBytes } from '../report/format.ts';
@@ -32,6 +33,7 @@ import {
 } from './options.ts';
 import { assertWritable } from './output-file.ts';
 import { EXIT_FAILED } from './print-error.ts';
+import { sizeLines } from './size-report.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
@@ -43,6 +45,7 @@ interface ConvertCommandOptions extends GeneralOptions {
   readonly signZero: SignZero;
   readonly whatIf?: boolean;
   readonly verify?: boolean;
+  readonly memory?: boolean;
   readonly dataset?: string;
   readonly data?: string;
   readonly pixels?: PixelRange;
@@ -71,6 +74,7 @@ export function createConvertCommand(name: string): Command {
     .option('-o, --output <file>', 'the latent ONNX file to write; without it, only the table is printed')
     .option('--packed <file>', 'write the packed form too')
     .option('--verify', 'run source and result in a stock onnxruntime; nothing is written when they differ')
+    .option('--memory', 'measure what sessions of the packed form take in memory')
     .option('--network <name>', 'of a checkpoint: the network that it belongs to, e.g. resnet20')
     .option('--mapping <file>', 'of a checkpoint: a JSON file that lists its layers (see docs/convert.md)')
     .addOption(
@@ -115,6 +119,8 @@ export function createConvertCommand(name: string): Command {
 }
 
 interface Result extends Converted {
+  /** Size of the file that was read. */
+  readonly sourceBytes: number;
   /** Bytes of what the result is compared with. */
   readonly reference: Uint8Array;
   readonly binarized: Binarized | null;
@@ -137,8 +143,12 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
         ])
       : null;
   const whatIf = options.whatIf === true ? await compareZeros(result, settings) : null;
+  const memory = options.memory === true ? await measure(result.lowered.model, options.threads) : undefined;
+  const fileSizes = { sourceBytes: result.sourceBytes, packedBytes: packed.length };
 
+  const { sizes } = result.lowered.report;
   terminal.result(formatVerdicts(report.layers));
+  if (binarized === null) terminal.result(formatPairs(sizeLines(fileSizes, sizes, memory)));
   const notes = [...signNotes(report.signs), ...report.changes];
   for (const note of notes) terminal.result(`note: ${note}`);
   if (binarized !== null) terminal.result(`made binary: ${binarized.layers.join(', ')}`);
@@ -151,6 +161,9 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
     source: path,
     files,
     layers: report.layers,
+    ...fileSizes,
+    sizes,
+    memory,
     signs: report.signs,
     changes: report.changes,
     rewrites: report.rewrites,
@@ -165,17 +178,19 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
 }
 
 function assertOptions(options: ConvertCommandOptions): void {
-  const { binarize, verify, packed, data, dataset } = options;
+  const { binarize, verify, memory, packed, data, dataset } = options;
   const binarizing = options.only ?? options.except ?? options.minWeights ?? options.dense ?? options.weightsOnly;
   if (binarizing !== undefined && binarize !== true) {
     throw new BnnError('E_USAGE', '--only, --except, --min-weights, --dense and --weights-only belong to --binarize', {
       hint: 'add --binarize',
     });
   }
-  if (binarize === true && (verify === true || packed !== undefined)) {
+  const aboutResult = { '--verify': verify === true, '--memory': memory === true, '--packed': packed !== undefined };
+  const [senseless] = Object.entries(aboutResult).find(([, isGiven]) => isGiven) ?? [];
+  if (binarize === true && senseless !== undefined) {
     throw new BnnError(
       'E_USAGE',
-      `a binarized network computes something else than its source, so ${packed === undefined ? '--verify' : '--packed'} makes no sense before it is trained`,
+      `a binarized network computes something else than its source, so ${senseless} makes no sense before it is trained`,
     );
   }
   if (data !== undefined && dataset === undefined) {
@@ -209,7 +224,7 @@ async function convert(path: string, options: ConvertCommandOptions): Promise<Re
   const { only, except, minWeights, dense, weightsOnly } = options;
   const binarized =
     options.binarize === true ? binarizeFloat(converted.model, { only, except, minWeights, dense, weightsOnly }) : null;
-  return { ...converted, reference, binarized };
+  return { ...converted, reference, binarized, sourceBytes: await fileBytes(path) };
 }
 
 function finished(model: Model): Uint8Array {
@@ -234,6 +249,11 @@ async function compare(
     candidates.map(([name, bytes]) => ({ name, bytes })),
     settings,
   );
+}
+
+async function measure(model: Model, threads: number | undefined): Promise<SessionMemory | null> {
+  const { measureSessions } = await import('../inference/measure-sessions-io.ts');
+  return measureSessions(model, threads);
 }
 
 async function compareZeros({ model, reference }: Result, settings: Settings): Promise<Check> {
@@ -267,6 +287,10 @@ async function writeAll(
     terminal.result(formatPairs(files.map(({ form, file, bytes }) => [form, `${file}  ${formatBytes(bytes)}`])));
   }
   return files;
+}
+
+async function fileBytes(path: string): Promise<number> {
+  return (await stat(path)).size;
 }
 
 async function readBytes(path: string): Promise<Uint8Array> {

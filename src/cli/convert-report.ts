@@ -2,9 +2,10 @@
 
 import type { SignReport } from '../convert/sign-log.ts';
 import type { LayerVerdict, VerdictKind } from '../convert/verdict.ts';
-import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
+import { formatCount, formatPercent } from '../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../report/table.ts';
 import type { Check } from './convert-check.ts';
+import { SIZE_COLUMNS, sizeCells, totalSizes } from './size-report.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'layer' },
@@ -12,8 +13,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'verdict' },
   { title: 'bits w/a', align: 'right' },
   { title: 'weights', align: 'right' },
-  { title: 'before', align: 'right' },
-  { title: 'packed', align: 'right' },
+  ...SIZE_COLUMNS,
   { title: 'reason' },
 ];
 
@@ -26,14 +26,10 @@ export function formatVerdicts(layers: readonly LayerVerdict[]): string {
     layer.kind,
     layer.kind === 'removed' ? '-' : `${layer.weightBits}/${layer.dataBits}`,
     layer.shape?.join('×') ?? '-',
-    formatBytes(layer.bytesBefore),
-    formatBytes(layer.bytesAfter),
+    ...sizeCells(layer),
     layer.reason,
   ]);
-  const total = (key: 'bytesBefore' | 'bytesAfter') => formatBytes(layers.reduce((sum, layer) => sum + layer[key], 0));
-  return formatTable(COLUMNS, rows, [
-    ['total', '', countKinds(layers), '', '', total('bytesBefore'), total('bytesAfter')],
-  ]);
+  return formatTable(COLUMNS, rows, [['total', '', countKinds(layers), '', '', ...sizeCells(totalSizes(layers))]]);
 }
 
 /** The end of a long name says more than its beginning. */

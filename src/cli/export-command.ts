@@ -10,6 +10,7 @@ import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { Comparison } from '../inference/compare-forms.ts';
+import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { CHECKPOINTS, type CheckpointName, findModel } from '../inference/model-source-io.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
@@ -27,6 +28,7 @@ interface ExportOptions extends GeneralOptions {
   readonly checkpoint?: CheckpointName;
   readonly explain?: boolean;
   readonly verify?: boolean;
+  readonly memory?: boolean;
   readonly keepFloat?: readonly string[];
 }
 
@@ -40,7 +42,8 @@ export function createExportCommand(name: string): Command {
     .option('-o, --output <file>', 'the ONNX file to write')
     .addOption(new Option('--form <form>', 'form of the result').choices(['packed', 'latent']).default('packed'))
     .option('--verify', 'run both forms in onnxruntime on random pictures; nothing is written when they differ')
-    .option('--explain', 'list every layer and every rewrite that did not apply, with the reason')
+    .option('--explain', 'list every layer with its sizes, and every rewrite that did not apply, with the reason')
+    .option('--memory', 'with --explain: measure what sessions of the packed form take in memory, too')
     .optionsGroup(ADVANCED)
     .option('--keep-float <pattern...>', 'leave layers of these names in float; * and ? are wildcards')
     .addOption(
@@ -68,6 +71,9 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
       hint: 'leave one of them out',
     });
   }
+  if (options.memory === true && options.explain !== true) {
+    throw new BnnError('E_USAGE', '--memory is given without --explain', { hint: 'add --explain' });
+  }
   const begin = performance.now();
   const found = await findModel(source, options.checkpoint);
   await assertWritable(output, found.path);
@@ -84,7 +90,11 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
     const other = form === 'packed' ? latentBytes : encodeModel(model);
     comparison = await compareForms(bytes, other, { threads: options.threads, verbose: options.verbose });
   }
-  if (options.explain === true) terminal.result(formatExplanation(report));
+  const measured = options.memory === true ? await measure(model, options) : undefined;
+  if (options.explain === true) {
+    const packedBytes = form === 'packed' ? bytes.length : encodeModel(model).length;
+    terminal.result(formatExplanation(report, { sourceBytes: latentBytes.length, packedBytes }, measured));
+  }
   if (comparison?.passed === false) {
     terminal.event('result', { file: null, verification: comparison });
     terminal.result(formatComparison(comparison));
@@ -102,7 +112,7 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
     sha256: createHash('sha256').update(bytes).digest('hex'),
     seconds: (performance.now() - begin) / 1000,
   };
-  terminal.event('result', resultEvent(facts, report, comparison, options.explain === true));
+  terminal.event('result', resultEvent(facts, report, comparison, options.explain === true, measured));
   terminal.result(formatExport(facts, report, comparison));
 }
 
@@ -111,6 +121,7 @@ function resultEvent(
   report: CompileReport,
   comparison: Comparison | null,
   explain: boolean,
+  memory: SessionMemory | null | undefined,
 ): object {
   const { binaryLayers, weightOnlyLayers, floatLayers } = report;
   return {
@@ -121,8 +132,13 @@ function resultEvent(
     floatLayers,
     float: report.layers.filter(({ outcome }) => outcome === 'float').map(({ name }) => name),
     verification: comparison,
-    ...(explain ? { layers: report.layers, misses: report.misses } : {}),
+    ...(explain ? { layers: report.layers, sizes: report.sizes, memory, misses: report.misses } : {}),
   };
+}
+
+async function measure(model: Model, { threads }: ExportOptions): Promise<SessionMemory | null> {
+  const { measureSessions } = await import('../inference/measure-sessions-io.ts');
+  return measureSessions(model, threads);
 }
 
 /** The latent file as stock runtimes can read it. */

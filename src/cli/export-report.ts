@@ -2,8 +2,10 @@
 
 import type { CompileReport, LayerReport } from '../compiler/report.ts';
 import type { Comparison } from '../inference/compare-forms.ts';
+import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { formatBytes, formatPercent, formatSeconds } from '../report/format.ts';
 import { formatPairs, formatTable } from '../report/table.ts';
+import { type FileSizes, SIZE_COLUMNS, sizeCells, sizeLines, totalSizes } from './size-report.ts';
 
 export interface ExportFacts {
   readonly file: string;
@@ -51,27 +53,33 @@ function comparisonText({ images, agreement, maxDifference, imagesBeyondToleranc
   return `${images} random pictures in onnxruntime: same arg-max ${formatPercent(agreement)}, largest difference ${maxDifference.toExponential(1)}, ${imagesBeyondTolerance} beyond ${tolerance.toExponential(1)}`;
 }
 
-/** Every layer with what became of it, then every rewrite that did not apply. */
-export function formatExplanation({ layers, misses }: CompileReport): string {
+/** Every layer with what became of it, the sizes, then every rewrite that did not apply. */
+export function formatExplanation(
+  { layers, misses, sizes }: CompileReport,
+  files: FileSizes,
+  measured?: SessionMemory | null,
+): string {
   const layerTable = formatTable(
     [
       { title: 'layer' },
       { title: 'was' },
       { title: 'outcome' },
       { title: 'operator' },
+      ...SIZE_COLUMNS,
       { title: 'folded, or why not' },
     ],
-    layers.map(({ name, source, outcome, operator, folded, reasons }) => [
-      name,
-      source,
-      outcome,
-      operator,
-      outcome === 'float' || outcome === 'removed' ? reasons.join('; ') : folded.join(', '),
-    ]),
+    layers.map((layer) => {
+      const { name, source, outcome, operator, folded, reasons } = layer;
+      const isPacked = outcome === 'binary' || outcome === 'weight-only';
+      return [name, source, outcome, operator, ...sizeCells(layer), (isPacked ? folded : reasons).join('; ')];
+    }),
+    [['total', '', '', '', ...sizeCells(totalSizes(layers))]],
   );
+  const sizeTable = formatPairs(sizeLines(files, sizes, measured));
   const missTable = formatTable(
     [{ title: 'rewrite' }, { title: 'at' }, { title: 'because of' }, { title: 'reason' }],
     misses.map(({ rewrite, node, culprit, reason }) => [rewrite, node, culprit, reason]),
   );
-  return misses.length === 0 ? `${layerTable}\n` : `${layerTable}\n\nrewrites that did not apply\n\n${missTable}\n`;
+  const head = `${layerTable}\n\n${sizeTable}\n`;
+  return misses.length === 0 ? head : `${head}\nrewrites that did not apply\n\n${missTable}\n`;
 }

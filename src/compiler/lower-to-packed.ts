@@ -10,6 +10,7 @@ import { LAYER_OPERATORS, nameOf } from './layers.ts';
 import type { Pass } from './pass.ts';
 import { PIPELINE } from './pipeline.ts';
 import { type CompileReport, createReport, type PassReport } from './report.ts';
+import { weightBytes } from './sizes.ts';
 
 export interface LowerOptions {
   /** Names of layers to leave in float; `*` and `?` stand for any characters and any one. */
@@ -39,6 +40,8 @@ export function lowerToPacked(source: Model, options: LowerOptions = {}): Lowere
   if (options.verify === true) verify(source);
   const model = cloneModel(source);
   const context = new CompileContext(model, keepPatterns(model, options.keepFloat ?? []));
+  const before = weightBytes(model.graph);
+  const bytesBefore = context.layers.records.map(({ node }) => before.get(node) ?? 0);
   const passes: PassReport[] = [];
   for (const pass of PIPELINE) {
     const report = runPass(pass, context);
@@ -46,7 +49,7 @@ export function lowerToPacked(source: Model, options: LowerOptions = {}): Lowere
     if (options.verify === true) verifyAfter(model, passes);
     options.onPass?.(report, model);
   }
-  return { model, report: createReport(context, passes) };
+  return { model, report: createReport(context, passes, bytesBefore) };
 }
 
 function runPass(pass: Pass, context: CompileContext): PassReport {

@@ -3,6 +3,7 @@
 import { LAYER_VARIANTS } from '../operators/variants.ts';
 import type { CompileContext } from './context.ts';
 import { type LayerRecord, nameOf } from './layers.ts';
+import { addSizes, NO_SIZES, nodeSizes, type Sizes } from './sizes.ts';
 
 export type LayerOutcome = 'binary' | 'weight-only' | 'float' | 'removed';
 
@@ -18,6 +19,10 @@ export interface LayerReport {
   readonly folded: readonly string[];
   /** Why it is not packed, or why what follows was not folded into it. */
   readonly reasons: readonly string[];
+  /** Bytes of its weights in the source. */
+  readonly bytesBefore: number;
+  /** Of its constants in the result. */
+  readonly sizes: Sizes;
 }
 
 export interface MissReport {
@@ -46,6 +51,8 @@ export interface CompileReport {
   readonly binaryLayers: number;
   readonly weightOnlyLayers: number;
   readonly floatLayers: number;
+  /** Of all constants of the result. */
+  readonly sizes: Sizes;
 }
 
 /** The rewrites whose miss explains why a layer stays float. */
@@ -78,9 +85,18 @@ function reasonsOf(record: LayerRecord, outcome: LayerOutcome, context: CompileC
   return reasons;
 }
 
-/** Collects the report at the end of a compilation. */
-export function createReport(context: CompileContext, passes: readonly PassReport[]): CompileReport {
-  const layers = context.layers.records.map((record): LayerReport => {
+/**
+ * Collects the report at the end of a compilation.
+ *
+ * @param bytesBefore  of each record, see `weightBytes`.
+ */
+export function createReport(
+  context: CompileContext,
+  passes: readonly PassReport[],
+  bytesBefore: readonly number[],
+): CompileReport {
+  const sizes = nodeSizes(context.model);
+  const layers = context.layers.records.map((record, i): LayerReport => {
     const outcome = outcomeOf(record);
     return {
       name: record.name,
@@ -89,6 +105,8 @@ export function createReport(context: CompileContext, passes: readonly PassRepor
       operator: record.node.type,
       folded: record.folded,
       reasons: reasonsOf(record, outcome, context),
+      bytesBefore: bytesBefore[i] ?? 0,
+      sizes: sizes.get(record.node) ?? NO_SIZES,
     };
   });
   const misses: MissReport[] = [];
@@ -105,5 +123,6 @@ export function createReport(context: CompileContext, passes: readonly PassRepor
     binaryLayers: count('binary'),
     weightOnlyLayers: count('weight-only'),
     floatLayers: count('float'),
+    sizes: addSizes(sizes.values()),
   };
 }

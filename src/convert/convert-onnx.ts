@@ -2,13 +2,14 @@
 
 import { CompileContext } from '../compiler/context.ts';
 import { type Lowered, lowerToPacked } from '../compiler/lower-to-packed.ts';
+import { weightBytes } from '../compiler/sizes.ts';
 import type { Model } from '../graph/model.ts';
 import { verify } from '../graph/verify.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
 import { conversionPasses } from './pipeline.ts';
 import { SignLog, type SignReport, type SignZero } from './sign-log.ts';
 import { standardForm, trustingTypes } from './standard-form.ts';
-import { judgeLayers, type LayerVerdict, weightBytes } from './verdict.ts';
+import { judgeLayers, type LayerVerdict } from './verdict.ts';
 
 export interface ConvertOptions {
   /** What a sign that gives 0 at 0 becomes: `exact` (unless told) keeps it, and its layers ternary; `plus` makes it +1. */

@@ -4,9 +4,8 @@ import type { CompileContext } from '../compiler/context.ts';
 import { LAYER_OPERATORS, type LayerRecord } from '../compiler/layers.ts';
 import type { Lowered } from '../compiler/lower-to-packed.ts';
 import type { LayerReport } from '../compiler/report.ts';
-import { packedBytes } from '../core/bits.ts';
-import { elementCount } from '../core/shape.ts';
-import type { Graph, Node, Value } from '../graph/graph.ts';
+import { NO_SIZES, type Sizes } from '../compiler/sizes.ts';
+import type { Node, Value } from '../graph/graph.ts';
 import { affineSignsOf } from './affine-signs.ts';
 import { type Levels, levelsOfWeights } from './weight-levels.ts';
 
@@ -25,42 +24,10 @@ export interface LayerVerdict {
   readonly shape: readonly number[] | null;
   /** Bytes of the weights in the source. */
   readonly bytesBefore: number;
-  /** Bytes of the weights when packed, scale and bias of packed layers included. */
-  readonly bytesAfter: number;
+  /** Of its constants in the packed model: weights, bias, and what was folded into it. */
+  readonly sizes: Sizes;
   /** Why it is not binary; empty when it is. */
   readonly reason: string;
-}
-
-/** Bytes of the constant behind each layer's weights, by the layer's node; taken before anything is rewritten. */
-export function weightBytes(graph: Graph, source: Graph): ReadonlyMap<Node, number> {
-  const bytes = new Map<Node, number>();
-  for (const node of graph.nodes()) {
-    if (node.domain !== '' || !LAYER_OPERATORS.has(node.op)) continue;
-    let largest = 0;
-    for (const input of node.inputs.slice(0, 2)) {
-      for (const constant of constantsBehind(input)) {
-        const original = source.values.get(constant.name)?.constant ?? constant.constant;
-        largest = Math.max(largest, original?.data.byteLength ?? 0);
-      }
-    }
-    bytes.set(node, largest);
-  }
-  return bytes;
-}
-
-/** The constants that a value is computed from; none when an input of the graph takes part. */
-function constantsBehind(value: Value | null): Value[] {
-  const found: Value[] = [];
-  const seen = new Set<Value>();
-  const pending = [value];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    if (next === null || seen.has(next)) continue;
-    seen.add(next);
-    if (next.constant !== null) found.push(next);
-    else if (next.producer === null) return [];
-    else pending.push(...next.producer.inputs);
-  }
-  return found;
 }
 
 /**
@@ -86,26 +53,24 @@ function judge(
   const base = { name, source, bytesBefore };
   if (node.$graph === null || outcome === undefined || outcome.outcome === 'removed') {
     const reason = 'no output depends on it, or it was folded into a constant';
-    return { ...base, kind: 'removed', weightBits: 0, dataBits: 0, shape: null, bytesAfter: 0, reason };
+    return { ...base, kind: 'removed', weightBits: 0, dataBits: 0, shape: null, sizes: NO_SIZES, reason };
   }
   const weight = node.requiredInput(1);
   const weights = context.evaluate(weight) ?? context.evaluate(node.input(0));
   const shape = weights?.shape ?? null;
   const data = dataLevels(node.requiredInput(0), context);
   if (outcome.outcome === 'binary' || outcome.outcome === 'weight-only') {
-    const bytesAfter = packedSize(node, shape ?? []);
     const dataBits = outcome.outcome === 'binary' ? 1 : data.bits;
     const isBinary = outcome.outcome === 'binary';
     const kind = isBinary ? 'binary' : data.kind === 'ternary' || data.kind === 'multi-bit' ? data.kind : 'weight-only';
     const reason = isBinary ? '' : `its data are ${data.what}`;
-    return { ...base, kind, weightBits: 1, dataBits, shape, bytesAfter, reason };
+    return { ...base, kind, weightBits: 1, dataBits, shape, sizes: outcome.sizes, reason };
   }
   const isLast = node.is('MatMul') || (node.is('Gemm') && node.int('transB', 0) === 0);
   const levels = weights === null ? FLOAT : levelsOfWeights(weights, isLast);
   const kind = kindOf(levels, data);
   const reason = reasonOf(kind, node, levels, data, outcome, context);
-  const bytesAfter = shape === null ? 0 : 4 * elementCount(shape);
-  return { ...base, kind, weightBits: levels.bits, dataBits: data.bits, shape, bytesAfter, reason };
+  return { ...base, kind, weightBits: levels.bits, dataBits: data.bits, shape, sizes: outcome.sizes, reason };
 }
 
 const FLOAT: Levels = { kind: 'float', bits: 32, what: 'floats' };
@@ -190,12 +155,4 @@ function bitsOf(node: Node): number {
       return Math.ceil(Math.log2(Number(high) - Number(low) + 1));
   }
   return 8;
-}
-
-/** Bits, scale and bias of a packed layer. */
-function packedSize(node: Node, shape: readonly number[]): number {
-  const [first = 0, second = 0, ...kernel] = shape;
-  if (node.is('Conv')) return first * elementCount(kernel) * packedBytes(second) + 8 * first;
-  const [outputs, inputs] = node.is('Gemm') && node.int('transB', 0) === 1 ? [first, second] : [second, first];
-  return outputs * packedBytes(inputs) + 8 * outputs;
 }

@@ -46,24 +46,45 @@ main().catch((error) => { console.error(error); process.exitCode = 1; });
 const RUNS = 3;
 
 /**
+ * Lets glibc's malloc give freed blocks back at once. As it is set, it keeps many times the weights after it loaded a model in pieces
+ * of a few megabytes: what is left then says more about malloc than about the model.
+ */
+const RETURN_FREED = { MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '65536' };
+
+/** Which pages count. */
+export interface MemoryOptions {
+  /** `held` unless told: everything that the process holds; `live`: without freed blocks that its allocator would keep. */
+  readonly count?: 'held' | 'live';
+}
+
+/**
  * Loads a model from a file and runs it, in a fresh process; null where the system does not tell a process its size (anything but
  * Linux).
  *
  * @throws {BnnError} E_BACKEND when the process fails.
  */
-export async function measureMemory(variant: BenchVariant, threads: number): Promise<MemoryUse | null> {
+export async function measureMemory(
+  variant: BenchVariant,
+  threads: number,
+  { count = 'held' }: MemoryOptions = {},
+): Promise<MemoryUse | null> {
   if (process.platform !== 'linux') return null;
   const folder = await mkdtemp(join(tmpdir(), 'bnn-bench-'));
   try {
     const path = join(folder, 'model.onnx');
     await writeFile(path, variant.bytes);
-    return await measureFile(variant, path, threads);
+    return await measureFile(variant, path, threads, count === 'live' ? RETURN_FREED : {});
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function measureFile(variant: BenchVariant, path: string, threads: number): Promise<MemoryUse> {
+async function measureFile(
+  variant: BenchVariant,
+  path: string,
+  threads: number,
+  environment: Readonly<Record<string, string>>,
+): Promise<MemoryUse> {
   const binding = loadOrtAddon();
   const library = findOpsLibrary();
   if (!binding.ok) throw new BnnError('E_BACKEND', binding.reason, { hint: binding.hint });
@@ -85,12 +106,11 @@ async function measureFile(variant: BenchVariant, path: string, threads: number)
     runs: RUNS,
   };
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      '--expose-gc',
-      '-e',
-      PROGRAM,
-      JSON.stringify(request),
-    ]);
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--expose-gc', '-e', PROGRAM, JSON.stringify(request)],
+      { env: { ...process.env, ...environment } },
+    );
     const [peakMiB, residentMiB, privateMiB] = JSON.parse(stdout) as [number, number, number];
     return { peakMiB, residentMiB, privateMiB };
   } catch (cause) {
