@@ -32,6 +32,7 @@ const CONFINED: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   sharp: ['data'],
   'tar-stream': ['data'],
+  h5wasm: ['convert'],
 };
 
 function reachable(folder: string): Set<string> {

@@ -1,27 +1,21 @@
 /** `bnn-convert`. */
 
-import { readFile, stat } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { type Binarized, binarizeFloat } from '../convert/binarize-float.ts';
-import { type Converted, convertOnnx } from '../convert/convert-onnx.ts';
-import { convertCheckpoint } from '../convert/pytorch/convert-checkpoint.ts';
-import { parseMapping } from '../convert/pytorch/mapping.ts';
-import { readPytorchCheckpoint } from '../convert/pytorch/read-checkpoint.ts';
 import type { SignZero } from '../convert/sign-log.ts';
 import { withZeroPolicy, ZERO_POLICIES } from '../convert/sign-policy.ts';
-import { toStandardForm } from '../convert/standard-form.ts';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { DATASET_NAMES } from '../data/load-dataset.ts';
-import { BnnError, fromSystemError } from '../errors.ts';
+import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
-import { readModel } from '../onnx/model-io.ts';
 import { formatBytes } from '../report/format.ts';
 import { formatPairs } from '../report/table.ts';
 import type { Check } from './convert-check.ts';
 import { type InputOptions, PIXEL_RANGES, type PixelRange } from './convert-inputs.ts';
 import { formatCheck, formatVerdicts, formatWhatIf, signNotes } from './convert-report.ts';
+import { type ConvertedSource, convertSource } from './convert-source.ts';
 import {
   ADVANCED,
   addExamples,
@@ -67,9 +61,9 @@ const CHANGED_SHARE = 0.02;
 export function createConvertCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Reads a network from elsewhere, an ONNX file or a PyTorch checkpoint, and writes it in latent form, for training and for bnn-export. A table says what became of every layer, and why.',
+      'Reads a network from elsewhere, an ONNX file or a checkpoint of PyTorch or Keras, and writes it in latent form, for training and for bnn-export. A table says what became of every layer, and why.',
     )
-    .argument('<model>', 'an .onnx file, or a .pt, .pth or .pth.tar checkpoint')
+    .argument('<model>', 'an .onnx file, or a checkpoint: .pt, .pth, .pth.tar or .h5')
     .optionsGroup(COMMON)
     .option('-o, --output <file>', 'the latent ONNX file to write; without it, only the table is printed')
     .option('--packed <file>', 'write the packed form too')
@@ -118,11 +112,7 @@ export function createConvertCommand(name: string): Command {
   ]).action((model: string, options: ConvertCommandOptions) => runConvert(model, options));
 }
 
-interface Result extends Converted {
-  /** Size of the file that was read. */
-  readonly sourceBytes: number;
-  /** Bytes of what the result is compared with. */
-  readonly reference: Uint8Array;
+interface Result extends ConvertedSource {
   readonly binarized: Binarized | null;
 }
 
@@ -201,30 +191,11 @@ function assertOptions(options: ConvertCommandOptions): void {
 }
 
 async function convert(path: string, options: ConvertCommandOptions): Promise<Result> {
-  const { signZero, network } = options;
-  let converted: Converted;
-  let reference: Uint8Array;
-  if (/\.(pt|pth|pth\.tar|ckpt|bin)$/i.test(path)) {
-    const mapping =
-      options.mapping === undefined ? undefined : parseMapping(await readText(options.mapping), options.mapping);
-    const checkpoint = readPytorchCheckpoint(await readBytes(path), path);
-    const found = convertCheckpoint(checkpoint, { signZero, network, mapping, at: path });
-    converted = found;
-    reference = encodeModel(toStandardForm(found.source, path).model);
-  } else {
-    if (network !== undefined || options.mapping !== undefined) {
-      throw new BnnError('E_USAGE', '--network and --mapping are for PyTorch checkpoints', { at: path });
-    }
-    const source = await readModel(path);
-    converted = convertOnnx(source, { signZero, at: path });
-    // A stock onnxruntime is the better judge of a file that it can read.
-    const isStock = [...source.graph.nodes()].every(({ domain }) => domain === '' || domain.startsWith('ai.onnx'));
-    reference = isStock ? encodeModel(source) : encodeModel(toStandardForm(source, path).model);
-  }
+  const converted = await convertSource(path, options);
   const { only, except, minWeights, dense, weightsOnly } = options;
   const binarized =
     options.binarize === true ? binarizeFloat(converted.model, { only, except, minWeights, dense, weightsOnly }) : null;
-  return { ...converted, reference, binarized, sourceBytes: await fileBytes(path) };
+  return { ...converted, binarized };
 }
 
 function finished(model: Model): Uint8Array {
@@ -287,20 +258,4 @@ async function writeAll(
     terminal.result(formatPairs(files.map(({ form, file, bytes }) => [form, `${file}  ${formatBytes(bytes)}`])));
   }
   return files;
-}
-
-async function fileBytes(path: string): Promise<number> {
-  return (await stat(path)).size;
-}
-
-async function readBytes(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw fromSystemError(error, 'read', path);
-  }
-}
-
-async function readText(path: string): Promise<string> {
-  return new TextDecoder().decode(await readBytes(path));
 }

@@ -71,7 +71,8 @@ export function formatExplanation(
     layers.map((layer) => {
       const { name, source, outcome, operator, folded, reasons } = layer;
       const isPacked = outcome === 'binary' || outcome === 'weight-only';
-      return [name, source, outcome, operator, ...sizeCells(layer), (isPacked ? folded : reasons).join('; ')];
+      const why = isPacked ? folded.join(', ') : reasons.join('; ');
+      return [name, source, outcome, operator, ...sizeCells(layer), why];
     }),
     [['total', '', '', '', ...sizeCells(totalSizes(layers))]],
   );

@@ -1,9 +1,7 @@
 /** `bnn-inspect`. */
 
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { Command } from 'commander';
-import { describeCheckpoint, readPytorchCheckpoint } from '../convert/pytorch/read-checkpoint.ts';
-import { fromSystemError } from '../errors.ts';
 import { formatShape, formatType } from '../graph/format-type.ts';
 import type { Model } from '../graph/model.ts';
 import { printModel } from '../graph/print.ts';
@@ -11,6 +9,7 @@ import { findModel } from '../inference/model-source-io.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../report/table.ts';
+import { checkpointKind, readCheckpoint } from './convert-source.ts';
 import { describeValues, type LayerSummary, type ModelSummary, summarizeModel } from './model-summary.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
 import type { Terminal } from './terminal.ts';
@@ -22,9 +21,9 @@ interface InspectOptions extends GeneralOptions {
 export function createInspectCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Shows the layers of a model: shapes, parameters of one bit and of 32, size, and binary and float multiply-adds for one picture. Any ONNX file will do; of a PyTorch checkpoint (.pt, .pth), the tensors are listed.',
+      'Shows the layers of a model: shapes, parameters of one bit and of 32, size, and binary and float multiply-adds for one picture. Any ONNX file will do; of a PyTorch or Keras checkpoint (.pt, .pth, .h5), the tensors are listed.',
     )
-    .argument('<model>', 'an ONNX file, a run folder, or a PyTorch checkpoint')
+    .argument('<model>', 'an ONNX file, a run folder, or a checkpoint of PyTorch or Keras')
     .optionsGroup(COMMON)
     .option('--graph', 'print the whole graph as text instead');
   addGeneralOptions(command, { threads: false });
@@ -37,7 +36,7 @@ export function createInspectCommand(name: string): Command {
 
 async function runInspect(source: string, options: InspectOptions): Promise<void> {
   const terminal = terminalOf(options);
-  if (/\.(pt|pth|pth\.tar)$/.test(source)) return inspectCheckpoint(source, terminal);
+  if (checkpointKind(source) !== null) return inspectCheckpoint(source, terminal);
   const { path } = await findModel(source);
   const model = await readModel(path);
   const summary = summarizeModel(model);
@@ -56,18 +55,20 @@ async function runInspect(source: string, options: InspectOptions): Promise<void
   terminal.result(graph?.trimEnd() ?? formatSummary(path, fileBytes, model, summary));
 }
 
-/** Lists the tensors of a PyTorch checkpoint. */
+/** Lists the tensors of a checkpoint, those of Keras under the names that a mapping uses. */
 async function inspectCheckpoint(path: string, terminal: Terminal): Promise<void> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    throw fromSystemError(error, 'read the checkpoint', path);
-  }
-  const checkpoint = readPytorchCheckpoint(bytes, path);
-  const tensors = [...checkpoint.tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
-  terminal.event('result', { file: path, fileBytes: bytes.byteLength, format: checkpoint.format, tensors });
-  terminal.result(describeCheckpoint(checkpoint).join('\n'));
+  const checkpoint = await readCheckpoint(path);
+  const tensors = Array.from(checkpoint.tensors, ([name, { dtype, shape }]) => {
+    const entry = checkpoint.kind === 'keras' ? checkpoint.entries.get(name) : undefined;
+    return { name, dtype, shape, ...(entry === undefined ? {} : { path: entry.path, stored: entry.shape }) };
+  });
+  const format = checkpoint.kind === 'keras' ? 'hdf5' : checkpoint.format;
+  terminal.event('result', { file: path, fileBytes: checkpoint.fileBytes, format, tensors });
+  const lines = tensors.map(({ name, dtype, shape, path: stored, stored: storedShape }) => {
+    const text = `${name}  ${dtype}[${shape.join(', ')}]`;
+    return stored === undefined ? text : `${text}  from ${stored} [${storedShape?.join(', ')}]`;
+  });
+  terminal.result(lines.join('\n'));
 }
 
 const COLUMNS: readonly (Column & { readonly cell: (layer: LayerSummary) => string })[] = [

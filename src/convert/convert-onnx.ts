@@ -70,6 +70,11 @@ function convert(source: Model, options: ConvertOptions, trustsTypes: boolean): 
       'the detour of a straight-through estimator, (a − b) + b, is left out: it rounds ±1 in the last place',
     );
   }
+  const lifted = rewrites['lift-conv1d'] ?? 0;
+  if (lifted > 0) {
+    const which = lifted === 1 ? '1 convolution of one dimension is' : `${lifted} convolutions of one dimension are`;
+    changes.push(`${which} computed on pictures of height 1, exactly`);
+  }
   const lowered = lowerToPacked(model);
   return { model, lowered, report: { layers: judgeLayers(context, lowered, bytesBefore), signs, changes, rewrites } };
 }

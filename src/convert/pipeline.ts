@@ -15,6 +15,7 @@ import { canonicalizeStep } from './rewrites/canonicalize-step.ts';
 import { COMPARE_WITH_ZERO } from './rewrites/compare-with-zero.ts';
 import { DROP_CLIP } from './rewrites/drop-clip.ts';
 import { FOLD_ZERO_PAD, PAD_BEFORE_SIGN } from './rewrites/fold-pad.ts';
+import { LIFT_CONV1D, SINK_SQUEEZE } from './rewrites/lift-conv1d.ts';
 import { FLATTEN_MATMUL, SWAP_OPERANDS, TRANSPOSE_DATA } from './rewrites/orient-dense.ts';
 import { RESOLVE_RESHAPE } from './rewrites/resolve-reshape.ts';
 import { SINK_AFFINE } from './rewrites/sink-affine.ts';
@@ -56,6 +57,13 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
       SINK_TRANSPOSE,
     ]),
     FOLD_FOREIGN_CONSTANTS,
+    // Before the layers: there, signs and factors move down through changes of shape, here changes of shape through them.
+    rewritePass('one-dimension', 'Computes binary convolutions of one dimension on pictures of height 1.', [
+      FOLD_ZERO_PAD,
+      PAD_BEFORE_SIGN,
+      LIFT_CONV1D,
+      SINK_SQUEEZE,
+    ]),
     // In a pass of its own: here signs and factors move down through transposes, above transposes through them.
     rewritePass('layers', 'Brings binary layers into one form.', layers),
     // Only now is certain which signs really give 0: those that an offset follows do not.

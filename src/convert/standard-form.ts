@@ -38,7 +38,7 @@ const RULES = new Map([...STANDARD_RULES, ...BNN_RULES, ...QUANTIZER_RULES]);
 /** The version of the format that came with operator set 17 and with functions. */
 const IR_VERSION = 8;
 
-const LOWER_FOREIGN = rewritePass('lower-foreign', 'Replaces QONNX operators by standard ones.', [
+export const LOWER_FOREIGN = rewritePass('lower-foreign', 'Replaces QONNX operators by standard ones.', [
   LOWER_BIPOLAR_QUANT,
   LOWER_QUANT,
 ]);

@@ -1,21 +1,10 @@
 /** The main thread's end of the batch worker. */
 
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { startWorker } from '../core/worker-thread.ts';
 import type { Batch, BatchOptions } from './batch-maker.ts';
 import { fromErrorMessage, type Request, type Response, type WorkerInput } from './batch-messages.ts';
 import type { Split } from './dataset.ts';
-
-/**
- * Lets a worker run the sources; the built package needs none of it. `--import tsx` alone registers tsx in main threads only, so the
- * worker begins with a module, given as text, that registers it there. The bare name is looked up from this file, wherever the
- * process was started.
- */
-const TYPESCRIPT_ARGUMENTS = [
-  '--import',
-  `data:text/javascript,${encodeURIComponent(
-    `import { register } from 'node:module'; register('tsx/esm', ${JSON.stringify(import.meta.url)}, { data: {} });`,
-  )}`,
-];
 
 interface Pending {
   readonly stream: number;
@@ -32,12 +21,8 @@ export class BatchThread {
   #death: Error | undefined;
 
   constructor(split: Split, options: BatchOptions) {
-    const fromSources = import.meta.url.endsWith('.ts');
     const input: WorkerInput = { split, options };
-    this.#worker = new Worker(new URL(fromSources ? './batch-worker.ts' : './batch-worker.js', import.meta.url), {
-      workerData: input,
-      execArgv: fromSources ? TYPESCRIPT_ARGUMENTS : [],
-    });
+    this.#worker = startWorker(import.meta.url, 'batch-worker', { workerData: input });
     this.#worker.unref();
     this.#worker.on('message', (response: Response) => {
       const pending = this.#pending.get(response.id);

@@ -2,11 +2,14 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { float32 } from '../../src/core/tensor.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { readModel } from '../../src/onnx/model-io.ts';
 import { Source } from '../convert/build.ts';
+import { h5File, missingH5 } from '../convert/h5-files.ts';
 import { torchZip } from '../convert/torch-files.ts';
+import { missingAddon } from '../inference/native-parts.ts';
 import { runCli } from './spawn-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bnn-convert-'));
@@ -85,6 +88,58 @@ describe('bnn-convert', () => {
     expect(listing.stdout).toMatch(/^fc\.weight +float32\[\d+, 3\]$/m);
   });
 
+  it.skipIf(missingH5 !== undefined)(
+    `reads a Keras file with a mapping${missingH5 === undefined ? '' : ` (skipped: ${missingH5})`}`,
+    async () => {
+      const file = path('net.h5');
+      const kernel = float32(
+        [12, 2],
+        Array.from({ length: 24 }, (_, i) => i - 11),
+      );
+      writeFileSync(file, await h5File({ 'fc/fc/kernel:0': kernel, 'fc/fc/bias:0': float32([2], [1, 2]) }));
+      const mapping = path('keras.json');
+      writeFileSync(
+        mapping,
+        JSON.stringify({
+          input: [3, 2, 2],
+          layers: [
+            { op: 'sign' },
+            { op: 'flatten' },
+            { op: 'linear', weight: 'fc.weight', bias: 'fc.bias', binary: true },
+          ],
+        }),
+      );
+      const { code, stdout } = await convert(file, '--mapping', mapping, '--verify', '-o', path('keras.onnx'));
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/fc +Gemm +binary +1\/1/);
+      expect(existsSync(path('keras.onnx'))).toBe(true);
+      const listing = await runCli([file], { program: 'bnn-inspect' });
+      expect(listing.stdout).toContain('fc.weight  float32[2, 12]  from fc/fc/kernel:0 [12, 2]');
+    },
+  );
+
+  it('says what the packed model takes in the file and in memory', async () => {
+    const { code, stdout } = await convert(writeLarq());
+    expect(code).toBe(0);
+    // 4·9 weights: one bit each; 2 bytes per output of 9 bits in the file; 16 bytes per output in the words of the kernel.
+    // Besides, scale and bias: 8 bytes per output. 36 tap sums, and scale and bias once more, in the kernel.
+    expect(stdout).toMatch(/^conv .* 144 bytes +37 bytes +68 bytes +176 bytes +308 bytes$/m);
+    expect(stdout).toMatch(/^file +\d.* before, .* packed; ideal /m);
+    expect(stdout).toMatch(/^memory +constants computed: 27\.\d kB in a stock onnxruntime/m);
+    expect(stdout).not.toMatch(/^measured/m);
+  });
+
+  it.skipIf(missingAddon !== undefined || process.platform !== 'linux')(
+    `measures sessions with --memory${missingAddon === undefined ? '' : ` (skipped: ${missingAddon})`}`,
+    async () => {
+      const { code, events } = await convert(writeLarq(), '--memory', '--json');
+      expect(code).toBe(0);
+      const { stockBytes } = events()[0]!['memory'] as { stockBytes: number };
+      expect(stockBytes).toBeGreaterThan(0);
+    },
+    30_000,
+  );
+
   it('makes a float network binary by rule', async () => {
     const { code, stdout } = await convert(writeLarq(), '--binarize', '--only', 'dense', '-o', path('start.onnx'));
     expect(code).toBe(0);
@@ -94,7 +149,7 @@ describe('bnn-convert', () => {
   it.each<[string, string[], number, RegExp]>([
     ['a missing file', ['nowhere.onnx'], 1, /E_NOT_FOUND/],
     ['--only without --binarize', ['x.onnx', '--only', 'a'], 2, /belong to --binarize/],
-    ['--network for an ONNX file', ['larq.onnx', '--network', 'resnet20'], 2, /for PyTorch checkpoints/],
+    ['--network for an ONNX file', ['larq.onnx', '--network', 'resnet20'], 2, /for PyTorch and Keras checkpoints/],
     ['a checkpoint alone', ['net.pth.tar'], 2, /does not say what network/],
     ['an unknown rule', ['x.onnx', '--sign-zero', 'maybe'], 2, /sign-zero/],
   ])('refuses %s', async (_, [file = '', ...args], expected, message) => {

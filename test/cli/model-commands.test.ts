@@ -48,7 +48,7 @@ test(
       }),
     ]);
     const again = await runCli(['export', latent, '-o', join(folder, 'explained.onnx'), '--explain']);
-    expect(again.stdout).toMatch(/conv1 +Conv +float +Conv +binarize-conv: /);
+    expect(again.stdout).toMatch(/conv1 +Conv +float +Conv +3\.20 kB( +3\.20 kB){4} +binarize-conv: /);
     expect(again.stdout).toMatch(/layers +2 binary, 2 in float: conv1, fc/);
     expect(await readFile(join(folder, 'explained.onnx'))).toEqual(await readFile(packed));
 

@@ -59,7 +59,10 @@ describe('by hand', () => {
     ['float', [6, 5, 3, 3], 1, [32 * 270, 4 * 270, 4 * 270, 4 * 270]],
   ] as const)('%s %j, %i groups', (kind, shape, group, [idealBits, fileBytes, stockBytes, opsBytes]) => {
     const { report } = lowerToPacked(new Net([1, shape[1] * group, 4, 4]).layer(kind, shape, group).finish());
-    expect(report.layers[0]).toMatchObject({ outcome: kind, bytesBefore: 4 * shape.reduce((a, b) => a * b, 1) });
+    expect(report.layers[0]).toMatchObject({
+      outcome: kind,
+      bytesBefore: 4 * [...shape].reduce((a: number, b) => a * b, 1),
+    });
     expect(report.layers[0]!.sizes).toEqual({ idealBits, fileBytes, stockBytes, opsBytes });
     expect(report.sizes).toEqual(report.layers[0]!.sizes);
   });

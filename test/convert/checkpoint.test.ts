@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { convertCheckpoint } from '../../src/convert/pytorch/convert-checkpoint.ts';
-import { parseMapping } from '../../src/convert/pytorch/mapping.ts';
+import { convertCheckpoint } from '../../src/convert/checkpoint/convert-checkpoint.ts';
+import { parseMapping } from '../../src/convert/checkpoint/mapping.ts';
+import { fittingNetworks } from '../../src/convert/checkpoint/zoo-checkpoint.ts';
 import { type PytorchCheckpoint, readPytorchCheckpoint } from '../../src/convert/pytorch/read-checkpoint.ts';
-import { fittingNetworks } from '../../src/convert/pytorch/zoo-checkpoint.ts';
 import { decodeSafetensors } from '../../src/core/safetensors.ts';
 import { float32, type Tensor, toNumbers } from '../../src/core/tensor.ts';
 import { BnnError } from '../../src/errors.ts';

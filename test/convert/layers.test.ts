@@ -6,43 +6,13 @@ import { float32, tensor } from '../../src/core/tensor.ts';
 import { maxAbsoluteError } from '../../src/core/tolerance.ts';
 import { float, int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
-import type { Model } from '../../src/graph/model.ts';
-import { verify } from '../../src/graph/verify.ts';
 import { Source, withZeros } from './build.ts';
+import { type Case, check, sign } from './check-case.ts';
 import { createRun } from './run-model.ts';
-
-interface Case {
-  readonly shape: readonly number[];
-  readonly build: (s: Source) => Value;
-  /** Kind of each layer; `binary` alone unless told. */
-  readonly kinds?: readonly string[];
-  readonly opset?: number;
-  /** For sources whose values are not small. */
-  readonly tolerance?: number;
-}
-
-async function check({ shape, build, kinds = ['binary'], opset = 17, tolerance = 2e-5 }: Case): Promise<Model> {
-  const s = new Source(shape, opset);
-  const source = s.finish(build(s));
-  const { model, lowered, report } = convertOnnx(source);
-  verify(model);
-  verify(lowered.model);
-  expect(
-    report.layers.map(({ kind, reason }) => (kind === 'binary' ? kind : `${kind}${reason === '' ? '!' : ''}`)),
-  ).toEqual(kinds);
-  const count = shape.reduce((product, size) => product * size, 1);
-  const x = withZeros(count);
-  const expected = await (await createRun(source))(x, shape);
-  expect(maxAbsoluteError(await (await createRun(model))(x, shape), expected)).toBeLessThanOrEqual(tolerance);
-  expect(maxAbsoluteError(await (await createRun(lowered.model))(x, shape), expected)).toBeLessThanOrEqual(tolerance);
-  return lowered.model;
-}
 
 const CONV = { kernel_shape: ints([3, 3]), pads: ints([1, 1, 1, 1]) };
 const PLAIN = { kernel_shape: ints([3, 3]) };
 const IMAGE = [2, 4, 6, 6];
-/** +1 at 0. */
-const sign = (s: Source, x: Value): Value => s.op('Where', [s.op('GreaterOrEqual', [x, s.c(0)]), s.c(1), s.c(-1)]);
 /** −1 at 0. */
 const strictSign = (s: Source, x: Value): Value => s.op('Where', [s.op('Greater', [x, s.c(0)]), s.c(1), s.c(-1)]);
 

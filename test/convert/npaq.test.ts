@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { convertCheckpoint } from '../../src/convert/pytorch/convert-checkpoint.ts';
-import { parseMapping } from '../../src/convert/pytorch/mapping.ts';
+import { convertCheckpoint } from '../../src/convert/checkpoint/convert-checkpoint.ts';
+import { parseMapping } from '../../src/convert/checkpoint/mapping.ts';
 import { readPytorchCheckpoint } from '../../src/convert/pytorch/read-checkpoint.ts';
 import { loadMnist } from '../../src/data/mnist.ts';
 import { argMax, createRun } from './run-model.ts';

@@ -3,13 +3,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
+import { H5Thread } from '../../src/convert/keras/h5-thread.ts';
+import { fromKeras } from '../../src/convert/keras/keras-checkpoint.ts';
 import { readPytorchCheckpoint } from '../../src/convert/pytorch/read-checkpoint.ts';
 import { Rng } from '../../src/core/rng.ts';
+import { float32, tensor } from '../../src/core/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { Source } from './build.ts';
+import { h5File, missingH5 } from './h5-files.ts';
 import { sharedPath } from './shared-files.ts';
 import { torchLegacy, torchZip } from './torch-files.ts';
 
@@ -56,14 +60,18 @@ interface Outcome {
 
 const GIGABYTE = 1e9;
 
-function attack(seeds: readonly Uint8Array[], count: number, read: (bytes: Uint8Array) => void): Outcome {
+async function attack(
+  seeds: readonly Uint8Array[],
+  count: number,
+  read: (bytes: Uint8Array) => unknown,
+): Promise<Outcome> {
   const rng = new Rng(2026);
   let [errors, successes, longestMs, mostBytes] = [0, 0, 0, 0];
   for (let i = 0; i < count; i++) {
     const bytes = mutate(seeds[i % seeds.length]!, rng);
     const begin = performance.now();
     try {
-      read(bytes);
+      await read(bytes);
       successes++;
     } catch (error) {
       if (!(error instanceof BnnError)) {
@@ -132,8 +140,8 @@ describe('graphs that are made to take long', () => {
 });
 
 describe('random mutations', () => {
-  it(`${MUTATIONS} of ONNX files`, () => {
-    const { errors, successes, longestMs, mostBytes } = attack(sampleModels(), MUTATIONS, (bytes) =>
+  it(`${MUTATIONS} of ONNX files`, async () => {
+    const { errors, successes, longestMs, mostBytes } = await attack(sampleModels(), MUTATIONS, (bytes) =>
       convertOnnx(decodeModel(bytes)),
     );
     expect(errors + successes).toBe(MUTATIONS);
@@ -142,9 +150,9 @@ describe('random mutations', () => {
     expect(mostBytes).toBeLessThan(GIGABYTE);
   }, 300_000);
 
-  it(`${MUTATIONS} of PyTorch checkpoints`, () => {
+  it(`${MUTATIONS} of PyTorch checkpoints`, async () => {
     const files = [torchZip({ deflate: false }), torchZip({ deflate: true }), torchLegacy()];
-    const { errors, successes, longestMs, mostBytes } = attack(files, MUTATIONS, (bytes) =>
+    const { errors, successes, longestMs, mostBytes } = await attack(files, MUTATIONS, (bytes) =>
       readPytorchCheckpoint(bytes),
     );
     expect(errors + successes).toBe(MUTATIONS);
@@ -152,4 +160,26 @@ describe('random mutations', () => {
     expect(longestMs).toBeLessThan(LONGEST);
     expect(mostBytes).toBeLessThan(GIGABYTE);
   }, 300_000);
+
+  it.skipIf(missingH5 !== undefined)(
+    `${MUTATIONS} of Keras files${missingH5 === undefined ? '' : ` (skipped: ${missingH5})`}`,
+    async () => {
+      const tensors = {
+        'model_weights/conv/conv/kernel:0': float32([3, 3, 2, 4], new Float32Array(72).fill(0.5)),
+        'model_weights/conv/conv/bias:0': float32([4], [1, 2, 3, 4]),
+        'top_level_model_weights/count:0': tensor('int64', [], BigInt64Array.of(7n)),
+      };
+      const files = [await h5File(tensors), await h5File(tensors, true)];
+      const thread = new H5Thread();
+      // How long one takes is for the thread to watch over.
+      const { errors, successes, mostBytes } = await attack(files, MUTATIONS, async (bytes) =>
+        fromKeras(await thread.read(bytes)),
+      );
+      await thread.close();
+      expect(errors + successes).toBe(MUTATIONS);
+      expect(successes).toBeGreaterThan(100);
+      expect(mostBytes).toBeLessThan(GIGABYTE);
+    },
+    600_000,
+  );
 });

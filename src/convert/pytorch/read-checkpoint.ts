@@ -151,8 +151,3 @@ function notTorch(at: string | undefined): BnnError {
     hint: 'give a .pt or .pth file written by torch.save, or an .onnx file',
   });
 }
-
-/** Tensors by name as text, one per line: what a state_dict holds. */
-export function describeCheckpoint({ tensors }: PytorchCheckpoint): string[] {
-  return Array.from(tensors, ([name, { dtype, shape }]) => `${name}  ${dtype}[${shape.join(', ')}]`);
-}

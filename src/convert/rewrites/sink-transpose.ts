@@ -12,43 +12,8 @@ import { int64s } from '../../core/tensor.ts';
 import { type Attributes, int, ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { addOp, numbersOf } from '../add-op.ts';
+import { BROADCASTING, UNARY } from '../elementwise.ts';
 
-const UNARY = [
-  ...[
-    'Abs',
-    'Ceil',
-    'Clip',
-    'Elu',
-    'Erf',
-    'Exp',
-    'Floor',
-    'HardSigmoid',
-    'HardSwish',
-    'Identity',
-    'LeakyRelu',
-    'Log',
-    'Neg',
-    'Not',
-  ],
-  ...[
-    'Reciprocal',
-    'Relu',
-    'Round',
-    'Selu',
-    'Sigmoid',
-    'Sign',
-    'Softplus',
-    'Softsign',
-    'Sqrt',
-    'Tanh',
-    'Cast',
-    'bnn.Sign',
-  ],
-];
-const BROADCASTING = [
-  ...['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Min', 'Max', 'Sum', 'PRelu', 'Where', 'And', 'Or', 'Xor'],
-  ...['Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'],
-];
 const WITH_AXIS = ['Softmax', 'LogSoftmax'];
 const REDUCTIONS = ['ReduceMean', 'ReduceMax', 'ReduceMin'];
 

@@ -3,7 +3,7 @@
 import { nearest } from '../../core/nearest.ts';
 import { float32, scalar, type Tensor, tensor, toNumbers } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';
-import { type Attributes, float, int, ints } from '../../graph/attribute.ts';
+import { type Attribute, type Attributes, float, int, ints, string } from '../../graph/attribute.ts';
 import { Builder } from '../../graph/builder.ts';
 import type { Shape, Value } from '../../graph/graph.ts';
 import { STANDARD_RULES } from '../../graph/infer/standard-rules.ts';
@@ -12,15 +12,15 @@ import { type MappedLayer, type Mapping, SIMPLE_OPERATORS, type ZeroRule } from 
 
 export interface MappedModel {
   readonly model: Model;
-  /** Entries of the state_dict that no layer names. */
+  /** Entries of the checkpoint that no layer names. */
   readonly unused: readonly string[];
 }
 
 /**
- * Builds a model: input "input" f32[N, ...mapping.input], output "logits". Signs are written as PyTorch computes them, 0 at 0, unless
- * the mapping says otherwise: what that means for the layers is for the conversion to find out.
+ * Builds a model: input "input" f32[N, ...mapping.input], output "logits". Signs give at 0 what
+ * the mapping says: what that means for the layers is for the conversion to find out.
  *
- * @throws {BnnError} E_NOT_FOUND for a name that the state_dict lacks, E_SHAPE when layers do not fit each other.
+ * @throws {BnnError} E_NOT_FOUND for a name that the checkpoint lacks, E_SHAPE when layers do not fit each other.
  */
 export function modelFromMapping(tensors: ReadonlyMap<string, Tensor>, mapping: Mapping, at?: string): MappedModel {
   const network = new MappedNetwork(tensors, mapping.input, at);
@@ -73,20 +73,23 @@ class MappedNetwork {
         return this.#affine(layer.scale, layer.offset);
       case 'prelu':
         return this.#prelu(layer.weight);
+      case 'flatten':
+        return this.#flatten(layer.channels);
       case 'max-pool':
       case 'average-pool': {
         const { kernel, stride, pad } = layer;
+        const axes = Math.max(1, (this.#x.shape?.length ?? 4) - 2);
         const attributes = {
-          kernel_shape: ints([kernel, kernel]),
-          strides: ints([stride, stride]),
-          pads: ints([pad, pad, pad, pad]),
+          kernel_shape: repeated(kernel, axes),
+          strides: repeated(stride, axes),
+          pads: repeated(pad, 2 * axes),
         };
         return this.#op(layer.op === 'max-pool' ? 'MaxPool' : 'AveragePool', [this.#x], attributes);
       }
       default: {
         const bounds = layer.op === 'hardtanh' ? [this.#number(-1), this.#number(1)] : [];
         const isSoftmax = layer.op === 'softmax' || layer.op === 'log-softmax';
-        const attributes: Attributes = isSoftmax ? { axis: int(-1) } : layer.op === 'flatten' ? { axis: int(1) } : {};
+        const attributes: Attributes = isSoftmax ? { axis: int(-1) } : {};
         return this.#op(SIMPLE_OPERATORS[layer.op], [this.#x, ...bounds], attributes);
       }
     }
@@ -105,8 +108,8 @@ class MappedNetwork {
 
   #product(layer: Extract<MappedLayer, { op: 'linear' | 'conv' }>): Value {
     const weight = this.#parameter(layer.weight);
-    const rank = layer.op === 'linear' ? 2 : 4;
     const shape = weight.shape ?? [];
+    const rank = layer.op === 'linear' ? 2 : Math.max(shape.length, 3);
     if (shape.length !== rank) {
       throw new BnnError(
         'E_SHAPE',
@@ -115,7 +118,7 @@ class MappedNetwork {
       );
     }
     const bias = layer.bias === null ? null : this.#parameter(layer.bias);
-    const w = layer.binary ? this.#op('Sign', [weight], {}, `${layer.weight}.sign`) : weight;
+    const w = layer.binary ? this.#sign(weight, layer.zero) : weight;
     const isScaled = layer.scale !== 'none';
     const inputs = [this.#x, w, ...(bias === null || isScaled ? [] : [bias])];
     const name = layer.weight.replace(/\.weight$/, '');
@@ -123,14 +126,17 @@ class MappedNetwork {
     if (layer.op === 'linear') y = this.#op('Gemm', inputs, { transB: int(1) }, name);
     else {
       const { stride, pad, dilation, groups } = layer;
+      const axes = rank - 2;
+      const padding: Attributes =
+        pad === 'same' ? { auto_pad: string('SAME_UPPER') } : { pads: repeated(pad, 2 * axes) };
       y = this.#op(
         'Conv',
         inputs,
         {
           kernel_shape: ints(shape.slice(2).map((size) => (typeof size === 'number' ? size : 1))),
-          strides: ints([stride, stride]),
-          pads: ints([pad, pad, pad, pad]),
-          dilations: ints([dilation, dilation]),
+          strides: repeated(stride, axes),
+          ...padding,
+          dilations: repeated(dilation, axes),
           group: int(groups),
         },
         name,
@@ -172,6 +178,14 @@ class MappedNetwork {
   #affine(scale: number, offset: number): Value {
     const scaled = scale === 1 ? this.#x : this.#op('Mul', [this.#x, this.#number(scale)]);
     return offset === 0 ? scaled : this.#op('Add', [scaled, this.#number(offset)]);
+  }
+
+  #flatten(channels: 'first' | 'last'): Value {
+    const rank = this.#x.shape?.length ?? 2;
+    const isMoved = channels === 'last' && rank > 2;
+    const last = [0, ...Array.from({ length: rank - 2 }, (_, axis) => axis + 2), 1];
+    const x = isMoved ? this.#op('Transpose', [this.#x], { perm: ints(last) }) : this.#x;
+    return this.#op('Flatten', [x], { axis: int(1) });
   }
 
   #sign(x: Value, zero: ZeroRule): Value {
@@ -230,4 +244,9 @@ class MappedNetwork {
     value.shape = inferred?.shape ?? null;
     return value;
   }
+}
+
+/** The same along every spatial dimension. */
+function repeated(value: number, count: number): Attribute {
+  return ints(new Array<number>(count).fill(value));
 }

@@ -1,4 +1,4 @@
-/** The mapping file: which layers a state_dict belongs to, in order. A state_dict alone does not say what is done with it. */
+/** The mapping file: which layers the weights of a checkpoint belong to, in order. A checkpoint does not say what is done with them. */
 
 import { nearest } from '../../core/nearest.ts';
 import { BnnError } from '../../errors.ts';
@@ -11,12 +11,15 @@ export type MappedLayer =
       readonly op: 'linear' | 'conv';
       readonly weight: string;
       readonly bias: string | null;
-      /** Takes the sign of the weights, which gives 0 at 0. */
+      /** Takes the sign of the weights. */
       readonly binary: boolean;
+      /** What it gives at 0. */
+      readonly zero: ZeroRule;
       /** Multiplies the result by mean|W|: of the whole layer, or per output. */
       readonly scale: 'none' | 'layer' | 'channel';
       readonly stride: number;
-      readonly pad: number;
+      /** `same`: so much that a stride of 1 keeps the size, more behind than in front when it is odd. */
+      readonly pad: number | 'same';
       readonly dilation: number;
       readonly groups: number;
     }
@@ -29,6 +32,8 @@ export type MappedLayer =
   | { readonly op: 'sign'; readonly zero: ZeroRule }
   | { readonly op: 'affine'; readonly scale: number; readonly offset: number }
   | { readonly op: 'prelu'; readonly weight: string }
+  /** `last`: an element's channels are neighbours in the result, as where the data have channels last. */
+  | { readonly op: 'flatten'; readonly channels: 'first' | 'last' }
   | { readonly op: 'max-pool' | 'average-pool'; readonly kernel: number; readonly stride: number; readonly pad: number }
   | { readonly op: SimpleOperator };
 
@@ -38,12 +43,23 @@ export const SIMPLE_OPERATORS = {
   tanh: 'Tanh',
   sigmoid: 'Sigmoid',
   hardtanh: 'Clip',
-  flatten: 'Flatten',
   'global-average-pool': 'GlobalAveragePool',
   softmax: 'Softmax',
   'log-softmax': 'LogSoftmax',
 } as const;
 export type SimpleOperator = keyof typeof SIMPLE_OPERATORS;
+
+/** What a mapping need not say, because the framework that wrote the checkpoint always does it so. */
+export interface Conventions {
+  readonly zero: ZeroRule;
+  readonly epsilon: number;
+  readonly channels: 'first' | 'last';
+}
+
+/** PyTorch's sign gives 0 at 0. */
+export const PYTORCH: Conventions = { zero: 'zero', epsilon: 1e-5, channels: 'first' };
+/** Larq's quantizers give +1 at 0. */
+export const KERAS: Conventions = { zero: 'plus', epsilon: 1e-3, channels: 'last' };
 
 export interface Mapping {
   /** Sizes of one input, without the batch: `[784]` or `[1, 28, 28]`. */
@@ -53,14 +69,15 @@ export interface Mapping {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const OPERATORS = ['linear', 'conv', 'batch-norm', 'sign', 'affine', 'prelu', 'max-pool', 'average-pool'];
+const OPERATORS = ['linear', 'conv', 'batch-norm', 'sign', 'affine', 'prelu', 'flatten', 'max-pool', 'average-pool'];
+const ZERO_RULES = ['zero', 'plus', 'minus'] as const;
 
 /**
  * Parses a mapping file.
  *
  * @throws {BnnError} E_FORMAT naming the field that is wrong.
  */
-export function parseMapping(text: string, at?: string): Mapping {
+export function parseMapping(text: string, at?: string, conventions: Conventions = PYTORCH): Mapping {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -78,22 +95,22 @@ export function parseMapping(text: string, at?: string): Mapping {
   if (!Array.isArray(layers) || layers.length === 0) {
     throw new BnnError('E_FORMAT', '"layers" is no list of layers', { at });
   }
-  return { input: input as number[], layers: layers.map((layer, i) => parseLayer(layer, i, at)) };
+  return { input: input as number[], layers: layers.map((layer, i) => parseLayer(layer, i, at, conventions)) };
 }
 
-function parseLayer(layer: unknown, index: number, at: string | undefined): MappedLayer {
+function parseLayer(layer: unknown, index: number, at: string | undefined, conventions: Conventions): MappedLayer {
   const where = `layer ${index + 1}`;
   if (!isFields(layer) || typeof layer['op'] !== 'string') {
     throw new BnnError('E_FORMAT', `${where} has no "op"`, { at });
   }
   const { op, ...fields } = layer;
   const reader = new FieldReader(fields, `${where} (${String(op)})`, at);
-  const result = readLayer(String(op), reader);
+  const result = readLayer(String(op), reader, conventions);
   reader.finish();
   return result;
 }
 
-function readLayer(op: string, read: FieldReader): MappedLayer {
+function readLayer(op: string, read: FieldReader, conventions: Conventions): MappedLayer {
   switch (op) {
     case 'linear':
     case 'conv':
@@ -102,20 +119,23 @@ function readLayer(op: string, read: FieldReader): MappedLayer {
         weight: read.text('weight'),
         bias: read.has('bias') ? read.text('bias') : null,
         binary: read.choice('binary', ['false', 'true'] as const, 'false') === 'true',
+        zero: read.choice('zero', ZERO_RULES, conventions.zero),
         scale: read.choice('scale', ['none', 'layer', 'channel'] as const, 'none'),
         stride: op === 'conv' ? read.number('stride', 1) : 1,
-        pad: op === 'conv' ? read.number('pad', 0) : 0,
+        pad: op === 'conv' ? read.padding('pad') : 0,
         dilation: op === 'conv' ? read.number('dilation', 1) : 1,
         groups: op === 'conv' ? read.number('groups', 1) : 1,
       };
     case 'batch-norm':
-      return { op, prefix: read.text('prefix'), epsilon: read.number('epsilon', 1e-5) };
+      return { op, prefix: read.text('prefix'), epsilon: read.number('epsilon', conventions.epsilon) };
     case 'sign':
-      return { op, zero: read.choice('zero', ['zero', 'plus', 'minus'] as const, 'zero') };
+      return { op, zero: read.choice('zero', ZERO_RULES, conventions.zero) };
     case 'affine':
       return { op, scale: read.number('scale', 1), offset: read.number('offset', 0) };
     case 'prelu':
       return { op, weight: read.text('weight') };
+    case 'flatten':
+      return { op, channels: read.choice('channels', ['first', 'last'] as const, conventions.channels) };
     case 'max-pool':
     case 'average-pool': {
       const kernel = read.number('kernel');
@@ -146,13 +166,19 @@ class FieldReader {
   text(name: string): string {
     const value = this.#take(name);
     if (typeof value === 'string' && value !== '') return value;
-    throw this.#failure(name, value, 'a name of the state_dict');
+    throw this.#failure(name, value, 'a name of the checkpoint');
   }
 
   number(name: string, fallback?: number): number {
     const value = this.#take(name) ?? fallback;
     if (typeof value === 'number' && Number.isFinite(value)) return value;
     throw this.#failure(name, value, 'a number');
+  }
+
+  padding(name: string): number | 'same' {
+    if (!this.has(name)) return this.number(name, 0);
+    if (this.#take(name) === 'same') return 'same';
+    return this.number(name);
   }
 
   choice<C extends string>(name: string, choices: readonly C[], fallback: C): C {

@@ -1,11 +1,11 @@
-/** The entry for PyTorch checkpoints: a state_dict in, the latent form and a report out. */
+/** The entry for checkpoints: named tensors in, the latent form and a report out. */
 
+import type { Tensor } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
 import { type Converted, type ConvertOptions, convertOnnx } from '../convert-onnx.ts';
 import { modelFromMapping } from './mapped-model.ts';
 import type { Mapping } from './mapping.ts';
-import type { PytorchCheckpoint } from './read-checkpoint.ts';
 import { fittingHint, modelFromZoo } from './zoo-checkpoint.ts';
 
 export interface CheckpointOptions extends ConvertOptions {
@@ -24,14 +24,16 @@ export interface ConvertedCheckpoint extends Converted {
  *
  * @throws {BnnError} E_USAGE when neither or both are given, and what reading and conversion throw.
  */
-export function convertCheckpoint(checkpoint: PytorchCheckpoint, options: CheckpointOptions): ConvertedCheckpoint {
+export function convertCheckpoint(
+  { tensors }: { readonly tensors: ReadonlyMap<string, Tensor> },
+  options: CheckpointOptions,
+): ConvertedCheckpoint {
   const { network, mapping, at } = options;
-  const { tensors } = checkpoint;
   if (network !== undefined && mapping !== undefined) {
     throw new BnnError('E_USAGE', 'a network and a mapping are given, expected one of them', { at });
   }
   if (network === undefined && mapping === undefined) {
-    throw new BnnError('E_USAGE', 'a state_dict does not say what network it belongs to', {
+    throw new BnnError('E_USAGE', 'a file of weights does not say what network they belong to', {
       at,
       hint: fittingHint(tensors),
     });

@@ -1,0 +1,81 @@
+/** Reads HDF5 files in a thread: what damaged files make of the C library, endless loops included, ends with the thread. */
+
+import type { Worker } from 'node:worker_threads';
+import { fromBytes, type Tensor } from '../../core/tensor.ts';
+import { startWorker } from '../../core/worker-thread.ts';
+import { BnnError } from '../../errors.ts';
+import type { H5Answer } from './h5-worker.ts';
+
+/** Reading takes a second per 100 MB or so. */
+const PATIENCE_MS = 20_000;
+const PATIENCE_MS_PER_MB = 200;
+
+/** One file after the other, not several at once. The thread keeps the process alive until it is closed. */
+export class H5Thread {
+  #worker: Worker | null = null;
+
+  /**
+   * The tensors of a file by path, in the order of the file; what is no tensor of numbers is left out.
+   *
+   * @throws {BnnError} E_FORMAT for a damaged file, E_NOT_FOUND when the package that reads HDF5 is not installed.
+   */
+  async read(bytes: Uint8Array, at?: string): Promise<ReadonlyMap<string, Tensor>> {
+    if (!hasSignature(bytes)) {
+      throw new BnnError('E_FORMAT', 'not an HDF5 file: it has no signature of that format', {
+        at,
+        hint: 'give an .h5 file written by Keras or Larq, with save_weights or save',
+      });
+    }
+    const answer = await this.#ask(bytes);
+    switch (answer.kind) {
+      case 'tensors':
+        return new Map(
+          answer.tensors.map(({ path, dtype, shape, bytes: data }) => [path, fromBytes(dtype, shape, data, at)]),
+        );
+      case 'missing':
+        throw new BnnError('E_NOT_FOUND', 'reading HDF5 needs the package h5wasm, which is not installed', {
+          at,
+          hint: 'npm install h5wasm',
+        });
+      case 'damaged':
+        throw new BnnError('E_FORMAT', `not a readable HDF5 file: ${answer.reason}`, { at });
+    }
+  }
+
+  async close(): Promise<void> {
+    const worker = this.#worker;
+    this.#worker = null;
+    await worker?.terminate();
+  }
+
+  async #ask(bytes: Uint8Array): Promise<H5Answer> {
+    this.#worker ??= startWorker(import.meta.url, 'h5-worker');
+    const worker = this.#worker;
+    const answer = await new Promise<H5Answer>((resolve) => {
+      const finish = (found: H5Answer): void => {
+        clearTimeout(timer);
+        worker.off('message', finish).off('error', onError).off('exit', onExit);
+        resolve(found);
+      };
+      const fail = (reason: string): void => finish({ kind: 'damaged', reason, aborted: true });
+      const onError = (error: Error): void => fail(error.message);
+      const onExit = (): void => fail('the library gave up');
+      const patience = PATIENCE_MS + (PATIENCE_MS_PER_MB * bytes.length) / 1e6;
+      const timer = setTimeout(() => fail('reading it does not come to an end'), patience);
+      worker.on('message', finish).on('error', onError).on('exit', onExit);
+      worker.postMessage(bytes);
+    });
+    if (answer.kind === 'damaged' && answer.aborted) await this.close();
+    return answer;
+  }
+}
+
+const SIGNATURE = Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a);
+
+/** The signature stands at 0, or behind a user block of 512, 1024, 2048 … bytes. */
+export function hasSignature(bytes: Uint8Array): boolean {
+  for (let at = 0; at + SIGNATURE.length <= bytes.length; at = at === 0 ? 512 : 2 * at) {
+    if (SIGNATURE.every((byte, i) => bytes[at + i] === byte)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,121 @@
+/**
+ * Weights of Keras and Larq (`.h5`) under the names and in the layouts of PyTorch, which is what mappings and the networks of the
+ * zoo speak:
+ *
+ *     conv/conv/kernel:0            [H, W, I, O]  ->  conv.weight        [O, I, H, W]
+ *     conv/conv/depthwise_kernel:0  [H, W, C, M]  ->  conv.weight        [C·M, 1, H, W]
+ *     dense/dense/kernel:0          [I, O]        ->  dense.weight       [O, I]
+ *     bn/bn/gamma:0 beta:0 moving_mean:0 moving_variance:0
+ *                                                 ->  bn.weight bn.bias bn.running_mean bn.running_var
+ *
+ * A quantizer of Larq leaves no trace in the file: what it holds are the latent weights.
+ */
+
+import { elementCount, rowMajorStrides } from '../../core/shape.ts';
+import { createArray, type Tensor } from '../../core/tensor.ts';
+import { H5Thread } from './h5-thread.ts';
+
+export interface KerasTensor {
+  /** As in the file. */
+  readonly path: string;
+  readonly shape: readonly number[];
+  readonly tensor: Tensor;
+}
+
+export interface KerasCheckpoint {
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** The same with what they are in the file. */
+  readonly entries: ReadonlyMap<string, KerasTensor>;
+}
+
+/** @throws {BnnError} as `H5Thread.read`. */
+export async function readKerasCheckpoint(bytes: Uint8Array, at?: string): Promise<KerasCheckpoint> {
+  const thread = new H5Thread();
+  try {
+    return fromKeras(await thread.read(bytes, at));
+  } finally {
+    await thread.close();
+  }
+}
+
+/** Beside the weights, a saved model has the state of its optimizer. */
+const OTHERS = /^optimizer/;
+const MODEL = /^model_weights\//;
+
+export function fromKeras(datasets: ReadonlyMap<string, Tensor>): KerasCheckpoint {
+  const entries = new Map<string, KerasTensor>();
+  for (const [path, found] of datasets) {
+    if (OTHERS.test(path)) continue;
+    const { layer, parameter } = partsOf(path);
+    const translated = TRANSLATIONS[parameter];
+    const name = `${layer}.${translated?.name ?? parameter}`;
+    // Two models in one file: the first keeps the short name.
+    const unique = entries.has(name) ? path : name;
+    entries.set(unique, { path, shape: found.shape, tensor: translated?.arrange?.(found) ?? found });
+  }
+  return { tensors: new Map(Array.from(entries, ([name, { tensor }]) => [name, tensor])), entries };
+}
+
+/** `model_weights/conv/conv/kernel:0` is the `kernel` of `conv`: the group of a layer and the name of the variable repeat it. */
+function partsOf(path: string): { readonly layer: string; readonly parameter: string } {
+  const parts = path.replace(MODEL, '').replace(/:\d+$/, '').split('/');
+  const parameter = parts.pop() ?? '';
+  const [first, second] = parts;
+  const layer = parts.length > 1 && first === second ? parts.slice(1) : parts;
+  return { layer: layer.join('.'), parameter };
+}
+
+interface Translation {
+  readonly name: string;
+  readonly arrange?: (tensor: Tensor) => Tensor;
+}
+
+const TRANSLATIONS: Readonly<Record<string, Translation>> = {
+  kernel: { name: 'weight', arrange: kernel },
+  depthwise_kernel: { name: 'weight', arrange: depthwiseKernel },
+  bias: { name: 'bias' },
+  gamma: { name: 'weight' },
+  beta: { name: 'bias' },
+  moving_mean: { name: 'running_mean' },
+  moving_variance: { name: 'running_var' },
+  alpha: { name: 'weight', arrange: slopes },
+};
+
+/** Spatial sizes, inputs, outputs -> outputs, inputs, spatial sizes. */
+function kernel(tensor: Tensor): Tensor {
+  const rank = tensor.shape.length;
+  if (rank < 2) return tensor;
+  return permute(tensor, [rank - 1, rank - 2, ...Array.from({ length: rank - 2 }, (_, axis) => axis)]);
+}
+
+function depthwiseKernel(tensor: Tensor): Tensor {
+  const [height = 1, width = 1, channels = 1, multiplier = 1] = tensor.shape;
+  if (tensor.shape.length !== 4) return tensor;
+  return { ...permute(tensor, [2, 3, 0, 1]), shape: [channels * multiplier, 1, height, width] };
+}
+
+/** Those of PReLU with shared spatial axes: [1, 1, C]. */
+function slopes(tensor: Tensor): Tensor {
+  return { ...tensor, shape: [elementCount(tensor.shape)] };
+}
+
+function permute(tensor: Tensor, axes: readonly number[]): Tensor {
+  const shape = axes.map((axis) => tensor.shape[axis] ?? 1);
+  const all = rowMajorStrides(tensor.shape);
+  const steps = axes.map((axis) => all[axis] ?? 1);
+  const data = createArray(tensor.dtype, elementCount(shape));
+  const index = new Array<number>(shape.length).fill(0);
+  for (let i = 0, from = 0; i < data.length; i++) {
+    const element = tensor.data[from];
+    if (element !== undefined) data[i] = element;
+    // The next index, as an odometer counts.
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      from += steps[axis] ?? 0;
+      index[axis] = (index[axis] ?? 0) + 1;
+      if ((index[axis] ?? 0) < (shape[axis] ?? 1)) break;
+      from -= (shape[axis] ?? 1) * (steps[axis] ?? 0);
+      index[axis] = 0;
+    }
+  }
+  return { ...tensor, shape, data } as Tensor;
+}

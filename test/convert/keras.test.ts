@@ -1,0 +1,202 @@
+/** Weights of Keras and Larq: a network of a mapping against loops over the layouts of Keras. */
+
+import { describe, expect, it } from 'vitest';
+import { convertCheckpoint } from '../../src/convert/checkpoint/convert-checkpoint.ts';
+import { KERAS, parseMapping } from '../../src/convert/checkpoint/mapping.ts';
+import { fromKeras, readKerasCheckpoint } from '../../src/convert/keras/keras-checkpoint.ts';
+import { Rng } from '../../src/core/rng.ts';
+import { float32, type Tensor, tensor } from '../../src/core/tensor.ts';
+import { maxAbsoluteError } from '../../src/core/tolerance.ts';
+import { buildModel } from '../../src/zoo/zoo.ts';
+import { withZeros } from './build.ts';
+import { h5File, missingH5 } from './h5-files.ts';
+import { createRun } from './run-model.ts';
+
+const rng = new Rng(5);
+/** With zeros among them: Larq gives +1 there. */
+const random = (shape: readonly number[]): Tensor<'float32'> =>
+  float32(
+    shape,
+    withZeros(
+      shape.reduce((product, size) => product * size, 1),
+      rng.below(1000),
+    ),
+  );
+const positive = (count: number) =>
+  float32(
+    [count],
+    Array.from({ length: count }, () => 0.5 + rng.uniform()),
+  );
+
+const [H, W, C, O, CLASSES] = [5, 4, 3, 6, 4];
+const WEIGHTS = {
+  conv: random([3, 3, C, O]),
+  depthwise: random([3, 3, O, 1]),
+  gamma: positive(O),
+  // No sum of signs gives 0 behind the normalization, where rounding would decide.
+  beta: positive(O),
+  mean: positive(O),
+  variance: positive(O),
+  dense: random([3 * 2 * O, CLASSES]),
+  bias: random([CLASSES]),
+};
+const FILE: Readonly<Record<string, Tensor>> = {
+  'conv/conv/kernel:0': WEIGHTS.conv,
+  'bn/bn/gamma:0': WEIGHTS.gamma,
+  'bn/bn/beta:0': WEIGHTS.beta,
+  'bn/bn/moving_mean:0': WEIGHTS.mean,
+  'bn/bn/moving_variance:0': WEIGHTS.variance,
+  'depthwise/depthwise/depthwise_kernel:0': WEIGHTS.depthwise,
+  'dense/dense/kernel:0': WEIGHTS.dense,
+  'dense/dense/bias:0': WEIGHTS.bias,
+};
+const MAPPING = {
+  input: [C, H, W],
+  layers: [
+    { op: 'sign' },
+    { op: 'conv', weight: 'conv.weight', binary: true, pad: 'same', stride: 2 },
+    { op: 'batch-norm', prefix: 'bn' },
+    { op: 'sign' },
+    { op: 'conv', weight: 'depthwise.weight', binary: true, pad: 1, groups: O },
+    { op: 'flatten' },
+    { op: 'linear', weight: 'dense.weight', bias: 'dense.bias' },
+  ],
+};
+
+const sign = (x: number) => (x >= 0 ? 1 : -1);
+
+/** The network as Keras computes it: NHWC, HWIO, epsilon 1e-3, `same` padding with the odd row behind. */
+function keras(x: Float32Array): number[] {
+  const [height, width] = [3, 2];
+  const at = (i: number, j: number, c: number) => sign(x[(c * H + i) * W + j]!);
+  const first: number[] = [];
+  // 5 rows: 3 outputs at stride 2 see 7, so one in front; 4 columns: 2 outputs see 5, so none in front.
+  for (let i = 0; i < height; i++)
+    for (let j = 0; j < width; j++)
+      for (let o = 0; o < O; o++) {
+        let sum = 0;
+        for (let r = 0; r < 3; r++)
+          for (let s = 0; s < 3; s++)
+            for (let c = 0; c < C; c++) {
+              const [row, column] = [2 * i + r - 1, 2 * j + s];
+              if (row < 0 || row >= H || column >= W) continue;
+              sum += at(row, column, c) * sign(WEIGHTS.conv.data[((r * 3 + s) * C + c) * O + o]!);
+            }
+        const { gamma, beta, mean, variance } = WEIGHTS;
+        const normal = (sum - mean.data[o]!) / Math.sqrt(variance.data[o]! + 1e-3);
+        first.push(sign(gamma.data[o]! * normal + beta.data[o]!));
+      }
+  const flat: number[] = [];
+  for (let i = 0; i < height; i++)
+    for (let j = 0; j < width; j++)
+      for (let o = 0; o < O; o++) {
+        let sum = 0;
+        for (let r = 0; r < 3; r++)
+          for (let s = 0; s < 3; s++) {
+            const [row, column] = [i + r - 1, j + s - 1];
+            if (row < 0 || row >= height || column < 0 || column >= width) continue;
+            sum += first[(row * width + column) * O + o]! * sign(WEIGHTS.depthwise.data[(r * 3 + s) * O + o]!);
+          }
+        flat.push(sum);
+      }
+  return Array.from({ length: CLASSES }, (_, k) =>
+    flat.reduce((sum, value, i) => sum + value * WEIGHTS.dense.data[i * CLASSES + k]!, WEIGHTS.bias.data[k]!),
+  );
+}
+
+async function check(tensors: ReadonlyMap<string, Tensor>): Promise<void> {
+  const mapping = parseMapping(JSON.stringify(MAPPING), 'map.json', KERAS);
+  const { source, model, lowered, report } = convertCheckpoint({ tensors }, { mapping });
+  expect(report.layers.map(({ kind }) => kind)).toEqual(['binary', 'binary', 'float']);
+  const x = withZeros(C * H * W, 3);
+  for (const form of [source, model, lowered.model]) {
+    expect(maxAbsoluteError(await (await createRun(form))(x, [1, C, H, W]), keras(x))).toBeLessThan(1e-5);
+  }
+}
+
+describe('layouts of Keras', () => {
+  it('a network of a mapping computes what Keras does', () => check(fromKeras(new Map(Object.entries(FILE))).tensors));
+
+  it('leaves the optimizer out, and the repeated name of a layer', () => {
+    const all = new Map(Object.entries(FILE).map(([path, value]) => [`model_weights/${path}`, value]));
+    all.set('optimizer_weights/Adam/conv/kernel/m:0', WEIGHTS.conv);
+    const { tensors, entries } = fromKeras(all);
+    expect([...tensors.keys()].sort()).toEqual(
+      ['bn.bias', 'bn.running_mean', 'bn.running_var', 'bn.weight', 'conv.weight', 'dense.bias', 'dense.weight'].concat(
+        'depthwise.weight',
+      ),
+    );
+    expect(entries.get('conv.weight')).toMatchObject({ path: 'model_weights/conv/conv/kernel:0', shape: [3, 3, C, O] });
+    expect(tensors.get('conv.weight')!.shape).toEqual([O, C, 3, 3]);
+  });
+
+  it('a network of the zoo, when the layers have its names', () => {
+    const { graph } = buildModel('binarynet-mini', { seed: 3 });
+    const names: Readonly<Record<string, string>> = {
+      'bn.weight': 'gamma',
+      'bn.bias': 'beta',
+      'bn.running_mean': 'moving_mean',
+      'bn.running_var': 'moving_variance',
+    };
+    const datasets = new Map<string, Tensor>();
+    for (const { name, constant } of graph.constants()) {
+      const [, layer = '', parameter = ''] = /^(.+)\.(weight|bias|running_mean|running_var)$/.exec(name) ?? [];
+      if (layer === '') continue;
+      const { shape, data } = constant as Tensor<'float32'>;
+      if (shape.length === 1) {
+        const kind = names[`${layer.replace(/\d/g, '')}.${parameter}`] ?? parameter;
+        datasets.set(`${layer}/${layer}/${kind}:0`, constant);
+        continue;
+      }
+      // [O, I, …] to […, I, O], element by element.
+      const [outputs = 1, inputs = 1, ...spatial] = shape;
+      const taps = spatial.reduce((product, size) => product * size, 1);
+      const moved = new Float32Array(data.length);
+      for (let o = 0; o < outputs; o++)
+        for (let i = 0; i < inputs; i++)
+          for (let t = 0; t < taps; t++) moved[(t * inputs + i) * outputs + o] = data[(o * inputs + i) * taps + t]!;
+      datasets.set(`${layer}/${layer}/kernel:0`, float32([...spatial, inputs, outputs], moved));
+    }
+    const { source } = convertCheckpoint(fromKeras(datasets), { network: 'binarynet-mini' });
+    for (const { name, constant } of graph.constants()) {
+      expect(source.graph.values.get(name)?.constant, name).toEqual(constant);
+    }
+  });
+});
+
+describe.skipIf(missingH5 !== undefined)(`files${missingH5 === undefined ? '' : ` (skipped: ${missingH5})`}`, () => {
+  it.each([false, true])('the same from a file, compressed: %s', async (compressed) => {
+    const { tensors } = await readKerasCheckpoint(await h5File(FILE, compressed));
+    await check(tensors);
+  });
+
+  it('reads every dtype of numbers, and leaves strings out', async () => {
+    const tensors: Record<string, Tensor> = {
+      a: tensor('float64', [2], Float64Array.of(1 / 3, -1e300)),
+      b: tensor('int8', [3], Int8Array.of(-128, 0, 127)),
+      c: tensor('uint16', [1, 1], Uint16Array.of(65535)),
+      d: tensor('int64', [1], BigInt64Array.of(-(2n ** 62n))),
+    };
+    const { entries } = await readKerasCheckpoint(await h5File(tensors));
+    expect([...entries.values()].map(({ path }) => path)).toEqual(['a', 'b', 'c', 'd']);
+    for (const { path, tensor: found } of entries.values()) expect(found).toEqual(tensors[path]);
+  });
+
+  it.each([
+    ['no HDF5', (bytes: Uint8Array) => bytes.fill(0, 0, 8), /no signature/],
+    ['a damaged head', (bytes: Uint8Array) => bytes.fill(0xff, 8, 90), /not a readable HDF5 file/],
+    ['half a file', (bytes: Uint8Array) => bytes.slice(0, bytes.length / 2), /not a readable HDF5 file/],
+  ])('refuses %s', async (_, damage, message) => {
+    const bytes = damage(await h5File(FILE));
+    await expect(readKerasCheckpoint(bytes, 'w.h5')).rejects.toMatchObject({
+      code: 'E_FORMAT',
+      at: 'w.h5',
+      message: expect.stringMatching(message) as string,
+    });
+  });
+
+  it('refuses a tensor that is many times the file', async () => {
+    const zeros = tensor('float32', [4_000_000], new Float32Array(4_000_000));
+    await expect(readKerasCheckpoint(await h5File({ zeros }, true))).rejects.toThrow(/more than 8 times the file/);
+  });
+});
