@@ -90,16 +90,36 @@ const constantOfShape: Evaluator = ([shape], node) => {
   return { dtype: value?.dtype ?? 'float32', shape: sizes, data, fromSign: false };
 };
 
-/** Vectors only: what shape arithmetic needs. */
+/** One pass per axis: what shape arithmetic and computed pads need is small. */
 const slice: Evaluator = ([x, starts, ends, axes, steps]) => {
-  const [start] = starts?.data ?? [];
-  const [end] = ends?.data ?? [];
-  const step = steps === undefined ? 1 : steps.data[0];
-  const axis = axes === undefined ? 0 : normalizeAxis(axes.data[0] ?? 0, 1);
-  if (x?.shape.length !== 1 || start === undefined || end === undefined || step !== 1 || axis !== 0) return null;
-  const data = x.data.slice(start, end);
-  return { ...x, shape: [data.length], data };
+  if (x === undefined || starts === undefined || ends === undefined) return null;
+  let result: Exact = x;
+  for (const [i, first] of starts.data.entries()) {
+    const axis = normalizeAxis(axes?.data[i] ?? i, x.shape.length);
+    const [end, step] = [ends.data[i], steps?.data[i] ?? 1];
+    if (axis === undefined || end === undefined || step === 0) return null;
+    result = sliceAxis(result, axis, first, end, step);
+  }
+  return result;
 };
+
+/** Bounds beyond the tensor are clamped to it, as in NumPy. */
+function sliceAxis(x: Exact, axis: number, start: number, end: number, step: number): Exact {
+  const size = x.shape[axis] ?? 1;
+  const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
+  const clamp = (position: number): number => Math.min(Math.max(position < 0 ? position + size : position, low), high);
+  const begin = clamp(start);
+  const count = Math.max(0, Math.ceil((clamp(end) - begin) / step));
+  const shape = x.shape.map((dim, i) => (i === axis ? count : dim));
+  const inner = elementCount(x.shape.slice(axis + 1));
+  const data = new Float64Array(elementCount(shape));
+  for (let i = 0; i < data.length; i++) {
+    const index = begin + (Math.floor(i / inner) % count) * step;
+    const outer = Math.floor(i / (inner * count));
+    data[i] = x.data[(outer * size + index) * inner + (i % inner)] ?? Number.NaN;
+  }
+  return { ...x, shape, data };
+}
 
 const flatten: Evaluator = ([x], node) => {
   if (x === undefined) return null;
@@ -198,8 +218,9 @@ class Folder {
       return null;
     }
     const inputs: Exact[] = [];
-    for (const input of node.inputs) {
-      const exact = input === null ? null : this.#context.evaluate(input);
+    for (const [i, input] of node.inputs.entries()) {
+      const isBound = node.is('Slice') && (i === 1 || i === 2);
+      const exact = input === null ? null : ((isBound ? boundOf(input) : null) ?? this.#context.evaluate(input));
       if (exact === null) return null;
       inputs.push(exact);
     }
@@ -221,6 +242,14 @@ class Folder {
     }
     return depth;
   }
+}
+
+/** "To the end" is written as the largest integer, or the smallest, which float64 does not hold. */
+function boundOf({ constant }: Value): Exact | null {
+  if (!(constant?.data instanceof BigInt64Array)) return null;
+  const most = Number.MAX_SAFE_INTEGER;
+  const data = Float64Array.from(constant.data, (bound) => Math.min(Math.max(Number(bound), -most), most));
+  return { dtype: 'int64', shape: constant.shape, data, fromSign: false };
 }
 
 function fixedShape(node: Node): Exact | null {

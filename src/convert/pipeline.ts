@@ -16,6 +16,8 @@ import { COMPARE_WITH_ZERO } from './rewrites/compare-with-zero.ts';
 import { DROP_CLIP } from './rewrites/drop-clip.ts';
 import { FOLD_ZERO_PAD, PAD_BEFORE_SIGN } from './rewrites/fold-pad.ts';
 import { LIFT_CONV1D, SINK_SQUEEZE } from './rewrites/lift-conv1d.ts';
+import { LOWER_HARD_SIGMOID } from './rewrites/lower-hard-sigmoid.ts';
+import { DROP_EXPAND, NARROW_CONSTANT } from './rewrites/narrow-operands.ts';
 import { FLATTEN_MATMUL, SWAP_OPERANDS, TRANSPOSE_DATA } from './rewrites/orient-dense.ts';
 import { RESOLVE_RESHAPE } from './rewrites/resolve-reshape.ts';
 import { SINK_AFFINE } from './rewrites/sink-affine.ts';
@@ -40,6 +42,12 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
   return [
     // Every rewrite asks for shapes and dtypes.
     INFER_TYPES,
+    // Before anything of the size of the data is folded.
+    rewritePass('narrow-operands', 'Undoes expansions that broadcasting makes superfluous.', [
+      REMOVE_IDENTITY,
+      DROP_EXPAND,
+      NARROW_CONSTANT,
+    ]),
     // Shapes that are computed hide the sizes behind them; with those known, more is constant.
     FOLD_FOREIGN_CONSTANTS,
     rewritePass('resolve-shapes', 'Makes computed shapes constant.', [RESOLVE_RESHAPE]),
@@ -52,6 +60,7 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
       CANCEL_STRAIGHT_THROUGH,
       DROP_CLIP,
       COMPARE_WITH_ZERO,
+      LOWER_HARD_SIGMOID,
       step,
       MERGE_TRANSPOSES,
       SINK_TRANSPOSE,
