@@ -49,8 +49,10 @@ export class H5Thread {
   }
 
   async #ask(bytes: Uint8Array): Promise<H5Answer> {
-    this.#worker ??= startWorker(import.meta.url, 'h5-worker');
-    const worker = this.#worker;
+    const worker = this.#worker ?? startWorker(import.meta.url, 'h5-worker');
+    // An error that comes when nobody waits any more must not end the process.
+    if (this.#worker === null) worker.on('error', () => {});
+    this.#worker = worker;
     const answer = await new Promise<H5Answer>((resolve) => {
       const finish = (found: H5Answer): void => {
         clearTimeout(timer);
@@ -73,7 +75,7 @@ export class H5Thread {
 const SIGNATURE = Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a);
 
 /** The signature stands at 0, or behind a user block of 512, 1024, 2048 … bytes. */
-export function hasSignature(bytes: Uint8Array): boolean {
+function hasSignature(bytes: Uint8Array): boolean {
   for (let at = 0; at + SIGNATURE.length <= bytes.length; at = at === 0 ? 512 : 2 * at) {
     if (SIGNATURE.every((byte, i) => bytes[at + i] === byte)) return true;
   }

@@ -1,6 +1,7 @@
 /** Entry point of the thread that reads HDF5 files; `h5-thread.ts` is the other end. */
 
 import { parentPort } from 'node:worker_threads';
+import { systemErrorCode } from '../../errors.ts';
 import { type H5Library, type H5Tensor, readTensors } from './h5-content.ts';
 
 export type H5Answer =
@@ -20,8 +21,9 @@ async function answer(bytes: Uint8Array): Promise<H5Answer> {
   let library: H5Library;
   try {
     library = (await import(PACKAGE)) as H5Library;
-  } catch {
-    return { kind: 'missing' };
+  } catch (error) {
+    if (systemErrorCode(error) === 'ERR_MODULE_NOT_FOUND') return { kind: 'missing' };
+    throw error;
   }
   try {
     return { kind: 'tensors', tensors: await readTensors(library, bytes) };
