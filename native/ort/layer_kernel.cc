@@ -7,7 +7,6 @@
 #include "kernels/binary_conv/binary_conv.h"
 #include "kernels/binary_gemm/binary_gemm.h"
 #include "kernels/binary_weight/binary_weight.h"
-#include "memory/scratch_pool.h"
 #include "ort/context.h"
 #include "ort/layer_op.h"
 #include "ort/problem.h"
@@ -40,8 +39,8 @@ struct LayerKernel {
 
   bool constantWeights = false;
   Layer layer;                        // when constantWeights
-  bool constantScale = false, constantBias = false;
-  std::vector<float> scale, bias;     // padded for binary layers; when constant
+  // Of each of op->inputs that holds one number per channel: empty unless constant.
+  std::vector<std::vector<float>> vectors;
 
   // Plans by image size, made when first needed; runs may come at the same time.
   std::mutex mutex;
@@ -93,18 +92,21 @@ Layer prepare_layer(const LayerKernel& kernel, const TensorView& w) {
   return layer;
 }
 
-// What the kernels want of scale and bias: padded to whole tiles for binary layers.
-size_t channel_count(const LayerKernel& kernel, const Layer& layer) {
-  return kernel.op->weightOnly ? static_cast<size_t>(layer.shape.outputs)
-                               : static_cast<size_t>(layer.shape.groups * layer.weights.binary.groupOutputs);
+// Floats of a vector in the form that the kernels want: padded to whole tiles along the outputs of binary layers.
+size_t vector_size(const LayerKernel& kernel, const Layer& layer, const LayerInput& input) {
+  const BinaryConvShape& s = layer.shape;
+  if (input.target == nullptr) return static_cast<size_t>(s.groups * s.channels);
+  return static_cast<size_t>(kernel.op->weightOnly ? s.outputs : s.groups * layer.weights.binary.groupOutputs);
 }
 
-void read_channels(const LayerKernel& kernel, const Layer& layer, const char* name, const TensorView& tensor, float* out) {
-  expect(name, tensor, kFloat, &layer.shape.outputs, 1);
-  if (kernel.op->weightOnly) {
-    std::copy_n(tensor.floats(), layer.shape.outputs, out);
+void read_vector(const LayerKernel& kernel, const Layer& layer, const LayerInput& input, const TensorView& tensor, float* out) {
+  const BinaryConvShape& s = layer.shape;
+  const int64_t size = input.target == nullptr ? s.groups * s.channels : s.outputs;
+  expect(input.name, tensor, kFloat, &size, 1);
+  if (input.target == nullptr || kernel.op->weightOnly) {
+    std::copy_n(tensor.floats(), size, out);
   } else {
-    pad_outputs(layer.shape, layer.weights.binary, tensor.floats(), out);
+    pad_outputs(s, layer.weights.binary, tensor.floats(), out);
   }
 }
 
@@ -117,19 +119,17 @@ const OrtValue* constant_input(const OrtApi* api, const OrtKernelInfo* info, siz
 
 void read_constants(LayerKernel& kernel, const OrtKernelInfo* info) {
   const OrtApi* api = kernel.api;
+  kernel.vectors.resize(kernel.op->inputs.size());
   const OrtValue* w = constant_input(api, info, 1);
   if (w == nullptr) return;
   kernel.layer = prepare_layer(kernel, view(api, w));
   kernel.constantWeights = true;
-  if (const OrtValue* scale = constant_input(api, info, 2)) {
-    kernel.scale.resize(channel_count(kernel, kernel.layer));
-    read_channels(kernel, kernel.layer, "scale", view(api, scale), kernel.scale.data());
-    kernel.constantScale = true;
-  }
-  if (const OrtValue* bias = constant_input(api, info, 3)) {
-    kernel.bias.resize(channel_count(kernel, kernel.layer));
-    read_channels(kernel, kernel.layer, "bias", view(api, bias), kernel.bias.data());
-    kernel.constantBias = true;
+  for (size_t i = 0; i < kernel.op->inputs.size(); i++) {
+    const LayerInput& input = kernel.op->inputs[i];
+    const OrtValue* value = input.is_residual() ? nullptr : constant_input(api, info, 2 + i);
+    if (value == nullptr) continue;
+    kernel.vectors[i].resize(vector_size(kernel, kernel.layer, input));
+    read_vector(kernel, kernel.layer, input, view(api, value), kernel.vectors[i].data());
   }
 }
 
@@ -176,21 +176,31 @@ void run(LayerKernel& kernel, OrtKernelContext* context) {
   const TensorView x = input(kernel, context, 0);
   check_data(kernel, s, x);
 
-  const size_t channels = channel_count(kernel, layer);
-  Scratch scratch(2 * channels * sizeof(float));
-  float* scale = scratch.as<float>();
-  float* bias = scale + channels;
-  if (!kernel.constantScale) read_channels(kernel, layer, "scale", input(kernel, context, 2), scale);
-  if (!kernel.constantBias) read_channels(kernel, layer, "bias", input(kernel, context, 3), bias);
-
   const int64_t height = op.dense ? 1 : x.dims[2], width = op.dense ? 1 : x.dims[3];
   const int64_t outDims[4] = {x.dims[0], s.outputs, s.out_size(0, height), s.out_size(1, width)};
   const size_t rank = op.dense ? 2 : 4;
-  const float* residual = nullptr;
-  if (op.add) {
-    const TensorView tensor = input(kernel, context, 4);
-    expect("residual", tensor, kFloat, outDims, rank);
-    residual = tensor.floats();
+  size_t missing = 0;
+  for (size_t i = 0; i < op.inputs.size(); i++) {
+    if (kernel.vectors[i].empty() && !op.inputs[i].is_residual()) missing += vector_size(kernel, layer, op.inputs[i]);
+  }
+  std::vector<float> read(missing);
+  float* free = read.data();
+  Epilogue epilogue{};
+  epilogue.relu = op.relu;
+  const float* xThreshold = nullptr;
+  for (size_t i = 0; i < op.inputs.size(); i++) {
+    const LayerInput& in = op.inputs[i];
+    const float* values = kernel.vectors[i].data();
+    if (in.is_residual()) {
+      const TensorView tensor = input(kernel, context, 2 + i);
+      expect(in.name, tensor, kFloat, outDims, rank);
+      values = tensor.floats();
+    } else if (kernel.vectors[i].empty()) {
+      read_vector(kernel, layer, in, input(kernel, context, 2 + i), free);
+      values = free;
+      free += vector_size(kernel, layer, in);
+    }
+    (in.target == nullptr ? xThreshold : epilogue.*in.target) = values;
   }
   OrtValue* output = nullptr;
   check(api, KernelContextGetOutput::call(api, context, 0, outDims, rank, &output));
@@ -198,21 +208,19 @@ void run(LayerKernel& kernel, OrtKernelContext* context) {
   check(api, GetTensorMutableData::call(api, output, &y));
 
   const ContextThreads threads(api, context);
-  const float* scales = kernel.constantScale ? kernel.scale.data() : scale;
-  const float* biases = kernel.constantBias ? kernel.bias.data() : bias;
+  float* result = static_cast<float*>(y);
   if (op.weightOnly) {
-    const WeightLayerCall call{x.dims[0], height, width, x.floats(), scales, biases, op.relu, residual, static_cast<float*>(y)};
+    const WeightLayerCall call{x.dims[0],     height,           width,   x.floats(), epilogue.scale, epilogue.bias,
+                               epilogue.relu, epilogue.residual, result};
     const auto compute = op.dense ? binary_weight_gemm : binary_weight_conv;
     compute(s, layer.weights.unpacked, call, threads.parallel());
     return;
   }
   const std::shared_ptr<const BinaryConvPlan> plan = plan_for(kernel, layer, height, width);
   if (op.dense) {
-    binary_gemm(s, layer.weights.binary, *plan, {x.dims[0], x.floats(), scales, biases, op.relu, residual, static_cast<float*>(y)},
-                threads.parallel());
+    binary_gemm(s, layer.weights.binary, *plan, {x.dims[0], x.floats(), epilogue, result}, threads.parallel());
   } else {
-    binary_conv(s, layer.weights.binary, *plan,
-                {x.dims[0], height, width, x.floats(), scales, biases, op.relu, residual, static_cast<float*>(y)},
+    binary_conv(s, layer.weights.binary, *plan, {x.dims[0], height, width, x.floats(), xThreshold, epilogue, result},
                 threads.parallel());
   }
 }
@@ -222,7 +230,7 @@ void run(LayerKernel& kernel, OrtKernelContext* context) {
 OrtStatus* create_layer(const OrtCustomOp* pointer, const OrtApi* api, const OrtKernelInfo* info, void** out) {
   const LayerOp* op = reinterpret_cast<const LayerOp*>(pointer);
   std::string who;
-  OrtStatus* status = guarded(api, "bnn", [&] { who = describe_node(api, info, op->name); });
+  OrtStatus* status = guarded(api, "bnn", [&] { who = describe_node(api, info, op->name.c_str()); });
   if (status != nullptr) return status;
   return guarded(api, who.c_str(), [&] {
     auto kernel = std::make_unique<LayerKernel>();

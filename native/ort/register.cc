@@ -9,14 +9,12 @@ namespace bnn {
 namespace ort {
 namespace {
 
-constexpr int kLayerCount = 16;
-
 const LayerOp& layer(const OrtCustomOp* op) { return *reinterpret_cast<const LayerOp*>(op); }
 
 OrtCustomOp common(uint32_t version) {
   OrtCustomOp op{};
   op.version = version;
-  op.GetName = [](const OrtCustomOp* self) { return layer(self).name; };
+  op.GetName = [](const OrtCustomOp* self) { return layer(self).name.c_str(); };
   // Null means the CPU.
   op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };
   op.GetOutputType = [](const OrtCustomOp*, size_t) -> int { return kFloat; };
@@ -33,30 +31,21 @@ OrtCustomOp common(uint32_t version) {
   return op;
 }
 
-LayerOp layer_op(uint32_t version, const char* name, bool dense, bool weightOnly, int epilogue) {
-  LayerOp op{common(version), name, dense, weightOnly, (epilogue & 1) != 0, (epilogue & 2) != 0};
-  op.base.GetInputTypeCount = [](const OrtCustomOp* self) -> size_t { return layer(self).add ? 5 : 4; };
-  op.base.GetInputType = [](const OrtCustomOp*, size_t i) -> int { return i == 1 ? kUint8 : kFloat; };
-  op.base.CreateKernelV2 = create_layer;
-  op.base.KernelComputeV2 = compute_layer;
-  op.base.KernelDestroy = destroy_layer;
-  return op;
-}
-
 struct Table {
-  LayerOp layers[kLayerCount];
+  std::vector<LayerOp> layers;
   LayerOp sign;
 };
 
 Table make_table(uint32_t version) {
-  static const char* const names[kLayerCount] = {
-      "BinaryConv",       "BinaryConvRelu",       "BinaryConvAdd",       "BinaryConvReluAdd",
-      "BinaryWeightConv", "BinaryWeightConvRelu", "BinaryWeightConvAdd", "BinaryWeightConvReluAdd",
-      "BinaryGemm",       "BinaryGemmRelu",       "BinaryGemmAdd",       "BinaryGemmReluAdd",
-      "BinaryWeightGemm", "BinaryWeightGemmRelu", "BinaryWeightGemmAdd", "BinaryWeightGemmReluAdd"};
-  Table table{};
-  for (int i = 0; i < kLayerCount; i++) table.layers[i] = layer_op(version, names[i], (i & 8) != 0, (i & 4) != 0, i & 3);
-  table.sign = LayerOp{common(version), "Sign", false, false, false, false};
+  Table table{layer_ops(), LayerOp{common(version), "Sign", false, false, false, {}}};
+  for (LayerOp& op : table.layers) {
+    op.base = common(version);
+    op.base.GetInputTypeCount = [](const OrtCustomOp* self) -> size_t { return 2 + layer(self).inputs.size(); };
+    op.base.GetInputType = [](const OrtCustomOp*, size_t i) -> int { return i == 1 ? kUint8 : kFloat; };
+    op.base.CreateKernelV2 = create_layer;
+    op.base.KernelComputeV2 = compute_layer;
+    op.base.KernelDestroy = destroy_layer;
+  }
   table.sign.base.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   table.sign.base.GetInputType = [](const OrtCustomOp*, size_t) -> int { return kFloat; };
   table.sign.base.CreateKernelV2 = create_sign;

@@ -62,11 +62,49 @@ bnn::Parallel threads(const int* count) {
           count};
 }
 
-std::vector<float> padded(const BinaryConvShape& s, const bnn::BinaryWeights& weights, Floats& values) {
-  std::vector<float> result(static_cast<size_t>(s.groups * weights.groupOutputs));
-  bnn::pad_outputs(s, weights, values.data(), result.data());
-  return result;
-}
+// One of the epilogues, with its numbers on the heap. Thresholds lie among the accumulators, or between two of them.
+class RandomEpilogue {
+ public:
+  RandomEpilogue(const BinaryConvShape& s, int64_t outSize)
+      : shape_(s), scale_(s.outputs), bias_(s.outputs), slope_(s.outputs), offset_(s.outputs), threshold_(s.outputs), residual_(outSize) {
+    for (Floats* values : {&scale_, &bias_, &slope_, &offset_, &threshold_}) fill_small(*values);
+    bnn_test::fill_random(residual_);
+    const uint32_t choice = random_bits() >> 4;
+    plain_.scale = scale_.data();
+    plain_.bias = bias_.data();
+    plain_.relu = (choice & 1) != 0;
+    if ((choice & 2) != 0) plain_.residual = residual_.data();
+    if ((choice & 4) != 0) {
+      plain_.slope = slope_.data();
+      plain_.offset = offset_.data();
+    }
+    if ((choice & 24) == 0) {
+      plain_ = bnn::Epilogue{};
+      plain_.threshold = threshold_.data();
+    }
+  }
+
+  // As the reference wants it.
+  const bnn::Epilogue& plain() const { return plain_; }
+
+  // As the kernels want it: the vectors padded.
+  bnn::Epilogue padded(const bnn::BinaryWeights& weights) {
+    bnn::Epilogue e = plain_;
+    for (const float** vector : {&e.scale, &e.bias, &e.slope, &e.offset, &e.threshold}) {
+      if (*vector == nullptr) continue;
+      padded_.emplace_back(static_cast<size_t>(shape_.groups * weights.groupOutputs));
+      bnn::pad_outputs(shape_, weights, *vector, padded_.back().data());
+      *vector = padded_.back().data();
+    }
+    return e;
+  }
+
+ private:
+  BinaryConvShape shape_;
+  Floats scale_, bias_, slope_, offset_, threshold_, residual_;
+  bnn::Epilogue plain_{};
+  std::vector<std::vector<float>> padded_;
+};
 
 // Float arithmetic, tap by tap of the input: written unlike the reference.
 void float_conv(const BinaryConvShape& s, const bnn::BinaryConvCall& call, const uint8_t* bits, Floats& acc) {
@@ -86,7 +124,8 @@ void float_conv(const BinaryConvShape& s, const bnn::BinaryConvCall& call, const
                 const int64_t c = channel % s.channels;
                 const uint8_t byte = bits[((o * s.kernel[0] + r) * s.kernel[1] + t) * ((s.channels + 7) / 8) + c / 8];
                 const float w = (byte & (1 << (c % 8))) != 0 ? 1.0f : -1.0f;
-                acc[((n * s.outputs + o) * oh + i / s.strides[0]) * ow + j / s.strides[1]] += *x >= 0.0f ? w : -w;
+                const float least = call.xThreshold != nullptr ? call.xThreshold[channel] : 0.0f;
+                acc[((n * s.outputs + o) * oh + i / s.strides[0]) * ow + j / s.strides[1]] += *x >= least ? w : -w;
               }
             }
 }
@@ -99,33 +138,31 @@ void check_conv(const BinaryConvShape& s, int64_t batch, int64_t height, int64_t
                 (long long)s.pads[0], (long long)s.pads[1], (long long)s.pads[2], (long long)s.pads[3], (long long)s.dilations[0],
                 (long long)s.dilations[1]);
   const int64_t outSize = batch * s.outputs * s.out_size(0, height) * s.out_size(1, width);
-  Floats x(batch * s.channels * s.groups * height * width), scale(s.outputs), bias(s.outputs), residual(outSize);
-  Floats y(outSize), want(outSize);
+  Floats x(batch * s.channels * s.groups * height * width), least(s.channels * s.groups), y(outSize), want(outSize);
   Bytes bits(s.outputs * s.taps() * ((s.channels + 7) / 8));
   fill_data(x);
-  fill_small(scale);
-  fill_small(bias);
-  bnn_test::fill_random(residual);
-  const int variant = static_cast<int>(random_bits() % 4);
-  bnn::BinaryConvCall call{batch, height, width, x.data(), scale.data(), bias.data(), (variant & 1) != 0,
-                           (variant & 2) != 0 ? residual.data() : nullptr, want.data()};
+  fill_small(least);
+  RandomEpilogue epilogue(s, outSize);
+  const float* xThreshold = random_bits() % 3 == 0 ? least.data() : nullptr;
+  bnn::BinaryConvCall call{batch, height, width, x.data(), xThreshold, epilogue.plain(), want.data()};
   bnn::binary_conv_reference(s, call, bits.data.get());
-  if (variant == 0) {
+  if (random_bits() % 4 == 0) {
     Floats acc(outSize), unit(s.outputs), zero(s.outputs), reference(outSize);
     for (int64_t o = 0; o < s.outputs; o++) {
       unit[o] = 1.0f;
       zero[o] = 0.0f;
     }
     float_conv(s, call, bits.data.get(), acc);
-    bnn::BinaryConvCall plain{batch, height, width, x.data(), unit.data(), zero.data(), false, nullptr, reference.data()};
+    bnn::Epilogue identity{};
+    identity.scale = unit.data();
+    identity.bias = zero.data();
+    bnn::BinaryConvCall plain{batch, height, width, x.data(), xThreshold, identity, reference.data()};
     bnn::binary_conv_reference(s, plain, bits.data.get());
     expect_same(reference, acc, label, "reference against floats");
   }
   const bnn::BinaryWeights weights = bnn::pack_binary_weights(s, bits.data.get());
   const bnn::BinaryConvPlan plan = bnn::plan_binary_conv(s, weights, height, width);
-  const std::vector<float> scales = padded(s, weights, scale), biases = padded(s, weights, bias);
-  call.scale = scales.data();
-  call.bias = biases.data();
+  call.epilogue = epilogue.padded(weights);
   call.y = y.data();
   for (const bnn::BinaryTileRow* const* row = bnn::binary_tile_rows(); *row != nullptr; row++) {
     bnn::force_binary_row((*row)->name);
@@ -140,25 +177,19 @@ void check_gemm(int64_t rows, int64_t channels, int64_t outputs) {
   char label[96];
   std::snprintf(label, sizeof label, "dense %lldx%lld -> %lld", (long long)rows, (long long)channels, (long long)outputs);
   const BinaryConvShape s = bnn::dense_shape(channels, outputs);
-  Floats x(rows * channels), scale(outputs), bias(outputs), residual(rows * outputs), y(rows * outputs), want(rows * outputs);
+  Floats x(rows * channels), y(rows * outputs), want(rows * outputs);
   Bytes bits(outputs * ((channels + 7) / 8));
   fill_data(x);
-  fill_small(scale);
-  fill_small(bias);
-  bnn_test::fill_random(residual);
-  const int variant = static_cast<int>(random_bits() % 4);
-  const float* added = (variant & 2) != 0 ? residual.data() : nullptr;
-  const bool relu = (variant & 1) != 0;
-  bnn::binary_conv_reference(s, {rows, 1, 1, x.data(), scale.data(), bias.data(), relu, added, want.data()}, bits.data.get());
+  RandomEpilogue epilogue(s, rows * outputs);
+  bnn::binary_conv_reference(s, {rows, 1, 1, x.data(), nullptr, epilogue.plain(), want.data()}, bits.data.get());
   const bnn::BinaryWeights weights = bnn::pack_binary_weights(s, bits.data.get());
   const bnn::BinaryConvPlan plan = bnn::plan_binary_conv(s, weights, 1, 1);
-  const std::vector<float> scales = padded(s, weights, scale), biases = padded(s, weights, bias);
+  const bnn::Epilogue padded = epilogue.padded(weights);
   for (const bnn::BinaryTileRow* const* row = bnn::binary_tile_rows(); *row != nullptr; row++) {
     bnn::force_binary_row((*row)->name);
     const int count = 1 + static_cast<int>(random_bits() % 4);
     for (int64_t i = 0; i < y.size(); i++) y[i] = NAN;
-    bnn::binary_gemm(s, weights, plan, {rows, x.data(), scales.data(), biases.data(), relu, added, y.data()},
-                     count == 1 ? bnn::serial() : threads(&count));
+    bnn::binary_gemm(s, weights, plan, {rows, x.data(), padded, y.data()}, count == 1 ? bnn::serial() : threads(&count));
     expect_same(y, want, label, (*row)->name);
   }
 }

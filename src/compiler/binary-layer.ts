@@ -1,13 +1,13 @@
 /**
- * Packed layers under construction. Scale and bias are kept in float64 beside the graph and rounded from there whenever they
+ * Packed layers under construction. Scale, bias and offset are kept in float64 beside the graph and rounded from there whenever they
  * change, so a chain of folds rounds once.
  */
 
 import { float32, type Tensor } from '../core/tensor.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import type { Node, Value } from '../graph/graph.ts';
-import { BNN_DOMAIN } from '../operators/definition.ts';
-import { BNN_RULES } from '../operators/registry.ts';
+import { BNN_DOMAIN, type OperatorSchema } from '../operators/definition.ts';
+import { BNN_OPERATORS, BNN_RULES } from '../operators/registry.ts';
 import { LAYER_VARIANTS, type LayerVariant, variantName } from '../operators/variants.ts';
 import { assertFinite, type CompileContext, type Epilogue } from './context.ts';
 import { nameOf } from './layers.ts';
@@ -23,54 +23,90 @@ export interface BinaryLayer {
   readonly rank: number;
 }
 
-/** The packed layer that computes a value for the node `root` alone, or why there is none. */
-export function binaryLayerOf(value: Value | null, root: Node, context: CompileContext): BinaryLayer | Miss {
+/** What a layer may have taken in already, in this order, when something else is to be folded into it. */
+export type Stage = 'scale' | 'residual' | 'prelu';
+
+/**
+ * The packed layer that computes a value for the node `root` alone, or why there is none.
+ *
+ * @param latest  what follows the sum in float arithmetic: a fold that also works behind a residual says so.
+ */
+export function binaryLayerOf(
+  value: Value | null,
+  root: Node,
+  context: CompileContext,
+  latest: Stage = 'scale',
+): BinaryLayer | Miss {
   const node = value?.producer ?? null;
   if (value === null || node === null) return miss(root, 'its input is not computed by a binary layer');
-  const variant = node.domain === BNN_DOMAIN ? LAYER_VARIANTS.get(node.op) : undefined;
+  const variant = packedVariant(node);
   if (variant === undefined) return miss(root, `its input is computed by ${node.describe()}, not by a binary layer`);
   if (context.graph.isOutput(value)) return miss(node, 'the result of the binary layer is a graph output');
   if (value.uses.length !== 1) return miss(node, `the result of the binary layer has ${value.uses.length} uses`);
-  if (variant.add) return miss(node, 'the binary layer has already taken in a residual');
+  if (variant.prelu && latest !== 'prelu') return miss(node, 'the binary layer has already taken in a PReLU');
+  if (variant.add && latest === 'scale') return miss(node, 'the binary layer has already taken in a residual');
+  return layerAt(node, variant, context);
+}
+
+/** The variant of a packed layer; undefined for any other node. */
+export function packedVariant(node: Node): LayerVariant | undefined {
+  return node.domain === BNN_DOMAIN ? LAYER_VARIANTS.get(node.op) : undefined;
+}
+
+/** A packed layer, or why it cannot be changed. */
+export function layerAt(node: Node, variant: LayerVariant, context: CompileContext): BinaryLayer | Miss {
+  if (variant.sign) return miss(node, 'the binary layer gives signs, no numbers');
   const epilogue = context.epilogues.get(node) ?? epilogueOf(node, context);
-  if (epilogue === null) return miss(node, 'scale and bias of the binary layer are not constant');
+  if (epilogue === null) return miss(node, 'the parameters of the binary layer are not constant');
   return { node, variant, epilogue, outputs: epilogue.scale.length, rank: variant.layer === 'Conv' ? 4 : 2 };
 }
 
+/** An input of a packed layer by its name in the schema; null when the operator has none of that name. */
+export function layerInput(node: Node, name: string): Value | null {
+  const index = schemaOf(node.op).inputs.findIndex((input) => input.name === name);
+  return index < 0 ? null : node.input(index);
+}
+
+function schemaOf(op: string): OperatorSchema {
+  const definition = BNN_OPERATORS.get(op);
+  if (definition === undefined) throw new Error(`internal: there is no operator bnn.${op}`);
+  return definition.schema;
+}
+
 function epilogueOf(node: Node, context: CompileContext): Epilogue | null {
-  const scale = context.evaluate(node.input(2));
-  const bias = context.evaluate(node.input(3));
-  return scale === null || bias === null ? null : { scale: scale.data, bias: bias.data };
+  const numbers = (name: string) => context.evaluate(layerInput(node, name))?.data ?? null;
+  const [scale, bias, offset] = [numbers('scale'), numbers('bias'), numbers('offset')];
+  if (scale === null || bias === null || (offset === null && layerInput(node, 'offset') !== null)) return null;
+  return { scale, bias, offset };
 }
 
 export interface NewLayer {
   readonly variant: LayerVariant;
   readonly data: Value;
   readonly packed: Tensor<'uint8'>;
-  readonly epilogue: Epilogue;
+  readonly scale: Float64Array;
+  readonly bias: Float64Array;
   readonly attributes: Attributes;
 }
 
 /** Puts a packed layer in front of the float layer `root` that it replaces. */
 export function createLayer(root: Node, layer: NewLayer, context: CompileContext): Value {
-  const { graph } = context;
+  const { variant, data, packed, attributes, scale, bias } = layer;
   const stem = nameOf(root);
-  const scale = roundChannels(layer.epilogue.scale, `${stem}.scale`, root);
-  const bias = roundChannels(layer.epilogue.bias, `${stem}.bias`, root);
-  const weights = graph.addConstant(`${stem}.bits`, layer.packed);
-  const inputs = [
-    layer.data,
-    weights,
-    graph.addConstant(`${stem}.scale`, scale),
-    graph.addConstant(`${stem}.bias`, bias),
-  ];
-  return addLayerNode(root, root, layer.variant, inputs, layer.attributes, layer.epilogue, undefined, context);
+  const rounded = [roundChannels(scale, `${stem}.scale`, root), roundChannels(bias, `${stem}.bias`, root)];
+  const weights = context.graph.addConstant(`${stem}.bits`, packed);
+  const [scales, biases] = rounded.map((t, i) => context.graph.addConstant(`${stem}.${i === 0 ? 'scale' : 'bias'}`, t));
+  const inputs = [data, weights, scales ?? null, biases ?? null];
+  return addLayerNode(root, root, { variant, inputs, attributes, epilogue: { scale, bias, offset: null } }, context);
 }
 
 export interface LayerChange {
-  readonly epilogue?: Epilogue;
-  readonly relu?: true;
+  readonly variant?: Partial<LayerVariant>;
+  readonly data?: Value;
+  readonly packed?: Tensor<'uint8'>;
   readonly residual?: Value;
+  /** New numbers for inputs that hold one number per channel, by the input's name. */
+  readonly channels?: Readonly<Record<string, Float64Array>>;
   /** For the record: what is taken in. */
   readonly folded: string;
 }
@@ -78,42 +114,52 @@ export interface LayerChange {
 /** Puts a changed copy of a layer in front of the node `root` that it takes in. */
 export function extendLayer(layer: BinaryLayer, root: Node, change: LayerChange, context: CompileContext): Value {
   const { node } = layer;
-  const epilogue = change.epilogue ?? layer.epilogue;
-  const variant: LayerVariant = {
-    ...layer.variant,
-    relu: layer.variant.relu || change.relu === true,
-    add: change.residual !== undefined,
-  };
-  const inputs: Value[] = [node.requiredInput(0), node.requiredInput(1)];
+  const { channels = {}, folded } = change;
+  const variant = { ...layer.variant, ...change.variant };
   const stem = nameOf(node);
-  if (change.epilogue === undefined) {
-    inputs.push(node.requiredInput(2), node.requiredInput(3));
-  } else {
-    inputs.push(replaceChannels(node.requiredInput(2), epilogue.scale, `${stem}.scale`, root, context));
-    inputs.push(replaceChannels(node.requiredInput(3), epilogue.bias, `${stem}.bias`, root, context));
-  }
-  if (change.residual !== undefined) inputs.push(change.residual);
-  return addLayerNode(node, root, variant, inputs, node.attributes, epilogue, change.folded, context);
+  const inputOf = (name: string): Value | null => {
+    const old = layerInput(node, name);
+    if (name === 'x') return change.data ?? old;
+    if (name === 'residual') return change.residual ?? old;
+    if (name === 'w' && change.packed !== undefined)
+      return replaceConstant(old, change.packed, `${stem}.bits`, context);
+    const numbers = channels[name];
+    if (numbers === undefined) return old;
+    return replaceConstant(old, roundChannels(numbers, `${stem}.${name}`, root), `${stem}.${name}`, context);
+  };
+  const inputs = schemaOf(nameOfVariant(variant)).inputs.map(({ name }) => inputOf(name));
+  const epilogue = {
+    scale: channels['scale'] ?? layer.epilogue.scale,
+    bias: channels['bias'] ?? layer.epilogue.bias,
+    offset: channels['offset'] ?? layer.epilogue.offset,
+  };
+  return addLayerNode(node, root, { variant, inputs, attributes: node.attributes, epilogue, folded }, context);
 }
 
-function addLayerNode(
-  replaced: Node,
-  before: Node,
-  variant: LayerVariant,
-  inputs: readonly Value[],
-  attributes: Attributes,
-  epilogue: Epilogue,
-  folded: string | undefined,
-  context: CompileContext,
-): Value {
-  const { name } = replaced;
-  const node = context.graph.addNode(variantName(variant), inputs, { domain: BNN_DOMAIN, name, attributes, before });
+interface LayerNode {
+  readonly variant: LayerVariant;
+  readonly inputs: readonly (Value | null)[];
+  readonly attributes: Attributes;
+  readonly epilogue: Epilogue;
+  readonly folded?: string;
+}
+
+function addLayerNode(replaced: Node, before: Node, layer: LayerNode, context: CompileContext): Value {
+  const { attributes, epilogue, inputs, folded } = layer;
+  const options = { domain: BNN_DOMAIN, name: replaced.name, attributes, before };
+  const node = context.graph.addNode(nameOfVariant(layer.variant), inputs, options);
   const [type] = BNN_RULES.get(node.type)?.(node, 17) ?? [];
   node.output.dtype = type?.dtype ?? null;
   node.output.shape = type?.shape ?? null;
   context.epilogues.set(node, epilogue);
   context.layers.move(replaced, node, folded);
   return node.output;
+}
+
+function nameOfVariant(variant: LayerVariant): string {
+  const name = variantName(variant);
+  if (name === undefined) throw new Error(`internal: there is no operator for ${JSON.stringify(variant)}`);
+  return name;
 }
 
 function roundChannels(numbers: Float64Array, name: string, at: Node): Tensor<'float32'> {
@@ -123,11 +169,10 @@ function roundChannels(numbers: Float64Array, name: string, at: Node): Tensor<'f
 }
 
 /** Reuses the constant of the old layer when only that layer reads it. */
-function replaceChannels(value: Value, numbers: Float64Array, name: string, at: Node, context: CompileContext): Value {
-  const rounded = roundChannels(numbers, name, at);
-  if (value.constant === null || value.uses.length !== 1 || context.graph.isOutput(value)) {
-    return context.graph.addConstant(name, rounded);
+function replaceConstant(old: Value | null, tensor: Tensor, name: string, { graph }: CompileContext): Value {
+  if (old === null || old.constant === null || old.uses.length !== 1 || graph.isOutput(old)) {
+    return graph.addConstant(name, tensor);
   }
-  context.graph.setConstant(value, rounded);
-  return value;
+  graph.setConstant(old, tensor);
+  return old;
 }

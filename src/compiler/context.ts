@@ -14,6 +14,8 @@ export interface Epilogue {
   readonly scale: Float64Array;
   /** Offset per output channel. */
   readonly bias: Float64Array;
+  /** Offset per output channel behind a PReLU; null where there is no PReLU. */
+  readonly offset: Float64Array | null;
 }
 
 export class CompileContext {
@@ -21,7 +23,7 @@ export class CompileContext {
   readonly layers: LayerLog;
   /** The last miss of each rewrite at each node that is still there. */
   readonly misses = new Map<Node, Map<string, Miss>>();
-  /** Float64 originals of the rounded `scale` and `bias` constants of packed layers. */
+  /** Float64 originals of the rounded `scale`, `bias` and `offset` constants of packed layers. */
   readonly epilogues = new WeakMap<Node, Epilogue>();
   readonly #exact = new WeakMap<Value, Exact>();
   readonly #keepFloat: readonly RegExp[];

@@ -7,18 +7,23 @@ import { INSTALL_FUNCTIONS } from './passes/install-functions.ts';
 import { REMOVE_DEAD } from './passes/remove-dead.ts';
 import { BINARIZE_CONV } from './rewrites/binarize-conv.ts';
 import { BINARIZE_GEMM } from './rewrites/binarize-gemm.ts';
+import { EMIT_SIGNS } from './rewrites/emit-signs.ts';
 import { FOLD_BATCHNORM } from './rewrites/fold-batchnorm.ts';
 import { FOLD_BATCHNORM_AFTER } from './rewrites/fold-batchnorm-after-float.ts';
 import { FOLD_BATCHNORM_BEFORE } from './rewrites/fold-batchnorm-before-gemm.ts';
 import { FOLD_BIAS } from './rewrites/fold-bias.ts';
 import { FOLD_BIAS_INTO_GEMM } from './rewrites/fold-bias-into-gemm.ts';
 import { FOLD_SCALE } from './rewrites/fold-scale.ts';
+import { FOLD_SHIFT } from './rewrites/fold-shift.ts';
+import { FUSE_PRELU } from './rewrites/fuse-prelu.ts';
 import { FUSE_RELU } from './rewrites/fuse-relu.ts';
 import { FUSE_RESIDUAL } from './rewrites/fuse-residual.ts';
 import { MATMUL_TO_GEMM } from './rewrites/matmul-to-gemm.ts';
 import { REMOVE_DROPOUT } from './rewrites/remove-dropout.ts';
 import { REMOVE_IDENTITY } from './rewrites/remove-identity.ts';
+import { REMOVE_SIGN } from './rewrites/remove-sign.ts';
 import { RESOLVE_AUTO_PAD } from './rewrites/resolve-auto-pad.ts';
+import { SINK_BATCHNORM } from './rewrites/sink-batchnorm.ts';
 import { SINK_SIGN } from './rewrites/sink-sign.ts';
 
 /** What the packed form takes for granted; part of the documentation. */
@@ -53,12 +58,20 @@ export const PIPELINE: readonly Pass[] = [
     FOLD_BATCHNORM,
     FUSE_RELU,
     FUSE_RESIDUAL,
+    FUSE_PRELU,
+  ]),
+  // When nothing more can be folded into the layer before: what is left of it stands between two layers.
+  rewritePass('binarize', 'Moves binarization into packed layers: thresholds for their data, signs as their results.', [
+    FOLD_SHIFT,
+    EMIT_SIGNS,
+    REMOVE_SIGN,
   ]),
   // What is left is float for good.
   rewritePass('fold-float', 'Folds normalization and bias into the layers that stay float.', [
     FOLD_BATCHNORM_AFTER,
     FOLD_BATCHNORM_BEFORE,
     FOLD_BIAS_INTO_GEMM,
+    SINK_BATCHNORM,
   ]),
   // Binary weights of layers that stay float: nothing looks for Sign(W) any more.
   FOLD_SIGNS,

@@ -49,8 +49,8 @@ const PARAMETER_INPUTS: Readonly<Record<string, readonly number[]>> = {
   Div: [0, 1],
 };
 
-/** The packed layers of the `bnn` domain, by the start of their names: x, packed signs, scale, bias. */
-const PACKED = /^bnn\.Binary(Weight)?(?:Conv|Gemm)/;
+/** The packed layers of the `bnn` domain, by the start of their names: x, packed signs, then floats of the epilogue. */
+const PACKED = /^bnn\.Binary(?:Threshold|(Weight))?(?:Conv|Gemm)/;
 
 /** Operators that only move elements, so that signs stay signs. */
 const MOVES = new Set(['Identity', 'Flatten', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze']);
@@ -152,8 +152,7 @@ function packedLayer(node: Node, counted: Set<Value>): LayerStatistics {
   const perOutput = w?.shape == null ? undefined : [...w.shape.slice(1, -1), node.int('channels', 0)];
   const outputs = w?.shape?.[0] ?? null;
   let floatParameters = 0;
-  for (const index of [2, 3]) {
-    const value = node.input(index);
+  for (const value of node.inputs.slice(2)) {
     if (value === null || value.constant === null || counted.has(value)) continue;
     counted.add(value);
     floatParameters += value.constant.data.length;

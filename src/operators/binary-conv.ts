@@ -1,22 +1,23 @@
 /**
- * 2-D convolution with weights of one bit: `BinaryConv` (data binarized too), `BinaryWeightConv` (data as they are), and their
- * variants.
+ * 2-D convolution with weights of one bit: `BinaryConv` (data binarized too), `BinaryThresholdConv` (against a threshold per input
+ * channel), `BinaryWeightConv` (data as they are), and their variants.
  *
- *     acc[n, o, i, j] = Σ_{c, r, s} d[n, c, i·stride + r·dilation − pad, …] · w[o, r, s, c],   d = Sign(x) or x
+ *     acc[n, o, i, j] = Σ_{c, r, s} d[n, c, i·stride + r·dilation − pad, …] · w[o, r, s, c],   d = ±1 or x
  *
- * Padding contributes nothing: the zeros are put in after Sign.
+ * Padding contributes nothing: the zeros are put in after the binarization.
  */
 
 import { packedBytes, signOf, unpackSigns } from '../core/bits.ts';
 import { slidingWindowSize } from '../core/shape.ts';
-import { int64s, tensor } from '../core/tensor.ts';
+import { int64s, type Tensor, tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import type { Dim, Node, ValueType } from '../graph/graph.ts';
 import type { GraphFunction } from '../graph/model.ts';
-import type { AttributeSchema, OperatorDefinition, OperatorSchema } from './definition.ts';
+import type { AttributeSchema, InputSchema, OperatorDefinition, OperatorSchema } from './definition.ts';
+import { epilogueBody, epilogueInputs, epilogueReference, epilogueSizes, layerDoc } from './epilogue.ts';
 import { FunctionBody, passThrough, signOfData, unpackedWeights } from './function-body.ts';
-import { epilogueInputs, expectType, floatData, layerDoc, requiredInts, requiredPositiveInt } from './layer-schema.ts';
+import { expectInputs, floatData, inputsByName, requiredInts, requiredPositiveInt } from './layer-schema.ts';
 import { type LayerVariant, variantsOf } from './variants.ts';
 
 const CONV_ATTRIBUTES: readonly AttributeSchema[] = [
@@ -83,38 +84,38 @@ function inferConv(schema: OperatorSchema, attributes: Attributes, types: readon
     typeof size === 'number' ? outputSize(geometry, axis === 0 ? 0 : 1, size, at) : null,
   );
   const result = [batch, outputs, ...spatial];
-  const expected = [
-    [null, geometry.channels * geometry.group, null, null],
-    [null, ...geometry.kernel, packedBytes(geometry.channels)],
-    [outputs],
-    [outputs],
-    result,
-  ];
-  for (const [i, input] of schema.inputs.entries()) {
-    const type = types[i];
-    if (type === undefined) throw new BnnError('E_FORMAT', `input ${input.name} is missing`, { at });
-    expectType(type, input, expected[i] ?? [], at);
-  }
+  const channels = geometry.channels * geometry.group;
+  const sizes = {
+    x: [null, channels, null, null],
+    w: [null, ...geometry.kernel, packedBytes(geometry.channels)],
+    ...epilogueSizes(outputs, result),
+    x_threshold: [channels],
+  };
+  expectInputs(schema, types, sizes, at);
   return { dtype: 'float32', shape: x?.shape == null ? [null, outputs, null, null] : result };
 }
 
-function convBody(name: string, variant: LayerVariant, attributes: readonly AttributeSchema[]): GraphFunction {
+function convBody(name: string, variant: LayerVariant, schema: OperatorSchema): GraphFunction {
   const body = new FunctionBody(name);
-  const [x, w, scale, bias] = [body.input('x'), body.input('w'), body.input('scale'), body.input('bias')];
-  const residual = variant.add ? body.input('residual') : undefined;
-  const data = variant.weightOnly ? x : signOfData(body, x, 'signs');
-  const weights = unpackedWeights(body, w, 4, [0, 3, 1, 2]);
-  const acc = body.op('Conv', [data, weights], 'acc', passThrough(CONV_ATTRIBUTES));
-  const active = variant.relu ? body.op('Relu', [acc], 'active') : acc;
+  const input = body.inputs(schema);
   const axes = body.constant('spatial_axes', int64s([1, 2]));
-  const channelScale = body.op('Unsqueeze', [scale, axes], 'channel_scale');
-  const channelBias = body.op('Unsqueeze', [bias, axes], 'channel_bias');
-  // The scale stands first on purpose: as the second operand onnxruntime multiplies it into the ±1 weights, and the
-  // accumulators are no longer integers.
-  const scaled = body.op('Mul', [channelScale, active], 'scaled');
-  const biased = body.op('Add', [scaled, channelBias], residual === undefined ? 'y' : 'biased');
-  const y = residual === undefined ? biased : body.op('Add', [biased, residual], 'y');
-  return body.finish([y], attributes);
+  const alongChannels = (vector: string) => body.op('Unsqueeze', [input(vector), axes], `channel_${vector}`);
+  const threshold = variant.threshold ? alongChannels('x_threshold') : undefined;
+  const data = variant.weightOnly ? input('x') : signOfData(body, input('x'), 'signs', threshold);
+  const weights = unpackedWeights(body, input('w'), 4, [0, 3, 1, 2]);
+  const acc = body.op('Conv', [data, weights], 'acc', passThrough(CONV_ATTRIBUTES));
+  return body.finish([epilogueBody(body, variant, acc, input, alongChannels)], schema.attributes);
+}
+
+/** The data as the layer multiplies them. */
+function dataOf(variant: LayerVariant, inputs: ReadonlyMap<string, Tensor>, at: string): Float32Array {
+  const x = floatData(inputs.get('x'), 'x', at);
+  if (variant.weightOnly) return x;
+  if (!variant.threshold) return x.map(signOf);
+  const threshold = floatData(inputs.get('x_threshold'), 'x_threshold', at);
+  const [, , height = 0, width = 0] = inputs.get('x')?.shape ?? [];
+  const channelOf = (i: number) => Math.floor(i / (height * width)) % threshold.length;
+  return x.map((value, i) => (value >= (threshold[channelOf(i)] ?? Number.NaN) ? 1 : -1));
 }
 
 function convReference(schema: OperatorSchema, variant: LayerVariant, at: string): OperatorDefinition['reference'] {
@@ -122,12 +123,11 @@ function convReference(schema: OperatorSchema, variant: LayerVariant, at: string
     const { strides, pads, dilations, kernel, group, channels } = geometryOf(attributes, at);
     const { shape = null } = inferConv(schema, attributes, inputs, at);
     const [batch = 0, outputs = 0, outHeight = 0, outWidth = 0] = (shape ?? []).map(Number);
-    const [x, w, scaleInput, biasInput, residualInput] = inputs;
-    const data = variant.weightOnly ? floatData(x, 'x', at) : floatData(x, 'x', at).map(signOf);
+    const [x, w] = inputs;
+    const byName = inputsByName(schema, inputs);
+    const data = dataOf(variant, byName, at);
     const weights = unpackSigns((w?.data ?? new Uint8Array()) as Uint8Array, channels);
-    const scale = floatData(scaleInput, 'scale', at);
-    const bias = floatData(biasInput, 'bias', at);
-    const residual = variant.add ? floatData(residualInput, 'residual', at) : undefined;
+    const finish = epilogueReference(variant, byName, at);
     const [, inChannels = 0, height = 0, width = 0] = x?.shape ?? [];
     const [kernelHeight = 1, kernelWidth = 1] = kernel;
     const [strideY = 1, strideX = 1] = strides;
@@ -159,9 +159,7 @@ function convReference(schema: OperatorSchema, variant: LayerVariant, at: string
       for (let o = 0; o < outputs; o++) {
         for (let i = 0; i < outHeight; i++) {
           for (let j = 0; j < outWidth; j++, index++) {
-            const acc = accumulate(n, o, i, j);
-            const active = variant.relu ? Math.max(acc, 0) : acc;
-            y[index] = (scale[o] ?? 0) * active + (bias[o] ?? 0) + (residual?.[index] ?? 0);
+            y[index] = finish(accumulate(n, o, i, j), o, index);
           }
         }
       }
@@ -170,17 +168,29 @@ function convReference(schema: OperatorSchema, variant: LayerVariant, at: string
   };
 }
 
+const X_THRESHOLD: InputSchema = {
+  name: 'x_threshold',
+  dtype: 'float32',
+  shape: '[C]',
+  doc: 'the least x of each input channel that counts as +1',
+};
+
+function dataDoc({ weightOnly, threshold }: LayerVariant): string {
+  if (weightOnly) return 'x';
+  return threshold ? '±1 by x ≥ x_threshold' : 'Sign(x)';
+}
+
 function defineConv(name: string, variant: LayerVariant): OperatorDefinition {
-  const attributes = [...CONV_ATTRIBUTES, CHANNELS];
   const schema: OperatorSchema = {
-    doc: layerDoc(variant, variant.weightOnly ? 'Conv(x, unpack(w))' : 'Conv(Sign(x), unpack(w)), an integer'),
+    doc: layerDoc(variant, `Conv(${dataDoc(variant)}, unpack(w))${variant.weightOnly ? '' : ', an integer'}`),
     inputs: [
       { name: 'x', dtype: 'float32', shape: '[N, C, H, W]', doc: variant.weightOnly ? 'data' : 'binarized inside' },
       { name: 'w', dtype: 'uint8', shape: '[O, kH, kW, ⌈C/group/8⌉]', doc: 'packed signs' },
       ...epilogueInputs(variant, "[N, O, H', W']"),
+      ...(variant.threshold ? [X_THRESHOLD] : []),
     ],
     output: { name: 'y', dtype: 'float32', shape: "[N, O, H', W']", doc: 'result' },
-    attributes,
+    attributes: [...CONV_ATTRIBUTES, CHANNELS],
   };
   return {
     name,
@@ -189,12 +199,12 @@ function defineConv(name: string, variant: LayerVariant): OperatorDefinition {
       const types = schema.inputs.map((_, i) => node.requiredInput(i));
       return [inferConv(schema, node.attributes, types, node.describe())];
     },
-    body: () => convBody(name, variant, attributes),
+    body: () => convBody(name, variant, schema),
     reference: convReference(schema, variant, `bnn.${name}`),
   };
 }
 
-/** `BinaryConv`, `BinaryWeightConv` and their variants. */
+/** `BinaryConv`, `BinaryThresholdConv`, `BinaryWeightConv` and their variants. */
 export const BINARY_CONV: readonly OperatorDefinition[] = [...variantsOf('Conv')].map(([name, variant]) =>
   defineConv(name, variant),
 );

@@ -5,13 +5,13 @@
 
 import { packedBytes, signOf, unpackSigns } from '../core/bits.ts';
 import { tensor } from '../core/tensor.ts';
-import { BnnError } from '../errors.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import type { Node, ValueType } from '../graph/graph.ts';
 import type { GraphFunction } from '../graph/model.ts';
 import type { AttributeSchema, OperatorDefinition, OperatorSchema } from './definition.ts';
+import { epilogueBody, epilogueInputs, epilogueReference, epilogueSizes, layerDoc } from './epilogue.ts';
 import { FunctionBody, signOfData, unpackedWeights } from './function-body.ts';
-import { epilogueInputs, expectType, floatData, layerDoc, requiredPositiveInt } from './layer-schema.ts';
+import { expectInputs, floatData, inputsByName, requiredPositiveInt } from './layer-schema.ts';
 import { type LayerVariant, variantsOf } from './variants.ts';
 
 const GEMM_ATTRIBUTES: readonly AttributeSchema[] = [
@@ -22,26 +22,18 @@ function inferGemm(schema: OperatorSchema, attributes: Attributes, types: readon
   const channels = requiredPositiveInt(attributes, 'channels', at);
   const rows = types[0]?.shape?.[0] ?? null;
   const outputs = types[1]?.shape?.[0] ?? null;
-  const expected = [[null, channels], [null, packedBytes(channels)], [outputs], [outputs], [rows, outputs]];
-  for (const [i, input] of schema.inputs.entries()) {
-    const type = types[i];
-    if (type === undefined) throw new BnnError('E_FORMAT', `input ${input.name} is missing`, { at });
-    expectType(type, input, expected[i] ?? [], at);
-  }
-  return { dtype: 'float32', shape: [rows, outputs] };
+  const result = [rows, outputs];
+  const sizes = { x: [null, channels], w: [null, packedBytes(channels)], ...epilogueSizes(outputs, result) };
+  expectInputs(schema, types, sizes, at);
+  return { dtype: 'float32', shape: result };
 }
 
-function gemmBody(name: string, variant: LayerVariant): GraphFunction {
+function gemmBody(name: string, variant: LayerVariant, schema: OperatorSchema): GraphFunction {
   const body = new FunctionBody(name);
-  const [x, w, scale, bias] = [body.input('x'), body.input('w'), body.input('scale'), body.input('bias')];
-  const residual = variant.add ? body.input('residual') : undefined;
-  const data = variant.weightOnly ? x : signOfData(body, x, 'signs');
-  const acc = body.op('MatMul', [data, unpackedWeights(body, w, 2, [1, 0])], 'acc');
-  const active = variant.relu ? body.op('Relu', [acc], 'active') : acc;
-  const scaled = body.op('Mul', [scale, active], 'scaled');
-  const biased = body.op('Add', [scaled, bias], residual === undefined ? 'y' : 'biased');
-  const y = residual === undefined ? biased : body.op('Add', [biased, residual], 'y');
-  return body.finish([y], GEMM_ATTRIBUTES);
+  const input = body.inputs(schema);
+  const data = variant.weightOnly ? input('x') : signOfData(body, input('x'), 'signs');
+  const acc = body.op('MatMul', [data, unpackedWeights(body, input('w'), 2, [1, 0])], 'acc');
+  return body.finish([epilogueBody(body, variant, acc, input, input)], schema.attributes);
 }
 
 function gemmReference(schema: OperatorSchema, variant: LayerVariant, at: string): OperatorDefinition['reference'] {
@@ -49,20 +41,17 @@ function gemmReference(schema: OperatorSchema, variant: LayerVariant, at: string
     const { shape } = inferGemm(schema, attributes, inputs, at);
     const [rows = 0, outputs = 0] = (shape ?? []).map(Number);
     const channels = requiredPositiveInt(attributes, 'channels', at);
-    const [x, w, scaleInput, biasInput, residualInput] = inputs;
+    const [x, w] = inputs;
     const data = variant.weightOnly ? floatData(x, 'x', at) : floatData(x, 'x', at).map(signOf);
     const weights = unpackSigns((w?.data ?? new Uint8Array()) as Uint8Array, channels);
-    const scale = floatData(scaleInput, 'scale', at);
-    const bias = floatData(biasInput, 'bias', at);
-    const residual = variant.add ? floatData(residualInput, 'residual', at) : undefined;
+    const finish = epilogueReference(variant, inputsByName(schema, inputs), at);
     const y = new Float32Array(rows * outputs);
     for (let m = 0; m < rows; m++) {
       for (let n = 0; n < outputs; n++) {
         let acc = 0;
         for (let k = 0; k < channels; k++) acc += (data[m * channels + k] ?? 0) * (weights[n * channels + k] ?? 0);
-        const active = variant.relu ? Math.max(acc, 0) : acc;
         const index = m * outputs + n;
-        y[index] = (scale[n] ?? 0) * active + (bias[n] ?? 0) + (residual?.[index] ?? 0);
+        y[index] = finish(acc, n, index);
       }
     }
     return tensor('float32', [rows, outputs], y);
@@ -87,7 +76,7 @@ function defineGemm(name: string, variant: LayerVariant): OperatorDefinition {
       const types = schema.inputs.map((_, i) => node.requiredInput(i));
       return [inferGemm(schema, node.attributes, types, node.describe())];
     },
-    body: () => gemmBody(name, variant),
+    body: () => gemmBody(name, variant, schema),
     reference: gemmReference(schema, variant, `bnn.${name}`),
   };
 }

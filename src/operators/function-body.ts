@@ -5,7 +5,7 @@ import { int64s, scalar, type Tensor, tensor } from '../core/tensor.ts';
 import { type Attribute, type Attributes, int, ints, reference, tensorAttribute } from '../graph/attribute.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import type { GraphFunction } from '../graph/model.ts';
-import { type AttributeSchema, BNN_DOMAIN } from './definition.ts';
+import { type AttributeSchema, BNN_DOMAIN, type OperatorSchema } from './definition.ts';
 
 /** `TensorProto.DataType` numbers, as the attribute `to` of Cast wants them. */
 const CAST_TO_FLOAT32 = 1;
@@ -21,6 +21,16 @@ export class FunctionBody {
 
   input(name: string): Value {
     return this.#graph.addInput(name, { dtype: null, shape: null });
+  }
+
+  /** Adds the inputs of a schema; the result gives them by name. */
+  inputs(schema: OperatorSchema): (name: string) => Value {
+    const values = new Map(schema.inputs.map(({ name }) => [name, this.input(name)]));
+    return (name) => {
+      const value = values.get(name);
+      if (value === undefined) throw new Error(`internal: the schema has no input ${name}`);
+      return value;
+    };
   }
 
   /** Adds a standard operator and returns its first output, which is called `output`. */
@@ -52,11 +62,12 @@ export class FunctionBody {
   }
 }
 
-/** sign(x) as in `core/bits.ts`; NaN compares false and so gives −1. */
-export function signOfData(body: FunctionBody, x: Value, output: string): Value {
-  const isPositive = body.op('GreaterOrEqual', [x, body.constant('zero', scalar(0))], 'is_positive');
-  const plus = body.constant('plus_one', scalar(1));
-  return body.op('Where', [isPositive, plus, body.constant('minus_one', scalar(-1))], output);
+/** +1 where x ≥ threshold (0 by default), else −1, as in `core/bits.ts`; NaN compares false and so gives −1. */
+export function signOfData(body: FunctionBody, x: Value, output: string, threshold?: Value): Value {
+  const least = threshold ?? body.constant(`${output}_zero`, scalar(0));
+  const isPlus = body.op('GreaterOrEqual', [x, least], `${output}_is_plus`);
+  const [plus, minus] = [body.constant(`${output}_plus`, scalar(1)), body.constant(`${output}_minus`, scalar(-1))];
+  return body.op('Where', [isPlus, plus, minus], output);
 }
 
 /** int8[256, 8]: row v holds the eight signs of the byte v. */

@@ -1,29 +1,10 @@
-/** What the convolution and dense families share: epilogue inputs, attribute access, the epilogue itself. */
+/** What the convolution and dense families share: access to attributes and inputs, with their checks. */
 
 import { isDtype, type Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Attributes } from '../graph/attribute.ts';
-import type { Shape, ValueType } from '../graph/graph.ts';
-import type { InputSchema } from './definition.ts';
-import type { LayerVariant } from './variants.ts';
-
-/** Inputs 2 and later of a layer operator. */
-export function epilogueInputs(variant: LayerVariant, outputShape: string): InputSchema[] {
-  const inputs: InputSchema[] = [
-    { name: 'scale', dtype: 'float32', shape: '[O]', doc: 'factor per output channel, of either sign' },
-    { name: 'bias', dtype: 'float32', shape: '[O]', doc: 'added after the scale' },
-  ];
-  if (variant.add) {
-    inputs.push({ name: 'residual', dtype: 'float32', shape: outputShape, doc: 'added last, not broadcast' });
-  }
-  return inputs;
-}
-
-/** One sentence on what the operator computes; `product` is the accumulator in words. */
-export function layerDoc(variant: LayerVariant, product: string): string {
-  const acc = variant.relu ? 'max(acc, 0)' : 'acc';
-  return `scale · ${acc} + bias${variant.add ? ' + residual' : ''}, acc = ${product}.`;
-}
+import type { Dim, Shape, ValueType } from '../graph/graph.ts';
+import type { InputSchema, OperatorSchema } from './definition.ts';
 
 /**
  * An attribute that holds a list of integers of a known length.
@@ -58,7 +39,7 @@ export function requiredPositiveInt(attributes: Attributes, name: string, at: st
  *
  * @throws {BnnError} E_SHAPE when they do not fit.
  */
-export function expectType(type: ValueType, input: InputSchema, sizes: Shape, at: string): void {
+function expectType(type: ValueType, input: InputSchema, sizes: Shape, at: string): void {
   if (type.dtype !== null && type.dtype !== input.dtype) {
     throw new BnnError('E_SHAPE', `input ${input.name} is ${type.dtype}, expected ${input.dtype}`, { at });
   }
@@ -73,6 +54,34 @@ export function expectType(type: ValueType, input: InputSchema, sizes: Shape, at
       at,
     });
   }
+}
+
+/**
+ * Checks the types of all inputs; `sizes` holds what is expected of each, by name.
+ *
+ * @throws {BnnError} E_FORMAT when one is missing, E_SHAPE when one does not fit.
+ */
+export function expectInputs(
+  schema: OperatorSchema,
+  types: readonly ValueType[],
+  sizes: Readonly<Record<string, readonly Dim[]>>,
+  at: string,
+): void {
+  for (const [i, input] of schema.inputs.entries()) {
+    const type = types[i];
+    if (type === undefined) throw new BnnError('E_FORMAT', `input ${input.name} is missing`, { at });
+    expectType(type, input, sizes[input.name] ?? [], at);
+  }
+}
+
+/** Inputs by the names that the schema gives them. */
+export function inputsByName<T>(schema: OperatorSchema, inputs: readonly T[]): ReadonlyMap<string, T> {
+  const byName = new Map<string, T>();
+  for (const [i, { name }] of schema.inputs.entries()) {
+    const input = inputs[i];
+    if (input !== undefined) byName.set(name, input);
+  }
+  return byName;
 }
 
 /** The elements of a float32 input of a reference implementation. */

@@ -75,6 +75,24 @@ export function unpackGemmWeights(packed: Tensor, channels: number): Tensor<'flo
   return tensor('float32', [outputs, channels], unpackSigns(checkedBits(packed, 2, channels), channels));
 }
 
+/**
+ * Negates the weights of some outputs: their sums change sign, exactly.
+ *
+ * @param packed    u8[O, …, ⌈channels / 8⌉]; pad bits stay 0.
+ * @param isNegated by output.
+ */
+export function negateOutputs(packed: Tensor, channels: number, isNegated: readonly boolean[]): Tensor<'uint8'> {
+  const bits = checkedBits(packed, packed.shape.length, channels);
+  const rowBytes = packedBytes(channels);
+  const bytesOfOutput = bits.length / isNegated.length;
+  const lastMask = 0xff >> (8 * rowBytes - channels);
+  const negated = bits.map((byte, i) => {
+    if (isNegated[Math.floor(i / bytesOfOutput)] !== true) return byte;
+    return byte ^ ((i + 1) % rowBytes === 0 ? lastMask : 0xff);
+  });
+  return tensor('uint8', packed.shape, negated);
+}
+
 function checkedBits(packed: Tensor, rank: number, channels: number): Uint8Array {
   const { data, dtype, shape } = packed;
   if (dtype !== 'uint8' || !(data instanceof Uint8Array) || shape.length !== rank) {

@@ -225,6 +225,9 @@ const STEPS: Readonly<Record<string, Step>> = {
   shift: (net, state) => {
     state.value = net.op(net.rng.below(2) === 0 ? 'Add' : 'Sub', [state.value, net.random([1, state.channels, 1, 1])]);
   },
+  prelu: (net, state) => {
+    state.value = net.op('PRelu', [state.value, net.random([state.channels, 1, 1])]);
+  },
   residual: (net, state) => {
     const other = state.earlier[net.rng.below(Math.max(1, state.earlier.length))] ?? state.value;
     state.value = net.op('Add', net.rng.below(2) === 0 ? [state.value, other] : [other, state.value]);

@@ -133,7 +133,7 @@ const BECOMES: readonly Row[] = [
         });
       return padded(padded(x, 'SAME_UPPER'), 'SAME_LOWER');
     },
-    ['bnn.BinaryConv', 'bnn.BinaryConv'],
+    ['bnn.BinaryConvSign', 'bnn.BinaryConv'],
   ],
   [
     'auto_pad VALID',
@@ -163,7 +163,7 @@ const BECOMES: readonly Row[] = [
       });
       return net.op('Gemm', [y, net.sign(net.random([9, 4])), net.random([])]);
     },
-    ['Flatten', 'bnn.BinaryGemm', 'bnn.BinaryGemm', 'bnn.BinaryWeightGemm'],
+    ['Flatten', 'bnn.BinaryGemmSign', 'bnn.BinaryGemm', 'bnn.BinaryWeightGemm'],
   ],
   [
     'dense residual block',
@@ -183,7 +183,71 @@ const BECOMES: readonly Row[] = [
       const dense = net.op('Reshape', [net.random([2, 90, 7]), net.constant(int64s([-1, 7]))]);
       return net.op('MatMul', [net.sign(y), net.sign(dense)]);
     },
-    ['bnn.BinaryConv', 'Flatten', 'bnn.BinaryGemm'],
+    ['bnn.BinaryConvSign', 'Flatten', 'bnn.BinaryGemm'],
+  ],
+  [
+    'PReLU with a slope per channel, a slope for all, LeakyRelu; shifts behind them',
+    (net, x) => {
+      let y = net.op('PRelu', [net.batchNorm(net.binaryConv(x, 8, 8), 8), net.random([8, 1, 1])]);
+      y = net.op('Add', [net.random([8, 1, 1]), net.op('Sub', [y, net.random([1, 8, 1, 1])])]);
+      const other = net.op('PRelu', [net.op('Add', [net.binaryConv(x, 8, 8), y]), net.random([1])]);
+      return net.op('Add', [net.op('LeakyRelu', [net.binaryConv(x, 8, 8)], { alpha: float(-0.3) }), other]);
+    },
+    ['bnn.BinaryConvPRelu', 'bnn.BinaryConvAddPRelu', 'bnn.BinaryConvPRelu', 'Add'],
+  ],
+  [
+    'a shift behind a residual',
+    (net, x) => net.op('Sub', [net.op('Add', [net.binaryConv(x, 8, 8), x]), net.random([8, 1, 1])]),
+    ['bnn.BinaryConvAdd'],
+  ],
+  [
+    'dense PReLU',
+    (net, x) => {
+      const w = net.sign(net.random([288, 12]));
+      return net.op('PRelu', [net.op('MatMul', [net.sign(net.op('Flatten', [x])), w]), net.random([12])]);
+    },
+    ['Flatten', 'bnn.BinaryGemmPRelu'],
+  ],
+  [
+    'shifts before Sign, per channel and for all',
+    (net, x) => {
+      const y = net.binaryConv(net.op('Add', [net.random([8, 1, 1]), x]), 8, 8);
+      return net.op('Add', [y, net.binaryConv(net.op('Sub', [x, net.scalar(0.25)]), 8, 8)]);
+    },
+    ['bnn.BinaryThresholdConv', 'bnn.BinaryThresholdConvAdd'],
+  ],
+  [
+    'a scaled, normalized, rectified layer between two binarizations, with pooling and a shared Sign',
+    (net, x) => {
+      const y = net.batchNorm(net.op('Relu', [scaledConv(net, x)]), 8);
+      const signs = net.op('MaxPool', [net.sign(y)], { kernel_shape: ints([2, 2]), strides: ints([2, 2]) });
+      const branch = () => net.conv(signs, net.sign(net.random([4, 8, 3, 3])));
+      const float = net.conv(signs, net.random([4, 8, 3, 3]));
+      return net.op('Concat', [branch(), branch(), float], { axis: int(1) });
+    },
+    ['bnn.BinaryConvSign', 'MaxPool', 'Conv', 'bnn.BinaryConv', 'bnn.BinaryConv', 'Concat'],
+  ],
+  [
+    'a PReLU of positive slope between two binarizations',
+    (net, x) => {
+      const y = net.op('LeakyRelu', [net.batchNorm(net.binaryConv(x, 8, 8), 8)]);
+      return net.binaryConv(net.op('Add', [y, net.random([8, 1, 1], 5)]), 8, 4);
+    },
+    ['bnn.BinaryConvSign', 'bnn.BinaryConv'],
+  ],
+  [
+    'BatchNormalization before MaxPool',
+    (net, x) => {
+      const normalized = net.op('BatchNormalization', [
+        net.op('Relu', [net.conv(x, net.random([3, 8, 3, 3]))]),
+        net.constant(float32([3], [0.5, 0, 2])),
+        net.random([3]),
+        net.random([3]),
+        net.constant(float32([3], [1, 2, 3])),
+      ]);
+      return net.op('MaxPool', [normalized], { kernel_shape: ints([3, 3]), pads: ints([1, 1, 1, 1]) });
+    },
+    ['Conv', 'Relu', 'MaxPool', 'BatchNormalization'],
   ],
   [
     'float layers: BatchNormalization before and after, MatMul + bias',
@@ -312,6 +376,72 @@ const STAYS: readonly (readonly [...Row, RegExp])[] = [
     (net, x) => net.batchNorm(net.op('Add', [net.binaryConv(x, 8, 8), x]), 8),
     ['bnn.BinaryConvAdd', 'BatchNormalization'],
     /already taken in a residual/,
+  ],
+  [
+    'a PReLU behind a PReLU',
+    (net, x) => net.op('PRelu', [net.op('PRelu', [net.binaryConv(x, 8, 8), net.scalar(2)]), net.scalar(2)]),
+    ['bnn.BinaryConvPRelu', 'PRelu'],
+    /already taken in a PReLU/,
+  ],
+  [
+    'a PReLU with a slope per pixel',
+    (net, x) => net.op('PRelu', [net.binaryConv(x, 8, 8), net.random([6, 6])]),
+    ['bnn.BinaryConv', 'PRelu'],
+    /slope of shape \[6, 6\] is not per output channel/,
+  ],
+  [
+    'a PReLU behind a ReLU, and behind float data',
+    (net, x) => {
+      const y = net.op('PRelu', [net.op('Relu', [net.binaryConv(x, 8, 8)]), net.scalar(2)]);
+      return net.op('PRelu', [net.conv(y, net.sign(net.random([4, 8, 3, 3]))), net.scalar(2)]);
+    },
+    ['bnn.BinaryConvRelu', 'PRelu', 'bnn.BinaryWeightConv', 'PRelu'],
+    /no operator for a binary layer with a ReLU and a PReLU/,
+  ],
+  [
+    'a residual subtracted from a constant',
+    (net, x) => net.op('Sub', [net.scalar(1), net.op('Add', [net.binaryConv(x, 8, 8), x])]),
+    ['bnn.BinaryConvAdd', 'Sub'],
+    /already taken in a residual/,
+  ],
+  [
+    'data subtracted from a constant',
+    (net, x) => net.binaryConv(net.op('Sub', [net.scalar(1), x]), 8, 4),
+    ['Sub', 'bnn.BinaryConv'],
+    /subtracts the data from a constant/,
+  ],
+  [
+    'a shift that varies along the image, and one that enlarges the data',
+    (net, x) => {
+      const y = net.binaryConv(net.op('Add', [x, net.random([6, 6])]), 8, 1);
+      return net.binaryConv(net.op('Add', [net.op('Relu', [y]), net.random([4, 1, 1])]), 4, 2);
+    },
+    ['Add', 'bnn.BinaryConvRelu', 'Add', 'bnn.BinaryConv'],
+    /constant of shape \[(6, 6|4, 1, 1)\] is not per channel of its data/,
+  ],
+  [
+    'a PReLU whose sign changes twice',
+    (net, x) => {
+      const bent = net.op('PRelu', [net.binaryConv(x, 8, 8), net.scalar(-1)]);
+      return net.binaryConv(net.op('Sub', [bent, net.scalar(3)]), 8, 4);
+    },
+    ['bnn.BinaryConvPRelu', 'bnn.BinaryConv'],
+    /sign of output channel 0 is not monotone in the accumulator/,
+  ],
+  [
+    'a result whose sign is not all that is read',
+    (net, x) => {
+      const y = net.binaryConv(x, 8, 8);
+      return net.op('Concat', [net.binaryConv(y, 8, 8), net.op('Abs', [y])], { axis: int(1) });
+    },
+    ['bnn.BinaryConv', 'bnn.BinaryConv', 'Abs', 'Concat'],
+    /reads more than the sign/,
+  ],
+  [
+    'BatchNormalization with a negative factor before MaxPool',
+    (net, x) => net.op('MaxPool', [net.batchNorm(net.op('Relu', [x]), 8)], { kernel_shape: ints([2, 2]) }),
+    ['Relu', 'BatchNormalization', 'MaxPool'],
+    /factor of channel \d is -\d.*the maximum would become the minimum/,
   ],
   [
     'a factor per pixel',

@@ -101,11 +101,20 @@ describe('layerStatistics', () => {
       'bnn',
     );
     z.shape = ['N', 7];
+    const bits = net.constant(tensor('uint8', [2, 1, 1, 3], new Uint8Array(6)));
+    const signs = net.op(
+      'BinaryThresholdConvSign',
+      [x, bits, net.constant(ones(2)), net.constant(ones(20))],
+      { channels: int(20) },
+      'bnn',
+    );
+    signs.shape = ['N', 2, 8, 8];
     expect(rows(net.model)).toEqual([
       ['bnn.BinaryConvReluAdd', 'binary', 6 * 36 * 180, 6 * 180, 12],
       ['bnn.BinaryWeightGemm', 'weight-only', 7 * 216, 7 * 216, 14],
+      ['bnn.BinaryThresholdConvSign', 'binary', 2 * 64 * 20, 2 * 20, 22],
     ]);
-    expect(countMacs(net.model)).toEqual({ binary: 38_880, weightOnly: 1512, float: 0, unknown: [] });
+    expect(countMacs(net.model)).toEqual({ binary: 38_880 + 2560, weightOnly: 1512, float: 0, unknown: [] });
   });
 
   test('unknown sizes are reported, not guessed', () => {

@@ -152,18 +152,20 @@ function layerModel(name: string, c: Case, options: NodeOptions = {}): Model {
     Float32Array.from({ length: count }, () => (options.unit === true ? fixed : rng.normal()));
   const wShape = isDense ? [c.outputs, packedBytes(c.channels)] : [c.outputs, ...c.kernel, packedBytes(c.channels)];
   const rows = wShape.slice(0, -1).reduce((a, b) => a * b, 1);
-  const constants = {
-    w: options.w ?? tensor('uint8', wShape, randomBits(rng, rows, c.channels)),
-    scale: options.scale ?? float32([c.outputs], normals(c.outputs, 1)),
-    bias: float32([c.outputs], normals(c.outputs, 0)),
+  const constantOf = (key: string): Tensor => {
+    if (key === 'w') return options.w ?? tensor('uint8', wShape, randomBits(rng, rows, c.channels));
+    if (key === 'scale' && options.scale !== undefined) return options.scale;
+    if (key === 'x_threshold') return float32([c.channels * c.group], normals(c.channels * c.group, 0));
+    return float32([c.outputs], normals(c.outputs, key === 'scale' ? 1 : 0));
   };
   const xShape = options.xShape ?? ['N', c.channels * c.group, ...(isDense ? [] : ['H', 'W'])];
-  const inputs = [graph.addInput('x', { dtype: 'float32', shape: xShape })];
-  for (const [key, value] of Object.entries(constants)) {
+  const inputs = BNN_OPERATORS.get(name)!.schema.inputs.map(({ name: key }) => {
+    if (key === 'x') return graph.addInput('x', { dtype: 'float32', shape: xShape });
+    if (key === 'residual') return graph.addInput('residual', { dtype: 'float32', shape: null });
+    const value = constantOf(key);
     const { dtype, shape } = value;
-    inputs.push(options.variable === true ? graph.addInput(key, { dtype, shape }) : graph.addConstant(key, value));
-  }
-  if (variant.add) inputs.push(graph.addInput('residual', { dtype: 'float32', shape: null }));
+    return options.variable === true ? graph.addInput(key, { dtype, shape }) : graph.addConstant(key, value);
+  });
   const attributes = options.attributes ?? (isDense ? { channels: int(c.channels) } : attributesOf(c));
   const node = graph.addNode(name, inputs, { domain: 'bnn', name: 'layer', attributes, outputs: ['y'] });
   node.output.dtype = 'float32';
@@ -222,12 +224,12 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'bnn_ops' : `bnn_
       const isDense = LAYER_VARIANTS.get(name)!.layer === 'Gemm';
       const c = { ...plain, channels: 21, n: 2 };
       const w = isDense ? [6, 3] : [6, 3, 3, 3];
-      const parameters = {
-        w: { shape: w, seed: 5, bytes: true },
-        scale: { shape: [6], seed: 6 },
-        bias: { shape: [6], seed: 7 },
-      };
-      const feeds = { ...feedsOf(name, c, false), ...parameters };
+      const feeds: Record<string, Feed> = feedsOf(name, c, false);
+      for (const [i, { name: key }] of BNN_OPERATORS.get(name)!.schema.inputs.entries()) {
+        if (key === 'w') feeds[key] = { shape: w, seed: 5, bytes: true };
+        else if (feeds[key] === undefined)
+          feeds[key] = { shape: [key === 'x_threshold' ? c.channels : 6], seed: 5 + i };
+      }
       return { kind: 'equal', model: save(layerModel(name, c, { variable: true })), feeds };
     });
     for (const { difference } of runJobs<{ difference: number }>(jobs)) expect(difference).toBeLessThan(1e-6);
@@ -248,7 +250,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'bnn_ops' : `bnn_
   });
 
   it('whole networks equal stock onnxruntime', { timeout: 120_000 }, () => {
-    const jobs = ['resnet20', 'resnet20-bireal', 'vgg-small', 'resnet20-1w32a'].map(
+    const jobs = ['resnet20', 'resnet20-bireal', 'resnet20-react', 'vgg-small', 'resnet20-1w32a'].map(
       (name): Job => ({
         kind: 'equal',
         model: save(lowerToPacked(buildModel(name, { seed: 1 })).model),

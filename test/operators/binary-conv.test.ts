@@ -10,6 +10,7 @@ import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { packConvWeights } from '../../src/operators/pack-weights.ts';
 import { evaluateReference } from '../../src/operators/registry.ts';
 import { LAYER_VARIANTS, variantsOf } from '../../src/operators/variants.ts';
+import { randomEpilogue } from './epilogues.ts';
 import { runNode } from './run-stock.ts';
 
 interface Case {
@@ -89,7 +90,7 @@ interface Sample {
 
 const sign = (x: number) => (x >= 0 ? 1 : -1);
 
-/** `unit`: scale 1 and bias 0, so that the result is the accumulator (after ReLU). */
+/** `unit`: scale 1, bias 0 and whole numbers, so that nothing is rounded. */
 function sample(name: string, c: Case, seed: number, unit: boolean): Sample {
   const variant = LAYER_VARIANTS.get(name)!;
   const rng = new Rng(seed);
@@ -99,24 +100,21 @@ function sample(name: string, c: Case, seed: number, unit: boolean): Sample {
   x[0] = 0;
   x[1] = -0;
   const weights = normals(c.outputs * c.channels * c.kernel[0] * c.kernel[1]);
-  const { acc, shape } = scatterConv(c, variant.weightOnly ? x : x.map(sign), weights.map(sign));
-  const scale = normals(c.outputs).map((s) => (unit ? 1 : s));
-  const bias = normals(c.outputs).map((b) => (unit ? 0 : b));
-  const residual = normals(acc.length).map((r) => (unit ? Math.round(r * 8) : r));
+  const thresholds = normals(c.channels * c.group);
+  // On a value of x: it counts as +1.
+  if (variant.threshold) thresholds[0] = x[1] = x[2]!;
+  const least = (at: number) =>
+    variant.threshold ? thresholds[Math.floor(at / (c.size[0] * c.size[1])) % thresholds.length]! : 0;
+  const data = variant.weightOnly ? x : x.map((value, at) => (value >= least(at) ? 1 : -1));
+  const { acc, shape } = scatterConv(c, data, weights.map(sign));
+  const epilogue = randomEpilogue(variant, rng, { outputs: c.outputs, resultShape: shape, unit });
   const inner = shape[2]! * shape[3]!;
-  const expected = Float32Array.from(acc, (sum, at) => {
-    const o = Math.floor(at / inner) % c.outputs;
-    const active = variant.relu ? Math.max(sum, 0) : sum;
-    // As float32 arithmetic does it, operation by operation.
-    const y = Math.fround(Math.fround(scale[o]! * active) + bias[o]!);
-    return variant.add ? y + residual[at]! : y;
-  });
+  const expected = Float32Array.from(acc, (sum, at) => epilogue.finish(sum, Math.floor(at / inner) % c.outputs, at));
   const inputs = [
     float32([c.n, c.channels * c.group, ...c.size], x),
     packConvWeights(weights, [c.outputs, c.channels, ...c.kernel]),
-    float32([c.outputs], scale),
-    float32([c.outputs], bias),
-    ...(variant.add ? [float32(shape, residual)] : []),
+    ...epilogue.inputs,
+    ...(variant.threshold ? [float32([thresholds.length], thresholds)] : []),
   ];
   return { inputs, expected, shape };
 }

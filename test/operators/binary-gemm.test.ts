@@ -6,6 +6,7 @@ import { int } from '../../src/graph/attribute.ts';
 import { packGemmWeights } from '../../src/operators/pack-weights.ts';
 import { evaluateReference } from '../../src/operators/registry.ts';
 import { LAYER_VARIANTS, variantsOf } from '../../src/operators/variants.ts';
+import { randomEpilogue } from './epilogues.ts';
 import { runNode } from './run-stock.ts';
 
 const SIZES = [
@@ -29,9 +30,7 @@ describe.each([...variantsOf('Gemm').keys()])('%s', (name) => {
       const x = normals(rows * length);
       x[0] = -0;
       const weights = normals(outputs * length);
-      const scale = normals(outputs).map((s) => (unit ? 1 : s));
-      const bias = normals(outputs).map((b) => (unit ? 0 : b));
-      const residual = normals(rows * outputs).map((r) => (unit ? Math.round(r * 8) : r));
+      const epilogue = randomEpilogue(variant, rng, { outputs, resultShape: [rows, outputs], unit });
       const expected = new Float32Array(rows * outputs);
       for (let m = 0; m < rows; m++) {
         for (let n = 0; n < outputs; n++) {
@@ -40,18 +39,14 @@ describe.each([...variantsOf('Gemm').keys()])('%s', (name) => {
             const value = x[m * length + k]!;
             acc += (variant.weightOnly ? value : sign(value)) * sign(weights[n * length + k]!);
           }
-          if (variant.relu) acc = Math.max(acc, 0);
-          const y = Math.fround(Math.fround(scale[n]! * acc) + bias[n]!);
-          expected[m * outputs + n] = variant.add ? y + residual[m * outputs + n]! : y;
+          expected[m * outputs + n] = epilogue.finish(acc, n, m * outputs + n);
         }
       }
       const inputs: Tensor[] = [
         float32([rows, length], x),
         packGemmWeights(weights, [outputs, length]),
-        float32([outputs], scale),
-        float32([outputs], bias),
+        ...epilogue.inputs,
       ];
-      if (variant.add) inputs.push(float32([rows, outputs], residual));
       const attributes = { channels: int(length) };
       const reference = evaluateReference(name, inputs, attributes);
       const stock = await runNode(name, inputs, attributes);

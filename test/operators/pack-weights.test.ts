@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { tensor } from '../../src/core/tensor.ts';
 import {
+  negateOutputs,
   packConvWeights,
   packGemmWeights,
   unpackConvWeights,
@@ -52,5 +53,15 @@ describe('packGemmWeights', () => {
   it('refuses sizes that do not fit', () => {
     expect(() => packGemmWeights([1, 2, 3], [2, 2])).toThrow('expected [N, K]');
     expect(() => unpackGemmWeights(tensor('uint8', [4], new Uint8Array(4)), 8)).toThrow('rank 2');
+  });
+});
+
+describe('negateOutputs', () => {
+  it('negates the weights of the named outputs and leaves pad bits 0', () => {
+    const weights = Float32Array.from({ length: 3 * 10 * 2 }, (_, i) => (i % 7 < 3 ? 1 : -1));
+    const packed = packConvWeights(weights, [3, 10, 2, 1]);
+    const negated = negateOutputs(packed, 10, [true, false, true]);
+    const expected = weights.map((w, i) => (Math.floor(i / 20) === 1 ? w : -w));
+    expect(negated).toEqual(packConvWeights(expected, [3, 10, 2, 1]));
   });
 });

@@ -96,7 +96,8 @@ describe('every operator', () => {
     expect(BNN_RULES.has(`bnn.${name}`)).toBe(true);
   });
 
-  it('is one of 17', () => {
-    expect(BNN_OPERATORS.size).toBe(1 + 2 * 2 * 4);
+  it('is one of 30', () => {
+    const [binary, thresholds, weightOnly] = [2 * 7, 7, 2 * 4];
+    expect(BNN_OPERATORS.size).toBe(1 + binary + thresholds + weightOnly);
   });
 });

@@ -6,21 +6,22 @@
 namespace bnn {
 namespace BNN_ISA {
 
-static void channels_first(const float* x, int channels, ptrdiff_t stride, int pixels, uint32_t* words) {
+static void channels_first(const float* x, const float* least, int channels, ptrdiff_t stride, int pixels, uint32_t* words) {
   constexpr int kChunk = 32;
   int begin = 0;
   for (; begin + kChunk <= pixels; begin += kChunk) {
     uint32_t chunk[kChunk] = {0};
     for (int c = 0; c < channels; c++) {
       const float* source = x + c * stride + begin;
+      const float threshold = least[c];
       const uint32_t bit = uint32_t{1} << c;
-      for (int p = 0; p < kChunk; p++) chunk[p] |= source[p] >= 0.0f ? bit : 0u;
+      for (int p = 0; p < kChunk; p++) chunk[p] |= source[p] >= threshold ? bit : 0u;
     }
     for (int p = 0; p < kChunk; p++) words[begin + p] = chunk[p];
   }
   for (int p = begin; p < pixels; p++) {
     uint32_t word = 0;
-    for (int c = 0; c < channels; c++) word |= (x[c * stride + p] >= 0.0f ? uint32_t{1} : 0u) << c;
+    for (int c = 0; c < channels; c++) word |= (x[c * stride + p] >= least[c] ? uint32_t{1} : 0u) << c;
     words[p] = word;
   }
 }

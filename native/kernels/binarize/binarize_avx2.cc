@@ -7,16 +7,17 @@ namespace bnn {
 namespace avx2 {
 
 // 32 pixels at a time: a comparison gives 32 ones or zeros, of which the channel's bit is kept.
-static void channels_first_vectors(const float* x, int channels, ptrdiff_t stride, int pixels, uint32_t* words) {
-  const __m256 zero = _mm256_setzero_ps();
+static void channels_first_vectors(const float* x, const float* least, int channels, ptrdiff_t stride, int pixels,
+                                   uint32_t* words) {
   int p = 0;
   for (; p + 32 <= pixels; p += 32) {
     __m256i word[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
     const float* source = x + p;
     __m256i bit = _mm256_set1_epi32(1);
     for (int c = 0; c < channels; c++, source += stride) {
+      const __m256 threshold = _mm256_set1_ps(least[c]);
       for (int v = 0; v < 4; v++) {
-        const __m256 mask = _mm256_cmp_ps(_mm256_loadu_ps(source + 8 * v), zero, _CMP_GE_OQ);
+        const __m256 mask = _mm256_cmp_ps(_mm256_loadu_ps(source + 8 * v), threshold, _CMP_GE_OQ);
         word[v] = _mm256_or_si256(word[v], _mm256_and_si256(_mm256_castps_si256(mask), bit));
       }
       bit = _mm256_slli_epi32(bit, 1);
@@ -26,12 +27,12 @@ static void channels_first_vectors(const float* x, int channels, ptrdiff_t strid
   for (; p + 8 <= pixels; p += 8) {
     __m256i word = _mm256_setzero_si256();
     for (int c = 0; c < channels; c++) {
-      const __m256 mask = _mm256_cmp_ps(_mm256_loadu_ps(x + c * stride + p), zero, _CMP_GE_OQ);
+      const __m256 mask = _mm256_cmp_ps(_mm256_loadu_ps(x + c * stride + p), _mm256_set1_ps(least[c]), _CMP_GE_OQ);
       word = _mm256_or_si256(word, _mm256_and_si256(_mm256_castps_si256(mask), _mm256_set1_epi32(static_cast<int>(1u << c))));
     }
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(words + p), word);
   }
-  if (p < pixels) channels_first(x + p, channels, stride, pixels - p, words + p);
+  if (p < pixels) channels_first(x + p, least, channels, stride, pixels - p, words + p);
 }
 
 static void row_vectors(const float* x, int64_t count, uint32_t* words) {

@@ -13,16 +13,16 @@ namespace avx512vpopcntdq {
 
 static inline __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
 
-static void channels_first(const float* x, int channels, ptrdiff_t stride, int pixels, uint32_t* words) {
-  const __m512 zero = _mm512_setzero_ps();
+static void channels_first(const float* x, const float* least, int channels, ptrdiff_t stride, int pixels, uint32_t* words) {
   int p = 0;
   for (; p + 64 <= pixels; p += 64) {
     __m512i word[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
     __m512i bit = _mm512_set1_epi32(1);
     const float* source = x + p;
     for (int c = 0; c < channels; c++, source += stride) {
+      const __m512 threshold = _mm512_set1_ps(least[c]);
       for (int v = 0; v < 4; v++) {
-        const __mmask16 mask = _mm512_cmp_ps_mask(_mm512_loadu_ps(source + 16 * v), zero, _CMP_GE_OQ);
+        const __mmask16 mask = _mm512_cmp_ps_mask(_mm512_loadu_ps(source + 16 * v), threshold, _CMP_GE_OQ);
         word[v] = _mm512_mask_or_epi32(word[v], mask, word[v], bit);
       }
       bit = _mm512_slli_epi32(bit, 1);
@@ -35,7 +35,8 @@ static void channels_first(const float* x, int channels, ptrdiff_t stride, int p
     __m512i bit = _mm512_set1_epi32(1);
     const float* source = x + p;
     for (int c = 0; c < channels; c++, source += stride) {
-      const __mmask16 mask = _mm512_cmp_ps_mask(_mm512_maskz_loadu_ps(valid, source), zero, _CMP_GE_OQ);
+      const __m512 threshold = _mm512_set1_ps(least[c]);
+      const __mmask16 mask = _mm512_cmp_ps_mask(_mm512_maskz_loadu_ps(valid, source), threshold, _CMP_GE_OQ);
       word = _mm512_mask_or_epi32(word, mask, word, bit);
       bit = _mm512_slli_epi32(bit, 1);
     }

@@ -19,6 +19,8 @@ constexpr int64_t kPieces = 12;
 // A panel is built for at least this many outputs.
 constexpr int64_t kSplitOutputs = 32;
 
+constexpr float kZeros[32] = {};
+
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The padded rows [begin, end) of the bits of one group of one image.
@@ -27,8 +29,8 @@ class Window {
   Window(const BinaryConvShape& shape, const BinaryConvPlan& plan, uint32_t* planes)
       : shape_(shape), plan_(plan), planes_(planes) {}
 
-  // Returns the planes from row `begin` on. `image` tells images and groups apart, x is its first channel.
-  const uint32_t* show(int64_t image, const float* x, int64_t begin, int64_t end) {
+  // Returns the planes from row `begin` on. `image` tells images and groups apart, x and threshold are of its first channel.
+  const uint32_t* show(int64_t image, const float* x, const float* threshold, int64_t begin, int64_t end) {
     const ptrdiff_t rowWords = plan_.layout.rowWords;
     if (image != image_ || begin < begin_ || begin >= end_) {
       image_ = image;
@@ -42,14 +44,14 @@ class Window {
       begin_ = begin;
     }
     if (end > end_) {
-      pack(x, end_, end);
+      pack(x, threshold, end_, end);
       end_ = end;
     }
     return planes_ + (begin - begin_) * rowWords;
   }
 
  private:
-  void pack(const float* x, int64_t begin, int64_t end) {
+  void pack(const float* x, const float* threshold, int64_t begin, int64_t end) {
     const ConvLayout& layout = plan_.layout;
     const int64_t first = std::clamp<int64_t>(begin - shape_.pads[0], 0, layout.height) * layout.width;
     const int64_t last = std::clamp<int64_t>(end - shape_.pads[0], 0, layout.height) * layout.width;
@@ -63,7 +65,8 @@ class Window {
       uint32_t words[kChunk];
       for (int64_t at = first; at < last; at += kChunk) {
         const int64_t count = std::min(kChunk, last - at);
-        binarize_row().channels_first(source + at, channels, channelStride, static_cast<int>(count), words);
+        binarize_row().channels_first(source + at, threshold != nullptr ? threshold + 32 * c : kZeros, channels, channelStride,
+                                      static_cast<int>(count), words);
         scatter(shape_, layout, words, at, count, begin_, plane);
       }
     }
@@ -117,17 +120,15 @@ void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const B
         job.classStride = plan.classStride;
         job.smallClasses = plan.classes <= kSmallClasses;
         job.classes = plan.pixelClass.data() + first;
-        job.scale = call.scale + padded;
-        job.bias = call.bias + padded;
-        job.relu = call.relu;
-        job.residual = call.residual != nullptr ? call.residual + at : nullptr;
+        job.epilogue = epilogue_from(call.epilogue, padded, at);
         job.y = call.y + at;
         job.outputStride = pixels;
         job.pixelStride = 1;
         if (built != image * blocks + b) {
           const BlockPlan& block = plan.blocks[static_cast<size_t>(b)];
           const float* x = call.x + image * s.channels * plan.layout.height * plan.layout.width;
-          const uint32_t* planes = window.show(image, x, block.rowBegin, block.rowEnd);
+          const float* threshold = call.xThreshold != nullptr ? call.xThreshold + group * s.channels : nullptr;
+          const uint32_t* planes = window.show(image, x, threshold, block.rowBegin, block.rowEnd);
           row.build_panel({planes, plan.pieces.data(), static_cast<int>(plan.pieces.size()), plan.runs.data() + block.firstRun,
                            block.runCount, panel});
           row.prepare(job);

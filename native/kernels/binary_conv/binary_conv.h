@@ -1,7 +1,7 @@
 // Binary convolution of float NCHW data with packed weights, and the binary dense layer, which shares its tiles.
 //
-//     acc(n, o, i, j) = Σ sign(x) · w over the taps that lie inside the image: zero padding adds nothing
-//     y = scale(o) · e(acc) + bias(o) (+ residual)
+//     acc(n, o, i, j) = Σ s(x) · w over the taps that lie inside the image: zero padding adds nothing
+//     s(x) = x >= xThreshold(channel) ? 1 : −1,   y = epilogue(acc)
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@
 
 namespace bnn {
 
-// Accumulators are converted to float: up to this many bits exactly.
-constexpr int64_t kMaxBits = int64_t{1} << 24;
+// Accumulators are floats, and so is the sum of this many bits and what makes up for the padding: up to 2^24 exactly.
+constexpr int64_t kMaxBits = int64_t{1} << 23;
 
 // Weights in the order of the tiles. Immutable once made.
 struct BinaryWeights {
@@ -52,18 +52,23 @@ struct BinaryConvPlan {
   std::vector<int32_t> pixelClass;  // of each pixel, and 0 up to a whole block
   // Kinds of positions: pixels whose kernels reach equally far into the padding.
   int classes = 0, classStride = 0;
-  AlignedArray<int32_t> base;  // i32[groups][groupOutputs][classStride]
+  AlignedArray<float> base;  // f32[groups][groupOutputs][classStride]
 };
 
 BinaryConvPlan plan_binary_conv(const BinaryConvShape& shape, const BinaryWeights& weights, int64_t height, int64_t width);
 
+// The epilogue from output `channel` and element `at` of y on.
+inline Epilogue epilogue_from(const Epilogue& e, ptrdiff_t channel, ptrdiff_t at) {
+  const auto moved = [](const float* p, ptrdiff_t by) { return p != nullptr ? p + by : nullptr; };
+  return {moved(e.scale, channel), moved(e.bias, channel),   e.relu, moved(e.residual, at),
+          moved(e.slope, channel), moved(e.offset, channel), moved(e.threshold, channel)};
+}
+
 struct BinaryConvCall {
   int64_t batch, height, width;
   const float* x;
-  const float* scale;  // pad_outputs of f32[outputs]; for the reference f32[outputs]
-  const float* bias;
-  bool relu;
-  const float* residual;  // or null
+  const float* xThreshold;  // f32[groups · channels]; null stands for zeros
+  Epilogue epilogue;        // of vectors by pad_outputs; for the reference f32[outputs]
   float* y;
 };
 

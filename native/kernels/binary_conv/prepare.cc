@@ -148,17 +148,17 @@ BinaryConvPlan plan_binary_conv(const BinaryConvShape& s, const BinaryWeights& w
   plan.classes = static_cast<int>(rows.ranges.size() * columns.ranges.size());
   plan.classStride = std::max(plan.classes, kSmallClasses);
   const size_t outputs = weights.words.size() / static_cast<size_t>(weights.kStride);
-  plan.base = AlignedArray<int32_t>(outputs * static_cast<size_t>(plan.classStride));
+  plan.base = AlignedArray<float>(outputs * static_cast<size_t>(plan.classStride));
   const int64_t stride = s.kernel[1] + 1;
   std::vector<int32_t> prefix(static_cast<size_t>((s.kernel[0] + 1) * stride));
   const auto below = [&](int64_t r, int64_t t) { return prefix[static_cast<size_t>(r * stride + t)]; };
   for (size_t o = 0; o < outputs; o++) {
     add_up(s, weights.tapSums.data() + o * static_cast<size_t>(s.taps()), prefix);
-    int32_t* base = plan.base.data() + o * static_cast<size_t>(plan.classStride);
+    float* base = plan.base.data() + o * static_cast<size_t>(plan.classStride);
     for (const TapRange& r : rows.ranges) {
       for (const TapRange& t : columns.ranges) {
         const int32_t inside = below(r.last, t.last) - below(r.first, t.last) - below(r.last, t.first) + below(r.first, t.first);
-        *base++ = static_cast<int32_t>(s.bits()) + below(s.kernel[0], s.kernel[1]) - inside;
+        *base++ = static_cast<float>(static_cast<int32_t>(s.bits()) + below(s.kernel[0], s.kernel[1]) - inside);
       }
     }
   }

@@ -3,7 +3,15 @@
 
 namespace bnn {
 
-static int sign_at(const float* x, int64_t i) { return x[i] >= 0.0f ? 1 : -1; }
+static float finish(const Epilogue& e, int64_t acc, int64_t o, int64_t index) {
+  if (e.threshold != nullptr) return static_cast<float>(acc) >= e.threshold[o] ? 1.0f : -1.0f;
+  const float scaled = e.scale[o] * static_cast<float>(e.relu && acc < 0 ? 0 : acc);
+  float z = scaled + e.bias[o];
+  if (e.residual != nullptr) z = z + e.residual[index];
+  if (e.slope == nullptr) return z;
+  const float bent = z < 0.0f ? e.slope[o] * z : z;
+  return bent + e.offset[o];
+}
 
 void binary_conv_reference(const BinaryConvShape& s, const BinaryConvCall& call, const uint8_t* bits) {
   const int64_t outHeight = s.out_size(0, call.height), outWidth = s.out_size(1, call.width);
@@ -24,14 +32,13 @@ void binary_conv_reference(const BinaryConvShape& s, const BinaryConvCall& call,
               for (int64_t c = 0; c < s.channels; c++) {
                 const int64_t channel = o / perGroup * s.channels + c;
                 const int weight = (tap[c / 8] >> (c % 8) & 1) != 0 ? 1 : -1;
-                acc += weight * sign_at(call.x, ((n * inChannels + channel) * call.height + row) * call.width + column);
+                const float x = call.x[((n * inChannels + channel) * call.height + row) * call.width + column];
+                const float least = call.xThreshold != nullptr ? call.xThreshold[channel] : 0.0f;
+                acc += x >= least ? weight : -weight;
               }
             }
           }
-          if (call.relu && acc < 0) acc = 0;
-          const float scaled = call.scale[o] * static_cast<float>(acc);
-          const float biased = scaled + call.bias[o];
-          call.y[index] = call.residual != nullptr ? biased + call.residual[index] : biased;
+          call.y[index] = finish(call.epilogue, acc, o, index);
         }
       }
     }

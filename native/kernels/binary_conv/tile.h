@@ -2,13 +2,13 @@
 //
 //     pop(o, p) = Σ_k popcount(panel(k, p) XOR weights(o, k))
 //     acc(o, p) = base(o, class(p)) − 2 · pop(o, p)
-//     y(o, p)   = scale(o) · e(acc) + bias(o) (+ residual(o, p)),   e = identity or max(·, 0)
+//     y(o, p)   = what the epilogue makes of it
 //
 // A "pixel" is an output position of a convolution or a row of a dense layer. The 32-bit word k of a pixel holds 32 of the bits
 // that its outputs see, in the order (kernel row, kernel column, channel); pad bits are 0 on both sides. `base` is the number of
 // valid bits, plus what makes up for positions in the zero padding: their bits are 0, that is −1, in the panel, and adding the
 // sum of the weights there cancels them. How many kinds of positions there are depends on the border only, hence "class".
-// y is computed as three float32 operations, each rounded, like the function body of the operator.
+// acc is computed in float32, where it is exact (kMaxBits).
 #pragma once
 
 #include <cstddef>
@@ -45,6 +45,22 @@ struct PanelJob {
   uint32_t* panel;  // u32[kWords][kTilePixels]; columns beyond the pixels stay undefined
 };
 
+// What becomes of the accumulators, all in float32 operations that are rounded one by one, as in the function body:
+//
+//     z = scale(o) · e(acc) + bias(o) (+ residual),   e = identity or max(·, 0)
+//     y = z,  or (z < 0 ? slope(o) · z : z) + offset(o) where slope is not null
+//     y = acc >= threshold(o) ? 1 : −1                where threshold is not null; nothing else is read then
+struct Epilogue {
+  // f32[outputs]; a tile reads whole groups of kTileOutputs.
+  const float* scale;
+  const float* bias;
+  bool relu;
+  const float* residual;  // like y, or null
+  const float* slope;     // with offset, or both null
+  const float* offset;
+  const float* threshold;
+};
+
 struct TileJob {
   const uint32_t* panel;
   void* workspace;  // tile_workspace_bytes(kStride), for `prepare`
@@ -53,16 +69,13 @@ struct TileJob {
   int pixels;   // 1 to kTilePixels
   const uint32_t* weights;  // u32[⌈outputs / 4⌉][kStride][4], at the start of a cache line; words from kWords on are 0
   int outputs;
-  const int32_t* base;     // i32[outputs rounded up to 4][classStride]
+  const float* base;       // integers, f32[outputs rounded up to 4][classStride]
   int classStride;         // at least kSmallClasses
   bool smallClasses;       // every class is below kSmallClasses
   const int32_t* classes;  // i32[kTilePixels], a valid class in each
-  const float* scale;      // f32[outputs rounded up to 4]
-  const float* bias;       // likewise
-  bool relu;
-  const float* residual;  // like y, or null
-  float* y;               // of the first output and pixel
-  ptrdiff_t outputStride;  // in elements, of y and residual
+  Epilogue epilogue;
+  float* y;                // of the first output and pixel
+  ptrdiff_t outputStride;  // in elements, of y and the residual
   ptrdiff_t pixelStride;   // 1 for convolutions; otherwise outputStride is 1
 };
 

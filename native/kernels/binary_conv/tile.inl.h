@@ -48,28 +48,49 @@ static void build_panel(const PanelJob& job) {
   }
 }
 
-static inline void finish_one(const TileJob& job, int32_t pop, int pixel, int output) {
-  int32_t acc = job.base[static_cast<ptrdiff_t>(output) * job.classStride + job.classes[pixel]] - 2 * pop;
-  if (job.relu && acc < 0) acc = 0;
-  const ptrdiff_t at = output * job.outputStride + pixel * job.pixelStride;
-  const float scaled = job.scale[output] * static_cast<float>(acc);
-  const float biased = scaled + job.bias[output];
-  job.y[at] = job.residual != nullptr ? biased + job.residual[at] : biased;
+// `at`: of the result in y and in the residual.
+static inline float finish(const Epilogue& e, float acc, int output, ptrdiff_t at) {
+  if (e.threshold != nullptr) return acc >= e.threshold[output] ? 1.0f : -1.0f;
+  if (e.relu && acc < 0.0f) acc = 0.0f;
+  const float scaled = e.scale[output] * acc;
+  float z = scaled + e.bias[output];
+  if (e.residual != nullptr) z = z + e.residual[at];
+  if (e.slope == nullptr) return z;
+  const float bent = z < 0.0f ? e.slope[output] * z : z;
+  return bent + e.offset[output];
 }
 
-// `count` neighbouring pixels of a convolution.
+static inline void finish_one(const TileJob& job, int32_t pop, int pixel, int output) {
+  const float base = job.base[static_cast<ptrdiff_t>(output) * job.classStride + job.classes[pixel]];
+  const ptrdiff_t at = output * job.outputStride + pixel * job.pixelStride;
+  job.y[at] = finish(job.epilogue, base - static_cast<float>(2 * pop), output, at);
+}
+
+// `count` neighbouring pixels of a convolution. The loops are apart so that each becomes a loop over vectors.
 static inline void finish_row(const TileJob& job, const int32_t* pop, int pixel, int count, int output) {
-  const int32_t* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride;
-  const float scale = job.scale[output], bias = job.bias[output];
-  const int32_t floor = job.relu ? 0 : INT32_MIN;
+  const Epilogue& e = job.epilogue;
+  const float* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride;
   const ptrdiff_t at = output * job.outputStride + pixel;
   float* y = job.y + at;
-  for (int i = 0; i < count; i++) {
-    const int32_t acc = base[job.classes[pixel + i]] - 2 * pop[i];
-    y[i] = scale * static_cast<float>(acc > floor ? acc : floor) + bias;
+  if (e.threshold != nullptr) {
+    const float threshold = e.threshold[output];
+    for (int i = 0; i < count; i++) {
+      y[i] = base[job.classes[pixel + i]] - static_cast<float>(2 * pop[i]) >= threshold ? 1.0f : -1.0f;
+    }
+    return;
   }
-  if (job.residual == nullptr) return;
-  for (int i = 0; i < count; i++) y[i] += job.residual[at + i];
+  const float scale = e.scale[output], bias = e.bias[output];
+  const float floor = e.relu ? 0.0f : -__builtin_inff();
+  for (int i = 0; i < count; i++) {
+    const float acc = base[job.classes[pixel + i]] - static_cast<float>(2 * pop[i]);
+    y[i] = scale * (acc > floor ? acc : floor) + bias;
+  }
+  if (e.residual != nullptr) {
+    for (int i = 0; i < count; i++) y[i] += e.residual[at + i];
+  }
+  if (e.slope == nullptr) return;
+  const float slope = e.slope[output], offset = e.offset[output];
+  for (int i = 0; i < count; i++) y[i] = (y[i] < 0.0f ? slope * y[i] : y[i]) + offset;
 }
 
 // kTileVectors vectors of pixels × 4 outputs.

@@ -136,33 +136,59 @@ __attribute__((always_inline)) static inline void add_group(const uint8_t* data,
   }
 }
 
+// The epilogue of one output with its numbers in registers.
+struct VectorEpilogue {
+  const Epilogue& e;
+  __m256 scale, bias, floor, slope, offset, threshold;
+
+  VectorEpilogue(const Epilogue& from, int output) : e(from) {
+    const auto splat = [&](const float* values) { return values != nullptr ? _mm256_set1_ps(values[output]) : _mm256_setzero_ps(); };
+    scale = splat(e.scale);
+    bias = splat(e.bias);
+    slope = splat(e.slope);
+    offset = splat(e.offset);
+    threshold = splat(e.threshold);
+    floor = _mm256_set1_ps(e.relu ? 0.0f : -__builtin_inff());
+  }
+
+  __m256 finish(__m256 acc, __m256 residual) const {
+    if (e.threshold != nullptr) {
+      const __m256 isPlus = _mm256_cmp_ps(acc, threshold, _CMP_GE_OQ);
+      return _mm256_blendv_ps(_mm256_set1_ps(-1.0f), _mm256_set1_ps(1.0f), isPlus);
+    }
+    __m256 z = _mm256_add_ps(_mm256_mul_ps(scale, _mm256_max_ps(acc, floor)), bias);
+    if (e.residual != nullptr) z = _mm256_add_ps(z, residual);
+    if (e.slope == nullptr) return z;
+    const __m256 isNegative = _mm256_cmp_ps(z, _mm256_setzero_ps(), _CMP_LT_OQ);
+    return _mm256_add_ps(_mm256_blendv_ps(z, _mm256_mul_ps(slope, z), isNegative), offset);
+  }
+};
+
 // Writes the pixels of one output from their counts. The base of a class comes from registers when there are up to 16.
 static inline void finish_pixels(const TileJob& job, const int32_t* pop, int output) {
-  const int32_t* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride;
-  const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(base));
-  const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(base + 8));
-  const __m256 scale = _mm256_set1_ps(job.scale[output]), bias = _mm256_set1_ps(job.bias[output]);
-  const __m256i floor = _mm256_set1_epi32(job.relu ? 0 : INT32_MIN), seven = _mm256_set1_epi32(7);
+  const float* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride;
+  const __m256 low = _mm256_loadu_ps(base), high = _mm256_loadu_ps(base + 8);
+  const __m256i seven = _mm256_set1_epi32(7);
+  const VectorEpilogue epilogue(job.epilogue, output);
   const bool small = job.smallClasses;
   const int pixels = job.pixels;
-  const float* residual = job.residual != nullptr ? job.residual + output * job.outputStride : nullptr;
+  const float* residual = job.epilogue.residual != nullptr ? job.epilogue.residual + output * job.outputStride : nullptr;
   float* y = job.y + output * job.outputStride;
   for (int p = 0; p < pixels; p += 8) {
     const __m256i classes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(job.classes + p));
-    const __m256i bases = small ? _mm256_blendv_epi8(_mm256_permutevar8x32_epi32(low, classes),
-                                                     _mm256_permutevar8x32_epi32(high, classes), _mm256_cmpgt_epi32(classes, seven))
-                                : _mm256_i32gather_epi32(base, classes, 4);
+    const __m256 bases = small ? _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, classes), _mm256_permutevar8x32_ps(high, classes),
+                                                  _mm256_castsi256_ps(_mm256_cmpgt_epi32(classes, seven)))
+                               : _mm256_i32gather_ps(base, classes, 4);
     const __m256i counts = _mm256_load_si256(reinterpret_cast<const __m256i*>(pop + p));
-    const __m256i acc = _mm256_max_epi32(_mm256_sub_epi32(bases, _mm256_slli_epi32(counts, 1)), floor);
-    __m256 value = _mm256_add_ps(_mm256_mul_ps(scale, _mm256_cvtepi32_ps(acc)), bias);
+    const __m256 acc = _mm256_sub_ps(bases, _mm256_cvtepi32_ps(_mm256_slli_epi32(counts, 1)));
     if (p + 8 <= pixels) {
-      if (residual != nullptr) value = _mm256_add_ps(value, _mm256_loadu_ps(residual + p));
-      _mm256_storeu_ps(y + p, value);
+      const __m256 added = residual != nullptr ? _mm256_loadu_ps(residual + p) : _mm256_setzero_ps();
+      _mm256_storeu_ps(y + p, epilogue.finish(acc, added));
       continue;
     }
     const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(pixels - p), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    if (residual != nullptr) value = _mm256_add_ps(value, _mm256_maskload_ps(residual + p, mask));
-    _mm256_maskstore_ps(y + p, mask, value);
+    const __m256 added = residual != nullptr ? _mm256_maskload_ps(residual + p, mask) : _mm256_setzero_ps();
+    _mm256_maskstore_ps(y + p, mask, epilogue.finish(acc, added));
   }
 }
 

@@ -84,38 +84,55 @@ static void prepare(const TileJob& job) {
   }
 }
 
-BNN_INLINE __m512i base_of(const int32_t* base, bool small, __m512i classes) {
-  if (small) return _mm512_permutexvar_epi32(classes, _mm512_loadu_si512(base));
-  return _mm512_i32gather_epi32(classes, base, 4);
+// The kinds of epilogue, as a parameter of the code: its few instructions count beside those of a short sum.
+enum class Ending { kPlain, kPRelu, kSign };
+
+BNN_INLINE __m512 base_of(const float* base, bool small, __m512i classes) {
+  if (small) return _mm512_permutexvar_ps(classes, _mm512_loadu_ps(base));
+  return _mm512_i32gather_ps(classes, base, 4);
 }
 
 // Writes kVectors vectors of one output. Masked stores cost several times as much as plain ones on some processors.
-template <int kVectors, bool kWhole>
+template <Ending kEnding, int kVectors, bool kWhole>
 BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m512i* classes, __mmask16 last, int pixel,
                                   int output) {
-  const __m512 scale = _mm512_set1_ps(job.scale[output]), bias = _mm512_set1_ps(job.bias[output]);
-  const int32_t* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride;
-  const __m512i floor = _mm512_set1_epi32(job.relu ? 0 : INT32_MIN);
+  const Epilogue& e = job.epilogue;
+  const auto splat = [&](bool used, const float* values) { return used ? _mm512_set1_ps(values[output]) : _mm512_setzero_ps(); };
+  const __m512 scale = splat(kEnding != Ending::kSign, e.scale), bias = splat(kEnding != Ending::kSign, e.bias);
+  const __m512 slope = splat(kEnding == Ending::kPRelu, e.slope), offset = splat(kEnding == Ending::kPRelu, e.offset);
+  const __m512 threshold = splat(kEnding == Ending::kSign, e.threshold);
+  const __m512 floor = _mm512_set1_ps(e.relu ? 0.0f : -__builtin_inff()), two = _mm512_set1_ps(2.0f);
+  const float* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride;
   const ptrdiff_t at = output * job.outputStride + pixel;
-  float* target = job.y + at;
-  const float* residual = job.residual;
   BNN_UNROLL
   for (int v = 0; v < kVectors; v++) {
-    const __m512i acc = _mm512_sub_epi32(base_of(base, job.smallClasses, classes[v]), _mm512_slli_epi32(pop[v], 1));
-    __m512 y = _mm512_cvtepi32_ps(_mm512_max_epi32(acc, floor));
-    y = _mm512_add_ps(_mm512_mul_ps(scale, y), bias);
-    if (kWhole || v + 1 < kVectors) {
-      if (residual != nullptr) y = _mm512_add_ps(y, _mm512_loadu_ps(residual + at + 16 * v));
-      _mm512_storeu_ps(target + 16 * v, y);
+    const bool whole = kWhole || v + 1 < kVectors;
+    // Exact, so the fused operation is too.
+    const __m512 acc = _mm512_fnmadd_ps(two, _mm512_cvtepi32_ps(pop[v]), base_of(base, job.smallClasses, classes[v]));
+    __m512 y;
+    if (kEnding == Ending::kSign) {
+      y = _mm512_mask_blend_ps(_mm512_cmp_ps_mask(acc, threshold, _CMP_GE_OQ), _mm512_set1_ps(-1.0f), _mm512_set1_ps(1.0f));
     } else {
-      if (residual != nullptr) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(last, residual + at + 16 * v));
-      _mm512_mask_storeu_ps(target + 16 * v, last, y);
+      y = _mm512_add_ps(_mm512_mul_ps(scale, _mm512_max_ps(acc, floor)), bias);
+      if (e.residual != nullptr) {
+        const float* source = e.residual + at + 16 * v;
+        y = _mm512_add_ps(y, whole ? _mm512_loadu_ps(source) : _mm512_maskz_loadu_ps(last, source));
+      }
+    }
+    if (kEnding == Ending::kPRelu) {
+      const __mmask16 bent = _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_LT_OQ);
+      y = _mm512_add_ps(_mm512_mask_mul_ps(y, bent, slope, y), offset);
+    }
+    if (whole) {
+      _mm512_storeu_ps(job.y + at + 16 * v, y);
+    } else {
+      _mm512_mask_storeu_ps(job.y + at + 16 * v, last, y);
     }
   }
 }
 
 // kVectors vectors of pixels × 4 outputs.
-template <int kVectors>
+template <Ending kEnding, int kVectors>
 BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
   __m512i pop[kTileOutputs][kVectors];
   BNN_UNROLL
@@ -147,12 +164,12 @@ BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
   if (left >= 16) {
     BNN_UNROLL
     for (int q = 0; q < kTileOutputs; q++) {
-      if (q < outputs) finish_vectors<kVectors, true>(job, pop[q], classes, 0, pixel, output + q);
+      if (q < outputs) finish_vectors<kEnding, kVectors, true>(job, pop[q], classes, 0, pixel, output + q);
     }
   } else {
     BNN_UNROLL
     for (int q = 0; q < kTileOutputs; q++) {
-      if (q < outputs) finish_vectors<kVectors, false>(job, pop[q], classes, first(left), pixel, output + q);
+      if (q < outputs) finish_vectors<kEnding, kVectors, false>(job, pop[q], classes, first(left), pixel, output + q);
     }
   }
 }
@@ -161,25 +178,38 @@ BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
 static inline void finish_column(const TileJob& job, __m512i pop, int pixel, int output) {
   const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(pop), _mm512_extracti64x4_epi64(pop, 1));
   const __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-  const int32_t* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride + job.classes[pixel];
+  const Epilogue& e = job.epilogue;
+  const float* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride + job.classes[pixel];
   const ptrdiff_t step = job.classStride;
-  __m128i acc = _mm_sub_epi32(_mm_set_epi32(base[3 * step], base[2 * step], base[step], base[0]), _mm_slli_epi32(sum, 1));
-  if (job.relu) acc = _mm_max_epi32(acc, _mm_setzero_si128());
-  __m128 y = _mm_add_ps(_mm_mul_ps(_mm_loadu_ps(job.scale + output), _mm_cvtepi32_ps(acc)), _mm_loadu_ps(job.bias + output));
+  const __m128 bases = _mm_set_ps(base[3 * step], base[2 * step], base[step], base[0]);
+  __m128 acc = _mm_sub_ps(bases, _mm_cvtepi32_ps(_mm_slli_epi32(sum, 1)));
   const int outputs = job.outputs - output < kTileOutputs ? job.outputs - output : kTileOutputs;
+  const __mmask8 mask = static_cast<__mmask8>((1u << outputs) - 1u);
   const ptrdiff_t at = output * job.outputStride + pixel * job.pixelStride;
+  __m128 y;
+  if (e.threshold != nullptr) {
+    const __mmask8 isPlus = _mm_cmp_ps_mask(acc, _mm_loadu_ps(e.threshold + output), _CMP_GE_OQ);
+    y = _mm_mask_blend_ps(isPlus, _mm_set1_ps(-1.0f), _mm_set1_ps(1.0f));
+  } else {
+    if (e.relu) acc = _mm_max_ps(acc, _mm_setzero_ps());
+    y = _mm_add_ps(_mm_mul_ps(_mm_loadu_ps(e.scale + output), acc), _mm_loadu_ps(e.bias + output));
+    if (e.residual != nullptr) {
+      alignas(16) float added[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+      for (int q = 0; q < outputs; q++) added[q] = e.residual[at + q * job.outputStride];
+      y = _mm_add_ps(y, _mm_load_ps(added));
+    }
+    if (e.slope != nullptr) {
+      const __mmask8 bent = _mm_cmp_ps_mask(y, _mm_setzero_ps(), _CMP_LT_OQ);
+      y = _mm_add_ps(_mm_mask_mul_ps(y, bent, _mm_loadu_ps(e.slope + output), y), _mm_loadu_ps(e.offset + output));
+    }
+  }
   if (job.outputStride == 1) {
-    const __mmask8 mask = static_cast<__mmask8>((1u << outputs) - 1u);
-    if (job.residual != nullptr) y = _mm_add_ps(y, _mm_maskz_loadu_ps(mask, job.residual + at));
     _mm_mask_storeu_ps(job.y + at, mask, y);
     return;
   }
   alignas(16) float values[4];
   _mm_store_ps(values, y);
-  for (int q = 0; q < outputs; q++) {
-    const ptrdiff_t i = at + q * job.outputStride;
-    job.y[i] = job.residual != nullptr ? values[q] + job.residual[i] : values[q];
-  }
+  for (int q = 0; q < outputs; q++) job.y[at + q * job.outputStride] = values[q];
 }
 
 template <int kColumns>
@@ -197,15 +227,16 @@ static inline void columns(const TileJob& job, const uint32_t* data, int pixel, 
   for (int c = 0; c < kColumns; c++) finish_column(job, pop[c], pixel + c, output);
 }
 
-static void compute(const TileJob& job) {
+template <Ending kEnding>
+static void compute_as(const TileJob& job) {
   const Split split = split_of(job);
   for (int output = 0; output < job.outputs; output += kTileOutputs) {
     int v = 0;
-    for (; v + 4 <= split.vectors; v += 4) vectors<4>(job, 16 * v, output);
+    for (; v + 4 <= split.vectors; v += 4) vectors<kEnding, 4>(job, 16 * v, output);
     switch (split.vectors - v) {
-      case 3: vectors<3>(job, 16 * v, output); break;
-      case 2: vectors<2>(job, 16 * v, output); break;
-      case 1: vectors<1>(job, 16 * v, output); break;
+      case 3: vectors<kEnding, 3>(job, 16 * v, output); break;
+      case 2: vectors<kEnding, 2>(job, 16 * v, output); break;
+      case 1: vectors<kEnding, 1>(job, 16 * v, output); break;
       default: break;
     }
     const uint32_t* data = static_cast<const uint32_t*>(job.workspace);
@@ -222,6 +253,16 @@ static void compute(const TileJob& job) {
       }
       data += static_cast<ptrdiff_t>(job.kStride) * 4 * kMaxColumns;
     }
+  }
+}
+
+static void compute(const TileJob& job) {
+  if (job.epilogue.threshold != nullptr) {
+    compute_as<Ending::kSign>(job);
+  } else if (job.epilogue.slope != nullptr) {
+    compute_as<Ending::kPRelu>(job);
+  } else {
+    compute_as<Ending::kPlain>(job);
   }
 }
 

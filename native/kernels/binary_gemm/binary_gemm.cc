@@ -45,10 +45,7 @@ void binary_gemm(const BinaryConvShape& s, const BinaryWeights& weights, const B
       job.classStride = plan.classStride;
       job.smallClasses = true;
       job.classes = classes;
-      job.scale = call.scale + firstOutput;
-      job.bias = call.bias + firstOutput;
-      job.relu = call.relu;
-      job.residual = call.residual != nullptr ? call.residual + at : nullptr;
+      job.epilogue = epilogue_from(call.epilogue, firstOutput, at);
       job.y = call.y + at;
       job.outputStride = 1;
       job.pixelStride = s.outputs;

@@ -1,4 +1,4 @@
-// Binary dense layer: y(m, n) = scale(n) · e(Σ_k sign(x(m, k)) · w(n, k)) + bias(n) (+ residual(m, n)).
+// Binary dense layer: y(m, n) = epilogue(Σ_k sign(x(m, k)) · w(n, k)).
 // Its weights are those of a 1×1 convolution with as many channels.
 #pragma once
 
@@ -8,12 +8,9 @@ namespace bnn {
 
 struct BinaryGemmCall {
   int64_t rows;
-  const float* x;      // f32[rows][channels]
-  const float* scale;  // pad_outputs of f32[outputs]
-  const float* bias;
-  bool relu;
-  const float* residual;  // f32[rows][outputs] or null
-  float* y;               // f32[rows][outputs]
+  const float* x;     // f32[rows][channels]
+  Epilogue epilogue;  // of vectors by pad_outputs
+  float* y;           // f32[rows][outputs]
 };
 
 // `plan`: of an image of 1×1.

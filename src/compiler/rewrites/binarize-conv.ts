@@ -3,6 +3,7 @@
 import { int, ints } from '../../graph/attribute.ts';
 import type { Node } from '../../graph/graph.ts';
 import { packConvWeights } from '../../operators/pack-weights.ts';
+import { plainVariant } from '../../operators/variants.ts';
 import { createLayer } from '../binary-layer.ts';
 import { binaryWeightsOf } from '../binary-weights.ts';
 import type { CompileContext } from '../context.ts';
@@ -40,9 +41,9 @@ export const BINARIZE_CONV = defineRewrite({
       return miss(root, `its data are ${data.dtype ?? 'of unknown dtype'}, expected float32`);
     const bias = convBias(root, scale.length, context);
     if (isMiss(bias)) return bias;
-    return { data: sign?.requiredInput(0) ?? data, weightOnly: sign === null, weights, epilogue: { scale, bias } };
+    return { data: sign?.requiredInput(0) ?? data, weightOnly: sign === null, weights, scale, bias };
   },
-  apply: (root, { data, weightOnly, weights, epilogue }, context) => {
+  apply: (root, { data, weightOnly, weights, scale, bias }, context) => {
     const { shape } = weights;
     const attributes = {
       strides: ints(root.ints('strides', [1, 1])),
@@ -53,7 +54,7 @@ export const BINARIZE_CONV = defineRewrite({
       channels: int(shape[1] ?? 0),
     };
     const packed = packConvWeights(weights.data, shape);
-    const variant = { layer: 'Conv', weightOnly, relu: false, add: false } as const;
-    return createLayer(root, { variant, data, packed, epilogue, attributes }, context);
+    const variant = plainVariant('Conv', weightOnly);
+    return createLayer(root, { variant, data, packed, scale, bias, attributes }, context);
   },
 });

@@ -2,6 +2,7 @@
 
 import { int } from '../../graph/attribute.ts';
 import { packGemmWeights } from '../../operators/pack-weights.ts';
+import { plainVariant } from '../../operators/variants.ts';
 import { createLayer } from '../binary-layer.ts';
 import { binaryWeightsOf } from '../binary-weights.ts';
 import { channelVector } from '../channel-vector.ts';
@@ -49,14 +50,15 @@ export const BINARIZE_GEMM = defineRewrite({
       bias = vector.map((c) => beta * c);
     }
     const x = sign?.requiredInput(0) ?? data;
-    return { x, weightOnly: sign === null, isTransposed, weights, epilogue: { scale, bias } };
+    return { x, weightOnly: sign === null, isTransposed, weights, scale, bias };
   },
-  apply: (root, { x, weightOnly, isTransposed, weights, epilogue }, context) => {
+  apply: (root, { x, weightOnly, isTransposed, weights, scale, bias }, context) => {
     const [first = 0, second = 0] = weights.shape;
     const [outputs, channels] = isTransposed ? [first, second] : [second, first];
     const rows = isTransposed ? weights.data : transposed(weights.data, channels, outputs);
     const packed = packGemmWeights(rows, [outputs, channels]);
-    const variant = { layer: 'Gemm', weightOnly, relu: false, add: false } as const;
-    return createLayer(root, { variant, data: x, packed, epilogue, attributes: { channels: int(channels) } }, context);
+    const variant = plainVariant('Gemm', weightOnly);
+    const attributes = { channels: int(channels) };
+    return createLayer(root, { variant, data: x, packed, scale, bias, attributes }, context);
   },
 });

@@ -9,7 +9,7 @@ export const FOLD_BATCHNORM = defineRewrite({
   doc: {
     before: 'BatchNormalization(layer, γ, β, μ, σ²)',
     after: 'layer with scale · f, bias · f + (β − μ·f), f = γ / √(σ² + ε)',
-    requires: 'inference mode; constant parameters; the layer has this one use and no residual',
+    requires: 'inference mode; constant parameters; the layer has this one use, no residual and no PReLU',
     exactness: 'float64, rounded once together with all other folds',
   },
   roots: ['BatchNormalization'],
@@ -26,10 +26,10 @@ export const FOLD_BATCHNORM = defineRewrite({
   apply: (root, { layer, affine }, context) => {
     const { scale, bias } = layer.epilogue;
     const factor = (o: number) => affine.factor[o] ?? 0;
-    const epilogue = {
+    const channels = {
       scale: scale.map((s, o) => s * factor(o)),
       bias: bias.map((b, o) => b * factor(o) + (affine.offset[o] ?? 0)),
     };
-    return extendLayer(layer, root, { epilogue, folded: root.describe() }, context);
+    return extendLayer(layer, root, { channels, folded: root.describe() }, context);
   },
 });

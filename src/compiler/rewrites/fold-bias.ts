@@ -1,4 +1,4 @@
-/** A constant added to a packed layer goes into its bias. */
+/** A constant added to a packed layer goes into its bias, or into its offset behind a PReLU. */
 
 import { binaryLayerOf, extendLayer } from '../binary-layer.ts';
 import { channelVector } from '../channel-vector.ts';
@@ -8,30 +8,33 @@ export const FOLD_BIAS = defineRewrite({
   name: 'fold-bias',
   doc: {
     before: 'Add(layer, c), Sub(layer, c) or Sub(c, layer)',
-    after: 'layer with bias ± c (and scale negated for the last form)',
-    requires: 'c constant, a scalar or per output channel; the layer has this one use and no residual',
-    exactness: 'float64, rounded once together with all other folds',
+    after: 'layer with bias ± c (and scale negated for the last form); behind a PReLU, with offset ± c',
+    requires:
+      'c constant, a scalar or per output channel; the layer has this one use; for Sub(c, layer) no residual and no PReLU',
+    exactness: 'float64, rounded once together with all other folds; behind a residual, the float sum is reassociated',
   },
   roots: ['Add', 'Sub'],
   match: (root, context) => {
     const [first, second] = [root.requiredInput(0), root.requiredInput(1)];
     const constantFirst = context.isConstantExpression(first);
-    const layer = binaryLayerOf(constantFirst ? second : first, root, context);
+    const isNegated = root.is('Sub') && constantFirst;
+    const layer = binaryLayerOf(constantFirst ? second : first, root, context, isNegated ? 'scale' : 'prelu');
     if (isMiss(layer)) return layer;
     const exact = context.evaluate(constantFirst ? first : second);
     if (exact === null) return miss(root, 'it adds no constant');
-    const offsets = channelVector(exact, layer.rank, layer.outputs);
-    if (offsets === null)
+    const added = channelVector(exact, layer.rank, layer.outputs);
+    if (added === null)
       return miss(root, `its constant of shape [${exact.shape.join(', ')}] is not per output channel`);
-    const isSub = root.is('Sub');
-    return { layer, offsets, layerSign: isSub && constantFirst ? -1 : 1, offsetSign: isSub && !constantFirst ? -1 : 1 };
+    const offsetSign = root.is('Sub') && !constantFirst ? -1 : 1;
+    return { layer, added: added.map((c) => offsetSign * c), isNegated };
   },
-  apply: (root, { layer, offsets, layerSign, offsetSign }, context) => {
-    const { scale, bias } = layer.epilogue;
-    const epilogue = {
-      scale: scale.map((s) => layerSign * s),
-      bias: bias.map((b, o) => layerSign * b + offsetSign * (offsets[o] ?? 0)),
-    };
-    return extendLayer(layer, root, { epilogue, folded: `bias (${root.describe()})` }, context);
+  apply: (root, { layer, added, isNegated }, context) => {
+    const { scale, bias, offset } = layer.epilogue;
+    const plus = (numbers: Float64Array) => numbers.map((x, o) => x + (added[o] ?? 0));
+    const negative = (numbers: Float64Array) => numbers.map((x) => -x);
+    const folded = `bias (${root.describe()})`;
+    if (offset !== null) return extendLayer(layer, root, { channels: { offset: plus(offset) }, folded }, context);
+    const channels = isNegated ? { scale: negative(scale), bias: plus(negative(bias)) } : { bias: plus(bias) };
+    return extendLayer(layer, root, { channels, folded }, context);
   },
 });

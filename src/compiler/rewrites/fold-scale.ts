@@ -29,7 +29,7 @@ export const FOLD_SCALE = defineRewrite({
   doc: {
     before: 'Mul(layer, c), Div(layer, c) or Neg(layer)',
     after: 'layer with scale · c, bias · c',
-    requires: 'c constant, a scalar or per output channel; the layer has this one use and no residual',
+    requires: 'c constant, a scalar or per output channel; the layer has this one use, no residual and no PReLU',
     exactness: 'float64, rounded once together with all other folds',
   },
   roots: ['Mul', 'Div', 'Neg'],
@@ -44,7 +44,7 @@ export const FOLD_SCALE = defineRewrite({
   apply: (root, { layer, factors }, context) => {
     const { scale, bias } = layer.epilogue;
     const times = (numbers: Float64Array) => numbers.map((x, o) => x * (factors[o] ?? 0));
-    const epilogue = { scale: times(scale), bias: times(bias) };
-    return extendLayer(layer, root, { epilogue, folded: `scale (${root.describe()})` }, context);
+    const channels = { scale: times(scale), bias: times(bias) };
+    return extendLayer(layer, root, { channels, folded: `scale (${root.describe()})` }, context);
   },
 });

@@ -8,7 +8,8 @@ export const FUSE_RELU = defineRewrite({
   doc: {
     before: 'Relu(scale · acc)',
     after: 'scale · max(acc, 0), the Relu variant of the layer',
-    requires: 'scale ≥ 0 and bias = 0 on every channel; the layer has this one use, no residual and no ReLU yet',
+    requires:
+      'scale ≥ 0 and bias = 0 on every channel; the layer has this one use, no residual, no ReLU and no PReLU yet',
     exactness: 'bit-exact',
   },
   roots: ['Relu'],
@@ -33,5 +34,6 @@ export const FUSE_RELU = defineRewrite({
     }
     return { layer };
   },
-  apply: (root, { layer }, context) => extendLayer(layer, root, { relu: true, folded: root.describe() }, context),
+  apply: (root, { layer }, context) =>
+    extendLayer(layer, root, { variant: { relu: true }, folded: root.describe() }, context),
 });

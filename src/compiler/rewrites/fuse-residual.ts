@@ -30,9 +30,9 @@ export const FUSE_RESIDUAL = defineRewrite({
   name: 'fuse-residual',
   doc: {
     before: 'Add(layer, r) or Add(r, layer)',
-    after: 'the Add variant of the layer, r its last input; of two layers the first operand is taken',
+    after: 'the Add variant of the layer, r its input residual; of two layers the first operand is taken',
     requires:
-      'both of one known shape (nothing is broadcast); the layer has this one use, so r cannot depend on it; no residual yet',
+      'both of one known shape (nothing is broadcast); the layer has this one use, so r cannot depend on it; no residual and no PReLU yet',
     exactness: 'bit-exact',
   },
   roots: ['Add'],
@@ -44,6 +44,8 @@ export const FUSE_RESIDUAL = defineRewrite({
     // The miss of the operand that is a binary layer says more.
     return isMiss(viaSecond) && viaSecond.culprit === root ? viaFirst : viaSecond;
   },
-  apply: (root, { layer, residual }, context) =>
-    extendLayer(layer, root, { residual, folded: `residual (${root.describe()})` }, context),
+  apply: (root, { layer, residual }, context) => {
+    const folded = `residual (${root.describe()})`;
+    return extendLayer(layer, root, { variant: { add: true }, residual, folded }, context);
+  },
 });

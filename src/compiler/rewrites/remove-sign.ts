@@ -1,0 +1,19 @@
+/** Sign of signs goes. */
+
+import { defineRewrite, miss } from '../rewrite.ts';
+import { isSigns } from '../signs.ts';
+import { passesThrough } from './remove-identity.ts';
+
+export const REMOVE_SIGN = defineRewrite({
+  name: 'remove-sign',
+  doc: {
+    before: 'Sign(x), x the result of Sign or of a Sign variant, perhaps moved or pooled',
+    after: 'x',
+    requires: 'not needed to name a graph output',
+    exactness: 'bit-exact',
+  },
+  roots: ['bnn.Sign'],
+  match: (root, context) =>
+    isSigns(root.requiredInput(0)) ? passesThrough(root, context) : miss(root, 'its input may be other than ±1'),
+  apply: (root) => root.requiredInput(0),
+});

@@ -1,0 +1,49 @@
+/** BatchNormalization moves behind the MaxPool that reads it, where there are fewer elements. */
+
+import { affineOfBatchNorm } from '../channel-vector.ts';
+import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+
+export const SINK_BATCHNORM = defineRewrite({
+  name: 'sink-batchnorm',
+  doc: {
+    before: 'MaxPool(BatchNormalization(x))',
+    after: 'BatchNormalization(MaxPool(x))',
+    requires:
+      'γ ≥ 0 on every channel; inference mode; constant parameters; BatchNormalization has this one use; no Indices',
+    exactness: 'bit-exact: an affine map with a factor ≥ 0 is monotone, rounded too, so it commutes with the maximum',
+  },
+  roots: ['MaxPool'],
+  match: (root, context) => {
+    const data = root.requiredInput(0);
+    const normalization = data.producer;
+    if (normalization?.is('BatchNormalization') !== true) return miss(root, 'its input is no BatchNormalization');
+    if (root.outputs.length > 1) return miss(root, 'it has a second output');
+    if (data.uses.length !== 1 || context.graph.isOutput(data)) {
+      return miss(normalization, 'its result is used elsewhere too');
+    }
+    const affine = affineOfBatchNorm(normalization, context);
+    if (isMiss(affine)) return affine;
+    const decreasing = affine.factor.findIndex((factor) => !(factor >= 0));
+    if (decreasing >= 0) {
+      return miss(
+        normalization,
+        `its factor of channel ${decreasing} is ${affine.factor[decreasing]}: the maximum would become the minimum`,
+      );
+    }
+    return { normalization };
+  },
+  apply: (root, { normalization }, context) => {
+    const { graph } = context;
+    const [data, ...parameters] = normalization.inputs;
+    const pooled = graph.addNode('MaxPool', [data ?? null], {
+      name: root.name,
+      attributes: root.attributes,
+      before: root,
+    });
+    pooled.output.dtype = root.output.dtype;
+    pooled.output.shape = root.output.shape;
+    const { name, attributes } = normalization;
+    return graph.addNode('BatchNormalization', [pooled.output, ...parameters], { name, attributes, before: root })
+      .output;
+  },
+});
