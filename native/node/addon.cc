@@ -4,6 +4,7 @@
 #include "simd/isa.h"
 #include "threading/thread_pool.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 
@@ -95,6 +96,13 @@ napi_value release_scratch(const Args&) {
 
 NAPI_MODULE_INIT() {
   using namespace bnn_node;
+  const char* forced = std::getenv("BNN_KERNEL");
+  bnn::Isa chosen;
+  if (!bnn::choose_isa(bnn::cpu_flags(), forced, &chosen)) {
+    const std::string text = "BNN_KERNEL is \"" + std::string(forced) + "\", which this processor does not have; unset it";
+    napi_throw_error(env, nullptr, text.c_str());
+    return nullptr;
+  }
   define(env, exports, "isa", method<isa>);
   define(env, exports, "isas", method<isas>);
   define(env, exports, "setIsa", method<set_isa>);

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/binary_conv/binary_conv.h"
 #include "ort/layer_op.h"
 #include "ort/problem.h"
 
@@ -66,6 +67,8 @@ OrtStatus* register_ops(OrtSessionOptions* options, const OrtApiBase* base) {
     const OrtApi* old = base->GetApi(1);
     return CreateStatus::call(old, kFail, "bnn_ops needs onnxruntime 1.17 or later");
   }
+  const std::string problem = kernel_problem();
+  if (!problem.empty()) return CreateStatus::call(base->GetApi(1), kInvalidArgument, ("bnn_ops: " + problem).c_str());
   const uint32_t version = offered < kBestVersion ? offered : kBestVersion;
   const OrtApi* api = base->GetApi(version);
   if (api == nullptr) return CreateStatus::call(base->GetApi(1), kFail, "bnn_ops: onnxruntime refuses its own interface version");

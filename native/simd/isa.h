@@ -8,10 +8,25 @@ constexpr int kIsaCount = 4;
 
 const char* isa_name(Isa isa);
 
-// Compiled into this binary and supported by this processor.
-bool isa_available(Isa isa);
+// What a processor can run, as far as the kernels of this build ask.
+struct CpuFlags {
+  bool neon = false;
+  bool avx2 = false;             // with FMA
+  bool avx512 = false;           // F, BW, DQ and VL, with the above
+  bool avx512vpopcntdq = false;  // with the above
+};
 
-// The best available one, or the one named by BNN_KERNEL when that is available. Read by every dispatch.
+// Of this processor.
+CpuFlags cpu_flags();
+
+bool isa_available(Isa isa, const CpuFlags& flags);
+inline bool isa_available(Isa isa) { return isa_available(isa, cpu_flags()); }
+
+// The best instruction set, or the one that `forced` (null or empty: none) names: "avx2", and for the binary kernels' sake
+// "avx512vpopcntdq" too. False when that is none of these or not available; `chosen` is the best one then.
+bool choose_isa(const CpuFlags& flags, const char* forced, Isa* chosen);
+
+// The choice for this processor and the environment variable BNN_KERNEL. Read by every dispatch.
 Isa active_isa();
 
 // Forces an instruction set; false (and no change) when it is not available. For tests and benchmarks.

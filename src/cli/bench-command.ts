@@ -4,7 +4,14 @@ import { availableParallelism, cpus } from 'node:os';
 import { Argument, Command, Option } from 'commander';
 import { BACKEND_NAMES, type BackendName } from '../backends/backend-names.ts';
 import { BnnError } from '../errors.ts';
-import { assertBenchable, type BenchCase, type CaseRequest, kernelRows, measureCase } from '../inference/bench-case.ts';
+import {
+  assertBenchable,
+  type BenchCase,
+  type CaseRequest,
+  kernelRow,
+  kernelRows,
+  measureCase,
+} from '../inference/bench-case.ts';
 import {
   floatConv,
   int8Conv,
@@ -204,12 +211,7 @@ async function modelRequest(model: string, options: BenchOptions, terminal: Term
 
 /** Must come before the library is loaded: it reads the variable when its first kernel is chosen. */
 function forceKernel(name: string): void {
-  const rows = kernelRows();
-  if (!rows.some((row) => row.startsWith(name))) {
-    throw new BnnError('E_USAGE', `there is no row of kernels "${name}" here`, {
-      hint: `choose one of ${rows.join(', ')}`,
-    });
-  }
+  kernelRow(kernelRows(), name);
   process.env['BNN_KERNEL'] = name;
 }
 

@@ -75,10 +75,15 @@ export function kernelRows(): readonly string[] {
  * The row of kernels that our library uses: the one that BNN_KERNEL names the beginning of, else the best.
  *
  * @param rows  available ones, best last.
+ * @throws {BnnError} E_USAGE when it names none of them.
  */
 export function kernelRow(rows: readonly string[], forced: string | undefined): string {
-  const chosen = forced ? rows.findLast((row) => row.startsWith(forced)) : undefined;
-  return chosen ?? rows.at(-1) ?? 'scalar';
+  if (!forced) return rows.at(-1) ?? 'scalar';
+  const chosen = rows.findLast((row) => row.startsWith(forced));
+  if (chosen !== undefined) return chosen;
+  throw new BnnError('E_USAGE', `there is no row of kernels "${forced}" here`, {
+    hint: `choose one of ${rows.join(', ')}`,
+  });
 }
 
 /**

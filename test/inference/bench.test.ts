@@ -34,10 +34,15 @@ test.each([
   [['scalar', 'avx2', 'avx512vpopcntdq'], undefined, 'avx512vpopcntdq'],
   [['scalar', 'avx2', 'avx512vpopcntdq'], 'avx2', 'avx2'],
   [['scalar', 'avx2', 'avx512vpopcntdq'], 'avx512', 'avx512vpopcntdq'],
-  [['scalar', 'avx2'], 'avx512', 'avx2'],
   [['scalar', 'avx2'], '', 'avx2'],
 ])('of %j, BNN_KERNEL=%s takes %s', (rows, forced, expected) => {
   expect(kernelRow(rows, forced)).toBe(expected);
+});
+
+test('a row of kernels that is not there is refused', () => {
+  expect(() => kernelRow(['scalar', 'avx2'], 'avx512')).toThrow(
+    expect.objectContaining({ code: 'E_USAGE', hint: 'choose one of scalar, avx2' }),
+  );
 });
 
 describe.skipIf(missingAddon !== undefined)(

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TOOL = join(ROOT, 'tools', 'build-native.mjs');
-const PROGRAMS = ['binary_conv_test', 'binary_weight_test'];
+const PROGRAMS = ['binary_conv_test', 'binary_weight_test', 'dispatch_test'];
 
 function missingTool(): string | undefined {
   if (process.platform === 'win32') return 'not built on Windows';
@@ -37,7 +37,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'kernels' : `kern
         const env = { ...process.env, ASAN_OPTIONS: 'detect_leaks=0' };
         const run = spawnSync(program, [], { encoding: 'utf8', env });
         expect(run.stderr).toBe('');
-        expect(run.stdout).toMatch(/[1-9]\d* (rows of kernels|instruction sets), 0 failures/);
+        expect(run.stdout).toMatch(/[1-9]\d* (rows of kernels|instruction sets|processors and names), 0 failures/);
         expect(run.status).toBe(0);
       }
     },

@@ -219,6 +219,16 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'bnn_ops' : `bnn_
     },
   );
 
+  it('a name that no row of kernels of this processor has is refused, with the names that there are', () => {
+    const job: Job = {
+      kind: 'fails',
+      model: save(layerModel('BinaryConv', plain)),
+      feeds: feedsOf('BinaryConv', plain, false),
+    };
+    const [result] = runJobs<{ error: string }>([job], 'sse2');
+    expect(result!.error).toMatch(/BNN_KERNEL is "sse2", but the kernels that this processor can run are .*scalar/);
+  });
+
   it('weights may come from the graph', () => {
     const jobs = names.map((name): Job => {
       const isDense = LAYER_VARIANTS.get(name)!.layer === 'Gemm';

@@ -25,21 +25,16 @@ BNN_BINARY_ROWS(BNN_DECLARE)
 
 namespace {
 
-bool has_avx512vpopcntdq() {
-#if defined(__x86_64__)
-  return isa_available(Isa::kAvx512) && __builtin_cpu_supports("avx512vpopcntdq");
-#else
-  return false;
-#endif
-}
-bool has_avx2() { return isa_available(Isa::kAvx2); }
-bool has_neon() { return isa_available(Isa::kNeon); }
-bool has_scalar() { return true; }
+// Where a processor says that it can run a row.
+[[maybe_unused]] bool has_avx512vpopcntdq(const CpuFlags& flags) { return flags.avx512vpopcntdq; }
+[[maybe_unused]] bool has_avx2(const CpuFlags& flags) { return flags.avx2; }
+[[maybe_unused]] bool has_neon(const CpuFlags& flags) { return flags.neon; }
+bool has_scalar(const CpuFlags&) { return true; }
 
 struct Entry {
   const BinaryTileRow* tile;
   const BinarizeRow* binarize;
-  bool (*available)();
+  bool (*available)(const CpuFlags& flags);
 };
 
 #define BNN_ENTRY(name) {&binary_tile_row_##name, &binarize_row_##name, has_##name},
@@ -47,27 +42,28 @@ const Entry kEntries[] = {BNN_BINARY_ROWS(BNN_ENTRY)};
 #undef BNN_ENTRY
 constexpr int kEntryCount = sizeof kEntries / sizeof kEntries[0];
 
-const Entry* choose(const char* forced) {
-  if (forced != nullptr) {
-    for (const Entry& entry : kEntries) {
-      if (std::strncmp(entry.tile->name, forced, std::strlen(forced)) == 0 && forced[0] != 0 && entry.available()) return &entry;
-    }
-  }
+const Entry* choose(const CpuFlags& flags, const char* forced) {
+  if (forced == nullptr) forced = "";
   for (const Entry& entry : kEntries) {
-    if (entry.available()) return &entry;
+    if (entry.available(flags) && std::strncmp(entry.tile->name, forced, std::strlen(forced)) == 0) return &entry;
   }
-  return &kEntries[kEntryCount - 1];
+  return nullptr;
 }
 
+// Kernels are there for callers that did not ask for kernel_problem() too.
+const Entry* choose_or_best(const char* forced) {
+  const Entry* chosen = choose(cpu_flags(), forced);
+  return chosen != nullptr ? chosen : choose(cpu_flags(), nullptr);
+}
+
+const char* forced_row() { return std::getenv("BNN_KERNEL"); }
+
 std::atomic<const Entry*>& active() {
-  static std::atomic<const Entry*> entry{choose(std::getenv("BNN_KERNEL"))};
+  static std::atomic<const Entry*> entry{choose_or_best(forced_row())};
   return entry;
 }
 
 const Entry& current() { return *active().load(std::memory_order_relaxed); }
-
-// The unused ones would be a warning on other processors.
-[[maybe_unused]] bool (*const kChecks[])() = {has_avx512vpopcntdq, has_avx2, has_neon, has_scalar};
 
 }  // namespace
 
@@ -78,11 +74,26 @@ const BinaryTileRow* const* binary_tile_rows() {
   static const BinaryTileRow* rows[kEntryCount + 1] = {};
   int count = 0;
   for (const Entry& entry : kEntries) {
-    if (entry.available()) rows[count++] = entry.tile;
+    if (entry.available(cpu_flags())) rows[count++] = entry.tile;
   }
   return rows;
 }
 
-void force_binary_row(const char* name) { active().store(choose(name), std::memory_order_relaxed); }
+void force_binary_row(const char* name) { active().store(choose_or_best(name), std::memory_order_relaxed); }
+
+const char* choose_binary_row(const CpuFlags& flags, const char* forced) {
+  const Entry* entry = choose(flags, forced);
+  return entry != nullptr ? entry->tile->name : nullptr;
+}
+
+std::string kernel_problem() {
+  const char* forced = forced_row();
+  if (choose(cpu_flags(), forced) != nullptr) return "";
+  std::string names;
+  for (const Entry& entry : kEntries) {
+    if (entry.available(cpu_flags())) names += (names.empty() ? "" : ", ") + std::string(entry.tile->name);
+  }
+  return "BNN_KERNEL is \"" + std::string(forced) + "\", but the kernels that this processor can run are " + names;
+}
 
 }  // namespace bnn
