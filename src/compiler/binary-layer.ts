@@ -24,7 +24,7 @@ export interface BinaryLayer {
 }
 
 /** What a layer may have taken in already, in this order, when something else is to be folded into it. */
-export type Stage = 'scale' | 'residual' | 'prelu';
+type Stage = 'scale' | 'residual' | 'prelu';
 
 /**
  * The packed layer that computes a value for the node `root` alone, or why there is none.

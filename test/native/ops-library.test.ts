@@ -219,6 +219,17 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'bnn_ops' : `bnn_
     },
   );
 
+  it('the library has every operator of the table: its own check refuses a node without channels', () => {
+    const jobs = names.map((name): Job => {
+      const attributes = LAYER_VARIANTS.get(name)!.layer === 'Gemm' ? {} : without(attributesOf(plain), 'channels');
+      return { kind: 'fails', model: save(layerModel(name, plain, { attributes })), feeds: {} };
+    });
+    const errors = runJobs<{ error: string }>(jobs).map(({ error }) => error);
+    for (const [i, name] of names.entries()) {
+      expect(errors[i]).toContain(`node "layer" (bnn.${name}): attribute channels is missing`);
+    }
+  });
+
   it('a name that no row of kernels of this processor has is refused, with the names that there are', () => {
     const job: Job = {
       kind: 'fails',

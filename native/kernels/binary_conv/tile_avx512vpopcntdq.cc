@@ -85,7 +85,7 @@ static void prepare(const TileJob& job) {
 }
 
 // The kinds of epilogue, as a parameter of the code: its few instructions count beside those of a short sum.
-enum class Ending { kPlain, kPRelu, kSign };
+enum class Ending { kPlain, kAdd, kPRelu, kSign };
 
 BNN_INLINE __m512 base_of(const float* base, bool small, __m512i classes) {
   if (small) return _mm512_permutexvar_ps(classes, _mm512_loadu_ps(base));
@@ -114,7 +114,7 @@ BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m
       y = _mm512_mask_blend_ps(_mm512_cmp_ps_mask(acc, threshold, _CMP_GE_OQ), _mm512_set1_ps(-1.0f), _mm512_set1_ps(1.0f));
     } else {
       y = _mm512_add_ps(_mm512_mul_ps(scale, _mm512_max_ps(acc, floor)), bias);
-      if (e.residual != nullptr) {
+      if (kEnding == Ending::kAdd || (kEnding == Ending::kPRelu && e.residual != nullptr)) {
         const float* source = e.residual + at + 16 * v;
         y = _mm512_add_ps(y, whole ? _mm512_loadu_ps(source) : _mm512_maskz_loadu_ps(last, source));
       }
@@ -261,6 +261,8 @@ static void compute(const TileJob& job) {
     compute_as<Ending::kSign>(job);
   } else if (job.epilogue.slope != nullptr) {
     compute_as<Ending::kPRelu>(job);
+  } else if (job.epilogue.residual != nullptr) {
+    compute_as<Ending::kAdd>(job);
   } else {
     compute_as<Ending::kPlain>(job);
   }
