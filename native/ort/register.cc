@@ -93,5 +93,9 @@ OrtStatus* register_ops(OrtSessionOptions* options, const OrtApiBase* base) {
 
 extern "C" __attribute__((visibility("default"))) bnn::ort::OrtStatus* RegisterCustomOps(bnn::ort::OrtSessionOptions* options,
                                                                                       const bnn::ort::OrtApiBase* base) {
-  return bnn::ort::register_ops(options, base);
+  try {
+    return bnn::ort::register_ops(options, base);
+  } catch (...) {
+    return bnn::ort::CreateStatus::call(base->GetApi(1), bnn::ort::kFail, "bnn_ops: out of memory");
+  }
 }
