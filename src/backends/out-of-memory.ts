@@ -1,4 +1,4 @@
-/** Recognises that a GPU had too little memory, and finds a batch size that fits by trying. */
+/** Recognises that a device had too little memory, and finds a batch size that fits by trying. */
 
 import { BnnError } from '../errors.ts';
 
@@ -8,6 +8,7 @@ const PATTERNS = [
   /out[ _-]of[ _-](device[ _-])?memory/i,
   /failed to allocate/i,
   /not enough memory/i,
+  /array buffer allocation failed/i,
 ];
 
 /** Whether an error, or what caused it, is a lack of memory on the device. */
@@ -24,23 +25,25 @@ export function isOutOfMemory(error: unknown): boolean {
  * again, that goes through.
  *
  * @param attempt  takes a training step with so many pictures and throws when it runs out of memory; it disposes what it made.
+ * @param flag     the option that sets the batch size.
  */
 export async function explainOutOfMemory(
   error: unknown,
   batchSize: number,
   attempt: (batchSize: number) => Promise<void>,
+  flag = '--batch-size',
 ): Promise<BnnError> {
-  const message = `the GPU has too little memory for a training step of ${batchSize} pictures`;
+  const message = `there is too little memory for a training step of ${batchSize} pictures`;
   for (let smaller = Math.floor(batchSize / 2); smaller >= 1; smaller = Math.floor(smaller / 2)) {
     try {
       await attempt(smaller);
-      return new BnnError('E_BACKEND', message, { hint: `--batch-size ${smaller} fits`, cause: error });
+      return new BnnError('E_BACKEND', message, { hint: `${flag} ${smaller} fits`, cause: error });
     } catch (again) {
       if (!isOutOfMemory(again)) throw again;
     }
   }
   return new BnnError('E_BACKEND', `${message}, and for one picture`, {
-    hint: 'close what else uses the GPU, or choose a smaller network',
+    hint: 'close what else uses the device, or choose a smaller network',
     cause: error,
   });
 }

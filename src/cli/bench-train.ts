@@ -5,7 +5,8 @@ import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { BackendName } from '../backends/backend-names.ts';
 import { loadNativeAddon } from '../backends/native/addon.ts';
-import { selectBackend } from '../backends/select-backend.ts';
+import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
+import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
 import { BnnError } from '../errors.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
@@ -69,31 +70,11 @@ const WARM_UP_STEPS = 3;
 
 /** Measures one network. @throws {BnnError} what selecting the backend and building the network throw. */
 export async function benchTrain(request: TrainBenchRequest, terminal: Terminal): Promise<TrainCase> {
-  const { model, batch, rounds, steps } = request;
+  const { model, batch } = request;
   const threads = request.threads || availableParallelism();
   const backend = await selectBackend(request.backend, { threads });
   const startMiB = resetPeak();
-  const bench = new TrainingBench({ model, batch, backend });
-  const python = process.env['BNN_PYTHON'];
-  const pytorch = python ? PytorchProcess.start({ python, model, batch, threads }) : null;
-  if (!python) terminal.note('note: PyTorch is not measured: BNN_PYTHON names no interpreter');
-  const ours: TrainingRound[] = [];
-  const theirs: PytorchRound[] = [];
-  const peaks: number[] = [];
-  try {
-    await bench.round(WARM_UP_STEPS);
-    await pytorch?.round(WARM_UP_STEPS);
-    for (let round = 1; round <= rounds; round++) {
-      terminal.live(() => `${model}: round ${round} of ${rounds}`);
-      peaks.push(measurePeak(threads));
-      ours.push(await bench.round(steps));
-      if (pytorch !== null) theirs.push(await pytorch.round(steps));
-    }
-  } finally {
-    terminal.clearLive();
-    pytorch?.close();
-    await bench.close();
-  }
+  const { ours, theirs, peaks } = await measureRounds(request, backend, threads, terminal);
   const typical = medianRound(ours);
   const { binaryMacs, floatMacs } = summarizeModel(buildModel(model, { seed: 1 }));
   const gflops = (6 * (binaryMacs + floatMacs) * typical.imagesPerSecond) / 1e9;
@@ -119,6 +100,54 @@ export async function benchTrain(request: TrainBenchRequest, terminal: Terminal)
   if (request.profile !== undefined) await writeProfile(request.profile, typical, terminal);
   terminal.result(`\n${formatTrainCase(result)}`);
   return result;
+}
+
+interface Rounds {
+  readonly ours: readonly TrainingRound[];
+  readonly theirs: readonly PytorchRound[];
+  readonly peaks: readonly number[];
+}
+
+async function measureRounds(
+  { model, batch, rounds, steps }: TrainBenchRequest,
+  backend: SelectedBackend,
+  threads: number,
+  terminal: Terminal,
+): Promise<Rounds> {
+  const python = process.env['BNN_PYTHON'];
+  if (!python) terminal.note('note: PyTorch is not measured: BNN_PYTHON names no interpreter');
+  const measure = async (size: number, work: (bench: TrainingBench) => Promise<void>): Promise<void> => {
+    const bench = new TrainingBench({ model, batch: size, backend });
+    try {
+      await work(bench);
+    } finally {
+      await bench.close();
+    }
+  };
+  const ours: TrainingRound[] = [];
+  const theirs: PytorchRound[] = [];
+  const peaks: number[] = [];
+  const pytorch = python ? PytorchProcess.start({ python, model, batch, threads }) : null;
+  try {
+    await measure(batch, async (bench) => {
+      await bench.round(WARM_UP_STEPS);
+      await pytorch?.round(WARM_UP_STEPS);
+      for (let round = 1; round <= rounds; round++) {
+        terminal.live(() => `${model}: round ${round} of ${rounds}`);
+        peaks.push(measurePeak(threads));
+        ours.push(await bench.round(steps));
+        if (pytorch !== null) theirs.push(await pytorch.round(steps));
+      }
+    });
+  } catch (error) {
+    if (!isOutOfMemory(error)) throw error;
+    const attempt = (size: number) => measure(size, async (bench) => void (await bench.round(1)));
+    throw await explainOutOfMemory(error, batch, attempt, '--batch');
+  } finally {
+    terminal.clearLive();
+    pytorch?.close();
+  }
+  return { ours, theirs, peaks };
 }
 
 function comparePytorch(

@@ -10,7 +10,8 @@ import type { MemorySplit } from '../data/dataset.ts';
 import { createReste } from '../estimators/reste.ts';
 import { buildModel, findNetwork } from '../zoo/zoo.ts';
 import { type KernelCall, KernelTrace } from './kernel-trace.ts';
-import { softmaxCrossEntropy } from './loss.ts';
+import { lossGradients } from './learn-batch.ts';
+import { readOutcome, softmaxCrossEntropy } from './loss.ts';
 import { Optimizer } from './optimizer.ts';
 import { Program } from './program.ts';
 
@@ -67,6 +68,7 @@ export class TrainingBench {
   readonly #batch: number;
   #stream: ReturnType<Batcher['epoch']>;
   #epoch = 0;
+  #pending: Promise<unknown> | null = null;
 
   /** @throws {BnnError} E_NOT_FOUND for an unknown network, E_UNSUPPORTED for one that the backend cannot train. */
   constructor({ model, batch, backend }: TrainingBenchOptions) {
@@ -95,6 +97,7 @@ export class TrainingBench {
     const used = process.cpuUsage();
     const begin = performance.now();
     for (let i = 0; i < steps; i++) await this.#step(spans);
+    await this.#settle();
     const elapsedMs = performance.now() - begin;
     const { user, system } = process.cpuUsage(used);
     const phasesMs = Object.fromEntries(
@@ -117,6 +120,7 @@ export class TrainingBench {
   }
 
   async close(): Promise<void> {
+    await this.#pending?.catch(() => {});
     await this.#stream.close();
     await this.#batcher.close();
     this.#trace?.dispose();
@@ -132,23 +136,32 @@ export class TrainingBench {
       last = now;
     };
     const batch = await this.#next();
-    const x = tf.tensor4d(batch.images, [batch.count, ...this.#imageShape]);
-    const labels = tf.tensor1d(batch.labels, 'int32');
     mark('data');
     const settings = { weightEstimator: ESTIMATOR, activationEstimator: ESTIMATOR };
-    const { loss, gradients } = this.#program.differentiate(x, settings, (logits) => {
+    const createInput = () => tf.tensor4d(batch.images, [batch.count, ...this.#imageShape]);
+    const { figures, gradients } = lossGradients(this.#program, settings, createInput, (logits) => {
       mark('forward');
-      const result = softmaxCrossEntropy(logits, labels, 0);
+      const result = softmaxCrossEntropy(logits, tf.tensor1d(batch.labels, 'int32'), 0);
       mark('loss');
-      return { loss: result, dlogits: result.dlogits };
+      return result;
     });
     mark('backward');
-    await loss.loss.data();
-    tf.dispose([x, labels, loss.loss, loss.correct]);
+    // As in training: the figures of a step are waited for after the next one.
+    const outcome = readOutcome(figures);
+    outcome.catch(() => {});
     this.#optimizer.apply(gradients, LEARNING_RATE);
+    await this.#settle();
+    this.#pending = outcome;
     mark('optimizer');
     this.#batcher.recycle(batch);
   }
+
+  async #settle(): Promise<void> {
+    const pending = this.#pending;
+    this.#pending = null;
+    await pending;
+  }
+
   async #next(): Promise<Batch> {
     const result = await this.#stream.next();
     if (result.done !== true) return result.value;

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batcher } from '../data/batches.ts';
-import { softmaxCrossEntropy } from './loss.ts';
+import { readOutcome, softmaxCrossEntropy, stackFigures } from './loss.ts';
 import type { Program, RunSettings } from './program.ts';
 
 export interface Evaluation {
@@ -30,8 +30,9 @@ export async function evaluate(
     const labels = tf.tensor1d(batch.labels, 'int32');
     const logits = program.infer(x, settings);
     const result = softmaxCrossEntropy(logits, labels, 0);
-    loss += ((await result.loss.data())[0] ?? Number.NaN) * batch.count;
-    correct += (await result.correct.data())[0] ?? 0;
+    const outcome = await readOutcome(stackFigures(result));
+    loss += outcome.loss * batch.count;
+    correct += outcome.correct;
     images += batch.count;
     tf.dispose([x, labels, logits, result.loss, result.correct, result.dlogits]);
   }

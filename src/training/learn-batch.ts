@@ -3,7 +3,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch } from '../data/batch-maker.ts';
 import { BnnError } from '../errors.ts';
-import { type Imitation, softmaxCrossEntropy } from './loss.ts';
+import {
+  type Imitation,
+  type LossResult,
+  type Outcome,
+  readOutcome,
+  softmaxCrossEntropy,
+  stackFigures,
+} from './loss.ts';
 import { type ImageSize, mixBatch, mixRng } from './mix-batch.ts';
 import type { Program, RunSettings } from './program.ts';
 import type { Teacher } from './train-options.ts';
@@ -20,17 +27,18 @@ export interface LearnOptions {
 }
 
 export interface Learned {
-  /** Mean over the batch. */
-  readonly loss: number;
-  /** How many arg-maxima equal the (main) label. */
-  readonly correct: number;
+  /** On its way from the device: whoever awaits it after the next step has been given to the device lets it work meanwhile. */
+  readonly outcome: Promise<Outcome>;
   /** By parameter; the caller owns the tensors. */
   readonly gradients: ReadonlyMap<string, tf.Tensor>;
 }
 
+/** What a step needs of a batch. */
+export type Pictures = Pick<Batch, 'images' | 'labels' | 'count' | 'index'>;
+
 export async function learnBatch(
   program: Program,
-  batch: Batch,
+  batch: Pictures,
   size: ImageSize,
   settings: RunSettings,
   options: LearnOptions,
@@ -39,22 +47,40 @@ export async function learnBatch(
   const rng = mixRng(options.seed, options.epoch, batch.index);
   const { images, otherLabels, share } = mixBatch(batch.images, batch.labels, size, { cutout, mixup }, rng);
   const teacherLogits = teacher === undefined ? null : await teacher(images, batch.count, size);
-  const x = tf.tensor4d(images, [batch.count, size.height, size.width, size.channels]);
-  const labels = tf.tensor1d(batch.labels, 'int32');
-  const other = otherLabels === null ? undefined : tf.tensor1d(otherLabels, 'int32');
-  let imitation: Imitation | undefined;
-  const { loss, gradients } = program.differentiate(x, settings, (logits) => {
-    if (teacherLogits !== null) imitation = createImitation(teacherLogits, logits.shape, options);
-    const mixed = other === undefined ? undefined : { labels: other, share };
-    const result = softmaxCrossEntropy(logits, labels, labelSmoothing, { mixed, teacher: imitation });
-    return { loss: result, dlogits: result.dlogits };
-  });
-  const lossNow = (await loss.loss.data())[0] ?? Number.NaN;
-  const correct = (await loss.correct.data())[0] ?? 0;
-  tf.dispose([x, labels, loss.loss, loss.correct]);
-  other?.dispose();
-  imitation?.logits.dispose();
-  return { loss: lossNow, correct, gradients };
+  const { figures, gradients } = lossGradients(
+    program,
+    settings,
+    () => tf.tensor4d(images, [batch.count, size.height, size.width, size.channels]),
+    (logits) => {
+      const imitation = teacherLogits === null ? undefined : createImitation(teacherLogits, logits.shape, options);
+      const mixed = otherLabels === null ? undefined : { labels: tf.tensor1d(otherLabels, 'int32'), share };
+      const labels = tf.tensor1d(batch.labels, 'int32');
+      return softmaxCrossEntropy(logits, labels, labelSmoothing, { mixed, teacher: imitation });
+    },
+  );
+  return { outcome: readOutcome(figures), gradients };
+}
+
+/**
+ * Figures of the loss and gradients by parameter, the caller's. All else that is made meanwhile is disposed, also where a kernel throws,
+ * for want of memory for one.
+ */
+export function lossGradients(
+  program: Program,
+  settings: RunSettings,
+  createInput: () => tf.Tensor,
+  lossOf: (logits: tf.Tensor) => LossResult,
+): { readonly figures: tf.Tensor; readonly gradients: ReadonlyMap<string, tf.Tensor> } {
+  const names: string[] = [];
+  const [figures, ...gradients] = tf.tidy(() => {
+    const result = program.differentiate(createInput(), settings, (logits) => {
+      const loss = lossOf(logits);
+      return { loss, dlogits: loss.dlogits };
+    });
+    names.push(...result.gradients.keys());
+    return [stackFigures(result.loss), ...result.gradients.values()];
+  }) as [tf.Tensor, ...tf.Tensor[]];
+  return { figures, gradients: new Map(gradients.map((gradient, i) => [names[i] ?? '', gradient])) };
 }
 
 function createImitation(

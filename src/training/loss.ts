@@ -11,6 +11,14 @@ export interface LossResult {
   readonly dlogits: tf.Tensor;
 }
 
+/** What is read of a batch. */
+export interface Outcome {
+  /** Mean over the batch. */
+  readonly loss: number;
+  /** How many arg-maxima equal the (main) label. */
+  readonly correct: number;
+}
+
 export interface LossExtras {
   /** Labels of a second picture in each image, int32[N], and the share of the first. */
   readonly mixed?: { readonly labels: tf.Tensor; readonly share: number } | undefined;
@@ -57,6 +65,21 @@ export function softmaxCrossEntropy(
       tf.add(tf.mul(own, 1 - teacher.weight), tf.mul(other, teacher.weight));
     return { loss: blend(loss, imitation.loss), correct, dlogits: blend(dlogits, imitation.dlogits) };
   });
+}
+
+/** [loss, correct]: reading one tensor waits for the device once. */
+export function stackFigures({ loss, correct }: LossResult): tf.Tensor {
+  return tf.stack([loss, correct]);
+}
+
+/** Reads the figures and disposes them. */
+export async function readOutcome(figures: tf.Tensor): Promise<Outcome> {
+  try {
+    const [loss = Number.NaN, correct = 0] = await figures.data();
+    return { loss, correct };
+  } finally {
+    figures.dispose();
+  }
 }
 
 /** T²·KL(softmax(teacher/T) ‖ softmax(logits/T)), mean over the batch, and its gradient T·(softmax(logits/T) − softmax(teacher/T))/N. */

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
-import * as tf from '@tensorflow/tfjs-core';
+import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import type { SelectedBackend } from '../backends/select-backend.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { Batcher } from '../data/batches.ts';
@@ -19,7 +19,8 @@ import { appendHistory, type EpochRecord, truncateHistory } from './history-io.t
 import { IndicatorProbe } from './indicator-probe.ts';
 import type { EpochIndicators } from './indicators.ts';
 import { LatentWeights } from './latent-weights.ts';
-import { learnBatch } from './learn-batch.ts';
+import { type Learned, learnBatch, type Pictures } from './learn-batch.ts';
+import type { Outcome } from './loss.ts';
 import { Optimizer } from './optimizer.ts';
 import { Program, type RunSettings } from './program.ts';
 import type { Recipe } from './recipe.ts';
@@ -31,6 +32,13 @@ import { WeightAverage } from './weight-average.ts';
 const EMPTY_EPOCH: PartialEpoch = { loss: 0, correct: 0, images: 0, seconds: 0, waitMs: 0 };
 const EVALUATION_BATCH = 250;
 const PREFETCH_BATCHES = 4;
+
+/** A step that the device may still be computing. */
+interface Pending {
+  readonly epoch: number;
+  readonly batch: Pick<Batch, 'index' | 'count'>;
+  readonly outcome: Promise<Outcome>;
+}
 
 export class TrainingSession {
   readonly #recipe: Recipe;
@@ -49,7 +57,9 @@ export class TrainingSession {
   #epoch: number;
   #batch: number;
   #seconds: number;
+  /** Without the pending step. */
   #partial: PartialEpoch;
+  #pending: Pending | null = null;
   #indicators: EpochIndicators | null;
   #best: BestEpoch | null;
   #lastTestTop1 = Number.NaN;
@@ -148,6 +158,8 @@ export class TrainingSession {
   }
 
   async close(): Promise<void> {
+    // After a failure its figures no longer matter, but its tensors do.
+    await this.#pending?.outcome.catch(() => {});
     await Promise.all([this.#batches.close(), this.#test.close(), this.#validation?.close()]);
     this.#probe?.dispose();
     this.#average?.dispose();
@@ -174,6 +186,9 @@ export class TrainingSession {
     for await (const batch of stream) {
       await this.#trainStep(batch);
       this.#batches.recycle(batch);
+      this.#batch = batch.index + 1;
+      const finished = this.#batch === this.#batches.batchesPerEpoch;
+      if (finished) await this.#settle();
       const now = performance.now();
       const seconds = (now - begin) / 1000;
       begin = now;
@@ -185,10 +200,8 @@ export class TrainingSession {
       waited = stream.waitMs;
       this.#trainedSeconds += seconds;
       this.#trainedImages += batch.count;
-      this.#batch = batch.index + 1;
       this.#reportStep(epochs);
       await yieldToEventLoop();
-      const finished = this.#batch === this.#batches.batchesPerEpoch;
       if (this.#isInterrupted() && !finished) {
         await stream.close();
         return false;
@@ -208,41 +221,80 @@ export class TrainingSession {
     });
   }
 
+  /** Gives a step to the device, then waits for the one before: the device always has work. */
   async #trainStep(batch: Batch): Promise<void> {
-    const recipe = this.#recipe;
     const probe = batch.index + 1 === this.#batches.batchesPerEpoch ? this.#probe : null;
-    const settings: RunSettings = { ...this.#settings(), observe: probe?.observe };
-    const learned = await learnBatch(this.#program, batch, this.#dataset, settings, {
-      ...recipe,
-      epoch: this.#epoch,
-      teacher: this.#options.teacher,
+    const { outcome } = await this.#explained(async () => {
+      const learned = await this.#learn(batch, { ...this.#settings(), observe: probe?.observe });
+      await this.#update(learned, probe);
+      return learned;
     });
-    if (!Number.isFinite(learned.loss)) {
-      tf.dispose([...learned.gradients.values()]);
-      throw new BnnError(
-        'E_NUMERIC',
-        `the loss became ${learned.loss} in epoch ${this.#epoch + 1}, batch ${batch.index + 1}`,
-        {
-          at: this.#options.out,
-          hint: `the last good checkpoint is ${join(this.#options.out, 'last')}; try a lower lr than ${recipe.lr}`,
-        },
-      );
-    }
+    await this.#settle();
+    this.#pending = { epoch: this.#epoch, batch: { index: batch.index, count: batch.count }, outcome };
+  }
+
+  async #learn(batch: Pictures, settings: RunSettings): Promise<Learned> {
+    const { teacher } = this.#options;
+    const options = { ...this.#recipe, epoch: this.#epoch, teacher };
+    const learned = await learnBatch(this.#program, batch, this.#dataset, settings, options);
+    // Awaited in `#settle`; until then, and after a failure elsewhere, a rejection is not unhandled.
+    learned.outcome.catch(() => {});
+    return learned;
+  }
+
+  async #update(learned: Learned, probe: IndicatorProbe | null): Promise<void> {
     let gradients = this.#weights.toLatent(learned.gradients);
     await probe?.addGradients(gradients);
-    if (recipe.clipGradients > 0) gradients = await clipGradients(gradients, recipe.clipGradients);
+    const { clipGradients: limit } = this.#recipe;
+    if (limit > 0) gradients = await clipGradients(gradients, limit);
     const lr = this.#learningRate(this.#optimizer.step);
     this.#optimizer.apply(gradients, lr);
-    for (const learned of this.#estimators.learned) await learned.apply(lr, this.#optimizer.step);
+    for (const sharpness of this.#estimators.learned) await sharpness.apply(lr, this.#optimizer.step);
     this.#average?.update(this.#optimizer.step);
     if (probe !== null) this.#indicators = await probe.finish(this.#epoch);
+  }
+
+  /**
+   * Counts the pending step. No checkpoint is written without this, so none holds weights of a step whose loss was not a number.
+   *
+   * @throws {BnnError} E_NUMERIC when it was not.
+   */
+  async #settle(): Promise<void> {
+    const pending = this.#pending;
+    if (pending === null) return;
+    this.#pending = null;
+    const { loss, correct } = await this.#explained(() => pending.outcome);
+    const { epoch, batch } = pending;
+    if (!Number.isFinite(loss)) {
+      throw new BnnError('E_NUMERIC', `the loss became ${loss} in epoch ${epoch + 1}, batch ${batch.index + 1}`, {
+        at: this.#options.out,
+        hint: `the last good checkpoint is ${join(this.#options.out, 'last')}; try a lower lr than ${this.#recipe.lr}`,
+      });
+    }
     const partial = this.#partial;
     this.#partial = {
       ...partial,
-      loss: partial.loss + learned.loss * batch.count,
-      correct: partial.correct + learned.correct,
+      loss: partial.loss + loss * batch.count,
+      correct: partial.correct + correct,
       images: partial.images + batch.count,
     };
+  }
+
+  /** Where the device has too little memory for `work`, the error names a batch size that fits. */
+  async #explained<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      throw await explainOutOfMemory(error, this.#recipe.batchSize, async (count) => {
+        const { height, width, channels } = this.#dataset;
+        const images = new Float32Array(count * height * width * channels);
+        const learned = await this.#learn({ images, labels: new Int32Array(count), count, index: 0 }, this.#settings());
+        // The run is over, so the weights may change.
+        await this.#update(learned, null);
+        await learned.outcome;
+      });
+    }
   }
 
   /** Evaluates, records and saves a completed epoch; false when interrupted meanwhile (the epoch is then evaluated on resume). */
@@ -293,6 +345,7 @@ export class TrainingSession {
   }
 
   async #save(name: 'last' | 'best'): Promise<void> {
+    await this.#settle();
     const weights = await (this.#average ?? this.#weights).save();
     const probe = this.#batch > 0 ? this.#probe?.save() : undefined;
     const learned = this.#estimators.learned.flatMap((estimator) => [...estimator.save()]);
@@ -338,8 +391,10 @@ export class TrainingSession {
     return count;
   }
 
+  /** Of the steps that are counted: one less than were taken, except at the end of an epoch. */
   #reportStep(epochs: number): void {
     const { loss, correct, images } = this.#partial;
+    if (images === 0) return;
     const batches = this.#batches.batchesPerEpoch;
     const done = this.#epoch * batches + this.#batch;
     const imagesPerSecond = this.#trainedImages / this.#trainedSeconds;
