@@ -8,9 +8,9 @@ import {
   assertBenchable,
   type BenchCase,
   type CaseRequest,
-  kernelRow,
   kernelRows,
   measureCase,
+  measureProviderCase,
 } from '../inference/bench-case.ts';
 import {
   floatConv,
@@ -21,10 +21,11 @@ import {
   parseConvLayer,
 } from '../inference/bench-conv-models.ts';
 import { onnxruntimeVersion } from '../inference/provider.ts';
+import type { ProviderChoice } from '../inference/session.ts';
 import { threeDigits } from '../report/format.ts';
 import { formatPairs } from '../report/table.ts';
-import { createModelCase } from './bench-model.ts';
-import { formatCase, meanRatios } from './bench-report.ts';
+import { createModelCase, type ModelCase } from './bench-model.ts';
+import { formatCase, formatProviderCase, meanRatios } from './bench-report.ts';
 import {
   ADVANCED,
   addExamples,
@@ -33,16 +34,23 @@ import {
   type GeneralOptions,
   terminalOf,
   wholeNumber,
+  wholeNumbers,
 } from './options.ts';
+import {
+  addAdvancedProviderOptions,
+  addProviderOption,
+  type ProviderFlags,
+  providerChoiceOf,
+} from './provider-flags.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
 const SUBJECTS = ['conv', 'model', 'train', 'data'] as const;
 type Subject = (typeof SUBJECTS)[number];
 
-interface BenchOptions extends GeneralOptions {
+interface BenchOptions extends GeneralOptions, ProviderFlags {
   readonly shapes: string;
-  readonly batch?: number;
+  readonly batch?: readonly number[];
   readonly twin?: string;
   readonly model: string;
   readonly backend: BackendName;
@@ -81,9 +89,9 @@ export function createBenchCommand(name: string): Command {
     .optionsGroup(COMMON)
     .option('--shapes <list>', 'for conv: layers as channels@size, see the examples', SHAPES)
     .option(
-      '--batch <n>',
-      `pictures per run (default: 1; for train ${TRAIN_BATCH}, for data ${DATA_BATCH})`,
-      wholeNumber(1),
+      '--batch <list>',
+      `pictures per run; for model and conv also several, e.g. 1,8,64 (default: 1; for train ${TRAIN_BATCH}, for data ${DATA_BATCH})`,
+      wholeNumbers(1),
     )
     .option('--twin <name>', 'for model: full-precision twin, a network of the zoo or an ONNX file')
     .option('--model <name>', 'for train: network of the zoo', 'resnet20')
@@ -94,7 +102,8 @@ export function createBenchCommand(name: string): Command {
       '--threads <n>',
       `threads; 0 = all ${availableParallelism()} of this machine (default: 1; for train 0)`,
       wholeNumber(0),
-    )
+    );
+  addProviderOption(command)
     .optionsGroup(ADVANCED)
     .option(
       '--rounds <n>',
@@ -107,11 +116,13 @@ export function createBenchCommand(name: string): Command {
     .option('--repetitions <n>', 'runs in each turn (default: as many as take 20 ms)', wholeNumber(1))
     .option('--kernel <name>', 'force a row of kernels, as BNN_KERNEL does: avx512vpopcntdq, avx2, neon, scalar')
     .option('--no-memory', 'leave out the measurement of memory, a process for each variant');
+  addAdvancedProviderOptions(command);
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
     ['bnn-bench conv', '3×3 layers of a ResNet-18'],
     ['bnn-bench conv --shapes 256@14,64-128@56k1s2 --threads 2', 'other layers: 1×1 with stride 2, 64 to 128 channels'],
     ['bnn-bench model net.onnx --batch 8 --json', 'a whole network, for a script'],
+    ['bnn-bench model net.onnx --ep webgpu --batch 1,8,64', 'a network on a GPU, and on the CPU beside it'],
     ['bnn-bench data --data ~/imagenet', 'reading, decoding and cropping pictures'],
     ['bnn-bench train --model resnet20 --profile', 'training steps, and where their time goes'],
   ]).action((what: Subject, model: string | undefined, options: BenchOptions) => runBench(what, model, options));
@@ -119,16 +130,23 @@ export function createBenchCommand(name: string): Command {
 
 async function runBench(what: Subject, model: string | undefined, options: BenchOptions): Promise<void> {
   const terminal = terminalOf(options);
+  if (what !== 'model' && options.ep !== 'cpu') {
+    throw new BnnError('E_USAGE', `--ep is for model, not for ${what}`, {
+      hint: `bnn-bench model net.onnx --ep ${options.ep}`,
+    });
+  }
   if (what === 'train') return runTrain(model, options, terminal);
   if (what === 'data') return runData(model, options, terminal);
   if ((what === 'model') !== (model !== undefined)) {
     const found = model === undefined ? 'no model given' : `conv takes no file, but "${model}" was given`;
     throw new BnnError('E_USAGE', found, { hint: 'bnn-bench conv, or bnn-bench model net.onnx' });
   }
+  const provider = providerChoiceOf(options);
+  if (model !== undefined && provider.ep !== 'cpu') return runOnProvider(model, provider, options, terminal);
   assertBenchable();
   if (options.kernel !== undefined) forceKernel(options.kernel);
   const threads = options.threads === 0 ? availableParallelism() : (options.threads ?? 1);
-  const requests = model === undefined ? convRequests(options) : [await modelRequest(model, options, terminal)];
+  const requests = model === undefined ? convRequests(options) : await modelRequests(model, options, terminal);
   const machine = describeRun(threads, options);
   terminal.result(formatPairs(machine));
   const cases: BenchCase[] = [];
@@ -153,6 +171,32 @@ async function runBench(what: Subject, model: string | undefined, options: Bench
   }
 }
 
+/** The first run of each session fails where a node did not run on the provider. */
+async function runOnProvider(
+  model: string,
+  provider: ProviderChoice,
+  options: BenchOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const threads = options.threads === 0 ? availableParallelism() : (options.threads ?? 1);
+  const { rounds = ROUNDS, repetitions } = options;
+  const machine = describeRun(threads, options);
+  terminal.result(formatPairs(machine));
+  const requests = await modelRequests(model, options, terminal, provider);
+  for (const request of requests) {
+    const result = await measureProviderCase(request, {
+      threads,
+      rounds,
+      repetitions,
+      onRound: (done, total) => terminal.live(() => `${request.name}: round ${done} of ${total}`),
+    });
+    terminal.clearLive();
+    terminal.event('case', result);
+    terminal.result(`\n${formatProviderCase(result)}`);
+  }
+  terminal.event('result', { cases: requests.length, machine: Object.fromEntries(machine) });
+}
+
 async function runTrain(file: string | undefined, options: BenchOptions, terminal: Terminal): Promise<void> {
   if (file !== undefined) {
     throw new BnnError('E_USAGE', `train takes no file, but "${file}" was given`, {
@@ -161,7 +205,8 @@ async function runTrain(file: string | undefined, options: BenchOptions, termina
   }
   // Loaded here: the other subjects must not wait for TensorFlow.js.
   const { benchTrain } = await import('./bench-train.ts');
-  const { batch = TRAIN_BATCH, threads = 0, rounds = TRAIN_ROUNDS, profile, kernel } = options;
+  const batch = oneBatch('train', options, TRAIN_BATCH);
+  const { threads = 0, rounds = TRAIN_ROUNDS, profile, kernel } = options;
   if (kernel !== undefined) process.env['BNN_KERNEL'] = kernel;
   const { model, backend, steps } = options;
   const trace = profile === true ? TRACE_FILE : profile;
@@ -178,15 +223,21 @@ async function runData(file: string | undefined, options: BenchOptions, terminal
     });
   }
   const { benchDataset } = await import('./bench-data.ts');
-  const { dataset, data, images, batch = DATA_BATCH, rounds = DATA_ROUNDS } = options;
+  const batch = oneBatch('data', options, DATA_BATCH);
+  const { dataset, data, images, rounds = DATA_ROUNDS } = options;
   const cases = await benchDataset({ dataset, data, batch, rounds, images }, terminal);
   const ratios = Object.fromEntries(cases.map(({ name, baselines }) => [name, baselines.sharp.ratio]));
   terminal.event('result', { cases: cases.length, ratios });
 }
 
-function convRequests({ shapes, batch = 1 }: BenchOptions): CaseRequest[] {
-  return shapes.split(',').map((text) => {
-    const layer = parseConvLayer(text.trim(), batch);
+function oneBatch(what: Subject, { batch: [batch, ...others] = [] }: BenchOptions, otherwise: number): number {
+  if (others.length === 0) return batch ?? otherwise;
+  throw new BnnError('E_USAGE', `${what} takes one batch size, but several were given`, { hint: `--batch ${batch}` });
+}
+
+function convRequests({ shapes, batch: batches = [1] }: BenchOptions): CaseRequest[] {
+  const layers = shapes.split(',').flatMap((text) => batches.map((batch) => parseConvLayer(text.trim(), batch)));
+  return layers.map((layer) => {
     const packed = packedConv(layer);
     const operations = operationsOf(layer);
     return {
@@ -203,10 +254,11 @@ function convRequests({ shapes, batch = 1 }: BenchOptions): CaseRequest[] {
   });
 }
 
-async function modelRequest(model: string, options: BenchOptions, terminal: Terminal): Promise<CaseRequest> {
-  const { request, notes } = await createModelCase(model, options.batch ?? 1, options.twin);
-  for (const note of notes) terminal.note(`note: ${note}`);
-  return request;
+async function modelRequests(model: string, options: BenchOptions, terminal: Terminal, provider?: ProviderChoice) {
+  const cases: ModelCase[] = [];
+  for (const batch of options.batch ?? [1]) cases.push(await createModelCase(model, batch, options.twin, provider));
+  for (const note of new Set(cases.flatMap(({ notes }) => notes))) terminal.note(`note: ${note}`);
+  return cases.map(({ request }) => request);
 }
 
 /** Must come before the library is loaded: it reads the variable when its first kernel is chosen. */

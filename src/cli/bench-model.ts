@@ -1,4 +1,7 @@
-/** What `bnn-bench model` compares: a packed file with our operators, in stock onnxruntime, and its full-precision twin. */
+/**
+ * What `bnn-bench model` compares: a packed file with our operators, in stock onnxruntime, and its full-precision twin; or a packed file
+ * on an execution provider, its twin there, and the packed file on the CPU.
+ */
 
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
 import { Rng } from '../core/rng.ts';
@@ -8,14 +11,16 @@ import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { CaseRequest } from '../inference/bench-case.ts';
 import type { BenchModel } from '../inference/bench-conv-models.ts';
+import type { BenchVariant } from '../inference/bench-timing.ts';
 import { findModel } from '../inference/model-source-io.ts';
+import type { ProviderChoice } from '../inference/session.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { buildModel, ZOO } from '../zoo/zoo.ts';
 import { summarizeModel } from './model-summary.ts';
 
 export interface ModelCase {
-  readonly request: CaseRequest;
+  readonly request: CaseRequest & { readonly batch: number };
   /** What the reader should know. */
   readonly notes: readonly string[];
 }
@@ -26,7 +31,12 @@ export interface ModelCase {
  * @param twin  a network of the zoo or an ONNX file; by default the zoo's `-fp` form of the network that the file is named after.
  * @throws {BnnError} E_UNSUPPORTED for a model without binary layers, or of other inputs than one float32 tensor.
  */
-export async function createModelCase(source: string, batch: number, twin: string | undefined): Promise<ModelCase> {
+export async function createModelCase(
+  source: string,
+  batch: number,
+  twin: string | undefined,
+  provider: ProviderChoice = {},
+): Promise<ModelCase> {
   const { path } = await findModel(source);
   const notes: string[] = [];
   const original = await readModel(path);
@@ -45,14 +55,24 @@ export async function createModelCase(source: string, batch: number, twin: strin
   if (float === undefined) {
     notes.push(`no full-precision twin: no network of the zoo is called "${twinName(model)}" (see --twin)`);
   }
+  const { ep = 'cpu' } = provider;
+  const variants: BenchVariant[] =
+    ep === 'cpu'
+      ? [
+          { name: 'ours', ops: true, ...packed },
+          { name: 'stock-packed', ops: false, ...packed },
+          ...(float === undefined ? [] : [{ name: 'stock-fp32', ops: false, ...float }]),
+        ]
+      : [
+          { name: ep, ops: false, provider, ...packed },
+          ...(float === undefined ? [] : [{ name: `${ep}-fp32`, ops: false, provider, ...float }]),
+          { name: 'cpu', ops: true, provider: { ep: 'cpu' }, ...packed },
+        ];
   return {
     request: {
       name: `${model.graph.name}${batch === 1 ? '' : ` batch ${batch}`}`,
-      variants: [
-        { name: 'ours', ops: true, ...packed },
-        { name: 'stock-packed', ops: false, ...packed },
-        ...(float === undefined ? [] : [{ name: 'stock-fp32', ops: false, ...float }]),
-      ],
+      batch,
+      variants,
       operations: 2 * batch * (binaryMacs + floatMacs),
       binaryOperations: 2 * batch * binaryMacs,
     },

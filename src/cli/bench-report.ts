@@ -1,9 +1,10 @@
 /** How `bnn-bench` shows its figures. */
 
 import { geometricMean } from '../core/quantile.ts';
-import type { BaselineMeasurement, BenchCase, Measurement } from '../inference/bench-case.ts';
+import type { BaselineMeasurement, BenchCase, Measurement, ProviderCase } from '../inference/bench-case.ts';
 import { formatPercent, threeDigits } from '../report/format.ts';
 import { type Column, formatTable } from '../report/table.ts';
+import { formatNodes } from './provider-flags.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'variant' },
@@ -26,6 +27,33 @@ export function formatCase(result: BenchCase): string {
   ]);
   const limit = `${formatPercent(popcountShare, 1)} of the popcount limit (${threeDigits(popcountLimitGops)} Gop/s, ${isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'})`;
   return `${name}: ${limit}\n${table}`;
+}
+
+const PROVIDER_COLUMNS: readonly Column[] = [
+  { title: 'variant' },
+  { title: 'median ms', align: 'right' },
+  { title: 'p10 - p90', align: 'right' },
+  { title: 'images/s', align: 'right' },
+  { title: 'faster by', align: 'right' },
+  { title: 'load ms', align: 'right' },
+];
+
+/** One table for a network on an execution provider. */
+export function formatProviderCase(result: ProviderCase): string {
+  const { name, ep, batch, nodes, baselines } = result;
+  const row = (label: string, measured: Measurement, ratio: string): string[] => [
+    label,
+    measured.medianMs.toFixed(4),
+    `${measured.p10Ms.toFixed(4)} - ${measured.p90Ms.toFixed(4)}`,
+    threeDigits((batch / measured.medianMs) * 1000),
+    ratio,
+    measured.createMs.toFixed(1),
+  ];
+  const table = formatTable(PROVIDER_COLUMNS, [
+    row(ep, result, '-'),
+    ...Object.entries(baselines).map(([label, baseline]) => row(label, baseline, formatRatio(baseline))),
+  ]);
+  return `${name}: ${nodes === null ? `on ${ep}` : `nodes: ${formatNodes(nodes)}`}\n${table}`;
 }
 
 function formatMeasurement(label: string, measured: Measurement, ratio: string): string[] {

@@ -61,6 +61,12 @@ export function wholeNumber(least: number): (text: string) => number {
   };
 }
 
+/** Reads whole numbers of at least `least`, with commas between them. */
+export function wholeNumbers(least: number): (text: string) => number[] {
+  const read = wholeNumber(least);
+  return (text) => text.split(',').map((part) => read(part.trim()));
+}
+
 /** Reads any finite number. */
 export function anyNumber(text: string): number {
   const value = Number(text);

@@ -20,13 +20,22 @@ import {
   type GeneralOptions,
   terminalOf,
   wholeNumber,
+  wholeNumbers,
 } from './options.ts';
+import {
+  addAdvancedProviderOptions,
+  addProviderOption,
+  formatNodes,
+  type ProviderFlags,
+  providerChoiceOf,
+} from './provider-flags.ts';
 
-interface ValidateCommandOptions extends GeneralOptions {
+interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
   readonly dataset?: string;
   readonly data?: string;
   readonly download?: boolean;
-  readonly ep: ExecutionProvider;
+  readonly againstEp?: ExecutionProvider;
+  readonly batch?: readonly number[];
   readonly ops: OpsChoice;
   readonly limit?: number;
   readonly batchSize?: number;
@@ -46,9 +55,16 @@ export function createValidateCommand(name: string): Command {
     .option('--dataset <name>', `data set: ${DATASET_NAMES.join(', ')}`)
     .option('--data <folder>', 'folder or archive of the data set')
     .option('--against <source>', 'a run folder or an ONNX file: run it on the same pictures and compare')
-    .addOption(new Option('--ep <name>', 'execution provider').choices(EXECUTION_PROVIDERS).default('cpu'))
-    .option('--limit <n>', 'only the first so many test pictures; 0 = all (default: 0)', wholeNumber(0))
+    .option('--limit <n>', 'only the first so many test pictures; 0 = all (default: 0)', wholeNumber(0));
+  addProviderOption(command)
     .optionsGroup(ADVANCED)
+    .addOption(
+      new Option(
+        '--against-ep <name>',
+        'run the model (or what --against names) on this execution provider too, and compare',
+      ).choices(EXECUTION_PROVIDERS),
+    )
+    .option('--batch <list>', 'also measure the speed at these batch sizes, e.g. 1,8,64', wholeNumbers(1))
     .option('--batch-size <n>', 'pictures per run for accuracy and throughput (default: 100)', wholeNumber(1))
     .addOption(
       new Option('--normalize <how>', 'statistics for the pixels, instead of what the file says').choices(
@@ -61,6 +77,7 @@ export function createValidateCommand(name: string): Command {
         .default('auto'),
     )
     .option('--download', 'fetch the official archive when the data set is missing');
+  addAdvancedProviderOptions(command);
   addGeneralOptions(command);
   return addExamples(command, [
     ['bnn-validate mnist.onnx --dataset mnist', 'accuracy and speed on data that are built in'],
@@ -81,6 +98,8 @@ async function runValidate(model: string, options: ValidateCommandOptions): Prom
   const { path } = await findModel(model);
   const validation = await validateModel({
     ...options,
+    ...providerChoiceOf(options),
+    batches: options.batch,
     model: path,
     dataset,
     dir: options.data,
@@ -114,8 +133,9 @@ function formatValidation(path: string, validation: Validation): string {
       'other form',
       `top-1 ${formatPercent(other?.top1 ?? null)}, top-5 ${formatPercent(other?.top5 ?? null)}`,
     ]);
-    const { imagesBeyondTolerance: beyond, maxLogitDifference } = validation;
-    lines.push(['agreement', `${formatPercent(agreement)} of the pictures get the same class`]);
+    const { imagesBeyondTolerance: beyond, maxLogitDifference, againstEp, ep } = validation;
+    const where = againstEp === ep ? '' : ` as on ${againstEp}`;
+    lines.push(['agreement', `${formatPercent(agreement)} of the pictures get the same class${where}`]);
     lines.push([
       'logits',
       `within ${LOGITS_TOLERANCE} on all but ${formatCount(beyond)} pictures, at most ${maxLogitDifference?.toExponential(1)} apart`,
@@ -124,11 +144,16 @@ function formatValidation(path: string, validation: Validation): string {
   lines.push(
     ['latency', latencyMs === null ? '-' : `${latencyMs.toFixed(3)} ms (one picture, median)`],
     ['throughput', `${threeDigits(imagesPerSecond)} images/s (batch ${batchSize})`],
+    ...validation.batches.map(({ batch, latencyMs: ms, imagesPerSecond: speed }): [string, string] => [
+      `batch ${batch}`,
+      `${ms.toFixed(3)} ms (median), ${threeDigits(speed)} images/s`,
+    ]),
     [
       'runtime',
       `onnxruntime, ${validation.ep}, ${threads} threads, ${validation.ops === 'on' ? 'our kernels for binary layers' : 'stock operators'}`,
     ],
   );
+  if (validation.nodes !== null) lines.push(['nodes', formatNodes(validation.nodes)]);
   return formatPairs(lines);
 }
 

@@ -5,6 +5,8 @@ import { BnnError } from '../errors.ts';
 import { type MemoryUse, measureMemory } from './bench-memory-io.ts';
 import { type BenchVariant, type Timing, type TimingOptions, timeVariants } from './bench-timing.ts';
 import { findOpsLibrary, loadOrtAddon, type OrtAddon } from './native-addon.ts';
+import type { Placement } from './placement.ts';
+import type { ExecutionProvider } from './provider.ts';
 
 export interface Measurement {
   readonly medianMs: number;
@@ -36,6 +38,18 @@ export interface BenchCase extends Measurement {
   readonly popcountLimitGops: number;
   /** Time that the binary operations would take at that limit over the time that everything took. */
   readonly popcountShare: number;
+}
+
+/** A network on an execution provider. */
+export interface ProviderCase extends Measurement {
+  readonly name: string;
+  readonly threads: number;
+  readonly ep: ExecutionProvider;
+  readonly batch: number;
+  readonly imagesPerSecond: number;
+  /** On which provider how many nodes ran; null on the CPU. */
+  readonly nodes: Placement['nodes'] | null;
+  readonly baselines: Readonly<Record<string, BaselineMeasurement>>;
 }
 
 export interface CaseRequest {
@@ -100,26 +114,62 @@ export async function measureCase(request: CaseRequest, options: CaseOptions): P
   const timings = await timeVariants(request.variants, options);
   const limitBits = await measureLimit(addon, isa, options.threads);
   const memories = options.memory ? await measureMemories(request.variants, options.threads) : [];
-  const measure = (timing: Timing, i: number): Measurement => ({
-    medianMs: timing.medianMs,
-    p10Ms: timing.p10Ms,
-    p90Ms: timing.p90Ms,
-    runs: timing.runs,
-    createMs: timing.createMs,
-    gops: request.operations / timing.medianMs / 1e6,
-    memory: memories[i] ?? null,
-  });
-  const [ours, ...others] = timings;
-  if (ours === undefined) throw new Error('internal: a case without variants');
+  const { ours, baselines } = compareTimings(timings, request.operations, memories);
   // One bit stands for one multiplication and one addition.
   const popcountLimitGops = (2 * limitBits) / 1e9;
   return {
     name: request.name,
     threads: options.threads,
     isa,
-    ...measure(ours, 0),
+    ...ours,
     popcountLimitGops,
     popcountShare: request.binaryOperations / popcountLimitGops / 1e6 / ours.medianMs,
+    baselines,
+  };
+}
+
+/**
+ * Measures a network on an execution provider against its baselines.
+ *
+ * @throws {BnnError} as `openSession`.
+ */
+export async function measureProviderCase(
+  { name, variants, operations, batch }: CaseRequest & { readonly batch: number },
+  options: TimingOptions,
+): Promise<ProviderCase> {
+  const timings = await timeVariants(variants, options);
+  const { ours, baselines } = compareTimings(timings, operations, []);
+  return {
+    name,
+    threads: options.threads,
+    ep: variants[0]?.provider?.ep ?? 'cpu',
+    batch,
+    ...ours,
+    imagesPerSecond: (batch / ours.medianMs) * 1000,
+    nodes: timings[0]?.nodes ?? null,
+    baselines,
+  };
+}
+
+/** The first variant, and the others with their ratio to it. */
+function compareTimings(
+  timings: readonly Timing[],
+  operations: number,
+  memories: readonly (MemoryUse | null)[],
+): { readonly ours: Measurement; readonly baselines: Readonly<Record<string, BaselineMeasurement>> } {
+  const measure = (timing: Timing, i: number): Measurement => ({
+    medianMs: timing.medianMs,
+    p10Ms: timing.p10Ms,
+    p90Ms: timing.p90Ms,
+    runs: timing.runs,
+    createMs: timing.createMs,
+    gops: operations / timing.medianMs / 1e6,
+    memory: memories[i] ?? null,
+  });
+  const [ours, ...others] = timings;
+  if (ours === undefined) throw new Error('internal: a case without variants');
+  return {
+    ours: measure(ours, 0),
     baselines: Object.fromEntries(
       others.map((timing, i) => [timing.name, { ...measure(timing, i + 1), ...ratiosOf(ours, timing) }]),
     ),

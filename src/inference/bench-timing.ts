@@ -2,12 +2,17 @@
 
 import { median, quantile } from '../core/quantile.ts';
 import type { BenchModel } from './bench-conv-models.ts';
-import { createNativeSession, type NativeSession } from './native-session.ts';
+import { createNativeSession } from './native-session.ts';
+import { openSession } from './open-session.ts';
+import type { Placement } from './placement.ts';
+import type { ProviderChoice } from './session.ts';
 
 export interface BenchVariant extends BenchModel {
   readonly name: string;
   /** Whether our operator library is registered. */
   readonly ops: boolean;
+  /** Runs in onnxruntime-node on this provider, instead of our session on the CPU. */
+  readonly provider?: ProviderChoice;
 }
 
 export interface TimingOptions {
@@ -32,6 +37,8 @@ export interface Timing {
   readonly createMs: number;
   /** Median of each round, for ratios within a round. */
   readonly roundMs: readonly number[];
+  /** On which provider how many nodes ran; null on the CPU. */
+  readonly nodes: Placement['nodes'] | null;
 }
 
 const CREATIONS = 3;
@@ -40,9 +47,16 @@ const WARM_UP = { runs: 3, ms: 50 } as const;
 /** A worker thread that keeps spinning after a run would take time from the variant that runs next. */
 const CONFIG = { 'session.force_spinning_stop': '1' };
 
+interface TimedSession {
+  /** Milliseconds of each of so many runs. */
+  time(runs: number): Promise<ArrayLike<number>>;
+  readonly nodes: Placement['nodes'] | null;
+  dispose(): Promise<void>;
+}
+
 interface Entry {
   readonly variant: BenchVariant;
-  readonly session: NativeSession;
+  readonly session: TimedSession;
   readonly createMs: number;
   readonly perSlice: number;
   readonly times: number[];
@@ -52,15 +66,15 @@ interface Entry {
 /**
  * Times each variant over the given number of rounds. Variants take turns within a round, in an order that changes from round to round.
  *
- * @throws {BnnError} as `createNativeSession`.
+ * @throws {BnnError} as `createNativeSession`, or as `openSession` for variants with a provider.
  */
 export async function timeVariants(variants: readonly BenchVariant[], options: TimingOptions): Promise<Timing[]> {
   const entries: Entry[] = [];
   try {
     for (const variant of variants) entries.push(await prepare(variant, options));
     for (let round = 0; round < options.rounds; round++) {
-      for (const { session, variant, perSlice, times, roundMs } of orderOf(entries, round)) {
-        const slice = await session.time(variant.feeds, perSlice);
+      for (const { session, perSlice, times, roundMs } of orderOf(entries, round)) {
+        const slice = Array.from(await session.time(perSlice));
         times.push(...slice);
         roundMs.push(median(slice));
       }
@@ -69,7 +83,7 @@ export async function timeVariants(variants: readonly BenchVariant[], options: T
   } finally {
     for (const { session } of entries) await session.dispose();
   }
-  return entries.map(({ variant, times, createMs, roundMs }) => ({
+  return entries.map(({ variant, session, times, createMs, roundMs }) => ({
     name: variant.name,
     medianMs: median(times),
     p10Ms: quantile(times, 0.1),
@@ -77,28 +91,55 @@ export async function timeVariants(variants: readonly BenchVariant[], options: T
     runs: times.length,
     createMs,
     roundMs,
+    nodes: session.nodes,
   }));
 }
 
 async function prepare(variant: BenchVariant, options: TimingOptions): Promise<Entry> {
   const { threads, repetitions, sliceMs = 20 } = options;
   let createMs = Number.POSITIVE_INFINITY;
-  let session: NativeSession | undefined;
+  let session: TimedSession | undefined;
   for (let i = 0; i < CREATIONS; i++) {
     await session?.dispose();
     const start = performance.now();
-    session = await createNativeSession(variant.bytes, { threads, ops: variant.ops, config: CONFIG, at: variant.name });
+    session = await openTimed(variant, threads);
     createMs = Math.min(createMs, performance.now() - start);
   }
   if (session === undefined) throw new Error('internal: no session');
   let fastest = Number.POSITIVE_INFINITY;
   const start = performance.now();
   for (let i = 0; i < WARM_UP.runs || performance.now() - start < WARM_UP.ms; i++) {
-    const [elapsed = 0] = await session.time(variant.feeds, 1);
+    const [elapsed = 0] = Array.from(await session.time(1));
     fastest = Math.min(fastest, elapsed);
   }
   const perSlice = repetitions ?? Math.max(1, Math.round(sliceMs / fastest));
   return { variant, session, createMs, perSlice, times: [], roundMs: [] };
+}
+
+async function openTimed({ name, bytes, feeds, ops, provider }: BenchVariant, threads: number): Promise<TimedSession> {
+  if (provider === undefined) {
+    const session = await createNativeSession(bytes, { threads, ops, config: CONFIG, at: name });
+    return { time: (runs) => session.time(feeds, runs), nodes: null, dispose: () => session.dispose() };
+  }
+  const [x] = Object.values(feeds);
+  const data = x?.data;
+  if (x === undefined || !(data instanceof Float32Array)) throw new Error('internal: one float32 input expected');
+  const session = await openSession(bytes, { ...provider, threads, ops: ops ? 'auto' : 'off', at: name });
+  return {
+    async time(runs) {
+      const times: number[] = [];
+      for (let i = 0; i < runs; i++) {
+        const begin = performance.now();
+        await session.run(data, x.shape);
+        times.push(performance.now() - begin);
+      }
+      return times;
+    },
+    get nodes() {
+      return session.placement?.nodes ?? null;
+    },
+    dispose: () => session.dispose(),
+  };
 }
 
 /** Every variant comes first as often as any other, and after each of the others. */

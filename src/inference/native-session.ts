@@ -110,6 +110,7 @@ export class NativeSession implements Session {
   readonly ep: ExecutionProvider = 'cpu';
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
+  readonly placement = null;
   /** Whether the operator library is registered. */
   readonly hasOps: boolean;
   readonly #binding: OrtBinding;

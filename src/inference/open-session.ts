@@ -82,6 +82,9 @@ function withFacts(session: Session, ops: 'on' | 'off', opsReason: string): Open
     ep: session.ep,
     inputs: session.inputs,
     outputs: session.outputs,
+    get placement() {
+      return session.placement;
+    },
     ops,
     opsReason,
     run: (x, shape) => session.run(x, shape),

@@ -1,13 +1,13 @@
-/** Which execution providers onnxruntime-node has here. */
+/** Which execution providers onnxruntime-node has here, and what each needs. */
 
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { BnnError } from '../errors.ts';
+import { absentFiles, hasNvidiaDriver, missingLibraries, vulkanObstacle } from './driver-files-io.ts';
 
 /** Execution providers of onnxruntime that this project drives. */
-export const EXECUTION_PROVIDERS = ['cpu', 'cuda'] as const;
+export const EXECUTION_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'] as const;
 export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
 
 export interface ProviderReport {
@@ -18,7 +18,52 @@ export interface ProviderReport {
   readonly hint?: string;
 }
 
-const CUDA_HINT = 'bnn setup cuda (needs internet)';
+interface Obstacle {
+  readonly detail: string;
+  readonly hint: string;
+}
+
+interface Needs {
+  /** Where onnxruntime-node has it. */
+  readonly platforms: string;
+  /** Files beside onnxruntime's own library, which looks for them there only. */
+  readonly files: readonly string[];
+  /** What to check when a session with it cannot be made. */
+  readonly hint: string;
+  readonly driver?: () => Obstacle | undefined;
+}
+
+const CUDA_FILES = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
+const OR_CPU = 'or use --ep cpu';
+
+const NEEDS: Readonly<Record<Exclude<ExecutionProvider, 'cpu'>, Needs>> = {
+  cuda: {
+    platforms: 'Linux on x64',
+    files: CUDA_FILES,
+    hint: `check the NVIDIA driver (nvidia-smi), CUDA 12 and cuDNN 9, ${OR_CPU}`,
+    driver: nvidiaObstacle,
+  },
+  tensorrt: {
+    platforms: 'Linux on x64',
+    // What TensorRT does not know runs on CUDA.
+    files: [...CUDA_FILES, 'libonnxruntime_providers_tensorrt.so'],
+    hint: `check the NVIDIA driver (nvidia-smi), CUDA 12, cuDNN 9 and TensorRT 10, or use --ep cuda`,
+    driver: nvidiaObstacle,
+  },
+  webgpu: {
+    platforms: 'Linux, macOS and Windows',
+    files: [],
+    hint: `check the driver of the GPU (Linux: vulkaninfo --summary should list it), ${OR_CPU}`,
+    driver: vulkanObstacle,
+  },
+  dml: { platforms: 'Windows', files: [], hint: `check the driver of the GPU, ${OR_CPU}` },
+  coreml: { platforms: 'macOS', files: [], hint: `check the version of macOS, ${OR_CPU}` },
+};
+
+/** What to do when a provider that seems to be there fails. */
+export function providerHint(name: ExecutionProvider): string | undefined {
+  return name === 'cpu' ? undefined : NEEDS[name].hint;
+}
 
 /** Version of the onnxruntime inside onnxruntime-node. */
 export function onnxruntimeVersion(): string {
@@ -31,33 +76,54 @@ function libraryFolder(): string {
   return join(dirname(main), '..', 'bin', 'napi-v6', process.platform, process.arch);
 }
 
-/**
- * Says whether a provider's files are there, without loading them.
- *
- * onnxruntime looks for provider libraries beside its own library only.
- */
+/** Says whether a provider, the libraries that it links to and the driver are there, without loading it. */
 export function inspectProvider(name: ExecutionProvider): ProviderReport {
-  switch (name) {
-    case 'cpu':
-      return { name, works: true, detail: `onnxruntime ${onnxruntimeVersion()}` };
-    case 'cuda': {
-      if (process.platform !== 'linux' || process.arch !== 'x64') {
-        const detail = `onnxruntime-node has CUDA for Linux on x64 only, this is ${process.platform} on ${process.arch}`;
-        return { name, works: false, detail, hint: 'use --ep cpu' };
-      }
-      const library = 'libonnxruntime_providers_cuda.so';
-      if (!existsSync(join(libraryFolder(), library))) {
-        return { name, works: false, detail: `onnxruntime-node was installed without ${library}`, hint: CUDA_HINT };
-      }
-      return { name, works: true, detail: `onnxruntime ${onnxruntimeVersion()} with ${library}` };
-    }
-    default:
-      return name satisfies never;
+  const version = `onnxruntime ${onnxruntimeVersion()}`;
+  if (name === 'cpu') return { name, works: true, detail: version };
+  const obstacle = findObstacle(name);
+  if (obstacle !== undefined) return { name, works: false, ...obstacle };
+  const { files } = NEEDS[name];
+  return { name, works: true, detail: files.length === 0 ? version : `${version} with ${files.at(-1)}` };
+}
+
+function findObstacle(name: Exclude<ExecutionProvider, 'cpu'>): Obstacle | undefined {
+  const { platforms, files, driver } = NEEDS[name];
+  const offered = ort.listSupportedBackends().map((backend) => backend.name);
+  if (!offered.includes(name)) {
+    const here = `${process.platform} on ${process.arch}`;
+    return {
+      detail: `onnxruntime-node has ${name} for ${platforms} only; for ${here} it has ${offered.join(', ')}`,
+      hint: `use one of --ep ${offered.join(' | ')}`,
+    };
   }
+  const folder = libraryFolder();
+  const absent = absentFiles(folder, files);
+  if (absent.length > 0) {
+    const detail = `onnxruntime-node was installed without ${absent.join(' and ')}`;
+    return { detail, hint: 'bnn setup cuda (needs internet)' };
+  }
+  const missing = files.flatMap((file) => missingLibraries(join(folder, file)));
+  if (missing.length > 0) {
+    return {
+      detail: `${files.at(-1)} needs ${missing.join(', ')}, which the system does not find`,
+      hint: MISSING_HINT,
+    };
+  }
+  return driver?.();
+}
+
+const MISSING_HINT = 'install CUDA 12, cuDNN 9 and, for tensorrt, TensorRT 10, or put their folders on LD_LIBRARY_PATH';
+
+function nvidiaObstacle(): Obstacle | undefined {
+  if (hasNvidiaDriver()) return undefined;
+  return {
+    detail: 'there is no NVIDIA driver (no /proc/driver/nvidia/version, /dev/nvidiactl or /dev/dxg)',
+    hint: 'install the NVIDIA driver: nvidia-smi should list the GPU; in a container, pass the GPU on (docker run --gpus all)',
+  };
 }
 
 /**
- * Makes sure that a provider's files are there.
+ * Makes sure that what a provider needs is there.
  *
  * @throws {BnnError} E_BACKEND with the reason and what to install.
  */

@@ -4,11 +4,19 @@ import { stat } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
 import { elementCount } from '../core/shape.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
-import { assertProvider, type ExecutionProvider } from './provider.ts';
+import { assertPlacement, type Placement, ProfileFolder } from './placement.ts';
+import { assertProvider, type ExecutionProvider, providerHint } from './provider.ts';
+import type { ProviderOptions } from './provider-options.ts';
 
-export interface SessionOptions {
-  /** `cpu` unless told. There is never another provider instead of the one asked for. */
+export interface ProviderChoice {
+  /** `cpu` unless told. Where onnxruntime runs a node on the CPU instead, the first run fails. */
   readonly ep?: ExecutionProvider | undefined;
+  readonly epOptions?: ProviderOptions | undefined;
+  /** Lets nodes that the provider does not have run on the CPU; off unless told. */
+  readonly allowCpuFallback?: boolean | undefined;
+}
+
+export interface SessionOptions extends ProviderChoice {
   /** Threads inside an operator; 0 (unless told) lets onnxruntime choose. */
   readonly threads?: number | undefined;
   /** Lets onnxruntime print its warnings on stderr. */
@@ -35,11 +43,14 @@ export interface Session {
   readonly ep: ExecutionProvider;
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
+  /** Where the nodes ran; null on `cpu`, where there is nothing else, and before the first run. */
+  readonly placement: Placement | null;
   /**
    * Runs a model of one float32 input and takes its first output.
    *
    * @param x      row-major elements of `shape`; not copied, so leave them alone until the result is there.
-   * @throws {BnnError} E_SHAPE when the model does not take that shape, E_UNSUPPORTED for several inputs or other types.
+   * @throws {BnnError} E_SHAPE when the model does not take that shape, E_UNSUPPORTED for several inputs or other types,
+   *   E_BACKEND when a node ran on another provider than the one asked for.
    */
   run(x: Float32Array, shape: readonly number[]): Promise<RunOutput>;
   dispose(): Promise<void>;
@@ -63,10 +74,13 @@ export async function createSession(model: string | Uint8Array, options: Session
   if (typeof model === 'string') await assertRegularFile(model);
   // onnxruntime prints what it also throws.
   ort.env.logLevel = verbose ? 'warning' : 'fatal';
+  // The profile of the first run tells which provider ran each node; onnxruntime says it nowhere else.
+  const profile = ep === 'cpu' ? null : new ProfileFolder();
   const settings: ort.InferenceSession.SessionOptions = {
-    executionProviders: [ep],
+    executionProviders: providersOf(ep, options.epOptions),
     logSeverityLevel: verbose ? WARNING : ep === 'cpu' ? FATAL : ERROR,
     ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
+    ...(profile === null ? {} : { enableProfiling: true, profileFilePrefix: profile.prefix }),
   };
   try {
     // One overload for paths, one for bytes.
@@ -74,10 +88,20 @@ export async function createSession(model: string | Uint8Array, options: Session
       typeof model === 'string'
         ? await ort.InferenceSession.create(model, settings)
         : await ort.InferenceSession.create(model, settings);
-    return new OnnxruntimeSession(session, at, ep);
+    return new OnnxruntimeSession(session, at, { ep, profile, allowCpuFallback: options.allowCpuFallback === true });
   } catch (cause) {
+    profile?.remove();
     throw explainLoadFailure(cause, at, ep);
   }
+}
+
+/** In the order of preference; onnxruntime itself puts the CPU last. */
+function providersOf(
+  ep: ExecutionProvider,
+  options: ProviderOptions = {},
+): ort.InferenceSession.ExecutionProviderConfig[] {
+  const chosen = { ...options, name: ep };
+  return ep === 'tensorrt' ? [chosen, { ...options, name: 'cuda' }] : [chosen];
 }
 
 /** @throws {BnnError} E_NOT_FOUND, E_IO. */
@@ -116,10 +140,10 @@ export function explainLoadFailure(cause: unknown, at: string, ep: ExecutionProv
       cause,
     });
   }
-  if (ep !== 'cpu' && /provider|cuda|cudnn|cublas|shared library/i.test(text)) {
+  if (ep !== 'cpu' && /provider|cuda|cudnn|cublas|webgpu|shared library/i.test(text)) {
     return new BnnError('E_BACKEND', `execution provider ${ep} failed: ${text}`, {
       at,
-      hint: 'check the GPU driver, CUDA 12 and cuDNN 9, or use --ep cpu',
+      hint: providerHint(ep),
       cause,
     });
   }
@@ -163,15 +187,27 @@ export function signatureOf(
   return { input, output };
 }
 
+interface OnnxruntimeSettings {
+  readonly ep: ExecutionProvider;
+  /** Of the first run. */
+  readonly profile: ProfileFolder | null;
+  readonly allowCpuFallback: boolean;
+}
+
 class OnnxruntimeSession implements Session {
   readonly at: string;
   readonly ep: ExecutionProvider;
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
+  placement: Placement | null = null;
+  #profile: ProfileFolder | null;
+  readonly #allowCpuFallback: boolean;
   readonly #session: ort.InferenceSession;
 
-  constructor(session: ort.InferenceSession, at: string, ep: ExecutionProvider) {
+  constructor(session: ort.InferenceSession, at: string, { ep, profile, allowCpuFallback }: OnnxruntimeSettings) {
     this.#session = session;
+    this.#profile = profile;
+    this.#allowCpuFallback = allowCpuFallback;
     this.at = at;
     this.ep = ep;
     this.inputs = session.inputMetadata.map(describe);
@@ -186,6 +222,7 @@ class OnnxruntimeSession implements Session {
     } catch (cause) {
       throw new BnnError('E_BACKEND', `onnxruntime failed: ${messageOf(cause)}`, { at: this.at, cause });
     }
+    this.#checkPlacement();
     const result = results[output.name];
     if (!(result instanceof ort.Tensor) || !(result.data instanceof Float32Array)) {
       throw new BnnError('E_UNSUPPORTED', `output ${output.name} is no float32 tensor`, { at: this.at });
@@ -195,6 +232,19 @@ class OnnxruntimeSession implements Session {
 
   async dispose(): Promise<void> {
     await this.#session.release();
+    this.#profile?.remove();
+    this.#profile = null;
+  }
+
+  /** @throws {BnnError} E_BACKEND: see `Session.run`. */
+  #checkPlacement(): void {
+    const profile = this.#profile;
+    if (profile !== null) {
+      this.#profile = null;
+      this.#session.endProfiling();
+      this.placement = profile.take();
+    }
+    if (this.placement !== null && !this.#allowCpuFallback) assertPlacement(this.placement, this.ep, this.at);
   }
 }
 

@@ -12,18 +12,19 @@ import { BnnError } from '../errors.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { AgreementSheet, type ClassScore, ScoreSheet, type Scores } from './classification.ts';
 import { type ImageInput, imageInputOf, runImages, toChannelsFirst } from './image-input.ts';
+import { type BatchSpeed, measureBatches, measureLatency } from './latency.ts';
 import { type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
+import type { Placement } from './placement.ts';
 import type { ExecutionProvider } from './provider.ts';
-import type { Session } from './session.ts';
+import type { ProviderChoice, Session } from './session.ts';
 
-export interface ValidateOptions {
+export interface ValidateOptions extends ProviderChoice {
   /** Path of an ONNX file. */
   readonly model: string;
   readonly dataset: string;
   /** Folder or archive of the data set. */
   readonly dir?: string | undefined;
   readonly download?: boolean | undefined;
-  readonly ep?: ExecutionProvider | undefined;
   readonly ops?: OpsChoice | undefined;
   /** 0 (unless told): as many as onnxruntime likes. */
   readonly threads?: number | undefined;
@@ -33,6 +34,10 @@ export interface ValidateOptions {
   readonly limit?: number | undefined;
   /** Path of another form of the model, run on the same pictures. */
   readonly against?: string | undefined;
+  /** Execution provider of the other form, or of the model itself where there is no other form; `ep` unless told. */
+  readonly againstEp?: ExecutionProvider | undefined;
+  /** Batch sizes whose speed is measured as well. */
+  readonly batches?: readonly number[] | undefined;
   /** Instead of what the model's metadata say. */
   readonly normalize?: Normalization | undefined;
   readonly verbose?: boolean | undefined;
@@ -70,7 +75,13 @@ export interface Validation {
   /** At `batchSize`, in onnxruntime alone. */
   readonly imagesPerSecond: number;
   readonly batchSize: number;
+  /** Speed at the batch sizes that were asked for. */
+  readonly batches: readonly BatchSpeed[];
   readonly ep: ExecutionProvider;
+  /** Of what it was compared with; null without a comparison. */
+  readonly againstEp: ExecutionProvider | null;
+  /** On which provider how many nodes ran; null on `cpu`, where there is nothing else. */
+  readonly nodes: Placement['nodes'] | null;
   /** Whether our kernels ran the binary layers. */
   readonly ops: 'on' | 'off';
   readonly threads: number;
@@ -82,7 +93,6 @@ export interface Validation {
 }
 
 const DEFAULT_BATCH = 100;
-const LATENCY_RUNS = { warmUp: 5, least: 20, most: 200, budgetMs: 1000 } as const;
 
 /**
  * Runs a model over the test images of a data set.
@@ -90,13 +100,16 @@ const LATENCY_RUNS = { warmUp: 5, least: 20, most: 200, budgetMs: 1000 } as cons
  * @throws {BnnError} what loading model and data throws; E_SHAPE when pictures or classes do not fit the model, naming both.
  */
 export async function validateModel(options: ValidateOptions): Promise<Validation> {
-  const sessionOptions = { ep: options.ep, threads: options.threads, verbose: options.verbose };
+  const { ep, epOptions, allowCpuFallback, threads, verbose, againstEp } = options;
+  const common = { allowCpuFallback, threads, verbose };
   const preprocessing = await readPreprocessing(options.model);
-  const sessions = [await openSession(options.model, { ...sessionOptions, ops: options.ops })];
+  const sessions = [await openSession(options.model, { ...common, ep, epOptions, ops: options.ops })];
   try {
     // Always stock: what a result is compared with should not come from the same kernels.
-    if (options.against !== undefined)
-      sessions.push(await openSession(options.against, { ...sessionOptions, ops: 'off' }));
+    const other = options.against ?? (againstEp === undefined ? undefined : options.model);
+    // Options are those of one provider.
+    const provider = againstEp === undefined || againstEp === ep ? { ep, epOptions } : { ep: againstEp };
+    if (other !== undefined) sessions.push(await openSession(other, { ...common, ...provider, ops: 'off' }));
     return await validateSessions(sessions, preprocessing, options);
   } finally {
     for (const session of sessions) await session.dispose();
@@ -139,6 +152,12 @@ async function validateSessions(
   const batchSize = input.batch ?? (options.batchSize || DEFAULT_BATCH);
   if (input.batch !== null && options.batchSize && options.batchSize !== input.batch) {
     notes.push(`the model takes batches of ${input.batch} only`);
+  }
+  const unfit = options.batches?.find((size) => input.batch !== null && size !== input.batch);
+  if (unfit !== undefined) {
+    throw new BnnError('E_SHAPE', `the model takes batches of ${input.batch} only, not of ${unfit}`, {
+      at: session.at,
+    });
   }
   const image = [dataset.channels, dataset.height, dataset.width] as const;
   const scores = new ScoreSheet(dataset.classes);
@@ -190,10 +209,13 @@ async function validateSessions(
     other: other === undefined ? null : scoresOf(otherScores),
     maxLogitDifference: agreement?.maxDifference ?? null,
     imagesBeyondTolerance: agreement?.countBeyond(LOGITS_TOLERANCE) ?? null,
-    latencyMs: first !== undefined && canRunOne ? await measureLatency(session, first, image) : null,
+    latencyMs: first !== undefined && canRunOne ? await measureLatency(session, first, [1, ...image]) : null,
     imagesPerSecond: (timer.images / timer.ms) * 1000,
     batchSize,
+    batches: first === undefined ? [] : await measureBatches(session, first, image, options.batches ?? []),
     ep: session.ep,
+    againstEp: other?.ep ?? null,
+    nodes: session.placement?.nodes ?? null,
     ops: session.ops,
     threads: options.threads ?? 0,
     dataset: { name: dataset.name, root: dataset.root, fingerprint: dataset.fingerprint },
@@ -246,26 +268,4 @@ function assertClasses(session: Session, shape: readonly number[], dataset: Data
     `the model tells ${shape[1]} classes apart, ${dataset.name} at ${dataset.root} has ${dataset.classes.length}`,
     { at: session.at, hint: 'choose the data set that the model was trained for' },
   );
-}
-
-/** Median over at least 20 runs of one picture, after warm-up. */
-async function measureLatency(
-  session: Session,
-  x: Float32Array,
-  image: readonly [number, number, number],
-): Promise<number> {
-  const { warmUp, least, most, budgetMs } = LATENCY_RUNS;
-  const times: number[] = [];
-  const start = performance.now();
-  for (let i = 0; i < warmUp + most; i++) {
-    const begin = performance.now();
-    await session.run(x, [1, ...image]);
-    const end = performance.now();
-    if (i >= warmUp) times.push(end - begin);
-    if (times.length >= least && end - start > budgetMs) break;
-  }
-  times.sort((a, b) => a - b);
-  const middle = times.length >> 1;
-  const upper = times[middle] ?? Number.NaN;
-  return times.length % 2 === 1 ? upper : (upper + (times[middle - 1] ?? Number.NaN)) / 2;
 }

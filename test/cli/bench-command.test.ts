@@ -26,13 +26,13 @@ const memory = { peakMiB: positive, residentMiB: positive, privateMiB: positive 
 const SLOW = { timeout: 60_000 };
 
 describe('bnn-bench usage', SLOW, () => {
-  test('--help has the options and three examples', async () => {
+  test('--help has the options and examples', async () => {
     const { code, stdout, stderr } = await runCli(['--help'], { program: 'bnn-bench' });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(
       /--shapes[\s\S]*--batch[\s\S]*--twin[\s\S]*--threads[\s\S]*--kernel[\s\S]*General options:[\s\S]*--json/,
     );
-    expect(stdout.split('Examples:')[1]?.match(/^ {2}# /gm)).toHaveLength(5);
+    expect(stdout.split('Examples:')[1]?.match(/^ {2}# /gm)).toHaveLength(6);
   });
 
   test.each([
@@ -41,6 +41,10 @@ describe('bnn-bench usage', SLOW, () => {
     ['nothing', []],
     ['an unknown subject', ['nonsense']],
     ['train with a file', ['train', 'net.onnx']],
+    ['train with several batch sizes', ['train', '--batch', '1,8']],
+    ['a batch size that is no number', ['conv', '--batch', '1,x']],
+    ['another execution provider for conv', ['conv', '--ep', 'webgpu']],
+    ['an option that the execution provider does not have', ['model', 'net.onnx', '--ep-option', 'deviceId=1']],
     ['train without a known network', ['train', '--backend', 'nonsense']],
   ])('%s', async (_, args) => {
     const { code, stderr, stdout } = await runCli(args, { program: 'bnn-bench' });
@@ -156,13 +160,14 @@ describe.skipIf(missing !== undefined)(`bnn-bench${missing ? ` (skipped: ${missi
     try {
       const path = join(folder, 'mini.onnx');
       await writeFile(path, encodeModel(lowerToPacked(buildModel('binarynet-mini', { seed: 1 })).model));
-      const { code, stdout, events, stderr } = await runCli(['model', path, '--batch', '2', ...fast, '--json'], {
+      const { code, stdout, events, stderr } = await runCli(['model', path, '--batch', '2,1', ...fast, '--json'], {
         program: 'bnn-bench',
       });
       expect(stderr).not.toContain('error');
       expect(code, stdout).toBe(0);
-      const [only] = events();
-      expect(only).toMatchObject({
+      const [first, second] = events();
+      expect(second).toMatchObject({ event: 'case', name: 'binarynet-mini' });
+      expect(first).toMatchObject({
         event: 'case',
         name: 'binarynet-mini batch 2',
         ...measured,

@@ -93,6 +93,20 @@ describe('validateModel', () => {
     expect(result.maxLogitDifference).toBeLessThan(1e-4);
   });
 
+  test('the same model on another provider, and the speed at other batch sizes', async () => {
+    const model = await save('same', buildModel('binarynet-mini', { seed: 3 }));
+    const options = { model, dataset: 'mnist', limit: 20, ops: 'off', threads: 1 } as const;
+    const result = await validateModel({ ...options, againstEp: 'cpu', batches: [1, 3] });
+    expect(result).toMatchObject({ agreement: 1, maxLogitDifference: 0, ep: 'cpu', againstEp: 'cpu', nodes: null });
+    expect(result.batches.map(({ batch }) => batch)).toEqual([1, 3]);
+    for (const { batch, latencyMs, imagesPerSecond } of result.batches) {
+      expect(latencyMs).toBeGreaterThan(0);
+      expect(imagesPerSecond).toBeCloseTo((1000 * batch) / latencyMs, 6);
+    }
+    const alone = await validateModel(options);
+    expect(alone).toMatchObject({ agreement: null, againstEp: null, batches: [] });
+  });
+
   test('a fixed batch size is kept, the last batch filled up', async () => {
     const model = buildModel('binarynet-mini', { seed: 1 });
     const free = await save('free', model);

@@ -1,12 +1,8 @@
 /** The WebGPU device of the tests: whatever is there, a software one (VK_ICD_FILENAMES) included; else tests skip with the reason. */
 
-import { existsSync } from 'node:fs';
 import { describe } from 'vitest';
+import './swiftshader.ts';
 import { loadWebgpu } from '../../../src/backends/webgpu/load.ts';
-
-/** Debian's package chromium brings a Vulkan driver that computes on the CPU. */
-const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
-if (existsSync(SWIFTSHADER)) process.env['VK_ICD_FILENAMES'] ??= SWIFTSHADER;
 
 export const webgpu = await loadWebgpu();
 

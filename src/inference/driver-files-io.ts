@@ -1,0 +1,77 @@
+/** Finds out, without loading anything large, whether the libraries and drivers that execution providers need are installed. */
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+export function absentFiles(folder: string, names: readonly string[]): string[] {
+  return names.filter((name) => !existsSync(join(folder, name)));
+}
+
+/** The libraries that a library links to and that the system's loader does not find; none where it cannot be asked. */
+export function missingLibraries(path: string): string[] {
+  try {
+    const lines = execFileSync('ldd', [path], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return Array.from(lines.matchAll(/^\s*(\S+) => not found/gm), ([, name]) => name ?? '');
+  } catch {
+    return [];
+  }
+}
+
+/** Of the kernel: on the machine itself, in a container, in Windows's Linux. */
+export function hasNvidiaDriver(): boolean {
+  return ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'].some(existsSync);
+}
+
+/** What keeps Vulkan from working on Linux; elsewhere the GPU's driver belongs to the system. */
+export function vulkanObstacle(): { readonly detail: string; readonly hint: string } | undefined {
+  if (process.platform !== 'linux') return undefined;
+  if (!canLoad('libvulkan.so.1')) {
+    return {
+      detail: 'the Vulkan loader libvulkan.so.1 is not there',
+      hint: 'apt-get install libvulkan1, or as the system calls it',
+    };
+  }
+  const chosen = process.env['VK_DRIVER_FILES'] || process.env['VK_ICD_FILENAMES'];
+  if (chosen) {
+    const missing = chosen.split(delimiter).filter((path) => !existsSync(path));
+    if (missing.length < chosen.split(delimiter).length) return undefined;
+    return {
+      detail: `VK_DRIVER_FILES names ${missing.join(', ')}, which is not there`,
+      hint: 'unset it, or correct it',
+    };
+  }
+  const folders = manifestFolders();
+  if (folders.some((folder) => listFolder(folder).some((name) => name.endsWith('.json')))) return undefined;
+  return {
+    detail: `there is no Vulkan driver (no manifest in ${folders.join(', ')})`,
+    hint: "install the GPU's driver with its Vulkan part (Debian: mesa-vulkan-drivers, or NVIDIA's); vulkaninfo --summary should list the GPU",
+  };
+}
+
+/** Where the Vulkan loader looks for manifests of drivers. */
+function manifestFolders(): string[] {
+  const { XDG_DATA_DIRS: data, XDG_CONFIG_DIRS: config, XDG_DATA_HOME: home } = process.env;
+  const roots = [
+    ...(config || '/etc/xdg').split(delimiter),
+    '/etc',
+    ...(data || '/usr/local/share:/usr/share').split(delimiter),
+    home || join(homedir(), '.local', 'share'),
+  ];
+  return roots.map((root) => join(root, 'vulkan', 'icd.d'));
+}
+
+function listFolder(path: string): string[] {
+  return existsSync(path) ? readdirSync(path) : [];
+}
+
+/** Whether the system's loader finds a library. Node refuses what is no addon of its own, but only after it has been found. */
+function canLoad(library: string): boolean {
+  try {
+    process.dlopen({ exports: {} }, library);
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && error.message.includes('cannot open shared object file'));
+  }
+}

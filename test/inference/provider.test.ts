@@ -1,0 +1,107 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as ort from 'onnxruntime-node';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { vulkanObstacle } from '../../src/inference/driver-files-io.ts';
+import { assertPlacement, parsePlacement } from '../../src/inference/placement.ts';
+import { EXECUTION_PROVIDERS, inspectProvider } from '../../src/inference/provider.ts';
+import { parseProviderOptions } from '../../src/inference/provider-options.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'bnn-provider-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('inspectProvider', () => {
+  test.each(EXECUTION_PROVIDERS)('%s works, or says what is missing and what to do', (name) => {
+    const { works, detail, hint } = inspectProvider(name);
+    expect(detail).not.toBe('');
+    if (!works) expect(hint).toMatch(/bnn setup cuda|install|use one of --ep cpu|unset/);
+    const offered = ort.listSupportedBackends().some((backend) => backend.name === name);
+    if (!offered)
+      expect({ works, detail }).toEqual({ works: false, detail: expect.stringContaining('only') as string });
+  });
+});
+
+describe.skipIf(process.platform !== 'linux')('a Vulkan driver that the environment names', () => {
+  const { VK_DRIVER_FILES: driver, VK_ICD_FILENAMES: icd } = process.env;
+  afterEach(() => {
+    for (const [name, value] of Object.entries({ VK_DRIVER_FILES: driver, VK_ICD_FILENAMES: icd })) {
+      if (value === undefined) Reflect.deleteProperty(process.env, name);
+      else process.env[name] = value;
+    }
+  });
+
+  test('must be there', async () => {
+    const path = join(folder, 'driver.json');
+    process.env['VK_DRIVER_FILES'] = path;
+    expect(vulkanObstacle()?.detail).toMatch(/libvulkan|VK_DRIVER_FILES names .*driver\.json/);
+    await writeFile(path, '{}');
+    expect(vulkanObstacle()?.detail ?? 'libvulkan').toMatch(/libvulkan/);
+  });
+});
+
+describe('parseProviderOptions', () => {
+  test('reads what a provider has', () => {
+    expect(parseProviderOptions('cuda', ['deviceId=1'])).toEqual({ deviceId: 1 });
+    const texts = ['preferredLayout=NHWC', 'enableRobustness=true', 'forceCpuNodeNames=a,b'];
+    const expected = { preferredLayout: 'NHWC', enableRobustness: true, forceCpuNodeNames: ['a', 'b'] };
+    expect(parseProviderOptions('webgpu', texts)).toEqual(expected);
+    expect(parseProviderOptions('cpu', [])).toEqual({});
+  });
+
+  test.each([
+    ['cuda', 'device=1', 'has no option "device"', 'it has deviceId'],
+    ['cuda', 'constructor=1', 'has no option "constructor"', 'it has deviceId'],
+    ['cpu', 'deviceId=1', 'has no option "deviceId"', 'it has none'],
+    ['cuda', 'deviceId=-1', 'expected deviceId=a whole number', undefined],
+    ['cuda', 'deviceId', 'expected deviceId=a whole number', undefined],
+    ['webgpu', 'preferredLayout=nhwc', 'expected preferredLayout=NCHW | NHWC', undefined],
+    ['webgpu', 'enableRobustness=yes', 'expected enableRobustness=true or false', undefined],
+    ['webgpu', 'forceCpuNodeNames=', 'expected forceCpuNodeNames=names', undefined],
+  ] as const)('--ep %s --ep-option %s is refused', (ep, text, message, hint) => {
+    expect(() => parseProviderOptions(ep, [text])).toThrow(
+      expect.objectContaining({ code: 'E_USAGE', message: expect.stringContaining(message) as string, hint }),
+    );
+  });
+});
+
+describe('placement', () => {
+  const event = (name: string, op: string, provider: string, index: number) => ({
+    cat: 'Node',
+    name: `${name}_kernel_time`,
+    args: { op_name: op, provider: `${provider}ExecutionProvider`, node_index: String(index) },
+  });
+  const profile = JSON.stringify([
+    { cat: 'Session', name: 'model_run', args: {} },
+    { cat: 'Node', name: 'conv_fence_before', args: { op_name: 'Conv' } },
+    event('conv', 'Conv', 'WebGpu', 1),
+    event('conv', 'Conv', 'WebGpu', 1),
+    event('sort', 'TopK', 'CPU', 2),
+    event('engine', 'TRTKernel_graph_1', 'Tensorrt', 3),
+    event('own', 'Conv', 'CUDA', 4),
+    event('other', 'Conv', 'Dml', 5),
+    event('last', 'Conv', 'CoreML', 6),
+    event('x', 'Conv', 'Qnn', 7),
+  ]);
+
+  test('counts each node once, by the names that --ep has', () => {
+    expect(parsePlacement(profile)).toEqual({
+      nodes: { webgpu: 1, cpu: 1, tensorrt: 1, cuda: 1, dml: 1, coreml: 1, QnnExecutionProvider: 1 },
+      onCpu: ['TopK "sort"'],
+    });
+  });
+
+  test('a node on the CPU is an error that names it; so is knowing nothing', () => {
+    const refused = (message: string) => expect.objectContaining({ code: 'E_BACKEND', message, at: 'net' }) as Error;
+    expect(() => assertPlacement(parsePlacement(profile), 'webgpu', 'net')).toThrow(
+      refused('1 of 7 nodes ran on the CPU, not on webgpu: TopK "sort"'),
+    );
+    expect(() => assertPlacement({ nodes: {}, onCpu: [] }, 'cuda', 'net')).toThrow(
+      refused('onnxruntime does not say whether the nodes ran on cuda'),
+    );
+    expect(() => assertPlacement({ nodes: { tensorrt: 1, cuda: 2 }, onCpu: [] }, 'tensorrt', 'net')).not.toThrow();
+  });
+});
