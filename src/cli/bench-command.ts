@@ -8,6 +8,7 @@ import {
   assertBenchable,
   type BenchCase,
   type CaseRequest,
+  kernelRow,
   kernelRows,
   measureCase,
   measureProviderCase,

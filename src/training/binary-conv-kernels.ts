@@ -5,9 +5,21 @@ import type { Estimator } from '../estimators/estimator.ts';
 import { hasKernel, runKernel, sign, signGradient } from './kernels.ts';
 import { padBefore, unpadGradient, type Window } from './steps/window.ts';
 
-/** Conv2D(sign(x), filter) with the attributes of Conv2D. */
-export function binaryConv(x: tf.Tensor, filter: tf.Tensor, attributes: object, window: Window): tf.Tensor {
-  if (hasKernel('BnnBinaryConv')) return runKernel('BnnBinaryConv', { x, filter }, attributes);
+export interface BinaryConvOptions {
+  /** Of Conv2D. */
+  readonly attributes: object;
+  readonly window: Window;
+  /** Whether the filter is known to consist of ±1. */
+  readonly filterIsSigns: boolean;
+}
+
+/** Conv2D(sign(x), filter). */
+export function binaryConv(
+  x: tf.Tensor,
+  filter: tf.Tensor,
+  { attributes, window, filterIsSigns }: BinaryConvOptions,
+): tf.Tensor {
+  if (hasKernel('BnnBinaryConv')) return runKernel('BnnBinaryConv', { x, filter }, { ...attributes, filterIsSigns });
   const signs = paddedSigns(x, window);
   const y = runKernel('Conv2D', { x: signs, filter }, attributes);
   signs.dispose();

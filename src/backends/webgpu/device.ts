@@ -51,7 +51,7 @@ export interface WebgpuBackend extends tf.KernelBackend {
   endComputePassEncoder(): void;
   submitQueue(): void;
   uploadToGPU(id: object): void;
-  makeTensorInfo(shape: number[], dtype: tf.DataType): tf.TensorInfo;
+  makeTensorInfo(shape: number[], dtype: tf.DataType, values?: Float32Array): tf.TensorInfo;
   disposeData(id: object): boolean;
   getBufferData(buffer: GpuBuffer): Promise<ArrayBuffer>;
 }

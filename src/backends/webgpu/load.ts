@@ -5,9 +5,11 @@ import { BnnError } from '../../errors.ts';
 import { importPeer, importQuietly } from '../peers.ts';
 import type { GpuAdapter, GpuDevice, WebgpuBackend } from './device.ts';
 import { registerBatchNorm } from './kernels/batch-norm.ts';
+import { registerBinaryConvolutions } from './kernels/binary-convolution.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
 import { registerElementwise } from './kernels/elementwise.ts';
 import { WEBGPU } from './kernels/kernel.ts';
+import { registerSlopeTable } from './kernels/slope-table.ts';
 
 const PACKAGES = ['webgpu', '@tensorflow/tfjs-backend-webgpu'] as const;
 const SETUP_HINT = 'bnn setup webgpu';
@@ -109,8 +111,10 @@ async function createBackend(adapter: GpuAdapter, { WebGPUBackend }: BackendPack
   tf.removeBackend(WEBGPU);
   tf.registerBackend(WEBGPU, () => backend, 0);
   registerConvolutions();
+  registerBinaryConvolutions();
   registerBatchNorm();
   registerElementwise();
+  registerSlopeTable();
   return backend;
 }
 

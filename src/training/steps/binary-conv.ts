@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { binaryConv, binaryConvFilterGradient, binaryConvInputGradient } from '../binary-conv-kernels.ts';
 import { planConv } from './conv.ts';
-import { layersBehind, ofLayer } from './sign.ts';
+import { layersBehind, ofLayer, relaxesWeights } from './sign.ts';
 import type { BuildContext, Step } from './step.ts';
 
 /** Whether a node is a bnn.Sign that only convolutions read, as their data: then it needs no step of its own. */
@@ -27,6 +27,7 @@ export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): 
   const layers = layersBehind(sign);
   const layer = layers[0] ?? sign.output.name;
   const [first] = sign.output.uses;
+  const binarizesWeight = weight.producer?.is('Sign', 'bnn') === true;
   return {
     inputs: bias === null ? [x, weight] : [x, weight, bias],
     output: node.output,
@@ -38,7 +39,8 @@ export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): 
       if (run.observe !== undefined && first?.node === node) {
         for (const layer of layers) run.observe(layer, x as tf.Tensor);
       }
-      const y = binaryConv(x as tf.Tensor, filter as tf.Tensor, attributes, window);
+      const filterIsSigns = binarizesWeight && !relaxesWeights(run);
+      const y = binaryConv(x as tf.Tensor, filter as tf.Tensor, { attributes, window, filterIsSigns });
       if (bias === undefined) return { output: y };
       const output = tf.add(y, bias);
       y.dispose();

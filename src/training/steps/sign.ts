@@ -12,7 +12,7 @@ export const signStep: StepBuilder = (node, context) => {
   const isWeight = x.constant !== null;
   const layers = isWeight ? [] : layersBehind(node);
   const layer = isWeight ? layerOf(x.name) : (layers[0] ?? node.output.name);
-  const relaxes = (run: Run): boolean => isWeight && run.training && run.relaxWeights === true;
+  const relaxes = (run: Run): boolean => isWeight && relaxesWeights(run);
   return {
     inputs: [x],
     output: node.output,
@@ -34,6 +34,11 @@ export const signStep: StepBuilder = (node, context) => {
 /** The estimator of one layer, where each has its own. */
 export function ofLayer(estimator: Estimator, layer: string): Estimator {
   return estimator.forLayer?.(layer) ?? estimator;
+}
+
+/** Whether weights pass without their sign. */
+export function relaxesWeights({ training, relaxWeights }: Run): boolean {
+  return training && relaxWeights === true;
 }
 
 /** The layers that read the signs, called by their weights without the ending `.weight`. */

@@ -9,10 +9,10 @@ import type { WebgpuBackend } from '../device.ts';
 import { type Attributes, type Inputs, registerKernel, required } from './kernel.ts';
 import { tiledProduct } from './tiled-product.ts';
 
-type Info = tf.backend_util.Conv2DInfo;
+export type Info = tf.backend_util.Conv2DInfo;
 
 /** Sizes of a convolution, or null for what the kernels here do not do. */
-function convolutionOf(x: number[], filter: number[], attrs: Attributes): Info | null {
+export function convolutionOf(x: number[], filter: number[], attrs: Attributes): Info | null {
   const { backend_util } = tf;
   const format = attrs['dataFormat'] ?? 'NHWC';
   const dilations = (attrs['dilations'] ?? 1) as number | [number, number];
@@ -29,7 +29,7 @@ function convolutionOf(x: number[], filter: number[], attrs: Attributes): Info |
 }
 
 /** The sizes as WGSL constants, except the number of pictures. */
-function constants(info: Info): string {
+export function constants(info: Info): string {
   const values: Record<string, number> = {
     H: info.inHeight,
     W: info.inWidth,
@@ -48,16 +48,26 @@ function constants(info: Info): string {
     .join('\n');
 }
 
-/** x at the tap `tap` = (kh · KW + kw) · C + c of the output pixel `pixel`; unsigned numbers below 0 are very large, so out of range. */
-const INPUT_AT = (array: string) => `
+/**
+ * x, or its sign, at the tap `tap` = (kh · KW + kw) · C + c of the output pixel `pixel`; unsigned numbers below 0 are very large, so out
+ * of range.
+ */
+const INPUT_AT = (array: string, signs: boolean) => `
 fn input_at(pixel: u32, tap: u32) -> f32 {
   let h = (pixel / OW) % OH * SH + tap / (C * KW) - TOP;
   let w = pixel % OW * SW + (tap / C) % KW - LEFT;
   if (h >= H || w >= W) { return 0.0; }
-  return ${array}[((pixel / (OH * OW) * H + h) * W + w) * C + tap % C];
+  let x = ${array}[((pixel / (OH * OW) * H + h) * W + w) * C + tap % C];
+  return ${signs ? 'select(-1.0, 1.0, x >= 0.0)' : 'x'};
 }`;
 
-function forward(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
+/** @param signs  convolves sign(x) instead of x. */
+export function forward(
+  backend: WebgpuBackend,
+  inputs: Inputs,
+  attrs: Attributes,
+  signs = false,
+): tf.TensorInfo | undefined {
   const [x, filter] = [required(inputs, 'x'), required(inputs, 'filter')];
   const info = convolutionOf(x.shape, filter.shape, attrs);
   if (info === null) return undefined;
@@ -67,7 +77,7 @@ function forward(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.
     k: info.filterHeight * info.filterWidth * info.inChannels,
     a: x,
     b: filter,
-    loads: `${constants(info)}\n${INPUT_AT('a')}
+    loads: `${constants(info)}\n${INPUT_AT('a', signs)}
 fn load_a(m: u32, k: u32) -> f32 { return input_at(m, k); }
 fn load_b(k: u32, n: u32) -> f32 { return b[k * O + n]; }`,
     aContiguous: 'k',
@@ -77,7 +87,13 @@ fn load_b(k: u32, n: u32) -> f32 { return b[k * O + n]; }`,
   });
 }
 
-function filterGradient(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
+/** @param signs  of the convolution of sign(x). */
+export function filterGradient(
+  backend: WebgpuBackend,
+  inputs: Inputs,
+  attrs: Attributes,
+  signs = false,
+): tf.TensorInfo | undefined {
   const [x, dy] = [required(inputs, 'x'), required(inputs, 'dy')];
   const shape = attrs['filterShape'] as number[];
   const info = convolutionOf(x.shape, shape, attrs);
@@ -88,7 +104,7 @@ function filterGradient(backend: WebgpuBackend, inputs: Inputs, attrs: Attribute
     k: info.batchSize * info.outHeight * info.outWidth,
     a: x,
     b: dy,
-    loads: `${constants(info)}\n${INPUT_AT('a')}
+    loads: `${constants(info)}\n${INPUT_AT('a', signs)}
 fn load_a(m: u32, k: u32) -> f32 { return input_at(k, m); }
 fn load_b(k: u32, n: u32) -> f32 { return b[k * O + n]; }`,
     aContiguous: 'm',
@@ -127,7 +143,7 @@ fn load_b(k: u32, n: u32) -> f32 { return b[(k / O * C + n) * O + k % O]; }`,
 }
 
 export function registerConvolutions(): void {
-  registerKernel('Conv2D', forward);
-  registerKernel('Conv2DBackpropFilter', filterGradient);
+  registerKernel('Conv2D', (...call) => forward(...call));
+  registerKernel('Conv2DBackpropFilter', (...call) => filterGradient(...call));
   registerKernel('Conv2DBackpropInput', inputGradient);
 }

@@ -1,0 +1,136 @@
+/**
+ * Convolution of sign(x), +1 at 0, without a tensor of signs; kernels as on the native backend (`native/kernels/binary-convolution.ts`).
+ *
+ * Where the filter consists of ±1, signs of both are packed into words of 32 channels, as in `core/bits.ts`: bit 1 is +1, pad bits are 0.
+ * A tap inside the picture then adds C − 2 · popcount(x ⊕ filter), and one in the padding nothing: the sums are exact integers.
+ */
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { WebgpuBackend } from '../device.ts';
+import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
+import { constants, convolutionOf, filterGradient, forward, type Info } from './convolution.ts';
+import { type Attributes, allocate, type Inputs, registerKernel, required, WEBGPU } from './kernel.ts';
+
+const WORD_BITS = 32;
+
+function binaryConvolution(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
+  const [x, filter] = [required(inputs, 'x'), required(inputs, 'filter')];
+  const info = convolutionOf(x.shape, filter.shape, attrs);
+  if (info === null) return onSigns(backend, x, (signs) => plainKernel('Conv2D', backend, { x: signs, filter }, attrs));
+  if (attrs['filterIsSigns'] !== true) return forward(backend, inputs, attrs, true);
+  const { inChannels: channels, outChannels, filterHeight, filterWidth } = info;
+  const pixels = info.batchSize * info.inHeight * info.inWidth;
+  // Of one pixel side by side, since a thread goes through them; of one filter apart, since neighbouring threads have neighbouring filters.
+  const a = packSigns(backend, x, { rows: pixels, channels, columns: 1 });
+  const b = packSigns(backend, filter, { rows: filterHeight * filterWidth, channels, columns: outChannels });
+  const y = multiplyPacked(backend, a, b, info);
+  for (const { dataId } of [a, b]) backend.disposeData(dataId);
+  return y;
+}
+
+/** Packs signs along the middle of [rows, channels, columns]: u32[rows][words][columns]. */
+function packSigns(
+  backend: WebgpuBackend,
+  values: tf.TensorInfo,
+  { rows, channels, columns }: { readonly rows: number; readonly channels: number; readonly columns: number },
+): tf.TensorInfo {
+  const words = Math.ceil(channels / WORD_BITS);
+  // Elements of four bytes; which ones, only the kernels know.
+  const packed = allocate(backend, [rows, words, columns]);
+  const size = rows * words * columns;
+  dispatch(backend, {
+    code: `${FLAT_HEAD}
+  if (i >= p.size) { return; }
+  let column = i % p.columns;
+  let first = i / p.columns % p.words * ${WORD_BITS}u;
+  let row = i / (p.columns * p.words);
+  let count = min(${WORD_BITS}u, p.channels - first);
+  var word = 0u;
+  for (var bit = 0u; bit < count; bit++) {
+    let value = values[(row * p.channels + first + bit) * p.columns + column];
+    word |= select(0u, 1u, value >= 0.0) << bit;
+  }
+  packed[i] = word;
+}`,
+    inputs: { values },
+    outputs: { packed },
+    elements: { packed: 'u32' },
+    numbers: { size: ['u32', size], channels: ['u32', channels], columns: ['u32', columns], words: ['u32', words] },
+    groups: flatGroups(size),
+  });
+  return packed;
+}
+
+/** One thread per output. */
+function multiplyPacked(backend: WebgpuBackend, a: tf.TensorInfo, b: tf.TensorInfo, info: Info): tf.TensorInfo {
+  const y = allocate(backend, info.outShape);
+  const size = tf.util.sizeFromShape(info.outShape);
+  const words = Math.ceil(info.inChannels / WORD_BITS);
+  dispatch(backend, {
+    code: `${constants(info)}
+const KH = ${info.filterHeight}u;
+const WORDS = ${words}u;
+${FLAT_HEAD}
+  if (i >= p.size) { return; }
+  let o = i % O;
+  let pixel = i / O;
+  var taps = 0u;
+  var differing = 0u;
+  for (var tap = 0u; tap < KH * KW; tap++) {
+    // Numbers below 0 are very large.
+    let h = pixel / OW % OH * SH + tap / KW - TOP;
+    let w = pixel % OW * SW + tap % KW - LEFT;
+    if (h >= H || w >= W) { continue; }
+    taps++;
+    let at = ((pixel / (OH * OW) * H + h) * W + w) * WORDS;
+    for (var word = 0u; word < WORDS; word++) {
+      differing += countOneBits(a[at + word] ^ b[(tap * WORDS + word) * O + o]);
+    }
+  }
+  y[i] = f32(i32(taps * C) - 2 * i32(differing));
+}`,
+    inputs: { a, b },
+    outputs: { y },
+    elements: { a: 'u32', b: 'u32' },
+    numbers: { size: ['u32', size] },
+    groups: flatGroups(size),
+  });
+  return y;
+}
+
+function binaryFilterGradient(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+  const gradient = filterGradient(backend, inputs, attrs, true);
+  if (gradient !== undefined) return gradient;
+  const dy = required(inputs, 'dy');
+  return onSigns(backend, required(inputs, 'x'), (signs) =>
+    plainKernel('Conv2DBackpropFilter', backend, { x: signs, dy }, attrs),
+  );
+}
+
+/** For convolutions that no kernel here knows. */
+function onSigns(
+  backend: WebgpuBackend,
+  x: tf.TensorInfo,
+  work: (signs: tf.TensorInfo) => tf.TensorInfo,
+): tf.TensorInfo {
+  const signs = plainKernel('BnnSign', backend, { x }, {});
+  const result = work(signs);
+  backend.disposeData(signs.dataId);
+  return result;
+}
+
+function plainKernel(
+  name: string,
+  backend: WebgpuBackend,
+  inputs: Record<string, tf.TensorInfo>,
+  attrs: Attributes,
+): tf.TensorInfo {
+  const result = tf.getKernel(name, WEBGPU)?.kernelFunc({ inputs, backend, attrs: attrs as tf.NamedAttrMap });
+  if (result === undefined || Array.isArray(result)) throw new Error(`internal: ${name} gave no tensor`);
+  return result;
+}
+
+export function registerBinaryConvolutions(): void {
+  registerKernel('BnnBinaryConv', binaryConvolution);
+  registerKernel('BnnBinaryConvFilterGrad', binaryFilterGradient);
+}
