@@ -1,8 +1,5 @@
 /** On which execution provider each node ran, from onnxruntime's profile of a run. */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { BnnError } from '../errors.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from './provider.ts';
 
@@ -41,29 +38,6 @@ export function parsePlacement(profile: string): Placement {
     if (provider === 'cpu') onCpu.push(`${args.op_name} "${name.replace(/_kernel_time$/, '')}"`);
   }
   return { nodes, onCpu };
-}
-
-/** A folder for the profile of one session. */
-export class ProfileFolder {
-  readonly #path = mkdtempSync(join(tmpdir(), 'bnn-profile-'));
-
-  /** What the path of the profile begins with. */
-  get prefix(): string {
-    return join(this.#path, 'run');
-  }
-
-  /** Reads the profile that onnxruntime has written, and removes the folder. */
-  take(): Placement {
-    const [name] = readdirSync(this.#path);
-    if (name === undefined) throw new Error('internal: onnxruntime wrote no profile');
-    const text = readFileSync(join(this.#path, name), 'utf8');
-    this.remove();
-    return parsePlacement(text);
-  }
-
-  remove(): void {
-    rmSync(this.#path, { recursive: true, force: true });
-  }
 }
 
 const FEW = 5;

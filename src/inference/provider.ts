@@ -51,13 +51,13 @@ const NEEDS: Readonly<Record<Exclude<ExecutionProvider, 'cpu'>, Needs>> = {
     driver: nvidiaObstacle,
   },
   webgpu: {
-    platforms: 'Linux, macOS and Windows',
+    platforms: 'Linux on x64, macOS on arm64 and Windows',
     files: [],
     hint: `check the driver of the GPU (Linux: vulkaninfo --summary should list it), ${OR_CPU}`,
     driver: vulkanObstacle,
   },
   dml: { platforms: 'Windows', files: [], hint: `check the driver of the GPU, ${OR_CPU}` },
-  coreml: { platforms: 'macOS', files: [], hint: `check the version of macOS, ${OR_CPU}` },
+  coreml: { platforms: 'macOS on arm64', files: [], hint: `check the version of macOS, ${OR_CPU}` },
 };
 
 /** What to do when a provider that seems to be there fails. */

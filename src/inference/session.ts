@@ -4,7 +4,8 @@ import { stat } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
 import { elementCount } from '../core/shape.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
-import { assertPlacement, type Placement, ProfileFolder } from './placement.ts';
+import { assertPlacement, type Placement } from './placement.ts';
+import { ProfileFolder } from './profile-folder-io.ts';
 import { assertProvider, type ExecutionProvider, providerHint } from './provider.ts';
 import type { ProviderOptions } from './provider-options.ts';
 
