@@ -11,6 +11,7 @@
 #include "test/check.h"
 
 using bnn::BinaryConvShape;
+using bnn_test::expect_same;
 using bnn_test::Floats;
 using bnn_test::random_bits;
 using bnn_test::random_in;
@@ -36,16 +37,6 @@ void fill_data(Floats& x) {
 
 void fill_small(Floats& x) {
   for (int64_t i = 0; i < x.size(); i++) x[i] = static_cast<float>(random_in(-8, 8)) * 0.25f;
-}
-
-void expect_same(Floats& got, Floats& want, const char* label, const char* what) {
-  if (std::memcmp(got.data(), want.data(), static_cast<size_t>(want.size()) * sizeof(float)) == 0) return;
-  for (int64_t i = 0; i < want.size(); i++) {
-    if (got[i] == want[i]) continue;
-    std::printf("FAIL %s, %s: element %lld is %.9g, expected %.9g\n", what, label, static_cast<long long>(i), got[i], want[i]);
-    break;
-  }
-  bnn_test::failures()++;
 }
 
 bnn::Parallel threads(const int* count) {
@@ -130,6 +121,13 @@ void float_conv(const BinaryConvShape& s, const bnn::BinaryConvCall& call, const
             }
 }
 
+// [batch][a][b] -> [batch][b][a].
+void swap_axes(int64_t batch, int64_t a, int64_t b, Floats& from, Floats& to) {
+  for (int64_t n = 0; n < batch; n++)
+    for (int64_t i = 0; i < a; i++)
+      for (int64_t j = 0; j < b; j++) to[(n * b + j) * a + i] = from[(n * a + i) * b + j];
+}
+
 void check_conv(const BinaryConvShape& s, int64_t batch, int64_t height, int64_t width) {
   char label[256];
   std::snprintf(label, sizeof label, "x %lldx%lldx%lldx%lld, groups %lld, outputs %lld, kernel %lldx%lld, stride %lld,%lld, pads %lld,%lld,%lld,%lld, dilation %lld,%lld",
@@ -170,6 +168,19 @@ void check_conv(const BinaryConvShape& s, int64_t batch, int64_t height, int64_t
     for (int64_t i = 0; i < outSize; i++) y[i] = NAN;
     bnn::binary_conv(s, weights, plan, call, count == 1 ? bnn::serial() : threads(&count));
     expect_same(y, want, label, (*row)->name);
+  }
+  if (call.epilogue.residual != nullptr || xThreshold != nullptr) return;
+  Floats lastX(x.size()), lastWant(outSize);
+  swap_axes(batch, s.channels * s.groups, height * width, x, lastX);
+  swap_axes(batch, s.outputs, s.out_size(0, height) * s.out_size(1, width), want, lastWant);
+  call.x = lastX.data();
+  call.channelsLast = true;
+  for (const bnn::BinaryTileRow* const* row = bnn::binary_tile_rows(); *row != nullptr; row++) {
+    bnn::force_binary_row((*row)->name);
+    const int count = 1 + static_cast<int>(random_bits() % 4);
+    for (int64_t i = 0; i < outSize; i++) y[i] = NAN;
+    bnn::binary_conv(s, weights, plan, call, count == 1 ? bnn::serial() : threads(&count));
+    expect_same(y, lastWant, label, "channels last");
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
 namespace bnn_test {
@@ -62,6 +63,17 @@ inline void expect_close(Floats& got, Floats& want, double tolerance, const char
       return;
     }
   }
+}
+
+// The same bits.
+inline void expect_same(Floats& got, Floats& want, const char* label, const char* what) {
+  if (std::memcmp(got.data(), want.data(), static_cast<size_t>(want.size()) * sizeof(float)) == 0) return;
+  for (int64_t i = 0; i < want.size(); i++) {
+    if (got[i] == want[i]) continue;
+    std::printf("FAIL %s, %s: element %lld is %.9g, expected %.9g\n", what, label, static_cast<long long>(i), got[i], want[i]);
+    break;
+  }
+  failures()++;
 }
 
 }  // namespace bnn_test

@@ -26,6 +26,14 @@ static void channels_first(const float* x, const float* least, int channels, ptr
   }
 }
 
+[[maybe_unused]] static void channels_last(const float* x, int channels, ptrdiff_t stride, int pixels, uint32_t* words) {
+  for (int p = 0; p < pixels; p++, x += stride) {
+    uint32_t word = 0;
+    for (int c = 0; c < channels; c++) word |= (x[c] >= 0.0f ? uint32_t{1} : 0u) << c;
+    words[p] = word;
+  }
+}
+
 static void row(const float* x, int64_t count, uint32_t* words) {
   for (int64_t i = 0; i < count; i += 32) {
     const int bits = count - i < 32 ? static_cast<int>(count - i) : 32;

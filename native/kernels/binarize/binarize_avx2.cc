@@ -35,6 +35,26 @@ static void channels_first_vectors(const float* x, const float* least, int chann
   if (p < pixels) channels_first(x + p, least, channels, stride, pixels - p, words + p);
 }
 
+static void channels_last_vectors(const float* x, int channels, ptrdiff_t stride, int pixels, uint32_t* words) {
+  const __m256 zero = _mm256_setzero_ps();
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const int whole = channels / 8;
+  const __m256i rest = _mm256_cmpgt_epi32(_mm256_set1_epi32(channels % 8), lanes);
+  for (int p = 0; p < pixels; p++, x += stride) {
+    uint32_t word = 0;
+    for (int v = 0; v < whole; v++) {
+      const __m256 mask = _mm256_cmp_ps(_mm256_loadu_ps(x + 8 * v), zero, _CMP_GE_OQ);
+      word |= static_cast<uint32_t>(_mm256_movemask_ps(mask)) << (8 * v);
+    }
+    if (channels % 8 != 0) {
+      // Lanes that are not read are 0, which counts as +1.
+      const __m256 mask = _mm256_cmp_ps(_mm256_maskload_ps(x + 8 * whole, rest), zero, _CMP_GE_OQ);
+      word |= static_cast<uint32_t>(_mm256_movemask_ps(_mm256_and_ps(mask, _mm256_castsi256_ps(rest)))) << (8 * whole);
+    }
+    words[p] = word;
+  }
+}
+
 static void row_vectors(const float* x, int64_t count, uint32_t* words) {
   const __m256 zero = _mm256_setzero_ps();
   int64_t i = 0;
@@ -52,6 +72,7 @@ static void row_vectors(const float* x, int64_t count, uint32_t* words) {
 }  // namespace avx2
 
 extern const BinarizeRow binarize_row_avx2;
-const BinarizeRow binarize_row_avx2 = {"avx2", avx2::channels_first_vectors, avx2::row_vectors, avx2::sign};
+const BinarizeRow binarize_row_avx2 = {"avx2", avx2::channels_first_vectors, avx2::channels_last_vectors, avx2::row_vectors,
+                                       avx2::sign};
 
 }  // namespace bnn

@@ -44,6 +44,23 @@ static void channels_first(const float* x, const float* least, int channels, ptr
   }
 }
 
+static void channels_last(const float* x, int channels, ptrdiff_t stride, int pixels, uint32_t* words) {
+  const __m512 zero = _mm512_setzero_ps();
+  const __mmask16 low = channels < 16 ? first(channels) : static_cast<__mmask16>(0xffff);
+  if (channels <= 16) {
+    for (int p = 0; p < pixels; p++, x += stride) {
+      words[p] = _mm512_mask_cmp_ps_mask(low, _mm512_maskz_loadu_ps(low, x), zero, _CMP_GE_OQ);
+    }
+    return;
+  }
+  const __mmask16 high = channels < 32 ? first(channels - 16) : static_cast<__mmask16>(0xffff);
+  for (int p = 0; p < pixels; p++, x += stride) {
+    const uint32_t a = _mm512_cmp_ps_mask(_mm512_loadu_ps(x), zero, _CMP_GE_OQ);
+    const uint32_t b = _mm512_mask_cmp_ps_mask(high, _mm512_maskz_loadu_ps(high, x + 16), zero, _CMP_GE_OQ);
+    words[p] = a | b << 16;
+  }
+}
+
 static void row(const float* x, int64_t count, uint32_t* words) {
   const __m512 zero = _mm512_setzero_ps();
   for (int64_t i = 0; i < count; i += 32) {
@@ -65,7 +82,7 @@ static void sign(const float* x, int64_t count, float* y) {
 }  // namespace avx512vpopcntdq
 
 extern const BinarizeRow binarize_row_avx512vpopcntdq;
-const BinarizeRow binarize_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::channels_first, avx512vpopcntdq::row,
-                                                  avx512vpopcntdq::sign};
+const BinarizeRow binarize_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::channels_first,
+                                                  avx512vpopcntdq::channels_last, avx512vpopcntdq::row, avx512vpopcntdq::sign};
 
 }  // namespace bnn

@@ -3,5 +3,5 @@
 
 namespace bnn {
 extern const BinarizeRow binarize_row_neon;
-const BinarizeRow binarize_row_neon = {"neon", neon::channels_first, neon::row, neon::sign};
+const BinarizeRow binarize_row_neon = {"neon", neon::channels_first, neon::channels_last, neon::row, neon::sign};
 }  // namespace bnn

@@ -3,5 +3,5 @@
 
 namespace bnn {
 extern const BinarizeRow binarize_row_scalar;
-const BinarizeRow binarize_row_scalar = {"scalar", scalar::channels_first, scalar::row, scalar::sign};
+const BinarizeRow binarize_row_scalar = {"scalar", scalar::channels_first, scalar::channels_last, scalar::row, scalar::sign};
 }  // namespace bnn

@@ -18,6 +18,8 @@ namespace {
 constexpr int64_t kPieces = 12;
 // A panel is built for at least this many outputs.
 constexpr int64_t kSplitOutputs = 32;
+// Channels last: outputs that are transposed together, while they are in the first-level cache.
+constexpr int kStoreOutputs = 64;
 
 constexpr float kZeros[32] = {};
 
@@ -26,8 +28,8 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // The padded rows [begin, end) of the bits of one group of one image.
 class Window {
  public:
-  Window(const BinaryConvShape& shape, const BinaryConvPlan& plan, uint32_t* planes)
-      : shape_(shape), plan_(plan), planes_(planes) {}
+  Window(const BinaryConvShape& shape, const BinaryConvPlan& plan, bool channelsLast, uint32_t* planes)
+      : shape_(shape), plan_(plan), channelsLast_(channelsLast), planes_(planes) {}
 
   // Returns the planes from row `begin` on. `image` tells images and groups apart, x and threshold are of its first channel.
   const uint32_t* show(int64_t image, const float* x, const float* threshold, int64_t begin, int64_t end) {
@@ -55,18 +57,23 @@ class Window {
     const ConvLayout& layout = plan_.layout;
     const int64_t first = std::clamp<int64_t>(begin - shape_.pads[0], 0, layout.height) * layout.width;
     const int64_t last = std::clamp<int64_t>(end - shape_.pads[0], 0, layout.height) * layout.width;
-    const ptrdiff_t channelStride = layout.height * layout.width;
+    const ptrdiff_t channelStride = layout.height * layout.width, pixelStride = shape_.channels * shape_.groups;
+    const BinarizeRow& row = binarize_row();
     for (int c = 0; c < plan_.channelWords; c++) {
       uint32_t* plane = planes_ + c * plan_.windowWords;
-      const float* source = x + 32 * c * channelStride;
+      const float* source = x + 32 * c * (channelsLast_ ? 1 : channelStride);
       const int channels = static_cast<int>(std::min<int64_t>(32, shape_.channels - 32 * c));
       clear_padding(shape_, layout, begin, end, begin_, plane);
       constexpr int64_t kChunk = 512;
       uint32_t words[kChunk];
       for (int64_t at = first; at < last; at += kChunk) {
         const int64_t count = std::min(kChunk, last - at);
-        binarize_row().channels_first(source + at, threshold != nullptr ? threshold + 32 * c : kZeros, channels, channelStride,
-                                      static_cast<int>(count), words);
+        if (channelsLast_) {
+          row.channels_last(source + at * pixelStride, channels, pixelStride, static_cast<int>(count), words);
+        } else {
+          row.channels_first(source + at, threshold != nullptr ? threshold + 32 * c : kZeros, channels, channelStride,
+                             static_cast<int>(count), words);
+        }
         scatter(shape_, layout, words, at, count, begin_, plane);
       }
     }
@@ -74,9 +81,25 @@ class Window {
 
   const BinaryConvShape& shape_;
   const BinaryConvPlan& plan_;
+  bool channelsLast_;
   uint32_t* planes_;
   int64_t image_ = -1, begin_ = 0, end_ = 0;
 };
+
+// `compute` by way of a tile, f32[kStoreOutputs][kTilePixels], to pixels `pixelStride` apart.
+void compute_channels_last(const BinaryTileRow& row, const TileJob& all, float* tile, ptrdiff_t pixelStride) {
+  for (int output = 0; output < all.outputs; output += kStoreOutputs) {
+    TileJob job = all;
+    job.outputs = std::min(kStoreOutputs, all.outputs - output);
+    job.weights += static_cast<ptrdiff_t>(output) * all.kStride;
+    job.base += static_cast<ptrdiff_t>(output) * all.classStride;
+    job.epilogue = epilogue_from(all.epilogue, output, 0);
+    job.y = tile;
+    job.outputStride = kTilePixels;
+    row.compute(job);
+    row.store({tile, job.outputs, job.pixels, all.y + output, pixelStride});
+  }
+}
 
 }  // namespace
 
@@ -96,9 +119,11 @@ void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const B
     const size_t panelWords = static_cast<size_t>(weights.kStride + 1) * kTilePixels;
     const size_t workspaceWords = tile_workspace_bytes(weights.kStride) / 4;
     const size_t planeWords = static_cast<size_t>(plan.channelWords * plan.windowWords + 16);
-    Scratch scratch((panelWords + workspaceWords + planeWords) * 4);
+    const size_t tileWords = call.channelsLast ? kStoreOutputs * kTilePixels : 0;
+    Scratch scratch((panelWords + workspaceWords + tileWords + planeWords) * 4);
     uint32_t* panel = scratch.as<uint32_t>();
-    Window window(s, plan, panel + panelWords + workspaceWords);
+    float* tile = reinterpret_cast<float*>(panel + panelWords + workspaceWords);
+    Window window(s, plan, call.channelsLast, panel + panelWords + workspaceWords + tileWords);
     int64_t built = -1;
     for (int64_t piece = claim(); piece >= 0; piece = claim()) {
       const int64_t image = piece / splits / bands, group = image % s.groups, band = piece / splits % bands;
@@ -107,7 +132,8 @@ void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const B
       const int64_t padded = group * weights.groupOutputs + output;
       for (int64_t b = band * bandBlocks; b < std::min(blocks, (band + 1) * bandBlocks); b++) {
         const int64_t first = b * kTilePixels;
-        const ptrdiff_t at = (image / s.groups * s.outputs + group * perGroup + output) * pixels + first;
+        const ptrdiff_t at = call.channelsLast ? (image / s.groups * pixels + first) * s.outputs + group * perGroup + output
+                                               : (image / s.groups * s.outputs + group * perGroup + output) * pixels + first;
         TileJob job{};
         job.panel = panel;
         job.workspace = panel + panelWords;
@@ -126,7 +152,9 @@ void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const B
         job.pixelStride = 1;
         if (built != image * blocks + b) {
           const BlockPlan& block = plan.blocks[static_cast<size_t>(b)];
-          const float* x = call.x + image * s.channels * plan.layout.height * plan.layout.width;
+          const int64_t inputPixels = plan.layout.height * plan.layout.width;
+          const float* x = call.x + (call.channelsLast ? (image / s.groups * inputPixels * s.groups + group) * s.channels
+                                                       : image * s.channels * inputPixels);
           const float* threshold = call.xThreshold != nullptr ? call.xThreshold + group * s.channels : nullptr;
           const uint32_t* planes = window.show(image, x, threshold, block.rowBegin, block.rowEnd);
           row.build_panel({planes, plan.pieces.data(), static_cast<int>(plan.pieces.size()), plan.runs.data() + block.firstRun,
@@ -134,7 +162,11 @@ void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const B
           row.prepare(job);
           built = image * blocks + b;
         }
-        row.compute(job);
+        if (call.channelsLast) {
+          compute_channels_last(row, job, tile, s.outputs);
+        } else {
+          row.compute(job);
+        }
       }
     }
   });

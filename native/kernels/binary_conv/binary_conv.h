@@ -1,4 +1,4 @@
-// Binary convolution of float NCHW data with packed weights, and the binary dense layer, which shares its tiles.
+// Binary convolution of float data with packed weights, and the binary dense layer, which shares its tiles.
 //
 //     acc(n, o, i, j) = Σ s(x) · w over the taps that lie inside the image: zero padding adds nothing
 //     s(x) = x >= xThreshold(channel) ? 1 : −1,   y = epilogue(acc)
@@ -29,8 +29,14 @@ struct BinaryWeights {
   AlignedArray<int32_t> tapSums;     // i32[groups][groupOutputs][taps]: Σ_c w
 };
 
+// Room for the weights, zeroed.
+BinaryWeights empty_weights(const BinaryConvShape& shape);
+
 // bits: u8[outputs][kernel rows][kernel columns][⌈channels / 8⌉], as in the operator's input w; pad bits are ignored.
 BinaryWeights pack_binary_weights(const BinaryConvShape& shape, const uint8_t* bits);
+
+// The same from f32[kernel rows][kernel columns][channels][outputs], one group; false when an element is neither +1 nor −1.
+bool pack_filter(const BinaryConvShape& shape, const float* filter, const Parallel& parallel, BinaryWeights& weights);
 
 // f32[outputs] -> f32[groups][groupOutputs] with zeros in between.
 void pad_outputs(const BinaryConvShape& shape, const BinaryWeights& weights, const float* values, float* padded);
@@ -72,6 +78,7 @@ struct BinaryConvCall {
   const float* xThreshold;  // f32[groups · channels]; null stands for zeros
   Epilogue epilogue;        // of vectors by pad_outputs; for the reference f32[outputs]
   float* y;
+  bool channelsLast = false;  // x and y are NHWC rather than NCHW; without residual and xThreshold
 };
 
 void binary_conv(const BinaryConvShape& shape, const BinaryWeights& weights, const BinaryConvPlan& plan, const BinaryConvCall& call,

@@ -79,12 +79,23 @@ struct TileJob {
   ptrdiff_t pixelStride;   // 1 for convolutions; otherwise outputStride is 1
 };
 
+// Results of up to kTilePixels pixels, as `compute` leaves them with outputStride kTilePixels and pixelStride 1.
+struct StoreJob {
+  const float* tile;  // f32[outputs rounded up to 16][kTilePixels]
+  int outputs;
+  int pixels;
+  float* y;               // f32[pixels][pixelStride], of which `outputs` are written
+  ptrdiff_t pixelStride;
+};
+
 struct BinaryTileRow {
   const char* name;
   void (*build_panel)(const PanelJob& job);
   // Brings the panel into the form that `compute` of this row wants; once per panel.
   void (*prepare)(const TileJob& job);
   void (*compute)(const TileJob& job);
+  // Transposes results: channels last.
+  void (*store)(const StoreJob& job);
 };
 
 constexpr size_t tile_workspace_bytes(int kStride) { return static_cast<size_t>(kStride) * 1024; }

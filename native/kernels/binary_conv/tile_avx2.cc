@@ -8,6 +8,7 @@
 
 #define BNN_ISA avx2
 #define BNN_VECTOR_BYTES 32
+#define BNN_VECTOR_FLOATS 8
 
 namespace bnn {
 namespace avx2 {
@@ -27,6 +28,7 @@ static inline Words popcount_bytes(Words v) {
 }  // namespace bnn
 
 #include "kernels/binary_conv/tile.inl.h"
+#include "kernels/binary_conv/tile_store.inl.h"
 
 namespace bnn {
 namespace avx2 {
@@ -250,6 +252,6 @@ static void compute_best(const TileJob& job) {
 }  // namespace avx2
 
 extern const BinaryTileRow binary_tile_row_avx2;
-const BinaryTileRow binary_tile_row_avx2 = {"avx2", avx2::build_panel, avx2::prepare_best, avx2::compute_best};
+const BinaryTileRow binary_tile_row_avx2 = {"avx2", avx2::build_panel, avx2::prepare_best, avx2::compute_best, avx2::store_pixels};
 
 }  // namespace bnn

@@ -9,7 +9,11 @@
 #endif
 #include <immintrin.h>
 
+#define BNN_ISA avx512vpopcntdq
+#define BNN_VECTOR_FLOATS 16
+
 #include "kernels/binary_conv/tile.h"
+#include "kernels/binary_conv/tile_store.inl.h"
 
 namespace bnn {
 namespace avx512vpopcntdq {
@@ -272,6 +276,7 @@ static void compute(const TileJob& job) {
 
 extern const BinaryTileRow binary_tile_row_avx512vpopcntdq;
 const BinaryTileRow binary_tile_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::build_panel,
-                                                       avx512vpopcntdq::prepare, avx512vpopcntdq::compute};
+                                                       avx512vpopcntdq::prepare, avx512vpopcntdq::compute,
+                                                       avx512vpopcntdq::store_pixels};
 
 }  // namespace bnn

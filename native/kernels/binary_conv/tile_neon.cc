@@ -5,6 +5,7 @@
 
 #define BNN_ISA neon
 #define BNN_VECTOR_BYTES 16
+#define BNN_VECTOR_FLOATS 4
 
 namespace bnn {
 namespace neon {
@@ -19,8 +20,9 @@ static inline Words popcount_bytes(Words v) {
 }  // namespace bnn
 
 #include "kernels/binary_conv/tile.inl.h"
+#include "kernels/binary_conv/tile_store.inl.h"
 
 namespace bnn {
 extern const BinaryTileRow binary_tile_row_neon;
-const BinaryTileRow binary_tile_row_neon = {"neon", neon::build_panel, neon::prepare, neon::compute};
+const BinaryTileRow binary_tile_row_neon = {"neon", neon::build_panel, neon::prepare, neon::compute, neon::store_pixels};
 }  // namespace bnn

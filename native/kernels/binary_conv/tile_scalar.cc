@@ -3,6 +3,7 @@
 
 #define BNN_ISA scalar
 #define BNN_VECTOR_BYTES 16
+#define BNN_VECTOR_FLOATS 4
 
 namespace bnn {
 namespace scalar {
@@ -19,8 +20,9 @@ static inline Words popcount_bytes(Words v) {
 }  // namespace bnn
 
 #include "kernels/binary_conv/tile.inl.h"
+#include "kernels/binary_conv/tile_store.inl.h"
 
 namespace bnn {
 extern const BinaryTileRow binary_tile_row_scalar;
-const BinaryTileRow binary_tile_row_scalar = {"scalar", scalar::build_panel, scalar::prepare, scalar::compute};
+const BinaryTileRow binary_tile_row_scalar = {"scalar", scalar::build_panel, scalar::prepare, scalar::compute, scalar::store_pixels};
 }  // namespace bnn
