@@ -79,11 +79,13 @@ for (const [batch, size, channels, outChannels, kernel, strides] of CONVOLUTIONS
   const flops = 2 * dy.size * kernel * kernel * channels;
   const name = `${kernel}×${kernel}/${strides} ${channels}→${outChannels} @${size} n${batch}`;
   report(`${name} forward`, time('Conv2D', { x, filter }, attrs), flops, 'Gflop/s', peak);
+  const signs = tf.sign(filter);
+  report(`${name} forward on bits`, time('BnnBinaryConv', { x, filter: signs }, attrs), flops, 'Gflop/s');
   const toInput = time('Conv2DBackpropInput', { dy, filter }, { ...attrs, inputShape: x.shape });
   report(`${name} input gradient`, toInput, flops, 'Gflop/s', peak);
   const toFilter = time('Conv2DBackpropFilter', { x, dy }, { ...attrs, filterShape: filter.shape });
   report(`${name} filter gradient`, toFilter, flops, 'Gflop/s', peak);
-  tf.dispose([x, filter, dy]);
+  tf.dispose([x, filter, signs, dy]);
 }
 
 for (const shape of [

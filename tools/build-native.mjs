@@ -55,9 +55,16 @@ const FLAGS = [
 const EXACT_FILES = /^kernels[\\/](binarize|binary_conv|binary_gemm)[\\/]/;
 const EXACT_FLAGS = ['-ffp-contract=off'];
 
-const FLOAT_KERNELS = [
-  ...['simd', 'threading', 'kernels/conv2d', 'kernels/elementwise', 'kernels/optimizer'],
-  ...['kernels/batch_norm', 'kernels/pooling', 'kernels/copy', 'kernels/peak'],
+const TRAINING_KERNELS = [
+  ...['simd', 'threading', 'memory', 'kernels/conv2d', 'kernels/binary_conv', 'kernels/binarize'],
+  ...[
+    'kernels/elementwise',
+    'kernels/optimizer',
+    'kernels/batch_norm',
+    'kernels/pooling',
+    'kernels/copy',
+    'kernels/peak',
+  ],
 ];
 
 const isMac = process.platform === 'darwin';
@@ -70,7 +77,7 @@ const LIBRARY = isMac
 
 /** What is built: a file in build/ from all `.cc` files of some folders. Left out while its first folder has none. */
 const TARGETS = [
-  { file: 'bnn_native.node', folders: ['node', ...FLOAT_KERNELS], link: NODE_ADDON },
+  { file: 'bnn_native.node', folders: ['node', ...TRAINING_KERNELS], link: NODE_ADDON },
   {
     file: isMac ? 'libbnn_ops.dylib' : 'libbnn_ops.so',
     folders: [
@@ -85,7 +92,7 @@ const TARGETS = [
 ];
 
 /** The folders that a test program is linked with; programs not named here get all kernels. */
-const TEST_FOLDERS = { conv2d_test: FLOAT_KERNELS, kernels_test: FLOAT_KERNELS };
+const TEST_FOLDERS = { conv2d_test: TRAINING_KERNELS, kernels_test: TRAINING_KERNELS };
 const ALL_KERNELS = ['simd', 'threading', 'memory', 'kernels'];
 
 /** A reason why something cannot be built, with what to do about it. */

@@ -1,4 +1,5 @@
 // Entry point of the Node addon: settings and memory; the kernels are defined in the other files of this folder.
+#include "kernels/binary_conv/binary_conv.h"
 #include "kernels/peak/peak.h"
 #include "node/args.h"
 #include "simd/isa.h"
@@ -55,7 +56,9 @@ napi_value set_isa(const Args& args) {
   if (napi_get_value_string_utf8(args.env(), args.value(0), name, sizeof name, &length) != napi_ok) fail("argument 0 is not a string");
   for (int i = 0; i < bnn::kIsaCount; i++) {
     const bnn::Isa isa = static_cast<bnn::Isa>(i);
-    if (std::strcmp(name, bnn::isa_name(isa)) == 0 && bnn::set_active_isa(isa)) return nullptr;
+    if (std::strcmp(name, bnn::isa_name(isa)) != 0 || !bnn::set_active_isa(isa)) continue;
+    bnn::force_binary_row(name);
+    return nullptr;
   }
   fail(std::string("instruction set '") + name + "' is not available here");
 }

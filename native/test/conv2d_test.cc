@@ -1,4 +1,5 @@
 // Every instruction set and 1 to 3 threads against the double-precision reference, on random shapes.
+#include "kernels/binary_conv/binary_conv.h"
 #include "kernels/conv2d/conv2d.h"
 #include "simd/isa.h"
 #include "test/check.h"
@@ -56,20 +57,49 @@ static void check(const Conv2dShape& s, bool signs, const char* label) {
   bnn_test::expect_close(df, want_df, tolerance, label, "filter gradient");
 }
 
+// Forward only: its result has the same bits as the reference, whether bits or floats are summed.
+static void check_binary_forward(const Conv2dShape& s, const char* label) {
+  Floats x(s.batch * s.in_height * s.in_width * s.in_channels), signs(x.size());
+  Floats f(s.kernel_height * s.kernel_width * s.in_channels * s.out_channels);
+  Floats y(s.batch * s.out_height * s.out_width * s.out_channels), want(y.size());
+  bnn_test::fill_random(x);
+  bnn_test::fill_signs(f);
+  for (int64_t i = 0; i < x.size(); i += 7) x[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? 0.0f : -0.0f;
+  for (int64_t i = 0; i < x.size(); i++) signs[i] = x[i] >= 0 ? 1.0f : -1.0f;
+  bnn::conv2d_forward_reference(s, signs.data(), f.data(), want.data());
+  bnn::binary_conv2d_forward(s, x.data(), f.data(), y.data());
+  bnn_test::expect_same(y, want, label, "binary forward");
+  // One weight that is not ±1: sums of floats, still exact.
+  f[f.size() - 1] = 0.5f;
+  bnn::conv2d_forward_reference(s, signs.data(), f.data(), want.data());
+  bnn::binary_conv2d_forward(s, x.data(), f.data(), y.data());
+  bnn_test::expect_close(y, want, 0.0, label, "binary forward, a weight of one half");
+}
+
+// Channels and outputs around the sizes of words, tiles and bands.
+static void check_binary_sizes(const char* label) {
+  for (const int64_t channels : {4, 16, 32, 33, 64, 130}) {
+    for (const int64_t outputs : {16, 64, 65, 260}) {
+      check_binary_forward({2, 5, 9, channels, 3, 3, outputs, 5, 9, 1, 1, 1, 1, 1, 1}, label);
+      check_binary_forward({2, 8, 8, channels, 3, 3, outputs, 4, 4, 2, 2, 1, 1, 1, 1}, label);
+    }
+  }
+  // Fewer rows of output than the image allows, and windows that lie in the padding.
+  check_binary_forward({2, 8, 8, 16, 3, 3, 16, 5, 8, 1, 1, 1, 1, 1, 1}, label);
+  check_binary_forward({1, 2, 2, 16, 3, 3, 16, 6, 6, 1, 1, 1, 1, 3, 3}, label);
+}
+
 // The binary kernels read signs from x itself; the reference gets a tensor of signs, and the estimator's factor afterwards.
 static void check_binary(const Conv2dShape& s, const char* label) {
   Floats x(s.batch * s.in_height * s.in_width * s.in_channels), signs(x.size()), dx(x.size()), want_dx(x.size());
   Floats f(s.kernel_height * s.kernel_width * s.in_channels * s.out_channels), df(f.size()), want_df(f.size());
-  Floats y(s.batch * s.out_height * s.out_width * s.out_channels), dy(y.size()), want_y(y.size());
+  Floats dy(s.batch * s.out_height * s.out_width * s.out_channels);
   bnn_test::fill_random(x);
   bnn_test::fill_signs(f);
   bnn_test::fill_random(dy);
   x[0] = 0.0f;
   if (x.size() > 1) x[1] = -0.0f;
   for (size_t i = 0; i < static_cast<size_t>(x.size()); i++) signs[i] = x[i] >= 0 ? 1.0f : -1.0f;
-  bnn::conv2d_forward_reference(s, signs.data(), f.data(), want_y.data());
-  bnn::binary_conv2d_forward(s, x.data(), f.data(), y.data());
-  bnn_test::expect_close(y, want_y, 0.0, label, "binary forward");
   bnn::conv2d_filter_grad_reference(s, signs.data(), dy.data(), want_df.data());
   bnn::binary_conv2d_filter_grad(s, x.data(), dy.data(), df.data());
   bnn_test::expect_close(df, want_df, 2e-4, label, "binary filter gradient");
@@ -110,9 +140,11 @@ int main(int argc, char** argv) {
       std::printf("skip %s: not available on this processor\n", bnn::isa_name(isa));
       continue;
     }
+    bnn::force_binary_row(bnn::isa_name(isa));
     sets++;
     for (int threads = 1; threads <= 3; threads++) {
       bnn::set_thread_count(threads);
+      if (threads == 2) check_binary_sizes(bnn::isa_name(isa));
       for (int round = 0; round < rounds; round++) {
         const Conv2dShape s = random_shape();
         char label[320];
@@ -122,6 +154,7 @@ int main(int argc, char** argv) {
                       (long long)s.out_width, (long long)s.out_channels, (long long)s.stride_height, (long long)s.stride_width, (long long)s.pad_top,
                       (long long)s.pad_left, (long long)s.dilation_height, (long long)s.dilation_width);
         check(s, round % 2 == 1, label);
+        check_binary_forward(s, label);
         check_binary(s, label);
         check_matmul(label);
       }

@@ -166,6 +166,14 @@ void run_pieces(int64_t count, int pieces, PieceFunction function, void* context
   throw_if_failed(p);
 }
 
+Parallel pool_parallel() {
+  return {[](const void*, void (*fn)(void*, size_t), size_t total, void* data) {
+            const int count = static_cast<int>(total);
+            parallel_pieces(count, count, [&](int, int, int64_t begin, int64_t) { fn(data, static_cast<size_t>(begin)); });
+          },
+          nullptr};
+}
+
 void* scratch_bytes(int thread, Slot slot, size_t bytes) {
   Block& block = pool().blocks[thread][static_cast<int>(slot)];
   if (block.bytes < bytes || block.data == nullptr) {

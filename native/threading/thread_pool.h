@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "threading/parallel.h"
+
 namespace bnn {
 
 // Threads that work is divided among, the calling one included. At least 1; at most kMaxThreads.
@@ -41,6 +43,9 @@ void parallel_for(int64_t count, int64_t grain, Body&& body) {
   parallel_pieces(count, piece_count(count, grain, max_pieces()),
                   [&](int thread, int, int64_t begin, int64_t end) { body(thread, begin, end); });
 }
+
+// These threads for kernels that are told where to run; each item is a piece.
+Parallel pool_parallel();
 
 // 64-byte aligned memory that belongs to (thread, slot) and stays until a larger block is asked for; contents are undefined.
 // Throws std::bad_alloc. Slots keep the uses within one kernel apart.

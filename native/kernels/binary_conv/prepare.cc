@@ -84,15 +84,20 @@ void plan_blocks(const BinaryConvShape& s, BinaryConvPlan& plan) {
 
 }  // namespace
 
-BinaryWeights pack_binary_weights(const BinaryConvShape& s, const uint8_t* bits) {
+BinaryWeights empty_weights(const BinaryConvShape& s) {
   BinaryWeights result;
-  const int64_t perGroup = s.outputs / s.groups, taps = s.taps(), rowBytes = ceil_div(s.channels, 8);
   result.kWords = static_cast<int>(ceil_div(s.bits(), 32));
   result.kStride = static_cast<int>(ceil_div(result.kWords, 4) * 4);
-  result.groupOutputs = static_cast<int>(ceil_div(perGroup, kTileOutputs) * kTileOutputs);
+  result.groupOutputs = static_cast<int>(ceil_div(s.outputs / s.groups, kTileOutputs) * kTileOutputs);
   const size_t padded = static_cast<size_t>(s.groups) * static_cast<size_t>(result.groupOutputs);
   result.words = AlignedArray<uint32_t>(padded * static_cast<size_t>(result.kStride));
-  result.tapSums = AlignedArray<int32_t>(padded * static_cast<size_t>(taps));
+  result.tapSums = AlignedArray<int32_t>(padded * static_cast<size_t>(s.taps()));
+  return result;
+}
+
+BinaryWeights pack_binary_weights(const BinaryConvShape& s, const uint8_t* bits) {
+  BinaryWeights result = empty_weights(s);
+  const int64_t perGroup = s.outputs / s.groups, taps = s.taps(), rowBytes = ceil_div(s.channels, 8);
   for (int64_t o = 0; o < s.outputs; o++) {
     const int64_t row = o / perGroup * result.groupOutputs + o % perGroup;
     uint32_t* words = result.words.data() + (row / kTileOutputs * result.kStride) * kTileOutputs + row % kTileOutputs;

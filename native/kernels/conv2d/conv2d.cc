@@ -5,6 +5,7 @@
 // taps that writes every s-th pixel. Stride 1 is the case of one residue.
 #include "kernels/conv2d/conv2d.h"
 
+#include "kernels/conv2d/bit_conv2d.h"
 #include "kernels/conv2d/windows.h"
 #include "threading/thread_pool.h"
 
@@ -238,7 +239,7 @@ void conv2d_forward(const Conv2dShape& s, const float* x, const float* filter, f
 }
 
 void binary_conv2d_forward(const Conv2dShape& s, const float* x, const float* filter, float* y) {
-  forward_of(s, forward_windows(s, true), x, filter, y);
+  if (!bit_conv2d(s, x, filter, y)) forward_of(s, forward_windows(s, true), x, filter, y);
 }
 
 void conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, float* dx) {

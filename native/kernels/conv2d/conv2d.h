@@ -21,7 +21,8 @@ struct Conv2dShape {
 // Sums of ±1 products are exact: every partial sum is an integer below 2^24.
 void conv2d_forward(const Conv2dShape& shape, const float* x, const float* filter, float* y);
 
-// The same of sign(x) (+1 at 0, −1 for NaN; the padding stays 0), without a tensor of signs.
+// The same of sign(x) (+1 at 0, −1 for NaN; the padding stays 0), without a tensor of signs. Forward, where the filter is ±1 too,
+// bits are counted instead of floats multiplied: the same sums.
 void binary_conv2d_forward(const Conv2dShape& shape, const float* x, const float* filter, float* y);
 void binary_conv2d_filter_grad(const Conv2dShape& shape, const float* x, const float* dy, float* dfilter);
 // dx = s(x) · ∂L/∂sign(x), s from `gradient`.
