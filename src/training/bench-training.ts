@@ -139,7 +139,7 @@ export class TrainingBench {
     mark('data');
     const settings = { weightEstimator: ESTIMATOR, activationEstimator: ESTIMATOR };
     const createInput = () => tf.tensor4d(batch.images, [batch.count, ...this.#imageShape]);
-    const { figures, gradients } = lossGradients(this.#program, settings, createInput, (logits) => {
+    const { figures, gradients } = await lossGradients(this.#program, settings, createInput, (logits) => {
       mark('forward');
       const result = softmaxCrossEntropy(logits, tf.tensor1d(batch.labels, 'int32'), 0);
       mark('loss');

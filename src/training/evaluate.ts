@@ -28,7 +28,7 @@ export async function evaluate(
     if (signal?.aborted === true) break;
     const x = tf.tensor4d(batch.images, [batch.count, image.height, image.width, image.channels]);
     const labels = tf.tensor1d(batch.labels, 'int32');
-    const logits = program.infer(x, settings);
+    const logits = await program.inferInTurns(x, settings);
     const result = softmaxCrossEntropy(logits, labels, 0);
     const outcome = await readOutcome(stackFigures(result));
     loss += outcome.loss * batch.count;

@@ -47,7 +47,7 @@ export async function learnBatch(
   const rng = mixRng(options.seed, options.epoch, batch.index);
   const { images, otherLabels, share } = mixBatch(batch.images, batch.labels, size, { cutout, mixup }, rng);
   const teacherLogits = teacher === undefined ? null : await teacher(images, batch.count, size);
-  const { figures, gradients } = lossGradients(
+  const { figures, gradients } = await lossGradients(
     program,
     settings,
     () => tf.tensor4d(images, [batch.count, size.height, size.width, size.channels]),
@@ -63,24 +63,28 @@ export async function learnBatch(
 
 /**
  * Figures of the loss and gradients by parameter, the caller's. All else that is made meanwhile is disposed, also where a kernel throws,
- * for want of memory for one.
+ * for want of memory for one. The event loop gets turns; what it runs then may read tensors but not make any.
  */
-export function lossGradients(
+export async function lossGradients(
   program: Program,
   settings: RunSettings,
   createInput: () => tf.Tensor,
   lossOf: (logits: tf.Tensor) => LossResult,
-): { readonly figures: tf.Tensor; readonly gradients: ReadonlyMap<string, tf.Tensor> } {
-  const names: string[] = [];
-  const [figures, ...gradients] = tf.tidy(() => {
-    const result = program.differentiate(createInput(), settings, (logits) => {
-      const loss = lossOf(logits);
-      return { loss, dlogits: loss.dlogits };
+): Promise<{ readonly figures: tf.Tensor; readonly gradients: ReadonlyMap<string, tf.Tensor> }> {
+  const engine = tf.engine();
+  const kept: tf.Tensor[] = [];
+  engine.startScope();
+  try {
+    const { loss, gradients } = await program.differentiateInTurns(createInput(), settings, (logits) => {
+      const result = lossOf(logits);
+      return { loss: result, dlogits: result.dlogits };
     });
-    names.push(...result.gradients.keys());
-    return [stackFigures(result.loss), ...result.gradients.values()];
-  }) as [tf.Tensor, ...tf.Tensor[]];
-  return { figures, gradients: new Map(gradients.map((gradient, i) => [names[i] ?? '', gradient])) };
+    const figures = stackFigures(loss);
+    kept.push(figures, ...gradients.values());
+    return { figures, gradients };
+  } finally {
+    engine.endScope(kept);
+  }
 }
 
 function createImitation(

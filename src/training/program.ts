@@ -18,6 +18,7 @@ import { buildNorm, type FusedNorm, fuseNorm } from './steps/batch-norm.ts';
 import { buildBinaryConv, isFusedSign } from './steps/binary-conv.ts';
 import type { BuildContext, Layout, Run, Step } from './steps/step.ts';
 import { STEP_BUILDERS } from './steps/table.ts';
+import { runAtOnce, runInTurns } from './turns.ts';
 
 interface PlannedStep {
   readonly step: Step;
@@ -36,6 +37,9 @@ export interface ProgramOptions {
 }
 
 export type RunSettings = Pick<Run, 'weightEstimator' | 'activationEstimator' | 'relaxWeights' | 'observe'>;
+
+/** The gradient of the loss with respect to the logits, and whatever the caller wants to know of the loss. */
+type LossGradient<L> = (logits: tf.Tensor) => { readonly loss: L; readonly dlogits: tf.Tensor };
 
 /** Gradients of all trainable parameters by name, plus what the caller's loss returned. */
 export interface Gradients<L> {
@@ -104,28 +108,26 @@ export class Program {
 
   /** Logits [N, classes] of images [N, H, W, C]; running statistics, nothing kept. */
   infer(x: tf.Tensor, settings: RunSettings): tf.Tensor {
-    return this.#forward(x, { ...settings, training: false, setBuffer: refuseBuffer }, null);
+    return runAtOnce(this.#infer(x, settings));
+  }
+
+  /** The same, with turns for the event loop between layers. */
+  inferInTurns(x: tf.Tensor, settings: RunSettings): Promise<tf.Tensor> {
+    return runInTurns(this.#infer(x, settings));
   }
 
   /**
    * One training pass: batch statistics (the running ones move), then gradients.
    *
-   * @param lossGradient returns the gradient of the loss with respect to the logits, and whatever the caller wants to know of it.
    * @returns gradients by parameter name, owned by the caller, in the layout of the program.
    */
-  differentiate<L>(
-    x: tf.Tensor,
-    settings: RunSettings,
-    lossGradient: (logits: tf.Tensor) => { readonly loss: L; readonly dlogits: tf.Tensor },
-  ): Gradients<L> {
-    const run: Run = { ...settings, training: true, setBuffer: (slot, value) => this.#replace(slot, value) };
-    const slots: (tf.Tensor | undefined)[] = [];
-    const saved: (readonly tf.Tensor[])[] = [];
-    const shapes: (readonly number[])[] = [];
-    const logits = this.#forward(x, run, { slots, saved, shapes });
-    const { loss, dlogits } = lossGradient(logits);
-    const gradients = this.#backward(run, { slots, saved, shapes }, dlogits);
-    return { loss, gradients };
+  differentiate<L>(x: tf.Tensor, settings: RunSettings, lossGradient: LossGradient<L>): Gradients<L> {
+    return runAtOnce(this.#differentiate(x, settings, lossGradient));
+  }
+
+  /** The same, with turns for the event loop between layers. Until it is done, nobody may touch the program. */
+  differentiateInTurns<L>(x: tf.Tensor, settings: RunSettings, lossGradient: LossGradient<L>): Promise<Gradients<L>> {
+    return runInTurns(this.#differentiate(x, settings, lossGradient));
   }
 
   /** The current tensor of a parameter or buffer; still owned by the program. */
@@ -207,8 +209,27 @@ export class Program {
     }));
   }
 
+  #infer(x: tf.Tensor, settings: RunSettings): Generator<void, tf.Tensor> {
+    return this.#forward(x, { ...settings, training: false, setBuffer: refuseBuffer }, null);
+  }
+
+  *#differentiate<L>(
+    x: tf.Tensor,
+    settings: RunSettings,
+    lossGradient: LossGradient<L>,
+  ): Generator<void, Gradients<L>> {
+    const run: Run = { ...settings, training: true, setBuffer: (slot, value) => this.#replace(slot, value) };
+    const slots: (tf.Tensor | undefined)[] = [];
+    const saved: (readonly tf.Tensor[])[] = [];
+    const shapes: (readonly number[])[] = [];
+    const logits = yield* this.#forward(x, run, { slots, saved, shapes });
+    const { loss, dlogits } = lossGradient(logits);
+    const gradients = yield* this.#backward(run, { slots, saved, shapes }, dlogits);
+    return { loss, gradients };
+  }
+
   /** Runs all steps; with `keep`, leaves in it what the backward pass reads. The caller owns the result unless it is kept. */
-  #forward(x: tf.Tensor, run: Run, keep: Kept | null): tf.Tensor {
+  *#forward(x: tf.Tensor, run: Run, keep: Kept | null): Generator<void, tf.Tensor> {
     const slots = keep?.slots ?? [];
     for (const [slot, owned] of this.#owned.entries()) slots[slot] = owned;
     slots[this.#input] = x;
@@ -225,6 +246,7 @@ export class Program {
         slots[slot]?.dispose();
         slots[slot] = undefined;
       }
+      yield;
     }
     const logits = slots[this.#output];
     if (logits === undefined) throw new Error('internal: the program computed no output');
@@ -243,7 +265,7 @@ export class Program {
     );
   }
 
-  #backward(run: Run, { slots, saved, shapes }: Kept, dlogits: tf.Tensor): Map<string, tf.Tensor> {
+  *#backward(run: Run, { slots, saved, shapes }: Kept, dlogits: tf.Tensor): Generator<void, Map<string, tf.Tensor>> {
     const gradients: (tf.Tensor | undefined)[] = [];
     gradients[this.#output] = dlogits;
     // Disposed inputs and outputs are not read by the steps that declared so; any tensor serves as their stand-in.
@@ -276,6 +298,7 @@ export class Program {
       gradients[output] = undefined;
       slots[output]?.dispose();
       slots[output] = undefined;
+      yield;
     }
     const result = new Map<string, tf.Tensor>();
     for (const [name, slot] of this.#slotOf) {

@@ -41,8 +41,10 @@ bool bit_conv2d(const Conv2dShape& s, const float* x, const float* filter, float
   if (!pack_filter(shape, filter, parallel, weights)) return false;
   const BinaryConvPlan plan = plan_binary_conv(shape, weights, s.in_height, s.in_width);
   const std::vector<float> ones(static_cast<size_t>(weights.groupOutputs), 1.0f), zeros(ones.size());
-  BinaryConvCall call{s.batch, s.in_height, s.in_width, x, ones.data(), zeros.data(), false, nullptr, y};
-  call.channelsLast = true;
+  Epilogue sums{};
+  sums.scale = ones.data();
+  sums.bias = zeros.data();
+  const BinaryConvCall call{s.batch, s.in_height, s.in_width, x, nullptr, sums, y, true};
   binary_conv(shape, weights, plan, call, parallel);
   return true;
 }

@@ -1,0 +1,31 @@
+/**
+ * Long computations as generators that yield between their parts, so that the caller decides whether anything else gets a turn:
+ * kernels of the native backend compute inside of JavaScript calls, and signals, timers and messages of the data loader wait.
+ */
+
+import { performance } from 'node:perf_hooks';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
+
+/** Longest time without a turn of the event loop, but for the part that is running: short enough for who presses Ctrl-C. */
+const TURN_MS = 50;
+
+/** Runs everything at once. */
+export function runAtOnce<T>(work: Generator<void, T>): T {
+  let part = work.next();
+  while (part.done !== true) part = work.next();
+  return part.value;
+}
+
+/** Gives the event loop a turn whenever `TURN_MS` have passed. */
+export async function runInTurns<T>(work: Generator<void, T>, now = () => performance.now()): Promise<T> {
+  let begin = now();
+  let part = work.next();
+  while (part.done !== true) {
+    if (now() - begin >= TURN_MS) {
+      await yieldToEventLoop();
+      begin = now();
+    }
+    part = work.next();
+  }
+  return part.value;
+}
