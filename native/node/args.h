@@ -66,6 +66,12 @@ class Args {
     check_count(i, static_cast<int64_t>(length), count);
     return {data, static_cast<int64_t>(length)};
   }
+  // Null data when the argument is null.
+  Floats floats_or_null(size_t i, int64_t count) const {
+    napi_valuetype type = napi_undefined;
+    napi_typeof(env_, value(i), &type);
+    return type == napi_null ? Floats{nullptr, 0} : floats(i, count);
+  }
   Doubles doubles_or_null(size_t i, int64_t count) const {
     napi_valuetype type = napi_undefined;
     napi_typeof(env_, value(i), &type);

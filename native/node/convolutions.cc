@@ -49,14 +49,15 @@ napi_value binary_forward(const Args& args) {
   return nullptr;
 }
 
-// binaryConv2dInputGrad(dy, filter, x, dx, shape, o, t, m): ReSTE; with o = 0: straight-through, clipped at t
+// binaryConv2dInputGrad(dy, filter, x, dx, shape, o, t, m, sum: Float32Array | null): ReSTE; with o = 0: straight-through, clipped at t
 napi_value binary_input_grad(const Args& args) {
   const bnn::Conv2dShape s = conv_shape(args, 4);
   const double o = args.number(5);
   const float t = static_cast<float>(args.number(6));
   const bnn::SignGradient gradient = o == 0.0 ? bnn::ste_gradient(t) : bnn::reste_gradient(o, t, static_cast<float>(args.number(7)));
   bnn::binary_conv2d_input_grad(s, args.floats(0, y_count(s)).data, args.floats(1, filter_count(s)).data,
-                                args.floats(2, x_count(s)).data, gradient, args.floats(3, x_count(s)).data);
+                                args.floats(2, x_count(s)).data, gradient, args.floats_or_null(8, x_count(s)).data,
+                                args.floats(3, x_count(s)).data);
   return nullptr;
 }
 

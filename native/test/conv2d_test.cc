@@ -108,8 +108,12 @@ static void check_binary(const Conv2dShape& s, const char* label) {
   for (size_t i = 0; i < static_cast<size_t>(x.size()); i++) {
     if (!(std::fabs(x[i]) <= clip)) want_dx[i] = 0.0f;
   }
-  bnn::binary_conv2d_input_grad(s, dy.data(), f.data(), x.data(), bnn::ste_gradient(clip), dx.data());
+  bnn::binary_conv2d_input_grad(s, dy.data(), f.data(), x.data(), bnn::ste_gradient(clip), nullptr, dx.data());
   bnn_test::expect_close(dx, want_dx, 2e-4, label, "binary input gradient");
+  // The signs serve as what is added.
+  for (int64_t i = 0; i < dx.size(); i++) want_dx[i] = signs[i] + dx[i];
+  bnn::binary_conv2d_input_grad(s, dy.data(), f.data(), x.data(), bnn::ste_gradient(clip), signs.data(), dx.data());
+  bnn_test::expect_same(dx, want_dx, label, "binary input gradient, added");
 }
 
 static void check_matmul(const char* label) {

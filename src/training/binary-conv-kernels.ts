@@ -1,6 +1,6 @@
 /** Convolution of the signs of a tensor, in the style of `kernels.ts`: one kernel, or plain tfjs operations. */
 
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Estimator } from '../estimators/estimator.ts';
 import { hasKernel, runKernel, sign, signGradient } from './kernels.ts';
 import { padBefore, unpadGradient, type Window } from './steps/window.ts';
@@ -30,26 +30,32 @@ export interface BinaryConvGradient {
   readonly estimator: Estimator;
   readonly attributes: object;
   readonly window: Window;
+  /** Added to the gradient; stays the caller's. */
+  readonly sum: tf.Tensor | undefined;
 }
 
-/** Gradient of `binaryConv` with respect to x: s(x) · Conv2DBackpropInput(dy, filter), s from the estimator. */
+/** Gradient of `binaryConv` with respect to x: s(x) · Conv2DBackpropInput(dy, filter) + sum, s from the estimator. */
 export function binaryConvInputGradient(
   x: tf.Tensor,
   filter: tf.Tensor,
   dy: tf.Tensor,
-  { estimator, attributes, window }: BinaryConvGradient,
+  { estimator, attributes, window, sum }: BinaryConvGradient,
 ): tf.Tensor {
   const slope = estimator.attributes;
   // The fused kernel evaluates formulas; tables have a kernel of their own, behind signGradient.
   if (slope !== null && slope.estimator !== 'table' && hasKernel('BnnBinaryConvInputGrad')) {
-    return runKernel('BnnBinaryConvInputGrad', { dy, filter, x }, { ...attributes, ...slope });
+    const inputs = sum === undefined ? { dy, filter, x } : { dy, filter, x, sum };
+    return runKernel('BnnBinaryConvInputGrad', inputs, { ...attributes, ...slope });
   }
   const inputShape = paddedShape(x.shape, window);
   const dpadded = runKernel('Conv2DBackpropInput', { dy, filter }, { ...attributes, inputShape });
   const dsigns = unpadGradient(dpadded, window, x.shape);
   const dx = signGradient(x, dsigns, estimator);
   dsigns.dispose();
-  return dx;
+  if (sum === undefined) return dx;
+  const total = tf.add(sum, dx);
+  dx.dispose();
+  return total;
 }
 
 /** Gradient of `binaryConv` with respect to the filter; `attributes` has its shape as `filterShape`. */

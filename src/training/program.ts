@@ -277,6 +277,7 @@ export class Program {
       const kept = saved[index] ?? [];
       if (dy !== undefined && needs.includes(true)) {
         for (const position of step.readsInputs) this.#restore(inputs[position] ?? -1, { slots, saved, shapes });
+        const sums = inputs.map((slot, position) => (step.addsTo?.includes(position) ? gradients[slot] : undefined));
         const results = step.backward({
           dy,
           inputs: inputs.map((slot) => slots[slot] ?? dy),
@@ -284,13 +285,20 @@ export class Program {
           output: slots[output] ?? dy,
           saved: kept,
           needs,
+          sums,
           run,
         });
         for (const [position, slot] of inputs.entries()) {
           const gradient = results[position] ?? null;
           if (gradient === null) continue;
-          if (needs[position]) gradients[slot] = accumulate(gradients[slot], gradient);
-          else gradient.dispose();
+          if (!needs[position]) {
+            gradient.dispose();
+          } else if (sums[position] === undefined) {
+            gradients[slot] = accumulate(gradients[slot], gradient);
+          } else {
+            gradients[slot]?.dispose();
+            gradients[slot] = gradient;
+          }
         }
       }
       for (const t of kept) t.dispose();

@@ -247,14 +247,18 @@ void conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filte
 }
 
 void binary_conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, const float* x,
-                              const SignGradient& gradient, float* dx) {
+                              const SignGradient& gradient, const float* sum, float* dx) {
   const int64_t c = s.in_channels;
+  const auto finish = [&](float* out, int64_t count) {
+    const int64_t at = out - dx;
+    gradient.apply(x + at, out, out, count);
+    if (sum != nullptr) elementwise_row().binary(BinaryOp::kAdd, sum + at, Operand::kFull, out, Operand::kFull, out, 1, count);
+  };
   input_grad_of(s, dy, filter, dx, [&](float* out, int64_t pixels, int64_t stride) {
-    const float* from = x + (out - dx);
     if (stride == c) {
-      gradient.apply(from, out, out, pixels * c);
+      finish(out, pixels * c);
     } else {
-      for (int64_t i = 0; i < pixels; i++) gradient.apply(from + i * stride, out + i * stride, out + i * stride, c);
+      for (int64_t i = 0; i < pixels; i++) finish(out + i * stride, c);
     }
   });
 }

@@ -25,9 +25,9 @@ void conv2d_forward(const Conv2dShape& shape, const float* x, const float* filte
 // bits are counted instead of floats multiplied: the same sums.
 void binary_conv2d_forward(const Conv2dShape& shape, const float* x, const float* filter, float* y);
 void binary_conv2d_filter_grad(const Conv2dShape& shape, const float* x, const float* dy, float* dfilter);
-// dx = s(x) · ∂L/∂sign(x), s from `gradient`.
+// dx = s(x) · ∂L/∂sign(x) + sum, s from `gradient`; sum may be null.
 void binary_conv2d_input_grad(const Conv2dShape& shape, const float* dy, const float* filter, const float* x,
-                              const SignGradient& gradient, float* dx);
+                              const SignGradient& gradient, const float* sum, float* dx);
 
 // dx = ∂L/∂x for dy = ∂L/∂y.
 void conv2d_input_grad(const Conv2dShape& shape, const float* dy, const float* filter, float* dx);

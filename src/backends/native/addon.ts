@@ -37,7 +37,7 @@ export interface NativeAddon {
   conv2dFilterGrad(x: Float32Array, dy: Float32Array, dfilter: Float32Array, shape: Int32Array): void;
   /** The same of sign(x). */
   binaryConv2d(x: Float32Array, filter: Float32Array, y: Float32Array, shape: Int32Array): void;
-  /** dx times the slope of ReSTE(o, t, m) at x; with o = 0 that of the straight-through estimator clipped at t. */
+  /** dx times the slope of ReSTE(o, t, m) at x; with o = 0 that of the straight-through estimator clipped at t. `sum` is added. */
   binaryConv2dInputGrad(
     dy: Float32Array,
     filter: Float32Array,
@@ -47,6 +47,7 @@ export interface NativeAddon {
     o: number,
     t: number,
     m: number,
+    sum: Float32Array | null,
   ): void;
   binaryConv2dFilterGrad(x: Float32Array, dy: Float32Array, dfilter: Float32Array, shape: Int32Array): void;
   /** `sizes`: batch of a, batch of b, m, n, k, transpose a, transpose b. */

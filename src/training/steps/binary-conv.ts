@@ -34,6 +34,7 @@ export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): 
     layout: 'nhwc',
     readsInputs: [0, 1],
     readsOutput: false,
+    addsTo: [0],
     forward([x, filter, bias], run) {
       // Of several convolutions of the same signs, one tells.
       if (run.observe !== undefined && first?.node === node) {
@@ -46,7 +47,7 @@ export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): 
       y.dispose();
       return { output };
     },
-    backward({ dy, inputs: [x, filter], needs, run }) {
+    backward({ dy, inputs: [x, filter], sums: [sum], needs, run }) {
       const input = x as tf.Tensor;
       const weights = filter as tf.Tensor;
       return [
@@ -55,6 +56,7 @@ export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): 
               estimator: ofLayer(run.activationEstimator, layer),
               attributes,
               window,
+              sum,
             })
           : null,
         needs[1] ? binaryConvFilterGradient(input, dy, { ...attributes, filterShape: weights.shape }, window) : null,

@@ -36,6 +36,8 @@ export interface BackwardArguments {
   readonly saved: readonly tf.Tensor[];
   /** Whether the gradient of an input is wanted. */
   readonly needs: readonly boolean[];
+  /** At the positions of `addsTo`: the gradient of that input from other steps so far, where there is one; owned by the program. */
+  readonly sums: readonly (tf.Tensor | undefined)[];
   readonly run: Run;
 }
 
@@ -47,6 +49,8 @@ export interface Step {
   /** Positions of the inputs that `backward` reads. */
   readonly readsInputs: readonly number[];
   readonly readsOutput: boolean;
+  /** Positions of the inputs to whose `sums` `backward` adds its gradient itself. */
+  readonly addsTo?: readonly number[];
   forward(
     inputs: readonly tf.Tensor[],
     run: Run,

@@ -95,6 +95,21 @@ describeNative('BnnBinaryConv and its gradients agree with plain tfjs operations
     await fc.assert(fc.asyncProperty(sizes, fc.constantFrom(0, 1, 1.3, 3), agrees), fast);
   });
 
+  it('input gradient added to another', async () => {
+    const agrees = async (s: Sizes) => {
+      const c = await createCase(s);
+      if (c === null) return;
+      const attrs = { ...c.attrs, ...createReste(3).attributes };
+      const inputs = { dy: c.dy, filter: c.filter, x: c.x };
+      const sum = random(c.x.shape, s.seed + 2);
+      const [alone] = await run('native', 'BnnBinaryConvInputGrad', inputs, attrs);
+      const values = sum.values.map((v, i) => v + (alone?.values[i] ?? Number.NaN));
+      const got = await run('native', 'BnnBinaryConvInputGrad', { ...inputs, sum }, attrs);
+      expect(got).toEqual([{ shape: c.x.shape, values }]);
+    };
+    await fc.assert(fc.asyncProperty(sizes, agrees), fast);
+  });
+
   it('filter gradient', async () => {
     const agrees = async (s: Sizes) => {
       const c = await createCase(s);
@@ -158,6 +173,10 @@ describeNative('BnnBinaryConv', () => {
     const bad = { dy: random([1, 3, 4, 8]), filter: random([3, 3, 3, 8]), x };
     await expect(run('native', 'BnnBinaryConvInputGrad', bad, { ...attrs, estimator: 'ste', clip: 1 })).rejects.toThrow(
       'expected [1, 4, 4, 8]',
+    );
+    const sum = { dy: random([1, 4, 4, 8]), filter: random([3, 3, 3, 8]), x, sum: random([1, 4, 4, 1]) };
+    await expect(run('native', 'BnnBinaryConvInputGrad', sum, { ...attrs, estimator: 'ste', clip: 1 })).rejects.toThrow(
+      'sum is [1, 4, 4, 1], expected [1, 4, 4, 3]',
     );
   });
 });

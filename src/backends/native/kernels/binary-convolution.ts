@@ -2,7 +2,8 @@
  * Convolution of sign(x), +1 at 0, without a tensor of signs; attributes as of Conv2D, padding is 0.
  *
  * - `BnnBinaryConv` {x, filter} → Conv2D(sign(x), filter).
- * - `BnnBinaryConvInputGrad` {dy, filter, x}, and the attributes of `BnnSignGrad` → dx = s(x) · Conv2DBackpropInput(dy, filter).
+ * - `BnnBinaryConvInputGrad` {dy, filter, x, sum?}, and the attributes of `BnnSignGrad`
+ *   → dx = s(x) · Conv2DBackpropInput(dy, filter) + sum.
  * - `BnnBinaryConvFilterGrad` {x, dy}, attribute filterShape → Conv2DBackpropFilter(sign(x), dy).
  */
 
@@ -52,8 +53,16 @@ function inputGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): t
   const conv = requireConv(name, attrs, x.shape, filter.shape);
   requireGradient(name, dy.shape, conv);
   const slope = slopeArguments(name, attrs);
+  const sum = inputs['sum'] === undefined ? null : requireFloats(backend, name, inputs, 'sum');
+  if (sum !== null && !tf.util.arraysEqual([...sum.shape], [...x.shape])) {
+    throw new BnnError('E_SHAPE', `${name}: sum is [${sum.shape.join(', ')}], expected [${x.shape.join(', ')}]`);
+  }
   return result(backend, x.shape, (dx) =>
-    backend.addon.binaryConv2dInputGrad(dy.values, filter.values, x.values, dx, conv.shape, ...slope),
+    backend.addon.binaryConv2dInputGrad(
+      ...([dy.values, filter.values, x.values, dx, conv.shape] as const),
+      ...slope,
+      sum?.values ?? null,
+    ),
   );
 }
 
