@@ -12,23 +12,24 @@ bnn::BatchNormShape norm_shape(const Floats& x, const Floats& per_channel, doubl
   return {x.count / channels, channels, epsilon, relu};
 }
 
-// batchNormTrain(x, scale, gamma, beta, y, mean, variance, epsilon, relu)
+// batchNormTrain(x, scale, gamma, beta, y, mean, variance, epsilon, relu, residual: Float32Array | null)
 napi_value train(const Args& args) {
   const Floats x = args.floats(0), gamma = args.floats(2);
   const int64_t c = gamma.count;
   const bnn::BatchNormShape shape = norm_shape(x, gamma, args.number(7), args.flag(8));
-  bnn::batch_norm_train(shape, x.data, args.floats(1, c).data, gamma.data, args.floats(3, c).data, args.floats(4, x.count).data,
-                        args.floats(5, c).data, args.floats(6, c).data);
+  bnn::batch_norm_train(shape, x.data, args.floats(1, c).data, gamma.data, args.floats(3, c).data,
+                        args.floats_or_null(9, x.count).data, args.floats(4, x.count).data, args.floats(5, c).data,
+                        args.floats(6, c).data);
   return nullptr;
 }
 
-// batchNormInfer(x, scale, gamma, beta, mean, variance, y, epsilon, relu)
+// batchNormInfer(x, scale, gamma, beta, mean, variance, y, epsilon, relu, residual: Float32Array | null)
 napi_value infer(const Args& args) {
   const Floats x = args.floats(0), gamma = args.floats(2);
   const int64_t c = gamma.count;
   const bnn::BatchNormShape shape = norm_shape(x, gamma, args.number(7), args.flag(8));
   bnn::batch_norm_infer(shape, x.data, args.floats(1, c).data, gamma.data, args.floats(3, c).data, args.floats(4, c).data,
-                        args.floats(5, c).data, args.floats(6, x.count).data);
+                        args.floats(5, c).data, args.floats_or_null(9, x.count).data, args.floats(6, x.count).data);
   return nullptr;
 }
 

@@ -116,7 +116,7 @@ static void test_batch_norm() {
   }
   std::vector<double> dscale(static_cast<size_t>(c));
   Floats got_dscale(c), want_dscale(c);
-  bnn::batch_norm_train(shape, x.data(), scale.data(), gamma.data(), beta.data(), y.data(), mean.data(), variance.data());
+  bnn::batch_norm_train(shape, x.data(), scale.data(), gamma.data(), beta.data(), nullptr, y.data(), mean.data(), variance.data());
   bnn::batch_norm_grad(shape, x.data(), dy.data(), scale.data(), gamma.data(), mean.data(), variance.data(), dx.data(), dgamma.data(),
                        dbeta.data(), dscale.data());
   for (int64_t j = 0; j < c; j++) {
@@ -147,6 +147,10 @@ static void test_batch_norm() {
   expect_close(mean, want_mean, 1e-6, label, "mean");
   expect_close(variance, want_variance, 1e-6, label, "variance");
   expect_close(y, want, 1e-5, label, "normalised");
+  // The incoming gradient serves as the residual.
+  for (int64_t i = 0; i < rows * c; i++) want[i] = y[i] + dy[i];
+  bnn::batch_norm_train(shape, x.data(), scale.data(), gamma.data(), beta.data(), dy.data(), y.data(), mean.data(), variance.data());
+  bnn_test::expect_same(y, want, label, "normalised, residual added");
   expect_close(dgamma, want_dgamma, 2e-5, label, "gamma gradient");
   // With one or two rows the normalised values are ±1 and gradients cancel to nothing but rounding, times 1/√epsilon.
   if (rows > 8) {

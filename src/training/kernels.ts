@@ -44,6 +44,8 @@ export interface NormInputs {
   readonly gamma: tf.Tensor;
   /** A scalar, or one number per channel, that x is multiplied by first. */
   readonly scale: tf.Tensor | null;
+  /** Of the shape of x, added to y; gradients of the rest do not depend on it. */
+  readonly residual?: tf.Tensor | undefined;
 }
 
 export interface NormAttributes {
@@ -52,8 +54,21 @@ export interface NormAttributes {
   readonly relu: boolean;
 }
 
-function withScale(inputs: Record<string, tf.Tensor>, scale: tf.Tensor | null): Record<string, tf.Tensor> {
-  return scale === null ? inputs : { ...inputs, scale };
+/** The inputs and those of the optional ones that are there. */
+function withOptional(
+  inputs: Record<string, tf.Tensor>,
+  optional: Record<string, tf.Tensor | null | undefined>,
+): Record<string, tf.Tensor> {
+  const all = { ...inputs };
+  for (const [name, tensor] of Object.entries(optional)) if (tensor) all[name] = tensor;
+  return all;
+}
+
+/** y + residual; y is disposed of. */
+function addTo(residual: tf.Tensor, y: tf.Tensor): tf.Tensor {
+  const sum = tf.add(y, residual);
+  y.dispose();
+  return sum;
 }
 
 function leadingAxes(x: tf.Tensor): number[] {
@@ -77,12 +92,18 @@ export interface NormStatistics {
  * y = gamma · (r − mean) / √(variance + epsilon) + beta, statistics over all dimensions but the last.
  */
 export function batchNormTrain(
-  { x, gamma, scale }: NormInputs,
+  { x, gamma, scale, residual }: NormInputs,
   beta: tf.Tensor,
   attributes: NormAttributes,
 ): NormStatistics & { readonly y: tf.Tensor } {
+  if (residual !== undefined && !hasKernel('BnnBatchNormAddTrain')) {
+    const { y, ...statistics } = batchNormTrain({ x, gamma, scale }, beta, attributes);
+    return { y: addTo(residual, y), ...statistics };
+  }
   if (hasKernel('BnnBatchNormTrain')) {
-    const [y, mean, variance] = runKernelMany('BnnBatchNormTrain', withScale({ x, gamma, beta }, scale), attributes);
+    const kernel = residual === undefined ? 'BnnBatchNormTrain' : 'BnnBatchNormAddTrain';
+    const inputs = withOptional({ x, gamma, beta }, { scale, residual });
+    const [y, mean, variance] = runKernelMany(kernel, inputs, attributes);
     if (y === undefined || mean === undefined || variance === undefined) throw new Error('internal: BnnBatchNormTrain');
     return { y, mean, variance };
   }
@@ -113,7 +134,7 @@ export function batchNormGradient(
   attributes: NormAttributes,
 ): NormGradients {
   if (hasKernel('BnnBatchNormGrad')) {
-    const inputs = withScale({ x, dy, gamma, mean, variance }, scale);
+    const inputs = withOptional({ x, dy, gamma, mean, variance }, { scale });
     const [dx, dgamma, dbeta, dscale] = runKernelMany('BnnBatchNormGrad', inputs, attributes);
     if (dx === undefined || dgamma === undefined || dbeta === undefined) throw new Error('internal: BnnBatchNormGrad');
     return { dx, dgamma, dbeta, dscale: scale === null ? null : (dscale ?? null) };
@@ -138,13 +159,17 @@ export function batchNormGradient(
 
 /** Batch normalization of relu(scale · x) with given statistics. */
 export function batchNormInfer(
-  { x, gamma, scale }: NormInputs,
+  { x, gamma, scale, residual }: NormInputs,
   beta: tf.Tensor,
   { mean, variance }: NormStatistics,
   attributes: NormAttributes,
 ): tf.Tensor {
+  if (residual !== undefined && !hasKernel('BnnBatchNormAddInfer')) {
+    return addTo(residual, batchNormInfer({ x, gamma, scale }, beta, { mean, variance }, attributes));
+  }
   if (hasKernel('BnnBatchNormInfer')) {
-    return runKernel('BnnBatchNormInfer', withScale({ x, gamma, beta, mean, variance }, scale), attributes);
+    const kernel = residual === undefined ? 'BnnBatchNormInfer' : 'BnnBatchNormAddInfer';
+    return runKernel(kernel, withOptional({ x, gamma, beta, mean, variance }, { scale, residual }), attributes);
   }
   return tf.tidy(() => {
     const factor = tf.mul(gamma, tf.rsqrt(tf.add(variance, attributes.epsilon)));

@@ -330,8 +330,10 @@ function buildSteps(graph: Graph, context: BuildContext, layouts: Map<Value, Lay
   const absorbed = new Set<Node>();
   for (const node of graph.nodes()) {
     if (!node.is('BatchNormalization')) continue;
-    const fused = fuseNorm(node);
-    norms.set(node, fused);
+    const fused = fuseNorm(node, graph);
+    // Where an addition is part of it, the step stands in its place: all that it reads is computed by then.
+    norms.set(fused.sum?.node ?? node, fused);
+    if (fused.sum !== null) absorbed.add(node);
     for (const part of fused.absorbed) absorbed.add(part);
   }
   const steps: Step[] = [];

@@ -24,6 +24,15 @@ function withoutFusion(name: string): Model {
   return model;
 }
 
+/** The same network with a step of its own for every addition after a batch normalization. */
+function withoutSums(name: string): Model {
+  const model = build(name);
+  for (const node of model.graph.nodes()) {
+    if (node.is('BatchNormalization')) model.graph.addNode('Identity', [node.output]);
+  }
+  return model;
+}
+
 function build(name: string): Model {
   return buildModel(name, { seed: 3, imageSize: name === 'binarynet-mini' ? 28 : 8 });
 }
@@ -53,6 +62,57 @@ function expectEqual(got: Map<string, Float32Array>, want: Map<string, Float32Ar
   expect([...got.keys()]).toEqual([...want.keys()]);
   for (const [name, gradient] of want) expect(relativeError(got.get(name) ?? [], gradient), name).toBeLessThan(limit);
 }
+
+/** The bytes of all gradients, by name. */
+function bytesOf(gradients: Map<string, Float32Array>): [string, Buffer][] {
+  return [...gradients].map(([name, { buffer, byteOffset, byteLength }]) => [
+    name,
+    Buffer.from(buffer, byteOffset, byteLength),
+  ]);
+}
+
+function expectSameBits(got: Map<string, Float32Array>, want: Map<string, Float32Array>): void {
+  const wanted = new Map(bytesOf(want));
+  expect([...got.keys()]).toEqual([...want.keys()]);
+  for (const [name, bytes] of bytesOf(got)) expect(bytes.equals(wanted.get(name) as Buffer), name).toBe(true);
+}
+
+describe.skipIf(!native.ok)(
+  `BatchNormalization with the Add after it${native.ok ? '' : ` (skipped: ${native.reason})`}`,
+  () => {
+    // Shortcuts that are the block's input, a parametric ReLU after the sum, and shortcuts that are normalized too.
+    it.each(['resnet20', 'resnet20-react', 'resnet18-cifar'])(
+      '%s: the same bits as two steps',
+      { timeout: 120_000 },
+      async (name) => {
+        const kernel = tf.getKernel('BnnBatchNormAddTrain', 'native') as tf.KernelConfig;
+        let calls = 0;
+        tf.unregisterKernel(kernel.kernelName, 'native');
+        tf.registerKernel({
+          ...kernel,
+          kernelFunc: (call) => {
+            calls++;
+            return kernel.kernelFunc(call);
+          },
+        });
+        const fused = await gradientsOf(build(name), 'native');
+        tf.unregisterKernel(kernel.kernelName, 'native');
+        tf.registerKernel(kernel);
+        expect(calls).toBeGreaterThan(0);
+        expectSameBits(fused, await gradientsOf(withoutSums(name), 'native'));
+      },
+    );
+
+    it('resnet20: the same bits without a kernel for both', { timeout: 120_000 }, async () => {
+      const fused = await gradientsOf(build('resnet20'), 'native');
+      const kernel = tf.getKernel('BnnBatchNormAddTrain', 'native') as tf.KernelConfig;
+      tf.unregisterKernel(kernel.kernelName, 'native');
+      const composed = await gradientsOf(build('resnet20'), 'native');
+      tf.registerKernel(kernel);
+      expectSameBits(composed, fused);
+    });
+  },
+);
 
 describe('Conv with the Sign before it', () => {
   it('has the same gradients as two steps, on the cpu backend', async () => {

@@ -65,8 +65,8 @@ void estimate_mean(const BatchNormShape& s, const float* x, const float* scale, 
 
 }  // namespace
 
-void batch_norm_train(const BatchNormShape& s, const float* x, const float* scale, const float* gamma, const float* beta, float* y,
-                      float* mean, float* variance) {
+void batch_norm_train(const BatchNormShape& s, const float* x, const float* scale, const float* gamma, const float* beta,
+                      const float* residual, float* y, float* mean, float* variance) {
   const BatchNormRow& row = batch_norm_row();
   const int64_t c = s.channels;
   float* shift = scratch<float>(0, Slot::kExtra, c);
@@ -82,17 +82,20 @@ void batch_norm_train(const BatchNormShape& s, const float* x, const float* scal
     mean[i] = static_cast<float>(static_cast<double>(shift[i]) + offset);
     variance[i] = static_cast<float>(spread < 0.0 ? 0.0 : spread);
   }
-  batch_norm_infer(s, x, scale, gamma, beta, mean, variance, y);
+  batch_norm_infer(s, x, scale, gamma, beta, mean, variance, residual, y);
 }
 
 void batch_norm_infer(const BatchNormShape& s, const float* x, const float* scale, const float* gamma, const float* beta,
-                      const float* mean, const float* variance, float* y) {
+                      const float* mean, const float* variance, const float* residual, float* y) {
   const BatchNormRow& row = batch_norm_row();
   const int64_t c = s.channels;
   float* factor = scratch<float>(0, Slot::kExtra, c);
   for (int64_t i = 0; i < c; i++) factor[i] = static_cast<float>(gamma[i] / std::sqrt(static_cast<double>(variance[i]) + s.epsilon));
   const NormalizeArgs args{scale, mean, factor, beta};
-  for_blocks(s.rows, c, pieces_of(s.rows, c), [&](int, int64_t at, int64_t count) { row.normalize(x + at * c, count, c, args, s.relu, y + at * c); });
+  for_blocks(s.rows, c, pieces_of(s.rows, c), [&](int, int64_t at, int64_t count) {
+    const float* added = residual != nullptr ? residual + at * c : nullptr;
+    row.normalize(x + at * c, count, c, args, s.relu, added, y + at * c);
+  });
 }
 
 void batch_norm_grad(const BatchNormShape& s, const float* x, const float* dy, const float* scale, const float* gamma,

@@ -2,7 +2,7 @@
 //
 //   z = scale · x,  r = relu ? max(z, 0) : z,  y = gamma · (r − mean) / √(variance + epsilon) + beta
 //
-// Statistics are over rows, variance biased. All per-channel arguments are f32[channels].
+// Statistics are over rows, variance biased. All per-channel arguments are f32[channels]. `residual`, like x or null, is added to y.
 #pragma once
 
 #include "simd/isa.h"
@@ -20,9 +20,9 @@ struct BatchNormShape {
 // Relative error of the variance below 1e-6: sums are taken about a shift close to the mean, in float over short blocks and in
 // double over blocks.
 void batch_norm_train(const BatchNormShape& shape, const float* x, const float* scale, const float* gamma, const float* beta,
-                      float* y, float* mean, float* variance);
+                      const float* residual, float* y, float* mean, float* variance);
 void batch_norm_infer(const BatchNormShape& shape, const float* x, const float* scale, const float* gamma, const float* beta,
-                      const float* mean, const float* variance, float* y);
+                      const float* mean, const float* variance, const float* residual, float* y);
 // Gradients through the batch statistics; relu'(0) = 0. dscale[c] = Σ_rows dz · x, or null.
 void batch_norm_grad(const BatchNormShape& shape, const float* x, const float* dy, const float* scale, const float* gamma,
                      const float* mean, const float* variance, float* dx, float* dgamma, float* dbeta, double* dscale);
@@ -43,7 +43,8 @@ struct BatchNormRow {
   void (*sums)(const float* x, int64_t rows, int64_t channels, double* sum);
   void (*statistics)(const float* x, int64_t rows, int64_t channels, const float* scale, const float* shift, bool relu, double* sum,
                      double* squares);
-  void (*normalize)(const float* x, int64_t rows, int64_t channels, const NormalizeArgs& args, bool relu, float* y);
+  void (*normalize)(const float* x, int64_t rows, int64_t channels, const NormalizeArgs& args, bool relu, const float* residual,
+                    float* y);
   // sum += dy, products += dy · (r − mean)
   void (*grad_sums)(const float* x, const float* dy, int64_t rows, int64_t channels, const float* scale, const float* mean,
                     bool relu, double* sum, double* products);

@@ -161,9 +161,9 @@ void grad_sums(const float* x, const float* dy, int64_t rows, int64_t channels, 
   }
 }
 
-template <bool kRelu>
+template <bool kRelu, bool kResidual>
 struct NormalizeColumns {
-  const float* x;
+  const float *x, *residual;
   float* y;
   int64_t rows, channels;
   const NormalizeArgs& args;
@@ -182,17 +182,24 @@ struct NormalizeColumns {
       for (int j = 0; j < N; j++) {
         const int64_t at = i * channels + c + j * W;
         const V z = scale[j] * get<kPartial>(x + at, n);
-        put<kPartial>(y + at, ((kRelu ? relu(z) : z) - mean[j]) * factor[j] + offset[j], n);
+        V normalized = ((kRelu ? relu(z) : z) - mean[j]) * factor[j] + offset[j];
+        if (kResidual) normalized += get<kPartial>(residual + at, n);
+        put<kPartial>(y + at, normalized, n);
       }
     }
   }
 };
 
-void normalize(const float* x, int64_t rows, int64_t channels, const NormalizeArgs& args, bool relu, float* y) {
-  if (relu) {
-    for_columns(channels, NormalizeColumns<true>{x, y, rows, channels, args});
+void normalize(const float* x, int64_t rows, int64_t channels, const NormalizeArgs& args, bool relu, const float* residual,
+               float* y) {
+  if (relu && residual != nullptr) {
+    for_columns(channels, NormalizeColumns<true, true>{x, residual, y, rows, channels, args});
+  } else if (relu) {
+    for_columns(channels, NormalizeColumns<true, false>{x, residual, y, rows, channels, args});
+  } else if (residual != nullptr) {
+    for_columns(channels, NormalizeColumns<false, true>{x, residual, y, rows, channels, args});
   } else {
-    for_columns(channels, NormalizeColumns<false>{x, y, rows, channels, args});
+    for_columns(channels, NormalizeColumns<false, false>{x, residual, y, rows, channels, args});
   }
 }
 

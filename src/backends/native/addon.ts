@@ -97,6 +97,7 @@ export interface NativeAddon {
     decoupled: boolean,
   ): void;
 
+  /** `residual` is added to y. */
   batchNormTrain(
     x: Float32Array,
     scale: Float32Array,
@@ -107,6 +108,7 @@ export interface NativeAddon {
     variance: Float32Array,
     epsilon: number,
     relu: boolean,
+    residual: Float32Array | null,
   ): void;
   batchNormInfer(
     x: Float32Array,
@@ -118,6 +120,7 @@ export interface NativeAddon {
     y: Float32Array,
     epsilon: number,
     relu: boolean,
+    residual: Float32Array | null,
   ): void;
   batchNormGrad(
     x: Float32Array,

@@ -1,14 +1,14 @@
 /**
- * BatchNormalization together with what stands directly before it:
+ * BatchNormalization together with what stands directly before it, and the addition after it:
  *
- *     x ──► Mul(scale)? ──► Relu? ──► BatchNormalization ──► y
+ *     x ──► Mul(scale)? ──► Relu? ──► BatchNormalization ──► Add(residual)? ──► y
  *
  * Training uses the statistics of the batch and moves the running ones (the variance unbiased, as PyTorch and TensorFlow do);
  * evaluation uses the running ones.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Node, Value } from '../../graph/graph.ts';
+import type { Graph, Node, Value } from '../../graph/graph.ts';
 import { batchNormGradient, batchNormInfer, batchNormTrain } from '../kernels.ts';
 import { rankOf, unsupported } from './static-shape.ts';
 import type { BuildContext, Step } from './step.ts';
@@ -18,13 +18,19 @@ export interface FusedNorm {
   readonly x: Value;
   readonly scale: Value | null;
   readonly relu: boolean;
-  /** The nodes that the step stands for, besides the BatchNormalization. */
+  /** The Add that alone reads the result, and its other operand. */
+  readonly sum: { readonly node: Node; readonly residual: Value } | null;
+  /** The nodes that the step stands for, besides the BatchNormalization and the Add. */
   readonly absorbed: readonly Node[];
 }
 
-/** Finds what may be computed together with a BatchNormalization: a ReLU, and a multiplication by a scalar before it. */
-export function fuseNorm(node: Node): FusedNorm {
+/**
+ * Finds what may be computed together with a BatchNormalization: a ReLU, and a multiplication by a scalar before it, and the addition
+ * of a tensor of the same shape after it.
+ */
+export function fuseNorm(node: Node, graph: Graph): FusedNorm {
   const absorbed: Node[] = [];
+  const sum = additionOf(node, graph);
   let x = node.requiredInput(0);
   const relu = soleProducer(x, 'Relu');
   if (relu !== null) {
@@ -37,10 +43,24 @@ export function fuseNorm(node: Node): FusedNorm {
     const scale = isComputedScalar(b) ? b : isComputedScalar(a) ? a : null;
     if (scale !== null) {
       absorbed.push(mul);
-      return { node, x: scale === b ? a : b, scale, relu: relu !== null, absorbed };
+      return { node, x: scale === b ? a : b, scale, relu: relu !== null, sum, absorbed };
     }
   }
-  return { node, x, scale: null, relu: relu !== null, absorbed };
+  return { node, x, scale: null, relu: relu !== null, sum, absorbed };
+}
+
+/** The Add that alone reads a BatchNormalization; of two summands that are normalized, the first takes the other. */
+function additionOf(node: Node, graph: Graph): FusedNorm['sum'] {
+  const [use] = node.output.uses;
+  if (use === undefined || node.output.uses.length > 1 || graph.isOutput(node.output) || !use.node.is('Add'))
+    return null;
+  const first = use.node.requiredInput(0);
+  const residual = use.index === 0 ? use.node.requiredInput(1) : first;
+  if (residual === node.output || residual.constant !== null) return null;
+  if (residual === first && residual.producer?.is('BatchNormalization') && residual.uses.length === 1) return null;
+  const [shape, other] = [node.output.shape, residual.shape];
+  const isSame = shape?.length === 4 && other?.length === 4 && shape.every((size, i) => size === other[i]);
+  return isSame ? { node: use.node, residual } : null;
 }
 
 function soleProducer(value: Value, op: string): Node | null {
@@ -52,7 +72,7 @@ function isComputedScalar(value: Value): boolean {
   return value.constant === null && value.shape?.length === 0;
 }
 
-export function buildNorm({ node, x, scale, relu }: FusedNorm, context: BuildContext): Step {
+export function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: BuildContext): Step {
   const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => node.requiredInput(i)) as [Value, Value, Value, Value];
   const rank = rankOf(x);
   if (rank !== 2 && rank !== 4) unsupported(node, `the input has rank ${rank}, 2 and 4 are implemented`);
@@ -60,16 +80,19 @@ export function buildNorm({ node, x, scale, relu }: FusedNorm, context: BuildCon
   const keep = node.float('momentum', 0.9);
   const meanSlot = context.slot(mean);
   const varianceSlot = context.slot(variance);
+  const reads = [x, gamma, beta, mean, variance];
+  const scaleAt = scale === null ? -1 : reads.push(scale) - 1;
+  const residualAt = sum === null ? -1 : reads.push(sum.residual) - 1;
 
-  return {
-    inputs: scale === null ? [x, gamma, beta, mean, variance] : [x, gamma, beta, mean, variance, scale],
-    output: node.output,
+  const step: Step = {
+    inputs: reads,
+    output: (sum?.node ?? node).output,
     layout: context.layout(x),
     readsInputs: scale === null ? [0, 1] : [0, 1, 5],
     readsOutput: false,
     forward(tensors, run) {
       const [x, gamma, beta, mean, variance] = tensors as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-      const inputs = { x, gamma, scale: tensors[5] ?? null };
+      const inputs = { x, gamma, scale: tensors[scaleAt] ?? null, residual: tensors[residualAt] };
       if (!run.training) return { output: batchNormInfer(inputs, beta, { mean, variance }, attributes) };
       const batch = batchNormTrain(inputs, beta, attributes);
       const count = x.size / gamma.size;
@@ -79,22 +102,28 @@ export function buildNorm({ node, x, scale, relu }: FusedNorm, context: BuildCon
       run.setBuffer(varianceSlot, move(variance, batch.variance, count / Math.max(1, count - 1)));
       return { output: batch.y, saved: [batch.mean, batch.variance] };
     },
-    recompute(tensors, saved) {
-      const [x, gamma, beta] = tensors as [tf.Tensor, tf.Tensor, tf.Tensor];
-      const [mean, variance] = saved as [tf.Tensor, tf.Tensor];
-      return batchNormInfer({ x, gamma, scale: tensors[5] ?? null }, beta, { mean, variance }, attributes);
-    },
     backward({ dy, inputs, saved }) {
       const [mean, variance] = saved as [tf.Tensor, tf.Tensor];
       const [x, gamma] = inputs as [tf.Tensor, tf.Tensor];
       const statistics = { mean, variance };
       const { dx, dgamma, dbeta, dscale } = batchNormGradient(
-        { x, gamma, scale: inputs[5] ?? null },
+        { x, gamma, scale: inputs[scaleAt] ?? null },
         statistics,
         dy,
         attributes,
       );
-      return [dx, dgamma, dbeta, null, null, dscale];
+      const rest = [...(scale === null ? [] : [dscale]), ...(sum === null ? [] : [tf.clone(dy)])];
+      return [dx, dgamma, dbeta, null, null, ...rest];
+    },
+  };
+  // A sum is not computed again: that would keep the residual instead.
+  if (sum !== null) return step;
+  return {
+    ...step,
+    recompute(tensors, saved) {
+      const [x, gamma, beta] = tensors as [tf.Tensor, tf.Tensor, tf.Tensor];
+      const [mean, variance] = saved as [tf.Tensor, tf.Tensor];
+      return batchNormInfer({ x, gamma, scale: tensors[scaleAt] ?? null }, beta, { mean, variance }, attributes);
     },
   };
 }

@@ -79,7 +79,21 @@ describeNative('batch normalization', () => {
         attrs,
       );
       expect(worst(inferred, want.y)).toBeLessThan(1e-5);
+      const residual = random(spec.shape, 6);
+      const sum = Array.from(y!.values, (v, i) => Math.fround(v + residual.values[i]!));
+      const inputs = { x, gamma, beta, residual, ...withScale };
+      const added = await run('native', 'BnnBatchNormAddTrain', inputs, attrs);
+      expect(worst(added[0], sum)).toBe(0);
+      const [addedInferred] = await run('native', 'BnnBatchNormAddInfer', { ...inputs, ...statistics }, attrs);
+      expect(worst(addedInferred, sum)).toBe(0);
     }
+  });
+
+  it('says which shape a residual has', async () => {
+    const inputs = { x: random([2, 3, 3, 4]), gamma: random([4]), beta: random([4]), residual: random([2, 3, 3, 1]) };
+    await expect(run('native', 'BnnBatchNormAddTrain', inputs, { epsilon: 1e-5, relu: false })).rejects.toThrow(
+      'residual is [2, 3, 3, 1], expected [2, 3, 3, 4]',
+    );
   });
 
   it.each(CASES)('BnnBatchNormGrad against central differences in double precision %j', async (spec) => {

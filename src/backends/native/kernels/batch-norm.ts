@@ -5,6 +5,7 @@
  *
  * - `BnnBatchNormTrain` {x, gamma, beta, scale?} → [y, mean, variance]; the variance is biased.
  * - `BnnBatchNormInfer` {x, gamma, beta, mean, variance, scale?} → y.
+ * - `BnnBatchNormAddTrain`, `BnnBatchNormAddInfer`: the same with {residual}, of the shape of x, added to y.
  * - `BnnBatchNormGrad` {x, dy, gamma, mean, variance, scale?} → [dx, dgamma, dbeta] or, with scale, [dx, dgamma, dbeta, dscale];
  *   gradients go through the batch statistics, relu'(0) = 0.
  *
@@ -58,22 +59,32 @@ function normCase(backend: NativeBackend, kernel: string, inputs: Inputs, attrs:
   };
 }
 
-function train(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
-  const c = normCase(backend, 'BnnBatchNormTrain', inputs, attrs);
+/** The elements of the input `residual`; null where the kernel has none. */
+function residualOf(kernel: string, backend: NativeBackend, inputs: Inputs, x: FloatInput): Float32Array | null {
+  if (!kernel.includes('Add')) return null;
+  const { shape, values } = requireFloats(backend, kernel, inputs, 'residual');
+  if (shape.join() === x.shape.join()) return values;
+  throw new BnnError('E_SHAPE', `${kernel}: residual is [${shape.join(', ')}], expected [${x.shape.join(', ')}]`);
+}
+
+function train(kernel: string, backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+  const c = normCase(backend, kernel, inputs, attrs);
+  const residual = residualOf(kernel, backend, inputs, c.x);
   const gamma = c.vector('gamma');
   const beta = c.vector('beta');
   const y = backend.allocate(c.x.values.length);
   const mean = backend.allocate(c.channels);
   const variance = backend.allocate(c.channels);
-  backend.addon.batchNormTrain(c.x.values, c.scale, gamma, beta, y, mean, variance, c.epsilon, c.relu);
+  backend.addon.batchNormTrain(c.x.values, c.scale, gamma, beta, y, mean, variance, c.epsilon, c.relu, residual);
   return [backend.store(y, c.x.shape), backend.store(mean, [c.channels]), backend.store(variance, [c.channels])];
 }
 
-function infer(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
-  const c = normCase(backend, 'BnnBatchNormInfer', inputs, attrs);
+function infer(kernel: string, backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+  const c = normCase(backend, kernel, inputs, attrs);
+  const residual = residualOf(kernel, backend, inputs, c.x);
   const [gamma, beta, mean, variance] = [c.vector('gamma'), c.vector('beta'), c.vector('mean'), c.vector('variance')];
   const y = backend.allocate(c.x.values.length);
-  backend.addon.batchNormInfer(c.x.values, c.scale, gamma, beta, mean, variance, y, c.epsilon, c.relu);
+  backend.addon.batchNormInfer(c.x.values, c.scale, gamma, beta, mean, variance, y, c.epsilon, c.relu, residual);
   return backend.store(y, c.x.shape);
 }
 
@@ -111,7 +122,7 @@ function scaleGrad(backend: NativeBackend, scale: FloatInput, sums: Float64Array
 }
 
 export function registerBatchNorm(): void {
-  addKernel('BnnBatchNormTrain', train);
-  addKernel('BnnBatchNormInfer', infer);
+  for (const name of ['BnnBatchNormTrain', 'BnnBatchNormAddTrain']) addKernel(name, (...call) => train(name, ...call));
+  for (const name of ['BnnBatchNormInfer', 'BnnBatchNormAddInfer']) addKernel(name, (...call) => infer(name, ...call));
   addKernel('BnnBatchNormGrad', grad);
 }
