@@ -5,6 +5,7 @@ import { elementCount } from '../core/shape.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
+import { fromGraph, layoutOfRank, toGraph } from './steps/layout.ts';
 import type { Layout } from './steps/step.ts';
 
 /** What a parameter is for; decides weight decay and clamping. `buffer`: running statistics, moved but not trained. */
@@ -43,10 +44,17 @@ function weightSource(value: Value): { constant: Value; binary: boolean } | null
   return input.constant === null ? null : { constant: input, binary: true };
 }
 
-/** A constant of [C, 1, 1]: one number for each channel of an image. */
-function isPerChannel({ constant }: Value): boolean {
-  const [, height, width] = constant?.shape ?? [];
-  return constant?.dtype === 'float32' && constant.shape.length === 3 && height === 1 && width === 1;
+/**
+ * How a constant lies that holds one number for each channel of the result of `node`: [C, 1, 1] or [1, C, 1, 1] for pictures, [C]
+ * for rows; null when it is something else.
+ */
+function perChannelLayout({ constant }: Value, node: Node): Layout | null {
+  if (constant?.dtype !== 'float32') return null;
+  const { shape } = constant;
+  if (shape.length === 3 && shape[1] === 1 && shape[2] === 1) return 'channel';
+  if (shape.length === 4 && shape.every((size, axis) => axis === 1 || size === 1)) return 'nhwc';
+  const rank = node.output.shape?.length;
+  return shape.length === 1 && shape[0] !== 1 && (rank === 2 || rank === 3) ? 'plain' : null;
 }
 
 /** The roles that a node gives to its constant inputs. */
@@ -66,11 +74,17 @@ function* rolesOf(node: Node): Generator<Omit<ParameterInfo, 'name' | 'shape'> &
     }
     const bias = node.input(2);
     if (bias !== null && bias.constant !== null) yield { value: bias, role: 'bias', layout: 'plain', outputAxis: 0 };
-  } else if (node.op === 'Add' || node.op === 'PRelu') {
+  } else if (node.op === 'Add') {
     for (const value of node.inputs) {
-      const role = node.op === 'Add' ? 'bias' : 'norm';
-      if (value !== null && isPerChannel(value)) yield { value, role, layout: 'channel', outputAxis: 0 };
+      const layout = value === null ? null : perChannelLayout(value, node);
+      if (value === null || layout === null) continue;
+      yield { value, role: 'bias', layout, outputAxis: layout === 'nhwc' ? 3 : 0 };
     }
+  } else if (node.op === 'PRelu') {
+    const value = node.requiredInput(1);
+    const rank = value.constant?.shape.length;
+    const layout = perChannelLayout(value, node) ?? (rank === undefined ? 'plain' : layoutOfRank(rank));
+    if (value.constant !== null) yield { value, role: 'norm', layout, outputAxis: layout === 'nhwc' ? 3 : 0 };
   }
 }
 
@@ -104,25 +118,17 @@ export function findParameters(graph: Graph): Map<Value, ParameterInfo> {
   return found;
 }
 
-/** OIHW → HWIO as a permutation, and back. */
-const TO_HWIO = [2, 3, 1, 0];
-const TO_OIHW = [3, 2, 0, 1];
-/** NCHW → NHWC. */
-const TO_NHWC = [0, 2, 3, 1];
-
 /** Copies a constant to the backend, in the layout of the program. */
 export function upload(constant: Tensor, layout: Layout): tf.Tensor {
   return tf.tidy(() => {
     const copy = tf.tensor(Float32Array.from(constant.data as Float32Array), [...constant.shape], 'float32');
-    if (layout === 'hwio') return tf.transpose(copy, TO_HWIO);
-    if (layout === 'channel') return tf.reshape(copy, [-1]);
-    return layout === 'nhwc' ? tf.transpose(copy, TO_NHWC) : copy;
+    return fromGraph(copy, layout);
   });
 }
 
 /** Copies a tensor of the program back, in the order of the graph. */
 export async function download(t: tf.Tensor, info: ParameterInfo): Promise<Tensor<'float32'>> {
-  const ordered = info.layout === 'hwio' ? tf.transpose(t, TO_OIHW) : tf.clone(t);
+  const ordered = toGraph(t, info.layout);
   const data = (await ordered.data()) as Float32Array;
   ordered.dispose();
   if (data.length !== elementCount(info.shape)) throw new Error(`internal: ${info.name} has ${data.length} elements`);

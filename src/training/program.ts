@@ -36,7 +36,7 @@ export interface ProgramOptions {
   readonly explicitPadding: boolean;
 }
 
-export type RunSettings = Pick<Run, 'weightEstimator' | 'activationEstimator' | 'relaxWeights' | 'observe'>;
+export type RunSettings = Omit<Run, 'training' | 'setBuffer'>;
 
 /** The gradient of the loss with respect to the logits, and whatever the caller wants to know of the loss. */
 type LossGradient<L> = (logits: tf.Tensor) => { readonly loss: L; readonly dlogits: tf.Tensor };
@@ -354,7 +354,7 @@ function buildStep(node: Node, graph: Graph, context: BuildContext): Step {
   if (builder === undefined) {
     throw new BnnError('E_UNSUPPORTED', `training does not know the operator ${node.type}`, {
       at: node.describe(),
-      hint: `it knows: ${[...STEP_BUILDERS.keys(), 'BatchNormalization'].sort().join(', ')}`,
+      hint: `rebuild that part of the network from what it knows: ${[...STEP_BUILDERS.keys(), 'BatchNormalization'].sort().join(', ')}`,
     });
   }
   return builder(node, context);

@@ -224,8 +224,9 @@ export class TrainingSession {
   /** Gives a step to the device, then waits for the one before: the device always has work. */
   async #trainStep(batch: Batch): Promise<void> {
     const probe = batch.index + 1 === this.#batches.batchesPerEpoch ? this.#probe : null;
+    const randomness = [this.#recipe.seed, this.#epoch, batch.index];
     const { outcome } = await this.#explained(async () => {
-      const learned = await this.#learn(batch, { ...this.#settings(), observe: probe?.observe });
+      const learned = await this.#learn(batch, { ...this.#settings(), randomness, observe: probe?.observe });
       await this.#update(learned, probe);
       return learned;
     });

@@ -13,11 +13,16 @@ import { planConv } from './conv.ts';
 import { layersBehind, ofLayer, relaxesWeights } from './sign.ts';
 import type { BuildContext, Step } from './step.ts';
 
-/** Whether a node is a bnn.Sign that only convolutions read, as their data: then it needs no step of its own. */
+/** Whether a node is a bnn.Sign that only plain convolutions read, as their data: then it needs no step of its own. */
 export function isFusedSign(node: Node | null, graph: Graph): node is Node {
   if (!node?.is('Sign', 'bnn') || node.requiredInput(0).constant !== null || graph.isOutput(node.output)) return false;
   const { uses } = node.output;
-  return uses.length > 0 && uses.every(({ node: reader, index }) => reader.is('Conv') && index === 0);
+  return uses.length > 0 && uses.every(({ node: reader, index }) => index === 0 && isPlainConv(reader));
+}
+
+/** What the kernels of binary convolutions know: no groups, no dilations. */
+function isPlainConv(node: Node): boolean {
+  return node.is('Conv') && node.int('group', 1) === 1 && node.ints('dilations', []).every((d) => d === 1);
 }
 
 /** The step of a Conv and of the Sign before it. */

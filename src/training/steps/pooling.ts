@@ -1,23 +1,40 @@
 /** Pooling over NHWC activations. */
 
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Node } from '../../graph/graph.ts';
 import { runKernel } from '../kernels.ts';
-import { sizeOf, unsupported } from './static-shape.ts';
+import { rankOf, sizeOf, unsupported } from './static-shape.ts';
 import type { BuildContext, Step, StepBuilder } from './step.ts';
 import { padBefore, unpadGradient, type Window, windowOf } from './window.ts';
 
-function pooling(node: Node, context: BuildContext, window: Window, kind: 'MaxPool' | 'AvgPool'): Step {
-  if (window.dilations.some((d) => d !== 1)) unsupported(node, 'dilations other than 1 are not implemented');
+/** Padding never wins a maximum: the lowest float32 stands in for −∞, which would make 0 · ∞ in some kernels. */
+const LOWEST = -3.4028234663852886e38;
+
+/** @param factor of each output pixel, [OH][OW]: what an average is multiplied by; null where all are 1. */
+function pooling(
+  node: Node,
+  context: BuildContext,
+  window: Window,
+  kind: 'MaxPool' | 'AvgPool',
+  factor: readonly (readonly number[])[] | null = null,
+): Step {
   const x = node.requiredInput(0);
+  if (window.dilations.some((d) => d !== 1)) unsupported(node, 'dilations other than 1 are not implemented');
+  if (node.outputs.slice(1).some(({ uses }) => uses.length > 0)) unsupported(node, 'its indices are read');
   const attributes = {
     filterSize: window.kernel,
     strides: window.strides,
     pad: window.pad,
     dimRoundingMode: undefined,
   };
-  // Padding never wins a maximum: the lowest float32 stands in for −∞, which would make 0 · ∞ in some kernels.
-  const padValue = kind === 'MaxPool' ? -3.4028234663852886e38 : 0;
+  const padValue = kind === 'MaxPool' ? LOWEST : 0;
+  /** Owned by the caller; disposes its argument. */
+  const scaled = (t: tf.Tensor): tf.Tensor => {
+    if (factor === null) return t;
+    const result = tf.tidy(() => tf.mul(t, tf.tensor(factor.map((row) => row.map((value) => [value])))));
+    t.dispose();
+    return result;
+  };
   return {
     inputs: [x],
     output: node.output,
@@ -28,22 +45,25 @@ function pooling(node: Node, context: BuildContext, window: Window, kind: 'MaxPo
       const padded = padBefore(x as tf.Tensor, window, padValue);
       const output = runKernel(kind, { x: padded }, attributes);
       padded.dispose();
-      return { output };
+      return { output: scaled(output) };
     },
     backward({ dy, inputs: [x], output }) {
       const padded = padBefore(x as tf.Tensor, window, padValue);
+      const g = scaled(tf.clone(dy));
       const inputs: Record<string, tf.Tensor> =
-        kind === 'MaxPool' ? { dy, input: padded, output } : { dy, input: padded };
+        kind === 'MaxPool' ? { dy: g, input: padded, output } : { dy: g, input: padded };
       const dx = runKernel(`${kind}Grad`, inputs, attributes);
-      padded.dispose();
+      tf.dispose([padded, g]);
       return [unpadGradient(dx, window, (x as tf.Tensor).shape)];
     },
   };
 }
 
 function kernelOf(node: Node): [number, number] {
-  const [height, width] = node.ints('kernel_shape', []);
-  if (height === undefined || width === undefined) unsupported(node, 'it has no two-dimensional kernel_shape');
+  const [height, width, ...more] = node.ints('kernel_shape', []);
+  if (height === undefined || width === undefined || more.length > 0) {
+    unsupported(node, 'only two-dimensional pooling is implemented');
+  }
   return [height, width];
 }
 
@@ -52,15 +72,51 @@ export const maxPool: StepBuilder = (node, context) => {
   return pooling(node, context, window, 'MaxPool');
 };
 
+/**
+ * Padding is applied to the input beforehand, which averages over the whole window, zeros included. Where fewer elements count (those
+ * of the input only, or with `count_include_pad` those of the declared padding too, but never what `ceil_mode` adds), the average
+ * is multiplied by window / count.
+ */
 export const averagePool: StepBuilder = (node, context) => {
-  const window = windowOf(node, node.requiredInput(0), kernelOf(node), context.explicitPadding);
-  if (window.pad !== 'valid' || window.before !== null) unsupported(node, 'padding is not implemented');
-  return pooling(node, context, window, 'AvgPool');
+  const x = node.requiredInput(0);
+  const window = windowOf(node, x, kernelOf(node), false);
+  if (window.pads.flat().every((amount) => amount === 0)) return pooling(node, context, window, 'AvgPool');
+  const before: Window['before'] = [[0, 0], [...window.pads[0]], [...window.pads[1]], [0, 0]];
+  const counts = [0, 1].map((axis) => countsAlong(node, window, axis as 0 | 1, sizeOf(x, axis + 2)));
+  const area = window.kernel[0] * window.kernel[1];
+  const factor = (counts[0] ?? []).map((rows) => (counts[1] ?? []).map((columns) => area / (rows * columns)));
+  const isPlain = factor.flat().every((value) => value === 1);
+  return pooling(node, context, { ...window, pad: 'valid', before }, 'AvgPool', isPlain ? null : factor);
 };
 
-export const globalAveragePool: StepBuilder = (node, context) => {
-  const x = node.requiredInput(0);
-  const kernel: [number, number] = [sizeOf(x, 2), sizeOf(x, 3)];
-  const window: Window = { kernel, strides: kernel, dilations: [1, 1], pad: 'valid', before: null };
-  return pooling(node, context, window, 'AvgPool');
-};
+/** For every window along one axis, how many of its elements count. */
+function countsAlong(node: Node, window: Window, axis: 0 | 1, size: number): number[] {
+  const [begin, end] = window.pads[axis];
+  const [extent, stride] = [window.kernel[axis], window.strides[axis]];
+  const includes = node.int('count_include_pad', 0) !== 0;
+  const declared = node.string('auto_pad', 'NOTSET') === 'NOTSET' ? (node.ints('pads', [])[axis + 2] ?? 0) : end;
+  const [first, last] = includes ? [0, begin + size + declared] : [begin, begin + size];
+  const count = Math.floor((begin + size + end - extent) / stride) + 1;
+  return Array.from({ length: count }, (_, i) => {
+    const at = i * stride;
+    return Math.min(at + extent, last) - Math.max(at, first);
+  });
+}
+
+function global(kind: 'MaxPool' | 'AvgPool'): StepBuilder {
+  return (node, context) => {
+    const x = node.requiredInput(0);
+    if (rankOf(x) !== 4)
+      unsupported(node, `only two-dimensional pooling is implemented, the input has rank ${rankOf(x)}`);
+    const kernel: [number, number] = [sizeOf(x, 2), sizeOf(x, 3)];
+    const pads: Window['pads'] = [
+      [0, 0],
+      [0, 0],
+    ];
+    const window: Window = { kernel, strides: kernel, dilations: [1, 1], pads, pad: 'valid', before: null };
+    return pooling(node, context, window, kind);
+  };
+}
+
+export const globalAveragePool: StepBuilder = global('AvgPool');
+export const globalMaxPool: StepBuilder = global('MaxPool');

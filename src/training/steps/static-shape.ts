@@ -40,3 +40,17 @@ export function constantInput(node: Node, index: number): number[] {
 export function unsupported(node: Node, reason: string): never {
   throw new BnnError('E_UNSUPPORTED', `cannot train ${node.type}: ${reason}`, { at: node.describe() });
 }
+
+/** A list that is an attribute in one operator set and a constant input in another; undefined when it is not given. */
+export function listParameter(node: Node, name: string, index: number): readonly number[] | undefined {
+  return node.attribute(name, 'ints') ?? (node.input(index) === null ? undefined : constantInput(node, index));
+}
+
+/** As `listParameter`, for one number. */
+export function scalarParameter(node: Node, name: string, index: number, fallback: number): number {
+  return (
+    node.attribute(name, 'float') ??
+    (node.input(index) === null ? undefined : constantInput(node, index)[0]) ??
+    fallback
+  );
+}

@@ -1,22 +1,28 @@
 /** Which builder makes the step of which operator. BatchNormalization is planned by `program.ts`, together with its neighbours. */
 
+import { ACTIVATIONS, softmax } from './activation.ts';
+import { add, div, mul, prelu, sub } from './arithmetic.ts';
 import { conv } from './conv.ts';
-import { abs, add, mul, prelu, relu } from './elementwise.ts';
+import { dropout } from './dropout.ts';
 import { gemm, matMul } from './linear.ts';
-import { averagePool, globalAveragePool, maxPool } from './pooling.ts';
-import { flatten, identity, pad, reduceMean, reshape, squeeze } from './shaping.ts';
+import { averagePool, globalAveragePool, globalMaxPool, maxPool } from './pooling.ts';
+import { reduceMean } from './reduce.ts';
+import { concat, flatten, identity, pad, reshape, squeeze, transpose, unsqueeze } from './shaping.ts';
 import { signStep } from './sign.ts';
 import type { StepBuilder } from './step.ts';
 
 export const STEP_BUILDERS: ReadonlyMap<string, StepBuilder> = new Map([
-  ['Abs', abs],
+  ...Object.entries(ACTIVATIONS),
   ['Add', add],
   ['AveragePool', averagePool],
+  ['Concat', concat],
   ['Conv', conv],
-  ['Dropout', identity],
+  ['Div', div],
+  ['Dropout', dropout],
   ['Flatten', flatten],
   ['Gemm', gemm],
   ['GlobalAveragePool', globalAveragePool],
+  ['GlobalMaxPool', globalMaxPool],
   ['Identity', identity],
   ['MatMul', matMul],
   ['MaxPool', maxPool],
@@ -24,8 +30,11 @@ export const STEP_BUILDERS: ReadonlyMap<string, StepBuilder> = new Map([
   ['PRelu', prelu],
   ['Pad', pad],
   ['ReduceMean', reduceMean],
-  ['Relu', relu],
   ['Reshape', reshape],
+  ['Softmax', softmax],
   ['Squeeze', squeeze],
+  ['Sub', sub],
+  ['Transpose', transpose],
+  ['Unsqueeze', unsqueeze],
   ['bnn.Sign', signStep],
 ]);

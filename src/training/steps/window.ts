@@ -1,8 +1,9 @@
 /** Sliding windows (convolution and pooling): ONNX attributes to tfjs attributes. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { slidingWindowSize } from '../../core/shape.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { sizeOf, unsupported } from './static-shape.ts';
+import { sizeOf } from './static-shape.ts';
 
 type Pair = [number, number];
 export type ExplicitPadding = [Pair, Pair, Pair, Pair];
@@ -11,6 +12,8 @@ export interface Window {
   readonly kernel: Pair;
   readonly strides: Pair;
   readonly dilations: Pair;
+  /** [begin, end] of both axes; with `ceil_mode` the end reaches as far as the last window. */
+  readonly pads: readonly [Pair, Pair];
   /** For kernels that take tfjs's `pad`. */
   readonly pad: ExplicitPadding | 'valid' | 'same';
   /** Padding to be applied to the input beforehand, for backends that know only VALID and SAME; NHWC. */
@@ -33,13 +36,12 @@ function samePads(x: Value, kernel: Pair, strides: Pair, dilations: Pair, lower:
   return [along(0), along(1)];
 }
 
-/** Reads kernel size, strides, dilations and padding of a Conv or a pooling node over the NCHW value `x`. */
+/** Reads kernel size, strides, dilations, padding and rounding of a Conv or a pooling node over the NCHW value `x`. */
 export function windowOf(node: Node, x: Value, kernel: Pair, explicitPadding: boolean): Window {
   const strides = pair(node.ints('strides', [1, 1]));
   const dilations = pair(node.ints('dilations', [1, 1]));
   const mode = node.string('auto_pad', 'NOTSET');
   const [top = 0, left = 0, bottom = 0, right = 0] = node.ints('pads', [0, 0, 0, 0]);
-  if (node.int('ceil_mode', 0) !== 0) unsupported(node, 'ceil_mode is not implemented');
   let pads: [Pair, Pair] = [
     [top, bottom],
     [left, right],
@@ -50,8 +52,16 @@ export function windowOf(node: Node, x: Value, kernel: Pair, explicitPadding: bo
       [0, 0],
     ];
   else if (mode !== 'NOTSET') pads = samePads(x, kernel, strides, dilations, mode === 'SAME_LOWER');
+  if (node.int('ceil_mode', 0) !== 0 && (mode === 'NOTSET' || mode === 'VALID')) {
+    pads = pads.map(([begin, end], axis): Pair => {
+      const [window, stride, dilation] = [kernel[axis] ?? 1, strides[axis] ?? 1, dilations[axis] ?? 1];
+      const size = sizeOf(x, axis + 2);
+      const count = slidingWindowSize(size, window, stride, begin, end, dilation, true);
+      return [begin, Math.max(end, (count - 1) * stride + (window - 1) * dilation + 1 - size - begin)];
+    }) as [Pair, Pair];
+  }
   const explicit: ExplicitPadding = [[0, 0], pads[0], pads[1], [0, 0]];
-  const base = { kernel, strides, dilations };
+  const base = { kernel, strides, dilations, pads };
   if (pads.flat().every((pad) => pad === 0)) return { ...base, pad: 'valid', before: null };
   const same = samePads(x, kernel, strides, dilations, false);
   if (same.flat().every((pad, i) => pad === pads.flat()[i])) return { ...base, pad: 'same', before: null };
