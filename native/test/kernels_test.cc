@@ -31,6 +31,8 @@ static double apply(bnn::BinaryOp op, double a, double b) {
       return a / b;
     case bnn::BinaryOp::kMax:
       return std::max(a, b);
+    case bnn::BinaryOp::kMin:
+      return std::min(a, b);
   }
   return NAN;
 }

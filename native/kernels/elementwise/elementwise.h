@@ -7,14 +7,14 @@
 
 namespace bnn {
 
-enum class BinaryOp { kAdd = 0, kSub = 1, kMul = 2, kDiv = 3, kMax = 4 };
-constexpr int kBinaryOps = 5;
+enum class BinaryOp { kAdd = 0, kSub = 1, kMul = 2, kDiv = 3, kMax = 4, kMin = 5 };
+constexpr int kBinaryOps = 6;
 
 // How an operand meets a result of [rows][length]: of the same shape, one number, or one row repeated.
 enum class Operand { kFull = 0, kScalar = 1, kRow = 2 };
 constexpr int kOperands = 3;
 
-// y[i][j] = a op b. NaN in either operand gives NaN, for kMax too. y may be a or b.
+// y[i][j] = a op b. NaN in either operand gives NaN, for kMax and kMin too. y may be a or b.
 void binary(BinaryOp op, const float* a, Operand a_kind, const float* b, Operand b_kind, float* y, int64_t rows, int64_t length);
 
 enum class UnaryOp {

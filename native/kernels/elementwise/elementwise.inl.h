@@ -23,6 +23,8 @@ inline V apply(V a, V b) {
       return a / b;
     case BinaryOp::kMax:
       return select((a > b) | is_nan(a), a, b);
+    case BinaryOp::kMin:
+      return select((a < b) | is_nan(a), a, b);
   }
 }
 
@@ -59,7 +61,7 @@ using BinaryRows = void (*)(const float*, const float*, float*, int64_t, int64_t
    binary_rows<op, Operand::kRow, Operand::kRow>}
 constexpr BinaryRows kBinary[kBinaryOps][kOperands * kOperands] = {BNN_KINDS(BinaryOp::kAdd), BNN_KINDS(BinaryOp::kSub),
                                                                    BNN_KINDS(BinaryOp::kMul), BNN_KINDS(BinaryOp::kDiv),
-                                                                   BNN_KINDS(BinaryOp::kMax)};
+                                                                   BNN_KINDS(BinaryOp::kMax), BNN_KINDS(BinaryOp::kMin)};
 #undef BNN_KINDS
 
 void binary_range(BinaryOp op, const float* a, Operand a_kind, const float* b, Operand b_kind, float* y, int64_t rows,

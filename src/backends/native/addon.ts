@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Codes of `binary`, in the order of native/kernels/elementwise/elementwise.h. */
-export const BINARY_OPS = { add: 0, sub: 1, mul: 2, div: 3, max: 4 } as const;
+export const BINARY_OPS = { add: 0, sub: 1, mul: 2, div: 3, max: 4, min: 5 } as const;
 /** Codes of `unary`. */
 export const UNARY_OPS = { relu: 0, step: 1, sign: 2, abs: 3, signum: 4 } as const;
 /** How an operand of `binary` meets the result: same shape, one number, or one row repeated. */

@@ -35,7 +35,7 @@ const SHAPES: readonly (readonly [readonly number[], readonly number[]])[] = [
 ];
 
 describeNative('arithmetic against tfjs-backend-cpu', () => {
-  for (const kernel of ['Add', 'Sub', 'Multiply', 'RealDiv', 'Maximum']) {
+  for (const kernel of ['Add', 'Sub', 'Multiply', 'RealDiv', 'Maximum', 'Minimum']) {
     it.each(SHAPES)(`${kernel} %j, %j`, async (a, b) => {
       setThreads(2);
       expect(await compare(kernel, { a: random(a), b: random(b, 2) })).toBeLessThan(1e-6);
@@ -47,7 +47,7 @@ describeNative('arithmetic against tfjs-backend-cpu', () => {
     const all = values.flatMap((a) => values.map((b) => [a, b] as const));
     const a: Values = { shape: [25], values: Float32Array.from(all, ([first]) => first) };
     const b: Values = { shape: [25], values: Float32Array.from(all, ([, second]) => second) };
-    for (const kernel of ['Add', 'Sub', 'Multiply', 'RealDiv', 'Maximum']) {
+    for (const kernel of ['Add', 'Sub', 'Multiply', 'RealDiv', 'Maximum', 'Minimum']) {
       const [want] = await run('cpu', kernel, { a, b });
       const [got] = await run('native', kernel, { a, b });
       expect(got?.values, kernel).toEqual(want?.values);
@@ -64,5 +64,8 @@ describeNative('arithmetic against tfjs-backend-cpu', () => {
     expect(await compare('Sign', { x })).toBe(0);
     expect(await compare('Step', { x: random([1000]) }, { alpha: 0.25 })).toBe(0);
     expect(await compare('Relu', { x: random([3, 50000]) })).toBe(0);
+    const limits = { clipValueMin: -0.5, clipValueMax: Infinity };
+    expect(await compare('ClipByValue', { x: random([3, 50000]) }, limits)).toBe(0);
+    expect(await compare('ClipByValue', { x: random([7]) }, { ...limits, clipValueMax: 0.25 })).toBe(0);
   });
 });

@@ -1,4 +1,4 @@
-/** Arithmetic of two tensors, Relu, Step, Abs and tfjs's three-valued Sign. */
+/** Arithmetic of two tensors, ClipByValue, Relu, Step, Abs and tfjs's three-valued Sign. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BINARY_OPS, OPERANDS, type OperandKind, UNARY_OPS } from '../addon.ts';
@@ -68,12 +68,27 @@ const step: NativeKernel = (backend, inputs, attrs) => {
   return x === undefined ? undefined : unary(backend, UNARY_OPS.step, x, Number(attrs['alpha'] ?? 0));
 };
 
+/** min(max(x, low), high). */
+const clip: NativeKernel = (backend, inputs, attrs) => {
+  const x = floatInput(backend, inputs['x']);
+  if (x === undefined) return undefined;
+  const [low, high] = ['clipValueMin', 'clipValueMax'].map((name) => Float32Array.of(Number(attrs[name])));
+  if (low === undefined || high === undefined) return undefined;
+  const count = x.values.length;
+  return result(backend, x.shape, (y) => {
+    backend.addon.binary(BINARY_OPS.max, x.values, OPERANDS.full, low, OPERANDS.scalar, y, 1, count);
+    backend.addon.binary(BINARY_OPS.min, y, OPERANDS.full, high, OPERANDS.scalar, y, 1, count);
+  });
+};
+
 export function registerElementwise(): void {
   replaceKernel(tf.Add, binary(BINARY_OPS.add));
   replaceKernel(tf.Sub, binary(BINARY_OPS.sub));
   replaceKernel(tf.Multiply, binary(BINARY_OPS.mul));
   replaceKernel(tf.RealDiv, binary(BINARY_OPS.div));
   replaceKernel(tf.Maximum, binary(BINARY_OPS.max));
+  replaceKernel(tf.Minimum, binary(BINARY_OPS.min));
+  replaceKernel(tf.ClipByValue, clip);
   replaceKernel(tf.Relu, unaryKernel(UNARY_OPS.relu));
   replaceKernel(tf.Abs, unaryKernel(UNARY_OPS.abs));
   replaceKernel(tf.Sign, unaryKernel(UNARY_OPS.signum));
