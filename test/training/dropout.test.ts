@@ -18,10 +18,14 @@ function pass(build: Build, settings: RunSettings) {
   const program = new Program(createModel(build), { explicitPadding: true });
   const x = tf.transpose(tf.tensor4d(random(9, ...INPUT_SHAPE).data, [...INPUT_SHAPE]), [0, 2, 3, 1]);
   const { loss: y, gradients } = program.differentiate(x, settings, (logits) => ({
-    loss: logits.dataSync().slice(),
+    loss: logits.dataSync().slice() as Float32Array,
     dlogits: tf.onesLike(logits),
   }));
-  return { y, gradient: gradients.get('first')!.dataSync(), plain: program.infer(x, settings).dataSync() };
+  return {
+    y,
+    gradient: gradients.get('first')!.dataSync() as Float32Array,
+    plain: program.infer(x, settings).dataSync() as Float32Array,
+  };
 }
 
 it('zeroes about the given share, scales the rest, and lets the gradient through the same elements', () => {

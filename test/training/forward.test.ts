@@ -10,13 +10,14 @@ import { Program } from '../../src/training/program.ts';
 import { CONV_CASES } from './conv-cases.ts';
 import { type Build, CASES, convNetwork, createModel, INPUT_SHAPE, random, SETTINGS } from './operator-cases.ts';
 
+const SLOW = 60_000;
 const registration = registerNativeBackend();
 
 /** Runs a network in the trainer and in stock onnxruntime. */
 async function checkForward(build: Build, explicitPadding: boolean): Promise<void> {
   const model = createModel(build);
   const images = random(99, ...INPUT_SHAPE).data;
-  const session = await InferenceSession.create(encodeModel(model), { logSeverityLevel: 3 });
+  const session = await InferenceSession.create(encodeModel(model), { logSeverityLevel: 3, intraOpNumThreads: 1 });
   const { name } = model.graph.outputs[0]!;
   const expected = (await session.run({ x: new Tensor('float32', images, [...INPUT_SHAPE]) }))[name]!;
   await session.release();
@@ -58,29 +59,35 @@ describe.each([
 
   it.skipIf(skip).each(Object.entries(CASES))(`%s${reason}`, (_, build) => checkForward(build, explicitPadding));
 
-  it.skipIf(skip)(`Conv of any shape${reason}`, () =>
-    fc.assert(
-      fc.asyncProperty(CONV_CASES, (c) => checkForward(convNetwork(c), explicitPadding)),
-      { numRuns: 100, seed: 1 },
-    ),
+  it.skipIf(skip)(
+    `Conv of any shape${reason}`,
+    () =>
+      fc.assert(
+        fc.asyncProperty(CONV_CASES, (c) => checkForward(convNetwork(c), explicitPadding)),
+        { numRuns: 100, seed: 1 },
+      ),
+    SLOW,
   );
 
-  it.skipIf(skip)(`pooling of any shape${reason}`, () =>
-    fc.assert(
-      fc.asyncProperty(POOLS, ({ type, kernel, strides, pads, ceil, includes }) =>
-        checkForward(
-          ({ x, op }) =>
-            op(type, [x], {
-              kernel_shape: ints(kernel),
-              strides: ints(strides),
-              pads: ints(pads),
-              ceil_mode: int(Number(ceil)),
-              ...(type === 'AveragePool' ? { count_include_pad: int(Number(includes)) } : {}),
-            }),
-          explicitPadding,
+  it.skipIf(skip)(
+    `pooling of any shape${reason}`,
+    () =>
+      fc.assert(
+        fc.asyncProperty(POOLS, ({ type, kernel, strides, pads, ceil, includes }) =>
+          checkForward(
+            ({ x, op }) =>
+              op(type, [x], {
+                kernel_shape: ints(kernel),
+                strides: ints(strides),
+                pads: ints(pads),
+                ceil_mode: int(Number(ceil)),
+                ...(type === 'AveragePool' ? { count_include_pad: int(Number(includes)) } : {}),
+              }),
+            explicitPadding,
+          ),
         ),
+        { numRuns: 100, seed: 2 },
       ),
-      { numRuns: 100, seed: 2 },
-    ),
+    SLOW,
   );
 });

@@ -138,6 +138,11 @@ export const CASES: Record<string, Build> = {
     const [a, b] = [rows(tools, 0, 4, 36), tools.op('Transpose', [rows(tools, 0, 4, 36)], { perm: ints([0, 2, 1]) })];
     return tools.op('MatMul', [a, b]);
   },
+  'MatMul that broadcasts both ways': (tools) => {
+    const { x, op } = tools;
+    const [a, b] = [op('Unsqueeze', [x, tools.ints(2)]), op('Unsqueeze', [op('Relu', [x]), tools.ints(1)])];
+    return op('MatMul', [a, b]);
+  },
   'MatMul of pictures': ({ x, param, op }) => op('MatMul', [x, param('w', 6, 3)]),
   'MatMul with the weights in front': ({ x, param, op }) => op('MatMul', [param('w', 5, 6), x]),
   'MatMul with a vector': ({ x, param, op }) => op('MatMul', [x, param('w', 6)]),
@@ -167,6 +172,7 @@ export const CASES: Record<string, Build> = {
   Abs: pointwise('Abs'),
   Clip: ({ x, op, number }) => op('Clip', [x, number(-0.5), number(1)]),
   ReLU6: ({ x, op, number }) => op('Clip', [op('Mul', [x, number(4)]), number(0), number(6)]),
+  'Clip with crossed limits': ({ x, op, number }) => op('Add', [x, op('Clip', [x, number(2), number(1)])]),
   'Clip from below': ({ x, op, number }) => op('Clip', [x, number(-0.5)]),
   Elu: pointwise('Elu', { alpha: float(0.7) }),
   Erf: pointwise('Erf'),

@@ -50,11 +50,12 @@ export const ACTIVATIONS: Readonly<Record<string, StepBuilder>> = {
     reads: 'input',
   })),
   Clip: unary((node) => {
-    const low = scalarParameter(node, 'min', 1, -Infinity);
     const high = scalarParameter(node, 'max', 2, Infinity);
+    // Where the limits cross, everything is the upper one.
+    const low = Math.min(scalarParameter(node, 'min', 1, -Infinity), high);
     return {
-      forward: (x) => tf.clipByValue(x, low, Math.max(low, high)),
-      gradient: (dy, y) => (low >= high ? tf.zerosLike(dy) : tf.mul(dy, inside(y, low, high))),
+      forward: (x) => tf.clipByValue(x, low, high),
+      gradient: (dy, y) => tf.mul(dy, inside(y, low, high)),
       reads: 'output',
     };
   }),

@@ -1,6 +1,7 @@
 /** Gemm and MatMul. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { elementCount } from '../../core/shape.ts';
 import { fromGraph, layoutOfRank, reverseAlign, toGraph } from './layout.ts';
 import { rankOf, unsupported } from './static-shape.ts';
 import type { StepBuilder } from './step.ts';
@@ -70,7 +71,7 @@ export const matMul: StepBuilder = (node, context) => {
       output: tf.tidy(() => {
         const [left, right] = [matrices(a as tf.Tensor, 0), matrices(b as tf.Tensor, 1)];
         // Many rows times one matrix is one product.
-        const y = right.rank === 2 ? tf.matMul(rows(left), right) : tf.matMul(left, right);
+        const y = right.rank === 2 ? tf.matMul(rows(left), right) : batched(left, right);
         const shape = [
           ...batchShape(left.shape, right.shape),
           ...(ranks[0] === 1 ? [] : [left.shape.at(-2) ?? 1]),
@@ -94,8 +95,8 @@ export const matMul: StepBuilder = (node, context) => {
                     ? tf.reshape(tf.matMul(rows(g), right, false, true), left.shape)
                     : tf.matMul(rows(left), rows(g), true, false)
                   : i === 0
-                    ? tf.matMul(g, right, false, true)
-                    : tf.matMul(left, g, true, false);
+                    ? batched(g, right, false, true)
+                    : batched(left, g, true, false);
               const summed = reverseAlign(product, 'plain', 'plain', of.shape);
               const inGraph = ranks[i] === 1 ? tf.reshape(summed, [-1]) : summed;
               return fromGraph(inGraph, layouts[i] ?? 'plain');
@@ -104,6 +105,17 @@ export const matMul: StepBuilder = (node, context) => {
     },
   };
 };
+
+/** tf.matMul, which broadcasts only a whole batch of one matrix. */
+function batched(a: tf.Tensor, b: tf.Tensor, transposeA = false, transposeB = false): tf.Tensor {
+  const batch = batchShape(a.shape, b.shape);
+  const spread = (t: tf.Tensor): tf.Tensor => {
+    const own = t.shape.slice(0, -2);
+    const count = elementCount(own);
+    return count === 1 || count === elementCount(batch) ? t : tf.broadcastTo(t, [...batch, ...t.shape.slice(-2)]);
+  };
+  return tf.matMul(spread(a), spread(b), transposeA, transposeB);
+}
 
 function batchShape(a: readonly number[], b: readonly number[]): number[] {
   return tf.backend_util.assertAndGetBroadcastShape(a.slice(0, -2), b.slice(0, -2));
