@@ -9,6 +9,7 @@ import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { BnnError } from '../errors.ts';
 import { plotEquilibrium } from '../report/plot-equilibrium.ts';
 import { createArms } from '../training/comparison.ts';
+import { withInitialDigest } from '../training/initial-model-io.ts';
 import { parseRecipe } from '../training/recipe.ts';
 import { findNetwork } from '../zoo/zoo.ts';
 import { equilibriumPanels, formatComparison, formatRun, plotTitles } from './compare-report.ts';
@@ -69,8 +70,10 @@ export function createCompareCommand(name: string): Command {
 async function runCompare(command: Command, recipePath: string | undefined, options: CompareOptions): Promise<void> {
   const terminal = terminalOf(options);
   const given = recipePath === undefined ? [] : [await readRecipeFile(recipePath)];
-  const recipe = parseRecipe([{ indicators: true }, ...given, recipeFromOptions(command)], recipePath);
-  findNetwork(recipe.model);
+  const recipe = await withInitialDigest(
+    parseRecipe([{ indicators: true }, ...given, recipeFromOptions(command)], recipePath),
+  );
+  if (recipe.init === '') findNetwork(recipe.model);
   const { oEnds = [], lrs = [], seeds = SEEDS, out } = options;
   const { estimators = oEnds.length > 0 ? [] : PAPER_ESTIMATORS } = options;
   const arms = createArms({ estimators, oEnds, lrs });

@@ -5,6 +5,7 @@ import { formatCount, formatPercent } from '../report/format.ts';
 import type { PlotOptions, PlotPanel, PlotPoint } from '../report/plot-equilibrium.ts';
 import { type Column, formatTable } from '../report/table.ts';
 import type { Arm, ArmResult, ArmRun, Measure } from '../training/comparison.ts';
+import { networkName } from '../training/recipe.ts';
 import type { Comparison } from '../training/run-comparison-io.ts';
 
 export function formatRun(count: number, total: number, arm: Arm, run: ArmRun, isNew: boolean): string {
@@ -89,7 +90,7 @@ export function plotTitles({ recipe, seeds, arms }: Comparison): PlotOptions {
   const images = recipe.limitTrain > 0 ? `, ${formatCount(recipe.limitTrain)} pictures` : '';
   return {
     title: isSweep ? 'The equilibrium of ReSTE over its final power o' : 'Estimating error and gradient stability',
-    subtitle: `${recipe.model} on ${recipe.dataset}${images}, ${recipe.epochs} epochs, ${recipe.optimizer} lr ${recipe.lr}, ${seeds.length} seeds (bars: one standard deviation)`,
+    subtitle: `${networkName(recipe)} on ${recipe.dataset}${images}, ${recipe.epochs} epochs, ${recipe.optimizer} lr ${recipe.lr}, ${seeds.length} seeds (bars: one standard deviation)`,
     colorLabel: 'test accuracy',
   };
 }

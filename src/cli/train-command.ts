@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { BnnError } from '../errors.ts';
 import { formatBytes } from '../report/format.ts';
-import { parseRecipe, type Recipe, type RecipeInput } from '../training/recipe.ts';
+import { networkName, parseRecipe, type Recipe, type RecipeInput } from '../training/recipe.ts';
 import { readRecipe } from '../training/run-folder-io.ts';
 import type { Opening, TrainResult } from '../training/train-options.ts';
 import { findNetwork } from '../zoo/zoo.ts';
@@ -27,7 +27,7 @@ interface TrainCommandOptions extends GeneralOptions {
 export function createTrainCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Trains a network of the zoo and keeps everything in a run folder: recipe.json, history.jsonl, and the checkpoints last/ and best/.',
+      'Trains a network of the zoo or of an ONNX file and keeps everything in a run folder: recipe.json, history.jsonl, and the checkpoints last/ and best/.',
     )
     .argument('[recipe]', 'a recipe as JSON; options override its fields')
     .optionsGroup(COMMON)
@@ -44,6 +44,10 @@ export function createTrainCommand(name: string): Command {
       'bnn-train --model resnet20 --dataset cifar10 --data ~/cifar --epochs 20 --pad-crop 4 --flip --validation 5000',
       'ResNet-20 with augmentation; the best epoch is chosen by held-out pictures',
     ],
+    [
+      'bnn-train --init start.onnx --dataset cifar10 --data ~/cifar --epochs 20 --out runs/start',
+      'a network from elsewhere, brought into latent form by bnn-convert',
+    ],
     ['bnn-train --resume --out runs/mnist', 'after Ctrl-C or a power cut'],
   ]).action((recipePath: string | undefined, options: TrainCommandOptions) => runTrain(command, recipePath, options));
 }
@@ -53,7 +57,7 @@ async function runTrain(command: Command, recipePath: string | undefined, option
   const resume = options.resume === true;
   const inputs = [...(recipePath === undefined ? [] : [await readRecipeFile(recipePath)]), recipeFromOptions(command)];
   const recipe = resume ? await resumedRecipe(options.out, inputs) : parseRecipe(inputs, recipePath);
-  findNetwork(recipe.model);
+  checkNetwork(recipe, inputs);
   const out = options.out ?? freeRunFolder(recipe);
   const { train } = await import('../training/trainer.ts');
   const { teacher, close } = await openTeacher(recipe);
@@ -77,6 +81,7 @@ async function runTrain(command: Command, recipePath: string | undefined, option
           terminal.note(table.header);
         },
         onBrokenImage: ({ at, message }) => terminal.warn(`left out a broken picture: ${at}: ${message}`),
+        onNote: (note) => terminal.note(`note: ${note}`),
         onStep: (progress) => terminal.live(() => formatStep(progress)),
         onEpoch: (record) => {
           terminal.event('epoch', record);
@@ -128,6 +133,20 @@ function startEvent({ recipe, dataset, backend, parameters, stepsPerEpoch, from 
   };
 }
 
+/** Says before any work that there is no such network, or that there are two. */
+function checkNetwork({ model, init }: Recipe, inputs: readonly RecipeInput[]): void {
+  if (init === '') {
+    findNetwork(model);
+    return;
+  }
+  const named = inputs.map((input) => input['model']).find((name) => name !== undefined && name !== '');
+  if (named !== undefined) {
+    throw new BnnError('E_USAGE', `the network is ${init}, and also "${String(named)}"`, {
+      hint: 'give either --init or --model',
+    });
+  }
+}
+
 /** The recipe of the run, with what was given besides; that it is the same is checked where the run folder is opened. */
 async function resumedRecipe(out: string | undefined, inputs: readonly RecipeInput[]): Promise<Recipe> {
   if (out === undefined) {
@@ -143,9 +162,9 @@ async function resumedRecipe(out: string | undefined, inputs: readonly RecipeInp
   return parseRecipe([{ ...before }, ...inputs], join(out, 'recipe.json'));
 }
 
-function freeRunFolder({ model, dataset }: Recipe): string {
+function freeRunFolder(recipe: Recipe): string {
   for (let n = 1; ; n++) {
-    const folder = join('runs', `${model}-${dataset}-${n}`);
+    const folder = join('runs', `${networkName(recipe)}-${recipe.dataset}-${n}`);
     if (!existsSync(folder)) return folder;
   }
 }

@@ -12,7 +12,7 @@ import {
 import { formatBar } from '../report/progress.ts';
 import { type Column, formatHeader, formatPairs, formatRow } from '../report/table.ts';
 import type { EpochRecord } from '../training/history-io.ts';
-import type { Recipe } from '../training/recipe.ts';
+import { networkName, type Recipe } from '../training/recipe.ts';
 import type { Opening, StepProgress, TrainResult } from '../training/train-options.ts';
 import { TFJS_VERSION, VERSION } from './version.ts';
 
@@ -79,7 +79,7 @@ export function formatOpening(opening: Opening, out: string): string {
   return [
     `bnn-train ${VERSION}  node ${process.versions.node}  tfjs ${TFJS_VERSION}  ${backend.description}  seed ${recipe.seed}`,
     formatPairs([
-      ['model', `${recipe.model}, ${formatCount(parameters)} parameters, ${recipe.estimator}`],
+      ['model', `${networkName(recipe)}, ${formatCount(parameters)} parameters, ${recipe.estimator}`],
       [
         'data',
         `${dataset.name} sha256 ${dataset.fingerprint.slice(0, 12)}  ${formatCount(dataset.train.count)} train / ${formatCount(dataset.test.count)} test${heldOut}`,

@@ -29,6 +29,9 @@ const BACKENDS = ['auto', 'native', 'tensorflow', 'webgpu', 'cpu'] as const;
 
 export interface Recipe {
   readonly model: string;
+  readonly init: string;
+  readonly initSha256: string;
+  readonly newClassifier: boolean;
   readonly dataset: string;
   readonly data: string;
   readonly download: boolean;
@@ -109,11 +112,21 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
     ...text('binarynet-mini', 'network of the zoo; the suffixes -1w32a and -fp give its weight-only and float twins'),
     common: true,
   },
+  init: {
+    ...text('', 'start from this ONNX file instead of a network of the zoo: a latent model or a float classifier'),
+    common: true,
+  },
+  initSha256: text('', 'init: digest that the file must have; a run records it'),
+  newClassifier: flag(false, 'init: replace the last layer by a fresh one for the classes of the data set'),
   dataset: { ...choice(DATASETS, 'mnist', 'data set; mnist is built in'), common: true },
   data: { ...text('', 'folder or archive of the data set; of a webdataset also a pattern'), common: true },
   download: flag(false, 'fetch the official archive when the data set is missing'),
   imageSize: integer(224, 1, 4096, 'side of the square that pictures of various sizes are framed to'),
-  normalize: choice(NORMALIZATIONS, 'dataset', 'statistics that pixels are normalized with'),
+  normalize: choice(
+    NORMALIZATIONS,
+    'dataset',
+    'statistics that pixels are normalized with; those in the file of init stand for dataset',
+  ),
   padCrop: integer(0, 0, 64, 'augmentation: pad by this many pixels, then crop at random'),
   flip: flag(false, 'augmentation: flip half of the pictures horizontally'),
   cropScale: number(0, 0, 1, 'augmentation: random crops of at least this share of a picture of any size; 0 = off'),
@@ -166,6 +179,11 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   threads: { ...integer(0, 0, 1024, 'threads of the native backend; 0 = all cores'), common: true },
   seed: { ...integer(1, 0, MAX, 'seed of initialization, shuffling and augmentation'), common: true },
 };
+
+/** What the network is called: by its name in the zoo, or by the file that the run starts from. */
+export function networkName({ model, init }: Pick<Recipe, 'model' | 'init'>): string {
+  return init === '' ? model : (init.split(/[\\/]/).at(-1) ?? init).replace(/\.onnx$/, '');
+}
 
 export type RecipeInput = Readonly<Record<string, unknown>>;
 

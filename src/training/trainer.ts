@@ -11,6 +11,7 @@ import type { Model } from '../graph/model.ts';
 import { buildModel } from '../zoo/zoo.ts';
 import { loadCheckpoint } from './checkpoint-io.ts';
 import { createEstimators } from './create-estimators.ts';
+import { loadInitialModel, withInitialDigest } from './initial-model-io.ts';
 import type { Recipe } from './recipe.ts';
 import { checkRunFolder } from './run-folder-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
@@ -22,9 +23,11 @@ import { TrainingSession } from './training-session.ts';
  * @throws {BnnError} for everything that a user can cause: a missing data set, a network that does not fit it, an existing run folder,
  *   a loss that is not a number (E_NUMERIC; the last good checkpoint stays), a full disk (likewise).
  */
-export async function train(recipe: Recipe, options: TrainOptions): Promise<TrainResult> {
-  checkRecipe(recipe, options);
+export async function train(given: Recipe, options: TrainOptions): Promise<TrainResult> {
+  checkRecipe(given, options);
   const resume = options.resume === true;
+  // A checkpoint holds the network, so a resumed run needs the file no more.
+  const recipe = resume ? given : await withInitialDigest(given);
   const checkpoint = resume ? await loadCheckpoint(join(options.out, 'last')) : null;
   await checkRunFolder(options.out, recipe, resume);
   const backend = await selectBackend(recipe.backend, { threads: recipe.threads || undefined });
@@ -42,7 +45,7 @@ export async function train(recipe: Recipe, options: TrainOptions): Promise<Trai
       hint: 'give the same data and limits, or start a new run with another --out',
     });
   }
-  const model = checkpoint?.model ?? createModel(recipe, dataset);
+  const model = checkpoint?.model ?? (await createModel(recipe, dataset, options));
   const session = new TrainingSession(recipe, options, dataset, backend, model, checkpoint);
   try {
     return await session.run();
@@ -66,7 +69,12 @@ function checkRecipe(recipe: Recipe, options: TrainOptions): void {
   }
 }
 
-function createModel(recipe: Recipe, dataset: Dataset): Model {
+async function createModel(recipe: Recipe, dataset: Dataset, { onNote }: TrainOptions): Promise<Model> {
+  if (recipe.init !== '') {
+    const { model, notes } = await loadInitialModel(recipe, dataset);
+    for (const note of notes) onNote?.(note);
+    return model;
+  }
   const { channels, height, width, classes } = dataset;
   if (height !== width) {
     throw new BnnError('E_SHAPE', `pictures of ${height}×${width}, the zoo's networks take square ones`);

@@ -18,6 +18,7 @@ import { evaluate } from './evaluate.ts';
 import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';
 import { IndicatorProbe } from './indicator-probe.ts';
 import type { EpochIndicators } from './indicators.ts';
+import { normalizationOf } from './initial-model.ts';
 import { LatentWeights } from './latent-weights.ts';
 import { type Learned, learnBatch, type Pictures } from './learn-batch.ts';
 import type { Outcome } from './loss.ts';
@@ -102,7 +103,8 @@ export class TrainingSession {
       recipe.validation > 0
         ? holdOut(dataset.train, recipe.validation, recipe.seed)
         : { train: dataset.train, held: null };
-    const { seed, batchSize, normalize, padCrop, flip, cropScale, brokenImages: onBroken } = recipe;
+    const { seed, batchSize, padCrop, flip, cropScale, brokenImages: onBroken } = recipe;
+    const normalize = recipe.init === '' ? recipe.normalize : normalizationOf(model);
     const augment = padCrop > 0 || flip || cropScale > 0 ? { padCrop, flip, cropScale } : null;
     this.#batches = new Batcher(train, {
       batchSize,
