@@ -25,6 +25,8 @@ export interface InitialModel {
   readonly notes: readonly string[];
 }
 
+/** What a network must fit. */
+type Pictures = Pick<Dataset, 'name' | 'classes' | 'channels' | 'height' | 'width' | 'mean' | 'std'>;
 type Choices = Pick<Recipe, 'normalize' | 'newClassifier' | 'seed'>;
 
 /**
@@ -32,7 +34,7 @@ type Choices = Pick<Recipe, 'normalize' | 'newClassifier' | 'seed'>;
  *
  * @throws {BnnError} E_UNSUPPORTED when it is no latent classifier for pictures, E_SHAPE when pictures or classes do not fit.
  */
-export function prepareModel(model: Model, data: Dataset, choices: Choices, at: string): InitialModel {
+export function prepareModel(model: Model, data: Pictures, choices: Choices, at: string): InitialModel {
   const { graph } = model;
   const notes: string[] = [];
   checkForm(model, at);
@@ -93,7 +95,7 @@ function checkForm(model: Model, at: string): void {
 }
 
 /** Gives the input the sizes of the pictures and an open batch. */
-function openInput(model: Model, data: Dataset, at: string): Value {
+function openInput(model: Model, data: Pictures, at: string): Value {
   const { graph } = model;
   const [input, ...others] = graph.inputs;
   if (input === undefined || others.length > 0 || graph.outputs.length !== 1) {
@@ -234,7 +236,7 @@ function resized(value: Value, found: number, classes: number): number[] {
 }
 
 /** The file's statistics, unless the recipe asks for others. */
-function setPreprocessing(model: Model, data: Dataset, { normalize }: Choices, at: string, notes: string[]): void {
+function setPreprocessing(model: Model, data: Pictures, { normalize }: Choices, at: string, notes: string[]): void {
   const text = model.metadata.get(PREPROCESSING_KEY);
   const own = text === undefined ? null : parsePreprocessing(text, at);
   const usesOwn = own !== null && normalize === 'dataset';

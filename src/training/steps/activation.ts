@@ -33,7 +33,7 @@ function unary(create: (node: Node) => Activation): StepBuilder {
 
 /** 1 where low < y < high. As for ReLU, the limits themselves have no gradient. */
 function inside(y: tf.Tensor, low: number, high: number): tf.Tensor {
-  const above = tf.step(tf.sub(y, low));
+  const above = low === -Infinity ? tf.onesLike(y) : tf.step(tf.sub(y, low));
   return high === Infinity ? above : tf.mul(above, tf.step(tf.sub(high, y)));
 }
 
