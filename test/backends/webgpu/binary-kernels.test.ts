@@ -9,7 +9,17 @@ import { kernel, normal, runOn, type Values, worstOf } from '../compare-kernels.
 import { describeWebgpu } from './device.ts';
 
 const signs = ({ shape, values }: Values): Values => ({ shape, values: values.map((v) => (v >= 0 ? 1 : -1)) });
-const window: Window = { kernel: [3, 3], strides: [1, 1], dilations: [1, 1], pad: 'same', before: null };
+const window: Window = {
+  kernel: [3, 3],
+  strides: [1, 1],
+  dilations: [1, 1],
+  pad: 'same',
+  pads: [
+    [1, 1],
+    [1, 1],
+  ],
+  before: null,
+};
 
 const UNEVEN = [
   [0, 0],
