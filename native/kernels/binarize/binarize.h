@@ -7,6 +7,9 @@
 
 namespace bnn {
 
+// Thresholds of the sign itself.
+inline constexpr float kZeros[32] = {};
+
 struct BinarizeRow {
   const char* name;
   // words[p] bit c = x[c · stride + p] >= least[c] for c < channels, p < pixels; bits from `channels` on are 0.

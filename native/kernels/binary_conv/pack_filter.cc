@@ -34,7 +34,7 @@ bool pack_band(const BinaryConvShape& s, const float* filter, int64_t begin, int
       for (int i = 0; i < channels; i++) other |= other_than_signs(source + i * s.outputs, count);
       if (other != 0) return false;
       uint32_t words[kBand];
-      binarize_row().channels_first(source, channels, s.outputs, count, words);
+      binarize_row().channels_first(source, kZeros, channels, s.outputs, count, words);
       const int64_t at = t * s.channels + c, word = at / 32, shift = at % 32;
       for (int i = 0; i < count; i++) {
         const int64_t o = begin + i;
