@@ -20,6 +20,8 @@ export interface CliOptions {
   readonly during?: (child: ChildProcess, stderr: string) => void;
   /** Makes the system refuse larger files. */
   readonly largestFileBytes?: number;
+  /** Variables that differ from those of the tests. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Runs `bnn <args>`, or another program of the package. */
@@ -31,7 +33,7 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
 export function runSource(
   file: string,
   args: readonly string[],
-  { during, largestFileBytes }: Omit<CliOptions, 'program'> = {},
+  { during, largestFileBytes, env }: Omit<CliOptions, 'program'> = {},
 ): Promise<CliResult> {
   const command = [process.execPath, '--import', 'tsx', file, ...args];
   // The shell counts in blocks of 512 bytes. Writing more fails, as on a full disk.
@@ -40,7 +42,7 @@ export function runSource(
   const [executable = '', ...rest] = [...limit, ...command];
   const child = spawn(executable, rest, {
     cwd: ROOT,
-    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '' },
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';

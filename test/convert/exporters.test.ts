@@ -51,7 +51,7 @@ describe('expanded operands', () => {
         return layer(biased(layer(biased(s.x))));
       },
     });
-    expect(types(packed.graph.nodes())).toEqual(['Add', 'BinaryConv', 'BinaryConv']);
+    expect(types(packed.graph.nodes())).toEqual(['BinaryThresholdConvSign', 'BinaryConv']);
   });
 
   it('an expansion that does change the size stays', async () => {

@@ -118,7 +118,7 @@ class MappedNetwork {
       );
     }
     const bias = layer.bias === null ? null : this.#parameter(layer.bias);
-    const w = layer.binary ? this.#sign(weight, layer.zero) : weight;
+    const w = layer.binary ? this.#sign(weight, layer.zero, `${layer.weight}.sign`) : weight;
     const isScaled = layer.scale !== 'none';
     const inputs = [this.#x, w, ...(bias === null || isScaled ? [] : [bias])];
     const name = layer.weight.replace(/\.weight$/, '');
@@ -188,10 +188,10 @@ class MappedNetwork {
     return this.#op('Flatten', [x], { axis: int(1) });
   }
 
-  #sign(x: Value, zero: ZeroRule): Value {
-    if (zero === 'zero') return this.#op('Sign', [x]);
+  #sign(x: Value, zero: ZeroRule, name = ''): Value {
+    if (zero === 'zero') return this.#op('Sign', [x], {}, name);
     const isPlus = this.#op(zero === 'plus' ? 'GreaterOrEqual' : 'Greater', [x, this.#number(0)]);
-    return this.#op('Where', [isPlus, this.#number(1), this.#number(-1)]);
+    return this.#op('Where', [isPlus, this.#number(1), this.#number(-1)], {}, name);
   }
 
   #prelu(name: string): Value {
