@@ -90,7 +90,9 @@ describe.skipIf(missingAddon !== undefined)('bnn-bench train', SLOW, () => {
     try {
       const trace = join(folder, 'trace.json');
       const size = ['--model', 'binarynet-mini', '--batch', '4', '--rounds', '2', '--steps', '1', '--threads', '1'];
-      const { code, events } = await runCli(['bench', 'train', ...size, '--json', '--profile', trace], { env: { BNN_PYTHON: '' } });
+      const { code, events } = await runCli(['bench', 'train', ...size, '--json', '--profile', trace], {
+        env: { BNN_PYTHON: '' },
+      });
       expect(code).toBe(0);
       const [only, result] = events();
       const speed = { imagesPerSecond: positive, ...(process.platform === 'linux' ? { peakMiB: positive } : {}) };

@@ -182,6 +182,9 @@ function load(): AddonResult {
     return { ok: true, addon, path };
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    return { ok: false, reason: `the native addon does not load: ${text}`, hint: 'rebuild it: npm rebuild' };
+    const hint = text.includes('BNN_KERNEL')
+      ? 'unset BNN_KERNEL; bnn doctor lists the kernels that this processor has'
+      : 'npm rebuild';
+    return { ok: false, reason: `the native addon does not load: ${text}`, hint };
   }
 }
