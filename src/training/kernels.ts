@@ -176,3 +176,13 @@ export function batchNormInfer(
     return tf.add(tf.mul(tf.sub(rectified(x, scale, attributes.relu), mean), factor), beta);
   });
 }
+
+/** keep · average + take · now: the running statistics after a batch. */
+export function movingAverage(
+  average: tf.Tensor,
+  now: tf.Tensor,
+  { keep, take }: { readonly keep: number; readonly take: number },
+): tf.Tensor {
+  if (hasKernel('BnnMovingAverage')) return runKernel('BnnMovingAverage', { average, now }, { keep, take });
+  return tf.tidy(() => tf.add(tf.mul(average, keep), tf.mul(now, take)));
+}

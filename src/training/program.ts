@@ -16,6 +16,7 @@ import { BNN_RULES } from '../operators/registry.ts';
 import { download, findParameters, type ParameterInfo, upload } from './parameters.ts';
 import { buildNorm, type FusedNorm, fuseNorm } from './steps/batch-norm.ts';
 import { buildBinaryConv, isFusedSign } from './steps/binary-conv.ts';
+import { buildMeanMagnitude, fusedMagnitude } from './steps/reduce.ts';
 import type { BuildContext, Layout, Run, Step } from './steps/step.ts';
 import { STEP_BUILDERS } from './steps/table.ts';
 import { runAtOnce, runInTurns } from './turns.ts';
@@ -329,6 +330,8 @@ function buildSteps(graph: Graph, context: BuildContext, layouts: Map<Value, Lay
   const norms = new Map<Node, FusedNorm>();
   const absorbed = new Set<Node>();
   for (const node of graph.nodes()) {
+    const abs = fusedMagnitude(node, graph);
+    if (abs !== null) absorbed.add(abs);
     if (!node.is('BatchNormalization')) continue;
     const fused = fuseNorm(node, graph);
     // Where an addition is part of it, the step stands in its place: all that it reads is computed by then.
@@ -350,6 +353,8 @@ function buildSteps(graph: Graph, context: BuildContext, layouts: Map<Value, Lay
 function buildStep(node: Node, graph: Graph, context: BuildContext): Step {
   const sign = node.is('Conv') ? node.requiredInput(0).producer : null;
   if (isFusedSign(sign, graph)) return buildBinaryConv(node, sign, context);
+  const abs = fusedMagnitude(node, graph);
+  if (abs !== null) return buildMeanMagnitude(node, abs, context);
   const builder = STEP_BUILDERS.get(node.type);
   if (builder === undefined) {
     throw new BnnError('E_UNSUPPORTED', `training does not know the operator ${node.type}`, {

@@ -166,6 +166,8 @@ export const CASES: Record<string, Build> = {
   },
   'ReduceMean over space': ({ x, op }) => op('ReduceMean', [x], { axes: ints([2, 3]), keepdims: int(0) }),
   'ReduceMean over channels': ({ x, op }) => op('ReduceMean', [x], { axes: ints([1]) }),
+  'ReduceMean of Abs over channels': (tools) =>
+    tools.op('Mul', [tools.op('ReduceMean', [tools.op('Abs', [tools.x])], { axes: ints([1]) }), tools.x]),
   'ReduceMean over columns': ({ x, op }) => op('ReduceMean', [x], { axes: ints([-1]), keepdims: int(0) }),
   Softmax: ({ x, op }) => op('Softmax', [x], { axis: int(1) }),
   'Softmax of rows': (tools) => tools.op('Softmax', [rows(tools, 0, 144)]),

@@ -9,7 +9,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Graph, Node, Value } from '../../graph/graph.ts';
-import { batchNormGradient, batchNormInfer, batchNormTrain } from '../kernels.ts';
+import { batchNormGradient, batchNormInfer, batchNormTrain, movingAverage } from '../kernels.ts';
 import { rankOf, unsupported } from './static-shape.ts';
 import type { BuildContext, Step } from './step.ts';
 
@@ -96,10 +96,9 @@ export function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: Bui
       if (!run.training) return { output: batchNormInfer(inputs, beta, { mean, variance }, attributes) };
       const batch = batchNormTrain(inputs, beta, attributes);
       const count = x.size / gamma.size;
-      const move = (running: tf.Tensor, now: tf.Tensor, factor: number) =>
-        tf.tidy(() => tf.add(tf.mul(running, keep), tf.mul(now, (1 - keep) * factor)));
-      run.setBuffer(meanSlot, move(mean, batch.mean, 1));
-      run.setBuffer(varianceSlot, move(variance, batch.variance, count / Math.max(1, count - 1)));
+      const unbias = count / Math.max(1, count - 1);
+      run.setBuffer(meanSlot, movingAverage(mean, batch.mean, { keep, take: 1 - keep }));
+      run.setBuffer(varianceSlot, movingAverage(variance, batch.variance, { keep, take: (1 - keep) * unbias }));
       return { output: batch.y, saved: [batch.mean, batch.variance] };
     },
     backward({ dy, inputs, saved }) {

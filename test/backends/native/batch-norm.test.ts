@@ -161,6 +161,18 @@ describeNative('batch normalization', () => {
     }
   });
 
+  it('BnnMovingAverage rounds as separate operations do', async () => {
+    const inputs = { average: random([33], 5), now: random([33], 6) };
+    const moved = await run('native', 'BnnMovingAverage', inputs, { keep: 0.9, take: 0.1 * (7 / 6) });
+    const [keep, take] = [Math.fround(0.9), Math.fround(0.1 * (7 / 6))];
+    const want = inputs.average.values.map(
+      (v, i) => Math.fround(v * keep) + Math.fround((inputs.now.values[i] ?? Number.NaN) * take),
+    );
+    expect(moved[0]).toEqual({ shape: [33], values: want });
+    const wrong = { ...inputs, now: random([32]) };
+    await expect(run('native', 'BnnMovingAverage', wrong, { keep: 1, take: 0 })).rejects.toThrow(/now/);
+  });
+
   it('no gradient passes where relu was exactly zero', async () => {
     const x: Values = { shape: [4, 1], values: Float32Array.of(0, -1, 1, 2) };
     const one: Values = { shape: [1], values: Float32Array.of(1) };

@@ -9,14 +9,16 @@
  * - `BnnBatchNormGrad` {x, dy, gamma, mean, variance, scale?} → [dx, dgamma, dbeta] or, with scale, [dx, dgamma, dbeta, dscale];
  *   gradients go through the batch statistics, relu'(0) = 0.
  *
- * Attributes {epsilon, relu}. scale is a scalar or one number per channel; dscale has its shape.
+ * - `BnnMovingAverage` {average, now}, of the same shape, attributes {keep, take} → keep · average + take · now.
+ *
+ * Attributes of the others {epsilon, relu}. scale is a scalar or one number per channel; dscale has its shape.
  */
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../../errors.ts';
 import type { NativeBackend } from '../backend.ts';
-import { type Attributes, addKernel, type FloatInput, floatInput, type Inputs } from './kernel.ts';
-import { requireFloats, requireNumber } from './required.ts';
+import { type Attributes, addKernel, type FloatInput, floatInput, type Inputs, result } from './kernel.ts';
+import { requireFloats, requireNumber, requireSameSize } from './required.ts';
 
 interface NormCase {
   readonly x: FloatInput;
@@ -121,8 +123,23 @@ function scaleGrad(backend: NativeBackend, scale: FloatInput, sums: Float64Array
   return backend.store(dscale, scale.shape);
 }
 
+/** Per channel, so few numbers that a loop here costs less than a call; rounded as separate operations are. */
+function movingAverage(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+  const kernel = 'BnnMovingAverage';
+  const average = requireFloats(backend, kernel, inputs, 'average');
+  const { values } = requireSameSize(backend, kernel, inputs, 'now', average);
+  const keep = Math.fround(requireNumber(kernel, attrs, 'keep'));
+  const take = Math.fround(requireNumber(kernel, attrs, 'take'));
+  return result(backend, average.shape, (moved) => {
+    for (let i = 0; i < moved.length; i++) {
+      moved[i] = Math.fround(keep * (average.values[i] ?? 0)) + Math.fround(take * (values[i] ?? 0));
+    }
+  });
+}
+
 export function registerBatchNorm(): void {
   for (const name of ['BnnBatchNormTrain', 'BnnBatchNormAddTrain']) addKernel(name, (...call) => train(name, ...call));
   for (const name of ['BnnBatchNormInfer', 'BnnBatchNormAddInfer']) addKernel(name, (...call) => infer(name, ...call));
   addKernel('BnnBatchNormGrad', grad);
+  addKernel('BnnMovingAverage', movingAverage);
 }
