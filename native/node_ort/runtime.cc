@@ -26,7 +26,8 @@ static Runtime* load(const std::string& path) {
   const ort_abi::OrtApiBase* base = get_base();
   auto* runtime = new Runtime{};
   runtime->version = base->GetVersionString();
-  runtime->api = ort_abi::newest_api(base, &runtime->api_version);
+  runtime->api_version = ort_abi::common_version(base);
+  runtime->api = runtime->api_version == 0 ? nullptr : base->GetApi(runtime->api_version);
   if (runtime->api == nullptr) {
     throw Problem{kRuntimeProblem, "onnxruntime " + runtime->version + " is older than 1." +
                                        std::to_string(ort_abi::kLeastVersion) + ", the oldest that works"};

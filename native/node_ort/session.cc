@@ -37,7 +37,7 @@ void apply(const Settings& settings, const Runtime& runtime, ort_abi::OrtSession
     check(ort_abi::AddSessionConfigEntry::call(api, options, key.c_str(), value.c_str()));
   }
   if (!settings.ops_library.empty()) {
-    runtime.check(ort_abi::RegisterCustomOpsLibraryV2::call(api, options, settings.ops_library.c_str()), kOpsProblem);
+    runtime.check(ort_abi::RegisterCustomOpsLibrary_V2::call(api, options, settings.ops_library.c_str()), kOpsProblem);
   }
 }
 

@@ -1,6 +1,6 @@
 // The part of onnxruntime's C interface that a session needs, beside what ort/abi.h declares for operators.
 //
-// Index and parameters of each function are facts of the ABI; names are onnxruntime's.
+// Names are onnxruntime's.
 #pragma once
 
 #include "ort/abi.h"
@@ -39,7 +39,7 @@ using SetSessionGraphOptimizationLevel = Slot<23, OrtStatus*(OrtSessionOptions*,
 using SetIntraOpNumThreads = Slot<24, OrtStatus*(OrtSessionOptions*, int)>;
 using SetInterOpNumThreads = Slot<25, OrtStatus*(OrtSessionOptions*, int)>;
 using AddSessionConfigEntry = Slot<130, OrtStatus*(OrtSessionOptions*, const char*, const char*)>;
-using RegisterCustomOpsLibraryV2 = Slot<228, OrtStatus*(OrtSessionOptions*, const char*)>;
+using RegisterCustomOpsLibrary_V2 = Slot<228, OrtStatus*(OrtSessionOptions*, const char*)>;
 using ReleaseSessionOptions = Slot<100, void(OrtSessionOptions*)>;
 using SessionEndProfiling = Slot<110, OrtStatus*(OrtSession*, OrtAllocator*, char**)>;
 
@@ -61,17 +61,5 @@ using ReleaseValue = Slot<96, void(OrtValue*)>;
 using CreateCpuMemoryInfo = Slot<69, OrtStatus*(int, int, OrtMemoryInfo**)>;
 using AllocatorFree = Slot<76, OrtStatus*(OrtAllocator*, void*)>;
 using GetAllocatorWithDefaultOptions = Slot<78, OrtStatus*(OrtAllocator**)>;
-
-// The table of the newest version that both sides know; null when onnxruntime is too old. It complains on stderr about versions that
-// it does not have.
-inline const OrtApi* newest_api(const OrtApiBase* base, uint32_t* version) {
-  for (uint32_t v = kBestVersion; v >= kLeastVersion; v--) {
-    const OrtApi* api = base->GetApi(v);
-    if (api == nullptr) continue;
-    *version = v;
-    return api;
-  }
-  return nullptr;
-}
 
 }  // namespace ort_abi

@@ -1,11 +1,14 @@
 // The part of onnxruntime's C interface that the op library uses, declared by ourselves because no package ships the header.
 //
 // OrtApi is a table of functions that only ever grows at its end, so the index of a function never changes. Every function here
-// is present since version 17, the least that is supported (onnxruntime 1.17).
+// is present since version 17, the least that is supported (onnxruntime 1.17); KernelContext_ParallelFor is why it is not older.
+// Names are onnxruntime's; test/native/ort-abi.test.ts compares with its header.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 
 namespace bnn {
 namespace ort {
@@ -18,6 +21,15 @@ struct OrtApiBase {
   const OrtApi* (*GetApi)(uint32_t version);
   const char* (*GetVersionString)();
 };
+
+// The version of the interface to ask for, the best that both sides know; 0 when onnxruntime is too old. A higher one than it has
+// makes onnxruntime complain on stderr. Release 1.30.0 came with version 30.
+inline uint32_t common_version(const OrtApiBase* base) {
+  const char* dot = std::strchr(base->GetVersionString(), '.');
+  const unsigned long offered = dot == nullptr ? 0 : std::strtoul(dot + 1, nullptr, 10);
+  if (offered < kLeastVersion) return 0;
+  return offered < kBestVersion ? static_cast<uint32_t>(offered) : kBestVersion;
+}
 
 // Opaque types of onnxruntime.
 struct OrtStatus;
@@ -50,24 +62,22 @@ using CreateStatus = Slot<0, OrtStatus*(int, const char*)>;
 using GetErrorMessage = Slot<2, const char*(const OrtStatus*)>;
 using CreateCustomOpDomain = Slot<26, OrtStatus*(const char*, OrtCustomOpDomain**)>;
 struct OrtCustomOp;
-using CustomOpDomainAdd = Slot<27, OrtStatus*(OrtCustomOpDomain*, const OrtCustomOp*)>;
+using CustomOpDomain_Add = Slot<27, OrtStatus*(OrtCustomOpDomain*, const OrtCustomOp*)>;
 using AddCustomOpDomain = Slot<28, OrtStatus*(OrtSessionOptions*, OrtCustomOpDomain*)>;
 using GetTensorMutableData = Slot<51, OrtStatus*(OrtValue*, void**)>;
 using GetTensorElementType = Slot<60, OrtStatus*(const OrtTensorTypeAndShapeInfo*, int*)>;
 using GetDimensionsCount = Slot<61, OrtStatus*(const OrtTensorTypeAndShapeInfo*, size_t*)>;
 using GetDimensions = Slot<62, OrtStatus*(const OrtTensorTypeAndShapeInfo*, int64_t*, size_t)>;
 using GetTensorTypeAndShape = Slot<65, OrtStatus*(const OrtValue*, OrtTensorTypeAndShapeInfo**)>;
-using KernelInfoGetAttributeInt64 = Slot<86, OrtStatus*(const OrtKernelInfo*, const char*, int64_t*)>;
-using KernelContextGetInputCount = Slot<88, OrtStatus*(const OrtKernelContext*, size_t*)>;
-using KernelContextGetInput = Slot<90, OrtStatus*(const OrtKernelContext*, size_t, const OrtValue**)>;
-using KernelContextGetOutput = Slot<91, OrtStatus*(OrtKernelContext*, size_t, const int64_t*, size_t, OrtValue**)>;
+using KernelInfoGetAttribute_int64 = Slot<86, OrtStatus*(const OrtKernelInfo*, const char*, int64_t*)>;
+using KernelContext_GetInput = Slot<90, OrtStatus*(const OrtKernelContext*, size_t, const OrtValue**)>;
+using KernelContext_GetOutput = Slot<91, OrtStatus*(OrtKernelContext*, size_t, const int64_t*, size_t, OrtValue**)>;
 using ReleaseStatus = Slot<93, void(OrtStatus*)>;
 using ReleaseTensorTypeAndShapeInfo = Slot<99, void(OrtTensorTypeAndShapeInfo*)>;
-using ReleaseCustomOpDomain = Slot<101, void(OrtCustomOpDomain*)>;
-using KernelInfoGetAttributeArrayInt64 = Slot<163, OrtStatus*(const OrtKernelInfo*, const char*, int64_t*, size_t*)>;
-using KernelInfoGetNodeName = Slot<244, OrtStatus*(const OrtKernelInfo*, char*, size_t*)>;
-using KernelInfoGetConstantInput = Slot<249, OrtStatus*(const OrtKernelInfo*, size_t, int*, const OrtValue**)>;
-using KernelContextParallelFor =
+using KernelInfoGetAttributeArray_int64 = Slot<163, OrtStatus*(const OrtKernelInfo*, const char*, int64_t*, size_t*)>;
+using KernelInfo_GetNodeName = Slot<244, OrtStatus*(const OrtKernelInfo*, char*, size_t*)>;
+using KernelInfoGetConstantInput_tensor = Slot<249, OrtStatus*(const OrtKernelInfo*, size_t, int*, const OrtValue**)>;
+using KernelContext_ParallelFor =
     Slot<274, OrtStatus*(const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>;
 
 // What an operator tells onnxruntime about itself.

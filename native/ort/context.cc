@@ -64,10 +64,10 @@ void expect(const char* name, const TensorView& tensor, int type, const int64_t*
 std::string describe_node(const OrtApi* api, const OrtKernelInfo* info, const char* op) {
   size_t size = 0;
   std::string name;
-  OrtStatus* status = KernelInfoGetNodeName::call(api, info, nullptr, &size);
+  OrtStatus* status = KernelInfo_GetNodeName::call(api, info, nullptr, &size);
   if (status == nullptr && size > 0) {
     name.resize(size);
-    status = KernelInfoGetNodeName::call(api, info, name.data(), &size);
+    status = KernelInfo_GetNodeName::call(api, info, name.data(), &size);
     name.resize(name.find_last_not_of('\0') + 1);
   }
   if (status != nullptr) ReleaseStatus::call(api, status);
@@ -76,7 +76,7 @@ std::string describe_node(const OrtApi* api, const OrtKernelInfo* info, const ch
 
 int64_t int_attribute(const OrtApi* api, const OrtKernelInfo* info, const char* name, int64_t low, int64_t high) {
   int64_t value = 0;
-  if (OrtStatus* status = KernelInfoGetAttributeInt64::call(api, info, name, &value)) {
+  if (OrtStatus* status = KernelInfoGetAttribute_int64::call(api, info, name, &value)) {
     ReleaseStatus::call(api, status);
     throw Problem(std::string("attribute ") + name + " is missing or not an integer");
   }
@@ -90,8 +90,8 @@ int64_t int_attribute(const OrtApi* api, const OrtKernelInfo* info, const char* 
 void ints_attribute(const OrtApi* api, const OrtKernelInfo* info, const char* name, int64_t* out, size_t count, int64_t low,
                     int64_t high) {
   size_t found = 0;
-  OrtStatus* status = KernelInfoGetAttributeArrayInt64::call(api, info, name, nullptr, &found);
-  if (status == nullptr && found == count) status = KernelInfoGetAttributeArrayInt64::call(api, info, name, out, &found);
+  OrtStatus* status = KernelInfoGetAttributeArray_int64::call(api, info, name, nullptr, &found);
+  if (status == nullptr && found == count) status = KernelInfoGetAttributeArray_int64::call(api, info, name, out, &found);
   if (status != nullptr) {
     ReleaseStatus::call(api, status);
     throw Problem(std::string("attribute ") + name + " is missing or not a list of integers");
@@ -124,7 +124,7 @@ void ContextThreads::run(const void* self, void (*fn)(void*, size_t), size_t tot
       w.failed.store(true);
     }
   };
-  check(threads.api_, KernelContextParallelFor::call(threads.api_, threads.context_, call, total, 0, &work));
+  check(threads.api_, KernelContext_ParallelFor::call(threads.api_, threads.context_, call, total, 0, &work));
   if (work.failed.load()) throw std::bad_alloc();
 }
 

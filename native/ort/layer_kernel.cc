@@ -113,7 +113,7 @@ void read_vector(const LayerKernel& kernel, const Layer& layer, const LayerInput
 const OrtValue* constant_input(const OrtApi* api, const OrtKernelInfo* info, size_t index) {
   int constant = 0;
   const OrtValue* value = nullptr;
-  check(api, KernelInfoGetConstantInput::call(api, info, index, &constant, &value));
+  check(api, KernelInfoGetConstantInput_tensor::call(api, info, index, &constant, &value));
   return constant != 0 ? value : nullptr;
 }
 
@@ -149,7 +149,7 @@ std::shared_ptr<const BinaryConvPlan> plan_for(LayerKernel& kernel, const Layer&
 
 TensorView input(const LayerKernel& kernel, OrtKernelContext* context, size_t index) {
   const OrtValue* value = nullptr;
-  check(kernel.api, KernelContextGetInput::call(kernel.api, context, index, &value));
+  check(kernel.api, KernelContext_GetInput::call(kernel.api, context, index, &value));
   return view(kernel.api, value);
 }
 
@@ -203,7 +203,7 @@ void run(LayerKernel& kernel, OrtKernelContext* context) {
     (in.target == nullptr ? xThreshold : epilogue.*in.target) = values;
   }
   OrtValue* output = nullptr;
-  check(api, KernelContextGetOutput::call(api, context, 0, outDims, rank, &output));
+  check(api, KernelContext_GetOutput::call(api, context, 0, outDims, rank, &output));
   void* y = nullptr;
   check(api, GetTensorMutableData::call(api, output, &y));
 

@@ -1,7 +1,4 @@
 // The library's entry: every binding of onnxruntime looks up RegisterCustomOps.
-#include <cstdlib>
-#include <cstring>
-
 #include "kernels/binary_conv/binary_conv.h"
 #include "ort/layer_op.h"
 #include "ort/problem.h"
@@ -55,21 +52,11 @@ Table make_table(uint32_t version) {
   return table;
 }
 
-// "1.30.0" -> 30, the version of the C interface that came with it; a runtime refuses a higher one with a message on stderr.
-uint32_t interface_version(const char* release) {
-  const char* dot = std::strchr(release, '.');
-  return dot == nullptr ? 0 : static_cast<uint32_t>(std::strtoul(dot + 1, nullptr, 10));
-}
-
 OrtStatus* register_ops(OrtSessionOptions* options, const OrtApiBase* base) {
-  const uint32_t offered = interface_version(base->GetVersionString());
-  if (offered < kLeastVersion) {
-    const OrtApi* old = base->GetApi(1);
-    return CreateStatus::call(old, kFail, "bnn_ops needs onnxruntime 1.17 or later");
-  }
+  const uint32_t version = common_version(base);
+  if (version == 0) return CreateStatus::call(base->GetApi(1), kFail, "bnn_ops needs onnxruntime 1.17 or later");
   const std::string problem = kernel_problem();
   if (!problem.empty()) return CreateStatus::call(base->GetApi(1), kInvalidArgument, ("bnn_ops: " + problem).c_str());
-  const uint32_t version = offered < kBestVersion ? offered : kBestVersion;
   const OrtApi* api = base->GetApi(version);
   if (api == nullptr) return CreateStatus::call(base->GetApi(1), kFail, "bnn_ops: onnxruntime refuses its own interface version");
   // Sessions keep pointers to these.
@@ -79,9 +66,9 @@ OrtStatus* register_ops(OrtSessionOptions* options, const OrtApiBase* base) {
   static OrtStatus* failure = [api]() -> OrtStatus* {
     if (OrtStatus* status = CreateCustomOpDomain::call(api, "bnn", &domain)) return status;
     for (const LayerOp& op : table.layers) {
-      if (OrtStatus* status = CustomOpDomainAdd::call(api, domain, &op.base)) return status;
+      if (OrtStatus* status = CustomOpDomain_Add::call(api, domain, &op.base)) return status;
     }
-    return CustomOpDomainAdd::call(api, domain, &table.sign.base);
+    return CustomOpDomain_Add::call(api, domain, &table.sign.base);
   }();
   if (failure != nullptr) return CreateStatus::call(api, kFail, GetErrorMessage::call(api, failure));
   return AddCustomOpDomain::call(api, options, domain);

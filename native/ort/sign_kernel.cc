@@ -21,7 +21,7 @@ constexpr int64_t kChunk = 1 << 15;
 void run(const SignKernel& kernel, OrtKernelContext* context) {
   const OrtApi* api = kernel.api;
   const OrtValue* x = nullptr;
-  check(api, KernelContextGetInput::call(api, context, 0, &x));
+  check(api, KernelContext_GetInput::call(api, context, 0, &x));
   OrtTensorTypeAndShapeInfo* info = nullptr;
   check(api, GetTensorTypeAndShape::call(api, x, &info));
   size_t rank = 0;
@@ -32,7 +32,7 @@ void run(const SignKernel& kernel, OrtKernelContext* context) {
   check(api, status);
   if (rank > 16) throw Problem("input x has rank " + std::to_string(rank) + ", expected at most 16");
   OrtValue* y = nullptr;
-  check(api, KernelContextGetOutput::call(api, context, 0, dims, rank, &y));
+  check(api, KernelContext_GetOutput::call(api, context, 0, dims, rank, &y));
   void* from = nullptr;
   void* to = nullptr;
   check(api, GetTensorMutableData::call(api, const_cast<OrtValue*>(x), &from));
