@@ -1,12 +1,13 @@
-// Runs a packed model with stock onnxruntime in C++:
-//   c++ -std=c++17 main.cc -I ONNXRUNTIME/include -L ONNXRUNTIME/lib -lonnxruntime -o classify && ./classify MODEL.onnx
+// Runs a packed model with stock onnxruntime in C++, whose release must not be older than that of the headers:
+//   c++ -std=c++17 main.cc -I ONNXRUNTIME/include -L ONNXRUNTIME/lib -lonnxruntime -Wl,-rpath,ONNXRUNTIME/lib -o classify
+//   ./classify MODEL.onnx
 #include <onnxruntime_cxx_api.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <vector>
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc < 2) return std::fprintf(stderr, "usage: classify MODEL.onnx [libbnn_ops.so]\n"), 2;
   Ort::Env env;
   Ort::SessionOptions options;
@@ -30,4 +31,6 @@ int main(int argc, char** argv) {
   const float* logits = result[0].GetTensorData<float>();
   const size_t classes = result[0].GetTensorTypeAndShapeInfo().GetElementCount();
   std::printf("class %d\n", static_cast<int>(std::max_element(logits, logits + classes) - logits));
+} catch (const Ort::Exception& error) {
+  return std::fprintf(stderr, "classify: %s\n", error.what()), 1;
 }
