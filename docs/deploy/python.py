@@ -1,4 +1,4 @@
-"""Runs a packed model with stock onnxruntime (1.13 or newer): python docs/deploy/python.py MODEL.onnx
+"""Runs a packed model with stock onnxruntime (1.15 or newer): python docs/deploy/python.py MODEL.onnx
 
 With the operator library of this project (build/libbnn_ops.so), the same file runs its binary layers on bits:
 python docs/deploy/python.py MODEL.onnx build/libbnn_ops.so

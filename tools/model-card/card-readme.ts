@@ -21,7 +21,7 @@ export function formatCardReadme(card: ModelCard): string {
   return `${[
     `# ${name}`,
     `<!-- Written by tools/make-card.ts from ${CARD_FILES.card}: not edited by hand. -->`,
-    `\`${fields.model}\` for \`${fields.dataset}\`: [${CARD_FILES.model}](${CARD_FILES.model}) holds one bit for each binary weight and runs in any onnxruntime from 1.13 on. All figures are of the whole test set.`,
+    `\`${fields.model}\` for \`${fields.dataset}\`: [${CARD_FILES.model}](${CARD_FILES.model}) holds one bit for each binary weight and runs in any onnxruntime from 1.15 on. All figures are of the whole test set.`,
     table(
       ['figure', 'value'],
       FIGURE_NAMES.map((figure) => [
