@@ -1,6 +1,7 @@
 // Convolution, its gradients and the matrix product.
 #include "kernels/conv2d/conv2d.h"
 #include "node/args.h"
+#include "node/slope_table.h"
 
 #include <algorithm>
 
@@ -49,16 +50,25 @@ napi_value binary_forward(const Args& args) {
   return nullptr;
 }
 
-// binaryConv2dInputGrad(dy, filter, x, dx, shape, o, t, m, sum: Float32Array | null): ReSTE; with o = 0: straight-through, clipped at t
-napi_value binary_input_grad(const Args& args) {
+// dy, filter, x, dx, shape, sum: Float32Array | null
+napi_value binary_input_grad_with(const Args& args, const bnn::SignGradient& gradient) {
   const bnn::Conv2dShape s = conv_shape(args, 4);
-  const double o = args.number(5);
-  const float t = static_cast<float>(args.number(6));
-  const bnn::SignGradient gradient = o == 0.0 ? bnn::ste_gradient(t) : bnn::reste_gradient(o, t, static_cast<float>(args.number(7)));
   bnn::binary_conv2d_input_grad(s, args.floats(0, y_count(s)).data, args.floats(1, filter_count(s)).data,
-                                args.floats(2, x_count(s)).data, gradient, args.floats_or_null(8, x_count(s)).data,
+                                args.floats(2, x_count(s)).data, gradient, args.floats_or_null(5, x_count(s)).data,
                                 args.floats(3, x_count(s)).data);
   return nullptr;
+}
+
+// binaryConv2dInputGrad(…, o, t, m): ReSTE; with o = 0: straight-through, clipped at t
+napi_value binary_input_grad(const Args& args) {
+  const double o = args.number(6);
+  const float t = static_cast<float>(args.number(7));
+  return binary_input_grad_with(args, o == 0.0 ? bnn::ste_gradient(t) : bnn::reste_gradient(o, t, static_cast<float>(args.number(8))));
+}
+
+// binaryConv2dInputGradTable(…, pieces, limit)
+napi_value binary_input_grad_table(const Args& args) {
+  return binary_input_grad_with(args, bnn::table_gradient(slope_table(args, 6)));
 }
 
 // binaryConv2dFilterGrad(x, dy, dfilter, shape)
@@ -92,6 +102,7 @@ void define_convolutions(napi_env env, napi_value exports) {
   define(env, exports, "conv2dFilterGrad", method<filter_grad>);
   define(env, exports, "binaryConv2d", method<binary_forward>);
   define(env, exports, "binaryConv2dInputGrad", method<binary_input_grad>);
+  define(env, exports, "binaryConv2dInputGradTable", method<binary_input_grad_table>);
   define(env, exports, "binaryConv2dFilterGrad", method<binary_filter_grad>);
   define(env, exports, "matmul", method<matmul>);
 }

@@ -89,6 +89,18 @@ static void check_binary_sizes(const char* label) {
   check_binary_forward({1, 2, 2, 16, 3, 3, 16, 6, 6, 1, 1, 1, 1, 3, 3}, label);
 }
 
+// The slope from a table, applied to chunks and to their tails, has the bits of separate passes.
+static void check_table(const Conv2dShape& s, Floats& x, Floats& f, Floats& dy, Floats& added, const char* label) {
+  Floats pieces(2 * 37), dx(x.size()), want(x.size());
+  bnn_test::fill_random(pieces);
+  const bnn::SlopeTable table{pieces.data(), 37, 0.9f};
+  bnn::conv2d_input_grad(s, dy.data(), f.data(), want.data());
+  bnn::sign_grad_table(x.data(), want.data(), table, want.data(), x.size());
+  for (int64_t i = 0; i < x.size(); i++) want[i] += added[i];
+  bnn::binary_conv2d_input_grad(s, dy.data(), f.data(), x.data(), bnn::table_gradient(table), added.data(), dx.data());
+  bnn_test::expect_same(dx, want, label, "binary input gradient, slope from a table");
+}
+
 // The binary kernels read signs from x itself; the reference gets a tensor of signs, and the estimator's factor afterwards.
 static void check_binary(const Conv2dShape& s, const char* label) {
   Floats x(s.batch * s.in_height * s.in_width * s.in_channels), signs(x.size()), dx(x.size()), want_dx(x.size());
@@ -114,6 +126,7 @@ static void check_binary(const Conv2dShape& s, const char* label) {
   for (int64_t i = 0; i < dx.size(); i++) want_dx[i] = signs[i] + dx[i];
   bnn::binary_conv2d_input_grad(s, dy.data(), f.data(), x.data(), bnn::ste_gradient(clip), signs.data(), dx.data());
   bnn_test::expect_same(dx, want_dx, label, "binary input gradient, added");
+  check_table(s, x, f, dy, signs, label);
 }
 
 static void check_matmul(const char* label) {

@@ -75,6 +75,27 @@ static void test_sign_grad() {
   }
 }
 
+static void test_slope_table() {
+  const int64_t n = random_in(1, 40000), cells = random_in(1, 500);
+  Floats x(n), dy(n), dx(n), want(n), pieces(2 * cells);
+  for (int64_t i = 0; i < n; i++) x[i] = bnn_test::random_float() * 2.0f;
+  fill_random(dy);
+  fill_random(pieces);
+  const float limit = 1.5f;
+  const float scale = static_cast<float>(cells) / limit;
+  for (int64_t i = 0; i < n; i++) {
+    const float a = std::fabs(x[i]), u = a * scale;
+    const int64_t k = std::min(static_cast<int64_t>(u), cells - 1);
+    const double s = static_cast<double>(pieces[2 * k]) + static_cast<double>(pieces[2 * k + 1]) * (u - static_cast<float>(k));
+    want[i] = a <= limit ? static_cast<float>(dy[i] * s) : 0.0f;
+  }
+  bnn::sign_grad_table(x.data(), dy.data(), {pieces.data(), static_cast<int>(cells), limit}, dx.data(), n);
+  expect_close(dx, want, 1e-6, label, "sign gradient from a table");
+  // In place.
+  bnn::sign_grad_table(x.data(), dy.data(), {pieces.data(), static_cast<int>(cells), limit}, dy.data(), n);
+  bnn_test::expect_same(dy, dx, label, "sign gradient from a table, in place");
+}
+
 static void test_optimizers() {
   const int64_t n = random_in(1, 40000);
   Floats p(n), g(n), m(n), v(n), p1(n), m1(n), v1(n), want_p(n), want_m(n);
@@ -270,6 +291,7 @@ int main(int argc, char** argv) {
         std::snprintf(label, sizeof label, "%s, %d threads, round %d", bnn::isa_name(static_cast<bnn::Isa>(i)), threads, round);
         test_binary();
         test_sign_grad();
+        test_slope_table();
         test_optimizers();
         test_batch_norm();
         test_pooling();

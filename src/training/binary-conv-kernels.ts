@@ -42,8 +42,7 @@ export function binaryConvInputGradient(
   { estimator, attributes, window, sum }: BinaryConvGradient,
 ): tf.Tensor {
   const slope = estimator.attributes;
-  // The fused kernel evaluates formulas; tables have a kernel of their own, behind signGradient.
-  if (slope !== null && slope.estimator !== 'table' && hasKernel('BnnBinaryConvInputGrad')) {
+  if (slope !== null && hasKernel('BnnBinaryConvInputGrad')) {
     const inputs = sum === undefined ? { dy, filter, x } : { dy, filter, x, sum };
     return runKernel('BnnBinaryConvInputGrad', inputs, { ...attributes, ...slope });
   }

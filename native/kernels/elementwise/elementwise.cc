@@ -42,7 +42,7 @@ void sign_grad_ste(const float* x, const float* dy, float clip, float* dx, int64
                [&](int, int64_t begin, int64_t end) { row.ste(x + begin, dy + begin, clip, dx + begin, end - begin); });
 }
 
-SignGradient ste_gradient(float clip) { return {SignGradient::Kind::kSte, clip, {}}; }
+SignGradient ste_gradient(float clip) { return {SignGradient::Kind::kSte, clip, {}, {}}; }
 
 SignGradient reste_gradient(double o, float t, float m) {
   const double p = (1.0 - o) / o;
@@ -53,13 +53,15 @@ SignGradient reste_gradient(double o, float t, float m) {
   k.outer_scale = static_cast<float>(1.0 / o);
   k.p_high = static_cast<float>(std::round(p * 4096.0) / 4096.0);
   k.p_low = static_cast<float>(p - static_cast<double>(k.p_high));
-  return {SignGradient::Kind::kReste, 0.0f, k};
+  return {SignGradient::Kind::kReste, 0.0f, k, {}};
 }
 
+SignGradient table_gradient(const SlopeTable& table) { return {SignGradient::Kind::kTable, 0.0f, {}, table}; }
+
 void SignGradient::apply(const float* x, const float* dy, float* dx, int64_t count) const {
-  const ElementwiseRow& row = elementwise_row();
-  if (kind == Kind::kSte) row.ste(x, dy, clip, dx, count);
-  if (kind == Kind::kReste) row.reste(x, dy, reste, dx, count);
+  if (kind == Kind::kSte) elementwise_row().ste(x, dy, clip, dx, count);
+  if (kind == Kind::kReste) elementwise_row().reste(x, dy, reste, dx, count);
+  if (kind == Kind::kTable) slope_table_row().apply(x, dy, table, dx, count);
 }
 
 void sign_grad_reste(const float* x, const float* dy, double o, float t, float m, float* dx, int64_t count) {

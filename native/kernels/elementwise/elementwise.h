@@ -1,6 +1,7 @@
 // Element-wise operations on float32.
 #pragma once
 
+#include "kernels/elementwise/slope_table.h"
 #include "simd/isa.h"
 
 #include <cstdint>
@@ -50,17 +51,20 @@ struct ElementwiseRow {
 BNN_DECLARE_ROWS(ElementwiseRow, elementwise_row);
 const ElementwiseRow& elementwise_row();
 
-// The choice among the two gradients above, for kernels that apply them to what they have just computed.
+// The choice among the gradients above and that of slope_table.h, for kernels that apply them to what they have just computed.
 struct SignGradient {
-  enum class Kind { kNone, kSte, kReste };
+  enum class Kind { kSte, kReste, kTable };
   Kind kind;
   float clip;
   ResteConstants reste;
+  SlopeTable table;
 
-  // dx = dy · s(x); dx may be dy. Does nothing for kNone.
+  // dx = dy · s(x); dx may be dy.
   void apply(const float* x, const float* dy, float* dx, int64_t count) const;
 };
 SignGradient ste_gradient(float clip);
 SignGradient reste_gradient(double o, float t, float m);
+// The table's pieces stay the caller's.
+SignGradient table_gradient(const SlopeTable& table);
 
 }  // namespace bnn

@@ -7,12 +7,12 @@ namespace {
 
 constexpr int64_t kGrain = 8192;  // elements worth a thread
 
+}  // namespace
+
 const SlopeTableRow& slope_table_row() {
   static const SlopeTableRow* const table[kIsaCount] = BNN_ROWS(slope_table_row);
   return active_row(table);
 }
-
-}  // namespace
 
 void sign_grad_table(const float* x, const float* dy, const SlopeTable& table, float* dx, int64_t count) {
   const SlopeTableRow& row = slope_table_row();

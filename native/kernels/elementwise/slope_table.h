@@ -15,11 +15,13 @@ struct SlopeTable {
   float limit;
 };
 
+// dx may be dy.
 void sign_grad_table(const float* x, const float* dy, const SlopeTable& table, float* dx, int64_t count);
 
 struct SlopeTableRow {
   void (*apply)(const float* x, const float* dy, const SlopeTable& table, float* dx, int64_t count);
 };
 BNN_DECLARE_ROWS(SlopeTableRow, slope_table_row);
+const SlopeTableRow& slope_table_row();
 
 }  // namespace bnn

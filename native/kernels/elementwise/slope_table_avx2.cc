@@ -1,4 +1,5 @@
 #define BNN_ISA avx2
+#define BNN_VECTOR_FLOATS 8
 #include "kernels/elementwise/slope_table.inl.h"
 
 namespace bnn {

@@ -1,4 +1,5 @@
 #define BNN_ISA avx512
+#define BNN_VECTOR_FLOATS 16
 #include "kernels/elementwise/slope_table.inl.h"
 
 namespace bnn {

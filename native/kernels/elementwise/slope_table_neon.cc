@@ -1,4 +1,5 @@
 #define BNN_ISA neon
+#define BNN_VECTOR_FLOATS 4
 #include "kernels/elementwise/slope_table.inl.h"
 
 namespace bnn {

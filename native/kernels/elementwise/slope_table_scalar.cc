@@ -1,4 +1,5 @@
 #define BNN_ISA scalar
+#define BNN_VECTOR_FLOATS 4
 #include "kernels/elementwise/slope_table.inl.h"
 
 namespace bnn {

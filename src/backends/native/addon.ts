@@ -44,10 +44,21 @@ export interface NativeAddon {
     x: Float32Array,
     dx: Float32Array,
     shape: Int32Array,
+    sum: Float32Array | null,
     o: number,
     t: number,
     m: number,
+  ): void;
+  /** The same with the slope of `signGradTable`. */
+  binaryConv2dInputGradTable(
+    dy: Float32Array,
+    filter: Float32Array,
+    x: Float32Array,
+    dx: Float32Array,
+    shape: Int32Array,
     sum: Float32Array | null,
+    pieces: Float32Array,
+    limit: number,
   ): void;
   binaryConv2dFilterGrad(x: Float32Array, dy: Float32Array, dfilter: Float32Array, shape: Int32Array): void;
   /** `sizes`: batch of a, batch of b, m, n, k, transpose a, transpose b. */

@@ -1,8 +1,14 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { BnnError } from '../../../src/errors.ts';
+import { approxSignSchedule } from '../../../src/estimators/approx-sign.ts';
+import { createDsq } from '../../../src/estimators/dsq.ts';
+import { createEde } from '../../../src/estimators/ede.ts';
+import { createFda } from '../../../src/estimators/fda.ts';
+import { createRbnn } from '../../../src/estimators/rbnn.ts';
 import { createReste } from '../../../src/estimators/reste.ts';
 import { createSte } from '../../../src/estimators/ste.ts';
+import { createSwishSign } from '../../../src/estimators/swish-sign.ts';
 import { describeNative, native, random, randomSigns, run, setThreads, type Values, worstError } from './harness.ts';
 
 interface Case {
@@ -54,6 +60,17 @@ async function createCase(s: Sizes): Promise<Case | null> {
 
 const fast = { numRuns: 60 };
 
+/** Estimators whose slope is a table, blunt and sharp. */
+const TABLES = {
+  'approx-sign': approxSignSchedule().at(0, 1),
+  'swish-sign': createSwishSign(5),
+  'ede, t = 0.1': createEde(0.1),
+  'ede, t = 10': createEde(10),
+  dsq: createDsq(0.2),
+  fda: createFda(3),
+  rbnn: createRbnn(2, 'activation'),
+} as const;
+
 describeNative('BnnBinaryConv and its gradients agree with plain tfjs operations', () => {
   it.each(native.ok ? native.addon.isas().split(',') : [])('forward: exactly, with %s', async (isa) => {
     if (!native.ok) return;
@@ -93,6 +110,47 @@ describeNative('BnnBinaryConv and its gradients agree with plain tfjs operations
       expect(worstError(got[0], { shape: inputShape, values })).toBeLessThan(1e-5);
     };
     await fc.assert(fc.asyncProperty(sizes, fc.constantFrom(0, 1, 1.3, 3), agrees), fast);
+  });
+
+  it.each(Object.entries(TABLES))('input gradient: %s, a table, added to another', async (_, estimator) => {
+    if (!native.ok) return;
+    const chosen = native.addon.isa();
+    const table = estimator.attributes;
+    if (table?.estimator !== 'table') throw new Error('no table');
+    const agrees = async (s: Sizes, isa: string) => {
+      const c = await createCase(s);
+      if (c === null || !native.ok) return;
+      native.addon.setIsa(isa);
+      const { x, dy, filter } = c;
+      const inputShape = x.shape;
+      const sum = random(inputShape, s.seed + 2);
+      const convolution = { ...c.attrs, inputShape };
+      const attrs = { ...c.attrs, ...table };
+      const fused = await run('native', 'BnnBinaryConvInputGrad', { dy, filter, x, sum }, attrs);
+      // The same bits as one kernel after the other.
+      const [dsigns] = await run('native', 'Conv2DBackpropInput', { dy, filter }, convolution);
+      const [dx] = await run('native', 'BnnSignGradTable', { x, dy: dsigns as Values }, table);
+      expect(fused).toEqual(await run('native', 'Add', { a: sum, b: dx as Values }));
+      // And the slope is the estimator's: inside of every clip the difference quotient of what stands for sign.
+      const [exact] = await run('cpu', 'Conv2DBackpropInput', { dy, filter }, convolution);
+      const h = 1e-4;
+      for (const [i, z] of x.values.entries()) {
+        const d = exact?.values[i] ?? Number.NaN;
+        const got = (fused[0]?.values[i] ?? Number.NaN) - (sum.values[i] ?? Number.NaN);
+        const bound = 1e-5 * estimator.factor(0) * (1 + Math.abs(d)) + 1e-6;
+        expect(Math.abs(got - d * estimator.factor(z)), `at ${z}`).toBeLessThan(bound);
+        if (Math.abs(z) > 1 - h) continue;
+        const bend = Math.max(...[-h, h].map((step) => Math.abs(estimator.factor(z + step) - estimator.factor(z))));
+        const quotient = (estimator.surrogate(z + h) - estimator.surrogate(z - h)) / (2 * h);
+        expect(Math.abs(got - d * quotient), `quotient at ${z}`).toBeLessThan(bound + Math.abs(d) * bend);
+      }
+    };
+    try {
+      const isas = fc.constantFrom(...native.addon.isas().split(','));
+      await fc.assert(fc.asyncProperty(sizes, isas, agrees), { numRuns: 20 });
+    } finally {
+      native.addon.setIsa(chosen);
+    }
   });
 
   it('input gradient added to another', async () => {
@@ -164,6 +222,23 @@ describeNative('BnnBinaryConv', () => {
       { ...attrs, ...createReste(3).attributes },
     );
     expect(Array.from(dx?.values ?? [])).toEqual([Number.NaN, 0]);
+  });
+
+  it('refuses a slope that is none', async () => {
+    const x = random([1, 4, 4, 3]);
+    const inputs = { dy: random([1, 4, 4, 8]), filter: random([3, 3, 3, 8]), x };
+    const attrs = { strides: 1, pad: 'same', dilations: 1 };
+    const pieces = new Float32Array(2);
+    const cases = [
+      [{ estimator: 'spline' }, "estimator is spline, expected 'ste', 'reste' or 'table'"],
+      [{ estimator: 'table', limit: 1 }, 'pieces is no Float32Array'],
+      [{ estimator: 'table', pieces }, 'attribute limit is undefined'],
+      [{ estimator: 'table', pieces, limit: 0 }, 'not a positive limit'],
+      [{ estimator: 'table', pieces: pieces.subarray(1), limit: 1 }, 'not a table of pairs'],
+    ] as const;
+    for (const [slope, text] of cases) {
+      await expect(run('native', 'BnnBinaryConvInputGrad', inputs, { ...attrs, ...slope })).rejects.toThrow(text);
+    }
   });
 
   it('says which shape does not fit', async () => {

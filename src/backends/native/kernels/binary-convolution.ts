@@ -2,7 +2,7 @@
  * Convolution of sign(x), +1 at 0, without a tensor of signs; attributes as of Conv2D, padding is 0.
  *
  * - `BnnBinaryConv` {x, filter} → Conv2D(sign(x), filter).
- * - `BnnBinaryConvInputGrad` {dy, filter, x, sum?}, and the attributes of `BnnSignGrad`
+ * - `BnnBinaryConvInputGrad` {dy, filter, x, sum?}, and the attributes of `BnnSignGrad` or `BnnSignGradTable`
  *   → dx = s(x) · Conv2DBackpropInput(dy, filter) + sum.
  * - `BnnBinaryConvFilterGrad` {x, dy}, attribute filterShape → Conv2DBackpropFilter(sign(x), dy).
  */
@@ -12,7 +12,7 @@ import { BnnError } from '../../../errors.ts';
 import type { NativeBackend } from '../backend.ts';
 import { type ConvCase, convShape } from './convolution.ts';
 import { type Attributes, addKernel, type Inputs, result } from './kernel.ts';
-import { requireFloats, requireNumber } from './required.ts';
+import { requireFloats, requireNumber, requireTable } from './required.ts';
 
 function requireConv(kernel: string, attrs: Attributes, x: readonly number[], filter: readonly number[]): ConvCase {
   const found = convShape(attrs, x, filter);
@@ -34,36 +34,38 @@ function forward(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.
   return result(backend, conv.outShape, (y) => backend.addon.binaryConv2d(x.values, filter.values, y, conv.shape));
 }
 
-/** o, t and m as the addon takes them. */
-function slopeArguments(kernel: string, attrs: Attributes): [o: number, t: number, m: number] {
-  const estimator = attrs['estimator'];
-  if (estimator === 'ste') return [0, requireNumber(kernel, attrs, 'clip'), 0];
-  if (estimator !== 'reste') {
-    throw new BnnError('E_USAGE', `${kernel}: estimator is ${String(estimator)}, expected 'ste' or 'reste'`);
-  }
-  const o = requireNumber(kernel, attrs, 'o');
-  if (!(o >= 1)) throw new BnnError('E_USAGE', `${kernel}: o is ${o}, expected a number from 1 on`);
-  return [o, requireNumber(kernel, attrs, 't'), requireNumber(kernel, attrs, 'm')];
-}
-
+/** dx, by the function of the addon that knows the estimator. */
 function inputGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
   const name = 'BnnBinaryConvInputGrad';
   const [dy, filter, x] = (['dy', 'filter', 'x'] as const).map((key) => requireFloats(backend, name, inputs, key));
   if (dy === undefined || filter === undefined || x === undefined) throw new Error('internal: three inputs');
   const conv = requireConv(name, attrs, x.shape, filter.shape);
   requireGradient(name, dy.shape, conv);
-  const slope = slopeArguments(name, attrs);
   const sum = inputs['sum'] === undefined ? null : requireFloats(backend, name, inputs, 'sum');
   if (sum !== null && !tf.util.arraysEqual([...sum.shape], [...x.shape])) {
     throw new BnnError('E_SHAPE', `${name}: sum is [${sum.shape.join(', ')}], expected [${x.shape.join(', ')}]`);
   }
-  return result(backend, x.shape, (dx) =>
-    backend.addon.binaryConv2dInputGrad(
-      ...([dy.values, filter.values, x.values, dx, conv.shape] as const),
-      ...slope,
-      sum?.values ?? null,
-    ),
-  );
+  const { addon } = backend;
+  const tensors = (dx: Float32Array) =>
+    [dy.values, filter.values, x.values, dx, conv.shape, sum?.values ?? null] as const;
+  if (attrs['estimator'] === 'table') {
+    const table = requireTable(name, attrs);
+    return result(backend, x.shape, (dx) => addon.binaryConv2dInputGradTable(...tensors(dx), ...table));
+  }
+  const slope = slopeArguments(name, attrs);
+  return result(backend, x.shape, (dx) => addon.binaryConv2dInputGrad(...tensors(dx), ...slope));
+}
+
+/** o, t and m as the addon takes them. */
+function slopeArguments(kernel: string, attrs: Attributes): [o: number, t: number, m: number] {
+  const estimator = attrs['estimator'];
+  if (estimator === 'ste') return [0, requireNumber(kernel, attrs, 'clip'), 0];
+  if (estimator !== 'reste') {
+    throw new BnnError('E_USAGE', `${kernel}: estimator is ${String(estimator)}, expected 'ste', 'reste' or 'table'`);
+  }
+  const o = requireNumber(kernel, attrs, 'o');
+  if (!(o >= 1)) throw new BnnError('E_USAGE', `${kernel}: o is ${o}, expected a number from 1 on`);
+  return [o, requireNumber(kernel, attrs, 't'), requireNumber(kernel, attrs, 'm')];
 }
 
 function filterGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {

@@ -36,3 +36,10 @@ export function requireNumber(kernel: string, attrs: Attributes, name: string): 
   if (typeof value === 'number' && !Number.isNaN(value)) return value;
   throw new BnnError('E_USAGE', `${kernel}: attribute ${name} is ${String(value)}, expected a number`);
 }
+
+/** Pieces and limit of a slope's table. @throws {BnnError} E_USAGE when one of them is missing. */
+export function requireTable(kernel: string, attrs: Attributes): [pieces: Float32Array, limit: number] {
+  const { pieces } = attrs;
+  if (!(pieces instanceof Float32Array)) throw new BnnError('E_USAGE', `${kernel}: pieces is no Float32Array`);
+  return [pieces, requireNumber(kernel, attrs, 'limit')];
+}

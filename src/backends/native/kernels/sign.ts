@@ -16,7 +16,7 @@ import { UNARY_OPS } from '../addon.ts';
 import type { NativeBackend } from '../backend.ts';
 import { unary } from './elementwise.ts';
 import { type Attributes, addKernel, type Inputs, result } from './kernel.ts';
-import { requireFloats, requireNumber, requireSameSize } from './required.ts';
+import { requireFloats, requireNumber, requireSameSize, requireTable } from './required.ts';
 
 function signGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
   const name = 'BnnSignGrad';
@@ -41,10 +41,8 @@ function signGradTable(backend: NativeBackend, inputs: Inputs, attrs: Attributes
   const name = 'BnnSignGradTable';
   const x = requireFloats(backend, name, inputs, 'x');
   const dy = requireSameSize(backend, name, inputs, 'dy', x);
-  const limit = requireNumber(name, attrs, 'limit');
-  const { pieces } = attrs;
-  if (!(pieces instanceof Float32Array)) throw new BnnError('E_USAGE', `${name}: pieces is no Float32Array`);
-  return result(backend, x.shape, (dx) => backend.addon.signGradTable(x.values, dy.values, pieces, limit, dx));
+  const table = requireTable(name, attrs);
+  return result(backend, x.shape, (dx) => backend.addon.signGradTable(x.values, dy.values, ...table, dx));
 }
 
 export function registerSign(): void {
