@@ -25,6 +25,7 @@ import { onnxruntimeVersion } from '../inference/provider.ts';
 import type { ProviderChoice } from '../inference/session.ts';
 import { threeDigits } from '../report/format.ts';
 import { formatPairs } from '../report/table.ts';
+import { ESTIMATORS, type EstimatorName } from '../training/recipe.ts';
 import { createModelCase, type ModelCase } from './bench-model.ts';
 import { formatCase, formatProviderCase, meanRatios } from './bench-report.ts';
 import {
@@ -55,6 +56,7 @@ interface BenchOptions extends GeneralOptions, ProviderFlags {
   readonly twin?: string;
   readonly model: string;
   readonly backend: BackendName;
+  readonly estimator: EstimatorName;
   readonly steps: number;
   readonly profile?: string | true;
   readonly dataset: string;
@@ -73,6 +75,8 @@ const TRAIN_ROUNDS = 5;
 const TRAIN_BATCH = 128;
 const DATA_ROUNDS = 5;
 const DATA_BATCH = 64;
+/** That of weights alone has no gradient for activations. */
+const BENCH_ESTIMATORS = ESTIMATORS.filter((name) => name !== 'adaste');
 const TRACE_FILE = 'bnn-train-trace.json';
 
 export function createBenchCommand(name: string): Command {
@@ -113,6 +117,9 @@ export function createBenchCommand(name: string): Command {
     )
     .option('--steps <n>', 'for train: steps in each turn', wholeNumber(1), 5)
     .option('--images <n>', 'for data: pictures in each turn', wholeNumber(1), 500)
+    .addOption(
+      new Option('--estimator <name>', 'for train: gradient of sign').choices(BENCH_ESTIMATORS).default('reste'),
+    )
     .addOption(new Option('--backend <name>', 'for train: where to compute').choices(BACKEND_NAMES).default('native'))
     .option('--repetitions <n>', 'runs in each turn (default: as many as take 20 ms)', wholeNumber(1))
     .option('--kernel <name>', 'force a row of kernels, as BNN_KERNEL does: avx512vpopcntdq, avx2, neon, scalar')
@@ -209,9 +216,10 @@ async function runTrain(file: string | undefined, options: BenchOptions, termina
   const batch = oneBatch('train', options, TRAIN_BATCH);
   const { threads = 0, rounds = TRAIN_ROUNDS, profile, kernel } = options;
   if (kernel !== undefined) process.env['BNN_KERNEL'] = kernel;
-  const { model, backend, steps } = options;
+  const { model, backend, estimator, steps } = options;
   const trace = profile === true ? TRACE_FILE : profile;
-  const result = await benchTrain({ model, batch, threads, backend, rounds, steps, profile: trace }, terminal);
+  const request = { model, batch, threads, backend, estimator, rounds, steps, profile: trace };
+  const result = await benchTrain(request, terminal);
   terminal.event('case', result);
   const { imagesPerSecond, peakMiB, baselines } = result;
   terminal.event('result', { cases: 1, imagesPerSecond, peakMiB, ratio: baselines.pytorch?.ratio ?? null });

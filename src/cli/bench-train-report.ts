@@ -10,6 +10,7 @@ export function formatTrainCase(result: TrainCase): string {
   const ms = (value: number): string => `${value.toFixed(2)} ms (${formatPercent(value / result.medianMs, 1)})`;
   const pairs: (readonly [string, string])[] = [
     ['network', `${result.name}, ${result.backend}${result.isa === null ? '' : ` ${result.isa}`}`],
+    ['estimator', result.estimator],
     ['threads', String(result.threads)],
     ['images/s', threeDigits(result.imagesPerSecond)],
     ['step', `${result.medianMs.toFixed(2)} ms`],

@@ -10,6 +10,7 @@ import { type SelectedBackend, selectBackend } from '../backends/select-backend.
 import { median } from '../core/quantile.ts';
 import { BnnError } from '../errors.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
+import type { EstimatorName } from '../training/recipe.ts';
 import { buildModel } from '../zoo/zoo.ts';
 import { formatCalls, formatTrainCase, toChromeTrace } from './bench-train-report.ts';
 import { summarizeModel } from './model-summary.ts';
@@ -21,6 +22,7 @@ export interface TrainBenchRequest {
   readonly batch: number;
   readonly threads: number;
   readonly backend: BackendName;
+  readonly estimator: EstimatorName;
   readonly rounds: number;
   /** Steps of a round. */
   readonly steps: number;
@@ -30,6 +32,7 @@ export interface TrainBenchRequest {
 
 export interface TrainCase {
   readonly name: string;
+  readonly estimator: EstimatorName;
   readonly backend: string;
   readonly threads: number;
   readonly isa: string | null;
@@ -67,6 +70,8 @@ export interface PytorchCase {
 }
 
 const WARM_UP_STEPS = 3;
+/** That of tools/bench/pytorch_resnet.py. */
+const PYTORCH_ESTIMATOR = 'reste';
 
 /** Measures one network. @throws {BnnError} what selecting the backend and building the network throw. */
 export async function benchTrain(request: TrainBenchRequest, terminal: Terminal): Promise<TrainCase> {
@@ -82,6 +87,7 @@ export async function benchTrain(request: TrainBenchRequest, terminal: Terminal)
   const peakMiB = memoryMiB('VmHWM');
   const result: TrainCase = {
     name: `${model} batch ${batch}`,
+    estimator: request.estimator,
     backend: backend.name,
     threads: backend.threads,
     isa: backend.isa,
@@ -109,15 +115,19 @@ interface Rounds {
 }
 
 async function measureRounds(
-  { model, batch, rounds, steps }: TrainBenchRequest,
+  { model, batch, estimator, rounds, steps }: TrainBenchRequest,
   backend: SelectedBackend,
   threads: number,
   terminal: Terminal,
 ): Promise<Rounds> {
-  const python = process.env['BNN_PYTHON'];
-  if (!python) terminal.note('note: PyTorch is not measured: BNN_PYTHON names no interpreter');
+  const python = estimator === PYTORCH_ESTIMATOR ? process.env['BNN_PYTHON'] : undefined;
+  if (!python) {
+    const reason =
+      estimator === PYTORCH_ESTIMATOR ? 'BNN_PYTHON names no interpreter' : `its networks use ${PYTORCH_ESTIMATOR}`;
+    terminal.note(`note: PyTorch is not measured: ${reason}`);
+  }
   const measure = async (size: number, work: (bench: TrainingBench) => Promise<void>): Promise<void> => {
-    const bench = new TrainingBench({ model, batch: size, backend });
+    const bench = new TrainingBench({ model, batch: size, backend, estimator });
     try {
       await work(bench);
     } finally {

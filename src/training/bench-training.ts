@@ -7,13 +7,14 @@ import { Rng } from '../core/rng.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { Batcher } from '../data/batches.ts';
 import type { MemorySplit } from '../data/dataset.ts';
-import { createReste } from '../estimators/reste.ts';
 import { buildModel, findNetwork } from '../zoo/zoo.ts';
+import { createEstimators, type Estimators } from './create-estimators.ts';
 import { type KernelCall, KernelTrace } from './kernel-trace.ts';
 import { lossGradients } from './learn-batch.ts';
 import { readOutcome, softmaxCrossEntropy } from './loss.ts';
 import { Optimizer } from './optimizer.ts';
 import { Program } from './program.ts';
+import { defaultRecipe, type EstimatorName } from './recipe.ts';
 
 export const PHASES = ['data', 'forward', 'loss', 'backward', 'optimizer'] as const;
 export type Phase = (typeof PHASES)[number];
@@ -42,10 +43,12 @@ export interface TrainingBenchOptions {
   readonly model: string;
   readonly batch: number;
   readonly backend: SelectedBackend;
+  /** As it is after two thirds of its schedule, where ReSTE is the square root. */
+  readonly estimator: EstimatorName;
 }
 
-/** ReSTE in the middle of its schedule: a power between the identity and the cube root. */
-const ESTIMATOR = createReste(2);
+const EPOCHS = 3;
+const EPOCH = 2;
 const SGD = {
   optimizer: 'sgd',
   momentum: 0.9,
@@ -63,6 +66,7 @@ export class TrainingBench {
   readonly #program: Program;
   readonly #optimizer: Optimizer;
   readonly #batcher: Batcher;
+  readonly #estimators: Estimators;
   readonly #trace: KernelTrace | null;
   readonly #imageShape: readonly [number, number, number];
   readonly #batch: number;
@@ -71,13 +75,14 @@ export class TrainingBench {
   #pending: Promise<unknown> | null = null;
 
   /** @throws {BnnError} E_NOT_FOUND for an unknown network, E_UNSUPPORTED for one that the backend cannot train. */
-  constructor({ model, batch, backend }: TrainingBenchOptions) {
+  constructor({ model, batch, backend, estimator }: TrainingBenchOptions) {
     const { input, classes } = findNetwork(model);
     const network = buildModel(model, { seed: SEED });
     this.#batch = batch;
     this.#imageShape = [input.height, input.width, input.channels];
     this.#program = new Program(network, { explicitPadding: backend.name !== 'tensorflow' });
     this.#optimizer = new Optimizer(this.#program, SGD);
+    this.#estimators = createEstimators({ ...defaultRecipe(), estimator, epochs: EPOCHS });
     this.#trace = backend.name === 'native' || backend.name === 'cpu' ? new KernelTrace(backend.name) : null;
     this.#batcher = new Batcher(randomPictures(batch * BATCHES, input, classes), {
       batchSize: batch,
@@ -124,6 +129,7 @@ export class TrainingBench {
     await this.#stream.close();
     await this.#batcher.close();
     this.#trace?.dispose();
+    for (const estimator of this.#estimators.learned) estimator.dispose();
     this.#optimizer.dispose();
     this.#program.dispose();
   }
@@ -137,7 +143,7 @@ export class TrainingBench {
     };
     const batch = await this.#next();
     mark('data');
-    const settings = { weightEstimator: ESTIMATOR, activationEstimator: ESTIMATOR };
+    const settings = this.#estimators.at(EPOCH);
     const createInput = () => tf.tensor4d(batch.images, [batch.count, ...this.#imageShape]);
     const { figures, gradients } = await lossGradients(this.#program, settings, createInput, (logits) => {
       mark('forward');
