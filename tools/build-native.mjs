@@ -56,7 +56,7 @@ const EXACT_FILES = /^kernels[\\/](binarize|binary_conv|binary_gemm)[\\/]/;
 const EXACT_FLAGS = ['-ffp-contract=off'];
 
 const TRAINING_KERNELS = [
-  ...['simd', 'threading', 'memory', 'kernels/conv2d', 'kernels/binary_conv', 'kernels/binarize'],
+  ...['simd', 'threading', 'memory', 'kernels/conv2d', 'kernels/depthwise', 'kernels/binary_conv', 'kernels/binarize'],
   ...[
     'kernels/elementwise',
     'kernels/optimizer',

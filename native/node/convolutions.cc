@@ -10,16 +10,22 @@ namespace {
 
 // In the order of the fields of Conv2dShape.
 bnn::Conv2dShape conv_shape(const Args& args, size_t index) {
-  const Ints v = args.ints(index, 15);
-  const bnn::Conv2dShape s{v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14]};
+  const Ints v = args.ints(index, 16);
+  const bnn::Conv2dShape s{v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15]};
   for (int i = 0; i < 13; i++) require(v[i] > 0, "a size, stride or dilation of a convolution is not positive");
+  require(s.groups > 0 && s.in_channels % s.groups == 0 && s.out_channels % s.groups == 0, "the groups do not divide the channels");
   product(s.out_height, s.stride_height, s.kernel_height, s.dilation_height);
   product(s.out_width, s.stride_width, s.kernel_width, s.dilation_width);
   return s;
 }
+bnn::Conv2dShape binary_shape(const Args& args, size_t index) {
+  const bnn::Conv2dShape s = conv_shape(args, index);
+  require(s.groups == 1, "convolutions of signs have no groups");
+  return s;
+}
 int64_t x_count(const bnn::Conv2dShape& s) { return product(s.batch, s.in_height, s.in_width, s.in_channels); }
 int64_t y_count(const bnn::Conv2dShape& s) { return product(s.batch, s.out_height, s.out_width, s.out_channels); }
-int64_t filter_count(const bnn::Conv2dShape& s) { return product(s.kernel_height, s.kernel_width, s.in_channels, s.out_channels); }
+int64_t filter_count(const bnn::Conv2dShape& s) { return product(s.kernel_height, s.kernel_width, s.in_channels / s.groups, s.out_channels); }
 
 // conv2d(x, filter, y, shape)
 napi_value forward(const Args& args) {
@@ -44,7 +50,7 @@ napi_value filter_grad(const Args& args) {
 
 // binaryConv2d(x, filter, y, shape)
 napi_value binary_forward(const Args& args) {
-  const bnn::Conv2dShape s = conv_shape(args, 3);
+  const bnn::Conv2dShape s = binary_shape(args, 3);
   bnn::binary_conv2d_forward(s, args.floats(0, x_count(s)).data, args.floats(1, filter_count(s)).data,
                              args.floats(2, y_count(s)).data);
   return nullptr;
@@ -52,7 +58,7 @@ napi_value binary_forward(const Args& args) {
 
 // dy, filter, x, dx, shape, sum: Float32Array | null
 napi_value binary_input_grad_with(const Args& args, const bnn::SignGradient& gradient) {
-  const bnn::Conv2dShape s = conv_shape(args, 4);
+  const bnn::Conv2dShape s = binary_shape(args, 4);
   bnn::binary_conv2d_input_grad(s, args.floats(0, y_count(s)).data, args.floats(1, filter_count(s)).data,
                                 args.floats(2, x_count(s)).data, gradient, args.floats_or_null(5, x_count(s)).data,
                                 args.floats(3, x_count(s)).data);
@@ -73,7 +79,7 @@ napi_value binary_input_grad_table(const Args& args) {
 
 // binaryConv2dFilterGrad(x, dy, dfilter, shape)
 napi_value binary_filter_grad(const Args& args) {
-  const bnn::Conv2dShape s = conv_shape(args, 3);
+  const bnn::Conv2dShape s = binary_shape(args, 3);
   bnn::binary_conv2d_filter_grad(s, args.floats(0, x_count(s)).data, args.floats(1, y_count(s)).data,
                                  args.floats(2, filter_count(s)).data);
   return nullptr;

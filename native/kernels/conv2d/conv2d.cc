@@ -7,6 +7,7 @@
 
 #include "kernels/conv2d/bit_conv2d.h"
 #include "kernels/conv2d/windows.h"
+#include "kernels/depthwise/depthwise.h"
 #include "threading/thread_pool.h"
 
 #include <algorithm>
@@ -43,34 +44,38 @@ int64_t grain_rows(const Windows& w, int64_t columns) {
   return std::max<int64_t>(1, kGrainWork / std::max<int64_t>(1, w.grid_width * w.depth * columns));
 }
 
-// Where weight (tap, k, column) lies in the filter: tap · tap_stride + k · k_stride + column · column_stride.
+// Where weight (tap, k, column) of a group lies in the filter: tap · tap_stride + k · k_stride + column · column_stride + group · group_stride.
 struct FilterView {
   const float* data;
   int64_t tap_stride, k_stride, column_stride;
+  int64_t group_stride = 0;
 };
 
-// Copies the weights into column blocks in the order of the taps (see ForwardChunk).
+// Copies the weights into column blocks in the order of the taps (see ForwardChunk); `columns` for each group.
 float* pack_panel(const Windows& w, const FilterView& filter, int64_t columns, const ConvRow& row) {
   const int64_t block = static_cast<int64_t>(row.vector) * row.panel_vectors;
-  float* panel = scratch<float>(0, Slot::kPanel, w.depth * round_up(columns, row.vector));
+  const int64_t panel_floats = w.depth * round_up(columns, row.vector);
+  float* panel = scratch<float>(0, Slot::kPanel, w.groups * panel_floats);
   const int64_t blocks = (columns + block - 1) / block;
+  const int64_t channels = w.group_channels();
   const int64_t grain = std::max<int64_t>(1, kGrainWork / std::max<int64_t>(1, w.depth * block));
-  parallel_for(blocks, grain, [&](int, int64_t begin, int64_t end) {
+  parallel_for(w.groups * blocks, grain, [&](int, int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
-      const int64_t first = b * block;
+      const int64_t group = b / blocks;
+      const int64_t first = (b - group * blocks) * block;
       const int64_t used = std::min(block, columns - first);
       const int64_t width = round_up(used, row.vector);
-      float* to = panel + first * w.depth;
+      float* to = panel + group * panel_floats + first * w.depth;
       for (const Tap& tap : w.taps) {
-        const float* from = filter.data + tap.filter_index * filter.tap_stride + first * filter.column_stride;
+        const float* from = filter.data + group * filter.group_stride + tap.filter_index * filter.tap_stride + first * filter.column_stride;
         if (filter.column_stride == 1) {
-          for (int64_t k = 0; k < w.channels; k++) {
+          for (int64_t k = 0; k < channels; k++) {
             std::memcpy(to + k * width, from + k * filter.k_stride, static_cast<size_t>(used) * sizeof(float));
             std::memset(to + k * width + used, 0, static_cast<size_t>(width - used) * sizeof(float));
           }
         } else {
-          for (int64_t k0 = 0; k0 < w.channels; k0 += 16) {
-            const int64_t k1 = std::min(k0 + 16, w.channels);
+          for (int64_t k0 = 0; k0 < channels; k0 += 16) {
+            const int64_t k1 = std::min(k0 + 16, channels);
             for (int64_t j = 0; j < width; j++) {
               for (int64_t k = k0; k < k1; k++) {
                 to[k * width + j] = j < used ? from[k * filter.k_stride + j * filter.column_stride] : 0.0f;
@@ -78,7 +83,7 @@ float* pack_panel(const Windows& w, const FilterView& filter, int64_t columns, c
             }
           }
         }
-        to += w.channels * width;
+        to += channels * width;
       }
     }
   });
@@ -89,23 +94,36 @@ struct NoEpilogue {
   void operator()(const ChunkRow*, int64_t) const {}
 };
 
-// `epilogue(rows, count)` sees each chunk of finished rows while it is in a cache, on the thread that computed it.
+// Moves the rows by `groups` groups: their windows see other input channels, their outputs are other columns.
+void move_groups(ChunkRow* rows, int64_t count, int64_t groups, int64_t channels, int64_t columns) {
+  for (int64_t r = 0; r < count; r++) {
+    rows[r].window += groups * channels;
+    rows[r].out += groups * columns;
+  }
+}
+
+// `columns` for each group; `epilogue(rows, count)` sees each chunk of finished rows while it is in a cache, on the thread that computed it.
 template <typename Epilogue = NoEpilogue>
 void run_forward(const Windows& w, const float* x, const FilterView& filter, int64_t columns, const OutputGrid& out,
                  int64_t out_pixel_stride, const Epilogue& epilogue = {}) {
   const ConvRow& row = conv_row();
   const float* panel = pack_panel(w, filter, columns, row);
-  const bool is_large = w.depth * columns * static_cast<int64_t>(sizeof(float)) > kLargePanelBytes;
+  const int64_t panel_floats = w.depth * round_up(columns, row.vector);
+  const bool is_large = w.groups * w.depth * columns * static_cast<int64_t>(sizeof(float)) > kLargePanelBytes;
   const int64_t chunk_bytes = is_large ? kLargeForwardChunkBytes : kForwardChunkBytes;
   const int64_t chunk_rows = std::clamp<int64_t>(chunk_bytes / std::max<int64_t>(1, w.row_bytes()), 1, w.row_total());
-  parallel_for(w.row_total(), grain_rows(w, columns), [&](int thread, int64_t begin, int64_t end) {
+  parallel_for(w.row_total(), grain_rows(w, w.groups * columns), [&](int thread, int64_t begin, int64_t end) {
     float* padded = scratch<float>(thread, Slot::kRows, padded_floats(w, chunk_rows));
     ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, chunk_rows);
     for (int64_t at = begin; at < end; at += chunk_rows) {
       const int64_t count = std::min(chunk_rows, end - at);
       describe_rows(w, x, out, at, at + count, padded, rows);
-      row.forward({rows, count, w.step_width * w.channels, out_pixel_stride, w.segments.data(),
-                   static_cast<int64_t>(w.segments.size()), w.depth, panel, columns});
+      for (int64_t g = 0; g < w.groups; g++) {
+        if (g > 0) move_groups(rows, count, 1, w.group_channels(), columns);
+        row.forward({rows, count, w.step_width * w.channels, out_pixel_stride, w.segments.data(),
+                     static_cast<int64_t>(w.segments.size()), w.depth, panel + g * panel_floats, columns});
+      }
+      move_groups(rows, count, 1 - w.groups, w.group_channels(), columns);
       epilogue(rows, count);
     }
   });
@@ -118,6 +136,7 @@ Windows forward_windows(const Conv2dShape& s, bool binarize = false) {
   w.in_height = s.in_height;
   w.in_width = s.in_width;
   w.channels = s.in_channels;
+  w.groups = s.groups;
   w.grid_height = s.out_height;
   w.grid_width = s.out_width;
   w.step_height = s.stride_height;
@@ -140,8 +159,9 @@ OutputGrid whole_grid(const Windows& w, float* data, int64_t channels) {
 }
 
 void forward_of(const Conv2dShape& s, const Windows& w, const float* x, const float* filter, float* y) {
-  const FilterView view{filter, s.in_channels * s.out_channels, s.out_channels, 1};
-  run_forward(w, x, view, s.out_channels, whole_grid(w, y, s.out_channels), s.out_channels);
+  const int64_t columns = s.out_channels / s.groups;
+  const FilterView view{filter, s.in_channels / s.groups * s.out_channels, s.out_channels, 1, columns};
+  run_forward(w, x, view, columns, whole_grid(w, y, s.out_channels), s.out_channels);
 }
 
 template <typename Epilogue>
@@ -154,6 +174,7 @@ void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, f
       w.in_height = s.out_height;
       w.in_width = s.out_width;
       w.channels = s.out_channels;
+      w.groups = s.groups;
       w.grid_height = (s.in_height - a + s.stride_height - 1) / s.stride_height;
       w.grid_width = (s.in_width - b + s.stride_width - 1) / s.stride_width;
       w.step_height = w.step_width = 1;
@@ -170,25 +191,42 @@ void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, f
       w.prepare();
       OutputGrid out{dx + (a * s.in_width + b) * c, s.in_height * s.in_width * c, s.stride_height * s.in_width * c};
       if (w.dense_output) out = whole_grid(w, dx, c);
-      const FilterView view{filter, c * s.out_channels, 1, s.out_channels};
+      const int64_t columns = c / s.groups;
+      const FilterView view{filter, columns * s.out_channels, 1, s.out_channels, w.group_channels()};
       const int64_t pixel_stride = s.stride_width * c;
-      run_forward(w, dy, view, c, out, pixel_stride, [&](const ChunkRow* rows, int64_t count) {
+      run_forward(w, dy, view, columns, out, pixel_stride, [&](const ChunkRow* rows, int64_t count) {
         for (int64_t r = 0; r < count; r++) epilogue(rows[r].out, rows[r].width, pixel_stride);
       });
     }
   }
 }
 
+// Copies the first `used` of every pixel's `stride` floats to `wide`, with zeros up to `columns`; `wide_rows` are the rows there.
+void widen_rows(const ChunkRow* rows, int64_t count, int64_t used, int64_t stride, int64_t columns, float* wide, ChunkRow* wide_rows) {
+  for (int64_t r = 0; r < count; r++) {
+    const float* from = rows[r].out;
+    wide_rows[r] = {rows[r].window, wide, rows[r].width};
+    for (int64_t i = 0; i < rows[r].width; i++) {
+      std::memcpy(wide, from, static_cast<size_t>(used) * sizeof(float));
+      std::memset(wide + used, 0, static_cast<size_t>(columns - used) * sizeof(float));
+      from += stride;
+      wide += columns;
+    }
+  }
+}
+
 void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, const float* dy, float* dfilter) {
   const ConvRow& row = conv_row();
-  const int64_t columns = round_up(s.out_channels, row.vector);
-  const bool pad_columns = columns != s.out_channels;
-  const int64_t sums_count = w.depth * columns;
-  const int64_t pair_bytes = w.row_bytes() + w.grid_width * columns * static_cast<int64_t>(sizeof(float));
+  const int64_t outputs = s.out_channels / s.groups;
+  const int64_t columns = round_up(outputs, row.vector);
+  const bool pad_columns = columns != outputs;
+  const int64_t group_sums = w.depth * columns;
+  const int64_t sums_count = s.groups * group_sums;
+  const int64_t pair_bytes = w.row_bytes() + w.grid_width * s.groups * columns * static_cast<int64_t>(sizeof(float));
   const int64_t pixels = sums_count <= kSmallSums ? kGradChunkPixels : kLargeGradChunkPixels;
   const int64_t chunk_rows = std::clamp<int64_t>(
       std::max(kGradChunkBytes / std::max<int64_t>(1, pair_bytes), (pixels + w.grid_width - 1) / w.grid_width), 1, w.row_total());
-  const int64_t grain = grain_rows(w, columns);
+  const int64_t grain = grain_rows(w, s.groups * columns);
   // Sums per piece: few pieces where they are large, because each is cleared, kept in a cache and added up.
   const int limit = sums_count <= kSmallSums ? max_pieces() : thread_count();
   const int pieces = piece_count(w.row_total(), grain, limit);
@@ -197,35 +235,29 @@ void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, cons
     float* sums = parts + piece * sums_count;
     std::memset(sums, 0, static_cast<size_t>(sums_count) * sizeof(float));
     float* padded = scratch<float>(thread, Slot::kRows, padded_floats(w, chunk_rows));
-    ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, chunk_rows);
+    // Two tables: dy as it is, and of one group with whole vectors of columns.
+    ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, 2 * chunk_rows);
+    ChunkRow* wide_rows = rows + chunk_rows;
     float* wide = pad_columns ? scratch<float>(thread, Slot::kExtra, chunk_rows * w.grid_width * columns) : nullptr;
     float* packed = scratch<float>(thread, Slot::kPanel, chunk_rows * w.grid_width * 2 * row.vector);
     const OutputGrid grid = whole_grid(w, const_cast<float*>(dy), s.out_channels);
     for (int64_t at = begin; at < end; at += chunk_rows) {
       const int64_t count = std::min(chunk_rows, end - at);
       describe_rows(w, x, grid, at, at + count, padded, rows);
-      if (pad_columns) {
-        float* to = wide;
-        for (int64_t r = 0; r < count; r++) {
-          const float* from = rows[r].out;
-          rows[r].out = to;
-          for (int64_t i = 0; i < rows[r].width; i++) {
-            std::memcpy(to, from, static_cast<size_t>(s.out_channels) * sizeof(float));
-            std::memset(to + s.out_channels, 0, static_cast<size_t>(columns - s.out_channels) * sizeof(float));
-            from += s.out_channels;
-            to += columns;
-          }
-        }
+      for (int64_t g = 0; g < s.groups; g++) {
+        if (g > 0) move_groups(rows, count, 1, w.group_channels(), outputs);
+        if (pad_columns) widen_rows(rows, count, outputs, s.out_channels, columns, wide, wide_rows);
+        row.filter_grad({pad_columns ? wide_rows : rows, count, w.step_width * w.channels, pad_columns ? columns : s.out_channels,
+                         w.segments.data(), static_cast<int64_t>(w.segments.size()), sums + g * group_sums, columns, packed});
       }
-      row.filter_grad({rows, count, w.step_width * w.channels, columns, w.segments.data(),
-                       static_cast<int64_t>(w.segments.size()), sums, columns, packed});
     }
   });
-  parallel_for(w.depth, std::max<int64_t>(1, kGrainWork / columns), [&](int, int64_t begin, int64_t end) {
+  parallel_for(w.depth, std::max<int64_t>(1, kGrainWork / (s.groups * columns)), [&](int, int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; k++) {
       for (int64_t j = 0; j < s.out_channels; j++) {
-        float sum = parts[k * columns + j];
-        for (int p = 1; p < pieces; p++) sum += parts[p * sums_count + k * columns + j];
+        const float* part = parts + j / outputs * group_sums + k * columns + j % outputs;
+        float sum = part[0];
+        for (int p = 1; p < pieces; p++) sum += part[p * sums_count];
         dfilter[k * s.out_channels + j] = sum;
       }
     }
@@ -234,7 +266,11 @@ void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, cons
 
 }  // namespace
 
+// Each input channel has outputs of its own: no window is shared, so there is nothing to multiply as a matrix.
+static bool is_depthwise(const Conv2dShape& s) { return s.groups == s.in_channels && s.groups > 1; }
+
 void conv2d_forward(const Conv2dShape& s, const float* x, const float* filter, float* y) {
+  if (is_depthwise(s)) return depthwise_forward(s, x, filter, y);
   forward_of(s, forward_windows(s), x, filter, y);
 }
 
@@ -243,6 +279,7 @@ void binary_conv2d_forward(const Conv2dShape& s, const float* x, const float* fi
 }
 
 void conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, float* dx) {
+  if (is_depthwise(s)) return depthwise_input_grad(s, dy, filter, dx);
   input_grad_of(s, dy, filter, dx, [](float*, int64_t, int64_t) {});
 }
 
@@ -264,6 +301,7 @@ void binary_conv2d_input_grad(const Conv2dShape& s, const float* dy, const float
 }
 
 void conv2d_filter_grad(const Conv2dShape& s, const float* x, const float* dy, float* dfilter) {
+  if (is_depthwise(s)) return depthwise_filter_grad(s, x, dy, dfilter);
   filter_grad_of(s, forward_windows(s), x, dy, dfilter);
 }
 

@@ -7,21 +7,23 @@
 
 namespace bnn {
 
-// x f32[batch][in_height][in_width][in_channels], filter f32[kernel_height][kernel_width][in_channels][out_channels],
+// x f32[batch][in_height][in_width][in_channels], filter f32[kernel_height][kernel_width][in_channels / groups][out_channels],
 // y f32[batch][out_height][out_width][out_channels]. Padding is zeros; the bottom and right padding follow from the output size.
+// With groups, each g-th part of the output channels reads the g-th part of the input channels; they divide both.
 struct Conv2dShape {
   int64_t batch, in_height, in_width, in_channels;
   int64_t kernel_height, kernel_width, out_channels;
   int64_t out_height, out_width;
   int64_t stride_height, stride_width, dilation_height, dilation_width;
   int64_t pad_top, pad_left;
+  int64_t groups = 1;
 };
 
-// y[n][p][q][o] = Σ_{r,s,c} x[n][p·stride + r·dilation − pad][...][c] · filter[r][s][c][o].
+// y[n][p][q][o] = Σ_{r,s,c} x[n][p·stride + r·dilation − pad][...][c] · filter[r][s][c][o], c over the channels of o's group.
 // Sums of ±1 products are exact: every partial sum is an integer below 2^24.
 void conv2d_forward(const Conv2dShape& shape, const float* x, const float* filter, float* y);
 
-// The same of sign(x) (+1 at 0, −1 for NaN; the padding stays 0), without a tensor of signs. Forward, where the filter is ±1 too,
+// The same of sign(x) (+1 at 0, −1 for NaN; the padding stays 0), without a tensor of signs and without groups. Forward, where the filter is ±1 too,
 // bits are counted instead of floats multiplied: the same sums.
 void binary_conv2d_forward(const Conv2dShape& shape, const float* x, const float* filter, float* y);
 void binary_conv2d_filter_grad(const Conv2dShape& shape, const float* x, const float* dy, float* dfilter);

@@ -70,11 +70,11 @@ void Windows::prepare() {
   depth = 0;
   for (const Tap& tap : taps) {
     const int64_t offset = (tap.dy * pitch + tap.dx) * channels;
-    depth += channels;
+    depth += group_channels();
     if (!segments.empty() && segments.back().offset + segments.back().length == offset) {
-      segments.back().length += channels;
+      segments.back().length += group_channels();
     } else {
-      segments.push_back({offset, channels});
+      segments.push_back({offset, group_channels()});
     }
   }
 }

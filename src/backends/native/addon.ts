@@ -35,7 +35,7 @@ export interface NativeAddon {
   conv2d(x: Float32Array, filter: Float32Array, y: Float32Array, shape: Int32Array): void;
   conv2dInputGrad(dy: Float32Array, filter: Float32Array, dx: Float32Array, shape: Int32Array): void;
   conv2dFilterGrad(x: Float32Array, dy: Float32Array, dfilter: Float32Array, shape: Int32Array): void;
-  /** The same of sign(x). */
+  /** The same of sign(x), without groups. */
   binaryConv2d(x: Float32Array, filter: Float32Array, y: Float32Array, shape: Int32Array): void;
   /** dx times the slope of ReSTE(o, t, m) at x; with o = 0 that of the straight-through estimator clipped at t. `sum` is added. */
   binaryConv2dInputGrad(

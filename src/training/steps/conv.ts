@@ -2,13 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Node, Value } from '../../graph/graph.ts';
-import {
-  type Convolution,
-  conv2dAttributes,
-  denseConvolution,
-  depthwiseConvolution,
-  groupedConvolution,
-} from './convolution.ts';
+import { conv2dAttributes, convolution } from './convolution.ts';
 import { rankOf, sizeOf, unsupported } from './static-shape.ts';
 import type { BuildContext, StepBuilder } from './step.ts';
 import { type Window, windowOf } from './window.ts';
@@ -31,16 +25,10 @@ export function planConv(node: Node, x: Value, context: BuildContext): ConvPlan 
   return { weight, bias: node.input(2), window, attributes: conv2dAttributes(window) };
 }
 
-function convolutionOf(node: Node, weight: Value, window: Window): Convolution {
-  const group = node.int('group', 1);
-  if (group === 1) return denseConvolution(window);
-  return sizeOf(weight, 1) === 1 ? depthwiseConvolution(window) : groupedConvolution(window, group);
-}
-
 export const conv: StepBuilder = (node, context) => {
   const x = node.requiredInput(0);
   const { weight, bias, window } = planConv(node, x, context);
-  const convolution = convolutionOf(node, weight, window);
+  const operation = convolution(window, node.int('group', 1), sizeOf(weight, 1));
   return {
     inputs: bias === null ? [x, weight] : [x, weight, bias],
     output: node.output,
@@ -48,7 +36,7 @@ export const conv: StepBuilder = (node, context) => {
     readsInputs: [0, 1],
     readsOutput: false,
     forward([x, filter, bias]) {
-      const y = convolution.forward(x as tf.Tensor, filter as tf.Tensor);
+      const y = operation.forward(x as tf.Tensor, filter as tf.Tensor);
       if (bias === undefined) return { output: y };
       const output = tf.add(y, bias);
       y.dispose();
@@ -57,8 +45,8 @@ export const conv: StepBuilder = (node, context) => {
     backward({ dy, inputs: [x, filter], needs }) {
       const [input, weights] = [x as tf.Tensor, filter as tf.Tensor];
       return [
-        needs[0] ? convolution.inputGradient(dy, weights, input.shape) : null,
-        needs[1] ? convolution.filterGradient(input, dy, weights.shape) : null,
+        needs[0] ? operation.inputGradient(dy, weights, input.shape) : null,
+        needs[1] ? operation.filterGradient(input, dy, weights.shape) : null,
         needs[2] ? tf.sum(dy, [0, 1, 2]) : null,
       ];
     },

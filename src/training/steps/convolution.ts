@@ -1,8 +1,11 @@
-/** Convolutions with their gradients, by what the kernels of every backend can do: NHWC activations, HWIO weights, no dilations. */
+/**
+ * Convolutions with their gradients: one kernel where the backend has it, else what the kernels of every backend can do. NHWC
+ * activations, HWIO weights.
+ */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { elementCount } from '../../core/shape.ts';
-import { runKernel } from '../kernels.ts';
+import { hasKernel, runKernel } from '../kernels.ts';
 import { padBefore, unpadGradient, type Window } from './window.ts';
 
 /** Callers own what is returned. */
@@ -17,8 +20,36 @@ export function conv2dAttributes({ strides, pad }: Window): object {
   return { strides, pad, dataFormat: 'NHWC', dilations: [1, 1], dimRoundingMode: undefined };
 }
 
+/**
+ * A convolution of `groups` groups.
+ *
+ * @param perGroup  input channels of a group.
+ */
+export function convolution(window: Window, groups: number, perGroup: number): Convolution {
+  const plain = composition(window, groups, perGroup);
+  const { dilations, pads } = window;
+  const attributes = { ...conv2dAttributes(window), pad: [[0, 0], ...pads, [0, 0]], dilations, groups };
+  return {
+    forward: (x, filter) =>
+      hasKernel('BnnConv') ? runKernel('BnnConv', { x, filter }, attributes) : plain.forward(x, filter),
+    inputGradient: (dy, filter, inputShape) =>
+      hasKernel('BnnConvInputGrad')
+        ? runKernel('BnnConvInputGrad', { dy, filter }, { ...attributes, inputShape })
+        : plain.inputGradient(dy, filter, inputShape),
+    filterGradient: (x, dy, filterShape) =>
+      hasKernel('BnnConvFilterGrad')
+        ? runKernel('BnnConvFilterGrad', { x, dy }, { ...attributes, filterShape })
+        : plain.filterGradient(x, dy, filterShape),
+  };
+}
+
+function composition(window: Window, groups: number, perGroup: number): Convolution {
+  if (groups === 1) return denseConvolution(window);
+  return perGroup === 1 ? depthwiseConvolution(window) : groupedConvolution(window, groups);
+}
+
 /** Every output channel reads every input channel. */
-export function denseConvolution(window: Window): Convolution {
+function denseConvolution(window: Window): Convolution {
   const attributes = conv2dAttributes(window);
   const [dh, dw] = window.dilations;
   const spread = (filter: tf.Tensor) => insertZeros(filter, 0, [dh, dw]);
@@ -45,7 +76,7 @@ export function denseConvolution(window: Window): Convolution {
 }
 
 /** `group` convolutions side by side, each of its own channels. */
-export function groupedConvolution(window: Window, group: number): Convolution {
+function groupedConvolution(window: Window, group: number): Convolution {
   const dense = denseConvolution(window);
   const part = (t: tf.Tensor, i: number): tf.Tensor => {
     const [a = 1, b = 1, c = 1, channels = 0] = t.shape;
@@ -71,7 +102,7 @@ export function groupedConvolution(window: Window, group: number): Convolution {
  * One input channel for each output channel, `multiplier` outputs for each input: a sum over the taps of the window of shifted
  * pictures times a number per channel.
  */
-export function depthwiseConvolution(window: Window): Convolution {
+function depthwiseConvolution(window: Window): Convolution {
   const { strides, dilations, pads } = window;
   return {
     forward: (x, filter) =>

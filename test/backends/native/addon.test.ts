@@ -8,7 +8,7 @@ describeNative('wrong arguments of the addon', () => {
   const addon = native.ok ? native.addon : ({} as NativeAddon);
   const f = (n: number) => new Float32Array(n);
   const conv = (...changes: [number, number][]) => {
-    const shape = Int32Array.of(1, 4, 4, 2, 3, 3, 5, 4, 4, 1, 1, 1, 1, 1, 1);
+    const shape = Int32Array.of(1, 4, 4, 2, 3, 3, 5, 4, 4, 1, 1, 1, 1, 1, 1, 1);
     for (const [index, value] of changes) shape[index] = value;
     return shape;
   };
@@ -18,6 +18,13 @@ describeNative('wrong arguments of the addon', () => {
     ['output too small', () => addon.conv2d(f(32), f(90), f(79), conv()), /argument 2 has 79 elements, expected 80/],
     ['stride 0', () => addon.conv2d(f(32), f(90), f(80), conv([9, 0])), /not positive/],
     ['negative size', () => addon.conv2d(f(32), f(90), f(80), conv([0, -1])), /not positive/],
+    ['groups that do not divide', () => addon.conv2d(f(32), f(90), f(80), conv([15, 2])), /do not divide the channels/],
+    ['no groups', () => addon.conv2d(f(32), f(90), f(80), conv([15, 0])), /do not divide the channels/],
+    [
+      'signs in groups',
+      () => addon.binaryConv2d(f(32), f(36), f(64), conv([6, 4], [15, 2])),
+      /convolutions of signs have no groups/,
+    ],
     [
       'huge sizes',
       () => addon.conv2d(f(32), f(90), f(80), conv([0, 2 ** 31 - 1], [1, 2 ** 31 - 1], [2, 2 ** 31 - 1])),

@@ -1,8 +1,15 @@
-/** Conv2D and its gradients, NHWC with HWIO filters. */
+/**
+ * Convolutions and their gradients, NHWC with HWIO filters: Conv2D, DepthwiseConv2dNative, and
+ *
+ * - `BnnConv` {x, filter}, attributes of Conv2D and `groups`: filter is [height, width, channels / groups, outputs]; with any
+ *   strides and dilations.
+ * - `BnnConvInputGrad` {dy, filter}, also inputShape → the gradient of x.
+ * - `BnnConvFilterGrad` {x, dy}, also filterShape → the gradient of the filter.
+ */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { NativeBackend } from '../backend.ts';
-import { type Attributes, floatInput, type Inputs, replaceKernel, result } from './kernel.ts';
+import { BnnError } from '../../../errors.ts';
+import { type Attributes, addKernel, floatInput, type NativeKernel, replaceKernel, result } from './kernel.ts';
 
 type Shape4 = [number, number, number, number];
 
@@ -11,6 +18,7 @@ export function convShape(
   attrs: Attributes,
   xShape: readonly number[],
   filterShape: readonly number[],
+  groups = 1,
 ): ConvCase | undefined {
   if (xShape.length !== 4 || filterShape.length !== 4 || (attrs['dataFormat'] ?? 'NHWC') !== 'NHWC') return undefined;
   const info = tf.backend_util.computeConv2DInfo(
@@ -27,9 +35,12 @@ export function convShape(
     ...[info.filterHeight, info.filterWidth, info.outChannels, info.outHeight, info.outWidth],
     ...[info.strideHeight, info.strideWidth, info.dilationHeight, info.dilationWidth],
   ];
-  const fits = info.inChannels === filterShape[2] && sizes.every((size) => Number.isInteger(size) && size > 0);
+  const fits =
+    info.inChannels === (filterShape[2] ?? 0) * groups &&
+    info.outChannels % groups === 0 &&
+    sizes.every((size) => Number.isInteger(size) && size > 0);
   if (!fits) return undefined;
-  return { shape: Int32Array.of(...sizes, info.padInfo.top, info.padInfo.left), outShape: info.outShape };
+  return { shape: Int32Array.of(...sizes, info.padInfo.top, info.padInfo.left, groups), outShape: info.outShape };
 }
 
 export interface ConvCase {
@@ -37,37 +48,78 @@ export interface ConvCase {
   readonly outShape: Shape4;
 }
 
-function conv2d(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
-  const x = floatInput(backend, inputs['x']);
-  const filter = floatInput(backend, inputs['filter']);
-  if (x === undefined || filter === undefined) return undefined;
-  const conv = convShape(attrs, x.shape, filter.shape);
-  if (conv === undefined) return undefined;
-  return result(backend, conv.outShape, (y) => backend.addon.conv2d(x.values, filter.values, y, conv.shape));
+/** What a kernel's attributes say: how many groups, and the filter's shape as it is for `groups` groups. */
+interface Grouping {
+  readonly groups: number;
+  readonly filterShape: readonly number[];
+}
+type GroupingOf = (attrs: Attributes, x: readonly number[], filter: readonly number[]) => Grouping;
+
+const ungrouped: GroupingOf = (_, __, filterShape) => ({ groups: 1, filterShape });
+const grouped: GroupingOf = (attrs, _, filterShape) => ({ groups: Number(attrs['groups'] ?? 1), filterShape });
+/** tfjs's depthwise filter is [height, width, channels, multiplier]; the elements lie as in [height, width, 1, outputs]. */
+const depthwise: GroupingOf = (_, x, [height = 0, width = 0, channels = 0, multiplier = 0]) => ({
+  groups: x[3] ?? 0,
+  filterShape: [height, width, channels === x[3] ? 1 : 0, channels * multiplier],
+});
+
+function forward(grouping: GroupingOf): NativeKernel {
+  return (backend, inputs, attrs) => {
+    const x = floatInput(backend, inputs['x']);
+    const filter = floatInput(backend, inputs['filter']);
+    if (x === undefined || filter === undefined) return undefined;
+    const { groups, filterShape } = grouping(attrs, x.shape, filter.shape);
+    const conv = convShape(attrs, x.shape, filterShape, groups);
+    if (conv === undefined) return undefined;
+    return result(backend, conv.outShape, (y) => backend.addon.conv2d(x.values, filter.values, y, conv.shape));
+  };
 }
 
-function conv2dInputGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
-  const dy = floatInput(backend, inputs['dy']);
-  const filter = floatInput(backend, inputs['filter']);
-  const inputShape = attrs['inputShape'] as number[];
-  if (dy === undefined || filter === undefined) return undefined;
-  const conv = convShape(attrs, inputShape, filter.shape);
-  if (conv === undefined || !tf.util.arraysEqual(conv.outShape, [...dy.shape])) return undefined;
-  return result(backend, inputShape, (dx) => backend.addon.conv2dInputGrad(dy.values, filter.values, dx, conv.shape));
+function inputGrad(grouping: GroupingOf): NativeKernel {
+  return (backend, inputs, attrs) => {
+    const dy = floatInput(backend, inputs['dy']);
+    const filter = floatInput(backend, inputs['filter']);
+    const inputShape = attrs['inputShape'] as number[];
+    if (dy === undefined || filter === undefined) return undefined;
+    const { groups, filterShape } = grouping(attrs, inputShape, filter.shape);
+    const conv = convShape(attrs, inputShape, filterShape, groups);
+    if (conv === undefined || !tf.util.arraysEqual(conv.outShape, [...dy.shape])) return undefined;
+    return result(backend, inputShape, (dx) => backend.addon.conv2dInputGrad(dy.values, filter.values, dx, conv.shape));
+  };
 }
 
-function conv2dFilterGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
-  const x = floatInput(backend, inputs['x']);
-  const dy = floatInput(backend, inputs['dy']);
-  const filterShape = attrs['filterShape'] as number[];
-  if (x === undefined || dy === undefined) return undefined;
-  const conv = convShape(attrs, x.shape, filterShape);
-  if (conv === undefined || !tf.util.arraysEqual(conv.outShape, [...dy.shape])) return undefined;
-  return result(backend, filterShape, (df) => backend.addon.conv2dFilterGrad(x.values, dy.values, df, conv.shape));
+function filterGrad(grouping: GroupingOf): NativeKernel {
+  return (backend, inputs, attrs) => {
+    const x = floatInput(backend, inputs['x']);
+    const dy = floatInput(backend, inputs['dy']);
+    const shape = attrs['filterShape'] as number[];
+    if (x === undefined || dy === undefined) return undefined;
+    const { groups, filterShape } = grouping(attrs, x.shape, shape);
+    const conv = convShape(attrs, x.shape, filterShape, groups);
+    if (conv === undefined || !tf.util.arraysEqual(conv.outShape, [...dy.shape])) return undefined;
+    return result(backend, shape, (df) => backend.addon.conv2dFilterGrad(x.values, dy.values, df, conv.shape));
+  };
+}
+
+/** A kernel of our own, which has no other backend's to fall back on. */
+function addConvolution(name: string, kernel: NativeKernel): void {
+  addKernel(name, (backend, inputs, attrs) => {
+    const output = kernel(backend, inputs, attrs);
+    if (output !== undefined) return output;
+    const shapes = Object.entries(inputs).map(([input, tensor]) => `${input} [${tensor?.shape.join(', ')}]`);
+    const groups = `${String(attrs['groups'] ?? 1)} groups`;
+    throw new BnnError('E_SHAPE', `${name}: ${shapes.join(', ')} and ${groups} do not make an NHWC convolution`);
+  });
 }
 
 export function registerConvolutions(): void {
-  replaceKernel(tf.Conv2D, conv2d);
-  replaceKernel(tf.Conv2DBackpropInput, conv2dInputGrad);
-  replaceKernel(tf.Conv2DBackpropFilter, conv2dFilterGrad);
+  replaceKernel(tf.Conv2D, forward(ungrouped));
+  replaceKernel(tf.Conv2DBackpropInput, inputGrad(ungrouped));
+  replaceKernel(tf.Conv2DBackpropFilter, filterGrad(ungrouped));
+  replaceKernel(tf.DepthwiseConv2dNative, forward(depthwise));
+  replaceKernel(tf.DepthwiseConv2dNativeBackpropInput, inputGrad(depthwise));
+  replaceKernel(tf.DepthwiseConv2dNativeBackpropFilter, filterGrad(depthwise));
+  addConvolution('BnnConv', forward(grouped));
+  addConvolution('BnnConvInputGrad', inputGrad(grouped));
+  addConvolution('BnnConvFilterGrad', filterGrad(grouped));
 }

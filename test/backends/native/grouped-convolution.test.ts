@@ -1,0 +1,146 @@
+import * as tf from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BnnError } from '../../../src/errors.ts';
+import { convolution } from '../../../src/training/steps/convolution.ts';
+import type { Window } from '../../../src/training/steps/window.ts';
+import { compare, describeNative, native, random, run, setThreads, type Values, worstError } from './harness.ts';
+
+const pair = (min: number, max: number) => fc.tuple(fc.integer({ min, max }), fc.integer({ min, max }));
+const pad = fc.integer({ min: 0, max: 3 });
+
+/** Groups of one channel and of several, with widths around those of vectors. */
+const shapes = fc
+  .record({
+    batch: fc.integer({ min: 1, max: 3 }),
+    size: pair(1, 12),
+    groups: fc.constantFrom(1, 2, 3, 8, 16, 17, 40),
+    perGroup: fc.constantFrom(1, 1, 2, 5, 16),
+    outputs: fc.constantFrom(1, 1, 2, 3, 16, 20),
+    kernel: pair(1, 5),
+    strides: pair(1, 3),
+    dilations: pair(1, 3),
+    pads: fc.tuple(pad, pad, pad, pad),
+    seed: fc.integer({ min: 1, max: 1000 }),
+  })
+  .filter(({ size, kernel, dilations, pads: [top, left, bottom, right] }) =>
+    [top + bottom, left + right].every(
+      (padding, axis) => (kernel[axis]! - 1) * dilations[axis]! + 1 <= size[axis]! + padding,
+    ),
+  );
+type Shape = typeof shapes extends fc.Arbitrary<infer T> ? T : never;
+
+function windowOf({ kernel, strides, dilations, pads: [top, left, bottom, right] }: Shape): Window {
+  const pads: Window['pads'] = [
+    [top, bottom],
+    [left, right],
+  ];
+  return { kernel, strides, dilations, pads, pad: [[0, 0], ...pads, [0, 0]], before: null };
+}
+
+/** Output and both gradients as a training step computes them on a backend. */
+async function passes(backend: string, s: Shape): Promise<Values[]> {
+  await tf.setBackend(backend);
+  const channels = s.groups * s.perGroup;
+  const operation = convolution(windowOf(s), s.groups, s.perGroup);
+  const tensor = ({ values, shape }: Values) => tf.tensor(values.slice(), [...shape]);
+  const tensors = tf.tidy(() => {
+    const x = tensor(random([s.batch, ...s.size, channels], s.seed));
+    const filter = tensor(random([...s.kernel, s.perGroup, s.groups * s.outputs], s.seed + 1));
+    const y = operation.forward(x, filter);
+    const dy = tensor(random(y.shape, s.seed + 2));
+    return [y, operation.inputGradient(dy, filter, x.shape), operation.filterGradient(x, dy, filter.shape)];
+  });
+  const outputs = tensors.map((t) => ({ shape: t.shape, values: t.dataSync() as Float32Array }));
+  tf.dispose(tensors);
+  return outputs;
+}
+
+describeNative('BnnConv and its gradients', () => {
+  it.each(native.ok ? native.addon.isas().split(',') : [])(
+    'agree with compositions of plain tfjs operations: %s',
+    { timeout: 60_000 },
+    async (isa) => {
+      if (!native.ok) return;
+      const [chosen, threads] = [native.addon.isa(), native.addon.threads()];
+      native.addon.setIsa(isa);
+      const agrees = async (s: Shape, count: number) => {
+        setThreads(count);
+        const got = await passes('native', s);
+        const want = await passes('cpu', s);
+        for (const [i, name] of ['y', 'dx', 'dfilter'].entries()) {
+          expect(worstError(got[i], want[i]), name).toBeLessThan(1e-5);
+        }
+      };
+      try {
+        await fc.assert(fc.asyncProperty(shapes, fc.integer({ min: 1, max: 3 }), agrees), { numRuns: 60 });
+      } finally {
+        native.addon.setIsa(chosen);
+        setThreads(threads);
+      }
+    },
+  );
+
+  it.each([
+    ['depthwise', 40, 1],
+    ['grouped', 4, 16],
+  ])('%s: the same bits every time for a number of threads', async (_, groups, perGroup) => {
+    if (!native.ok) return;
+    const threads = native.addon.threads();
+    const common = { batch: 5, size: [16, 16], kernel: [3, 3], strides: [1, 1], dilations: [1, 1] } as const;
+    const s = { ...common, pads: [1, 1, 1, 1], groups, perGroup, outputs: perGroup, seed: 1 } as unknown as Shape;
+    for (const count of [1, 2, 3]) {
+      setThreads(count);
+      const first = await passes('native', s);
+      for (let i = 0; i < 4; i++) expect(await passes('native', s)).toEqual(first);
+    }
+    setThreads(threads);
+  });
+
+  it('pass NaN to every output that reads it, and to no other', async () => {
+    const x = random([1, 6, 6, 4]);
+    x.values[0] = Number.NaN;
+    const attrs = { strides: 1, pad: 1, dilations: 1, groups: 4 };
+    const [y] = await run('native', 'BnnConv', { x, filter: random([3, 3, 1, 8], 2) }, attrs);
+    expect(y?.values.filter(Number.isNaN)).toHaveLength(4 * 2);
+  });
+
+  it('say which shapes do not fit', async () => {
+    const x = random([1, 4, 4, 6]);
+    const attrs = { strides: 1, pad: 'same', dilations: 1, groups: 4 };
+    const forward = run('native', 'BnnConv', { x, filter: random([3, 3, 1, 8]) }, attrs);
+    await expect(forward).rejects.toThrow(BnnError);
+    await expect(forward).rejects.toThrow(
+      'BnnConv: x [1, 4, 4, 6], filter [3, 3, 1, 8] and 4 groups do not make an NHWC convolution',
+    );
+    const uneven = { x: random([1, 4, 4, 8]), filter: random([3, 3, 2, 6]) };
+    await expect(run('native', 'BnnConv', uneven, attrs)).rejects.toThrow('4 groups do not make');
+  });
+});
+
+describeNative("tfjs's depthwise convolution agrees with tfjs-backend-cpu", () => {
+  describe.each([1, 2])('stride %i', (strides) => {
+    it.each([
+      [16, 1],
+      [5, 3],
+    ])('%i channels, %i outputs each', async (channels, multiplier) => {
+      const x = random([2, 9, 8, channels]);
+      const filter = random([3, 3, channels, multiplier], 2);
+      const attrs = { strides, pad: 'same', dilations: 1, dimRoundingMode: undefined };
+      expect(await compare('DepthwiseConv2dNative', { x, filter }, attrs)).toBeLessThan(1e-5);
+      const [y] = await run('cpu', 'DepthwiseConv2dNative', { x, filter }, attrs);
+      const dy = random(y?.shape ?? [], 3);
+      const inputShape = { ...attrs, inputShape: x.shape };
+      expect(await compare('DepthwiseConv2dNativeBackpropInput', { dy, filter }, inputShape)).toBeLessThan(1e-5);
+      const filterShape = { ...attrs, filterShape: filter.shape };
+      expect(await compare('DepthwiseConv2dNativeBackpropFilter', { x, dy }, filterShape)).toBeLessThan(1e-5);
+    });
+  });
+
+  it('with dilations', async () => {
+    const inputs = { x: random([2, 9, 8, 6]), filter: random([3, 3, 6, 2], 2) };
+    expect(await compare('DepthwiseConv2dNative', inputs, { strides: 1, pad: 'same', dilations: 2 })).toBeLessThan(
+      1e-5,
+    );
+  });
+});
