@@ -32,6 +32,22 @@ napi_value unary(const Args& args) {
   return nullptr;
 }
 
+// clip(x, low, high, y)
+napi_value clip(const Args& args) {
+  const Floats x = args.floats(0);
+  bnn::clip(x.data, static_cast<float>(args.number(1)), static_cast<float>(args.number(2)), args.floats(3, x.count).data, x.count);
+  return nullptr;
+}
+
+// clipGrad(y, dy, low, high, dx)
+napi_value clip_grad(const Args& args) {
+  const Floats y = args.floats(0);
+  const Floats dy = args.floats(1, y.count);
+  bnn::clip_grad(y.data, dy.data, static_cast<float>(args.number(2)), static_cast<float>(args.number(3)),
+                 args.floats(4, y.count).data, y.count);
+  return nullptr;
+}
+
 // signGradSte(x, dy, clip, dx)
 napi_value sign_grad_ste(const Args& args) {
   const Floats x = args.floats(0);
@@ -75,6 +91,8 @@ napi_value adam(const Args& args) {
 void define_elementwise(napi_env env, napi_value exports) {
   define(env, exports, "binary", method<binary>);
   define(env, exports, "unary", method<unary>);
+  define(env, exports, "clip", method<clip>);
+  define(env, exports, "clipGrad", method<clip_grad>);
   define(env, exports, "signGradSte", method<sign_grad_ste>);
   define(env, exports, "signGradReste", method<sign_grad_reste>);
   define(env, exports, "sgdMomentum", method<sgd_momentum>);

@@ -56,6 +56,34 @@ static void test_binary() {
   }
 }
 
+static void test_clip() {
+  const int64_t n = random_in(1, 40000);
+  Floats x(n), dy(n), y(n), dx(n), want(n), want_dx(n);
+  fill_random(x);
+  fill_random(dy);
+  const float limits[][2] = {{-0.3f, 0.5f}, {0.0f, INFINITY}, {-INFINITY, 0.25f}, {-INFINITY, INFINITY}};
+  for (const auto& [low, high] : limits) {
+    x[0] = low;
+    if (n > 1) x[1] = high;
+    for (int64_t i = 0; i < n; i++) {
+      want[i] = std::min(std::max(x[i], low), high);
+      const bool inside = (want[i] > low || low == -INFINITY) && (want[i] < high || high == INFINITY);
+      want_dx[i] = dy[i] * (inside ? 1.0f : 0.0f);
+    }
+    bnn::clip(x.data(), low, high, y.data(), n);
+    bnn_test::expect_same(y, want, label, "clip");
+    bnn::clip_grad(y.data(), dy.data(), low, high, dx.data(), n);
+    bnn_test::expect_same(dx, want_dx, label, "clip gradient");
+  }
+  x[0] = NAN;
+  bnn::clip(x.data(), 0.0f, 6.0f, y.data(), n);
+  bnn::clip_grad(y.data(), dy.data(), 0.0f, 6.0f, dx.data(), n);
+  if (!std::isnan(y[0]) || !std::isnan(dx[0])) {
+    std::printf("FAIL %s: clip drops NaN\n", label);
+    bnn_test::failures()++;
+  }
+}
+
 static void test_sign_grad() {
   const int64_t n = random_in(1, 40000);
   Floats x(n), dy(n), dx(n), want(n);
@@ -290,6 +318,7 @@ int main(int argc, char** argv) {
       for (int round = 0; round < rounds; round++) {
         std::snprintf(label, sizeof label, "%s, %d threads, round %d", bnn::isa_name(static_cast<bnn::Isa>(i)), threads, round);
         test_binary();
+        test_clip();
         test_sign_grad();
         test_slope_table();
         test_optimizers();

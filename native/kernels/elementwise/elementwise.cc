@@ -36,6 +36,17 @@ void unary(UnaryOp op, const float* x, float alpha, float* y, int64_t count) {
   parallel_for(count, kGrain, [&](int, int64_t begin, int64_t end) { row.unary(op, x + begin, alpha, y + begin, end - begin); });
 }
 
+void clip(const float* x, float low, float high, float* y, int64_t count) {
+  const ElementwiseRow& row = elementwise_row();
+  parallel_for(count, kGrain, [&](int, int64_t begin, int64_t end) { row.clip(x + begin, low, high, y + begin, end - begin); });
+}
+
+void clip_grad(const float* y, const float* dy, float low, float high, float* dx, int64_t count) {
+  const ElementwiseRow& row = elementwise_row();
+  parallel_for(count, kGrain,
+               [&](int, int64_t begin, int64_t end) { row.clip_grad(y + begin, dy + begin, low, high, dx + begin, end - begin); });
+}
+
 void sign_grad_ste(const float* x, const float* dy, float clip, float* dx, int64_t count) {
   const ElementwiseRow& row = elementwise_row();
   parallel_for(count, kGrain,

@@ -29,6 +29,11 @@ constexpr int kUnaryOps = 5;
 
 void unary(UnaryOp op, const float* x, float alpha, float* y, int64_t count);
 
+// y = min(max(x, low), high), NaN for NaN; y may be x.
+void clip(const float* x, float low, float high, float* y, int64_t count);
+// dx = dy · m with m = 1 where low < y < high, else 0, and NaN for NaN; an infinite limit is none.
+void clip_grad(const float* y, const float* dy, float low, float high, float* dx, int64_t count);
+
 // Surrogate gradients of sign: dx = dy · s(x).
 // Straight-through: s = 1 where |x| ≤ clip, else 0. clip may be infinite.
 void sign_grad_ste(const float* x, const float* dy, float clip, float* dx, int64_t count);
@@ -45,6 +50,8 @@ struct ElementwiseRow {
   void (*binary)(BinaryOp op, const float* a, Operand a_kind, const float* b, Operand b_kind, float* y, int64_t rows,
                  int64_t length);
   void (*unary)(UnaryOp op, const float* x, float alpha, float* y, int64_t count);
+  void (*clip)(const float* x, float low, float high, float* y, int64_t count);
+  void (*clip_grad)(const float* y, const float* dy, float low, float high, float* dx, int64_t count);
   void (*ste)(const float* x, const float* dy, float clip, float* dx, int64_t count);
   void (*reste)(const float* x, const float* dy, const ResteConstants& constants, float* dx, int64_t count);
 };

@@ -102,6 +102,20 @@ void unary_range(UnaryOp op, const float* x, float alpha, float* y, int64_t coun
   }
 }
 
+void clip_range(const float* x, float low, float high, float* y, int64_t count) {
+  const V lowest = splat(low), highest = splat(high);
+  map<false>(x, nullptr, y, count, [=](V v, V) { return apply<BinaryOp::kMin>(apply<BinaryOp::kMax>(v, lowest), highest); });
+}
+
+void clip_grad_range(const float* y, const float* dy, float low, float high, float* dx, int64_t count) {
+  const V lowest = splat(low), highest = splat(high), one = splat(1.0f);
+  const M no_low = M{} - (low == -__builtin_inff()), no_high = M{} - (high == __builtin_inff());
+  map<true>(y, dy, dx, count, [=](V v, V d) {
+    const M is_inside = ((v > lowest) | no_low) & ((v < highest) | no_high);
+    return d * select(is_nan(v), v, select(is_inside, one, zero()));
+  });
+}
+
 void ste_range(const float* x, const float* dy, float clip, float* dx, int64_t count) {
   const V limit = splat(clip);
   map<true>(x, dy, dx, count, [=](V v, V d) { return select(magnitude(v) <= limit, d, select(is_nan(v), v, zero())); });
@@ -155,7 +169,7 @@ void reste_range(const float* x, const float* dy, const ResteConstants& k, float
   });
 }
 
-constexpr ElementwiseRow kRow = {binary_range, unary_range, ste_range, reste_range};
+constexpr ElementwiseRow kRow = {binary_range, unary_range, clip_range, clip_grad_range, ste_range, reste_range};
 
 }  // namespace
 }  // namespace BNN_ISA

@@ -76,6 +76,9 @@ export interface NativeAddon {
     length: number,
   ): void;
   unary(op: number, x: Float32Array, alpha: number, y: Float32Array): void;
+  clip(x: Float32Array, low: number, high: number, y: Float32Array): void;
+  /** dy where low < y < high, 0 elsewhere; an infinite limit is none. */
+  clipGrad(y: Float32Array, dy: Float32Array, low: number, high: number, dx: Float32Array): void;
   signGradSte(x: Float32Array, dy: Float32Array, clip: number, dx: Float32Array): void;
   /** `pieces`: pairs (value, rise) over [0, limit]. */
   signGradTable(x: Float32Array, dy: Float32Array, pieces: Float32Array, limit: number, dx: Float32Array): void;

@@ -54,6 +54,17 @@ describeNative('arithmetic against tfjs-backend-cpu', () => {
     }
   });
 
+  it('BnnClipGrad is the slope of the clip between its limits, 0 at them; NaN stays', async () => {
+    const y: Values = { shape: [7], values: Float32Array.of(-1, 0, 0.5, 6, 7, Number.NaN, Infinity) };
+    const dy: Values = { shape: [7], values: Float32Array.of(1, 2, 3, 4, 5, 6, 7) };
+    const slopes = async (low: number, high: number) =>
+      Array.from((await run('native', 'BnnClipGrad', { y, dy }, { low, high }))[0]?.values ?? []);
+    expect(await slopes(0, 6)).toEqual([0, 0, 3, 0, 0, Number.NaN, 0]);
+    expect(await slopes(0, Infinity)).toEqual([0, 0, 3, 4, 5, Number.NaN, 7]);
+    expect(await slopes(-Infinity, 0)).toEqual([1, 0, 0, 0, 0, Number.NaN, 0]);
+    await expect(run('native', 'BnnClipGrad', { y, dy }, { low: 0 })).rejects.toThrow('attribute high is undefined');
+  });
+
   it('Relu, Step, Abs and Sign, with NaN and both zeros', async () => {
     const x: Values = { shape: [6], values: Float32Array.of(-1, -0, 0, 2, Number.NaN, -Infinity) };
     const [relu] = await run('native', 'Relu', { x });

@@ -1,9 +1,23 @@
-/** Arithmetic of two tensors, ClipByValue, Relu, Step, Abs and tfjs's three-valued Sign. */
+/**
+ * Arithmetic of two tensors, ClipByValue, Relu, Step, Abs and tfjs's three-valued Sign, and
+ *
+ * - `BnnClipGrad` {y, dy}, attributes {low, high} → dy where low < y < high, 0 elsewhere; an infinite limit is none.
+ */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BINARY_OPS, OPERANDS, type OperandKind, UNARY_OPS } from '../addon.ts';
 import type { NativeBackend } from '../backend.ts';
-import { type FloatInput, floatInput, type NativeKernel, replaceKernel, result } from './kernel.ts';
+import {
+  type Attributes,
+  addKernel,
+  type FloatInput,
+  floatInput,
+  type Inputs,
+  type NativeKernel,
+  replaceKernel,
+  result,
+} from './kernel.ts';
+import { requireFloats, requireNumber, requireSameSize } from './required.ts';
 import { expand } from './strided-copy.ts';
 
 /** An operand as the addon takes it; `length` is that of a repeated row. */
@@ -71,15 +85,17 @@ const step: NativeKernel = (backend, inputs, attrs) => {
 /** min(max(x, low), high). */
 const clip: NativeKernel = (backend, inputs, attrs) => {
   const x = floatInput(backend, inputs['x']);
-  if (x === undefined) return undefined;
-  const [low, high] = ['clipValueMin', 'clipValueMax'].map((name) => Float32Array.of(Number(attrs[name])));
-  if (low === undefined || high === undefined) return undefined;
-  const count = x.values.length;
-  return result(backend, x.shape, (y) => {
-    backend.addon.binary(BINARY_OPS.max, x.values, OPERANDS.full, low, OPERANDS.scalar, y, 1, count);
-    backend.addon.binary(BINARY_OPS.min, y, OPERANDS.full, high, OPERANDS.scalar, y, 1, count);
-  });
+  const [low, high] = [Number(attrs['clipValueMin']), Number(attrs['clipValueMax'])];
+  return x && result(backend, x.shape, (y) => backend.addon.clip(x.values, low, high, y));
 };
+
+function clipGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+  const name = 'BnnClipGrad';
+  const y = requireFloats(backend, name, inputs, 'y');
+  const dy = requireSameSize(backend, name, inputs, 'dy', y);
+  const [low, high] = [requireNumber(name, attrs, 'low'), requireNumber(name, attrs, 'high')];
+  return result(backend, y.shape, (dx) => backend.addon.clipGrad(y.values, dy.values, low, high, dx));
+}
 
 export function registerElementwise(): void {
   replaceKernel(tf.Add, binary(BINARY_OPS.add));
@@ -89,6 +105,7 @@ export function registerElementwise(): void {
   replaceKernel(tf.Maximum, binary(BINARY_OPS.max));
   replaceKernel(tf.Minimum, binary(BINARY_OPS.min));
   replaceKernel(tf.ClipByValue, clip);
+  addKernel('BnnClipGrad', clipGrad);
   replaceKernel(tf.Relu, unaryKernel(UNARY_OPS.relu));
   replaceKernel(tf.Abs, unaryKernel(UNARY_OPS.abs));
   replaceKernel(tf.Sign, unaryKernel(UNARY_OPS.signum));
