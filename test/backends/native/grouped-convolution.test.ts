@@ -13,11 +13,11 @@ const pad = fc.integer({ min: 0, max: 3 });
 const shapes = fc
   .record({
     batch: fc.integer({ min: 1, max: 3 }),
-    size: pair(1, 12),
-    groups: fc.constantFrom(1, 2, 3, 8, 16, 17, 40),
-    perGroup: fc.constantFrom(1, 1, 2, 5, 16),
-    outputs: fc.constantFrom(1, 1, 2, 3, 16, 20),
-    kernel: pair(1, 5),
+    size: pair(1, 9),
+    groups: fc.constantFrom(1, 2, 3, 8, 17, 40),
+    perGroup: fc.constantFrom(1, 1, 2, 5),
+    outputs: fc.constantFrom(1, 1, 2, 3, 18),
+    kernel: pair(1, 4),
     strides: pair(1, 3),
     dilations: pair(1, 3),
     pads: fc.tuple(pad, pad, pad, pad),
@@ -27,6 +27,11 @@ const shapes = fc
     [top + bottom, left + right].every(
       (padding, axis) => (kernel[axis]! - 1) * dilations[axis]! + 1 <= size[axis]! + padding,
     ),
+  )
+  // JavaScript computes what is expected.
+  .filter(
+    ({ batch, size: [h, w], kernel: [r, q], groups, perGroup, outputs }) =>
+      batch * h * w * r * q * groups * perGroup * outputs < 1e6,
   );
 type Shape = typeof shapes extends fc.Arbitrary<infer T> ? T : never;
 
@@ -54,6 +59,10 @@ async function passes(backend: string, s: Shape): Promise<Values[]> {
   const outputs = tensors.map((t) => ({ shape: t.shape, values: t.dataSync() as Float32Array }));
   tf.dispose(tensors);
   return outputs;
+}
+
+function bytes(values: Float32Array = new Float32Array(0)): Buffer {
+  return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
 }
 
 describeNative('BnnConv and its gradients', () => {
@@ -92,7 +101,10 @@ describeNative('BnnConv and its gradients', () => {
     for (const count of [1, 2, 3]) {
       setThreads(count);
       const first = await passes('native', s);
-      for (let i = 0; i < 4; i++) expect(await passes('native', s)).toEqual(first);
+      for (let i = 0; i < 4; i++) {
+        const again = await passes('native', s);
+        for (const [k, { values }] of first.entries()) expect(bytes(again[k]?.values).equals(bytes(values))).toBe(true);
+      }
     }
     setThreads(threads);
   });
