@@ -64,6 +64,17 @@ napi_value sign_grad_reste(const Args& args) {
   return nullptr;
 }
 
+// signGradDsq(x, dy, alpha, dx): number
+napi_value sign_grad_dsq(const Args& args) {
+  const Floats x = args.floats(0);
+  const Floats dy = args.floats(1, x.count);
+  const double alpha = args.number(2);
+  require(alpha > 0.0 && alpha < 1.0, "argument 2 is not between 0 and 1");
+  napi_value result = nullptr;
+  napi_create_double(args.env(), bnn::sign_grad_dsq(x.data, dy.data, alpha, args.floats(3, x.count).data, x.count), &result);
+  return result;
+}
+
 // sgdMomentum(param, grad, velocity, newParam, newVelocity, lr, momentum, weightDecay, nesterov)
 napi_value sgd_momentum(const Args& args) {
   const Floats param = args.floats(0);
@@ -94,6 +105,7 @@ void define_elementwise(napi_env env, napi_value exports) {
   define(env, exports, "clip", method<clip>);
   define(env, exports, "clipGrad", method<clip_grad>);
   define(env, exports, "signGradSte", method<sign_grad_ste>);
+  define(env, exports, "signGradDsq", method<sign_grad_dsq>);
   define(env, exports, "signGradReste", method<sign_grad_reste>);
   define(env, exports, "sgdMomentum", method<sgd_momentum>);
   define(env, exports, "adam", method<adam>);

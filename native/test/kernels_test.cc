@@ -124,6 +124,30 @@ static void test_slope_table() {
   bnn_test::expect_same(dy, dx, label, "sign gradient from a table, in place");
 }
 
+static void test_dsq() {
+  const int64_t n = random_in(1, 40000);
+  Floats x(n), dy(n), dx(n), want(n), sum(1), want_sum(1);
+  for (int64_t i = 0; i < n; i++) x[i] = bnn_test::random_float() * 1.5f;
+  fill_random(dy);
+  for (const double alpha : {0.001, 0.2, 0.5}) {
+    const auto k_of = [](double a) { return std::log(2.0 / a - 1.0) / 2.0; };
+    const auto f = [&](double a, double z) { return std::tanh(k_of(a) * z) / (1.0 - a); };
+    double total = 0.0, magnitude = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+      const double z = x[i], t = std::tanh(k_of(alpha) * z), h = 1e-6 * alpha;
+      const bool inside = std::fabs(z) <= 1.0;
+      want[i] = inside ? static_cast<float>(dy[i] * k_of(alpha) * (1.0 - t * t) / (1.0 - alpha)) : 0.0f;
+      const double rise = inside ? dy[i] * (f(alpha + h, z) - f(alpha - h, z)) / (2.0 * h) : 0.0;
+      total += rise;
+      magnitude += std::fabs(rise);
+    }
+    sum[0] = static_cast<float>(bnn::sign_grad_dsq(x.data(), dy.data(), alpha, dx.data(), n) / (1.0 + magnitude));
+    want_sum[0] = static_cast<float>(total / (1.0 + magnitude));
+    expect_close(dx, want, 2e-6, label, "DSQ");
+    expect_close(sum, want_sum, 2e-6, label, "DSQ, the sum for alpha");
+  }
+}
+
 static void test_optimizers() {
   const int64_t n = random_in(1, 40000);
   Floats p(n), g(n), m(n), v(n), p1(n), m1(n), v1(n), want_p(n), want_m(n);
@@ -321,6 +345,7 @@ int main(int argc, char** argv) {
         test_clip();
         test_sign_grad();
         test_slope_table();
+        test_dsq();
         test_optimizers();
         test_batch_norm();
         test_pooling();

@@ -19,6 +19,8 @@ const ALPHA_MIN = 1e-3;
 const ALPHA_MAX = 0.5;
 /** A learning rate that is meant for weights would carry α across its range in a few steps. */
 const LARGEST_RATE = 1e-3;
+/** Of backends that compute both gradients in one pass. */
+const KERNEL = 'BnnSignGradDsq';
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
 
 /** Numbers are float32 throughout, so that a resumed run has exactly the same. */
@@ -118,7 +120,7 @@ export class LearnedDsq {
   }
 }
 
-/** What does not depend on where the estimator stands. No kernel knows the gradient of α, so there are no attributes. */
+/** What does not depend on where the estimator stands. The kernels of attributes know no gradient of α, so there are none. */
 function fixedParts(alpha: number): Pick<Estimator, 'name' | 'attributes' | 'surrogate' | 'factor'> {
   const { surrogate, factor } = createDsq(alpha);
   return { name: 'dsq-learned', attributes: null, surrogate, factor };
@@ -126,19 +128,26 @@ function fixedParts(alpha: number): Pick<Estimator, 'name' | 'attributes' | 'sur
 
 /** dy · s(x); adds Σ dy·∂f/∂α to the layer's. */
 function gradientOf(layer: Layer, x: tf.Tensor, dy: tf.Tensor): tf.Tensor {
-  const { alpha } = layer;
-  const k = Math.log(2 / alpha - 1) / 2;
-  const slopeOfK = -1 / (alpha * (2 - alpha));
-  const scale = 1 / (1 - alpha);
   return tf.tidy(() => {
-    const passed = tf.mul(dy, tf.cast(tf.lessEqual(tf.abs(x), 1), 'float32'));
-    const u = tf.mul(x, k);
-    const sech = sechSquaredOf(u);
-    const rise = tf.add(tf.mul(tf.tanh(u), scale * scale), tf.mul(tf.mul(x, sech), scale * slopeOfK));
-    const sum = tf.sum(tf.mul(passed, rise));
+    const [dx, sum] = bothGradients(layer.alpha, x, dy);
     const before = layer.gradient;
     layer.gradient = tf.keep(before === undefined ? sum : tf.add(before, sum));
     before?.dispose();
-    return tf.mul(passed, tf.mul(sech, scale * k));
+    return dx;
   });
+}
+
+/** dy · s(x) and Σ dy·∂f/∂α: one kernel where the backend has it. */
+function bothGradients(alpha: number, x: tf.Tensor, dy: tf.Tensor): [dx: tf.Tensor, sum: tf.Tensor] {
+  if (tf.getKernel(KERNEL, tf.getBackend()) !== undefined) {
+    return tf.engine().runKernel(KERNEL, { x, dy }, { alpha }) as [tf.Tensor, tf.Tensor];
+  }
+  const k = Math.log(2 / alpha - 1) / 2;
+  const slopeOfK = -1 / (alpha * (2 - alpha));
+  const scale = 1 / (1 - alpha);
+  const passed = tf.mul(dy, tf.cast(tf.lessEqual(tf.abs(x), 1), 'float32'));
+  const u = tf.mul(x, k);
+  const sech = sechSquaredOf(u);
+  const rise = tf.add(tf.mul(tf.tanh(u), scale * scale), tf.mul(tf.mul(x, sech), scale * slopeOfK));
+  return [tf.mul(passed, tf.mul(sech, scale * k)), tf.sum(tf.mul(passed, rise))];
 }

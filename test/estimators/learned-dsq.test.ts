@@ -1,10 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, expect, it } from 'vitest';
+import { registerNativeBackend } from '../../src/backends/native/register.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { createDsq } from '../../src/estimators/dsq.ts';
 import type { Estimator } from '../../src/estimators/estimator.ts';
 import { LearnedDsq } from '../../src/estimators/learned-dsq.ts';
+
+const native = registerNativeBackend();
 
 beforeAll(() => tf.setBackend('cpu'));
 
@@ -46,6 +49,33 @@ it.each([0.02, 0.2, 0.45])(
     expect(Math.abs(expected)).toBeGreaterThan(0.1);
     expect(Math.abs((await alphaGradient(learned, 'a')) - expected)).toBeLessThan(1e-4 * Math.abs(expected));
     learned.dispose();
+  },
+);
+
+it.skipIf(!native.ok)(
+  `one kernel on native gives the same${native.ok ? '' : ` (skipped: ${native.reason})`}`,
+  async () => {
+    const on = async (backend: string, alpha: number) => {
+      await tf.setBackend(backend);
+      const learned = new LearnedDsq('weight', alpha);
+      const gradient = runBackward(learned, 'a');
+      const result = { gradient, sum: await alphaGradient(learned, 'a') };
+      learned.dispose();
+      return result;
+    };
+    try {
+      for (const alpha of [0.001, 0.2, 0.5]) {
+        const want = await on('cpu', alpha);
+        const got = await on('native', alpha);
+        expect(Math.abs(got.sum - want.sum)).toBeLessThan(1e-5 * Math.abs(want.sum));
+        const peak = Math.max(...want.gradient.map(Math.abs));
+        for (const [i, value] of want.gradient.entries()) {
+          expect(Math.abs(got.gradient[i]! - value)).toBeLessThan(1e-6 * peak);
+        }
+      }
+    } finally {
+      await tf.setBackend('cpu');
+    }
   },
 );
 

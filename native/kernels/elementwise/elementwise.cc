@@ -3,6 +3,8 @@
 #include "threading/thread_pool.h"
 
 #include <cmath>
+#include <numeric>
+#include <vector>
 
 namespace bnn {
 namespace {
@@ -68,6 +70,20 @@ SignGradient reste_gradient(double o, float t, float m) {
 }
 
 SignGradient table_gradient(const SlopeTable& table) { return {SignGradient::Kind::kTable, 0.0f, {}, table}; }
+
+double sign_grad_dsq(const float* x, const float* dy, double alpha, float* dx, int64_t count) {
+  const double k = std::log(2.0 / alpha - 1.0) / 2.0, scale = 1.0 / (1.0 - alpha);
+  const double slope_of_k = -1.0 / (alpha * (2.0 - alpha));
+  const DsqConstants constants{static_cast<float>(-2.0 * k * 1.4426950408889634), static_cast<float>(scale * k),
+                               static_cast<float>(scale * scale), static_cast<float>(scale * slope_of_k)};
+  const ElementwiseRow& row = elementwise_row();
+  const int pieces = piece_count(count, kGrain, max_pieces());
+  std::vector<double> sums(static_cast<size_t>(pieces));
+  parallel_pieces(count, pieces, [&](int, int piece, int64_t begin, int64_t end) {
+    sums[static_cast<size_t>(piece)] = row.dsq(x + begin, dy + begin, constants, dx + begin, end - begin);
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
 
 void SignGradient::apply(const float* x, const float* dy, float* dx, int64_t count) const {
   if (kind == Kind::kSte) elementwise_row().ste(x, dy, clip, dx, count);

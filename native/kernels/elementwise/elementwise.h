@@ -41,6 +41,16 @@ void sign_grad_ste(const float* x, const float* dy, float clip, float* dx, int64
 // o = 1. Relative error of the power below 2e-6.
 void sign_grad_reste(const float* x, const float* dy, double o, float t, float m, float* dx, int64_t count);
 
+// DSQ (arXiv:1908.05033) with α in (0, 1): k = ln(2/α − 1)/2, s = k·sech²(k·x)/(1 − α) for |x| ≤ 1, else 0. Returns
+// Σ dy·∂f/∂α with f = tanh(k·x)/(1 − α) for |x| ≤ 1, for those who learn α.
+double sign_grad_dsq(const float* x, const float* dy, double alpha, float* dx, int64_t count);
+
+struct DsqConstants {
+  float exponent;  // −2k·log₂e
+  float slope;     // of f at 0
+  float tanh_scale, bend;  // ∂f/∂α = tanh(k·x) · tanh_scale + x · sech²(k·x) · bend
+};
+
 struct ResteConstants {
   float t, m, inner, outer_scale;  // inner = m^p, outer_scale = 1/o
   float p_high, p_low;             // p = p_high + p_low; p_high has 12 significant bits, so p_high · integer exponent is exact
@@ -53,6 +63,7 @@ struct ElementwiseRow {
   void (*clip)(const float* x, float low, float high, float* y, int64_t count);
   void (*clip_grad)(const float* y, const float* dy, float low, float high, float* dx, int64_t count);
   void (*ste)(const float* x, const float* dy, float clip, float* dx, int64_t count);
+  double (*dsq)(const float* x, const float* dy, const DsqConstants& constants, float* dx, int64_t count);
   void (*reste)(const float* x, const float* dy, const ResteConstants& constants, float* dx, int64_t count);
 };
 BNN_DECLARE_ROWS(ElementwiseRow, elementwise_row);

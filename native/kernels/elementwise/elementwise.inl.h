@@ -121,6 +121,23 @@ void ste_range(const float* x, const float* dy, float clip, float* dx, int64_t c
   map<true>(x, dy, dx, count, [=](V v, V d) { return select(magnitude(v) <= limit, d, select(is_nan(v), v, zero())); });
 }
 
+// 2^(high + low) by Taylor's series on what is left of an integer, at most ½. high + low in the range of exponents.
+inline V power_of_two(V high, V low) {
+  // Adding 1.5 · 2^23 rounds to an integer, which then stands in the low bits.
+  const V magic = splat(12582912.0f);
+  const V shifted = high + low + magic;
+  const M n = reinterpret_cast<M>(shifted) - reinterpret_cast<M>(magic);
+  const V r = (high - (shifted - magic)) + low;
+  V y = splat(1.5403530e-4f);
+  y = y * r + splat(1.3333558e-3f);
+  y = y * r + splat(9.6181291e-3f);
+  y = y * r + splat(5.5504109e-2f);
+  y = y * r + splat(2.4022651e-1f);
+  y = y * r + splat(6.9314718e-1f);
+  y = y * r + splat(1.0f);
+  return y * reinterpret_cast<V>((n + 127) << 23);
+}
+
 // a^p for normal a > 0: a = 2^e · f with f in [√½, √2); log2 f by the series of atanh, 2^r by Taylor's on |r| ≤ ½. The large
 // part p · e is exact because p is split, so the result keeps its accuracy for very small a.
 inline V power(V a, V p_high, V p_low) {
@@ -139,20 +156,32 @@ inline V power(V a, V p_high, V p_low) {
   const V ef = __builtin_convertvector(e, V);
   const V high = p_high * ef;
   const V low = p_low * ef + (p_high + p_low) * log2f;
-  const V total = high + low;
-  // Adding 1.5 · 2^23 rounds to an integer, which then stands in the low bits.
-  const V magic = splat(12582912.0f);
-  const V shifted_total = total + magic;
-  const M n = reinterpret_cast<M>(shifted_total) - reinterpret_cast<M>(magic);
-  const V r = (high - (shifted_total - magic)) + low;
-  V y = splat(1.5403530e-4f);
-  y = y * r + splat(1.3333558e-3f);
-  y = y * r + splat(9.6181291e-3f);
-  y = y * r + splat(5.5504109e-2f);
-  y = y * r + splat(2.4022651e-1f);
-  y = y * r + splat(6.9314718e-1f);
-  y = y * r + one;
-  return y * reinterpret_cast<V>((n + 127) << 23);
+  return power_of_two(high, low);
+}
+
+// tanh and sech² from e = exp(−2k·|x|). Sums of 64 vectors are added up in double.
+double dsq_range(const float* x, const float* dy, const DsqConstants& k, float* dx, int64_t count) {
+  const V one = splat(1.0f), exponent = splat(k.exponent), slope = splat(k.slope), tanh_scale = splat(k.tanh_scale), bend = splat(k.bend);
+  constexpr int64_t kBlock = 64 * W;
+  double total = 0.0;
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t length = count - begin < kBlock ? count - begin : kBlock;
+    V sum = zero();
+    map<true>(x + begin, dy + begin, dx + begin, length, [&](V v, V d) {
+      const M is_inside = magnitude(v) <= one;
+      const V z = select(is_inside, v, zero());
+      const V passed = select(is_inside, d, zero());
+      const V nan = select(is_nan(v), v, zero());
+      const V e = power_of_two(magnitude(z) * exponent, zero());
+      const V inverse = one / (one + e);
+      const V tanh = (one - e) * inverse;
+      const V sech2 = splat(4.0f) * e * inverse * inverse;
+      sum += passed * (select(z < zero(), -tanh, tanh) * tanh_scale + z * sech2 * bend) + nan;
+      return passed * (sech2 * slope) + nan;
+    });
+    total += static_cast<double>(horizontal_sum(sum));
+  }
+  return total;
 }
 
 void reste_range(const float* x, const float* dy, const ResteConstants& k, float* dx, int64_t count) {
@@ -169,7 +198,7 @@ void reste_range(const float* x, const float* dy, const ResteConstants& k, float
   });
 }
 
-constexpr ElementwiseRow kRow = {binary_range, unary_range, clip_range, clip_grad_range, ste_range, reste_range};
+constexpr ElementwiseRow kRow = {binary_range, unary_range, clip_range, clip_grad_range, ste_range, dsq_range, reste_range};
 
 }  // namespace
 }  // namespace BNN_ISA

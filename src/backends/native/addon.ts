@@ -82,6 +82,8 @@ export interface NativeAddon {
   signGradSte(x: Float32Array, dy: Float32Array, clip: number, dx: Float32Array): void;
   /** `pieces`: pairs (value, rise) over [0, limit]. */
   signGradTable(x: Float32Array, dy: Float32Array, pieces: Float32Array, limit: number, dx: Float32Array): void;
+  /** Returns the sum of dy · ∂f/∂α. */
+  signGradDsq(x: Float32Array, dy: Float32Array, alpha: number, dx: Float32Array): number;
   signGradReste(x: Float32Array, dy: Float32Array, o: number, t: number, m: number, dx: Float32Array): void;
   sgdMomentum(
     param: Float32Array,

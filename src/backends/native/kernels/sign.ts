@@ -8,6 +8,9 @@
  *
  * `BnnSignGradTable` {x, dy}, attributes {pieces, limit}: the same for an even s that over [0, limit] is made of straight pieces of
  * equal width, each a pair (value at its start, rise) in a Float32Array, and 0 beyond.
+ *
+ * `BnnSignGradDsq` {x, dy}, attribute alpha → [dx, a scalar]: the slope of DSQ as `estimators/learned-dsq.ts` has it, and the gradient of
+ * its alpha.
  */
 
 import type * as tf from '@tensorflow/tfjs-core';
@@ -45,10 +48,23 @@ function signGradTable(backend: NativeBackend, inputs: Inputs, attrs: Attributes
   return result(backend, x.shape, (dx) => backend.addon.signGradTable(x.values, dy.values, ...table, dx));
 }
 
+function signGradDsq(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+  const name = 'BnnSignGradDsq';
+  const x = requireFloats(backend, name, inputs, 'x');
+  const dy = requireSameSize(backend, name, inputs, 'dy', x);
+  const alpha = requireNumber(name, attrs, 'alpha');
+  let gradient = 0;
+  const dx = result(backend, x.shape, (values) => {
+    gradient = backend.addon.signGradDsq(x.values, dy.values, alpha, values);
+  });
+  return [dx, result(backend, [], (values) => values.fill(gradient))];
+}
+
 export function registerSign(): void {
   addKernel('BnnSign', (backend, inputs) =>
     unary(backend, UNARY_OPS.sign, requireFloats(backend, 'BnnSign', inputs, 'x')),
   );
   addKernel('BnnSignGrad', signGrad);
   addKernel('BnnSignGradTable', signGradTable);
+  addKernel('BnnSignGradDsq', signGradDsq);
 }
