@@ -88,6 +88,39 @@ for (const [batch, size, channels, outChannels, kernel, strides] of CONVOLUTIONS
   tf.dispose([x, filter, signs, dy]);
 }
 
+/** batch, size, channels, kernel, stride, groups, dilation. */
+const GROUPED = [
+  [32, 32, 96, 3, 1, 96, 1],
+  [32, 32, 144, 3, 2, 144, 1],
+  [32, 16, 192, 3, 1, 192, 1],
+  [32, 8, 384, 3, 1, 384, 1],
+  [32, 4, 960, 3, 1, 960, 1],
+  [32, 16, 120, 5, 1, 120, 1],
+  [32, 16, 128, 3, 1, 8, 1],
+  [32, 16, 128, 3, 1, 32, 1],
+  [32, 32, 32, 3, 1, 1, 2],
+] as const;
+
+for (const [batch, size, channels, kernel, strides, groups, dilations] of GROUPED) {
+  const x = tf.randomUniform([batch, size, size, channels], -1, 1);
+  const filter = tf.randomUniform([kernel, kernel, channels / groups, channels], -1, 1);
+  const pad = Math.floor(kernel / 2) * dilations;
+  const attrs = { strides, pad, dilations, groups, dataFormat: 'NHWC' };
+  const dy = tf.engine().runKernel('BnnConv', { x, filter }, attrs as never) as tf.Tensor;
+  const flops = (2 * dy.size * kernel * kernel * channels) / groups;
+  const bytes = 4 * (x.size + dy.size);
+  const name = `${kernel}×${kernel}/${strides} ${channels} in ${groups}, dilation ${dilations} @${size} n${batch}`;
+  // Depthwise ones read and write more than they compute.
+  const show = (pass: string, seconds: number) =>
+    groups === channels
+      ? report(`${name} ${pass}`, seconds, bytes, 'GB/s')
+      : report(`${name} ${pass}`, seconds, flops, 'Gflop/s', peak);
+  show('forward', time('BnnConv', { x, filter }, attrs));
+  show('input gradient', time('BnnConvInputGrad', { dy, filter }, { ...attrs, inputShape: x.shape }));
+  show('filter gradient', time('BnnConvFilterGrad', { x, dy }, { ...attrs, filterShape: filter.shape }));
+  tf.dispose([x, filter, dy]);
+}
+
 for (const shape of [
   [128, 32, 32, 16],
   [128, 16, 16, 32],

@@ -52,14 +52,13 @@ struct FilterView {
 };
 
 // Copies the weights into column blocks in the order of the taps (see ForwardChunk); `columns` for each group.
-float* pack_panel(const Windows& w, const FilterView& filter, int64_t columns, const ConvRow& row) {
+float* pack_panel(const Windows& w, const FilterView& filter, int64_t groups, int64_t columns, const ConvRow& row) {
   const int64_t block = static_cast<int64_t>(row.vector) * row.panel_vectors;
   const int64_t panel_floats = w.depth * round_up(columns, row.vector);
-  float* panel = scratch<float>(0, Slot::kPanel, w.groups * panel_floats);
+  float* panel = scratch<float>(0, Slot::kPanel, groups * panel_floats);
   const int64_t blocks = (columns + block - 1) / block;
-  const int64_t channels = w.group_channels();
   const int64_t grain = std::max<int64_t>(1, kGrainWork / std::max<int64_t>(1, w.depth * block));
-  parallel_for(w.groups * blocks, grain, [&](int, int64_t begin, int64_t end) {
+  parallel_for(groups * blocks, grain, [&](int, int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
       const int64_t group = b / blocks;
       const int64_t first = (b - group * blocks) * block;
@@ -69,13 +68,13 @@ float* pack_panel(const Windows& w, const FilterView& filter, int64_t columns, c
       for (const Tap& tap : w.taps) {
         const float* from = filter.data + group * filter.group_stride + tap.filter_index * filter.tap_stride + first * filter.column_stride;
         if (filter.column_stride == 1) {
-          for (int64_t k = 0; k < channels; k++) {
+          for (int64_t k = 0; k < w.channels; k++) {
             std::memcpy(to + k * width, from + k * filter.k_stride, static_cast<size_t>(used) * sizeof(float));
             std::memset(to + k * width + used, 0, static_cast<size_t>(width - used) * sizeof(float));
           }
         } else {
-          for (int64_t k0 = 0; k0 < channels; k0 += 16) {
-            const int64_t k1 = std::min(k0 + 16, channels);
+          for (int64_t k0 = 0; k0 < w.channels; k0 += 16) {
+            const int64_t k1 = std::min(k0 + 16, w.channels);
             for (int64_t j = 0; j < width; j++) {
               for (int64_t k = k0; k < k1; k++) {
                 to[k * width + j] = j < used ? from[k * filter.k_stride + j * filter.column_stride] : 0.0f;
@@ -83,7 +82,7 @@ float* pack_panel(const Windows& w, const FilterView& filter, int64_t columns, c
             }
           }
         }
-        to += channels * width;
+        to += w.channels * width;
       }
     }
   });
@@ -94,37 +93,29 @@ struct NoEpilogue {
   void operator()(const ChunkRow*, int64_t) const {}
 };
 
-// Moves the rows by `groups` groups: their windows see other input channels, their outputs are other columns.
-void move_groups(ChunkRow* rows, int64_t count, int64_t groups, int64_t channels, int64_t columns) {
-  for (int64_t r = 0; r < count; r++) {
-    rows[r].window += groups * channels;
-    rows[r].out += groups * columns;
-  }
-}
-
-// `columns` for each group; `epilogue(rows, count)` sees each chunk of finished rows while it is in a cache, on the thread that computed it.
+// `columns` for each of the groups, whose inputs and outputs lie side by side; `epilogue(rows, count)` sees each chunk of finished rows
+// of a group while it is in a cache, on the thread that computed it.
 template <typename Epilogue = NoEpilogue>
-void run_forward(const Windows& w, const float* x, const FilterView& filter, int64_t columns, const OutputGrid& out,
+void run_forward(const Windows& w, const float* x, const FilterView& filter, int64_t groups, int64_t columns, const OutputGrid& out,
                  int64_t out_pixel_stride, const Epilogue& epilogue = {}) {
   const ConvRow& row = conv_row();
-  const float* panel = pack_panel(w, filter, columns, row);
+  const float* panel = pack_panel(w, filter, groups, columns, row);
   const int64_t panel_floats = w.depth * round_up(columns, row.vector);
-  const bool is_large = w.groups * w.depth * columns * static_cast<int64_t>(sizeof(float)) > kLargePanelBytes;
+  const bool is_large = w.depth * columns * static_cast<int64_t>(sizeof(float)) > kLargePanelBytes;
   const int64_t chunk_bytes = is_large ? kLargeForwardChunkBytes : kForwardChunkBytes;
   const int64_t chunk_rows = std::clamp<int64_t>(chunk_bytes / std::max<int64_t>(1, w.row_bytes()), 1, w.row_total());
-  parallel_for(w.row_total(), grain_rows(w, w.groups * columns), [&](int thread, int64_t begin, int64_t end) {
+  parallel_for(w.row_total(), grain_rows(w, groups * columns), [&](int thread, int64_t begin, int64_t end) {
     float* padded = scratch<float>(thread, Slot::kRows, padded_floats(w, chunk_rows));
     ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, chunk_rows);
     for (int64_t at = begin; at < end; at += chunk_rows) {
       const int64_t count = std::min(chunk_rows, end - at);
-      describe_rows(w, x, out, at, at + count, padded, rows);
-      for (int64_t g = 0; g < w.groups; g++) {
-        if (g > 0) move_groups(rows, count, 1, w.group_channels(), columns);
+      for (int64_t g = 0; g < groups; g++) {
+        const OutputGrid group_out{out.data + g * columns, out.image_stride, out.row_stride};
+        describe_rows(w, x + g * w.channels, group_out, at, at + count, padded, rows);
         row.forward({rows, count, w.step_width * w.channels, out_pixel_stride, w.segments.data(),
                      static_cast<int64_t>(w.segments.size()), w.depth, panel + g * panel_floats, columns});
+        epilogue(rows, count);
       }
-      move_groups(rows, count, 1 - w.groups, w.group_channels(), columns);
-      epilogue(rows, count);
     }
   });
 }
@@ -135,8 +126,8 @@ Windows forward_windows(const Conv2dShape& s, bool binarize = false) {
   w.batch = s.batch;
   w.in_height = s.in_height;
   w.in_width = s.in_width;
-  w.channels = s.in_channels;
-  w.groups = s.groups;
+  w.channels = s.in_channels / s.groups;
+  w.pixel_floats = s.in_channels;
   w.grid_height = s.out_height;
   w.grid_width = s.out_width;
   w.step_height = s.stride_height;
@@ -161,7 +152,7 @@ OutputGrid whole_grid(const Windows& w, float* data, int64_t channels) {
 void forward_of(const Conv2dShape& s, const Windows& w, const float* x, const float* filter, float* y) {
   const int64_t columns = s.out_channels / s.groups;
   const FilterView view{filter, s.in_channels / s.groups * s.out_channels, s.out_channels, 1, columns};
-  run_forward(w, x, view, columns, whole_grid(w, y, s.out_channels), s.out_channels);
+  run_forward(w, x, view, s.groups, columns, whole_grid(w, y, s.out_channels), s.out_channels);
 }
 
 template <typename Epilogue>
@@ -173,8 +164,8 @@ void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, f
       w.batch = s.batch;
       w.in_height = s.out_height;
       w.in_width = s.out_width;
-      w.channels = s.out_channels;
-      w.groups = s.groups;
+      w.channels = s.out_channels / s.groups;
+      w.pixel_floats = s.out_channels;
       w.grid_height = (s.in_height - a + s.stride_height - 1) / s.stride_height;
       w.grid_width = (s.in_width - b + s.stride_width - 1) / s.stride_width;
       w.step_height = w.step_width = 1;
@@ -192,20 +183,20 @@ void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, f
       OutputGrid out{dx + (a * s.in_width + b) * c, s.in_height * s.in_width * c, s.stride_height * s.in_width * c};
       if (w.dense_output) out = whole_grid(w, dx, c);
       const int64_t columns = c / s.groups;
-      const FilterView view{filter, columns * s.out_channels, 1, s.out_channels, w.group_channels()};
+      const FilterView view{filter, columns * s.out_channels, 1, s.out_channels, w.channels};
       const int64_t pixel_stride = s.stride_width * c;
-      run_forward(w, dy, view, columns, out, pixel_stride, [&](const ChunkRow* rows, int64_t count) {
+      run_forward(w, dy, view, s.groups, columns, out, pixel_stride, [&](const ChunkRow* rows, int64_t count) {
         for (int64_t r = 0; r < count; r++) epilogue(rows[r].out, rows[r].width, pixel_stride);
       });
     }
   }
 }
 
-// Copies the first `used` of every pixel's `stride` floats to `wide`, with zeros up to `columns`; `wide_rows` are the rows there.
-void widen_rows(const ChunkRow* rows, int64_t count, int64_t used, int64_t stride, int64_t columns, float* wide, ChunkRow* wide_rows) {
+// Copies the first `used` of every pixel's `stride` floats to `wide`, with zeros up to `columns`; the rows' outputs are there then.
+void widen_rows(ChunkRow* rows, int64_t count, int64_t used, int64_t stride, int64_t columns, float* wide) {
   for (int64_t r = 0; r < count; r++) {
     const float* from = rows[r].out;
-    wide_rows[r] = {rows[r].window, wide, rows[r].width};
+    rows[r].out = wide;
     for (int64_t i = 0; i < rows[r].width; i++) {
       std::memcpy(wide, from, static_cast<size_t>(used) * sizeof(float));
       std::memset(wide + used, 0, static_cast<size_t>(columns - used) * sizeof(float));
@@ -235,19 +226,16 @@ void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, cons
     float* sums = parts + piece * sums_count;
     std::memset(sums, 0, static_cast<size_t>(sums_count) * sizeof(float));
     float* padded = scratch<float>(thread, Slot::kRows, padded_floats(w, chunk_rows));
-    // Two tables: dy as it is, and of one group with whole vectors of columns.
-    ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, 2 * chunk_rows);
-    ChunkRow* wide_rows = rows + chunk_rows;
+    ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, chunk_rows);
     float* wide = pad_columns ? scratch<float>(thread, Slot::kExtra, chunk_rows * w.grid_width * columns) : nullptr;
     float* packed = scratch<float>(thread, Slot::kPanel, chunk_rows * w.grid_width * 2 * row.vector);
-    const OutputGrid grid = whole_grid(w, const_cast<float*>(dy), s.out_channels);
     for (int64_t at = begin; at < end; at += chunk_rows) {
       const int64_t count = std::min(chunk_rows, end - at);
-      describe_rows(w, x, grid, at, at + count, padded, rows);
       for (int64_t g = 0; g < s.groups; g++) {
-        if (g > 0) move_groups(rows, count, 1, w.group_channels(), outputs);
-        if (pad_columns) widen_rows(rows, count, outputs, s.out_channels, columns, wide, wide_rows);
-        row.filter_grad({pad_columns ? wide_rows : rows, count, w.step_width * w.channels, pad_columns ? columns : s.out_channels,
+        const OutputGrid grid = whole_grid(w, const_cast<float*>(dy) + g * outputs, s.out_channels);
+        describe_rows(w, x + g * w.channels, grid, at, at + count, padded, rows);
+        if (pad_columns) widen_rows(rows, count, outputs, s.out_channels, columns, wide);
+        row.filter_grad({rows, count, w.step_width * w.channels, pad_columns ? columns : s.out_channels,
                          w.segments.data(), static_cast<int64_t>(w.segments.size()), sums + g * group_sums, columns, packed});
       }
     }
@@ -325,7 +313,7 @@ void matmul(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b,
     }
     a = rows;
   }
-  run_forward(w, a, view, n, whole_grid(w, c, n), n);
+  run_forward(w, a, view, 1, n, whole_grid(w, c, n), n);
 }
 
 }  // namespace bnn

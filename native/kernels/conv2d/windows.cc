@@ -11,6 +11,20 @@ namespace {
 // Pixels per row of a flattened 1×1 convolution: a multiple of every tile's height, short enough to divide work among threads.
 constexpr int64_t kFlatWidth = 48;
 
+template <int64_t kChannels>
+void copy_group_of(const float* from, int64_t pixels, int64_t stride, float* to) {
+  for (int64_t i = 0; i < pixels; i++) std::memcpy(to + i * kChannels, from + i * stride, kChannels * sizeof(float));
+}
+
+// The first `channels` of every pixel's `stride` floats.
+void copy_group(const float* from, int64_t pixels, int64_t stride, int64_t channels, float* to) {
+  // A size that is known needs no call for each pixel.
+  if (channels == 4) return copy_group_of<4>(from, pixels, stride, to);
+  if (channels == 8) return copy_group_of<8>(from, pixels, stride, to);
+  if (channels == 16) return copy_group_of<16>(from, pixels, stride, to);
+  for (int64_t i = 0; i < pixels; i++) std::memcpy(to + i * channels, from + i * stride, static_cast<size_t>(channels) * sizeof(float));
+}
+
 // Copies `width` pixels of input row y from column x0 on, zeros outside the input.
 void copy_padded_row(const Windows& w, const float* image, int64_t y, int64_t x0, int64_t width, float* to) {
   const int64_t c = w.channels;
@@ -22,9 +36,11 @@ void copy_padded_row(const Windows& w, const float* image, int64_t y, int64_t x0
   const int64_t last = std::clamp<int64_t>(w.in_width - x0, first, width);
   std::memset(to, 0, static_cast<size_t>(first * c) * sizeof(float));
   if (last > first) {
-    const float* from = image + (y * w.in_width + x0 + first) * c;
+    const float* from = image + (y * w.in_width + x0 + first) * w.pixel_floats;
     const int64_t count = (last - first) * c;
-    if (w.binarize) {
+    if (c != w.pixel_floats) {
+      copy_group(from, last - first, w.pixel_floats, c, to + first * c);
+    } else if (w.binarize) {
       elementwise_row().unary(UnaryOp::kSign, from, 0.0f, to + first * c, count);
     } else {
       std::memcpy(to + first * c, from, static_cast<size_t>(count) * sizeof(float));
@@ -55,7 +71,7 @@ void Windows::prepare() {
   span_height = max_y - min_y + 1;
   span_width = max_x - min_x + 1;
   pixel_limit = grid_height * grid_width;
-  direct = !binarize && origin_height >= 0 && origin_width >= 0 && origin_height + (grid_height - 1) * step_height + span_height <= in_height &&
+  direct = !binarize && pixel_floats == channels && origin_height >= 0 && origin_width >= 0 && origin_height + (grid_height - 1) * step_height + span_height <= in_height &&
            origin_width + (grid_width - 1) * step_width + span_width <= in_width;
   const bool every_pixel = dense_output && taps.size() == 1 && direct && step_height == 1 && step_width == 1 &&
                            grid_height == in_height && grid_width == in_width;
@@ -70,16 +86,16 @@ void Windows::prepare() {
   depth = 0;
   for (const Tap& tap : taps) {
     const int64_t offset = (tap.dy * pitch + tap.dx) * channels;
-    depth += group_channels();
+    depth += channels;
     if (!segments.empty() && segments.back().offset + segments.back().length == offset) {
-      segments.back().length += group_channels();
+      segments.back().length += channels;
     } else {
-      segments.push_back({offset, group_channels()});
+      segments.push_back({offset, channels});
     }
   }
 }
 
-int64_t Windows::row_bytes() const { return step_height * pitch * channels * static_cast<int64_t>(sizeof(float)); }
+int64_t Windows::row_bytes() const { return step_height * pitch * pixel_floats * static_cast<int64_t>(sizeof(float)); }
 
 int64_t padded_floats(const Windows& w, int64_t rows) {
   if (w.direct) return 0;
@@ -91,7 +107,7 @@ int64_t padded_floats(const Windows& w, int64_t rows) {
 
 void describe_rows(const Windows& w, const float* x, const OutputGrid& out, int64_t begin, int64_t end, float* padded,
                    ChunkRow* rows) {
-  const int64_t image_floats = w.in_height * w.in_width * w.channels;
+  const int64_t image_floats = w.in_height * w.in_width * w.pixel_floats;
   for (int64_t at = begin; at < end;) {
     const int64_t image = at / w.grid_height;
     const int64_t first = at - image * w.grid_height;

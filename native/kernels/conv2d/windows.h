@@ -16,7 +16,7 @@ struct Tap {
 // Which input windows a grid of output positions reads. Coordinates may lie outside the input: there it is zero.
 struct Windows {
   int64_t batch, in_height, in_width, channels;
-  int64_t groups = 1;  // a window sees the channels of one group; that of group g begins g · group_channels() floats further
+  int64_t pixel_floats;  // from pixel to pixel of the input: more than channels where a window sees one group of them
   int64_t grid_height, grid_width;
   int64_t step_height, step_width;
   int64_t origin_height, origin_width;
@@ -35,7 +35,6 @@ struct Windows {
   // Completes the description. A 1×1 window over everything becomes rows of a long vector of pixels.
   void prepare();
   int64_t row_total() const { return batch * grid_height; }
-  int64_t group_channels() const { return channels / groups; }
   int64_t row_bytes() const;  // input bytes that one more grid row adds to a chunk
 };
 
