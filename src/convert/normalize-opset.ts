@@ -7,7 +7,7 @@
 
 import { float32, int64s, scalar, type Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
-import { type Attributes, int, ints } from '../graph/attribute.ts';
+import { type Attributes, float, int, ints } from '../graph/attribute.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import { numbersOf } from './add-op.ts';
 import { OPSET } from './opset.ts';
@@ -146,9 +146,80 @@ const resize10: Change = (node, graph) => {
   });
 };
 
+/** Since version 18 Resize may name axes, smooth what it shrinks, and keep the aspect ratio: attributes that version 17 has not. */
+const resize18: Change = (node) => {
+  if (node.int('antialias', 0) !== 0) throw refusal(node, 'antialias is on', 'no antialias');
+  const policy = node.string('keep_aspect_ratio_policy', 'stretch');
+  if (policy !== 'stretch') throw refusal(node, `keep_aspect_ratio_policy is ${policy}`, 'stretch');
+  const mode = node.string('coordinate_transformation_mode', 'half_pixel');
+  if (mode === 'half_pixel_symmetric') throw refusal(node, `its coordinates are ${mode}`, 'a mode of operator set 17');
+  const axes = node.attribute('axes', 'ints');
+  if (axes?.some((axis, i) => axis !== i) === true || (axes !== undefined && axes.length !== rankOf(node))) {
+    throw refusal(node, `it names axes [${axes.join(', ')}]`, 'all axes');
+  }
+  dropAttributes(node, 'antialias', 'keep_aspect_ratio_policy', 'axes');
+};
+
+/** Since version 19 the windows of an average may have gaps. */
+const averageDilations: Change = (node) => {
+  const dilations = node.ints('dilations', []);
+  if (dilations.some((step) => step !== 1)) throw refusal(node, `dilations are [${dilations.join(', ')}]`, 'ones');
+  dropAttributes(node, 'dilations');
+};
+
+const wrapPad: Change = (node) => {
+  if (node.string('mode', 'constant') === 'wrap') throw refusal(node, 'it pads by wrapping', 'another mode');
+};
+
+const scatterReduction: Change = (node) => {
+  const kind = node.string('reduction', 'none');
+  if (kind === 'min' || kind === 'max') throw refusal(node, `reduction is ${kind}`, 'none, add or mul');
+};
+
+/** Each group becomes a channel of an instance normalization. Until version 20, scale and bias are per group. */
+const groupNormalization: Change = (node, graph, version) => {
+  const [x, scale, bias] = [node.requiredInput(0), node.requiredInput(1), node.requiredInput(2)];
+  const groups = node.int('num_groups', 1);
+  const [, channels, ...spatial] = x.shape ?? [];
+  if (typeof channels !== 'number') throw refusal(node, 'the number of its channels is unknown', 'known channels');
+  const add = (op: string, inputs: readonly Value[], attributes: Attributes = {}): Value =>
+    graph.addNode(op, inputs, { attributes, before: node }).output;
+  const constant = (name: string, data: Tensor): Value => graph.addConstant(`${node.output.name}.${name}`, data);
+  const all = (name: string, value: number) => constant(name, float32([groups], new Float32Array(groups).fill(value)));
+  const ones = spatial.map(() => 1);
+  const perChannel = (value: Value, name: string): Value => {
+    if (version >= 21) return add('Reshape', [value, constant(name, int64s([channels, ...ones]))]);
+    const sizes = int64s([groups, channels / groups]);
+    const repeated = add('Expand', [
+      add('Reshape', [value, constant(name, int64s([groups, 1]))]),
+      constant(name, sizes),
+    ]);
+    return add('Reshape', [repeated, constant(name, int64s([channels, ...ones]))]);
+  };
+  const grouped = add('Reshape', [x, constant('groups', int64s([0, groups, -1]))]);
+  const epsilon: Attributes = { epsilon: float(node.float('epsilon', 1e-5)) };
+  const normal = add('InstanceNormalization', [grouped, all('ones', 1), all('zeros', 0)], epsilon);
+  const back = add('Reshape', [normal, add('Shape', [x])]);
+  const scaled = add('Mul', [back, perChannel(scale, 'scale')]);
+  replaceNode(graph, node, 'Add', [scaled, perChannel(bias, 'bias')], {});
+};
+
+/** x · tanh(softplus(x)). */
+const mish: Change = (node, graph) => {
+  const x = node.requiredInput(0);
+  const softplus = graph.addNode('Softplus', [x], { before: node }).output;
+  replaceNode(graph, node, 'Mul', [x, graph.addNode('Tanh', [softplus], { before: node }).output], {});
+};
+
+const rankOf = (node: Node): number | undefined => node.requiredInput(0).shape?.length;
+
 const dropRatio: Change = (node) => dropAttributes(node, 'ratio', 'is_test');
 
-const dequantizeAxis: Change = (node) => dropAttributes(node, 'block_size', 'output_dtype', 'saturate', 'precision');
+const dequantizeAxis: Change = (node) => {
+  const size = node.int('block_size', 0);
+  if (size !== 0) throw refusal(node, `block_size is ${size}`, 'one scale per axis or tensor');
+  dropAttributes(node, 'block_size', 'output_dtype', 'saturate', 'precision');
+};
 
 const dropSaturation: Change = (node) => dropAttributes(node, 'saturate', 'round_mode');
 
@@ -195,26 +266,30 @@ const REDUCTIONS = ['L1', 'L2', 'LogSum', 'LogSumExp', 'Max', 'Mean', 'Min', 'Pr
 /** Changes for nodes of a newer version, from `since` on. */
 const DOWNGRADES: Readonly<Record<string, readonly { readonly since: number; readonly change: Change }[]>> = {
   ...Object.fromEntries(REDUCTIONS.map((kind) => [`Reduce${kind}`, [{ since: 18, change: axesToAttribute }]])),
+  AveragePool: [{ since: 19, change: averageDilations }],
   Cast: [{ since: 19, change: dropSaturation }],
+  CastLike: [{ since: 19, change: dropSaturation }],
   DequantizeLinear: [{ since: 19, change: dequantizeAxis }],
   Gelu: [{ since: 20, change: gelu }],
-  Pad: [{ since: 18, change: padAllAxes }],
+  GroupNormalization: [{ since: 18, change: groupNormalization }],
+  Mish: [{ since: 18, change: mish }],
+  Pad: [
+    { since: 18, change: padAllAxes },
+    { since: 19, change: wrapPad },
+  ],
   QuantizeLinear: [{ since: 19, change: dequantizeAxis }],
+  Resize: [{ since: 18, change: resize18 }],
+  ScatterElements: [{ since: 18, change: scatterReduction }],
+  ScatterND: [{ since: 18, change: scatterReduction }],
   Split: [{ since: 18, change: evenSplit }],
 };
 
 /** Operators that came after version 17 and have no equivalent that is written here. */
 const TOO_NEW: ReadonlyMap<string, number> = new Map([
-  ...[
-    'BitwiseAnd',
-    'BitwiseOr',
-    'BitwiseXor',
-    'BitwiseNot',
-    'Mish',
-    'GroupNormalization',
-    'CenterCropPad',
-    'Col2Im',
-  ].map((op): [string, number] => [op, 18]),
+  ...['BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'BitwiseNot', 'CenterCropPad', 'Col2Im'].map((op): [string, number] => [
+    op,
+    18,
+  ]),
   ['DeformConv', 19],
   ['AffineGrid', 20],
   ['RMSNormalization', 23],
