@@ -10,14 +10,14 @@ const RUNNABLE: ReadonlySet<string> = new Set(['', 'bnn', 'ai.onnx.ml', 'com.mic
 /** What an operator of other tools would need, where that is known. */
 const NEEDED: Readonly<Record<string, string>> = {
   BipolarQuant: 'a scale as second input',
-  IntQuant: 'the QONNX operator Quant in its place',
+  IntQuant: 'one constant bit width and the rounding mode ROUND, CEIL or FLOOR',
   FloatQuant: 'a rewrite into standard operators; this quantizer rounds to small floats',
   Im2Col: 'the convolution before it was lowered for hardware: convert the model from before FINN changed it',
   LceBconv2d: 'the Keras model: Larq Compute Engine files hold packed weights of its own layout',
   MultiThreshold:
     'a rewrite of its thresholds into comparisons (one threshold per channel is a sign); or the QONNX model from before FINN changed it, which has BipolarQuant instead',
   Quant: 'one constant bit width and the rounding mode ROUND, CEIL or FLOOR',
-  Trunc: 'a rewrite into Div, Floor and Mul',
+  Trunc: 'constant scales and bit widths, and the rounding mode FLOOR, ROUND or CEIL',
   XnorPopcountMatMul: 'the MatMul that FINN replaced: convert the model from before',
 };
 

@@ -17,6 +17,7 @@ import { normalizeOpset } from './normalize-opset.ts';
 import { OPSET } from './opset.ts';
 import { LOWER_BIPOLAR_QUANT, QONNX_DOMAINS } from './rewrites/lower-bipolar-quant.ts';
 import { LOWER_QUANT } from './rewrites/lower-quant.ts';
+import { LOWER_TRUNC } from './rewrites/lower-trunc.ts';
 import { widenFloats } from './widen-floats.ts';
 
 export interface StandardForm {
@@ -27,7 +28,7 @@ export interface StandardForm {
 
 /** The QONNX quantizers give what they are given. */
 const QUANTIZER_RULES = QONNX_DOMAINS.flatMap((domain) =>
-  ['BipolarQuant', 'Quant'].map((op): [string, InferRule] => [
+  ['BipolarQuant', 'Quant', 'IntQuant', 'Trunc'].map((op): [string, InferRule] => [
     `${domain}.${op}`,
     (node) => [{ dtype: node.requiredInput(0).dtype, shape: node.requiredInput(0).shape }],
   ]),
@@ -41,6 +42,7 @@ const IR_VERSION = 8;
 export const LOWER_FOREIGN = rewritePass('lower-foreign', 'Replaces QONNX operators by standard ones.', [
   LOWER_BIPOLAR_QUANT,
   LOWER_QUANT,
+  LOWER_TRUNC,
 ]);
 
 /**

@@ -12,6 +12,8 @@ export interface Levels {
 const MOST_LEVELS = 256;
 /** Relative; quantized weights are products of an integer and a float32 scale. */
 const TOLERANCE = 1e-4;
+/** Relative to the largest weight: closer ones are one level and rounding, as a straight-through detour leaves it. */
+const ROUNDING = 1e-5;
 
 /** @param outputsLast  true for [K, N] matrices. */
 export function levelsOfWeights({ data, shape }: Exact, outputsLast: boolean): Levels {
@@ -27,27 +29,45 @@ export function levelsOfWeights({ data, shape }: Exact, outputsLast: boolean): L
   let others = 0;
   for (let i = 0; i < data.length; i++) {
     const size = Math.abs(data[i] ?? 0);
+    const largest = magnitude[channelOf(i)] ?? 0;
     if (size === 0) zeros++;
-    else if (size !== magnitude[channelOf(i)]) others++;
+    else if (largest - size > ROUNDING * largest) others++;
   }
+  if (perOutput <= 1) return { kind: 'float', bits: 32, what: 'floats, one per output' };
   if (others === 0 && zeros === 0 && data.length > 0) return { kind: 'binary', bits: 1, what: 'binary' };
-  if (others === 0 && zeros < data.length) {
+  if (zeros === data.length) return { kind: 'float', bits: 32, what: 'all 0' };
+  if (others === 0) {
     return { kind: 'ternary', bits: 2, what: `ternary: ${((100 * zeros) / data.length).toFixed(1)} % of them are 0` };
   }
-  const levels = new Set<number>();
-  for (const w of data) {
-    levels.add(w);
-    if (levels.size > MOST_LEVELS) return nearly(data, magnitude, channelOf);
+  const sorted = distinct(data, ROUNDING * magnitude.reduce((most, size) => Math.max(most, size), 0));
+  if (sorted === null || data.length < 4 * sorted.length || !isUniform(sorted)) {
+    return nearly(data, magnitude, channelOf);
   }
-  const sorted = [...levels].sort((a, b) => a - b);
-  if (data.length < 4 * sorted.length || !isUniform(sorted)) return nearly(data, magnitude, channelOf);
   return { kind: 'multi-bit', bits: Math.ceil(Math.log2(sorted.length)), what: `of ${sorted.length} levels` };
 }
 
-/** True when all differences are multiples of the smallest one. */
+/** The numbers that differ by more than `least`, ascending; null when there are too many. */
+function distinct(data: Float64Array, least: number): readonly number[] | null {
+  const byBucket = new Map<number, number>();
+  for (const w of data) {
+    const bucket = Math.round(w / least);
+    if (!byBucket.has(bucket)) byBucket.set(bucket, w);
+    // Rounding spreads a level over two buckets.
+    if (byBucket.size > 2 * MOST_LEVELS) return null;
+  }
+  const levels: number[] = [];
+  for (const w of [...byBucket.values()].sort((a, b) => a - b)) {
+    if (!(w - (levels.at(-1) ?? -Infinity) <= 2 * least)) levels.push(w);
+  }
+  return levels.length > MOST_LEVELS ? null : levels;
+}
+
+/** True when all differences are multiples of the smallest one, and not too large ones. */
 function isUniform(sorted: readonly number[]): boolean {
   const steps = sorted.slice(1).map((x, i) => x - (sorted[i] ?? 0));
   const least = Math.min(...steps);
+  const span = (sorted.at(-1) ?? 0) - (sorted[0] ?? 0);
+  if (span / least > MOST_LEVELS) return false;
   return steps.every((step) => Math.abs(step / least - Math.round(step / least)) < TOLERANCE * (step / least));
 }
 

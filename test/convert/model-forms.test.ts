@@ -77,6 +77,42 @@ describe('operators of other tools', () => {
     expect(model.opsets.has('onnx.brevitas')).toBe(false);
   });
 
+  it.each([
+    { op: 'Quant', bits: 1, signed: 1, expected: [0.5, 0.5, -0.5, 0.5, -0.5] },
+    { op: 'IntQuant', bits: 1, signed: 1, expected: [0.5, 0.5, -0.5, 0.5, -0.5] },
+    // 0.25 / 0.5 is half way: to 0.
+    { op: 'Quant', bits: 1, signed: 0, expected: [0, 0, 0, 0.5, 0] },
+    { op: 'IntQuant', bits: 2, signed: 0, expected: [0, 0, 0, 1.5, 0] },
+  ])('$op of $bits bit, signed $signed', async ({ op, bits, signed, expected }) => {
+    const s = new Source(['N', 5]);
+    s.builder.model.opsets.set('qonnx.custom_op.general', 1);
+    const attributes = { signed: int(signed), narrow: int(0), rounding_mode: string('ROUND') };
+    const y = s.op(`qonnx.custom_op.general.${op}`, [s.x, s.c(0.5), s.c(0), s.c(bits)], attributes);
+    const model = s.finish(y);
+    const { model: latent } = convertOnnx(model);
+    const found = await (await createRun(latent))(Float32Array.of(0, 0.25, -0.001, 3, -7), [1, 5]);
+    expect(Array.from(found, (v) => v + 0)).toEqual(expected);
+    const types = Array.from(latent.graph.nodes(), ({ type }) => type);
+    expect(types.includes('bnn.Sign')).toBe(bits === 1);
+  });
+
+  it.each([
+    // (floor(round(x / 0.5) / 4)) · 0.5
+    { version: 'with bit widths', rest: [4, 2], expected: [0, 0.5, 1.5, -0.5] },
+    // scale out 2 = 4 · 0.5; two bits: −2 … 1
+    { version: 'with a scale of the output', rest: [4, 2, 0, 2], expected: [0, 2, 2, -2] },
+  ])('Trunc $version', async ({ rest, expected }) => {
+    const s = new Source(['N', 4]);
+    s.builder.model.opsets.set('qonnx.custom_op.general', 1);
+    const inputs = [s.x, s.c(0.5), s.c(0), ...rest.map((value) => s.c(value))];
+    const model = s.finish(
+      s.op('qonnx.custom_op.general.Trunc', inputs, { rounding_mode: string('FLOOR'), signed: int(1) }),
+    );
+    const { model: latent } = convertOnnx(model);
+    const found = await (await createRun(latent))(Float32Array.of(1.5, 2, 7.5, -0.5), [1, 4]);
+    expect(Array.from(found, (v) => v + 0)).toEqual(expected);
+  });
+
   it('an unknown domain is refused by name', () => {
     const s = new Source(['N', 4]);
     s.builder.model.opsets.set('acme', 1);
@@ -134,6 +170,10 @@ describe('levelsOfWeights', () => {
     ['zeros', [1, 0, -1, 1], 'ternary', 2],
     ['four levels', [-3, -1, 1, 3, -3, -1, 1, 3, 3, 1, -1, -3, 1, 1, 3, 3], 'multi-bit', 2],
     ['floats', [0.1, 0.7, -0.33, 0.9], 'float', 32],
+    ['±s with rounding', [0.5, -0.50000006, -2, 2.0000002], 'binary', 1],
+    ['zeros and rounding', [1, 0, -1.0000001, 1], 'ternary', 2],
+    ['all 0', [0, 0, 0, 0], 'float', 32],
+    ['one per output', [0.1, 0.7], 'float', 32],
   ])('%s', (_, values, kind, bits) => {
     expect(levels(values)).toMatchObject({ kind, bits });
   });
