@@ -37,8 +37,10 @@ async function convertGraph(path: string, { signZero, network, mapping }: Source
   }
   const source = await readModel(path);
   const converted = convertOnnx(source, { signZero, at: path });
-  // A stock onnxruntime is the better judge of a file that it can read.
-  const isStock = [...source.graph.nodes()].every(({ domain }) => domain === '' || domain.startsWith('ai.onnx'));
+  // A stock onnxruntime is the better judge of a file that it can read; in half precision it rounds what is compared.
+  const isStock =
+    [...source.graph.nodes()].every(({ domain }) => domain === '' || domain.startsWith('ai.onnx')) &&
+    [...source.graph.inputs, ...source.graph.outputs].every(({ dtype }) => dtype === 'float32');
   const reference = encodeModel(isStock ? source : toStandardForm(source, path).model);
   return { ...converted, reference, sourceBytes: (await stat(path)).size };
 }

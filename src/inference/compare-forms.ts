@@ -1,10 +1,11 @@
-/** Do two forms of a model compute the same? Both run in onnxruntime on the same random pictures. */
+/** Do two forms of a model compute the same? Both run in onnxruntime on the same random pictures, or whatever the model takes. */
 
 import { Rng } from '../core/rng.ts';
+import { elementCount } from '../core/shape.ts';
 import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import { BnnError } from '../errors.ts';
 import { AgreementSheet } from './classification.ts';
-import { imageInputOf, runImages } from './image-input.ts';
+import { runImages } from './image-input.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
 
 export interface CompareOptions extends SessionOptions {
@@ -49,26 +50,37 @@ export async function compareForms(a: Uint8Array, b: Uint8Array, options: Compar
   }
 }
 
-async function compareSessions(sessions: readonly Session[], images: number, seed: number): Promise<Comparison> {
-  const [first, second] = sessions;
-  if (first === undefined || second === undefined) throw new Error('internal: two sessions expected');
-  const { batch, channels, height, width } = imageInputOf(first);
-  if (channels === null || height === null || width === null) {
+/** The fixed batch size, if there is one, and the sizes of one picture. */
+function inputOf({ inputs, at }: Session): { readonly batch: number | null; readonly sizes: readonly number[] } {
+  const [input, ...others] = inputs;
+  if (input === undefined || others.length > 0) {
+    throw new BnnError('E_UNSUPPORTED', `the model has ${inputs.length} inputs, expected one`, { at });
+  }
+  const [batch = null, ...sizes] = input.shape.map((size) => (typeof size === 'number' && size > 0 ? size : null));
+  const known = sizes.filter((size) => size !== null);
+  if (known.length < sizes.length) {
     throw new BnnError('E_UNSUPPORTED', 'the model leaves the size of its pictures open, random ones cannot be made', {
-      at: first.at,
+      at,
       hint: 'leave --verify out, and compare on a data set with bnn-validate --against',
     });
   }
+  return { batch, sizes: known };
+}
+
+async function compareSessions(sessions: readonly Session[], images: number, seed: number): Promise<Comparison> {
+  const [first, second] = sessions;
+  if (first === undefined || second === undefined) throw new Error('internal: two sessions expected');
+  const { batch, sizes } = inputOf(first);
   const rng = new Rng(seed);
   const step = batch ?? BATCH;
   let sheet: AgreementSheet | undefined;
   let largest = 0;
   for (let done = 0; done < images; done += step) {
     const count = Math.min(step, images - done);
-    const x = Float32Array.from({ length: count * channels * height * width }, () => rng.normal());
+    const x = Float32Array.from({ length: count * elementCount(sizes) }, () => rng.normal());
     const results: Float32Array[] = [];
     for (const session of [first, second]) {
-      const { data, shape } = await runImages(session, x, count, [channels, height, width], batch);
+      const { data, shape } = await runImages(session, x, count, sizes, batch);
       results.push(data);
       sheet ??= new AgreementSheet(shape[1] ?? 1);
     }

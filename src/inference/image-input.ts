@@ -46,7 +46,7 @@ export function toChannelsFirst(images: Float32Array, count: number, channels: n
 }
 
 /**
- * Runs `count` pictures (f32[count][C][H][W]); a model of a fixed larger batch gets zeros behind them, whose results are dropped.
+ * Runs `count` pictures (f32[count][C][H][W], or rows of other data); a model of a fixed larger batch gets zeros behind them, whose results are dropped.
  *
  * @returns  f32[count][classes].
  * @throws {BnnError} E_SHAPE when the output is not one row per picture, E_NUMERIC when a logit is NaN.
@@ -55,7 +55,7 @@ export async function runImages(
   session: Session,
   x: Float32Array,
   count: number,
-  image: readonly [channels: number, height: number, width: number],
+  image: readonly number[],
   fixedBatch: number | null,
 ): Promise<RunOutput> {
   const rows = fixedBatch ?? count;

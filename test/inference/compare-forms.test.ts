@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
+import { float32 } from '../../src/core/tensor.ts';
+import { ints } from '../../src/graph/attribute.ts';
+import { Builder } from '../../src/graph/builder.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { compareForms } from '../../src/inference/compare-forms.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
@@ -23,6 +26,27 @@ describe('compareForms', () => {
   test('two networks do not', async () => {
     const result = await compareForms(encodeModel(latent(1)), encodeModel(latent(2)), { images: 20 });
     expect(result).toMatchObject({ imagesBeyondTolerance: 20, passed: false });
+  });
+
+  test('two forms of a network for sound agree', async () => {
+    const net = new Builder('main');
+    const x = net.input('x', 'float32', ['N', 4, 20]);
+    const w = net.constant(
+      'w',
+      float32(
+        [3, 4, 5],
+        Float32Array.from({ length: 60 }, (_, i) => Math.cos(i * i)),
+      ),
+    );
+    const y = net.op('Conv', [net.op('bnn.Sign', [x]), net.op('bnn.Sign', [w])], { kernel_shape: ints([5]) });
+    net.output(y, 'float32', ['N', 3, 16]);
+    addBnnFunctions(net.model);
+    const bytes = encodeModel(net.model);
+    expect(await compareForms(bytes, bytes, { images: 20 })).toMatchObject({
+      images: 20,
+      maxDifference: 0,
+      passed: true,
+    });
   });
 
   test('one wrong weight bit is found', async () => {
