@@ -8,7 +8,7 @@ import { type Miss, miss } from './rewrite.ts';
 export interface BinaryWeights {
   /** Unrounded weights; their signs are the bits. */
   readonly weights: Exact;
-  /** Magnitude per output channel, > 0. */
+  /** Magnitude per output channel; 0 where all weights of the channel are 0. */
   readonly scale: Float64Array;
 }
 
@@ -16,7 +16,8 @@ export interface BinaryWeights {
  * Weights as ±scale[o]: `bnn.Sign(W)`, any constant expression of it such as α·Sign(W), or, when the data are binary as well,
  * plain numbers of that form.
  *
- * With float data, plain numbers of one magnitude (an averaging kernel, say) are left alone: nobody asked for bits there.
+ * With float data, plain numbers of one magnitude (an averaging kernel, say) are left alone: nobody asked for bits there. A channel
+ * of zeros, which a normalization with γ = 0 leaves behind when an exporter folds it in, is any signs times 0.
  *
  * @param outputsLast  true for [K, N] matrices, whose output channels are the last dimension.
  */
@@ -47,10 +48,11 @@ export function binaryWeightsOf(
       if (Math.abs(data[o * outputStep + i * innerStep] ?? 0) === magnitude) continue;
       return miss(root, `its weight ${value.name} is not binary: output channel ${o} has several magnitudes`);
     }
-    if (!(magnitude > 0 && magnitude < Infinity)) {
+    if (!(magnitude < Infinity)) {
       return miss(root, `its weight ${value.name} is not binary: output channel ${o} has magnitude ${magnitude}`);
     }
     scale[o] = magnitude;
   }
+  if (scale.every((s) => s === 0)) return miss(root, `its weight ${value.name} is not binary: it is all 0`);
   return { weights, scale };
 }

@@ -57,23 +57,36 @@ function axesOf(node: Node, axes: Exact | undefined, rank: number): number[] | n
   return normal.every((axis) => axis !== undefined) ? normal : null;
 }
 
-const reduceMean: Evaluator = ([x, axesInput], node) => {
-  if (x === undefined || x.data.length === 0) return null;
-  const listed = axesOf(node, axesInput, x.shape.length);
-  if (listed === null) return null;
-  if (listed.length === 0 && node.int('noop_with_empty_axes', 0) === 1) return x;
-  const isReduced = x.shape.map((_, axis) => listed.length === 0 || listed.includes(axis));
-  const kept = x.shape.map((size, axis) => (isReduced[axis] === true ? 1 : size));
-  const sums = new Float64Array(elementCount(kept));
-  const target = broadcastIndex(kept, x.shape);
-  for (let i = 0; i < x.data.length; i++) {
-    const at = target(i);
-    sums[at] = (sums[at] ?? 0) + (x.data[i] ?? 0);
-  }
-  const perMean = x.data.length / sums.length;
-  const shape = node.int('keepdims', 1) === 1 ? kept : x.shape.filter((_, axis) => isReduced[axis] !== true);
-  return { ...x, shape, data: sums.map((sum) => sum / perMean) };
-};
+/**
+ * A reduction over the axes of a node.
+ *
+ * @param start    of every total.
+ * @param combine  adds a number to a total.
+ * @param finish   makes the result of a total of `count` numbers.
+ */
+export const reduction =
+  (
+    start: number,
+    combine: (total: number, x: number) => number,
+    finish: (total: number, count: number) => number = (total) => total,
+  ): Evaluator =>
+  ([x, axesInput], node) => {
+    if (x === undefined || x.data.length === 0) return null;
+    const listed = axesOf(node, axesInput, x.shape.length);
+    if (listed === null) return null;
+    if (listed.length === 0 && node.int('noop_with_empty_axes', 0) === 1) return x;
+    const isReduced = x.shape.map((_, axis) => listed.length === 0 || listed.includes(axis));
+    const kept = x.shape.map((size, axis) => (isReduced[axis] === true ? 1 : size));
+    const totals = new Float64Array(elementCount(kept)).fill(start);
+    const target = broadcastIndex(kept, x.shape);
+    for (let i = 0; i < x.data.length; i++) {
+      const at = target(i);
+      totals[at] = combine(totals[at] ?? 0, x.data[i] ?? 0);
+    }
+    const count = x.data.length / totals.length;
+    const shape = node.int('keepdims', 1) === 1 ? kept : x.shape.filter((_, axis) => isReduced[axis] !== true);
+    return { ...x, shape, data: totals.map((total) => finish(total, count)) };
+  };
 
 const reshape: Evaluator = ([x, target], node) => {
   if (x === undefined || target === undefined) return null;
@@ -209,7 +222,14 @@ export const EVALUATORS: ReadonlyMap<string, Evaluator> = new Map<string, Evalua
   ['Sub', binary((a, b) => a - b)],
   ['Mul', binary((a, b) => a * b)],
   ['Div', binary((a, b) => a / b, Math.trunc)],
-  ['ReduceMean', reduceMean],
+  [
+    'ReduceMean',
+    reduction(
+      0,
+      (total, x) => total + x,
+      (total, count) => total / count,
+    ),
+  ],
   ['Reshape', reshape],
   ['Unsqueeze', unsqueeze],
   ['Squeeze', squeeze],

@@ -13,8 +13,11 @@ export interface LayerRecord {
   readonly folded: string[];
 }
 
-/** The operators that count as layers. */
-export const LAYER_OPERATORS: ReadonlySet<string> = new Set(['Conv', 'Gemm', 'MatMul']);
+/** The operators that count as layers; those of the second line are never packed. */
+export const LAYER_OPERATORS: ReadonlySet<string> = new Set([
+  ...['Conv', 'Gemm', 'MatMul'],
+  ...['ConvTranspose', 'Einsum'],
+]);
 
 /** Follows the layers of the source model through the rewrites. */
 export class LayerLog {

@@ -13,9 +13,9 @@ export interface BinaryOperand {
   readonly weight: Value;
   /** ±scale[o]. */
   readonly weights: Exact;
-  /** Positive factor per output channel; for a dense layer times alpha, which may be negative. */
+  /** Factor per output channel, not negative; for a dense layer times alpha, which may be. */
   readonly scale: Float64Array;
-  /** Magnitude of the weights alone, > 0. */
+  /** Magnitude of the weights alone; 0 where all of a channel are 0. */
   readonly magnitude: Float64Array;
   /** Constant per output channel; zeros when there is none. */
   readonly bias: Float64Array;
@@ -35,6 +35,7 @@ export function binaryOperandOf(node: Node, context: CompileContext): BinaryOper
   const { weights, scale: magnitude } = found;
   if (!isConv && weights.shape.length !== 2)
     return miss(node, `its weight has rank ${weights.shape.length}, expected 2`);
+  if (node.is('MatMul') && data.shape?.length !== 2) return miss(node, 'its data are not known to be a matrix');
   if (node.is('Gemm') && node.int('transA', 0) !== 0) return miss(node, 'its data are transposed');
   const added = node.is('MatMul') ? null : node.input(2);
   let bias: Float64Array = new Float64Array(magnitude.length);

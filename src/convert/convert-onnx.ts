@@ -70,6 +70,13 @@ function convert(source: Model, options: ConvertOptions, trustsTypes: boolean): 
       'the detour of a straight-through estimator, (a − b) + b, is left out: it rounds ±1 in the last place',
     );
   }
+  const snapped = rewrites['snap-weights'] ?? 0;
+  if (snapped > 0) {
+    const which = snapped === 1 ? '1 layer differ' : `${snapped} layers differ`;
+    changes.push(
+      `the weights of ${which} in magnitude by rounding alone (at most 1e-4): they are made equal per output`,
+    );
+  }
   const lifted = rewrites['lift-conv1d'] ?? 0;
   if (lifted > 0) {
     const which = lifted === 1 ? '1 convolution of one dimension is' : `${lifted} convolutions of one dimension are`;

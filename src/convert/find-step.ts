@@ -139,24 +139,27 @@ function isOnLine(x: Value, constant: Value): boolean {
   return x.dtype === 'float32' && (constant.shape?.length ?? 0) <= (x.shape?.length ?? 0);
 }
 
-/** Round(Clip(x, n, n + 1)), the binarization by a hard sigmoid: half way goes to the even neighbour. */
+const ROUNDING: Readonly<Record<string, Scalar>> = { Round: roundHalfEven, Floor: Math.floor, Ceil: Math.ceil };
+
+/** Round(Clip(x, n, n + 1)) or Clip(Round(x), n, n + 1), the binarization by a hard sigmoid or by one bit: half way goes to even. */
 function roundedUnitStep(node: Node): FoundStep | null {
-  const clip = node.requiredInput(0).producer;
-  const round = { Round: roundHalfEven, Floor: Math.floor, Ceil: Math.ceil }[node.op];
-  if (round === undefined || clip?.is('Clip') !== true || clip.requiredInput(0).dtype !== 'float32') return null;
-  const [low, high] = [scalarOf(clip.input(1)), scalarOf(clip.input(2))];
+  const inner = node.input(0)?.producer ?? null;
+  const [clip, rounding] = node.op === 'Clip' ? [node, inner] : [inner, node];
+  const round = rounding?.domain === '' ? ROUNDING[rounding.op] : undefined;
+  if (rounding === null || round === undefined || rounding.requiredInput(0).dtype !== 'float32') return null;
+  const isUnit = clip?.is('Sigmoid') === true;
+  if (clip === null || !(isUnit || clip.is('Clip'))) return null;
+  const [low, high] = isUnit ? [0, 1] : [scalarOf(clip.input(1)), scalarOf(clip.input(2))];
   if (low === null || high === null || !Number.isInteger(low) || high !== low + 1) return null;
-  const threshold = node.op === 'Round' ? low + 0.5 : node.op === 'Floor' ? high : low;
+  const threshold = rounding.op === 'Round' ? low + 0.5 : rounding.op === 'Floor' ? high : low;
   const inside = (x: number) => round(Math.min(high, Math.max(low, x)));
-  return start(
-    node,
-    { threshold, below: inside(threshold - 0.25), at: inside(threshold), above: inside(threshold + 0.25) },
-    clip,
-  );
+  const step = { threshold, below: inside(threshold - 0.25), at: inside(threshold), above: inside(threshold + 0.25) };
+  // What a Sigmoid gives is compared as it is.
+  return isUnit ? start(node, step) : start(node, step, inner ?? undefined);
 }
 
 /** Where another runtime could round differently, the three values would not be exact. */
-const INEXACT = new Set(['Exp', 'Log', 'Tanh']);
+const INEXACT = new Set(['Exp', 'Log', 'Sigmoid', 'Tanh']);
 
 function apply(node: Node, operands: readonly Operand[], like: Step, round: Scalar): Step | null {
   const [a, b, c] = operands.map((operand) => (typeof operand === 'number' ? mapStep(like, () => operand) : operand));

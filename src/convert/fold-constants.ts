@@ -5,7 +5,7 @@
  */
 
 import type { CompileContext } from '../compiler/context.ts';
-import { EVALUATORS } from '../compiler/evaluate.ts';
+import { EVALUATORS, reduction } from '../compiler/evaluate.ts';
 import { type Exact, exactOf, isInteger } from '../compiler/exact.ts';
 import type { Pass } from '../compiler/pass.ts';
 import { removeDead } from '../compiler/rewrite.ts';
@@ -128,15 +128,18 @@ const flatten: Evaluator = ([x], node) => {
   return { ...x, shape: [elementCount(x.shape.slice(0, at)), elementCount(x.shape.slice(at))] };
 };
 
-const reduceAll =
-  (start: number, f: (a: number, b: number) => number): Evaluator =>
-  (inputs, node) => {
-    const [x] = inputs;
-    const isAll = inputs.length === 1 && node.attribute('axes', 'ints') === undefined;
-    if (x === undefined || !(isAll || x.shape.length === 1)) return null;
-    const shape = node.int('keepdims', 1) === 1 ? x.shape.map(() => 1) : [];
-    return { ...x, shape, data: Float64Array.of(x.data.reduce(f, start)) };
-  };
+const sum = (a: number, b: number): number => a + b;
+
+/** Of which scaling factors are computed, beside ReduceMean. */
+const REDUCTIONS: readonly (readonly [string, Evaluator])[] = [
+  ['ReduceL1', reduction(0, (total, x) => total + Math.abs(x))],
+  ['ReduceL2', reduction(0, (total, x) => total + x * x, Math.sqrt)],
+  ['ReduceMax', reduction(-Infinity, Math.max)],
+  ['ReduceMin', reduction(Infinity, Math.min)],
+  ['ReduceProd', reduction(1, (a, b) => a * b)],
+  ['ReduceSum', reduction(0, sum)],
+  ['ReduceSumSquare', reduction(0, (total, x) => total + x * x)],
+];
 
 /** (x − zero) · scale, with one scale or one per index along `axis`. */
 const dequantize: Evaluator = ([x, scale, zero], node) => {
@@ -178,8 +181,7 @@ const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
   ['ConstantOfShape', constantOfShape],
   ['Slice', slice],
   ['Flatten', flatten],
-  ['ReduceProd', reduceAll(1, (a, b) => a * b)],
-  ['ReduceSum', reduceAll(0, (a, b) => a + b)],
+  ...REDUCTIONS,
   ['Shape', shapeOf],
 ]);
 

@@ -39,7 +39,7 @@ export function latentWeights(
   const isSame =
     latent !== null &&
     latent.exact.data.length === weights.data.length &&
-    weights.data.every((w, i) => w > 0 === (latent.exact.data[i] ?? Number.NaN) >= 0);
+    weights.data.every((w, i) => w === 0 || w > 0 === (latent.exact.data[i] ?? Number.NaN) >= 0);
   if (isSame) return { name: latent.name, data: latent.exact.data };
   return { name: weight.name, data: weights.data.map((w) => (w > 0 ? 1 : -1)) };
 }
@@ -53,7 +53,8 @@ export function signBehind({ weight, weights }: BinaryOperand, context: CompileC
     if (factor?.producer?.is('Sign', 'bnn') !== true) continue;
     const signs = context.evaluate(factor);
     const isSame =
-      signs?.data.length === weights.data.length && signs.data.every((s, i) => s * (weights.data[i] ?? 0) > 0);
+      signs?.data.length === weights.data.length &&
+      signs.data.every((s, i) => s * (weights.data[i] ?? 0) > 0 || weights.data[i] === 0);
     if (isSame) return factor;
   }
   return null;

@@ -13,15 +13,17 @@ import { CANCEL_STRAIGHT_THROUGH } from './rewrites/cancel-straight-through.ts';
 import { CANONICALIZE_LAYER } from './rewrites/canonicalize-layer.ts';
 import { canonicalizeStep } from './rewrites/canonicalize-step.ts';
 import { COMPARE_WITH_ZERO } from './rewrites/compare-with-zero.ts';
-import { DROP_CLIP } from './rewrites/drop-clip.ts';
+import { DROP_CLIP, SIGN_OF_POSITIVE } from './rewrites/drop-clip.ts';
 import { FOLD_ZERO_PAD, PAD_BEFORE_SIGN } from './rewrites/fold-pad.ts';
 import { LIFT_CONV1D, SINK_SQUEEZE } from './rewrites/lift-conv1d.ts';
+import { LOWER_EINSUM } from './rewrites/lower-einsum.ts';
 import { LOWER_HARD_SIGMOID } from './rewrites/lower-hard-sigmoid.ts';
 import { DROP_EXPAND, NARROW_CONSTANT } from './rewrites/narrow-operands.ts';
-import { FLATTEN_MATMUL, SWAP_OPERANDS, TRANSPOSE_DATA } from './rewrites/orient-dense.ts';
+import { FLATTEN_MATMUL, SQUEEZE_WEIGHT, SWAP_OPERANDS, SWAP_STACK, TRANSPOSE_DATA } from './rewrites/orient-dense.ts';
 import { RESOLVE_RESHAPE } from './rewrites/resolve-reshape.ts';
 import { SINK_AFFINE } from './rewrites/sink-affine.ts';
 import { MERGE_TRANSPOSES, SINK_TRANSPOSE } from './rewrites/sink-transpose.ts';
+import { SNAP_WEIGHTS } from './rewrites/snap-weights.ts';
 import type { SignLog, SignZero } from './sign-log.ts';
 
 export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pass[] {
@@ -33,8 +35,10 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
     SINK_SIGN,
     SINK_AFFINE,
     MATMUL_TO_GEMM,
+    SQUEEZE_WEIGHT,
     FLATTEN_MATMUL,
     SWAP_OPERANDS,
+    SWAP_STACK,
     TRANSPOSE_DATA,
     step,
     CANONICALIZE_LAYER,
@@ -59,13 +63,17 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
       REMOVE_DROPOUT,
       CANCEL_STRAIGHT_THROUGH,
       DROP_CLIP,
+      SIGN_OF_POSITIVE,
       COMPARE_WITH_ZERO,
       LOWER_HARD_SIGMOID,
+      LOWER_EINSUM,
       step,
       MERGE_TRANSPOSES,
       SINK_TRANSPOSE,
     ]),
     FOLD_FOREIGN_CONSTANTS,
+    // What exporters folded too far is found only where everything else is folded.
+    rewritePass('snap-weights', 'Makes weights that are binary up to rounding exactly so.', [SNAP_WEIGHTS]),
     // Before the layers: there, signs and factors move down through changes of shape, here changes of shape through them.
     rewritePass('one-dimension', 'Computes binary convolutions of one dimension on pictures of height 1.', [
       FOLD_ZERO_PAD,

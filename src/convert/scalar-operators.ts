@@ -15,6 +15,7 @@ export const UNARY_OPERATORS: Readonly<Record<string, Scalar>> = {
   Reciprocal: (x) => 1 / x,
   Relu: (x) => Math.max(x, 0),
   Round: roundHalfEven,
+  Sigmoid: (x) => 1 / (1 + Math.exp(-x)),
   Sign: Math.sign,
   Sqrt: Math.sqrt,
   Tanh: Math.tanh,

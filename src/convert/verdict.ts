@@ -5,8 +5,9 @@ import { LAYER_OPERATORS, type LayerRecord } from '../compiler/layers.ts';
 import type { Lowered } from '../compiler/lower-to-packed.ts';
 import type { LayerReport } from '../compiler/report.ts';
 import { NO_SIZES, type Sizes } from '../compiler/sizes.ts';
-import type { Node, Value } from '../graph/graph.ts';
-import { affineSignsOf } from './affine-signs.ts';
+import type { Node } from '../graph/graph.ts';
+import { dataLevels } from './data-levels.ts';
+import { CANONICAL } from './rewrites/canonicalize-layer.ts';
 import { type Levels, levelsOfWeights } from './weight-levels.ts';
 
 export type VerdictKind = 'binary' | 'weight-only' | 'ternary' | 'multi-bit' | 'float' | 'removed';
@@ -55,8 +56,7 @@ function judge(
     const reason = 'no output depends on it, or it was folded into a constant';
     return { ...base, kind: 'removed', weightBits: 0, dataBits: 0, shape: null, sizes: NO_SIZES, reason };
   }
-  const weight = node.requiredInput(1);
-  const weights = context.evaluate(weight) ?? context.evaluate(node.input(0));
+  const weights = context.evaluate(node.input(1)) ?? context.evaluate(node.input(0));
   const shape = weights?.shape ?? null;
   const data = dataLevels(node.requiredInput(0), context);
   if (outcome.outcome === 'binary' || outcome.outcome === 'weight-only') {
@@ -93,66 +93,18 @@ function reasonOf(
 ): string {
   if (weights.kind === 'ternary' || weights.kind === 'multi-bit') return `its weights are ${weights.what}`;
   if (kind === 'ternary' || kind === 'multi-bit') return `its data are ${data.what}`;
-  const missed = context.misses.get(node)?.get('canonicalize-layer')?.reason;
-  const reasons = weights.kind === 'binary' && missed !== undefined ? [missed] : outcome.reasons;
-  const why = reasons[0]?.replace(/^[a-z-]+: /, '') ?? 'it has float weights';
+  const why = whyFloat(node, weights, outcome, context);
   return data.kind === 'binary' ? `${why} (its data are signs)` : why;
 }
 
-/** Operators behind which values keep their levels, up to a factor and an offset. */
-const KEEPING = new Set([
-  ...[
-    'Identity',
-    'Reshape',
-    'Flatten',
-    'Transpose',
-    'Squeeze',
-    'Unsqueeze',
-    'MaxPool',
-    'Pad',
-    'Concat',
-    'Neg',
-    'Slice',
-    'Gather',
-  ],
-  ...['Mul', 'Div', 'Add', 'Sub', 'Clip', 'Relu'],
-]);
-const ROUNDING = new Set(['Round', 'Floor', 'Ceil', 'QuantizeLinear', 'DequantizeLinear']);
-
-function dataLevels(value: Value, context: CompileContext): Levels {
-  const affine = affineSignsOf(value);
-  if (affine !== null) {
-    const levels = [affine.offset - affine.factor, affine.offset + affine.factor].sort((a, b) => a - b);
-    const what = affine.offset === 0 ? 'signs' : `${levels.join(' and ')}, and a border of zeros is neither`;
-    return { kind: 'binary', bits: 1, what };
-  }
-  let current = value;
-  for (let depth = 0; depth < 64; depth++) {
-    const node = current.producer;
-    if (node === null) return FLOAT;
-    if (node.is('Sign')) {
-      return {
-        kind: 'ternary',
-        bits: 2,
-        what: `ternary: ${node.describe()} gives 0 at 0 (--sign-zero plus accepts +1 there)`,
-      };
-    }
-    if (ROUNDING.has(node.type))
-      return { kind: 'multi-bit', bits: bitsOf(node), what: `rounded to several levels by ${node.describe()}` };
-    if (!KEEPING.has(node.type)) return FLOAT;
-    const next = node.inputs.find((input) => input !== null && !context.isConstantExpression(input));
-    if (next === undefined || next === null) return FLOAT;
-    current = next;
-  }
-  return FLOAT;
-}
-
-/** Bits of what a rounding gives, when it is clipped to constants behind it; else those of a byte. */
-function bitsOf(node: Node): number {
-  for (const { node: clip } of node.output.uses) {
-    const [low, high] = [clip.input(1)?.constant?.data[0], clip.input(2)?.constant?.data[0]];
-    if (clip.is('Clip') && low !== undefined && high !== undefined)
-      return Math.ceil(Math.log2(Number(high) - Number(low) + 1));
-  }
-  return 8;
+function whyFloat(node: Node, weights: Levels, outcome: LayerReport, context: CompileContext): string {
+  if (node.is('ConvTranspose')) return 'transposed convolutions are not packed';
+  const isComputed = [0, 1].every((i) => !context.isConstantExpression(node.input(i)));
+  if (isComputed && !node.is('Conv')) return 'both of its operands are computed, it has no weights';
+  const misses = context.misses.get(node);
+  if (node.is('Einsum')) return misses?.get('lower-einsum')?.reason ?? 'it is no product of matrices';
+  const missed = misses?.get('canonicalize-layer')?.reason;
+  const reasons =
+    weights.kind === 'binary' && missed !== undefined && missed !== CANONICAL ? [missed] : outcome.reasons;
+  return reasons[0]?.replace(/^[a-z-]+: /, '') ?? 'it has float weights';
 }

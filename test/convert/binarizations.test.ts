@@ -53,6 +53,14 @@ const TWO_VALUED: Readonly<Record<string, Write>> = {
     const unit = s.op('Clip', [s.op('Add', [s.op('Mul', [x, s.c(0.5)]), s.c(0.5)]), s.c(0), s.c(1)]);
     return s.op('Sub', [s.op('Mul', [s.op('Round', [unit]), s.c(2)]), s.c(1)]);
   },
+  'Clip(Round(x), 0, 1), a quantizer of one bit': (s, x) => s.op('Clip', [s.op('Round', [x]), s.c(0), s.c(1)]),
+  'Clip(Floor(x), −1, 0)': (s, x) => s.op('Clip', [s.op('Floor', [x]), s.c(-1), s.c(0)]),
+  'Round(Sigmoid(x))': (s, x) => s.op('Round', [s.op('Sigmoid', [x])]),
+  'Sign(Relu(x))': (s, x) => s.op('Sign', [s.op('Relu', [x])]),
+  'Sign(Clip(x, 0, 6))': (s, x) => s.op('Sign', [s.op('Clip', [x, s.c(0), s.c(6)])]),
+  'Relu(x) > 0': (s, x) => s.op('Where', [compare('Greater')(s, s.op('Relu', [x])), s.c(1), s.c(-1)]),
+  'Clip(x, 0, 0.25) ≥ 0.25': (s, x) =>
+    s.op('Where', [compare('GreaterOrEqual', 0.25)(s, s.op('Clip', [x, s.c(0), s.c(0.25)])), s.c(1), s.c(-1)]),
   '0 or 1': (s, x) => cast(s, compare('GreaterOrEqual')(s, x)),
   '±0.3': (s, x) => s.op('Mul', [s.op('Where', [compare('Less')(s, x), s.c(-1), s.c(1)]), s.c(0.3)]),
   'straight-through, (b − c) + c': (s, x) => {
@@ -79,7 +87,7 @@ async function both(write: Write): Promise<{ expected: number[]; found: number[]
     expected,
     found,
     signs: types.filter((type) => type === 'bnn.Sign').length,
-    others: types.filter((type) => !['bnn.Sign', 'Sub', 'Neg', 'Mul', 'Add', 'Clip', 'Tanh'].includes(type)),
+    others: types.filter((type) => !['bnn.Sign', 'Sub', 'Neg', 'Mul', 'Add', 'Clip', 'Tanh', 'Sigmoid'].includes(type)),
   };
 }
 
@@ -118,6 +126,13 @@ describe('what is not two-valued stays as it is', () => {
     expect(report.signs.changed).toEqual(['act']);
     expect(report.changes.join()).toContain('+1 instead of 0');
     expect(Array.from(changed.graph.nodes(), ({ type }) => type)).toEqual(['bnn.Sign']);
+  });
+
+  it('on request, the sign of what never is negative stays 0 or 1', async () => {
+    const s = new Source(['N', 3]);
+    const { model, report } = convertOnnx(s.finish(s.op('Sign', [s.op('Relu', [s.x])])), { signZero: 'plus' });
+    expect(report.signs.changed).toEqual([]);
+    expect(Array.from(await (await createRun(model))(Float32Array.of(-1, 0, 2), [1, 3]))).toEqual([0, 0, 1]);
   });
 
   it('on request, a sign with an offset behind it keeps the value that the offset gives', async () => {

@@ -317,6 +317,33 @@ const DENSE: Readonly<Record<string, Case>> = {
         { transB: int(1), alpha: float(0.5) },
       ),
   },
+  'a vector times W': { shape: [20], build: (s) => s.op('MatMul', [sign(s, s.x), s.c(s.signs([20, 7]))]) },
+  'MatMul(W, stack)': {
+    shape: [2, 20, 3],
+    build: (s) => s.op('MatMul', [s.c(s.signs([7, 20], [0.5, 1, 2])), sign(s, s.x)]),
+  },
+  'MatMul(stack, W of rank 3)': {
+    shape: [2, 3, 20],
+    build: (s) => s.op('MatMul', [sign(s, s.x), s.op('Sign', [s.c(s.normal([1, 20, 7]))])]),
+  },
+  'MatMul(stack, another W for each)': {
+    shape: [2, 3, 20],
+    kinds: ['float'],
+    build: (s) => s.op('MatMul', [sign(s, s.x), s.c(s.signs([2, 20, 7]))]),
+  },
+  'Einsum(x, Wᵀ)': {
+    shape: [2, 3, 20],
+    build: (s) => s.op('Einsum', [sign(s, s.x), s.c(s.signs([7, 20]))], { equation: string('bti, oi -> bto') }),
+  },
+  'Einsum(W, x)': {
+    shape: [2, 3, 20],
+    build: (s) => s.op('Einsum', [s.c(s.signs([20, 7])), sign(s, s.x)], { equation: string('io,...i->...o') }),
+  },
+  'Einsum over another dimension': {
+    shape: [2, 20, 3],
+    kinds: ['float'],
+    build: (s) => s.op('Einsum', [sign(s, s.x), s.c(s.signs([20, 7]))], { equation: string('bit,io->bto') }),
+  },
   'a factor per output behind it': {
     shape: [3, 20],
     build: (s) =>
@@ -469,6 +496,27 @@ describe('other operator sets', () => {
     });
   });
 
+  it.each([18, 21])('opset %i: Resize, averages, Mish and normalization of groups', async (opset) => {
+    await check({
+      shape: IMAGE,
+      opset,
+      build: (s) => {
+        const y = s.op('Conv', [sign(s, s.x), s.c(s.signs([6, 4, 3, 3], [0.1, 0.2]))], CONV);
+        const factors = s.c(s.normal([opset >= 21 ? 6 : 2]));
+        const normal = s.op('GroupNormalization', [y, factors, factors], { num_groups: int(2) });
+        const large = s.op('Resize', [normal, null, s.c(float32([4], [1, 1, 2, 2]))], {
+          mode: string('nearest'),
+          nearest_mode: string('floor'),
+          coordinate_transformation_mode: string('asymmetric'),
+          keep_aspect_ratio_policy: string('stretch'),
+          antialias: int(0),
+        });
+        const dilations = opset >= 19 ? { dilations: ints([1, 1]) } : {};
+        return s.op('AveragePool', [s.op('Mish', [large])], { kernel_shape: ints([2, 2]), ...dilations });
+      },
+    });
+  });
+
   it('Softmax over several dimensions, batch normalization with unread statistics', async () => {
     const s = new Source([2, 3, 2, 2], 8);
     const c = (values: readonly number[]) => s.c(float32([3], values));
@@ -482,8 +530,8 @@ describe('other operator sets', () => {
 
   it('refuses what set 17 cannot express, naming the node', () => {
     const s = new Source([1, 2, 4, 4], 18);
-    const model = s.finish(s.op('Mish', [s.x], {}, 'm'));
-    expect(() => convertOnnx(model)).toThrow(/Mish: it came with operator set 18/);
+    const model = s.finish(s.op('CenterCropPad', [s.x, s.ints([1, 2, 4, 4])], {}, 'm'));
+    expect(() => convertOnnx(model)).toThrow(/CenterCropPad: it came with operator set 18/);
   });
 });
 

@@ -22,6 +22,9 @@ import { latentWeights, scaleExpression, signBehind } from '../latent-weights.ts
 /** Fewer plain numbers of one magnitude may be a filter that someone designed. */
 const LEAST_BINARY_WEIGHTS = 16;
 
+/** What is said of a layer that needs no change. */
+export const CANONICAL = 'it is canonical already';
+
 interface Found {
   readonly operand: BinaryOperand;
   /** Null when the data are floats. */
@@ -34,9 +37,10 @@ function hasPads(root: Node): boolean {
   return (mode !== 'NOTSET' && mode !== 'VALID') || root.ints('pads', []).some((pad) => pad !== 0);
 }
 
-function looksBinary({ weights }: BinaryOperand): boolean {
+/** One weight per output always is of one magnitude. */
+function looksBinary({ weights, terms }: BinaryOperand): boolean {
   const { data } = weights;
-  return data.length >= LEAST_BINARY_WEIGHTS && data.some((w) => w > 0) && data.some((w) => w < 0);
+  return terms > 1 && data.length >= LEAST_BINARY_WEIGHTS && data.some((w) => w > 0) && data.some((w) => w < 0);
 }
 
 function isCanonical(root: Node, { operand, affine }: Found): boolean {
@@ -58,7 +62,7 @@ function match(root: Node, context: CompileContext): Found | Miss {
     return miss(root, 'its data are floats, and its weights are too few or too uniform to be called binary');
   }
   const found = { operand, affine };
-  return isCanonical(root, found) ? miss(root, 'it is canonical already') : found;
+  return isCanonical(root, found) ? miss(root, CANONICAL) : found;
 }
 
 /** Adds a constant per output channel to what a rewrite builds. */

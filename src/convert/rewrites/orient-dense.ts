@@ -13,7 +13,7 @@ const SWAP: Attributes = { perm: ints([1, 0]) };
 export const FLATTEN_MATMUL = defineRewrite({
   name: 'flatten-matmul',
   doc: {
-    before: 'MatMul(x, W), x of rank 3 or more',
+    before: 'MatMul(x, W), x of rank 3 or more, or a vector',
     after: 'Reshape(Gemm(Reshape(x), W))',
     requires: 'binary W of rank 2; at most one size of x unknown',
     exactness: 'bit-exact',
@@ -21,8 +21,8 @@ export const FLATTEN_MATMUL = defineRewrite({
   roots: ['MatMul'],
   match: (root, context) => {
     const [x, w] = [root.requiredInput(0), root.requiredInput(1)];
-    if (x.shape === null || x.shape.length < 3 || w.shape?.length !== 2)
-      return miss(root, 'its data are no stack of matrices');
+    if (x.shape === null || x.shape.length === 2 || w.shape?.length !== 2)
+      return miss(root, 'its data are neither a vector nor a stack of matrices');
     const found = binaryWeightsOf(w, root, true, true, context);
     if (isMiss(found)) return found;
     const [rows, columns] = found.weights.shape;
@@ -93,6 +93,67 @@ export const SWAP_OPERANDS = defineRewrite({
       root,
     );
     return addOp(graph, 'Add', [y, beta === 1 ? added : addOp(graph, 'Mul', [added, factor], root)], root);
+  },
+});
+
+/** The order of axes that swaps the last two of so many. */
+function swapLast(rank: number): Attributes {
+  const axes = Array.from({ length: rank }, (_, axis) => axis);
+  return { perm: ints([...axes.slice(0, -2), rank - 1, rank - 2]) };
+}
+
+export const SWAP_STACK = defineRewrite({
+  name: 'swap-stack',
+  doc: {
+    before: 'MatMul(W, x), x of rank 3 or more',
+    after: 'Transpose(MatMul(Transpose(x), Transpose(W)))',
+    requires: 'binary W of rank 2',
+    exactness: 'bit-exact',
+  },
+  roots: ['MatMul'],
+  match: (root, context) => {
+    const [w, x] = [root.requiredInput(0), root.requiredInput(1)];
+    if (!context.isConstantExpression(w) || context.isConstantExpression(x))
+      return miss(root, 'its left operand is not its weight');
+    const rank = x.shape?.length ?? 0;
+    if (w.shape?.length !== 2 || rank < 3) return miss(root, 'its data are no stack of matrices');
+    const found = binaryWeightsOf(w, root, true, false, context);
+    return isMiss(found) ? found : { w, x, rank };
+  },
+  apply: (root, { w, x, rank }, context) => {
+    const { graph } = context;
+    const rows = addOp(graph, 'Transpose', [x], root, { attributes: swapLast(rank) });
+    const weight = addOp(graph, 'Transpose', [w], root, { attributes: SWAP });
+    const y = addOp(graph, 'MatMul', [rows, weight], root, { name: root.name });
+    if (y.producer !== null) context.layers.move(root, y.producer);
+    return addOp(graph, 'Transpose', [y], root, { attributes: swapLast(rank) });
+  },
+});
+
+export const SQUEEZE_WEIGHT = defineRewrite({
+  name: 'squeeze-weight',
+  doc: {
+    before: 'MatMul(x, W[1, …, K, N])',
+    after: 'MatMul(x, Reshape(W, [K, N]))',
+    requires: 'constant W of no higher rank than x; the other sizes 1',
+    exactness: 'bit-exact',
+  },
+  roots: ['MatMul'],
+  match: (root, context) => {
+    const [x, w] = [root.requiredInput(0), root.requiredInput(1)];
+    const sizes = w.shape?.slice(-2) ?? [];
+    const outer = w.shape?.slice(0, -2) ?? [];
+    if (!context.isConstantExpression(w)) return miss(root, `its weight ${w.name} is not constant`);
+    if (outer.length === 0 || outer.some((size) => size !== 1) || (x.shape?.length ?? 0) < outer.length + 2)
+      return miss(root, 'its weight is no matrix in a higher rank');
+    return { x, w, sizes: sizes.map(Number) };
+  },
+  apply: (root, { x, w, sizes }, context) => {
+    const { graph } = context;
+    const matrix = addOp(graph, 'Reshape', [w, graph.addConstant(`${w.name}.shape`, int64s(sizes))], root);
+    const y = addOp(graph, 'MatMul', [x, matrix], root, { name: root.name });
+    if (y.producer !== null) context.layers.move(root, y.producer);
+    return y;
   },
 });
 

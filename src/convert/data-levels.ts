@@ -1,0 +1,125 @@
+/** How many levels the activations have that go into a layer. */
+
+import type { CompileContext } from '../compiler/context.ts';
+import type { Node, Value } from '../graph/graph.ts';
+import { numbersOf, scalarOf } from './add-op.ts';
+import { affineSignsOf } from './affine-signs.ts';
+import type { Levels } from './weight-levels.ts';
+
+/** Operators behind which values keep their levels, up to a factor and an offset. */
+const KEEPING = new Set([
+  ...[
+    'Identity',
+    'Reshape',
+    'Flatten',
+    'Transpose',
+    'Squeeze',
+    'Unsqueeze',
+    'MaxPool',
+    'Pad',
+    'Concat',
+    'Slice',
+    'Gather',
+  ],
+  ...['Neg', 'Mul', 'Div', 'Add', 'Sub', 'Clip', 'Relu'],
+]);
+const ROUNDING = new Set(['Round', 'Floor', 'Ceil', 'QuantizeLinear', 'DequantizeLinear']);
+const MAX_DEPTH = 64;
+
+const FLOAT: Levels = { kind: 'float', bits: 32, what: 'floats' };
+
+export function dataLevels(value: Value, context: CompileContext): Levels {
+  const affine = affineSignsOf(value);
+  if (affine !== null) {
+    const levels = [affine.offset - affine.factor, affine.offset + affine.factor].sort((a, b) => a - b);
+    const what = affine.offset === 0 ? 'signs' : `${levels.join(' and ')}, and a border of zeros is neither`;
+    return { kind: 'binary', bits: 1, what };
+  }
+  let current = value;
+  for (let depth = 0; depth < MAX_DEPTH; depth++) {
+    const node = current.producer;
+    if (node === null) return FLOAT;
+    if (node.is('Sign', 'bnn')) {
+      return { ...FLOAT, what: 'signs with other numbers among them, or with factors that differ between them' };
+    }
+    if (node.is('Sign')) {
+      const what = `ternary: ${node.describe()} gives 0 at 0 (--sign-zero plus accepts +1 there)`;
+      return { kind: 'ternary', bits: 2, what };
+    }
+    if (ROUNDING.has(node.type)) return roundedLevels(node);
+    if (!KEEPING.has(node.type)) return FLOAT;
+    const next = node.inputs.find((input) => input !== null && !context.isConstantExpression(input));
+    if (next === undefined || next === null) return FLOAT;
+    current = next;
+  }
+  return FLOAT;
+}
+
+/** Those of a byte, unless a clip around the rounding says otherwise. */
+const BYTE = 256;
+
+function roundedLevels(node: Node): Levels {
+  const count = clippedBehind(node) ?? clippedBefore(node) ?? BYTE;
+  if (count === 3) return { kind: 'ternary', bits: 2, what: `ternary: rounded to three levels by ${node.describe()}` };
+  const what = `rounded to several levels by ${node.describe()}`;
+  return { kind: 'multi-bit', bits: Math.ceil(Math.log2(count)), what };
+}
+
+interface Range {
+  readonly low: number;
+  readonly high: number;
+}
+
+function boundsOf(clip: Node): Range | null {
+  const [low, high] = [clip.input(1), clip.input(2)].map((bound) => numbersOf(bound)?.[0]);
+  return clip.is('Clip') && low !== undefined && high !== undefined && low < high ? { low, high } : null;
+}
+
+/** Integers between the bounds of a clip behind the rounding. */
+function clippedBehind(node: Node): number | null {
+  for (const use of node.output.uses) {
+    const bounds = boundsOf(use.node);
+    if (bounds !== null) return bounds.high - bounds.low + 1;
+  }
+  return null;
+}
+
+/** Integers that a rounding can give, when what it rounds was clipped and then scaled. */
+function clippedBefore(node: Node): number | null {
+  const range = rangeOf(node.output, 0);
+  return range === null ? null : range.high - range.low + 1;
+}
+
+function rangeOf(value: Value | null, depth: number): Range | null {
+  const node = value?.producer ?? null;
+  if (node === null || node.domain !== '' || depth > MAX_DEPTH) return null;
+  if (node.op === 'Clip') return boundsOf(node);
+  const round = ROUNDERS[node.op];
+  if (round !== undefined) {
+    const inside = rangeOf(node.input(0), depth + 1);
+    return inside === null ? null : { low: round(inside.low), high: round(inside.high) };
+  }
+  if (node.op === 'Sigmoid' || node.op === 'HardSigmoid') return { low: 0, high: 1 };
+  const [left, right] = [scalarOf(node.input(0)), scalarOf(node.input(1))];
+  const number = right ?? left;
+  const inner = number === null ? null : rangeOf(node.input(right === null ? 1 : 0), depth + 1);
+  if (inner === null || number === null) return null;
+  const change = CHANGES[node.op];
+  if (change === undefined || (right === null && !['Add', 'Mul'].includes(node.op))) return null;
+  const [a, b] = [change(inner.low, number), change(inner.high, number)];
+  return { low: Math.min(a, b), high: Math.max(a, b) };
+}
+
+const ROUNDERS: Readonly<Record<string, (x: number) => number>> = {
+  Ceil: Math.ceil,
+  DequantizeLinear: (x) => x,
+  Floor: Math.floor,
+  Round: Math.round,
+};
+
+const CHANGES: Readonly<Record<string, (x: number, c: number) => number>> = {
+  Add: (x, c) => x + c,
+  Div: (x, c) => x / c,
+  Mul: (x, c) => x * c,
+  Sub: (x, c) => x - c,
+};
