@@ -28,6 +28,8 @@ export interface PickleOptions {
   readonly persistentLoad?: ((id: unknown) => unknown) | undefined;
   /** The file's name, for messages. */
   readonly at?: string | undefined;
+  /** What to do about a class that is not on the allow-list. */
+  readonly hint?: string | undefined;
 }
 
 /** A constructed value that takes a state (Python's `__setstate__`) implements this. */
@@ -332,7 +334,9 @@ class PickleMachine {
     if (construct === undefined) {
       throw new BnnError('E_UNSUPPORTED', `the pickle refers to ${module}.${name}, which is not on the allow-list`, {
         at: this.#options.at,
-        hint: 'pickles can run code when Python loads them; this reader accepts only plain data and arrays',
+        hint:
+          this.#options.hint ??
+          'pickles can run code when Python loads them; this reader accepts only plain data and arrays',
       });
     }
     return new PickleGlobal(module, name, construct);

@@ -27,6 +27,9 @@ export interface PytorchCheckpoint {
 
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
+/** Pickles can run code when Python loads them; here they cannot, so classes are of no use. */
+const HINT =
+  'only plain data and tensors are read, no modules: in Python, torch.save(model.state_dict(), path) of the module that torch.load or torch.jit.load gives';
 /** Views may repeat elements; no honest checkpoint repeats them so often. */
 const MOST_GROWTH = 8;
 const SLACK_BYTES = 1 << 20;
@@ -85,6 +88,7 @@ function readZipFormat(bytes: Uint8Array, at: string | undefined): unknown {
   const known = new Map<string, PickledStorage>();
   return decodePickle(entries.get(pickle)?.read() ?? new Uint8Array(), {
     at,
+    hint: HINT,
     construct: createTorchConstructors(bytes.length),
     persistentLoad: (id) => {
       const { key, storage } = storageOf(id, load);
@@ -110,6 +114,7 @@ function readLegacyFormat(bytes: Uint8Array, at: string | undefined): unknown {
     const length = pickleLength(rest, at);
     const value = decodePickle(rest.subarray(0, length), {
       at,
+      hint: HINT,
       construct,
       persistentLoad: (id) => {
         const { key, storage } = storageOf(id, load);
