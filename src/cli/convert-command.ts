@@ -163,6 +163,9 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
   });
   if (isDifferent) {
     terminal.error('nothing was written: source and result differ');
+    terminal.error(
+      'where sums of signs cancel to 0, what a sign behind them gives is up to the rounding of the runtime; without --verify the files are written',
+    );
     process.exitCode = EXIT_FAILED;
   }
 }

@@ -14,6 +14,7 @@ import { CANONICALIZE_LAYER } from './rewrites/canonicalize-layer.ts';
 import { canonicalizeStep } from './rewrites/canonicalize-step.ts';
 import { COMPARE_WITH_ZERO } from './rewrites/compare-with-zero.ts';
 import { DROP_CLIP, SIGN_OF_POSITIVE } from './rewrites/drop-clip.ts';
+import { FILL_MASKED } from './rewrites/fill-masked.ts';
 import { FOLD_ZERO_PAD, PAD_BEFORE_SIGN } from './rewrites/fold-pad.ts';
 import { LIFT_CONV1D, SINK_SQUEEZE } from './rewrites/lift-conv1d.ts';
 import { LOWER_EINSUM } from './rewrites/lower-einsum.ts';
@@ -61,6 +62,7 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
     rewritePass('signs', 'Brings every binarization into one form, and transposes out of the way.', [
       REMOVE_IDENTITY,
       REMOVE_DROPOUT,
+      FILL_MASKED,
       CANCEL_STRAIGHT_THROUGH,
       DROP_CLIP,
       SIGN_OF_POSITIVE,

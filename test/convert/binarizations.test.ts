@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { int } from '../../src/graph/attribute.ts';
+import { int, ints } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import { Source } from './build.ts';
 import { createRun } from './run-model.ts';
@@ -45,6 +45,14 @@ const TWO_VALUED: Readonly<Record<string, Write>> = {
   'Sign(x) + (Sign(x) = 0)': (s, x) => {
     const sign = s.op('Sign', [x]);
     return s.op('Add', [sign, cast(s, s.op('Equal', [sign, s.c(0)]))]);
+  },
+  'y = Sign(x), y[y = 0] = 1': (s, x) => {
+    const y = s.op('Sign', [x]);
+    const mask = s.op('Equal', [y, s.c(0)]);
+    const places = s.op('Transpose', [s.op('NonZero', [mask])], { perm: ints([1, 0]) });
+    const flat = s.op('Cast', [s.op('Reshape', [mask, s.ints([-1])])], { to: int(7) });
+    const ones = s.op('Expand', [s.c(1), s.op('ReduceSum', [flat], { keepdims: int(1) })]);
+    return s.op('ScatterND', [y, places, s.op('Reshape', [ones, s.ints([-1])])]);
   },
   'x ≥ 0.25': (s, x) => s.op('Where', [compare('GreaterOrEqual', 0.25)(s, x), s.c(1), s.c(-1)]),
   'x > 0.25': (s, x) => s.op('Where', [compare('Greater', 0.25)(s, x), s.c(1), s.c(-1)]),

@@ -31,7 +31,12 @@ function match(root: Node, context: CompileContext): Product | Miss {
     const isPlain = new Set(rows).size === rows.length || rows.startsWith('...');
     if (output.length !== 1 || rows.includes(output) || result !== `${rows.slice(0, -1)}${output}` || !isPlain)
       continue;
-    return { x, w, isTransposed: matrix[1] === summed };
+    const isTransposed = matrix[1] === summed;
+    const expected = [...(x.shape ?? []).slice(0, -1), w.shape?.[isTransposed ? 0 : 1]];
+    const { shape } = root.output;
+    if (x.shape === null || (shape !== null && shape.join() !== expected.join()))
+      return miss(root, `its result is declared as [${shape?.join(', ')}], expected [${expected.join(', ')}]`);
+    return { x, w, isTransposed };
   }
   return miss(root, `it is no product of rows and a constant matrix: ${equation}`);
 }
