@@ -117,6 +117,11 @@ async function check(tensors: ReadonlyMap<string, Tensor>): Promise<void> {
 describe('layouts of Keras', () => {
   it('a network of a mapping computes what Keras does', () => check(fromKeras(new Map(Object.entries(FILE))).tensors));
 
+  it('the same where the weights of a depthwise layer are called kernel, as in Keras 3', () => {
+    const { 'depthwise/depthwise/depthwise_kernel:0': depthwise, ...others } = FILE;
+    return check(fromKeras(new Map(Object.entries({ ...others, 'depthwise/depthwise/kernel': depthwise! }))).tensors);
+  });
+
   it('leaves the optimizer out, and the repeated name of a layer', () => {
     const all = new Map(Object.entries(FILE).map(([path, value]) => [`model_weights/${path}`, value]));
     all.set('optimizer_weights/Adam/conv/kernel/m:0', WEIGHTS.conv);
@@ -161,6 +166,72 @@ describe('layouts of Keras', () => {
     for (const { name, constant } of graph.constants()) {
       expect(source.graph.values.get(name)?.constant, name).toEqual(constant);
     }
+  });
+});
+
+describe('numbered variables of Keras 3', () => {
+  const zeros = (...shape: number[]) => float32(shape, new Float32Array(shape.reduce((a, b) => a * b, 1)));
+  const named = (shapes: Readonly<Record<string, readonly number[]>>, names: Readonly<Record<string, string>> = {}) => {
+    const all = Object.entries(shapes).map(([path, shape]): [string, Tensor] => [path, zeros(...shape)]);
+    return [...fromKeras(new Map(all), new Map(Object.entries(names))).tensors].map(
+      ([name, { shape }]) => `${name} ${shape.join('x')}`,
+    );
+  };
+  const vars = (group: string, ...shapes: (readonly number[])[]) =>
+    Object.fromEntries(shapes.map((shape, i) => [`${group}/vars/${i}`, shape]));
+
+  it.each<[string, ReturnType<typeof vars>, string[]]>([
+    ['a convolution', vars('layers/conv2d', [3, 3, 2, 5], [5]), ['conv2d.weight 5x2x3x3', 'conv2d.bias 5']],
+    ['of one dimension', vars('layers/quant_conv1d_1', [1, 1, 5]), ['quant_conv1d_1.weight 5x1x1']],
+    ['depthwise', vars('layers/quant_depthwise_conv2d', [3, 3, 4, 1]), ['quant_depthwise_conv2d.weight 4x1x3x3']],
+    ['a dense layer', vars('layers/dense', [6, 5], [5]), ['dense.weight 5x6', 'dense.bias 5']],
+    ['slopes', vars('layers/p_re_lu', [1, 1, 4]), ['p_re_lu.weight 4']],
+    [
+      'a normalization',
+      vars('layers/batch_normalization', [4], [4], [4], [4]),
+      ['weight', 'bias', 'running_mean', 'running_var'].map((name) => `batch_normalization.${name} 4`),
+    ],
+    [
+      'one of three variables',
+      vars('layers/batch_normalization_2', [4], [4], [4]),
+      ['gamma_or_beta', 'running_mean', 'running_var'].map((name) => `batch_normalization_2.${name} 4`),
+    ],
+    [
+      'one without factor and offset',
+      vars('bn/batch_normalization', [4], [4]),
+      ['bn.batch_normalization.running_mean 4', 'bn.batch_normalization.running_var 4'],
+    ],
+    ['what is not known', vars('block', [4], [1]), ['block.0 4', 'block.1 1']],
+    ['attributes of a class', vars('block/conv', [3, 3, 2, 5]), ['block.conv.weight 5x2x3x3']],
+    ['the optimizer', vars('optimizer', [3, 3, 2, 5]), []],
+    ['Keras 2', vars('_layer_checkpoint_dependencies/quant_conv2d', [3, 3, 2, 5]), ['quant_conv2d.weight 5x2x3x3']],
+  ])('%s', (_, shapes, expected) => {
+    expect(named(shapes)).toEqual(expected);
+  });
+
+  it('layers have the names that the file tells, also within each other', () => {
+    const shapes = vars('layers/sequential/layers/dense', [6, 5]);
+    const names = { 'layers/sequential': 'inner', 'layers/sequential/layers/dense': 'fc' };
+    expect(named(shapes, names)).toEqual(['inner.fc.weight 5x6']);
+  });
+
+  it('a mapping says whether three variables of a normalization lack gamma or beta', async () => {
+    const values = [
+      [1, 2],
+      [0, 1],
+      [3, 8],
+    ].map((data) => float32([2], data));
+    const { tensors } = fromKeras(new Map(values.map((value, i) => [`layers/batch_normalization/vars/${i}`, value])));
+    const convert = (without: object) => {
+      const layer = { op: 'batch-norm', prefix: 'batch_normalization', epsilon: 1, ...without };
+      const mapping = parseMapping(JSON.stringify({ input: [2], layers: [layer] }), 'map.json', KERAS);
+      return convertCheckpoint({ tensors }, { mapping }).source;
+    };
+    expect(() => convert({})).toThrow(/three variables: the file does not say whether the first is gamma or beta/);
+    const x = Float32Array.of(2, 4);
+    // (2 − 0) / 2 and (4 − 1) / 3
+    expect(Array.from(await (await createRun(convert({ without: 'gamma' })))(x, [1, 2]))).toEqual([2, 3]);
+    expect(Array.from(await (await createRun(convert({ without: 'beta' })))(x, [1, 2]))).toEqual([1, 2]);
   });
 });
 

@@ -172,9 +172,10 @@ describe('random mutations', () => {
       const files = [await h5File(tensors), await h5File(tensors, true)];
       const thread = new H5Thread();
       // How long one takes is for the thread to watch over.
-      const { errors, successes, mostBytes } = await attack(files, MUTATIONS, async (bytes) =>
-        fromKeras(await thread.read(bytes)),
-      );
+      const { errors, successes, mostBytes } = await attack(files, MUTATIONS, async (bytes) => {
+        const { tensors: found, names } = await thread.read(bytes);
+        return fromKeras(found, names);
+      });
       await thread.close();
       expect(errors + successes).toBe(MUTATIONS);
       expect(successes).toBeGreaterThan(100);

@@ -8,7 +8,9 @@ import { Builder } from '../../graph/builder.ts';
 import type { Shape, Value } from '../../graph/graph.ts';
 import { STANDARD_RULES } from '../../graph/infer/standard-rules.ts';
 import type { Model } from '../../graph/model.ts';
-import { type MappedLayer, type Mapping, SIMPLE_OPERATORS, type ZeroRule } from './mapping.ts';
+import { permute } from '../keras/keras-checkpoint.ts';
+import { GAMMA_OR_BETA } from '../keras/numbered-variables.ts';
+import { type MappedLayer, type Mapping, SIMPLE_OPERATORS, type Without, type ZeroRule } from './mapping.ts';
 
 export interface MappedModel {
   readonly model: Model;
@@ -30,14 +32,14 @@ export function modelFromMapping(tensors: ReadonlyMap<string, Tensor>, mapping: 
 
 class MappedNetwork {
   readonly #builder = new Builder('main');
-  readonly #tensors: ReadonlyMap<string, Tensor>;
+  readonly #tensors: Map<string, Tensor>;
   readonly #at: string | undefined;
   readonly #used = new Set<string>();
   #x: Value;
   #count = 0;
 
   constructor(tensors: ReadonlyMap<string, Tensor>, input: readonly number[], at: string | undefined) {
-    this.#tensors = tensors;
+    this.#tensors = new Map(tensors);
     this.#at = at;
     this.#x = this.#builder.input('input', 'float32', ['N', ...input]);
   }
@@ -66,7 +68,7 @@ class MappedNetwork {
       case 'conv':
         return this.#product(layer);
       case 'batch-norm':
-        return this.#batchNorm(layer.prefix, layer.epsilon);
+        return this.#batchNorm(layer.prefix, layer.epsilon, layer.without);
       case 'sign':
         return this.#sign(this.#x, layer.zero);
       case 'affine':
@@ -107,6 +109,7 @@ class MappedNetwork {
   }
 
   #product(layer: Extract<MappedLayer, { op: 'linear' | 'conv' }>): Value {
+    if (layer.op === 'conv') this.#arrangeDepthwise(layer.weight, layer.groups);
     const weight = this.#parameter(layer.weight);
     const shape = weight.shape ?? [];
     const rank = layer.op === 'linear' ? 2 : Math.max(shape.length, 3);
@@ -149,6 +152,15 @@ class MappedNetwork {
     return y;
   }
 
+  /** Keras 3 calls the weights of depthwise layers `kernel`, too: what was taken for [outputs, inputs, …] is [multiplier, channels, …]. */
+  #arrangeDepthwise(name: string, groups: number): void {
+    const found = this.#find(name);
+    const [multiplier = 1, channels, ...spatial] = found.shape;
+    if (groups === 1 || channels !== groups || this.#x.shape?.[1] !== groups) return;
+    const axes = found.shape.map((_, axis) => (axis === 0 ? 1 : axis === 1 ? 0 : axis));
+    this.#tensors.set(name, { ...permute(found, axes), shape: [channels * multiplier, 1, ...spatial] });
+  }
+
   /** mean|W|, a number or one per output. */
   #meanMagnitude(name: string, perChannel: boolean, rank: number): Value {
     const { shape, data } = this.#numbers(name);
@@ -163,7 +175,18 @@ class MappedNetwork {
     return this.#builder.constant(`${name}.scale`, float32(target, means));
   }
 
-  #batchNorm(prefix: string, epsilon: number): Value {
+  #batchNorm(prefix: string, epsilon: number, without: Without): Value {
+    const either = `${prefix}.${GAMMA_OR_BETA}`;
+    const isEither = this.#tensors.has(either);
+    if (isEither && without === 'nothing') {
+      throw new BnnError(
+        'E_FORMAT',
+        `"${prefix}" has three variables: the file does not say whether the first is gamma or beta`,
+        {
+          hint: 'add "without": "gamma" to its batch-norm where scale=False, "without": "beta" where center=False',
+        },
+      );
+    }
     const mean = this.#parameter(`${prefix}.running_mean`);
     const variance = this.#parameter(`${prefix}.running_var`);
     const channels = this.#numbers(`${prefix}.running_mean`).data.length;
@@ -171,7 +194,9 @@ class MappedNetwork {
       this.#tensors.has(name)
         ? this.#parameter(name)
         : this.#builder.constant(name, tensor('float32', [channels], new Float32Array(channels).fill(value)));
-    const inputs = [this.#x, optional(`${prefix}.weight`, 1), optional(`${prefix}.bias`, 0), mean, variance];
+    const weight = isEither && without === 'beta' ? this.#parameter(either) : optional(`${prefix}.weight`, 1);
+    const bias = isEither && without === 'gamma' ? this.#parameter(either) : optional(`${prefix}.bias`, 0);
+    const inputs = [this.#x, weight, bias, mean, variance];
     return this.#op('BatchNormalization', inputs, { epsilon: float(epsilon) }, prefix);
   }
 

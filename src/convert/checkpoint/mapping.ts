@@ -28,6 +28,8 @@ export type MappedLayer =
       /** `<prefix>.weight`, `.bias`, `.running_mean`, `.running_var`; without the first two, 1 and 0. */
       readonly prefix: string;
       readonly epsilon: number;
+      /** Which of gamma and beta Keras left out, where three numbered variables do not tell. */
+      readonly without: Without;
     }
   | { readonly op: 'sign'; readonly zero: ZeroRule }
   | { readonly op: 'affine'; readonly scale: number; readonly offset: number }
@@ -70,6 +72,8 @@ export interface Mapping {
 type Fields = Readonly<Record<string, unknown>>;
 
 const OPERATORS = ['linear', 'conv', 'batch-norm', 'sign', 'affine', 'prelu', 'flatten', 'max-pool', 'average-pool'];
+const WITHOUT = ['nothing', 'gamma', 'beta'] as const;
+export type Without = (typeof WITHOUT)[number];
 const ZERO_RULES = ['zero', 'plus', 'minus'] as const;
 
 /**
@@ -127,7 +131,12 @@ function readLayer(op: string, read: FieldReader, conventions: Conventions): Map
         groups: op === 'conv' ? read.number('groups', 1) : 1,
       };
     case 'batch-norm':
-      return { op, prefix: read.text('prefix'), epsilon: read.number('epsilon', conventions.epsilon) };
+      return {
+        op,
+        prefix: read.text('prefix'),
+        epsilon: read.number('epsilon', conventions.epsilon),
+        without: read.choice('without', WITHOUT, 'nothing'),
+      };
     case 'sign':
       return { op, zero: read.choice('zero', ZERO_RULES, conventions.zero) };
     case 'affine':

@@ -1,5 +1,5 @@
 /**
- * The tensors of an HDF5 file, read with h5wasm: the C library in WebAssembly, on a file system in memory, so that a file that names
+ * The tensors of an HDF5 file and the names of Keras's layers, read with h5wasm: the C library in WebAssembly, on a file system in memory, so that a file that names
  * other files reaches nothing. It runs in a worker thread: see `h5-thread.ts`.
  */
 
@@ -25,8 +25,13 @@ interface H5File {
   readonly file_id: bigint;
   /** Of everything in the file, without the leading `/`. */
   paths(): string[];
-  get(path: string): H5Dataset | { readonly type: 'Group' } | null;
+  get(path: string): H5Dataset | H5Group | null;
   close(): number;
+}
+
+interface H5Group {
+  readonly type: 'Group';
+  readonly attrs: Readonly<Record<string, { readonly value: unknown } | undefined>>;
 }
 
 interface H5Dataset {
@@ -53,19 +58,26 @@ export interface H5Tensor {
   readonly bytes: Uint8Array;
 }
 
+export interface H5Content {
+  readonly tensors: readonly H5Tensor[];
+  /** Attribute `name` of the group `vars` in a group, by the path of that group: so Keras 3 tells the names of layers. */
+  readonly names: readonly (readonly [group: string, name: string])[];
+}
+
 const PATH = '/input.h5';
 /** Compressed data grow, and a file may declare more than it holds; no honest file of weights grows so much. */
 const MOST_GROWTH = 8;
 const SLACK_BYTES = 1 << 20;
 
 /** @throws {Error} for a damaged file, with whatever the library says. */
-export async function readTensors(library: H5Library, bytes: Uint8Array): Promise<H5Tensor[]> {
+export async function readContent(library: H5Library, bytes: Uint8Array): Promise<H5Content> {
   const module = await library.ready;
   module.FS.writeFile(PATH, bytes);
   const file = new library.File(PATH, 'r');
   try {
     if (file.file_id < 0n) throw new Error('the head of the file is damaged');
-    return [...tensorsOf(module, file, MOST_GROWTH * bytes.length + SLACK_BYTES)];
+    const tensors = [...tensorsOf(module, file, MOST_GROWTH * bytes.length + SLACK_BYTES)];
+    return { tensors, names: [...namesOf(file)] };
   } finally {
     if (file.file_id >= 0n) file.close();
     module.FS.unlink(PATH);
@@ -85,6 +97,15 @@ function* tensorsOf(module: H5Module, root: H5File, mostBytes: number): Generato
     left -= size;
     if (!(left >= 0)) throw new Error(`tensors of more than ${MOST_GROWTH} times the file`);
     yield { path, dtype, shape: [...metadata.shape], bytes: dataOf(module, entity, size) };
+  }
+}
+
+function* namesOf(root: H5File): Generator<readonly [group: string, name: string]> {
+  for (const path of root.paths()) {
+    if (!path.endsWith('/vars')) continue;
+    const entity = root.get(path);
+    const name = entity?.type === 'Group' ? entity.attrs['name']?.value : undefined;
+    if (typeof name === 'string') yield [path.slice(0, -'/vars'.length), name];
   }
 }
 

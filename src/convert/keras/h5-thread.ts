@@ -10,16 +10,23 @@ import type { H5Answer } from './h5-worker.ts';
 const PATIENCE_MS = 20_000;
 const PATIENCE_MS_PER_MB = 200;
 
+export interface H5Data {
+  /** By path. */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** As `H5Content.names`. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
 /** One file after the other, not several at once. The thread keeps the process alive until it is closed. */
 export class H5Thread {
   #worker: Worker | null = null;
 
   /**
-   * The tensors of a file by path, in the order of the file; what is no tensor of numbers is left out.
+   * The tensors of a file in its order, and the names of its layers; what is no tensor of numbers is left out.
    *
    * @throws {BnnError} E_FORMAT for a damaged file, E_NOT_FOUND when the package that reads HDF5 is not installed.
    */
-  async read(bytes: Uint8Array, at?: string): Promise<ReadonlyMap<string, Tensor>> {
+  async read(bytes: Uint8Array, at?: string): Promise<H5Data> {
     if (!hasSignature(bytes)) {
       throw new BnnError('E_FORMAT', 'not an HDF5 file: it has no signature of that format', {
         at,
@@ -28,10 +35,13 @@ export class H5Thread {
     }
     const answer = await this.#ask(bytes);
     switch (answer.kind) {
-      case 'tensors':
-        return new Map(
-          answer.tensors.map(({ path, dtype, shape, bytes: data }) => [path, fromBytes(dtype, shape, data, at)]),
-        );
+      case 'content':
+        return {
+          tensors: new Map(
+            answer.tensors.map(({ path, dtype, shape, bytes: data }) => [path, fromBytes(dtype, shape, data, at)]),
+          ),
+          names: new Map(answer.names),
+        };
       case 'missing':
         throw new BnnError('E_NOT_FOUND', 'reading HDF5 needs the package h5wasm, which is not installed', {
           at,

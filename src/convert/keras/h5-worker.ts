@@ -2,10 +2,10 @@
 
 import { parentPort } from 'node:worker_threads';
 import { systemErrorCode } from '../../errors.ts';
-import { type H5Library, type H5Tensor, readTensors } from './h5-content.ts';
+import { type H5Content, type H5Library, readContent } from './h5-content.ts';
 
 export type H5Answer =
-  | { readonly kind: 'tensors'; readonly tensors: readonly H5Tensor[] }
+  | ({ readonly kind: 'content' } & H5Content)
   /** `aborted`: the library cannot be used again. */
   | { readonly kind: 'damaged'; readonly reason: string; readonly aborted: boolean }
   | { readonly kind: 'missing' };
@@ -26,7 +26,7 @@ async function answer(bytes: Uint8Array): Promise<H5Answer> {
     throw error;
   }
   try {
-    return { kind: 'tensors', tensors: await readTensors(library, bytes) };
+    return { kind: 'content', ...(await readContent(library, bytes)) };
   } catch (error) {
     const aborted = error instanceof Error && error.name === 'RuntimeError';
     // The library may throw anything, numbers included.

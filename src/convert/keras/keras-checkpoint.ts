@@ -8,12 +8,13 @@
  *     bn/bn/gamma:0 beta:0 moving_mean:0 moving_variance:0
  *                                                 ->  bn.weight bn.bias bn.running_mean bn.running_var
  *
- * A quantizer of Larq leaves no trace in the file: what it holds are the latent weights.
+ * In files of Keras 3 (`.weights.h5`) the variables have numbers: `numbered-variables.ts` finds their names first. A quantizer of Larq leaves no trace in the file: what it holds are the latent weights.
  */
 
 import { elementCount, rowMajorStrides } from '../../core/shape.ts';
 import { createArray, type Tensor } from '../../core/tensor.ts';
 import { H5Thread } from './h5-thread.ts';
+import { nameVariables } from './numbered-variables.ts';
 
 export interface KerasTensor {
   /** As in the file. */
@@ -32,7 +33,8 @@ export interface KerasCheckpoint {
 export async function readKerasCheckpoint(bytes: Uint8Array, at?: string): Promise<KerasCheckpoint> {
   const thread = new H5Thread();
   try {
-    return fromKeras(await thread.read(bytes, at));
+    const { tensors, names } = await thread.read(bytes, at);
+    return fromKeras(tensors, names);
   } finally {
     await thread.close();
   }
@@ -42,11 +44,16 @@ export async function readKerasCheckpoint(bytes: Uint8Array, at?: string): Promi
 const OTHERS = /^optimizer/;
 const MODEL = /^model_weights\//;
 
-export function fromKeras(datasets: ReadonlyMap<string, Tensor>): KerasCheckpoint {
+/** @param names  of layers whose variables are numbered: see `nameVariables`. */
+export function fromKeras(
+  datasets: ReadonlyMap<string, Tensor>,
+  names: ReadonlyMap<string, string> = new Map(),
+): KerasCheckpoint {
   const entries = new Map<string, KerasTensor>();
+  const numbered = nameVariables(datasets, names);
   for (const [path, found] of datasets) {
     if (OTHERS.test(path)) continue;
-    const { layer, parameter } = partsOf(path);
+    const { layer, parameter } = numbered.get(path) ?? partsOf(path);
     const translated = TRANSLATIONS[parameter];
     const name = `${layer}.${translated?.name ?? parameter}`;
     // Two models in one file: the first keeps the short name.
@@ -99,7 +106,8 @@ function slopes(tensor: Tensor): Tensor {
   return { ...tensor, shape: [elementCount(tensor.shape)] };
 }
 
-function permute(tensor: Tensor, axes: readonly number[]): Tensor {
+/** The tensor with its axes in another order. */
+export function permute(tensor: Tensor, axes: readonly number[]): Tensor {
   const shape = axes.map((axis) => tensor.shape[axis] ?? 1);
   const all = rowMajorStrides(tensor.shape);
   const steps = axes.map((axis) => all[axis] ?? 1);
