@@ -14,6 +14,7 @@ import { createEstimators } from './create-estimators.ts';
 import { loadInitialModel, withInitialDigest } from './initial-model-io.ts';
 import type { Recipe } from './recipe.ts';
 import { checkRunFolder } from './run-folder-io.ts';
+import { withRunLock } from './run-lock-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
 import { TrainingSession } from './training-session.ts';
 
@@ -21,14 +22,20 @@ import { TrainingSession } from './training-session.ts';
  * Trains by a recipe.
  *
  * @throws {BnnError} for everything that a user can cause: a missing data set, a network that does not fit it, an existing run folder,
- *   a loss that is not a number (E_NUMERIC; the last good checkpoint stays), a full disk (likewise).
+ *   a folder that another training is using, a loss that is not a number (E_NUMERIC; the last good checkpoint stays), a full disk (likewise).
  */
 export async function train(given: Recipe, options: TrainOptions): Promise<TrainResult> {
   checkRecipe(given, options);
   const resume = options.resume === true;
   // A checkpoint holds the network, so a resumed run needs the file no more.
   const recipe = resume ? given : await withInitialDigest(given);
+  await checkRunFolder(options.out, recipe, resume);
+  return withRunLock(options.out, () => trainAlone(recipe, options, resume));
+}
+
+async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean): Promise<TrainResult> {
   const checkpoint = resume ? await loadCheckpoint(join(options.out, 'last')) : null;
+  // Again: another training may have ended since.
   await checkRunFolder(options.out, recipe, resume);
   const backend = await selectBackend(recipe.backend, { threads: recipe.threads || undefined });
   const dataset = await loadDataset(recipe.dataset, {

@@ -152,11 +152,11 @@ test(
     await writeModel(at('colour.onnx'), buildModel('resnet20', { seed: 1 }));
     await writeModel(at('older.onnx'), smallCnn());
     const [absent, both, digest, colour, older] = await Promise.all([
-      runCli(['train', '--init', at('nobody.onnx'), '--out', at('never')]),
-      runCli(['train', '--init', at('latent.onnx'), '--model', 'resnet20', '--out', at('never')]),
-      runCli(['train', at('recipe.json'), '--out', at('never')]),
-      runCli(['train', '--init', at('colour.onnx'), '--backend', 'cpu', '--out', at('never')]),
-      runCli(['train', '--init', at('older.onnx'), '--backend', 'cpu', '--out', at('never')]),
+      runCli(['train', '--init', at('nobody.onnx'), '--out', at('never-1')]),
+      runCli(['train', '--init', at('latent.onnx'), '--model', 'resnet20', '--out', at('never-2')]),
+      runCli(['train', at('recipe.json'), '--out', at('never-3')]),
+      runCli(['train', '--init', at('colour.onnx'), '--backend', 'cpu', '--out', at('never-4')]),
+      runCli(['train', '--init', at('older.onnx'), '--backend', 'cpu', '--out', at('never-5')]),
     ]);
     expect(absent).toMatchObject({ code: 1, stdout: '' });
     expect(absent.stderr).toContain('error[E_NOT_FOUND] bnn-train: ');
