@@ -40,13 +40,14 @@ export function systemErrorCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-const IO_HINTS: Readonly<Record<string, string>> = {
-  ENOENT: 'check the path',
-  EACCES: 'check the permissions of the file and its folder',
-  EROFS: 'choose a folder on a writable file system',
-  ENOSPC: 'free some space on the disk, or choose another folder',
-  EISDIR: 'give a file, not a folder',
-  ENOTDIR: 'give a folder, not a file',
+/** What happened in words, and what to do about it. */
+const IO_ERRORS: Readonly<Record<string, readonly [what: string, hint: string]>> = {
+  ENOENT: ['there is no such file or folder', 'check the path'],
+  EACCES: ['permission denied', 'check the permissions of the file and its folder'],
+  EROFS: ['the file system is read-only', 'choose a folder on a writable file system'],
+  ENOSPC: ['no space is left on the disk', 'free some space on the disk, or choose another folder'],
+  EISDIR: ['this is a folder', 'give a file, not a folder'],
+  ENOTDIR: ['a part of the path is a file', 'give a folder, not a file'],
 };
 
 /** Turns an operating-system error into a BnnError that names the path; other errors pass unchanged. */
@@ -54,6 +55,7 @@ export function fromSystemError(error: unknown, action: string, path: string): u
   const code = systemErrorCode(error);
   if (code === undefined || error instanceof BnnError) return error;
   const kind = code === 'ENOENT' || code === 'ENOTDIR' ? 'E_NOT_FOUND' : 'E_IO';
-  const text = error instanceof Error ? error.message : String(error);
-  return new BnnError(kind, `cannot ${action}: ${text}`, { at: path, hint: IO_HINTS[code], cause: error });
+  const [what, hint] = IO_ERRORS[code] ?? [];
+  const text = what === undefined ? (error instanceof Error ? error.message : String(error)) : `${what} (${code})`;
+  return new BnnError(kind, `cannot ${action}: ${text}`, { at: path, hint, cause: error });
 }

@@ -34,6 +34,7 @@ import {
   addGeneralOptions,
   COMMON,
   type GeneralOptions,
+  MOST_THREADS,
   terminalOf,
   wholeNumber,
   wholeNumbers,
@@ -106,7 +107,7 @@ export function createBenchCommand(name: string): Command {
     .option(
       '--threads <n>',
       `threads; 0 = all ${availableParallelism()} of this machine (default: 1; for train 0)`,
-      wholeNumber(0),
+      wholeNumber(0, MOST_THREADS),
     );
   addProviderOption(command)
     .optionsGroup(ADVANCED)

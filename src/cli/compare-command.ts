@@ -4,20 +4,22 @@
  */
 
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { BnnError } from '../errors.ts';
+import { plural } from '../report/format.ts';
 import { plotEquilibrium } from '../report/plot-equilibrium.ts';
 import { createArms } from '../training/comparison.ts';
 import { withInitialDigest } from '../training/initial-model-io.ts';
 import { parseRecipe } from '../training/recipe.ts';
+import { readRecipe } from '../training/run-folder-io.ts';
 import { findNetwork } from '../zoo/zoo.ts';
 import { equilibriumPanels, formatComparison, formatRun, plotTitles } from './compare-report.ts';
 import { withInterrupt } from './interrupt.ts';
 import { openTeacher } from './open-teacher.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
 import { EXIT_INTERRUPTED } from './print-error.ts';
-import { readRecipeFile } from './read-recipe.ts';
+import { readRecipeFile, withModelFiles } from './read-recipe.ts';
 import { addRecipeOptions, recipeFromOptions } from './recipe-options.ts';
 import { formatStep } from './train-report.ts';
 
@@ -71,7 +73,7 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
   const terminal = terminalOf(options);
   const given = recipePath === undefined ? [] : [await readRecipeFile(recipePath)];
   const recipe = await withInitialDigest(
-    parseRecipe([{ indicators: true }, ...given, recipeFromOptions(command)], recipePath),
+    await withModelFiles(parseRecipe([{ indicators: true }, ...given, recipeFromOptions(command)], recipePath)),
   );
   if (recipe.init === '') findNetwork(recipe.model);
   const { oEnds = [], lrs = [], seeds = SEEDS, out } = options;
@@ -82,11 +84,14 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
   for (const seed of seeds) parseRecipe([{ seed }], '--seeds');
   if (new Set(seeds).size !== seeds.length) throw new BnnError('E_USAGE', 'a seed is given twice', { at: '--seeds' });
 
+  await assertNoRun(out);
   const { runComparison } = await import('../training/run-comparison-io.ts');
   const { teacher, close } = await openTeacher(recipe);
   let count = 0;
   const total = arms.length * seeds.length;
-  terminal.note(`${arms.length} arms × ${seeds.length} seeds = ${total} runs of ${recipe.epochs} epochs in ${out}`);
+  terminal.note(
+    `${plural(arms.length, 'arm')} × ${plural(seeds.length, 'seed')} = ${plural(total, 'run')} of ${plural(recipe.epochs, 'epoch')} in ${out}`,
+  );
   const comparison = await withInterrupt(
     () => terminal.warn('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
     (signal) =>
@@ -114,12 +119,21 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
   const results = join(out, 'results.json');
   terminal.clearLive();
   terminal.event('result', { out, results, plot, ...comparison });
-  if (comparison.arms.some(({ runs }) => runs.length > 0)) terminal.result(formatComparison(comparison));
-  terminal.result(`\nwrote ${results}${plot === null ? '' : ` and ${plot}`}`);
+  if (comparison.arms.some(({ runs }) => runs.length > 0)) terminal.result(`${formatComparison(comparison)}\n`);
+  terminal.result(`wrote ${results}${plot === null ? '' : ` and ${plot}`}`);
   if (!comparison.isComplete) {
     terminal.warn('interrupted: the same command goes on where it stopped');
     process.exitCode = EXIT_INTERRUPTED;
   }
+}
+
+/** The runs of a comparison lie in folders of their own. */
+async function assertNoRun(out: string): Promise<void> {
+  if ((await readRecipe(out)) === null) return;
+  throw new BnnError('E_USAGE', 'this folder holds a single run, not a comparison', {
+    at: out,
+    hint: 'choose another --out',
+  });
 }
 
 function texts(list: string): string[] {
@@ -130,6 +144,6 @@ function numbers(list: string): number[] {
   return texts(list).map((item) => {
     const value = Number(item);
     if (item !== '' && Number.isFinite(value)) return value;
-    throw new BnnError('E_USAGE', `"${item}" is not a number`, { at: list, hint: 'separate numbers by commas: 1,2,3' });
+    throw new InvalidArgumentError('Expected numbers with commas between them, such as 1,2,3.');
   });
 }

@@ -120,6 +120,9 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
   const terminal = terminalOf(options);
   assertOptions(options);
   for (const file of [options.output, options.packed]) if (file !== undefined) await assertWritable(file, path);
+  if (options.output !== undefined && options.packed !== undefined) {
+    await assertWritable(options.packed, options.output, 'both forms would go into one file');
+  }
   const result = await convert(path, options);
   const { report, binarized } = result;
   const latent = finished(binarized?.model ?? result.model);

@@ -2,7 +2,7 @@
 
 import type { SignReport } from '../convert/sign-log.ts';
 import type { LayerVerdict, VerdictKind } from '../convert/verdict.ts';
-import { formatCount, formatPercent } from '../report/format.ts';
+import { formatCount, formatDifference, formatPercent } from '../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../report/table.ts';
 import type { Check } from './convert-check.ts';
 import { SIZE_COLUMNS, sizeCells, totalSizes } from './size-report.ts';
@@ -63,7 +63,7 @@ export function formatCheck({ inputs, from, agreements }: Check): string {
   return formatPairs(
     agreements.map(({ name, maxDifference, changed }) => [
       name,
-      `${formatCount(inputs)} ${from}: largest difference ${maxDifference.toExponential(1)}, same arg-max ${formatPercent(1 - changed / inputs)}`,
+      `${formatCount(inputs)} ${from}: largest difference ${formatDifference(maxDifference)}, same arg-max ${formatPercent(1 - changed / inputs)}`,
     ]),
   );
 }

@@ -63,7 +63,7 @@ export function createExportCommand(name: string): Command {
 async function runExport(source: string, options: ExportOptions): Promise<void> {
   const terminal = terminalOf(options);
   const { output, form } = options;
-  if (output === undefined) {
+  if (output === undefined || output === '') {
     throw new BnnError('E_USAGE', 'no output file given', { hint: 'add -o model.onnx' });
   }
   if (form === 'latent' && (options.keepFloat ?? []).length > 0) {

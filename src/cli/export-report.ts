@@ -3,7 +3,7 @@
 import type { CompileReport, LayerReport } from '../compiler/report.ts';
 import type { Comparison } from '../inference/compare-forms.ts';
 import type { SessionMemory } from '../inference/measure-sessions-io.ts';
-import { formatBytes, formatPercent, formatSeconds } from '../report/format.ts';
+import { formatBytes, formatDifference, formatPercent, formatSeconds } from '../report/format.ts';
 import { formatPairs, formatTable } from '../report/table.ts';
 import { type FileSizes, SIZE_COLUMNS, sizeCells, sizeLines, totalSizes } from './size-report.ts';
 
@@ -50,7 +50,7 @@ export function formatComparison(comparison: Comparison): string {
 }
 
 function comparisonText({ images, agreement, maxDifference, imagesBeyondTolerance, tolerance }: Comparison): string {
-  return `${images} random pictures in onnxruntime: same arg-max ${formatPercent(agreement)}, largest difference ${maxDifference.toExponential(1)}, ${imagesBeyondTolerance} beyond ${tolerance.toExponential(1)}`;
+  return `${images} random pictures in onnxruntime: same arg-max ${formatPercent(agreement)}, largest difference ${formatDifference(maxDifference)}, ${imagesBeyondTolerance} beyond ${formatDifference(tolerance)}`;
 }
 
 /** Every layer with what became of it, the sizes, then every rewrite that did not apply. */

@@ -9,6 +9,9 @@ export const COMMON = 'Common options:';
 export const ADVANCED = 'Advanced options:';
 const GENERAL = 'General options:';
 
+/** More than the processor has only wait for each other; thousands take minutes to start. */
+export const MOST_THREADS = Math.max(64, availableParallelism());
+
 export interface GeneralOptions extends TerminalOptions {
   readonly threads?: number;
 }
@@ -20,7 +23,7 @@ export function addGeneralOptions(command: Command, { threads = true } = {}): Co
     command.option(
       '--threads <n>',
       `threads; 0 = as many as suit, this machine has ${availableParallelism()} (default: 0)`,
-      wholeNumber(0),
+      wholeNumber(0, MOST_THREADS),
     );
   command
     .option('--json', 'print results as one JSON object per line on stdout')
@@ -52,12 +55,13 @@ export function addExamples(command: Command, examples: readonly (readonly [line
   return command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
 }
 
-/** Reads a whole number of at least `least`. */
-export function wholeNumber(least: number): (text: string) => number {
+/** Reads a whole number from `least` to `most`. */
+export function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
   return (text) => {
     const value = Number(text);
-    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
-    throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Expected a whole number ${range}.`);
   };
 }
 

@@ -5,13 +5,15 @@ import { resolve } from 'node:path';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 
 /**
- * Refuses what must not be replaced by a file: folders, devices, and the source itself.
+ * Refuses what must not be replaced by a file: folders, devices, and `other`, a file that is needed besides.
  *
+ * @param clash  what to say when the two are the same.
  * @throws {BnnError} E_USAGE or E_IO.
  */
-export async function assertWritable(path: string, source: string): Promise<void> {
-  if (resolve(path) === resolve(source)) {
-    throw new BnnError('E_USAGE', 'the output is the source', { at: path, hint: 'choose another -o' });
+export async function assertWritable(path: string, other: string, clash = 'the output is the source'): Promise<void> {
+  if (path === '') throw new BnnError('E_USAGE', 'the name of the output file is empty', { hint: 'add -o model.onnx' });
+  if (resolve(path) === resolve(other)) {
+    throw new BnnError('E_USAGE', clash, { at: path, hint: 'choose another name' });
   }
   try {
     if ((await stat(path)).isFile()) return;

@@ -29,7 +29,7 @@ function optionsOf(flag: string, spec: FieldSpec): Option[] {
       ];
     }
     case 'string':
-      return [new Option(`${flag} <text>`, spec.help + defaultText(spec.default))];
+      return [new Option(`${flag} <${spec.value}>`, spec.help + defaultText(spec.default))];
     case 'choice': {
       const choices = spec.choices.filter((choice) => choice !== '');
       return [new Option(`${flag} <name>`, `${spec.help}: ${choices.join(', ')}${defaultText(spec.default)}`)];

@@ -16,11 +16,7 @@ import { nameOf, toUsageError } from './usage-error.ts';
  * @param args     without the interpreter and the script.
  */
 export async function runCli(program: string, args: readonly string[]): Promise<void> {
-  // Whoever reads the output may stop early (`| head`).
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
-  });
+  handleStreamErrors(program);
   const [first, second] = args;
   if (program === 'bnn' && first === 'help') args = second === undefined ? ['--help'] : [second, '--help'];
   const root = await createProgram(program, args);
@@ -34,6 +30,20 @@ export async function runCli(program: string, args: readonly string[]): Promise<
     const shown = error instanceof CommanderError ? toUsageError(error, called) : error;
     process.exitCode = printError(shown, label, terminalFor(called, args));
   }
+}
+
+function handleStreamErrors(program: string): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // Whoever reads the output may stop early (`| head`).
+    if (error.code === 'EPIPE') process.exit(0);
+    const cause = new BnnError('E_IO', `cannot write the result: ${error.message}`, {
+      at: 'stdout',
+      hint: 'free some space on the disk, or send the output elsewhere',
+    });
+    process.exit(printError(cause, program, new Terminal()));
+  });
+  // What is lost there is progress; a training should not end for that.
+  process.stderr.on('error', () => {});
 }
 
 async function createProgram(program: string, args: readonly string[]): Promise<Command> {

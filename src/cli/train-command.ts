@@ -14,7 +14,7 @@ import { withInterrupt } from './interrupt.ts';
 import { openTeacher } from './open-teacher.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
 import { EXIT_INTERRUPTED } from './print-error.ts';
-import { readRecipeFile } from './read-recipe.ts';
+import { readRecipeFile, withModelFiles } from './read-recipe.ts';
 import { addRecipeOptions, recipeFromOptions } from './recipe-options.ts';
 import type { Terminal } from './terminal.ts';
 import { EpochTable, formatClosing, formatOpening, formatStep, quote } from './train-report.ts';
@@ -56,8 +56,9 @@ async function runTrain(command: Command, recipePath: string | undefined, option
   const terminal = terminalOf(options);
   const resume = options.resume === true;
   const inputs = [...(recipePath === undefined ? [] : [await readRecipeFile(recipePath)]), recipeFromOptions(command)];
-  const recipe = resume ? await resumedRecipe(options.out, inputs) : parseRecipe(inputs, recipePath);
-  checkNetwork(recipe, inputs);
+  const given = resume ? await resumedRecipe(options.out, inputs) : parseRecipe(inputs, recipePath);
+  checkNetwork(given, inputs);
+  const recipe = resume ? given : await withModelFiles(given);
   const out = options.out ?? freeRunFolder(recipe);
   const { train } = await import('../training/trainer.ts');
   const { teacher, close } = await openTeacher(recipe);
@@ -78,7 +79,7 @@ async function runTrain(command: Command, recipePath: string | undefined, option
         onStart: (opening) => {
           terminal.event('start', startEvent(opening, out));
           terminal.note(formatOpening(opening, out));
-          terminal.note(table.header);
+          if (!opening.isComplete) terminal.note(table.header);
         },
         onBrokenImage: ({ at, message }) => terminal.warn(`left out a broken picture: ${at}: ${message}`),
         onNote: (note) => terminal.note(`note: ${note}`),

@@ -7,6 +7,7 @@ import {
   formatExponent,
   formatPercent,
   formatSeconds,
+  plural,
   threeDigits,
 } from '../report/format.ts';
 import { formatBar } from '../report/progress.ts';
@@ -73,8 +74,13 @@ export class EpochTable {
 }
 
 export function formatOpening(opening: Opening, out: string): string {
-  const { recipe, dataset, backend, parameters, stepsPerEpoch, from } = opening;
+  const { recipe, dataset, backend, parameters, stepsPerEpoch, from, isComplete } = opening;
   const at = from.batch > 0 ? `epoch ${from.epoch + 1}, step ${from.batch + 1}` : `epoch ${from.epoch + 1}`;
+  const state = isComplete
+    ? `, complete after ${plural(from.epoch, 'epoch')}: nothing is left to train`
+    : from.epoch + from.batch > 0
+      ? `, continued at ${at}`
+      : '';
   const heldOut = recipe.validation > 0 ? ` / ${formatCount(recipe.validation)} held out of training` : '';
   return [
     `bnn-train ${VERSION}  node ${process.versions.node}  tfjs ${TFJS_VERSION}  ${backend.description}  seed ${recipe.seed}`,
@@ -84,8 +90,11 @@ export function formatOpening(opening: Opening, out: string): string {
         'data',
         `${dataset.name} sha256 ${dataset.fingerprint.slice(0, 12)}  ${formatCount(dataset.train.count)} train / ${formatCount(dataset.test.count)} test${heldOut}`,
       ],
-      ['batch', `${recipe.batchSize} = ${formatCount(stepsPerEpoch)} steps, ${recipe.epochs} epochs`],
-      ['run', from.epoch + from.batch > 0 ? `${out}, continued at ${at}` : out],
+      [
+        'batch',
+        `${formatCount(recipe.batchSize)} = ${plural(stepsPerEpoch, 'step')}, ${plural(recipe.epochs, 'epoch')}`,
+      ],
+      ['run', out + state],
     ]),
   ].join('\n');
 }
@@ -109,7 +118,8 @@ export function formatClosing(result: TrainResult, checkpoint: string, checkpoin
     ['test accuracy', formatPercent(testTop1)],
   ];
   if (best !== null) lines.push(['best', `${formatPercent(best.top1)} (epoch ${best.epoch})`]);
-  lines.push(['trained', `${formatSeconds(seconds)}, ${threeDigits(imagesPerSecond)} images/s`]);
+  const speed = imagesPerSecond > 0 ? `, ${threeDigits(imagesPerSecond)} images/s` : '';
+  lines.push(['trained', formatSeconds(seconds) + speed]);
   lines.push([
     'next',
     `bnn-export ${quote(run)} -o ${quote(`${run.replace(/\/+$/, '').split('/').at(-1) || 'model'}.onnx`)}`,

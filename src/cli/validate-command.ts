@@ -9,7 +9,7 @@ import { findModel } from '../inference/model-source-io.ts';
 import { OPS_CHOICES, type OpsChoice } from '../inference/open-session.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../inference/provider.ts';
 import { type Validation, validateModel } from '../inference/validate.ts';
-import { formatBytes, formatCount, formatPercent, threeDigits } from '../report/format.ts';
+import { formatBytes, formatCount, formatDifference, formatPercent, plural, threeDigits } from '../report/format.ts';
 import { formatBar } from '../report/progress.ts';
 import { formatPairs, formatTable } from '../report/table.ts';
 import {
@@ -138,12 +138,12 @@ function formatValidation(path: string, validation: Validation): string {
     lines.push(['agreement', `${formatPercent(agreement)} of the pictures get the same class${where}`]);
     lines.push([
       'logits',
-      `within ${LOGITS_TOLERANCE} on all but ${formatCount(beyond)} pictures, at most ${maxLogitDifference?.toExponential(1)} apart`,
+      `within ${LOGITS_TOLERANCE} on all${beyond === 0 ? '' : ` but ${plural(beyond ?? 0, 'picture')}`}, at most ${formatDifference(maxLogitDifference ?? 0)} apart`,
     ]);
   }
   lines.push(
     ['latency', latencyMs === null ? '-' : `${latencyMs.toFixed(3)} ms (one picture, median)`],
-    ['throughput', `${threeDigits(imagesPerSecond)} images/s (batch ${batchSize})`],
+    ['throughput', `${threeDigits(imagesPerSecond)} images/s (batch ${formatCount(Math.min(batchSize, images))})`],
     ...validation.batches.map(({ batch, latencyMs: ms, imagesPerSecond: speed }): [string, string] => [
       `batch ${batch}`,
       `${ms.toFixed(3)} ms (median), ${threeDigits(speed)} images/s`,

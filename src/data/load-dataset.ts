@@ -1,7 +1,9 @@
 /** The data sets by name. */
 
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { nearest } from '../core/nearest.ts';
-import { BnnError } from '../errors.ts';
+import { BnnError, systemErrorCode } from '../errors.ts';
 import { loadCifar10 } from './cifar10.ts';
 import { loadCifar100 } from './cifar100.ts';
 import type { Dataset, LoadOptions } from './dataset.ts';
@@ -24,6 +26,9 @@ export function hasFreeImageSize(name: string): boolean {
   return name === 'imagenet' || name === 'webdataset' || name === 'image-folder';
 }
 
+/** Their loaders say what they can fetch when a folder is not there. */
+const CAN_DOWNLOAD: readonly string[] = ['cifar10', 'cifar100'];
+
 /** Names that `loadDataset` knows. */
 export const DATASET_NAMES: readonly string[] = [...LOADERS.keys()];
 
@@ -31,7 +36,7 @@ export const DATASET_NAMES: readonly string[] = [...LOADERS.keys()];
  * Loads a data set. A limit takes the first so many images of a split; of encoded pictures, which are often sorted by class,
  * the first in a fixed shuffled order.
  *
- * @throws {BnnError} E_NOT_FOUND for an unknown name, and what the loaders throw.
+ * @throws {BnnError} E_NOT_FOUND for an unknown name or a place that does not exist, and what the loaders throw.
  */
 export async function loadDataset(name: string, options: LoadOptions = {}): Promise<Dataset> {
   const load = LOADERS.get(name);
@@ -41,5 +46,17 @@ export async function loadDataset(name: string, options: LoadOptions = {}): Prom
       hint: near === undefined ? undefined : `did you mean ${near}?`,
     });
   }
+  if (options.dir !== undefined && !CAN_DOWNLOAD.includes(name)) await assertExists(options.dir);
   return load(options);
+}
+
+/** What is not there at all is no data set with parts missing. */
+async function assertExists(dir: string): Promise<void> {
+  if (dir.includes('{')) return; // a pattern
+  try {
+    await stat(dir);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') return;
+    throw new BnnError('E_NOT_FOUND', 'there is no such file or folder', { at: resolve(dir), hint: 'check --data' });
+  }
 }

@@ -95,8 +95,8 @@ export function kernelRow(rows: readonly string[], forced: string | undefined): 
   if (!forced) return rows.at(-1) ?? 'scalar';
   const chosen = rows.findLast((row) => row.startsWith(forced));
   if (chosen !== undefined) return chosen;
-  throw new BnnError('E_USAGE', `there is no row of kernels "${forced}" here`, {
-    hint: `choose one of ${rows.join(', ')}`,
+  throw new BnnError('E_USAGE', `this processor has no row of kernels "${forced}"`, {
+    hint: `choose one of ${rows.join(', ')} by --kernel or the variable BNN_KERNEL, or unset that`,
   });
 }
 

@@ -10,6 +10,11 @@ export function formatCount(count: number | null): string {
     .replaceAll(/\B(?=(\d{3})+$)/g, ',');
 }
 
+/** `1 epoch`, `3 epochs`. */
+export function plural(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 const BYTE_UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'] as const;
 
 /** `999 bytes`, `72.3 kB`, `4.21 MB`: three digits. */
@@ -60,4 +65,10 @@ export function formatPercent(fraction: number | null, digits = 2): string {
 /** A learning rate: `5.00e-3`. */
 export function formatExponent(value: number): string {
   return value === 0 ? '0' : value.toExponential(2);
+}
+
+/** How far two results lie apart: `0`, `5.7e-6`, `0.57`. */
+export function formatDifference(value: number): string {
+  if (value === 0 || !Number.isFinite(value)) return String(value);
+  return value >= 0.01 && value < 1000 ? String(Number(value.toPrecision(2))) : value.toExponential(1);
 }

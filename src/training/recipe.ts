@@ -90,7 +90,7 @@ export type FieldSpec = {
   /** Shown under "Common options" in the help. */
   readonly common?: true;
 } & (
-  | { readonly kind: 'string'; readonly default: string }
+  | { readonly kind: 'string'; readonly default: string; readonly value: string }
   | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[] }
   | { readonly kind: 'flag'; readonly default: boolean }
   | { readonly kind: 'integer' | 'number'; readonly default: number; readonly min: number; readonly max: number }
@@ -104,22 +104,32 @@ const number = (fallback: number, min: number, max: number, help: string) =>
 const choice = (choices: readonly string[], fallback: string, help: string) =>
   ({ kind: 'choice', default: fallback, choices, help }) as const;
 const flag = (fallback: boolean, help: string) => ({ kind: 'flag', default: fallback, help }) as const;
-const text = (fallback: string, help: string) => ({ kind: 'string', default: fallback, help }) as const;
+/** @param value  what the option's value is called in the help. */
+const text = (fallback: string, value: string, help: string) =>
+  ({ kind: 'string', default: fallback, value, help }) as const;
 
 /** Fields in the order of the help. */
 export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   model: {
-    ...text('binarynet-mini', 'network of the zoo; the suffixes -1w32a and -fp give its weight-only and float twins'),
+    ...text(
+      'binarynet-mini',
+      'name',
+      'network of the zoo; the suffixes -1w32a and -fp give its weight-only and float twins',
+    ),
     common: true,
   },
   init: {
-    ...text('', 'start from this ONNX file instead of a network of the zoo: a latent model or a float classifier'),
+    ...text(
+      '',
+      'file',
+      'start from this ONNX file instead of a network of the zoo: a latent model or a float classifier; or from a run folder',
+    ),
     common: true,
   },
-  initSha256: text('', 'init: digest that the file must have; a run records it'),
+  initSha256: text('', 'hex', 'init: digest that the file must have; a run records it'),
   newClassifier: flag(false, 'init: replace the last layer by a fresh one for the classes of the data set'),
   dataset: { ...choice(DATASETS, 'mnist', 'data set; mnist is built in'), common: true },
-  data: { ...text('', 'folder or archive of the data set; of a webdataset also a pattern'), common: true },
+  data: { ...text('', 'path', 'folder or archive of the data set; of a webdataset also a pattern'), common: true },
   download: flag(false, 'fetch the official archive when the data set is missing'),
   imageSize: integer(224, 1, 4096, 'side of the square that pictures of various sizes are framed to'),
   normalize: choice(
@@ -170,19 +180,21 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   labelSmoothing: number(0, 0, 0.999, 'label smoothing'),
   cutout: integer(0, 0, 4096, 'augmentation: cut a square of this side out of each picture'),
   mixup: number(0, 0, 2, 'augmentation: mix pairs of pictures by a share from Beta(x, x)'),
-  teacher: text('', 'an ONNX network to imitate'),
+  teacher: text('', 'file', 'an ONNX network to imitate, or a run folder'),
   teacherWeight: number(0.5, 0, 1, 'share of the imitation in the loss'),
   temperature: number(4, 1e-3, 1e3, 'softness of what is imitated'),
   indicators: flag(false, 'record estimating error, gradient stability, flips and entropies of each epoch'),
   checkpointMinutes: number(5, 0, MAX, 'also save inside long epochs, this often; 0 = only after epochs'),
   backend: { ...choice(BACKENDS, 'auto', 'where to compute'), common: true },
-  threads: { ...integer(0, 0, 1024, 'threads of the native backend; 0 = all cores'), common: true },
+  threads: { ...integer(0, 0, 64, 'threads of the native backend; 0 = all cores'), common: true },
   seed: { ...integer(1, 0, MAX, 'seed of initialization, shuffling and augmentation'), common: true },
 };
 
-/** What the network is called: by its name in the zoo, or by the file that the run starts from. */
+/** What the network is called: by its name in the zoo, or by the file or the run that it starts from. */
 export function networkName({ model, init }: Pick<Recipe, 'model' | 'init'>): string {
-  return init === '' ? model : (init.split(/[\\/]/).at(-1) ?? init).replace(/\.onnx$/, '');
+  if (init === '') return model;
+  const file = init.replace(/([\\/](last|best))?[\\/]model\.onnx$/, '');
+  return (file.split(/[\\/]/).at(-1) ?? file).replace(/\.onnx$/, '');
 }
 
 export type RecipeInput = Readonly<Record<string, unknown>>;

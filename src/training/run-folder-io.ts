@@ -6,6 +6,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { recoverFolder, writeFileAtomic } from '../core/atomic-file-io.ts';
+import { parseJsonObject } from '../core/parse-json.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { parseRecipe, type Recipe } from './recipe.ts';
 
@@ -17,24 +18,19 @@ export async function readRecipe(folder: string): Promise<Recipe | null> {
     text = await readFile(path, 'utf8');
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return null;
+    if (systemErrorCode(error) === 'ENOTDIR') {
+      throw new BnnError('E_USAGE', 'this is a file, expected the folder of a run', {
+        at: folder,
+        hint: 'give --out the name of a folder, e.g. runs/NAME',
+      });
+    }
     throw fromSystemError(error, 'read the recipe', path);
   }
   return parseRecipe([parseJsonObject(text, path)], path);
 }
 
-/** @throws {BnnError} E_FORMAT when the text is not a JSON object. */
-export function parseJsonObject(text: string, at: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new BnnError('E_FORMAT', `not JSON: ${error instanceof Error ? error.message : String(error)}`, { at });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new BnnError('E_FORMAT', 'expected a JSON object', { at });
-  }
-  return value as Record<string, unknown>;
-}
+/** Fields that may differ when a run is resumed: what the data are is checked by their digest, wherever they lie. */
+const FREE_FIELDS: readonly string[] = ['data', 'download', 'checkpointMinutes'] satisfies (keyof Recipe)[];
 
 /**
  * Checks that the folder of a new run is free, or that a resumed run keeps its recipe. Writes nothing.
@@ -51,10 +47,10 @@ export async function checkRunFolder(folder: string, recipe: Recipe, resume: boo
   }
   for (const [name, value] of Object.entries(before ?? {})) {
     const now = recipe[name as keyof Recipe];
-    if (now === value) continue;
+    if (now === value || FREE_FIELDS.includes(name)) continue;
     throw new BnnError('E_USAGE', `${name} was ${JSON.stringify(value)} and is now ${JSON.stringify(now)}`, {
       at: join(folder, 'recipe.json'),
-      hint: 'a resumed run keeps its recipe; start a new one with another --out',
+      hint: `a resumed run keeps its recipe; to go on from its weights with another one: --init ${join(folder, 'last/model.onnx')} and another --out`,
     });
   }
 }

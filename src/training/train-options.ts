@@ -16,6 +16,8 @@ export interface Opening {
   readonly stepsPerEpoch: number;
   /** Where a resumed run continues; both 0 for a new one. */
   readonly from: { readonly epoch: number; readonly batch: number };
+  /** Whether nothing is left to train. */
+  readonly isComplete: boolean;
 }
 
 export interface StepProgress {

@@ -140,10 +140,11 @@ export class TrainingSession {
       parameters: this.#countParameters(),
       stepsPerEpoch: this.#batches.batchesPerEpoch,
       from: { epoch: this.#epoch, batch: this.#batch },
+      isComplete: this.#isFinished(),
     });
     // Shows, before any work is done, that the folder can be written and has room.
     await this.#save('last');
-    if (this.#options.resume !== true) await writeRecipe(out, this.#recipe);
+    await writeRecipe(out, this.#recipe);
     let interrupted = false;
     while (!this.#isFinished() && !interrupted) interrupted = !(await this.#trainEpoch());
     if (interrupted) await this.#save('last');

@@ -201,7 +201,7 @@ describe.skipIf(missing !== undefined)(`bnn-bench${missing ? ` (skipped: ${missi
 
   test('a row of kernels that is not there is refused', async () => {
     const { code, stderr } = await runCli(['conv', '--kernel', 'mmx'], { program: 'bnn-bench' });
-    expect(stderr).toMatch(/there is no row of kernels "mmx" here[\s\S]*choose one of .*scalar/);
+    expect(stderr).toMatch(/this processor has no row of kernels "mmx"[\s\S]*choose one of .*scalar/);
     expect(code).toBe(2);
   });
 });

@@ -57,7 +57,7 @@ test.skipIf(!native.ok)(
 test.each([
   [['--estimators', 'ste,magic'], 'estimator is "magic"'],
   [['--seeds', '1,1'], 'a seed is given twice'],
-  [['--o-ends', '1,x'], '"x" is not a number'],
+  [['--o-ends', '1,x'], "'1,x' is no value for --o-ends"],
   [['--estimators', 'ste,ste'], '"ste" would be compared with itself'],
 ])(
   'usage error: %j',

@@ -50,6 +50,41 @@ test(
 
 describe.skipIf(!native.ok)(`training on the native backend${skipped}`, () => {
   test(
+    'a complete run says so when it is resumed, and starts another one',
+    async () => {
+      const out = join(folder, 'complete');
+      const one = ['--epochs', '1', ...SMALL];
+      expect((await runCli(['train', '--out', out, ...one])).code).toBe(0);
+      const [resumed, started] = await Promise.all([
+        runCli(['train', '--resume', '--out', out]),
+        runCli(['train', '--init', out, '--out', join(folder, 'from-run'), ...one]),
+      ]);
+      expect(resumed.code).toBe(0);
+      expect(resumed.stderr).toContain('complete after 1 epoch: nothing is left to train');
+      expect(resumed.stderr).not.toContain('| epoch |');
+      expect(resumed.stdout).not.toContain('images/s');
+      expect(started.code).toBe(0);
+      expect(started.stderr).toContain('model  complete, ');
+    },
+    SLOW,
+  );
+
+  test(
+    'of two trainings in one folder, one is refused',
+    async () => {
+      const out = join(folder, 'shared');
+      const train = () => runCli(['train', '--epochs', '2', '--out', out, ...SMALL]);
+      const runs = await Promise.all([train(), train()]);
+      expect(runs.map(({ code }) => code).sort()).toEqual([0, 2]);
+      // Where one was done before the other looked, it finds a run.
+      const { stderr } = runs.find(({ code }) => code === 2)!;
+      expect(stderr).toMatch(/another training is using this folder|already holds a run/);
+      expect((await readFile(join(out, 'history.jsonl'), 'utf8')).trim().split('\n')).toHaveLength(2);
+    },
+    SLOW,
+  );
+
+  test(
     'a run, its events, and what must not be done to its folder',
     async () => {
       const out = join(folder, 'run');

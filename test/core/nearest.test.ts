@@ -14,3 +14,7 @@ test.each([
 ])('%s -> %s', (word, expected) => {
   expect(nearest(word, NAMES)).toBe(expected);
 });
+
+test('swapped neighbours are one edit', () => {
+  expect(nearest('cdua', ['cpu', 'cuda'])).toBe('cuda');
+});

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defaultRecipe, parseRecipe, RECIPE_FIELDS } from '../../src/training/recipe.ts';
+import { defaultRecipe, networkName, parseRecipe, RECIPE_FIELDS } from '../../src/training/recipe.ts';
 
 describe('parseRecipe', () => {
   it('completes, and lets later objects win', () => {
@@ -31,4 +31,13 @@ describe('parseRecipe', () => {
   it('has a help text for every field', () => {
     for (const [name, { help }] of Object.entries(RECIPE_FIELDS)) expect(help, name).not.toBe('');
   });
+});
+
+it.each([
+  [{ model: 'resnet20', init: '' }, 'resnet20'],
+  [{ model: '', init: 'a/start.onnx' }, 'start'],
+  [{ model: '', init: 'runs/mnist/last/model.onnx' }, 'mnist'],
+  [{ model: '', init: 'C:\\runs\\mnist\\best\\model.onnx' }, 'mnist'],
+])('the network of %j is called %s', (recipe, name) => {
+  expect(networkName(recipe)).toBe(name);
 });

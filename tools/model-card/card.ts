@@ -2,9 +2,9 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseJsonObject } from '../../src/core/parse-json.ts';
 import { BnnError, fromSystemError } from '../../src/errors.ts';
 import { parseRecipe, type Recipe } from '../../src/training/recipe.ts';
-import { parseJsonObject } from '../../src/training/run-folder-io.ts';
 import { FIGURE_NAMES, FIGURES, type Figures } from './figures.ts';
 
 /** The files of a model's folder; `latent` is there when the card was made with it. */

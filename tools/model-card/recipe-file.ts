@@ -2,8 +2,8 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseJsonObject } from '../../src/core/parse-json.ts';
 import { parseRecipe, type Recipe } from '../../src/training/recipe.ts';
-import { parseJsonObject } from '../../src/training/run-folder-io.ts';
 
 /** Fields that may differ without making it another recipe: where and how it ran, and which of its random draws. */
 const FREE_FIELDS = new Set<string>([

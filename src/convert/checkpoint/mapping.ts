@@ -1,6 +1,7 @@
 /** The mapping file: which layers the weights of a checkpoint belong to, in order. A checkpoint does not say what is done with them. */
 
 import { nearest } from '../../core/nearest.ts';
+import { parseJsonObject } from '../../core/parse-json.ts';
 import { BnnError } from '../../errors.ts';
 
 /** What the signs of activations or weights give at 0: PyTorch's sign gives 0. */
@@ -82,14 +83,7 @@ const ZERO_RULES = ['zero', 'plus', 'minus'] as const;
  * @throws {BnnError} E_FORMAT naming the field that is wrong.
  */
 export function parseMapping(text: string, at?: string, conventions: Conventions = PYTORCH): Mapping {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch (cause) {
-    throw new BnnError('E_FORMAT', `not JSON: ${(cause as Error).message}`, { at, cause });
-  }
-  if (!isFields(parsed)) throw new BnnError('E_FORMAT', 'the mapping is no JSON object', { at });
-  const { input, layers, ...others } = parsed;
+  const { input, layers, ...others } = parseJsonObject(text, at);
   rejectUnknown(others, ['input', 'layers'], 'the mapping', at);
   const isInput =
     Array.isArray(input) && input.length > 0 && input.every((size) => Number.isSafeInteger(size) && size > 0);
