@@ -1,38 +1,24 @@
-/** One run while it runs: network, optimizer, data and where they stand. */
+/** One run while it runs: epochs, where they stand, and what is recorded and saved of them. */
 
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
-import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import type { SelectedBackend } from '../backends/select-backend.ts';
 import type { Batch } from '../data/batch-maker.ts';
-import { Batcher } from '../data/batches.ts';
+import type { Batcher } from '../data/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
-import { holdOut } from '../data/hold-out.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { type BestEpoch, type Checkpoint, type PartialEpoch, saveCheckpoint } from './checkpoint-io.ts';
-import { clipGradients } from './clip-gradients.ts';
-import { createEstimators } from './create-estimators.ts';
-import { evaluate } from './evaluate.ts';
 import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';
-import { IndicatorProbe } from './indicator-probe.ts';
-import type { EpochIndicators } from './indicators.ts';
-import { normalizationOf } from './initial-model.ts';
-import { LatentWeights } from './latent-weights.ts';
-import { type Learned, learnBatch, type Pictures } from './learn-batch.ts';
+import { Learner } from './learner.ts';
 import type { Outcome } from './loss.ts';
-import { Optimizer } from './optimizer.ts';
-import { Program, type RunSettings } from './program.ts';
 import type { Recipe } from './recipe.ts';
+import { createRunBatches, type RunBatches } from './run-batches.ts';
 import { removeLeftovers, writeRecipe } from './run-folder-io.ts';
-import { learningRate } from './schedule.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
-import { WeightAverage } from './weight-average.ts';
 
 const EMPTY_EPOCH: PartialEpoch = { loss: 0, correct: 0, images: 0, seconds: 0, waitMs: 0 };
-const EVALUATION_BATCH = 250;
-const PREFETCH_BATCHES = 4;
 
 /** A step that the device may still be computing. */
 interface Pending {
@@ -46,22 +32,14 @@ export class TrainingSession {
   readonly #options: TrainOptions;
   readonly #dataset: Dataset;
   readonly #backend: SelectedBackend;
-  readonly #program: Program;
-  readonly #weights: LatentWeights;
-  readonly #optimizer: Optimizer;
-  readonly #average: WeightAverage | null;
-  readonly #probe: IndicatorProbe | null;
-  readonly #batches: Batcher;
-  readonly #test: Batcher;
-  readonly #validation: Batcher | null;
-  readonly #estimators: ReturnType<typeof createEstimators>;
+  readonly #batches: RunBatches;
+  readonly #learner: Learner;
   #epoch: number;
   #batch: number;
   #seconds: number;
   /** Without the pending step. */
   #partial: PartialEpoch;
   #pending: Pending | null = null;
-  #indicators: EpochIndicators | null;
   #best: BestEpoch | null;
   #lastTestTop1 = Number.NaN;
   #trainedImages = 0;
@@ -81,50 +59,22 @@ export class TrainingSession {
     this.#options = options;
     this.#dataset = dataset;
     this.#backend = backend;
-    this.#estimators = createEstimators(recipe);
-    this.#program = new Program(model, { explicitPadding: backend.name !== 'tensorflow' });
-    this.#weights = new LatentWeights(this.#program, recipe.weightTransform);
-    this.#optimizer = new Optimizer(this.#weights, recipe);
-    this.#average = recipe.emaDecay > 0 ? new WeightAverage(this.#weights, recipe.emaDecay) : null;
-    const { surrogate } = this.#estimators.at(recipe.epochs).weightEstimator;
-    this.#probe = recipe.indicators ? new IndicatorProbe(this.#program, { surrogate, seed: recipe.seed }) : null;
+    this.#batches = createRunBatches(recipe, dataset, model, options);
+    this.#learner = new Learner(model, recipe, {
+      dataset,
+      stepsPerEpoch: this.#batches.train.batchesPerEpoch,
+      teacher: options.teacher,
+      explicitPadding: backend.name !== 'tensorflow',
+    });
     const state = checkpoint?.state;
     this.#epoch = state?.epoch ?? 0;
     this.#batch = state?.batch ?? 0;
     this.#seconds = state?.seconds ?? 0;
     this.#partial = state?.partial ?? EMPTY_EPOCH;
-    this.#indicators = state?.indicators ?? null;
     this.#best = state?.best ?? null;
     // A model between two epochs keeps the weights that were evaluated.
-    if (this.#epoch === 0 || this.#batch > 0) this.#weights.setEpoch(this.#epoch, recipe.epochs);
-    if (checkpoint !== null) this.#restore(checkpoint);
-
-    const { train, held } =
-      recipe.validation > 0
-        ? holdOut(dataset.train, recipe.validation, recipe.seed)
-        : { train: dataset.train, held: null };
-    const { seed, batchSize, padCrop, flip, cropScale, brokenImages: onBroken } = recipe;
-    const normalize = recipe.init === '' ? recipe.normalize : normalizationOf(model);
-    const augment = padCrop > 0 || flip || cropScale > 0 ? { padCrop, flip, cropScale } : null;
-    this.#batches = new Batcher(train, {
-      batchSize,
-      seed,
-      normalize,
-      augment,
-      shuffle: true,
-      prefetch: PREFETCH_BATCHES,
-      onBroken,
-      onBrokenImage: options.onBrokenImage,
-    });
-    const evaluation = {
-      batchSize: EVALUATION_BATCH,
-      normalize,
-      prefetch: PREFETCH_BATCHES,
-      onBroken,
-      onBrokenImage: options.onBrokenImage,
-    };
-    this.#test = new Batcher(dataset.test, evaluation);
-    this.#validation = held === null ? null : new Batcher(held, evaluation);
+    if (this.#epoch === 0 || this.#batch > 0) this.#learner.setEpoch(this.#epoch);
+    if (checkpoint !== null) this.#learner.restore(checkpoint, join(options.out, 'last'));
   }
 
   async run(): Promise<TrainResult> {
@@ -137,8 +87,8 @@ export class TrainingSession {
       recipe: this.#recipe,
       dataset: this.#dataset,
       backend: this.#backend,
-      parameters: this.#countParameters(),
-      stepsPerEpoch: this.#batches.batchesPerEpoch,
+      parameters: this.#learner.parameterCount,
+      stepsPerEpoch: this.#batches.train.batchesPerEpoch,
       from: { epoch: this.#epoch, batch: this.#batch },
       isComplete: this.#isFinished(),
     });
@@ -148,7 +98,7 @@ export class TrainingSession {
     let interrupted = false;
     while (!this.#isFinished() && !interrupted) interrupted = !(await this.#trainEpoch());
     if (interrupted) await this.#save('last');
-    else if (Number.isNaN(this.#lastTestTop1)) this.#lastTestTop1 = (await this.#evaluate(this.#test)).top1;
+    else if (Number.isNaN(this.#lastTestTop1)) this.#lastTestTop1 = (await this.#evaluate(this.#batches.test)).top1;
     return {
       run: out,
       epochs: this.#epoch,
@@ -163,13 +113,8 @@ export class TrainingSession {
   async close(): Promise<void> {
     // After a failure its figures no longer matter, but its tensors do.
     await this.#pending?.outcome.catch(() => {});
-    await Promise.all([this.#batches.close(), this.#test.close(), this.#validation?.close()]);
-    this.#probe?.dispose();
-    this.#average?.dispose();
-    this.#optimizer.dispose();
-    for (const learned of this.#estimators.learned) learned.dispose();
-    this.#weights.dispose();
-    this.#program.dispose();
+    await this.#batches.close();
+    this.#learner.dispose();
   }
 
   #isFinished(): boolean {
@@ -181,16 +126,17 @@ export class TrainingSession {
   /** Trains the rest of the current epoch; false when interrupted. */
   async #trainEpoch(): Promise<boolean> {
     const { epochs, checkpointMinutes } = this.#recipe;
-    this.#weights.setEpoch(this.#epoch, epochs);
-    if (this.#batch === 0) await this.#probe?.begin();
-    const stream = this.#batches.epoch(this.#epoch, this.#batch);
+    const { train } = this.#batches;
+    this.#learner.setEpoch(this.#epoch);
+    if (this.#batch === 0) await this.#learner.beginEpoch();
+    const stream = train.epoch(this.#epoch, this.#batch);
     let begin = performance.now();
     let waited = 0;
     for await (const batch of stream) {
       await this.#trainStep(batch);
-      this.#batches.recycle(batch);
+      train.recycle(batch);
       this.#batch = batch.index + 1;
-      const finished = this.#batch === this.#batches.batchesPerEpoch;
+      const finished = this.#batch === train.batchesPerEpoch;
       if (finished) await this.#settle();
       const now = performance.now();
       const seconds = (now - begin) / 1000;
@@ -215,47 +161,11 @@ export class TrainingSession {
     return this.#finishEpoch();
   }
 
-  #learningRate(step: number): number {
-    const { lr, epochs, warmupEpochs } = this.#recipe;
-    const perEpoch = this.#batches.batchesPerEpoch;
-    return learningRate(this.#recipe.schedule, lr, step, epochs * perEpoch, Math.round(warmupEpochs * perEpoch), {
-      factor: this.#recipe.stepFactor,
-      steps: Math.max(1, Math.round(this.#recipe.stepEpochs * perEpoch)),
-    });
-  }
-
   /** Gives a step to the device, then waits for the one before: the device always has work. */
   async #trainStep(batch: Batch): Promise<void> {
-    const probe = batch.index + 1 === this.#batches.batchesPerEpoch ? this.#probe : null;
-    const randomness = [this.#recipe.seed, this.#epoch, batch.index];
-    const { outcome } = await this.#explained(async () => {
-      const learned = await this.#learn(batch, { ...this.#settings(), randomness, observe: probe?.observe });
-      await this.#update(learned, probe);
-      return learned;
-    });
+    const { outcome } = await this.#learner.step(batch, this.#epoch);
     await this.#settle();
     this.#pending = { epoch: this.#epoch, batch: { index: batch.index, count: batch.count }, outcome };
-  }
-
-  async #learn(batch: Pictures, settings: RunSettings): Promise<Learned> {
-    const { teacher } = this.#options;
-    const options = { ...this.#recipe, epoch: this.#epoch, teacher };
-    const learned = await learnBatch(this.#program, batch, this.#dataset, settings, options);
-    // Awaited in `#settle`; until then, and after a failure elsewhere, a rejection is not unhandled.
-    learned.outcome.catch(() => {});
-    return learned;
-  }
-
-  async #update(learned: Learned, probe: IndicatorProbe | null): Promise<void> {
-    let gradients = this.#weights.toLatent(learned.gradients);
-    await probe?.addGradients(gradients);
-    const { clipGradients: limit } = this.#recipe;
-    if (limit > 0) gradients = await clipGradients(gradients, limit);
-    const lr = this.#learningRate(this.#optimizer.step);
-    this.#optimizer.apply(gradients, lr);
-    for (const sharpness of this.#estimators.learned) await sharpness.apply(lr, this.#optimizer.step);
-    this.#average?.update(this.#optimizer.step);
-    if (probe !== null) this.#indicators = await probe.finish(this.#epoch);
   }
 
   /**
@@ -267,8 +177,8 @@ export class TrainingSession {
     const pending = this.#pending;
     if (pending === null) return;
     this.#pending = null;
-    const { loss, correct } = await this.#explained(() => pending.outcome);
     const { epoch, batch } = pending;
+    const { loss, correct } = await this.#learner.settle(pending.outcome, epoch);
     if (!Number.isFinite(loss)) {
       throw new BnnError('E_NUMERIC', `the loss became ${loss} in epoch ${epoch + 1}, batch ${batch.index + 1}`, {
         at: this.#options.out,
@@ -284,29 +194,14 @@ export class TrainingSession {
     };
   }
 
-  /** Where the device has too little memory for `work`, the error names a batch size that fits. */
-  async #explained<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!isOutOfMemory(error)) throw error;
-      throw await explainOutOfMemory(error, this.#recipe.batchSize, async (count) => {
-        const { height, width, channels } = this.#dataset;
-        const images = new Float32Array(count * height * width * channels);
-        const learned = await this.#learn({ images, labels: new Int32Array(count), count, index: 0 }, this.#settings());
-        // The run is over, so the weights may change.
-        await this.#update(learned, null);
-        await learned.outcome;
-      });
-    }
-  }
-
   /** Evaluates, records and saves a completed epoch; false when interrupted meanwhile (the epoch is then evaluated on resume). */
   async #finishEpoch(): Promise<boolean> {
-    const test = await this.#evaluate(this.#test);
-    const validation = this.#validation === null ? null : await this.#evaluate(this.#validation);
+    const { validation: held } = this.#batches;
+    const test = await this.#evaluate(this.#batches.test);
+    const validation = held === null ? null : await this.#evaluate(held);
     if (this.#isInterrupted()) return false;
     const { loss, correct, images, seconds, waitMs } = this.#partial;
+    const { indicators } = this.#learner;
     const record: EpochRecord = {
       epoch: this.#epoch + 1,
       trainLoss: loss / images,
@@ -314,18 +209,17 @@ export class TrainingSession {
       testLoss: test.loss,
       testTop1: test.top1,
       validationTop1: validation?.top1 ?? null,
-      lr: this.#learningRate(this.#optimizer.step - 1),
-      o: this.#estimators.o(this.#epoch),
+      lr: this.#learner.learningRate(this.#learner.steps - 1),
+      o: this.#learner.o(this.#epoch),
       seconds,
       imagesPerSecond: images / seconds,
       waitShare: waitMs / 1000 / seconds,
-      ...(this.#indicators !== null && { indicators: this.#indicators }),
+      ...(indicators !== null && { indicators }),
     };
     this.#epoch++;
     this.#batch = 0;
     this.#seconds += seconds;
     this.#partial = EMPTY_EPOCH;
-    this.#indicators = null;
     this.#lastTestTop1 = test.top1;
     const top1 = validation?.top1 ?? test.top1;
     const isBest = this.#best === null || top1 > this.#best.top1;
@@ -339,67 +233,38 @@ export class TrainingSession {
   }
 
   #evaluate(batcher: Batcher) {
-    const { signal } = this.#options;
-    return this.#deployed(() => evaluate(this.#program, batcher, this.#dataset, this.#settings(), signal));
-  }
-
-  /** Runs `work` with the weights that count: the averaged ones, where there are any. */
-  #deployed<T>(work: () => Promise<T>): Promise<T> {
-    return this.#average === null ? work() : this.#average.during(work);
+    return this.#learner.evaluate(batcher, this.#epoch, this.#options.signal);
   }
 
   async #save(name: 'last' | 'best'): Promise<void> {
     await this.#settle();
-    const weights = await (this.#average ?? this.#weights).save();
-    const probe = this.#batch > 0 ? this.#probe?.save() : undefined;
-    const learned = this.#estimators.learned.flatMap((estimator) => [...estimator.save()]);
+    const indicators = this.#batch > 0 ? this.#learner.indicators : null;
     await saveCheckpoint(join(this.#options.out, name), {
-      model: await this.#deployed(() => this.#program.save()),
-      optimizer: new Map([...(await this.#optimizer.save()), ...weights, ...(probe ?? []), ...learned]),
+      ...(await this.#learner.save(this.#batch > 0)),
       state: {
         version: 1,
         epoch: this.#epoch,
         batch: this.#batch,
-        step: this.#optimizer.step,
+        step: this.#learner.steps,
         seconds: this.#seconds,
         partial: this.#partial,
         best: this.#best,
         data: this.#dataset.fingerprint,
-        ...(this.#indicators !== null && { indicators: this.#indicators }),
+        ...(indicators !== null && { indicators }),
       },
     });
     this.#lastSave = performance.now();
-  }
-
-  #restore({ optimizer, state }: Checkpoint): void {
-    const at = join(this.#options.out, 'last', 'optimizer.safetensors');
-    (this.#average ?? this.#weights).restore(optimizer, at);
-    this.#optimizer.restore(optimizer, state.step, at);
-    for (const learned of this.#estimators.learned) learned.restore(optimizer);
-    if (state.batch > 0) this.#probe?.restore(optimizer, at);
-  }
-
-  #settings(): RunSettings {
-    return this.#estimators.at(this.#epoch);
   }
 
   #isInterrupted(): boolean {
     return this.#options.signal?.aborted === true;
   }
 
-  #countParameters(): number {
-    let count = 0;
-    for (const { role, shape } of this.#program.parameters.values()) {
-      if (role !== 'buffer') count += shape.reduce((a, b) => a * b, 1);
-    }
-    return count;
-  }
-
   /** Of the steps that are counted: one less than were taken, except at the end of an epoch. */
   #reportStep(epochs: number): void {
     const { loss, correct, images } = this.#partial;
     if (images === 0) return;
-    const batches = this.#batches.batchesPerEpoch;
+    const batches = this.#batches.train.batchesPerEpoch;
     const done = this.#epoch * batches + this.#batch;
     const imagesPerSecond = this.#trainedImages / this.#trainedSeconds;
     this.#options.onStep?.({

@@ -1,0 +1,208 @@
+/** What learns: the network with its latent weights, and the optimizer, estimators, average and probe that go with it. */
+
+import { join } from 'node:path';
+import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
+import type { Tensor } from '../core/tensor.ts';
+import type { Batch } from '../data/batch-maker.ts';
+import type { Batcher } from '../data/batches.ts';
+import type { Dataset } from '../data/dataset.ts';
+import type { Model } from '../graph/model.ts';
+import type { Checkpoint } from './checkpoint-io.ts';
+import { clipGradients } from './clip-gradients.ts';
+import { createEstimators } from './create-estimators.ts';
+import { evaluate } from './evaluate.ts';
+import { IndicatorProbe } from './indicator-probe.ts';
+import type { EpochIndicators } from './indicators.ts';
+import { LatentWeights } from './latent-weights.ts';
+import { type Learned, learnBatch, type Pictures } from './learn-batch.ts';
+import type { Outcome } from './loss.ts';
+import { Optimizer } from './optimizer.ts';
+import { Program, type RunSettings } from './program.ts';
+import type { Recipe } from './recipe.ts';
+import { learningRate } from './schedule.ts';
+import type { TrainOptions } from './train-options.ts';
+import { WeightAverage } from './weight-average.ts';
+
+export interface LearnerSettings {
+  readonly dataset: Dataset;
+  readonly stepsPerEpoch: number;
+  readonly teacher: TrainOptions['teacher'];
+  /** Whether the backend wants padding as a step of its own. */
+  readonly explicitPadding: boolean;
+}
+
+export class Learner {
+  readonly #recipe: Recipe;
+  readonly #settings: LearnerSettings;
+  readonly #program: Program;
+  readonly #weights: LatentWeights;
+  readonly #optimizer: Optimizer;
+  readonly #average: WeightAverage | null;
+  readonly #probe: IndicatorProbe | null;
+  readonly #estimators: ReturnType<typeof createEstimators>;
+  /** Of the last step of an epoch. */
+  #indicators: EpochIndicators | null = null;
+
+  constructor(model: Model, recipe: Recipe, settings: LearnerSettings) {
+    this.#recipe = recipe;
+    this.#settings = settings;
+    this.#estimators = createEstimators(recipe);
+    this.#program = new Program(model, { explicitPadding: settings.explicitPadding });
+    this.#weights = new LatentWeights(this.#program, recipe.weightTransform);
+    this.#optimizer = new Optimizer(this.#weights, recipe);
+    this.#average = recipe.emaDecay > 0 ? new WeightAverage(this.#weights, recipe.emaDecay) : null;
+    const { surrogate } = this.#estimators.at(recipe.epochs).weightEstimator;
+    this.#probe = recipe.indicators ? new IndicatorProbe(this.#program, { surrogate, seed: recipe.seed }) : null;
+  }
+
+  /** Steps taken since the run began. */
+  get steps(): number {
+    return this.#optimizer.step;
+  }
+
+  /** Measured in the last step of an epoch; null before it, and where the recipe wants none. */
+  get indicators(): EpochIndicators | null {
+    return this.#indicators;
+  }
+
+  /** Learned parameters, without running statistics. */
+  get parameterCount(): number {
+    let count = 0;
+    for (const { role, shape } of this.#program.parameters.values()) {
+      if (role !== 'buffer') count += shape.reduce((a, b) => a * b, 1);
+    }
+    return count;
+  }
+
+  /** ReSTE's power o in an epoch; null with other estimators. */
+  o(epoch: number): number | null {
+    return this.#estimators.o(epoch);
+  }
+
+  /** Of the step that is the `step`th from 0. */
+  learningRate(step: number): number {
+    const { schedule, lr, epochs, warmupEpochs, stepFactor, stepEpochs } = this.#recipe;
+    const perEpoch = this.#settings.stepsPerEpoch;
+    return learningRate(schedule, lr, step, epochs * perEpoch, Math.round(warmupEpochs * perEpoch), {
+      factor: stepFactor,
+      steps: Math.max(1, Math.round(stepEpochs * perEpoch)),
+    });
+  }
+
+  /** The weights of an epoch: how far they are transformed depends on it. */
+  setEpoch(epoch: number): void {
+    this.#weights.setEpoch(epoch, this.#recipe.epochs);
+  }
+
+  /** Before the first step of an epoch. */
+  async beginEpoch(): Promise<void> {
+    this.#indicators = null;
+    await this.#probe?.begin();
+  }
+
+  /**
+   * Learns from a batch. The device may still be computing when this returns.
+   *
+   * @returns its loss and hits, to be given to `settle`; until then a rejection is not unhandled.
+   * @throws {BnnError} E_BACKEND with a batch size that fits, when the device has too little memory.
+   */
+  async step(batch: Batch, epoch: number): Promise<{ readonly outcome: Promise<Outcome> }> {
+    const probe = batch.index + 1 === this.#settings.stepsPerEpoch ? this.#probe : null;
+    const randomness = [this.#recipe.seed, epoch, batch.index];
+    return this.#explained(epoch, async () => {
+      const learned = await this.#learn(batch, epoch, { randomness, observe: probe?.observe });
+      await this.#update(learned, probe);
+      if (probe !== null) this.#indicators = await probe.finish(epoch);
+      return learned;
+    });
+  }
+
+  /**
+   * Waits for the outcome of a step.
+   *
+   * @throws {BnnError} as `step`.
+   */
+  settle(outcome: Promise<Outcome>, epoch: number): Promise<Outcome> {
+    return this.#explained(epoch, () => outcome);
+  }
+
+  async #learn(batch: Pictures, epoch: number, extra: Partial<RunSettings> = {}): Promise<Learned> {
+    const { dataset, teacher } = this.#settings;
+    const settings = { ...this.#estimators.at(epoch), ...extra };
+    const learned = await learnBatch(this.#program, batch, dataset, settings, { ...this.#recipe, epoch, teacher });
+    learned.outcome.catch(() => {});
+    return learned;
+  }
+
+  async #update(learned: Learned, probe: IndicatorProbe | null): Promise<void> {
+    let gradients = this.#weights.toLatent(learned.gradients);
+    await probe?.addGradients(gradients);
+    const { clipGradients: limit } = this.#recipe;
+    if (limit > 0) gradients = await clipGradients(gradients, limit);
+    const lr = this.learningRate(this.#optimizer.step);
+    this.#optimizer.apply(gradients, lr);
+    for (const sharpness of this.#estimators.learned) await sharpness.apply(lr, this.#optimizer.step);
+    this.#average?.update(this.#optimizer.step);
+  }
+
+  /** Where the device has too little memory for `work`, the error names a batch size that fits. */
+  async #explained<T>(epoch: number, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      throw await explainOutOfMemory(error, this.#recipe.batchSize, async (count) => {
+        const { height, width, channels } = this.#settings.dataset;
+        const images = new Float32Array(count * height * width * channels);
+        const learned = await this.#learn({ images, labels: new Int32Array(count), count, index: 0 }, epoch);
+        // The run is over, so the weights may change.
+        await this.#update(learned, null);
+        await learned.outcome;
+      });
+    }
+  }
+
+  /** With the weights that count: the averaged ones, where there are any. */
+  evaluate(batcher: Batcher, epoch: number, signal: AbortSignal | undefined): ReturnType<typeof evaluate> {
+    const { dataset } = this.#settings;
+    return this.#deployed(() => evaluate(this.#program, batcher, dataset, this.#estimators.at(epoch), signal));
+  }
+
+  #deployed<T>(work: () => Promise<T>): Promise<T> {
+    return this.#average === null ? work() : this.#average.during(work);
+  }
+
+  /** @param isMidEpoch  whether the probe is at work. */
+  async save(isMidEpoch: boolean): Promise<Pick<Checkpoint, 'model' | 'optimizer'>> {
+    const weights = await (this.#average ?? this.#weights).save();
+    const probe = isMidEpoch ? this.#probe?.save() : undefined;
+    const learned = this.#estimators.learned.flatMap((estimator) => [...estimator.save()]);
+    const model = await this.#deployed(() => this.#program.save());
+    const optimizer = new Map<string, Tensor>([
+      ...(await this.#optimizer.save()),
+      ...weights,
+      ...(probe ?? []),
+      ...learned,
+    ]);
+    return { model, optimizer };
+  }
+
+  /** @param folder  where the checkpoint lies, for messages. */
+  restore({ optimizer, state }: Checkpoint, folder: string): void {
+    const at = join(folder, 'optimizer.safetensors');
+    (this.#average ?? this.#weights).restore(optimizer, at);
+    this.#optimizer.restore(optimizer, state.step, at);
+    for (const learned of this.#estimators.learned) learned.restore(optimizer);
+    if (state.batch > 0) this.#probe?.restore(optimizer, at);
+    this.#indicators = state.indicators ?? null;
+  }
+
+  dispose(): void {
+    this.#probe?.dispose();
+    this.#average?.dispose();
+    this.#optimizer.dispose();
+    for (const learned of this.#estimators.learned) learned.dispose();
+    this.#weights.dispose();
+    this.#program.dispose();
+  }
+}
