@@ -1,12 +1,16 @@
 /** The public API: everything that the commands do, as functions. */
 
-export { lowerToPacked } from './compiler/lower-to-packed.ts';
+export { type Lowered, type LowerOptions, lowerToPacked } from './compiler/lower-to-packed.ts';
 export type { CompileReport, LayerReport } from './compiler/report.ts';
+export { type Converted, type ConvertOptions, type ConvertReport, convertOnnx } from './convert/convert-onnx.ts';
+export type { LayerVerdict } from './convert/verdict.ts';
 export { packSigns, signOf, unpackSigns } from './core/bits.ts';
+export { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from './core/preprocessing.ts';
 export { decodeSafetensors, encodeSafetensors, type Safetensors } from './core/safetensors.ts';
 export { type Dtype, float32, type Tensor, tensor } from './core/tensor.ts';
+export type { Batch } from './data/batch-maker.ts';
 export { Batcher } from './data/batches.ts';
-export type { Dataset, Split } from './data/dataset.ts';
+export type { Dataset, LoadOptions, Split } from './data/dataset.ts';
 export { DATASET_NAMES, loadDataset } from './data/load-dataset.ts';
 export { BnnError, type ErrorCode } from './errors.ts';
 export type { Attribute, Attributes } from './graph/attribute.ts';
@@ -18,13 +22,16 @@ export { parseModel } from './graph/parse.ts';
 export { printModel } from './graph/print.ts';
 export { countMacs, countParameters, type LayerStatistics, layerStatistics } from './graph/statistics.ts';
 export { verify } from './graph/verify.ts';
+export { toChannelsFirst } from './inference/image-input.ts';
 export { type OpenedSession, type OpenOptions, openSession } from './inference/open-session.ts';
+export type { RunOutput, Session, SessionOptions, TensorInfo } from './inference/session.ts';
 export { type ValidateOptions, type Validation, validateModel } from './inference/validate.ts';
 export { decodeModel } from './onnx/decode-model.ts';
 export { encodeModel } from './onnx/encode-model.ts';
 export { readModel, writeModel } from './onnx/model-io.ts';
 export { addBnnFunctions, BNN_OPERATORS, BNN_RULES } from './operators/registry.ts';
+export type { EpochRecord } from './training/history-io.ts';
 export { defaultRecipe, parseRecipe, type Recipe } from './training/recipe.ts';
-export type { Teacher, TrainOptions, TrainResult } from './training/train-options.ts';
+export type { Opening, StepProgress, Teacher, TrainOptions, TrainResult } from './training/train-options.ts';
 export { train } from './training/trainer.ts';
 export { buildModel, findNetwork, ZOO, zooNames } from './zoo/zoo.ts';
