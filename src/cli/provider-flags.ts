@@ -7,7 +7,7 @@ import type { ProviderChoice } from '../inference/session.ts';
 
 export interface ProviderFlags {
   readonly ep: ExecutionProvider;
-  readonly epOption: readonly string[];
+  readonly epOption?: readonly string[];
   readonly allowCpuFallback?: boolean;
 }
 
@@ -24,8 +24,7 @@ export function addAdvancedProviderOptions(command: Command): Command {
     .option(
       '--ep-option <key=value>',
       'option of the execution provider, e.g. deviceId=1; may be repeated',
-      (text: string, earlier: readonly string[]) => [...earlier, text],
-      [],
+      (text: string, earlier: readonly string[] = []) => [...earlier, text],
     )
     .option(
       '--allow-cpu-fallback',
@@ -34,7 +33,7 @@ export function addAdvancedProviderOptions(command: Command): Command {
 }
 
 /** @throws {BnnError} E_USAGE for an option that the provider does not have. */
-export function providerChoiceOf({ ep, epOption, allowCpuFallback }: ProviderFlags): ProviderChoice {
+export function providerChoiceOf({ ep, epOption = [], allowCpuFallback }: ProviderFlags): ProviderChoice {
   return { ep, epOptions: parseProviderOptions(ep, epOption), allowCpuFallback };
 }
 

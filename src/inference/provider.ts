@@ -99,7 +99,7 @@ function findObstacle(name: Exclude<ExecutionProvider, 'cpu'>): Obstacle | undef
   const folder = libraryFolder();
   const absent = absentFiles(folder, files);
   if (absent.length > 0) {
-    const detail = `onnxruntime-node was installed without ${absent.join(' and ')}`;
+    const detail = `onnxruntime-node was installed without ${absent.join(', ').replace(/, ([^,]*)$/, ' and $1')}`;
     return { detail, hint: 'bnn setup cuda (needs internet)' };
   }
   const missing = files.flatMap((file) => missingLibraries(join(folder, file)));

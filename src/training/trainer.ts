@@ -13,6 +13,7 @@ import { loadCheckpoint } from './checkpoint-io.ts';
 import { createEstimators } from './create-estimators.ts';
 import { loadInitialModel, withInitialDigest } from './initial-model-io.ts';
 import type { Recipe } from './recipe.ts';
+import { createRunBatches } from './run-batches.ts';
 import { checkRunFolder } from './run-folder-io.ts';
 import { withRunLock } from './run-lock-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
@@ -52,12 +53,36 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
       hint: 'give the same data and limits, or start a new run with another --out',
     });
   }
+  checkPictures(recipe, dataset);
   const model = checkpoint?.model ?? (await createModel(recipe, dataset, options));
-  const session = new TrainingSession(recipe, options, dataset, backend, model, checkpoint);
+  // Their threads would keep a process alive whose session could not be made.
+  const batches = createRunBatches(recipe, dataset, model, options);
   try {
-    return await session.run();
+    const session = new TrainingSession(recipe, options, dataset, backend, model, batches, checkpoint);
+    try {
+      return await session.run();
+    } finally {
+      await session.close();
+    }
   } finally {
-    await session.close();
+    await batches.close();
+  }
+}
+
+/** @throws {BnnError} E_NOT_FOUND when a split is empty, E_USAGE when an augmentation would leave nothing of a picture. */
+function checkPictures({ cutout, padCrop }: Recipe, { train, test, height, width, root }: Dataset): void {
+  for (const [name, { count }] of Object.entries({ training: train, test })) {
+    if (count > 0) continue;
+    throw new BnnError('E_NOT_FOUND', `the data set has no ${name} pictures`, {
+      at: root,
+      hint: 'training needs both: pictures to learn from, and pictures to test on; check the folders of both splits',
+    });
+  }
+  for (const [name, size] of Object.entries({ cutout, padCrop })) {
+    if (size < Math.min(height, width)) continue;
+    throw new BnnError('E_USAGE', `${name} is ${size}, the pictures have ${height}×${width} pixels`, {
+      hint: 'choose less than the side of a picture',
+    });
   }
 }
 

@@ -14,7 +14,7 @@ import { appendHistory, type EpochRecord, truncateHistory } from './history-io.t
 import { Learner } from './learner.ts';
 import type { Outcome } from './loss.ts';
 import type { Recipe } from './recipe.ts';
-import { createRunBatches, type RunBatches } from './run-batches.ts';
+import type { RunBatches } from './run-batches.ts';
 import { removeLeftovers, writeRecipe } from './run-folder-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
 
@@ -53,13 +53,14 @@ export class TrainingSession {
     dataset: Dataset,
     backend: SelectedBackend,
     model: Model,
+    batches: RunBatches,
     checkpoint: Checkpoint | null,
   ) {
     this.#recipe = recipe;
     this.#options = options;
     this.#dataset = dataset;
     this.#backend = backend;
-    this.#batches = createRunBatches(recipe, dataset, model, options);
+    this.#batches = batches;
     this.#learner = new Learner(model, recipe, {
       dataset,
       stepsPerEpoch: this.#batches.train.batchesPerEpoch,
@@ -110,10 +111,10 @@ export class TrainingSession {
     };
   }
 
+  /** Frees all but the batches, which are the caller's. */
   async close(): Promise<void> {
     // After a failure its figures no longer matter, but its tensors do.
     await this.#pending?.outcome.catch(() => {});
-    await this.#batches.close();
     this.#learner.dispose();
   }
 

@@ -1,6 +1,7 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { runCli } from './spawn-cli.ts';
@@ -44,6 +45,29 @@ test(
     expect(dataset.stderr).toMatch(/^error\[E_NOT_FOUND\] bnn-train: /);
     expect(dataset.stderr).toContain(`  at ${data}`);
     expect(await readdir(folder)).toEqual([]);
+  },
+  SLOW,
+);
+
+test(
+  'pictures that cannot be trained on: no test split, or smaller than what is cut out of them',
+  async () => {
+    const data = join(folder, 'one-split');
+    await mkdir(join(data, 'train', 'cats'), { recursive: true });
+    const picture = sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } });
+    await picture.png().toFile(join(data, 'train', 'cats', '1.png'));
+    const options = ['--backend', 'cpu', '--image-size', '8', '--dataset', 'image-folder', '--data'];
+    const [split, cutout] = await Promise.all([
+      runCli(['train', ...options, data, '--out', join(folder, 'no-test')]),
+      runCli(['train', '--backend', 'cpu', '--cutout', '28', '--out', join(folder, 'all-cut')]),
+    ]);
+    expect(split.code).toBe(1);
+    expect(split.stderr).toMatch(
+      /^error\[E_NOT_FOUND\] bnn-train: the data set has no test pictures\n {2}at .*one-split/,
+    );
+    expect(cutout.code).toBe(2);
+    expect(cutout.stderr).toContain('cutout is 28, the pictures have 28×28 pixels');
+    await rm(data, { recursive: true });
   },
   SLOW,
 );
