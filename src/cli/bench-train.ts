@@ -8,7 +8,7 @@ import { loadNativeAddon } from '../backends/native/addon.ts';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
-import { BnnError } from '../errors.ts';
+import { fromSystemError } from '../errors.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import type { EstimatorName } from '../training/recipe.ts';
 import { buildModel } from '../zoo/zoo.ts';
@@ -208,8 +208,8 @@ async function writeProfile(path: string, round: TrainingRound, terminal: Termin
   }
   try {
     await writeFile(path, toChromeTrace(round));
-  } catch (cause) {
-    throw new BnnError('E_IO', 'cannot write the trace', { at: path, cause });
+  } catch (error) {
+    throw fromSystemError(error, 'write the trace', path);
   }
   terminal.note(`wrote ${path}, open it in chrome://tracing or ui.perfetto.dev`);
 }

@@ -23,7 +23,6 @@ export class BatchThread {
   constructor(split: Split, options: BatchOptions) {
     const input: WorkerInput = { split, options };
     this.#worker = startWorker(import.meta.url, 'batch-worker', { workerData: input });
-    this.#worker.unref();
     this.#worker.on('message', (response: Response) => {
       const pending = this.#pending.get(response.id);
       this.#pending.delete(response.id);
@@ -32,6 +31,8 @@ export class BatchThread {
     });
     this.#worker.on('error', (cause) => this.#die(new Error('internal: the batch worker failed', { cause })));
     this.#worker.on('exit', (code) => this.#die(new Error(`internal: the batch worker ended with code ${code}`)));
+    // Last: a listener for messages keeps the process alive again.
+    this.#worker.unref();
   }
 
   /** Asks for a batch; they are made in the order in which they are asked for. */

@@ -156,6 +156,23 @@ test('a worker that nobody closes lets the process end', async () => {
   expect(stdout).toBe('8\n');
 });
 
+test('a batcher that is never asked and never closed does not keep the process alive', async () => {
+  const script = `
+    import { Batcher } from './src/data/batches.ts';
+    const bytes = (n) => new SharedArrayBuffer(n);
+    const images = new Uint8Array(bytes(8)), labels = new Int32Array(bytes(32));
+    const size = { height: 1, width: 1, channels: 1, mean: [0], std: [1] };
+    new Batcher({ kind: 'memory', count: 8, ...size, images, labels }, { batchSize: 2, prefetch: 2 });
+    console.log('made');
+  `;
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--import', 'tsx', '--input-type=module', '--eval', script],
+    { cwd: fileURLToPath(new URL('../..', import.meta.url)), timeout: 60_000 },
+  );
+  expect(stdout).toBe('made\n');
+}, 60_000);
+
 test.each<[Partial<BatcherOptions>, RegExp]>([
   [{ batchSize: 0 }, /batchSize is 0/],
   [{ batchSize: 2.5 }, /batchSize is 2.5/],
