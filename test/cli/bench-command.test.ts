@@ -99,6 +99,7 @@ describe.skipIf(missingAddon !== undefined)('bnn-bench train', SLOW, () => {
       expect(only).toMatchObject({
         event: 'case',
         name: 'binarynet-mini batch 4',
+        estimator: 'reste',
         threads: 1,
         medianMs: positive,
         processorMs: positive,
@@ -114,7 +115,9 @@ describe.skipIf(missingAddon !== undefined)('bnn-bench train', SLOW, () => {
       expect(traceEvents.map(({ name }) => name)).toEqual(
         expect.arrayContaining(['forward', 'backward', 'BnnBinaryConv', 'BnnBinaryConvFilterGrad']),
       );
-      const text = await runCli(['bench', 'train', ...size, '--profile', trace]);
+      const text = await runCli(['bench', 'train', ...size, '--profile', trace, '--estimator', 'ede']);
+      expect(text.stdout).toMatch(/^estimator +ede$/m);
+      expect(text.stderr).toContain('PyTorch is not measured: its networks use reste');
       expect(text.stdout).toMatch(/^BnnBinaryConvInputGrad +\S+ +[\d.]+/m);
       expect(text.stdout).toMatch(/^images\/s +[\d.,]+/m);
     } finally {
