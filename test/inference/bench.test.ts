@@ -41,7 +41,7 @@ test.each([
 
 test('a row of kernels that is not there is refused', () => {
   expect(() => kernelRow(['scalar', 'avx2'], 'avx512')).toThrow(
-    expect.objectContaining({ code: 'E_USAGE', hint: 'choose one of scalar, avx2' }),
+    expect.objectContaining({ code: 'E_USAGE', hint: expect.stringContaining('choose one of scalar, avx2 ') }),
   );
 });
 

@@ -130,6 +130,6 @@ describe('external data', () => {
     await writeFile(join(folder, 'model', 'w.bin'), FLOATS);
     const error = await rejection(readModel(path));
     expect(error.code).toBe(code);
-    expect(error.message).toContain(message);
+    expect(`${error.message} ${error.at}`).toContain(message);
   });
 });
