@@ -5,6 +5,7 @@
 
 import type { Spread } from '../core/statistics.ts';
 import { colorOf } from './plot-color.ts';
+import { type Box, type LabelledPoint, placeLabels } from './plot-labels.ts';
 import { linearScale, logScale, type Scale } from './plot-scale.ts';
 
 export interface PlotPoint {
@@ -37,7 +38,6 @@ const PANEL = { width: 400, height: 320, left: 78, top: 92, gap: 92 } as const;
 const BAR = { width: 14, gap: 34, labels: 84 } as const;
 const FOOT = 64;
 const POINT_RADIUS = 6;
-const LABEL_HEIGHT = 13;
 
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #1f2328; }
@@ -119,7 +119,10 @@ function drawPanel(panel: PlotPanel, left: number, shareOf: (value: number) => n
       ({ point, cx, cy }) =>
         `<circle class="point" cx="${px(cx)}" cy="${px(cy)}" r="${POINT_RADIUS}" fill="${colorOf(shareOf(point.color.mean))}"><title>${escapeXml(describe(point))}</title></circle>`,
     ),
-    ...drawLabels(placed, left, right),
+    ...drawLabels(
+      placed.map(({ point: { name }, cx, cy }) => ({ name, cx, cy })),
+      { left, top: PANEL.top, right, bottom },
+    ),
     text((left + right) / 2, bottom + 42, panel.xLabel, 'text-anchor="middle"'),
     text(
       0,
@@ -168,33 +171,13 @@ function drawErrorBars(point: PlotPoint, x: Scale, y: Scale, cx: number, cy: num
   return bars;
 }
 
-interface Placed {
-  readonly point: PlotPoint;
-  readonly cx: number;
-  readonly cy: number;
-}
-
-/** Names beside their points, on the side with room, moved apart vertically where they would cover one another. */
-function drawLabels(placed: readonly Placed[], left: number, right: number): string[] {
-  const taken: { readonly from: number; readonly to: number; readonly y: number }[] = [];
-  return [...placed]
-    .sort((a, b) => a.cy - b.cy)
-    .map(({ point, cx, cy }) => {
-      const length = point.name.length * 6.6;
-      const isLeft = cx + length + 14 > right && cx - length - 14 > left;
-      const from = isLeft ? cx - POINT_RADIUS - 5 - length : cx + POINT_RADIUS + 5;
-      let y = cy - 5;
-      const covers = (other: (typeof taken)[number]): boolean =>
-        from < other.to && other.from < from + length && Math.abs(other.y - y) < LABEL_HEIGHT;
-      while (taken.some(covers)) y += 3;
-      taken.push({ from, to: from + length, y });
-      return text(
-        isLeft ? from + length : from,
-        y,
-        point.name,
-        isLeft ? 'class="label" text-anchor="end"' : 'class="label"',
-      );
-    });
+function drawLabels(points: readonly LabelledPoint[], frame: Box): string[] {
+  return placeLabels(points, frame, POINT_RADIUS).flatMap(({ name, x, y, line }) => [
+    ...(line === null
+      ? []
+      : [`<line class="error" x1="${px(line.x1)}" y1="${px(line.y1)}" x2="${px(line.x2)}" y2="${px(line.y2)}"/>`]),
+    text(x, y, name, 'class="label"'),
+  ]);
 }
 
 function drawColorBar(left: number, low: number, high: number, label: string): string[] {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { colorOf } from '../../src/report/plot-color.ts';
 import { type PlotPoint, plotEquilibrium } from '../../src/report/plot-equilibrium.ts';
+import { placeLabels } from '../../src/report/plot-labels.ts';
 import { linearScale, logScale } from '../../src/report/plot-scale.ts';
 
 const interval = fc
@@ -92,14 +93,34 @@ it('draws one circle and one name per point, joins the sweep in its order, escap
   expect(svg).not.toMatch(/NaN|Infinity|undefined|null/);
 });
 
-it('names of points at one place do not cover one another', () => {
-  const svg = draw([
-    point('first', 100, 1e-6, null),
-    point('second', 100, 1e-6, null),
-    point('third', 200, 1e-7, null),
-  ]);
-  const ys = ['first', 'second'].map((name) => Number(svg.match(new RegExp(`y="([\\d.]+)"[^>]*>${name}<`))?.[1]));
-  expect(Math.abs(ys[0]! - ys[1]!)).toBeGreaterThanOrEqual(12);
+it('names cover neither points nor one another, and stay in the frame', () => {
+  const frame = { left: 0, top: 0, right: 400, bottom: 320 };
+  const places = fc.array(
+    fc.record({
+      name: fc.constantFrom('ste', 'o=10', 'swish-sign', 'approx-sign'),
+      cx: fc.integer({ min: 6, max: 394 }),
+      cy: fc.integer({ min: 6, max: 314 }),
+    }),
+    { minLength: 1, maxLength: 9 },
+  );
+  fc.assert(
+    fc.property(places, (points) => {
+      const labels = placeLabels(points, frame, 6);
+      expect(labels.map(({ name }) => name)).toEqual(points.map(({ name }) => name));
+      const boxes = labels.map(({ name, x, y }) => ({ x1: x, x2: x + 6.6 * name.length, y1: y - 10, y2: y + 3 }));
+      for (const [i, box] of boxes.entries()) {
+        expect(Math.min(box.x1, box.y1, frame.right - box.x2, frame.bottom - box.y2)).toBeGreaterThanOrEqual(0);
+        for (const { cx, cy } of points) {
+          const [dx, dy] = [Math.max(box.x1 - cx, cx - box.x2), Math.max(box.y1 - cy, cy - box.y2)];
+          expect(Math.max(dx, dy)).toBeGreaterThanOrEqual(6);
+        }
+        for (const other of boxes.slice(i + 1)) {
+          const apart = Math.max(box.x1 - other.x2, other.x1 - box.x2, box.y1 - other.y2, other.y1 - box.y2);
+          expect(apart).toBeGreaterThanOrEqual(0);
+        }
+      }
+    }),
+  );
 });
 
 it('one point without spread is drawn as well', () => {

@@ -1,0 +1,95 @@
+/** Where the names of the points of a plot go: beside their points, or further off with a line that leads back. */
+
+export interface LabelledPoint {
+  readonly name: string;
+  /** Centre of the point, pixels. */
+  readonly cx: number;
+  readonly cy: number;
+}
+
+/** Pixels, y downwards. */
+export interface Box {
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+}
+
+export interface Label {
+  readonly name: string;
+  /** Start of the text and its baseline. */
+  readonly x: number;
+  readonly y: number;
+  /** From the point to a text that does not stand beside it. */
+  readonly line: { readonly x1: number; readonly y1: number; readonly x2: number; readonly y2: number } | null;
+}
+
+const CHARACTER_WIDTH = 6.6;
+const ASCENT = 10;
+const DESCENT = 3;
+const GAP = 4;
+/** Of names to the frame. */
+const MARGIN = 3;
+/** Distances from the point, and directions, in the order in which they are preferred: to the right first, slightly upwards. */
+const DISTANCES = [0, 10, 20, 30, 40, 52, 64, 80, 96];
+const DIRECTIONS = [-20, 160, 20, 200, -60, 240, 60, 120, -90, 90].map((degrees) => (degrees * Math.PI) / 180);
+
+/**
+ * Places every name where it covers no point, no other name and no part of the frame, as near to its point as that allows; a name that fits
+ * nowhere stands to the right of its point. Points with most neighbours are served first, since they have the least choice.
+ */
+export function placeLabels(points: readonly LabelledPoint[], frame: Box, radius: number): Label[] {
+  const circles = points.map(({ cx, cy }) => boxAround(cx, cy, radius + 1));
+  const neighbours = ({ cx, cy }: LabelledPoint): number =>
+    points.filter((other) => Math.hypot(other.cx - cx, other.cy - cy) < 60).length;
+  const taken: Box[] = [];
+  const placed = new Map<LabelledPoint, Label>();
+  for (const point of [...points].sort((a, b) => neighbours(b) - neighbours(a) || a.cy - b.cy)) {
+    const candidates = DISTANCES.flatMap((distance) =>
+      DIRECTIONS.map((direction) => ({ box: boxBeside(point, direction, radius, distance), distance })),
+    );
+    const isFree = ({ box }: { box: Box }): boolean =>
+      isInside(box, frame) && ![...circles, ...taken].some((other) => overlap(box, other));
+    const chosen = candidates.find(isFree) ?? candidates[0];
+    if (chosen === undefined) continue;
+    taken.push(chosen.box);
+    placed.set(point, labelOf(point, chosen.box, radius, chosen.distance > 0));
+  }
+  return points.flatMap((point) => placed.get(point) ?? []);
+}
+
+function boxBeside({ name, cx, cy }: LabelledPoint, direction: number, radius: number, distance: number): Box {
+  const [halfWidth, halfHeight] = [(name.length * CHARACTER_WIDTH) / 2, (ASCENT + DESCENT) / 2];
+  const [dx, dy] = [Math.cos(direction), Math.sin(direction)];
+  const reach = radius + GAP + distance;
+  // Its edge, not its centre, is as far off as asked.
+  const x = cx + dx * reach + Math.sign(Math.round(dx * 10)) * halfWidth;
+  const y = cy + dy * (reach + halfHeight);
+  return { left: x - halfWidth, right: x + halfWidth, top: y - halfHeight, bottom: y + halfHeight };
+}
+
+function labelOf({ name, cx, cy }: LabelledPoint, box: Box, radius: number, isAway: boolean): Label {
+  const label = { name, x: box.left, y: box.bottom - DESCENT };
+  if (!isAway) return { ...label, line: null };
+  const [x2, y2] = [clamp(cx, box.left, box.right), clamp(cy, box.top, box.bottom)];
+  const length = Math.hypot(x2 - cx, y2 - cy);
+  const share = length > 0 ? radius / length : 0;
+  return { ...label, line: { x1: cx + (x2 - cx) * share, y1: cy + (y2 - cy) * share, x2, y2 } };
+}
+
+function boxAround(x: number, y: number, reach: number): Box {
+  return { left: x - reach, right: x + reach, top: y - reach, bottom: y + reach };
+}
+
+function overlap(a: Box, b: Box): boolean {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
+
+function isInside(box: Box, frame: Box): boolean {
+  const sides = [box.left - frame.left, frame.right - box.right, box.top - frame.top, frame.bottom - box.bottom];
+  return Math.min(...sides) > MARGIN;
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.min(high, Math.max(low, value));
+}
