@@ -8,7 +8,7 @@ import { loadNativeAddon } from '../backends/native/addon.ts';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
-import { fromSystemError } from '../errors.ts';
+import { BnnError, fromSystemError } from '../errors.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import type { EstimatorName } from '../training/recipe.ts';
 import { buildModel } from '../zoo/zoo.ts';
@@ -120,12 +120,6 @@ async function measureRounds(
   threads: number,
   terminal: Terminal,
 ): Promise<Rounds> {
-  const python = estimator === PYTORCH_ESTIMATOR ? process.env['BNN_PYTHON'] : undefined;
-  if (!python) {
-    const reason =
-      estimator === PYTORCH_ESTIMATOR ? 'BNN_PYTHON names no interpreter' : `its networks use ${PYTORCH_ESTIMATOR}`;
-    terminal.note(`note: PyTorch is not measured: ${reason}`);
-  }
   const measure = async (size: number, work: (bench: TrainingBench) => Promise<void>): Promise<void> => {
     const bench = new TrainingBench({ model, batch: size, backend, estimator });
     try {
@@ -137,11 +131,10 @@ async function measureRounds(
   const ours: TrainingRound[] = [];
   const theirs: PytorchRound[] = [];
   const peaks: number[] = [];
-  const pytorch = python ? PytorchProcess.start({ python, model, batch, threads }) : null;
+  const pytorch = await startPytorch({ model, batch, threads }, estimator, terminal);
   try {
     await measure(batch, async (bench) => {
       await bench.round(WARM_UP_STEPS);
-      await pytorch?.round(WARM_UP_STEPS);
       for (let round = 1; round <= rounds; round++) {
         terminal.live(() => `${model}: round ${round} of ${rounds}`);
         peaks.push(measurePeak(threads));
@@ -158,6 +151,31 @@ async function measureRounds(
     pytorch?.close();
   }
   return { ours, theirs, peaks };
+}
+
+/** PyTorch, warmed up; null, and a note why, where it cannot be measured. */
+async function startPytorch(
+  network: { readonly model: string; readonly batch: number; readonly threads: number },
+  estimator: EstimatorName,
+  terminal: Terminal,
+): Promise<PytorchProcess | null> {
+  const skip = (reason: string): null => {
+    terminal.note(`note: PyTorch is not measured: ${reason}`);
+    return null;
+  };
+  const python = process.env['BNN_PYTHON'];
+  if (estimator !== PYTORCH_ESTIMATOR) return skip(`its networks use ${PYTORCH_ESTIMATOR}`);
+  if (!python) return skip('BNN_PYTHON names no interpreter');
+  const pytorch = PytorchProcess.start({ python, ...network });
+  if (pytorch === null) return skip('its networks (tools/bench) are not part of this installation');
+  try {
+    await pytorch.round(WARM_UP_STEPS);
+    return pytorch;
+  } catch (error) {
+    pytorch.close();
+    if (!(error instanceof BnnError)) throw error;
+    return skip(`${python}: ${error.message}`);
+  }
 }
 
 function comparePytorch(

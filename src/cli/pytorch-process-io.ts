@@ -58,14 +58,10 @@ export class PytorchProcess {
     this.#child.stdin?.write(`${steps}\n`);
     const { value, done } = await this.#lines.next();
     if (done === true) {
-      throw new BnnError(
-        'E_BACKEND',
-        `PyTorch did not answer: ${this.#errors.trim().split('\n').at(-1) || 'it ended'}`,
-        {
-          at: this.#child.spawnfile,
-          hint: 'BNN_PYTHON must name an interpreter that has torch; without the variable only ours is measured',
-        },
-      );
+      throw new BnnError('E_BACKEND', this.#errors.trim().split('\n').at(-1) || 'it ended without a word', {
+        at: this.#child.spawnfile,
+        hint: 'BNN_PYTHON must name an interpreter that has torch; without the variable only ours is measured',
+      });
     }
     return JSON.parse(value) as PytorchRound;
   }

@@ -85,6 +85,15 @@ test('bnn-bench data: the loader beside sharp, on the clock and in processor tim
 });
 
 describe.skipIf(missingAddon !== undefined)('bnn-bench train', SLOW, () => {
+  test('an interpreter that cannot be used is noted, and only ours is measured', async () => {
+    const size = ['--model', 'binarynet-mini', '--batch', '4', '--rounds', '1', '--steps', '1', '--threads', '1'];
+    const none = join(tmpdir(), 'no-such-python');
+    const { code, stdout, stderr } = await runCli(['bench', 'train', ...size], { env: { BNN_PYTHON: none } });
+    expect(stderr).toContain(`note: PyTorch is not measured: ${none}: spawn ${none} ENOENT`);
+    expect(stdout).toMatch(/^images\/s +[\d.,]+$/m);
+    expect(code).toBe(0);
+  });
+
   test('--json prints the case and the result; --profile a table and a trace', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'bnn-bench-test-'));
     try {
