@@ -112,10 +112,12 @@ function replaceKernel(
 
 let registered = false;
 
-/** Replaces the two kernels of the `cpu` backend, once. */
+/** Replaces the two kernels of the `cpu` backend, once, and keeps it quiet. */
 export function registerCpuBackend(): void {
   if (registered) return;
   registered = true;
+  // It would print an advertisement for tfjs-node on first use.
+  (tf.findBackend('cpu') as unknown as { firstUse: boolean }).firstUse = false;
   replaceKernel('Conv2DBackpropInput', ({ dy, filter }, attributes) => {
     if (dy === undefined || filter === undefined) throw new Error('internal: Conv2DBackpropInput needs dy and filter');
     return [attributes.inputShape, inputGradient(dy, filter, attributes)];
