@@ -31,7 +31,7 @@ const GAP = 4;
 /** Of names to the frame. */
 const MARGIN = 3;
 /** Distances from the point, and directions, in the order in which they are preferred: to the right first, slightly upwards. */
-const DISTANCES = [0, 10, 20, 30, 40, 52, 64, 80, 96];
+const DISTANCES = [0, 10, 20, 30, 40, 52, 64, 80, 96, 115, 135, 160, 190, 225];
 const DIRECTIONS = [-20, 160, 20, 200, -60, 240, 60, 120, -90, 90].map((degrees) => (degrees * Math.PI) / 180);
 
 /**

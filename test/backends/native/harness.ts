@@ -54,16 +54,19 @@ export async function run(
   return result;
 }
 
-/** max |got − want| / (1 + |want|); Infinity where only one of them is NaN or the shapes differ. */
-export function worstError(got: Values | undefined, want: Values | undefined): number {
+/** What an error is measured against: the largest value of the tensor (sums, which may cancel to almost 0), or each value. */
+type Scale = 'tensor' | 'element';
+
+/** max |got − want| / max(1, |want|), |want| as `scale` says; Infinity where only one is NaN or the shapes differ. */
+export function worstError(got: Values | undefined, want: Values | undefined, scale: Scale = 'tensor'): number {
   if (got === undefined || want === undefined || got.shape.join() !== want.shape.join()) return Infinity;
+  const magnitude = (w: number) => (Number.isFinite(w) ? Math.max(1, Math.abs(w)) : 1);
+  const largest = want.values.reduce((most, w) => Math.max(most, magnitude(w)), 1);
   let worst = 0;
-  for (let i = 0; i < want.values.length; i++) {
+  for (const [i, w] of want.values.entries()) {
     const g = got.values[i] ?? Number.NaN;
-    const w = want.values[i] ?? Number.NaN;
-    if (Number.isNaN(g) && Number.isNaN(w)) continue;
-    if (g === w) continue;
-    const error = Math.abs(g - w) / (1 + Math.abs(w));
+    if (Object.is(g, w) || g === w) continue;
+    const error = Math.abs(g - w) / (scale === 'tensor' ? largest : magnitude(w));
     worst = Math.max(worst, Number.isNaN(error) ? Infinity : error);
   }
   return worst;
@@ -74,9 +77,10 @@ export async function compare(
   kernel: string,
   inputs: Readonly<Record<string, Values>>,
   attrs: object = {},
+  scale: Scale = 'tensor',
 ): Promise<number> {
   const want = await run('cpu', kernel, inputs, attrs);
   const got = await run('native', kernel, inputs, attrs);
   if (got.length !== want.length) return Infinity;
-  return Math.max(...want.map((output, i) => worstError(got[i], output)));
+  return Math.max(...want.map((output, i) => worstError(got[i], output, scale)));
 }
