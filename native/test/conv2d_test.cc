@@ -132,6 +132,26 @@ static void check_binary(const Conv2dShape& s, const char* label) {
   check_table(s, x, f, dy, signs, label);
 }
 
+// 3×3 neighbours with many channels go another way: odd images, padding on any side, channels that do not fill vectors, many small images.
+static void check_tiles(const char* label) {
+  const Conv2dShape shapes[] = {
+      {2, 7, 9, 16, 3, 3, 16, 7, 9, 1, 1, 1, 1, 1, 1},   {1, 8, 8, 17, 3, 3, 33, 6, 6, 1, 1, 1, 1, 0, 0},
+      {3, 5, 6, 35, 3, 3, 16, 7, 8, 1, 1, 1, 1, 2, 2},   {2, 4, 3, 20, 3, 3, 50, 6, 2, 1, 1, 1, 1, 3, 0},
+      {9, 4, 4, 64, 3, 3, 48, 4, 4, 1, 1, 1, 1, 1, 1},   {70, 1, 1, 16, 3, 3, 16, 1, 1, 1, 1, 1, 1, 1, 1},
+      {2, 3, 40, 128, 3, 3, 16, 3, 40, 1, 1, 1, 1, 1, 1}, {1, 33, 31, 16, 3, 3, 18, 33, 31, 1, 1, 1, 1, 1, 1},
+      // Fewer outputs than the image allows.
+      {1, 12, 12, 16, 3, 3, 16, 5, 7, 1, 1, 1, 1, 1, 1}};
+  for (const Conv2dShape& s : shapes) {
+    char text[160];
+    std::snprintf(text, sizeof text, "%s, %lldx%lldx%lldx%lld to %lldx%lldx%lld", label, (long long)s.batch, (long long)s.in_height,
+                  (long long)s.in_width, (long long)s.in_channels, (long long)s.out_height, (long long)s.out_width, (long long)s.out_channels);
+    check(s, false, text);
+    check(s, true, text);
+    check_binary_forward(s, text);
+    check_binary(s, text);
+  }
+}
+
 static void check_matmul(const char* label) {
   const int64_t m = bnn_test::random_in(1, 120), n = bnn_test::random_in(1, 60), k = bnn_test::random_in(1, 60);
   Floats a(m * k), b(k * n), c(m * n), want(m * n);
@@ -165,6 +185,7 @@ int main(int argc, char** argv) {
     for (int threads = 1; threads <= 3; threads++) {
       bnn::set_thread_count(threads);
       if (threads == 2) check_binary_sizes(bnn::isa_name(isa));
+      check_tiles(bnn::isa_name(isa));
       for (int round = 0; round < rounds; round++) {
         const Conv2dShape s = random_shape();
         char label[320];

@@ -14,7 +14,6 @@
 namespace bnn {
 namespace {
 
-constexpr int kSlots = 6;
 // How long a worker polls before it sleeps: longer than the JavaScript between two kernels, short enough not to burn a core.
 constexpr int kSpinRounds = 20000;
 constexpr int kPiecesPerThread = 4;

@@ -4,7 +4,8 @@
 // broadcasts P inputs for P·N multiply-adds. Filter gradient: P window elements by N vectors stay in registers over all pixels of
 // the chunk. Addresses are base + {0, s, 2s, 3s} from every fourth pixel: few enough registers for the compiler to keep. Each four
 // pixels have a base of their own, so a tile may take its pixels from several rows where rows are multiples of four: images of
-// 4×4 would otherwise leave two thirds of the registers unused.
+// 4×4 would otherwise leave two thirds of the registers unused. Every loop over a tile is unrolled: an array that is indexed by a loop
+// lives in memory.
 #include "kernels/conv2d/chunk.h"
 #include "simd/vec.h"
 
@@ -44,7 +45,9 @@ inline __attribute__((always_inline)) void multiply_add(const float* const* a, i
 template <int P, int N>
 void forward_tile(const ForwardChunk& c, const float* const* windows, float* const* outs, const float* panel, int64_t columns) {
   V sum[P][N];
+#pragma GCC unroll 16
   for (int p = 0; p < P; p++) {
+#pragma GCC unroll 4
     for (int j = 0; j < N; j++) sum[p][j] = zero();
   }
   for (int64_t s = 0; s < c.segment_count; s++) {
@@ -53,12 +56,16 @@ void forward_tile(const ForwardChunk& c, const float* const* windows, float* con
     panel += segment.length * (N * W);
   }
   if (columns == N * W) {
+#pragma GCC unroll 16
     for (int p = 0; p < P; p++) {
+#pragma GCC unroll 4
       for (int j = 0; j < N; j++) store(outs[p / 4] + p % 4 * c.out_stride + j * W, sum[p][j]);
     }
   } else {
     const int tail = static_cast<int>(columns - (N - 1) * W);
+#pragma GCC unroll 16
     for (int p = 0; p < P; p++) {
+#pragma GCC unroll 4
       for (int j = 0; j + 1 < N; j++) store(outs[p / 4] + p % 4 * c.out_stride + j * W, sum[p][j]);
       store_n(outs[p / 4] + p % 4 * c.out_stride + (N - 1) * W, sum[p][N - 1], tail);
     }
@@ -163,7 +170,9 @@ void forward(const ForwardChunk& c) {
 template <int P, int N>
 void filter_grad_tile(const FilterGradChunk& c, int64_t offset, int64_t column, float* sums, const float* dy, int64_t dy_stride) {
   V sum[P][N];
+#pragma GCC unroll 16
   for (int p = 0; p < P; p++) {
+#pragma GCC unroll 4
     for (int j = 0; j < N; j++) sum[p][j] = zero();
   }
   for (int64_t r = 0; r < c.row_count; r++) {
@@ -186,8 +195,10 @@ void filter_grad_tile(const FilterGradChunk& c, int64_t offset, int64_t column, 
     }
     if (dy != nullptr) dy = d;
   }
+#pragma GCC unroll 16
   for (int p = 0; p < P; p++) {
     float* to = sums + p * c.columns + column;
+#pragma GCC unroll 4
     for (int j = 0; j < N; j++) store(to + j * W, load(to + j * W) + sum[p][j]);
   }
 }

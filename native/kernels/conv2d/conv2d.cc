@@ -6,7 +6,9 @@
 #include "kernels/conv2d/conv2d.h"
 
 #include "kernels/conv2d/bit_conv2d.h"
+#include "kernels/conv2d/panel.h"
 #include "kernels/conv2d/windows.h"
+#include "kernels/conv2d/winograd.h"
 #include "kernels/depthwise/depthwise.h"
 #include "threading/thread_pool.h"
 
@@ -35,69 +37,16 @@ constexpr int64_t kGradChunkPixels = 96;
 constexpr int64_t kLargeGradChunkPixels = 512;
 // Floats of filter-gradient sums that a second-level cache holds beside the rest.
 constexpr int64_t kSmallSums = 64 << 10;
-// Least multiply-adds worth a piece of work.
-constexpr int64_t kGrainWork = 100000;
-
-int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
 int64_t grain_rows(const Windows& w, int64_t columns) {
   return std::max<int64_t>(1, kGrainWork / std::max<int64_t>(1, w.grid_width * w.depth * columns));
 }
 
-// Where weight (tap, k, column) of a group lies in the filter: tap · tap_stride + k · k_stride + column · column_stride + group · group_stride.
-struct FilterView {
-  const float* data;
-  int64_t tap_stride, k_stride, column_stride;
-  int64_t group_stride = 0;
-};
+const RowsDone kNothing{[](const void*, const ChunkRow*, int64_t) {}, nullptr, nullptr};
 
-// Copies the weights into column blocks in the order of the taps (see ForwardChunk); `columns` for each group.
-float* pack_panel(const Windows& w, const FilterView& filter, int64_t groups, int64_t columns, const ConvRow& row) {
-  const int64_t block = static_cast<int64_t>(row.vector) * row.panel_vectors;
-  const int64_t panel_floats = w.depth * round_up(columns, row.vector);
-  float* panel = scratch<float>(0, Slot::kPanel, groups * panel_floats);
-  const int64_t blocks = (columns + block - 1) / block;
-  const int64_t grain = std::max<int64_t>(1, kGrainWork / std::max<int64_t>(1, w.depth * block));
-  parallel_for(groups * blocks, grain, [&](int, int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; b++) {
-      const int64_t group = b / blocks;
-      const int64_t first = (b - group * blocks) * block;
-      const int64_t used = std::min(block, columns - first);
-      const int64_t width = round_up(used, row.vector);
-      float* to = panel + group * panel_floats + first * w.depth;
-      for (const Tap& tap : w.taps) {
-        const float* from = filter.data + group * filter.group_stride + tap.filter_index * filter.tap_stride + first * filter.column_stride;
-        if (filter.column_stride == 1) {
-          for (int64_t k = 0; k < w.channels; k++) {
-            std::memcpy(to + k * width, from + k * filter.k_stride, static_cast<size_t>(used) * sizeof(float));
-            std::memset(to + k * width + used, 0, static_cast<size_t>(width - used) * sizeof(float));
-          }
-        } else {
-          for (int64_t k0 = 0; k0 < w.channels; k0 += 16) {
-            const int64_t k1 = std::min(k0 + 16, w.channels);
-            for (int64_t j = 0; j < width; j++) {
-              for (int64_t k = k0; k < k1; k++) {
-                to[k * width + j] = j < used ? from[k * filter.k_stride + j * filter.column_stride] : 0.0f;
-              }
-            }
-          }
-        }
-        to += w.channels * width;
-      }
-    }
-  });
-  return panel;
-}
-
-struct NoEpilogue {
-  void operator()(const ChunkRow*, int64_t) const {}
-};
-
-// `columns` for each of the groups, whose inputs and outputs lie side by side; `epilogue(rows, count)` sees each chunk of finished rows
-// of a group while it is in a cache, on the thread that computed it.
-template <typename Epilogue = NoEpilogue>
+// `columns` for each of the groups, whose inputs and outputs lie side by side; `done` sees each chunk of finished rows of a group.
 void run_forward(const Windows& w, const float* x, const FilterView& filter, int64_t groups, int64_t columns, const OutputGrid& out,
-                 int64_t out_pixel_stride, const Epilogue& epilogue = {}) {
+                 int64_t out_pixel_stride, const RowsDone& done = kNothing) {
+  if (groups == 1 && suits_winograd(w, columns)) return winograd_forward(w, x, filter, columns, out, out_pixel_stride, done);
   const ConvRow& row = conv_row();
   const float* panel = pack_panel(w, filter, groups, columns, row);
   const int64_t panel_floats = w.depth * round_up(columns, row.vector);
@@ -114,7 +63,7 @@ void run_forward(const Windows& w, const float* x, const FilterView& filter, int
         describe_rows(w, x + g * w.channels, group_out, at, at + count, padded, rows);
         row.forward({rows, count, w.step_width * w.channels, out_pixel_stride, w.segments.data(),
                      static_cast<int64_t>(w.segments.size()), w.depth, panel + g * panel_floats, columns});
-        epilogue(rows, count);
+        done.call(done.context, rows, count);
       }
     }
   });
@@ -155,8 +104,10 @@ void forward_of(const Conv2dShape& s, const Windows& w, const float* x, const fl
   run_forward(w, x, view, s.groups, columns, whole_grid(w, y, s.out_channels), s.out_channels);
 }
 
+// epilogue(out, pixels, pixel_stride) sees every finished row; `reads` as in RowsDone.
 template <typename Epilogue>
-void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, float* dx, const Epilogue& epilogue) {
+void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, float* dx, const Epilogue& epilogue,
+                   const float* reads) {
   const int64_t c = s.in_channels;
   for (int64_t a = 0; a < std::min(s.stride_height, s.in_height); a++) {
     for (int64_t b = 0; b < std::min(s.stride_width, s.in_width); b++) {
@@ -185,9 +136,10 @@ void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, f
       const int64_t columns = c / s.groups;
       const FilterView view{filter, columns * s.out_channels, 1, s.out_channels, w.channels};
       const int64_t pixel_stride = s.stride_width * c;
-      run_forward(w, dy, view, s.groups, columns, out, pixel_stride, [&](const ChunkRow* rows, int64_t count) {
+      const auto finish = [&](const ChunkRow* rows, int64_t count) {
         for (int64_t r = 0; r < count; r++) epilogue(rows[r].out, rows[r].width, pixel_stride);
-      });
+      };
+      run_forward(w, dy, view, s.groups, columns, out, pixel_stride, rows_done(finish, reads));
     }
   }
 }
@@ -207,6 +159,7 @@ void widen_rows(ChunkRow* rows, int64_t count, int64_t used, int64_t stride, int
 }
 
 void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, const float* dy, float* dfilter) {
+  if (s.groups == 1 && suits_winograd(w, s.out_channels)) return winograd_filter_grad(w, x, dy, s.out_channels, dfilter);
   const ConvRow& row = conv_row();
   const int64_t outputs = s.out_channels / s.groups;
   const int64_t columns = round_up(outputs, row.vector);
@@ -268,7 +221,7 @@ void binary_conv2d_forward(const Conv2dShape& s, const float* x, const float* fi
 
 void conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, float* dx) {
   if (is_depthwise(s)) return depthwise_input_grad(s, dy, filter, dx);
-  input_grad_of(s, dy, filter, dx, [](float*, int64_t, int64_t) {});
+  input_grad_of(s, dy, filter, dx, [](float*, int64_t, int64_t) {}, nullptr);
 }
 
 void binary_conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, const float* x,
@@ -279,13 +232,11 @@ void binary_conv2d_input_grad(const Conv2dShape& s, const float* dy, const float
     gradient.apply(x + at, out, out, count);
     if (sum != nullptr) elementwise_row().binary(BinaryOp::kAdd, sum + at, Operand::kFull, out, Operand::kFull, out, 1, count);
   };
-  input_grad_of(s, dy, filter, dx, [&](float* out, int64_t pixels, int64_t stride) {
-    if (stride == c) {
-      finish(out, pixels * c);
-    } else {
-      for (int64_t i = 0; i < pixels; i++) finish(out + i * stride, c);
-    }
-  });
+  const auto finish_row = [&](float* out, int64_t pixels, int64_t stride) {
+    if (stride == c) return finish(out, pixels * c);
+    for (int64_t i = 0; i < pixels; i++) finish(out + i * stride, c);
+  };
+  input_grad_of(s, dy, filter, dx, finish_row, x);
 }
 
 void conv2d_filter_grad(const Conv2dShape& s, const float* x, const float* dy, float* dfilter) {
