@@ -94,6 +94,13 @@ int main(int argc, char** argv) {
     for (int round = 0; round < rounds; round++) random_conv(isa);
     // A whole tile of pixels and more panel rows than are kept at a time.
     check({{3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1, 70, 9}, 1, 9, 17, isa);
+    // 3×3 neighbours of many channels: odd images, padding that differs, groups, more lanes than a block, outputs that do not fill tiles.
+    check({{3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1, 16, 16}, 1, 7, 7, isa);
+    check({{3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1, 17, 37}, 5, 4, 4, isa);
+    check({{3, 3}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1, 33, 70}, 2, 9, 30, isa);
+    check({{3, 3}, {1, 1}, {2, 0, 1, 3}, {1, 1}, 2, 16, 40}, 2, 5, 150, isa);
+    check({{3, 3}, {1, 1}, {1, 2, 0, 0}, {1, 1}, 1, 20, 18}, 40, 2, 1, isa);
+    check({{3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1, 64, 64}, 1, 14, 14, isa);
     for (const int64_t rows : {1, 3, 4, 5}) check(bnn::dense_shape(37, 1 + 43 * (rows % 3)), rows, 1, 1, isa);
   }
   std::printf("binary_weight: %d instruction sets, %d failures\n", sets, bnn_test::failures());

@@ -5,8 +5,8 @@
  * - Stock onnxruntime runs the body of a packed layer, which unpacks the bits to float32 when the session is made: 4 bytes per weight.
  * - With our op library a session holds the packed bytes as they are in the file, and beside them the weights in the order of the
  *   kernels: rows of whole 32-bit words, 4 words at a time, outputs rounded up to tiles, and one sum per tap for the padding
- *   (`native/kernels/binary_conv/prepare.cc`). A layer of which only the weights are binary is unpacked there too
- *   (`native/kernels/binary_weight/binary_weight.h`).
+ *   (`native/kernels/binary_conv/prepare.cc`). A layer of which only the weights are binary is unpacked there too, to 4 bytes per weight
+ *   (`native/kernels/binary_weight/binary_weight.h`), or transformed to 16 per 3×3 weights (`native/kernels/binary_weight/winograd.h`).
  *
  * Activations, plans that depend on the image size, and freed blocks that the allocator keeps are not in these figures.
  */
@@ -35,6 +35,9 @@ const TILE_ROWS = 64;
 const WORD_BITS = 32;
 /** Words of a row come in fours. */
 const ROW_WORDS = 4;
+/** Bytes of the transform of 3×3 weights, and the least channels and outputs of a group for which there is one. */
+const TRANSFORMED_BYTES = 16;
+const LEAST_TRANSFORMED = 16;
 
 function roundUp(count: number, unit: number): number {
   return Math.ceil(count / unit) * unit;
@@ -79,6 +82,10 @@ function kernelBytes(node: Node, variant: LayerVariant): { readonly stock: numbe
   const rowBits = taps * node.int('channels', 0);
   const groups = node.int('group', 1);
   const stock = 4 * outputs * rowBits;
+  if (variant.weightOnly && isTransformed(node, outputs / groups)) {
+    const filters = groups * roundUp(outputs / groups, TILE_OUTPUTS) * node.int('channels', 0);
+    return { stock, ops: TRANSFORMED_BYTES * filters + 8 * outputs };
+  }
   if (variant.weightOnly) {
     const tile = variant.layer === 'Gemm' ? TILE_ROWS : TILE_OUTPUTS;
     // Scale and bias are copied as they are.
@@ -87,6 +94,14 @@ function kernelBytes(node: Node, variant: LayerVariant): { readonly stock: numbe
   const padded = groups * roundUp(outputs / groups, TILE_OUTPUTS);
   const words = roundUp(Math.ceil(rowBits / WORD_BITS), ROW_WORDS);
   return { stock, ops: 4 * padded * (words + taps + 2) };
+}
+
+/** Whether the kernel of a weight-only layer goes by Winograd's tiles. */
+function isTransformed(node: Node, outputs: number): boolean {
+  const [, rows, columns] = node.requiredInput(1).constant?.shape ?? [];
+  const steps = [...node.ints('strides', [1, 1]), ...node.ints('dilations', [1, 1])];
+  const isNeighbours = rows === 3 && columns === 3 && steps.every((step) => step === 1);
+  return isNeighbours && Math.min(node.int('channels', 0), outputs) >= LEAST_TRANSFORMED;
 }
 
 export function addSizes(all: Iterable<Sizes>): Sizes {

@@ -56,6 +56,13 @@ describe('by hand', () => {
     ['binary', [6, 1, 3, 3], 6, [54 + 384, 54 + 48, 4 * 54 + 48, 54 + 48 + 4 * 24 * (4 + 9 + 2)]],
     // Unpacked there as well.
     ['weight-only', [6, 5, 3, 3], 1, [270 + 384, 54 + 48, 4 * 270 + 48, 54 + 48 + 4 * 8 * 45 + 48]],
+    // 3×3 neighbours of 16 channels and more are transformed: 16 bytes for 9 weights, 20 outputs in whole tiles.
+    [
+      'weight-only',
+      [18, 17, 3, 3],
+      1,
+      [18 * 153 + 64 * 18, 18 * 27 + 144, 4 * 2754 + 144, 18 * 27 + 144 + 16 * 20 * 17 + 144],
+    ],
     ['float', [6, 5, 3, 3], 1, [32 * 270, 4 * 270, 4 * 270, 4 * 270]],
   ] as const)('%s %j, %i groups', (kind, shape, group, [idealBits, fileBytes, stockBytes, opsBytes]) => {
     const { report } = lowerToPacked(new Net([1, shape[1] * group, 4, 4]).layer(kind, shape, group).finish());
@@ -84,12 +91,12 @@ describe.skipIf(missing !== undefined)(
   `against sessions${missing === undefined ? '' : ` (skipped: ${missing})`}`,
   { timeout: 60_000 },
   () => {
-    /** Besides constants, a session has activations, plans and what malloc and the allocator of onnxruntime round up. */
-    const margin = (bytes: number) => 0.04 * bytes + 1e6;
+    /** Besides constants, a session has activations, scratch memory, plans and what malloc and the allocator of onnxruntime round up. */
+    const margin = (bytes: number) => 0.04 * bytes + 1.5e6;
 
     it.each([
       ['binary', [1, 768, 4, 4], [768, 768, 3, 3]],
-      ['weight-only', [1, 512, 4, 4], [512, 512, 3, 3]],
+      ['weight-only', [1, 768, 4, 4], [768, 768, 3, 3]],
       ['binary', [1, 4096], [4096, 4096]],
     ] as const)('%s layers of %j', async (kind, input, weights) => {
       const { model, report } = lowerToPacked(new Net(input).layer(kind, weights).finish());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/binary_weight/winograd.h"
 #include "memory/scratch_pool.h"
 #include "simd/isa.h"
 #include "threading/claim.h"
@@ -54,6 +55,10 @@ UnpackedWeights unpack_conv_weights(const BinaryConvShape& s, const uint8_t* bit
   UnpackedWeights result;
   const int64_t perGroup = s.outputs / s.groups;
   result.groupOutputs = static_cast<int>(ceil_div(perGroup, kTileOutputs) * kTileOutputs);
+  if (suits_winograd(s)) {
+    result.spectra = winograd_weights(s, bits);
+    return result;
+  }
   result.values = AlignedArray<float>(static_cast<size_t>(s.groups * result.groupOutputs * s.bits()));
   for (int64_t o = 0; o < s.outputs; o++) {
     const int64_t row = o / perGroup * result.groupOutputs + o % perGroup;
@@ -78,6 +83,7 @@ UnpackedWeights unpack_dense_weights(const BinaryConvShape& s, const uint8_t* bi
 
 void binary_weight_conv(const BinaryConvShape& s, const UnpackedWeights& weights, const WeightLayerCall& call,
                         const Parallel& parallel) {
+  if (weights.spectra.size() > 0) return winograd_conv(s, weights, call, parallel);
   const FloatTileRow& row = float_tile_row();
   const ConvLayout layout = layout_of(s, call.height, call.width);
   const int64_t pixels = layout.pixels(), blocks = ceil_div(pixels, kTilePixels), perGroup = s.outputs / s.groups;
@@ -106,10 +112,9 @@ void binary_weight_conv(const BinaryConvShape& s, const UnpackedWeights& weights
       const float* data = reinterpret_cast<const float*>(planes) + image * s.channels * layout.planeWords;
       int64_t built = 0, used = 0;
       const auto flush = [&] {
-        for (int64_t o = 0; o < outputs; o += kTileOutputs) {
-          const float* block = weights.values.data() + (group * weights.groupOutputs + firstOutput + o) * rows + used * kTileOutputs;
-          row.multiply(panel, block, built - used, width, used > 0, sums + o * kTilePixels);
-        }
+        const float* block = weights.values.data() + (group * weights.groupOutputs + firstOutput) * rows + used * kTileOutputs;
+        const FloatBlocks filters{block, static_cast<int>(ceil_div(outputs, kTileOutputs)), rows * kTileOutputs};
+        row.multiply(panel, kTilePixels, filters, built - used, width, used > 0, sums);
         used = built;
       };
       for (int64_t t = 0; t < s.taps(); t++) {
@@ -151,20 +156,17 @@ void binary_weight_gemm(const BinaryConvShape& s, const UnpackedWeights& weights
       }
     }
   });
-  constexpr int kTile = kTileOutputs * kTilePixels;
   const int64_t work = rowBlocks * outputBlocks * s.channels * 16;
   claim_all(parallel, outputBlocks, work, [&](const auto& claim) {
-    Scratch scratch(static_cast<size_t>(rowBlocks) * kTile * 4);
+    Scratch scratch(static_cast<size_t>(rowBlocks * kTileOutputs * kTilePixels) * 4);
     float* sums = scratch.as<float>();
     for (int64_t piece = claim(); piece >= 0; piece = claim()) {
       const int64_t first = piece * kTilePixels, count = std::min<int64_t>(kTilePixels, s.outputs - first);
       // All rows against the weights that are in the cache, then the next weights.
       for (int64_t c = 0; c < s.channels; c += kPanelRows) {
         const float* panel = weights.values.data() + (first * s.channels + c * kTilePixels);
-        for (int64_t b = 0; b < rowBlocks; b++) {
-          row.multiply(panel, transposed + (b * s.channels + c) * kTileOutputs, std::min(kPanelRows, s.channels - c), kTilePixels,
-                       c > 0, sums + b * kTile);
-        }
+        const FloatBlocks rows{transposed + c * kTileOutputs, static_cast<int>(rowBlocks), s.channels * kTileOutputs};
+        row.multiply(panel, kTilePixels, rows, std::min(kPanelRows, s.channels - c), kTilePixels, c > 0, sums);
       }
       for (int64_t m = 0; m < call.batch; m++) {
         const ptrdiff_t at = m * s.outputs + first;

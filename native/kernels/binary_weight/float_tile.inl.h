@@ -10,44 +10,58 @@
 namespace bnn {
 namespace BNN_ISA {
 
-// kVectors vectors of columns × 4 outputs.
-template <int kVectors>
-static inline void multiply_vectors(const float* a, const float* b, int64_t count, bool add, float* sums) {
-  V sum[kVectors][kTileOutputs];
+// kVectors vectors of columns × 4 outputs of each of kBlocks blocks.
+template <int kVectors, int kBlocks>
+static inline void multiply_tile(const float* a, int64_t pitch, const float* b, int64_t blockStride, int64_t count, bool add, float* sums) {
+  constexpr int kOutputs = kBlocks * kTileOutputs;
+  V sum[kOutputs][kVectors];
   BNN_UNROLL
-  for (int v = 0; v < kVectors; v++) {
+  for (int q = 0; q < kOutputs; q++) {
     BNN_UNROLL
-    for (int q = 0; q < kTileOutputs; q++) sum[v][q] = add ? load(sums + q * kTilePixels + v * W) : zero();
+    for (int v = 0; v < kVectors; v++) sum[q][v] = add ? load(sums + q * pitch + v * W) : zero();
   }
-  for (int64_t i = 0; i < count; i++, a += kTilePixels, b += kTileOutputs) {
+  for (int64_t i = 0; i < count; i++, a += pitch, b += kTileOutputs) {
     V x[kVectors];
     BNN_UNROLL
     for (int v = 0; v < kVectors; v++) x[v] = load(a + v * W);
     BNN_UNROLL
-    for (int q = 0; q < kTileOutputs; q++) {
-      const V w = splat(b[q]);
+    for (int q = 0; q < kOutputs; q++) {
+      const V w = splat(b[q / kTileOutputs * blockStride + q % kTileOutputs]);
       BNN_UNROLL
-      for (int v = 0; v < kVectors; v++) sum[v][q] = x[v] * w + sum[v][q];
+      for (int v = 0; v < kVectors; v++) sum[q][v] = x[v] * w + sum[q][v];
     }
   }
   BNN_UNROLL
-  for (int v = 0; v < kVectors; v++) {
+  for (int q = 0; q < kOutputs; q++) {
     BNN_UNROLL
-    for (int q = 0; q < kTileOutputs; q++) store(sums + q * kTilePixels + v * W, sum[v][q]);
+    for (int v = 0; v < kVectors; v++) store(sums + q * pitch + v * W, sum[q][v]);
   }
 }
 
-static void multiply(const float* a, const float* b, int64_t count, int width, bool add, float* sums) {
+// As many sums as hide the latency of an addition, whichever way round.
+template <int kVectors>
+static inline void multiply_columns(const float* a, int64_t pitch, const FloatBlocks& b, int64_t count, bool add, float* sums) {
+  constexpr int kBlocks = (kRegisters >= 32 ? 4 : 2) / kVectors;
+  int block = 0;
+  for (; block + kBlocks <= b.count; block += kBlocks) {
+    multiply_tile<kVectors, kBlocks>(a, pitch, b.data + block * b.stride, b.stride, count, add, sums + block * kTileOutputs * pitch);
+  }
+  for (; block < b.count; block++) {
+    multiply_tile<kVectors, 1>(a, pitch, b.data + block * b.stride, b.stride, count, add, sums + block * kTileOutputs * pitch);
+  }
+}
+
+static void multiply(const float* a, int64_t pitch, const FloatBlocks& b, int64_t count, int width, bool add, float* sums) {
   constexpr int kMost = kRegisters >= 32 ? 4 : 2;
   int done = 0;
-  for (; done + kMost * W <= width; done += kMost * W) multiply_vectors<kMost>(a + done, b, count, add, sums + done);
+  for (; done + kMost * W <= width; done += kMost * W) multiply_columns<kMost>(a + done, pitch, b, count, add, sums + done);
   if constexpr (kMost == 4) {
     if (done + 2 * W <= width) {
-      multiply_vectors<2>(a + done, b, count, add, sums + done);
+      multiply_columns<2>(a + done, pitch, b, count, add, sums + done);
       done += 2 * W;
     }
   }
-  for (; done < width; done += W) multiply_vectors<1>(a + done, b, count, add, sums + done);
+  for (; done < width; done += W) multiply_columns<1>(a + done, pitch, b, count, add, sums + done);
 }
 
 static void copy_runs(const float* source, ptrdiff_t planeStride, int64_t planes, const PanelRun* runs, int runCount,
