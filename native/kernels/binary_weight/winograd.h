@@ -1,5 +1,5 @@
-// Layers of 3×3 neighbours with float data and binary weights by Winograd's filtering, F(2×2, 3×3): see kernels/conv2d/winograd.h for
-// the mathematics. There channels lie together and are the lanes of a vector; here, in NCHW, 2×2 tiles of outputs are.
+// Layers of 3×3 neighbours with float data and binary weights by Winograd's filtering (simd/winograd.h). In NCHW the lanes of a vector are
+// 2×2 tiles of outputs.
 //
 // The transformed weights 4 · G w Gᵀ are whole numbers from −9 to 9, so they are kept as bytes: 16 for nine bits, less than half of
 // nine floats.

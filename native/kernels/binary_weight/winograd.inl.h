@@ -3,6 +3,7 @@
 
 #include "kernels/binary_weight/winograd.h"
 #include "simd/shuffle.h"
+#include "simd/winograd.h"
 
 namespace bnn {
 namespace BNN_ISA {
@@ -20,14 +21,6 @@ static inline void split_columns(const float* row, int lane, int tiles, float* c
   }
 }
 
-// Bᵀ d.
-static inline void transform_input(V d0, V d1, V d2, V d3, V (&t)[4]) {
-  t[0] = d0 - d2;
-  t[1] = d1 + d2;
-  t[2] = d2 - d1;
-  t[3] = d3 - d1;
-}
-
 static void winograd_input(const float* channel, int64_t rowPitch, const TileRun* runs, int runCount, int width, float* columns,
                            float* spectrum, int64_t plane) {
   for (int i = 0; i < runCount; i++) {
@@ -39,22 +32,16 @@ static void winograd_input(const float* channel, int64_t rowPitch, const TileRun
 #pragma GCC unroll 4
     for (int q = 0; q < 4; q++) {
       const float* from = columns + q * kLanesPitch + lane;
-      transform_input(load(from), load(from + 4 * kLanesPitch), load(from + 8 * kLanesPitch), load(from + 12 * kLanesPitch), column[q]);
+      winograd::input(load(from), load(from + 4 * kLanesPitch), load(from + 8 * kLanesPitch), load(from + 12 * kLanesPitch), column[q]);
     }
 #pragma GCC unroll 4
     for (int r = 0; r < 4; r++) {
       V row[4];
-      transform_input(column[0][r], column[1][r], column[2][r], column[3][r], row);
+      winograd::input(column[0][r], column[1][r], column[2][r], column[3][r], row);
 #pragma GCC unroll 4
       for (int q = 0; q < 4; q++) store(spectrum + (4 * r + q) * plane + lane, row[q]);
     }
   }
-}
-
-// Aᵀ m.
-static inline void gather(V m0, V m1, V m2, V m3, V (&y)[2]) {
-  y[0] = m0 + (m1 + m2);
-  y[1] = (m1 - m2) + m3;
 }
 
 static void winograd_output(const float* spectrum, int64_t plane, const TileRun* runs, int runCount, int64_t rowPitch, bool relu, float scale,
@@ -76,14 +63,14 @@ static void winograd_output(const float* spectrum, int64_t plane, const TileRun*
       V column[4][2];
 #pragma GCC unroll 4
       for (int q = 0; q < 4; q++) {
-        gather(load(from + q * plane), load(from + (4 + q) * plane), load(from + (8 + q) * plane), load(from + (12 + q) * plane), column[q]);
+        winograd::output(load(from + q * plane), load(from + (4 + q) * plane), load(from + (8 + q) * plane), load(from + (12 + q) * plane), column[q]);
       }
       const int left = run.columns - 2 * tile;
 #pragma GCC unroll 2
       for (int r = 0; r < 2; r++) {
         if (r == run.rows) break;
         V pair[2];
-        gather(column[0][r], column[1][r], column[2][r], column[3][r], pair);
+        winograd::output(column[0][r], column[1][r], column[2][r], column[3][r], pair);
         const int64_t at = run.target + r * rowPitch + 2 * tile;
         finish(interleave_low(pair[0], pair[1]), at, left);
         finish(interleave_high(pair[0], pair[1]), at + W, left - W);

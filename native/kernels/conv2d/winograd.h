@@ -1,16 +1,5 @@
-// Winograd's minimal filtering for 3×3 windows, F(2×2, 3×3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks"
-// (CVPR 2016): four outputs take 16 multiplications per channel instead of 36.
-//
-// A tile is 2×2 outputs and the 4×4 inputs d that they read. With
-//
-//        ⎡1  0 −1  0⎤        ⎡1   0   0⎤
-//   Bᵀ = ⎢0  1  1  0⎥    G = ⎢½   ½   ½⎥    Aᵀ = ⎡1 1  1 0⎤
-//        ⎢0 −1  1  0⎥        ⎢½  −½   ½⎥         ⎣0 1 −1 1⎦
-//        ⎣0 −1  0  1⎦        ⎣0   0   1⎦
-//
-// y = Aᵀ((G g Gᵀ) ⊙ (Bᵀ d B)) A, and ∂L/∂g = Gᵀ((Bᵀ d B) ⊙ (A dy Aᵀ)) G. The products, summed over channels (or, for the gradient,
-// over tiles), are 16 matrix products, on the register tiles of chunk.h. Sums of ±1 products stay exact: everything is a multiple of ¼
-// below 2^22. Larger tiles would save more, but their matrices hold thirds, and rounding grows tenfold.
+// Convolutions of 3×3 neighbours and their gradients by Winograd's filtering (simd/winograd.h): transforms around 16 matrix products, which
+// run on the register tiles of chunk.h.
 #pragma once
 
 #include "kernels/conv2d/panel.h"

@@ -1,6 +1,6 @@
 // The transforms of Winograd's filtering, for any vector width. See winograd.h for what is computed.
 #include "kernels/conv2d/winograd.h"
-#include "simd/vec.h"
+#include "simd/winograd.h"
 
 namespace bnn {
 namespace BNN_ISA {
@@ -9,23 +9,14 @@ namespace {
 inline V load_some(const float* p, int count) { return count == W ? load(p) : load_n(p, count); }
 inline void store_some(float* p, V v, int count) { count == W ? store(p, v) : store_n(p, v, count); }
 
-// Bᵀ d.
-inline void transform_input(const V (&d)[4], V (&t)[4]) {
-  t[0] = d[0] - d[2];
-  t[1] = d[1] + d[2];
-  t[2] = d[2] - d[1];
-  t[3] = d[3] - d[1];
-}
-
-// Columns of `kCount` channels; of 4 columns of a tile, two belong to the next one too and stay in registers.
+// A vector of channels, or the last `count`; of the 4 columns of a tile, two belong to the next one too and stay in registers.
 template <bool kWhole>
 void input_channels(const float* d, int64_t pitch, int64_t tiles, int64_t channels, int count, float* spectrum, int64_t plane,
                     int64_t stride) {
   const int n = kWhole ? W : count;
   V column[4][4];
   const auto load_column = [&](const float* from, V(&to)[4]) {
-    const V pixels[4] = {load_some(from, n), load_some(from + pitch, n), load_some(from + 2 * pitch, n), load_some(from + 3 * pitch, n)};
-    transform_input(pixels, to);
+    winograd::input(load_some(from, n), load_some(from + pitch, n), load_some(from + 2 * pitch, n), load_some(from + 3 * pitch, n), to);
   };
   load_column(d, column[0]);
   load_column(d + channels, column[1]);
@@ -34,9 +25,8 @@ void input_channels(const float* d, int64_t pitch, int64_t tiles, int64_t channe
     load_column(d + 3 * channels, column[3]);
 #pragma GCC unroll 4
     for (int r = 0; r < 4; r++) {
-      const V row[4] = {column[0][r], column[1][r], column[2][r], column[3][r]};
       V s[4];
-      transform_input(row, s);
+      winograd::input(column[0][r], column[1][r], column[2][r], column[3][r], s);
 #pragma GCC unroll 4
       for (int c = 0; c < 4; c++) store_some(spectrum + (4 * r + c) * plane, s[c], n);
     }
@@ -58,14 +48,6 @@ void input(const float* d, int64_t pitch, int64_t tiles, int64_t channels, float
   }
 }
 
-// A v.
-inline void spread(V a, V b, V (&to)[4]) {
-  to[0] = a;
-  to[1] = a + b;
-  to[2] = a - b;
-  to[3] = b;
-}
-
 void output_grad(const float* dy, int64_t pitch, int64_t tiles, int64_t channels, float* spectrum, int64_t plane, int64_t stride) {
   for (int64_t c = 0; c < stride; c += W) {
     const int n = channels - c < W ? static_cast<int>(channels - c) : W;
@@ -73,12 +55,12 @@ void output_grad(const float* dy, int64_t pitch, int64_t tiles, int64_t channels
     float* to = spectrum + c;
     for (int64_t t = 0; t < tiles; t++) {
       V left[4], right[4];
-      spread(load_some(from, n), load_some(from + pitch, n), left);
-      spread(load_some(from + channels, n), load_some(from + channels + pitch, n), right);
+      winograd::output_grad(load_some(from, n), load_some(from + pitch, n), left);
+      winograd::output_grad(load_some(from + channels, n), load_some(from + channels + pitch, n), right);
 #pragma GCC unroll 4
       for (int r = 0; r < 4; r++) {
         V row[4];
-        spread(left[r], right[r], row);
+        winograd::output_grad(left[r], right[r], row);
 #pragma GCC unroll 4
         for (int q = 0; q < 4; q++) store(to + (4 * r + q) * plane, row[q]);
       }
@@ -86,14 +68,6 @@ void output_grad(const float* dy, int64_t pitch, int64_t tiles, int64_t channels
       to += stride;
     }
   }
-}
-
-// Aᵀ m.
-inline void gather(V m0, V m1, V m2, V m3, V (&y)[2]) {
-  const V sum = m1 + m2;
-  const V difference = m1 - m2;
-  y[0] = m0 + sum;
-  y[1] = difference + m3;
 }
 
 void output(const float* spectrum, int64_t plane, int64_t channels, float* y, int64_t row_stride, int64_t pixel_stride, int64_t height,
@@ -106,12 +80,12 @@ void output(const float* spectrum, int64_t plane, int64_t channels, float* y, in
       V column[4][2];
 #pragma GCC unroll 4
       for (int q = 0; q < 4; q++) {
-        gather(load_some(from + q * plane, n), load_some(from + (4 + q) * plane, n), load_some(from + (8 + q) * plane, n),
+        winograd::output(load_some(from + q * plane, n), load_some(from + (4 + q) * plane, n), load_some(from + (8 + q) * plane, n),
                load_some(from + (12 + q) * plane, n), column[q]);
       }
       V top[2], bottom[2];
-      gather(column[0][0], column[1][0], column[2][0], column[3][0], top);
-      gather(column[0][1], column[1][1], column[2][1], column[3][1], bottom);
+      winograd::output(column[0][0], column[1][0], column[2][0], column[3][0], top);
+      winograd::output(column[0][1], column[1][1], column[2][1], column[3][1], bottom);
       const bool has_right = x + 1 < width;
       store_some(to, top[0], n);
       if (has_right) store_some(to + pixel_stride, top[1], n);
@@ -125,40 +99,21 @@ void output(const float* spectrum, int64_t plane, int64_t channels, float* y, in
   }
 }
 
-// G g.
-inline void expand(V g0, V g1, V g2, V (&u)[4]) {
-  const V outer = g0 + g2;
-  const V half = splat(0.5f);
-  u[0] = g0;
-  u[1] = half * (outer + g1);
-  u[2] = half * (outer - g1);
-  u[3] = g2;
-}
-
 void filter(const float* taps, int64_t count, float* spectrum, int64_t plane) {
   for (int64_t i = 0; i < count; i += W) {
     V column[3][4];
 #pragma GCC unroll 3
     for (int q = 0; q < 3; q++) {
-      expand(load(taps + q * count + i), load(taps + (3 + q) * count + i), load(taps + (6 + q) * count + i), column[q]);
+      winograd::filter(load(taps + q * count + i), load(taps + (3 + q) * count + i), load(taps + (6 + q) * count + i), column[q]);
     }
 #pragma GCC unroll 4
     for (int r = 0; r < 4; r++) {
       V row[4];
-      expand(column[0][r], column[1][r], column[2][r], row);
+      winograd::filter(column[0][r], column[1][r], column[2][r], row);
 #pragma GCC unroll 4
       for (int q = 0; q < 4; q++) store(spectrum + (4 * r + q) * plane + i, row[q]);
     }
   }
-}
-
-// Gᵀ m.
-inline void contract(V m0, V m1, V m2, V m3, V (&g)[3]) {
-  const V half = splat(0.5f);
-  const V mean = half * (m1 + m2);
-  g[0] = m0 + mean;
-  g[1] = half * (m1 - m2);
-  g[2] = mean + m3;
 }
 
 void filter_grad(const float* spectrum, int64_t plane, int64_t count, float* taps, int64_t tap_stride) {
@@ -168,12 +123,12 @@ void filter_grad(const float* spectrum, int64_t plane, int64_t count, float* tap
 #pragma GCC unroll 4
     for (int q = 0; q < 4; q++) {
       const float* from = spectrum + q * plane + i;
-      contract(load_some(from, n), load_some(from + 4 * plane, n), load_some(from + 8 * plane, n), load_some(from + 12 * plane, n), column[q]);
+      winograd::filter_grad(load_some(from, n), load_some(from + 4 * plane, n), load_some(from + 8 * plane, n), load_some(from + 12 * plane, n), column[q]);
     }
 #pragma GCC unroll 3
     for (int r = 0; r < 3; r++) {
       V row[3];
-      contract(column[0][r], column[1][r], column[2][r], column[3][r], row);
+      winograd::filter_grad(column[0][r], column[1][r], column[2][r], column[3][r], row);
 #pragma GCC unroll 3
       for (int q = 0; q < 3; q++) store_some(taps + (3 * r + q) * tap_stride + i, row[q], n);
     }
