@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Pass } from '../src/compiler/pass.ts';
 import { ASSUMPTIONS, PIPELINE } from '../src/compiler/pipeline.ts';
+import { INT8_REWRITES } from '../src/compiler/quantize-int8.ts';
 import type { Rewrite } from '../src/compiler/rewrite.ts';
 import { conversionPasses } from '../src/convert/pipeline.ts';
 import { SignLog } from '../src/convert/sign-log.ts';
@@ -33,6 +34,12 @@ binary layer, one bit per weight). \`lowerToPacked\` in \`lower-to-packed.ts\` r
 
 To add a rewrite: one file in \`rewrites/\`, its place in \`pipeline.ts\`, rows in \`test/compiler/rewrites.test.ts\` for what it changes
 and what it must leave, and a run of this generator.
+`;
+
+const INT8 = `## 8-bit integers
+
+\`quantize-int8.ts\` is no part of this pipeline: it makes the int8 network that \`bnn-bench model\` compares with, for a stock onnxruntime.
+These rewrites come before it, behind the pipeline and with \`fold-batchnorm-after-float\`; its header says what it does itself.
 `;
 
 const REJECTED = `## Rejected
@@ -67,6 +74,8 @@ function compilerReadme(): string {
     ...PIPELINE.map(passSection),
     '## Assumptions\n',
     `${ASSUMPTIONS.map((assumption) => `- ${assumption}`).join('\n')}\n`,
+    INT8,
+    ...INT8_REWRITES.map(rewriteRow),
     REJECTED,
   ];
   return sections.join('\n').replace(/\n{3,}/g, '\n\n');

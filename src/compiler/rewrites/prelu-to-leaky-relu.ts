@@ -1,0 +1,26 @@
+/** PRelu with one slope for all is LeakyRelu, which has a kernel in 8-bit integers. */
+
+import { float } from '../../graph/attribute.ts';
+import { defineRewrite, miss } from '../rewrite.ts';
+
+export const PRELU_TO_LEAKY_RELU = defineRewrite({
+  name: 'prelu-to-leaky-relu',
+  doc: {
+    before: 'PRelu(x, a)',
+    after: 'LeakyRelu(x), alpha = a',
+    requires: 'a constant, the same number everywhere',
+    exactness: 'bit-exact',
+  },
+  roots: ['PRelu'],
+  match: (root, context) => {
+    const [slope, ...others] = new Set(context.evaluate(root.input(1))?.data);
+    if (slope === undefined || others.length > 0) return miss(root, 'its slope is not one constant');
+    return { slope };
+  },
+  apply: (root, { slope }, { graph }) =>
+    graph.addNode('LeakyRelu', [root.requiredInput(0)], {
+      name: root.name,
+      attributes: { alpha: float(slope) },
+      before: root,
+    }).output,
+});
