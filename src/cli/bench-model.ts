@@ -1,9 +1,10 @@
 /**
- * What `bnn-bench model` compares: a packed file with our operators, in stock onnxruntime, and its full-precision twin; or a packed file
- * on an execution provider, its twin there, and the packed file on the CPU.
+ * What `bnn-bench model` compares: a packed file with our operators, in stock onnxruntime, and its full-precision twin, as it is and in
+ * 8-bit integers; or a packed file on an execution provider, its twin there, and the packed file on the CPU.
  */
 
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
+import { prepareInt8, quantizeInt8 } from '../compiler/quantize-int8.ts';
 import { Rng } from '../core/rng.ts';
 import { elementCount } from '../core/shape.ts';
 import { float32 } from '../core/tensor.ts';
@@ -12,12 +13,16 @@ import type { Model } from '../graph/model.ts';
 import type { CaseRequest } from '../inference/bench-case.ts';
 import type { BenchModel } from '../inference/bench-conv-models.ts';
 import type { BenchVariant } from '../inference/bench-timing.ts';
+import { calibrate } from '../inference/calibrate.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import type { ProviderChoice } from '../inference/session.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { buildModel, ZOO } from '../zoo/zoo.ts';
 import { summarizeModel } from './model-summary.ts';
+
+/** Of the pictures that tell the ranges. */
+const CALIBRATION_SEEDS = [1, 2, 3, 4];
 
 export interface ModelCase {
   readonly request: CaseRequest & { readonly batch: number };
@@ -51,17 +56,20 @@ export async function createModelCase(
   const model = form === 'latent' ? lowerToPacked(original).model : original;
   const { binaryMacs, floatMacs } = summarizeModel(model);
   const packed = toBenchModel(model, batch, path);
-  const float = await findTwin(model, batch, twin);
-  if (float === undefined) {
+  const { ep = 'cpu' } = provider;
+  const found = await findTwin(model, twin);
+  const float = found && toBenchModel(found.model, batch, found.at);
+  const int8 = found && ep === 'cpu' ? await int8Variant(found, batch, notes) : [];
+  if (found === undefined) {
     notes.push(`no full-precision twin: no network of the zoo is called "${twinName(model)}" (see --twin)`);
   }
-  const { ep = 'cpu' } = provider;
   const variants: BenchVariant[] =
     ep === 'cpu'
       ? [
           { name: 'ours', ops: true, ...packed },
           { name: 'stock-packed', ops: false, ...packed },
           ...(float === undefined ? [] : [{ name: 'stock-fp32', ops: false, ...float }]),
+          ...int8,
         ]
       : [
           { name: ep, ops: false, provider, ...packed },
@@ -81,6 +89,11 @@ export async function createModelCase(
 }
 
 function toBenchModel(model: Model, batch: number, at: string): BenchModel {
+  return { bytes: encodeModel(model), feeds: randomFeeds(model, batch, at) };
+}
+
+/** @throws {BnnError} E_UNSUPPORTED for other inputs than one float32 tensor, E_SHAPE when the model takes other batches. */
+function randomFeeds(model: Model, batch: number, at: string, seed = 1): BenchModel['feeds'] {
   const [input, ...others] = model.graph.inputs;
   const shape = input?.shape?.map((size, axis) => (axis === 0 && typeof size !== 'number' ? batch : size)) ?? [null];
   const sizes = shape.filter((size) => typeof size === 'number');
@@ -95,9 +108,9 @@ function toBenchModel(model: Model, batch: number, at: string): BenchModel {
   if (sizes[0] !== batch) {
     throw new BnnError('E_SHAPE', `the model takes batches of ${sizes[0]} only`, { at, hint: `--batch ${sizes[0]}` });
   }
-  const rng = new Rng(1);
+  const rng = new Rng(seed);
   const data = Float32Array.from({ length: elementCount(sizes) }, () => rng.normal());
-  return { bytes: encodeModel(model), feeds: { [input.name]: float32(sizes, data) } };
+  return { [input.name]: float32(sizes, data) };
 }
 
 /** Zoo networks give their graphs their own names; whoever trained one keeps it. */
@@ -105,8 +118,13 @@ function twinName({ graph }: Model): string {
   return `${graph.name.replace(/-1w32a$/, '')}-fp`;
 }
 
-async function findTwin(model: Model, batch: number, twin: string | undefined): Promise<BenchModel | undefined> {
-  if (twin?.endsWith('.onnx') === true) return toBenchModel(await readModel(twin), batch, twin);
+interface Twin {
+  readonly model: Model;
+  readonly at: string;
+}
+
+async function findTwin(model: Model, twin: string | undefined): Promise<Twin | undefined> {
+  if (twin?.endsWith('.onnx') === true) return { model: await readModel(twin), at: twin };
   const name = twin ?? twinName(model);
   if (twin === undefined && !ZOO.has(name)) return undefined;
   const [, channels, imageSize] = model.graph.inputs[0]?.shape ?? [];
@@ -117,5 +135,20 @@ async function findTwin(model: Model, batch: number, twin: string | undefined): 
     ...(typeof imageSize === 'number' ? { imageSize } : {}),
     ...(typeof classes === 'number' ? { classes } : {}),
   });
-  return toBenchModel(built, batch, name);
+  return { model: built, at: name };
+}
+
+/** The twin in 8-bit integers, or a note why there is none. */
+async function int8Variant({ model, at }: Twin, batch: number, notes: string[]): Promise<BenchVariant[]> {
+  try {
+    const float = prepareInt8(model);
+    const isFree = typeof float.graph.inputs[0]?.shape?.[0] !== 'number';
+    const feeds = CALIBRATION_SEEDS.map((seed) => randomFeeds(float, isFree ? 1 : batch, at, seed));
+    const int8 = quantizeInt8(float, await calibrate(float, feeds));
+    return [{ name: 'stock-int8', ops: false, ...toBenchModel(int8, batch, at) }];
+  } catch (error) {
+    if (!(error instanceof BnnError)) throw error;
+    notes.push(`the full-precision twin is not measured in 8-bit integers: ${error.message}`);
+    return [];
+  }
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
+import { Builder } from '../../src/graph/builder.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { writePicture } from '../data/pictures.ts';
@@ -185,7 +186,7 @@ describe.skipIf(missing !== undefined)(`bnn-bench${missing ? ` (skipped: ${missi
         event: 'case',
         name: 'binarynet-mini batch 2',
         ...measured,
-        baselines: { 'stock-packed': baseline, 'stock-fp32': baseline },
+        baselines: { 'stock-packed': baseline, 'stock-fp32': baseline, 'stock-int8': baseline },
         ...(process.platform === 'linux' ? { memory } : {}),
       });
       const text = await runCli(['model', path, '--twin', 'resnet20-fp', ...fast, '--no-memory'], {
@@ -193,6 +194,30 @@ describe.skipIf(missing !== undefined)(`bnn-bench${missing ? ` (skipped: ${missi
       });
       expect(text.stdout).toMatch(/processor +\S/);
       expect(text.stdout).toMatch(/^ours +[\d.]+ +[\d.]+ - [\d.]+/m);
+      expect(text.stdout).toMatch(/^stock-int8 +[\d.]+ +[\d.]+ - [\d.]+/m);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('model says why there is no row in 8-bit integers', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bnn-bench-test-'));
+    try {
+      const [path, twin] = [join(folder, 'mini.onnx'), join(folder, 'twin.onnx')];
+      await writeFile(path, encodeModel(lowerToPacked(buildModel('binarynet-mini', { seed: 1 })).model));
+      const builder = new Builder('pool');
+      const y = builder.op('GlobalAveragePool', [builder.input('input', 'float32', ['N', 1, 28, 28])]);
+      builder.output(y, 'float32', ['N', 1, 1, 1]);
+      await writeFile(twin, encodeModel(builder.model));
+      const { code, stdout, stderr } = await runCli(['model', path, '--twin', twin, ...fast, '--no-memory'], {
+        program: 'bnn-bench',
+      });
+      expect(stderr).toContain(
+        'note: the full-precision twin is not measured in 8-bit integers: the model has no conv',
+      );
+      expect(stdout).toMatch(/^stock-fp32 +[\d.]+/m);
+      expect(stdout).not.toContain('stock-int8');
+      expect(code).toBe(0);
     } finally {
       await rm(folder, { recursive: true });
     }

@@ -8,7 +8,10 @@ import { Model } from '../../src/graph/model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { addBnnFunctions, BNN_OPERATORS } from '../../src/operators/registry.ts';
 
-export type RunOptions = Pick<ort.InferenceSession.SessionOptions, 'graphOptimizationLevel' | 'optimizedModelFilePath'>;
+export type RunOptions = Pick<
+  ort.InferenceSession.SessionOptions,
+  'graphOptimizationLevel' | 'optimizedModelFilePath' | 'extra'
+>;
 
 /** Runs a model and returns the data of its first output. */
 export async function runStock(
