@@ -36,6 +36,7 @@ interface ConvertCommandOptions extends GeneralOptions {
   readonly packed?: string;
   readonly network?: string;
   readonly mapping?: string;
+  readonly prefix?: string;
   readonly signZero: SignZero;
   readonly whatIf?: boolean;
   readonly verify?: boolean;
@@ -71,6 +72,10 @@ export function createConvertCommand(name: string): Command {
     .option('--memory', 'measure what sessions of the packed form take in memory')
     .option('--network <name>', 'of a checkpoint: the network that it belongs to, e.g. resnet20')
     .option('--mapping <file>', 'of a checkpoint: a JSON file that lists its layers (see docs/convert.md)')
+    .option(
+      '--prefix <text>',
+      'of a checkpoint with several networks: what the names of the one begin with, e.g. student.',
+    )
     .addOption(
       new Option('--sign-zero <rule>', 'signs that give 0 at 0: kept exactly, or +1 there')
         .choices(['exact', 'plus'])

@@ -17,6 +17,8 @@ export interface SourceOptions {
   readonly network?: string;
   /** Path of a mapping file. */
   readonly mapping?: string;
+  /** What stands in front of the names of a checkpoint. */
+  readonly prefix?: string;
 }
 
 export interface ConvertedSource extends Converted {
@@ -31,9 +33,12 @@ export async function convertSource(path: string, options: SourceOptions): Promi
   return checkpointKind(path) === null ? convertGraph(path, options) : convertWeights(path, options);
 }
 
-async function convertGraph(path: string, { signZero, network, mapping }: SourceOptions): Promise<ConvertedSource> {
-  if (network !== undefined || mapping !== undefined) {
-    throw new BnnError('E_USAGE', '--network and --mapping are for PyTorch and Keras checkpoints', { at: path });
+async function convertGraph(path: string, options: SourceOptions): Promise<ConvertedSource> {
+  const { signZero, network, mapping, prefix } = options;
+  if (network !== undefined || mapping !== undefined || prefix !== undefined) {
+    throw new BnnError('E_USAGE', '--network, --mapping and --prefix are for PyTorch and Keras checkpoints', {
+      at: path,
+    });
   }
   const source = await readModel(path);
   const converted = convertOnnx(source, { signZero, at: path });
@@ -46,7 +51,7 @@ async function convertGraph(path: string, { signZero, network, mapping }: Source
 }
 
 async function convertWeights(path: string, options: SourceOptions): Promise<ConvertedSource> {
-  const { signZero, network } = options;
+  const { signZero, network, prefix } = options;
   const checkpoint = await readCheckpoint(path);
   const conventions = checkpoint.kind === 'keras' ? KERAS : PYTORCH;
   let mapping: Mapping | undefined;
@@ -54,7 +59,7 @@ async function convertWeights(path: string, options: SourceOptions): Promise<Con
     const text = new TextDecoder().decode(await readBytes(options.mapping));
     mapping = parseMapping(text, options.mapping, conventions);
   }
-  const converted = convertCheckpoint(checkpoint, { signZero, network, mapping, at: path });
+  const converted = convertCheckpoint(checkpoint, { signZero, network, mapping, prefix, at: path });
   const reference = encodeModel(toStandardForm(converted.source, path).model);
   return { ...converted, reference, sourceBytes: checkpoint.fileBytes };
 }

@@ -24,12 +24,12 @@ export type PickleConstructor = (args: readonly unknown[]) => unknown;
 export interface PickleOptions {
   /** The allow-list, beyond the types above and OrderedDict: how to build what `module.name(...)` gives; undefined refuses. */
   readonly construct: (module: string, name: string) => PickleConstructor | undefined;
+  /** What is made of a class that is not on the allow-list becomes a `PickledUnknown`; otherwise such pickles are refused. */
+  readonly keepUnknown?: boolean | undefined;
   /** What stands for a persistent id (PyTorch: the bytes of a storage); without it such pickles are refused. */
   readonly persistentLoad?: ((id: unknown) => unknown) | undefined;
   /** The file's name, for messages. */
   readonly at?: string | undefined;
-  /** What to do about a class that is not on the allow-list. */
-  readonly hint?: string | undefined;
 }
 
 /** A constructed value that takes a state (Python's `__setstate__`) implements this. */
@@ -37,7 +37,19 @@ export interface PickleStateful {
   setState(state: unknown): void;
 }
 
-/** An accepted class or function, as it appears inside values (in a persistent id, as an argument). */
+/** What a pickle makes of a class that nobody here knows: nothing, whatever is put into it. */
+export class PickledUnknown implements PickleStateful {
+  /** Of the class, with its module. */
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  setState(): void {}
+}
+
+/** A class or function, as it appears inside values (in a persistent id, as an argument). */
 export class PickleGlobal {
   readonly module: string;
   readonly name: string;
@@ -211,6 +223,7 @@ class PickleMachine {
       case 0x90: {
         const items = this.#popMark(); // ADDITEMS
         const set = this.#top();
+        if (set instanceof PickledUnknown) return true;
         if (!(set instanceof Set)) throw this.#failure('items are added to what is not a set');
         for (const item of items) set.add(item);
         return true;
@@ -245,8 +258,10 @@ class PickleMachine {
       }
       case 0x92: {
         const [callee, args, keywords] = this.#popMany(3); // NEWOBJ_EX
-        if (!(keywords instanceof Map) || keywords.size > 0) throw this.#unsupported('an object made with keywords');
-        return this.#push(this.#call(callee, args));
+        const made = this.#call(callee, args);
+        const isPlain = keywords instanceof Map && keywords.size === 0;
+        if (!isPlain && !(made instanceof PickledUnknown)) throw this.#unsupported('an object made with keywords');
+        return this.#push(made);
       }
       case 0x69: {
         const callee = this.#global(utf8.decode(reader.line()), utf8.decode(reader.line())); // INST
@@ -314,6 +329,7 @@ class PickleMachine {
 
   #append(items: readonly unknown[]): true {
     const list = this.#top();
+    if (list instanceof PickledUnknown) return true;
     if (!Array.isArray(list) || Object.isFrozen(list)) throw this.#failure('items are appended to what is not a list');
     for (const item of items) list.push(item);
     return true;
@@ -321,6 +337,7 @@ class PickleMachine {
 
   #setItems(items: readonly unknown[]): true {
     const map = this.#top();
+    if (map instanceof PickledUnknown) return true;
     if (!(map instanceof Map)) throw this.#failure('items are set in what is not a dict');
     if (items.length % 2 !== 0) throw this.#failure('a key without a value');
     for (let i = 0; i < items.length; i += 2) map.set(items[i], items[i + 1]);
@@ -331,18 +348,19 @@ class PickleMachine {
     if (typeof module !== 'string' || typeof name !== 'string')
       throw this.#failure('a class whose name is not a string');
     const construct = this.#options.construct(module, name) ?? this.#builtin(module, name);
-    if (construct === undefined) {
-      throw new BnnError('E_UNSUPPORTED', `the pickle refers to ${module}.${name}, which is not on the allow-list`, {
-        at: this.#options.at,
-        hint:
-          this.#options.hint ??
-          'pickles can run code when Python loads them; this reader accepts only plain data and arrays',
-      });
+    if (construct !== undefined) return new PickleGlobal(module, name, construct);
+    const fullName = `${module}.${name}`;
+    if (this.#options.keepUnknown === true) {
+      return new PickleGlobal(module, name, () => new PickledUnknown(fullName));
     }
-    return new PickleGlobal(module, name, construct);
+    throw new BnnError('E_UNSUPPORTED', `the pickle refers to ${fullName}, which is not on the allow-list`, {
+      at: this.#options.at,
+      hint: 'pickles can run code when Python loads them; this reader accepts only plain data and arrays',
+    });
   }
 
   #call(callee: unknown, args: unknown): unknown {
+    if (callee instanceof PickledUnknown) return callee;
     if (!(callee instanceof PickleGlobal)) throw this.#failure('a call of what is neither a class nor a function');
     if (!Array.isArray(args)) throw this.#failure(`${callee.module}.${callee.name} is called without a tuple`);
     return callee.construct(args);

@@ -83,9 +83,10 @@ describe('bnn-convert', () => {
     const { code, stdout } = await convert(checkpoint, '--mapping', mapping, '--verify', '-o', path('net.onnx'));
     expect(code).toBe(0);
     expect(stdout).toMatch(/fc +Gemm +float/);
+    expect(stdout).toContain('note: "module." in front of the names of the checkpoint is left out');
     expect(existsSync(path('net.onnx'))).toBe(true);
     const listing = await runCli([checkpoint], { program: 'bnn-inspect' });
-    expect(listing.stdout).toMatch(/^fc\.weight +float32\[\d+, 3\]$/m);
+    expect(listing.stdout).toMatch(/^module\.fc\.weight +float32\[\d+, 3\]$/m);
   });
 
   it.skipIf(missingH5 !== undefined)(

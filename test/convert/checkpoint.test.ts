@@ -40,11 +40,11 @@ describe('readPytorchCheckpoint', () => {
     expect(found.path).toBe('state_dict');
     expect(found.metadata).toEqual({ epoch: 7, arch: 'mlp' });
     // A transposed view of 0, 1, 2 …, and one that begins at element 6.
-    expect([...found.tensors.keys()]).toEqual(['fc.weight', 'fc.bias', 'bn.num_batches_tracked']);
-    expect(toNumbers(found.tensors.get('fc.weight')!)).toEqual([0, 2, 4, 1, 3, 5]);
-    expect(found.tensors.get('fc.weight')!.shape).toEqual([2, 3]);
-    expect(toNumbers(found.tensors.get('fc.bias')!)).toEqual([6, 7]);
-    expect(toNumbers(found.tensors.get('bn.num_batches_tracked')!)).toEqual([5]);
+    expect([...found.tensors.keys()]).toEqual(['module.fc.weight', 'module.fc.bias', 'module.bn.num_batches_tracked']);
+    expect(toNumbers(found.tensors.get('module.fc.weight')!)).toEqual([0, 2, 4, 1, 3, 5]);
+    expect(found.tensors.get('module.fc.weight')!.shape).toEqual([2, 3]);
+    expect(toNumbers(found.tensors.get('module.fc.bias')!)).toEqual([6, 7]);
+    expect(toNumbers(found.tensors.get('module.bn.num_batches_tracked')!)).toEqual([5]);
   });
 
   it('views are the elements that their strides select', () => {

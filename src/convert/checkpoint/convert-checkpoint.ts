@@ -6,18 +6,25 @@ import type { Model } from '../../graph/model.ts';
 import { type Converted, type ConvertOptions, convertOnnx } from '../convert-onnx.ts';
 import { modelFromMapping } from './mapped-model.ts';
 import type { Mapping } from './mapping.ts';
+import type { NamedTensors } from './prefix.ts';
 import { fittingHint, modelFromZoo } from './zoo-checkpoint.ts';
 
 export interface CheckpointOptions extends ConvertOptions {
   /** A network of the zoo. */
   readonly network?: string | undefined;
   readonly mapping?: Mapping | undefined;
+  /** What stands in front of the names of the network; found out when the names are there behind one prefix only. */
+  readonly prefix?: string | undefined;
 }
 
 export interface ConvertedCheckpoint extends Converted {
   /** The network with its weights before anything is recognized: what a conversion is compared with. */
   readonly source: Model;
 }
+
+/** Counters that inference does not need. */
+const IGNORED = /(^|\.)num_batches_tracked$/;
+const MOST_NAMES = 6;
 
 /**
  * Converts a checkpoint with the weights of a zoo network, or of the network that a mapping describes.
@@ -38,11 +45,23 @@ export function convertCheckpoint(
       hint: fittingHint(tensors),
     });
   }
-  const { model, unused } =
-    mapping === undefined ? modelFromZoo(tensors, network ?? '', at) : modelFromMapping(tensors, mapping, at);
+  const where = { prefix: options.prefix, at };
+  const { model, named, unused } =
+    mapping === undefined ? modelFromZoo(tensors, network ?? '', where) : modelFromMapping(tensors, mapping, where);
   const converted = convertOnnx(model, options);
-  if (unused.length === 0) return { ...converted, source: model };
-  const note = `${unused.length} entries of the checkpoint are not used: ${unused.slice(0, 6).join(', ')}${unused.length > 6 ? ', …' : ''}`;
-  const report = { ...converted.report, changes: [...converted.report.changes, note] };
+  const report = { ...converted.report, changes: [...converted.report.changes, ...notesOf(named, unused)] };
   return { ...converted, report, source: model };
+}
+
+function notesOf({ prefix, others, isUnwrapped }: NamedTensors, unused: readonly string[]): string[] {
+  const notes: string[] = [];
+  if (prefix !== '') notes.push(`"${prefix}" in front of the names of the checkpoint is left out`);
+  if (isUnwrapped) notes.push('the names of wrappers inside the names of the checkpoint are left out');
+  const left = [...unused.map((name) => prefix + name), ...others].filter((name) => !IGNORED.test(name));
+  if (left.length > 0) {
+    const shown = left.slice(0, MOST_NAMES).join(', ') + (left.length > MOST_NAMES ? ', …' : '');
+    const which = left.length === 1 ? '1 entry of the checkpoint is' : `${left.length} entries of the checkpoint are`;
+    notes.push(`${which} not used: ${shown}`);
+  }
+  return notes;
 }

@@ -10,11 +10,13 @@ import { STANDARD_RULES } from '../../graph/infer/standard-rules.ts';
 import type { Model } from '../../graph/model.ts';
 import { permute } from '../keras/keras-checkpoint.ts';
 import { GAMMA_OR_BETA } from '../keras/numbered-variables.ts';
-import { type MappedLayer, type Mapping, SIMPLE_OPERATORS, type Without, type ZeroRule } from './mapping.ts';
+import { type MappedLayer, type Mapping, namesOf, SIMPLE_OPERATORS, type Without, type ZeroRule } from './mapping.ts';
+import { type NamedTensors, type NamesWanted, resolveNames } from './prefix.ts';
 
 export interface MappedModel {
   readonly model: Model;
-  /** Entries of the checkpoint that no layer names. */
+  readonly named: NamedTensors;
+  /** Of those tensors, the ones that no layer names. */
   readonly unused: readonly string[];
 }
 
@@ -22,24 +24,32 @@ export interface MappedModel {
  * Builds a model: input "input" f32[N, ...mapping.input], output "logits". Signs give at 0 what
  * the mapping says: what that means for the layers is for the conversion to find out.
  *
- * @throws {BnnError} E_NOT_FOUND for a name that the checkpoint lacks, E_SHAPE when layers do not fit each other.
+ * @throws {BnnError} E_NOT_FOUND for a name that the checkpoint lacks, E_SHAPE when layers do not fit each other, and what
+ *   `resolveNames` throws.
  */
-export function modelFromMapping(tensors: ReadonlyMap<string, Tensor>, mapping: Mapping, at?: string): MappedModel {
-  const network = new MappedNetwork(tensors, mapping.input, at);
+export function modelFromMapping(
+  tensors: ReadonlyMap<string, Tensor>,
+  mapping: Mapping,
+  where: Omit<NamesWanted, 'names'> = {},
+): MappedModel {
+  const named = resolveNames(tensors, { ...where, names: namesOf(mapping) });
+  const network = new MappedNetwork(named, mapping.input, where.at);
   for (const layer of mapping.layers) network.add(layer);
-  return network.finish();
+  return { ...network.finish(), named };
 }
 
 class MappedNetwork {
   readonly #builder = new Builder('main');
   readonly #tensors: Map<string, Tensor>;
+  readonly #prefix: string;
   readonly #at: string | undefined;
   readonly #used = new Set<string>();
   #x: Value;
   #count = 0;
 
-  constructor(tensors: ReadonlyMap<string, Tensor>, input: readonly number[], at: string | undefined) {
+  constructor({ tensors, prefix }: NamedTensors, input: readonly number[], at: string | undefined) {
     this.#tensors = new Map(tensors);
+    this.#prefix = prefix;
     this.#at = at;
     this.#x = this.#builder.input('input', 'float32', ['N', ...input]);
   }
@@ -97,15 +107,12 @@ class MappedNetwork {
     }
   }
 
-  finish(): MappedModel {
+  finish(): Omit<MappedModel, 'named'> {
     const { model } = this.#builder;
     const logits = this.#builder.op('Identity', [this.#x], {}, '', 'logits');
     const shape: Shape = this.#x.shape ?? ['N', null];
     this.#builder.output(logits, 'float32', shape);
-    const unused = [...this.#tensors.keys()].filter(
-      (name) => !this.#used.has(name) && !name.endsWith('.num_batches_tracked'),
-    );
-    return { model, unused };
+    return { model, unused: [...this.#tensors.keys()].filter((name) => !this.#used.has(name)) };
   }
 
   #product(layer: Extract<MappedLayer, { op: 'linear' | 'conv' }>): Value {
@@ -248,7 +255,7 @@ class MappedNetwork {
     const found = this.#tensors.get(name);
     if (found === undefined) {
       const near = nearest(name, [...this.#tensors.keys()]);
-      throw new BnnError('E_NOT_FOUND', `the checkpoint has no "${name}"`, {
+      throw new BnnError('E_NOT_FOUND', `the checkpoint has no "${this.#prefix}${name}"`, {
         at: this.#at,
         hint: near === undefined ? `it has ${[...this.#tensors.keys()].join(', ')}` : `did you mean ${near}?`,
       });

@@ -70,6 +70,17 @@ export interface Mapping {
   readonly layers: readonly MappedLayer[];
 }
 
+/** The tensors without which the network is not complete. */
+export function namesOf({ layers }: Mapping): string[] {
+  const names = new Set<string>();
+  for (const layer of layers) {
+    if (layer.op === 'batch-norm') names.add(`${layer.prefix}.running_mean`).add(`${layer.prefix}.running_var`);
+    if ('weight' in layer) names.add(layer.weight);
+    if ('bias' in layer && layer.bias !== null) names.add(layer.bias);
+  }
+  return [...names];
+}
+
 type Fields = Readonly<Record<string, unknown>>;
 
 const OPERATORS = ['linear', 'conv', 'batch-norm', 'sign', 'affine', 'prelu', 'flatten', 'max-pool', 'average-pool'];

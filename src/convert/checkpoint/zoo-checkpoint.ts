@@ -4,29 +4,34 @@ import { elementCount } from '../../core/shape.ts';
 import { float32, type Tensor, toNumbers } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
-import { buildModel, findNetwork, ZOO } from '../../zoo/zoo.ts';
+import { buildModel, findNetwork, ZOO, type ZooEntry } from '../../zoo/zoo.ts';
+import { fittingPrefixes, type NamedTensors, type NamesWanted, resolveNames } from './prefix.ts';
 
 export interface ZooCheckpoint {
   readonly model: Model;
-  /** Entries of the state_dict that the network has no place for. */
+  readonly named: NamedTensors;
+  /** Of those tensors, the ones that the network has no place for. */
   readonly unused: readonly string[];
 }
 
 /** What belongs to a state_dict; other constants of a network are part of its structure. */
 const PARAMETER = /\.(weight|bias|running_mean|running_var)$/;
-/** Counters that inference does not need. */
-const IGNORED = /\.num_batches_tracked$/;
 
 type Tensors = ReadonlyMap<string, Tensor>;
 
 /**
  * Builds a network of the zoo with the weights of a checkpoint; the number of classes is that of its classifier.
  *
- * @throws {BnnError} E_NOT_FOUND for an unknown network or missing parameters, E_SHAPE when one has another shape.
+ * @throws {BnnError} E_NOT_FOUND for an unknown network or missing parameters, E_SHAPE when one has another shape, and what
+ *   `resolveNames` throws.
  */
-export function modelFromZoo(tensors: Tensors, network: string, at?: string): ZooCheckpoint {
+export function modelFromZoo(all: Tensors, network: string, where: Omit<NamesWanted, 'names'> = {}): ZooCheckpoint {
+  const { at } = where;
   const entry = findNetwork(network);
-  const model = buildModel(entry.name, { seed: 0, classes: classesOf(tensors) ?? entry.classes });
+  const plain = build(entry);
+  const named = resolveNames(all, { ...where, names: parametersOf(plain) });
+  const { tensors, prefix } = named;
+  const model = ofClasses(entry, plain, tensors);
   const missing: string[] = [];
   const used = new Set<string>();
   for (const value of model.graph.constants()) {
@@ -44,7 +49,7 @@ export function modelFromZoo(tensors: Tensors, network: string, at?: string): Zo
         `${value.name} is [${found.shape.join(', ')}], ${network} needs [${shape.join(', ')}]`,
         {
           at,
-          hint: fittingHint(tensors),
+          hint: fittingHint(all),
         },
       );
     }
@@ -52,13 +57,28 @@ export function modelFromZoo(tensors: Tensors, network: string, at?: string): Zo
   }
   if (missing.length > 0) {
     const shown = missing.slice(0, 4).join(', ') + (missing.length > 4 ? ', …' : '');
-    throw new BnnError('E_NOT_FOUND', `the checkpoint lacks ${missing.length} parameters of ${network}: ${shown}`, {
-      at,
-      hint: fittingHint(tensors),
-    });
+    const behind = prefix === '' ? '' : ` behind "${prefix}"`;
+    throw new BnnError(
+      'E_NOT_FOUND',
+      `the checkpoint lacks ${missing.length} parameter${missing.length === 1 ? '' : 's'} of ${network}${behind}: ${shown}`,
+      { at, hint: fittingHint(all) },
+    );
   }
-  const unused = [...tensors.keys()].filter((name) => !used.has(name) && !IGNORED.test(name));
-  return { model, unused };
+  return { model, named, unused: [...tensors.keys()].filter((name) => !used.has(name)) };
+}
+
+function build(entry: ZooEntry, classes = entry.classes): Model {
+  return buildModel(entry.name, { seed: 0, classes });
+}
+
+function parametersOf({ graph }: Model): string[] {
+  return Array.from(graph.constants(), ({ name }) => name).filter((name) => PARAMETER.test(name));
+}
+
+/** The network for as many classes as the classifier of the checkpoint has. */
+function ofClasses(entry: ZooEntry, plain: Model, tensors: Tensors): Model {
+  const classes = classesOf(tensors) ?? entry.classes;
+  return classes === entry.classes ? plain : build(entry, classes);
 }
 
 /** Elements that the larger networks have at least; building one only to see that it does not fit takes seconds. */
@@ -71,18 +91,23 @@ const LEAST_ELEMENTS: Readonly<Record<string, number>> = {
 
 /** The networks of the zoo whose parameters the checkpoint has, all in the right shape; every precision has the same ones. */
 export function fittingNetworks(tensors: Tensors): string[] {
-  const classes = classesOf(tensors);
   let elements = 0;
   for (const { shape } of tensors.values()) elements += elementCount(shape);
   return [...ZOO.values()]
     .filter(({ name, precision }) => precision === '1w1a' && elements >= (LEAST_ELEMENTS[name] ?? 0))
-    .filter((entry) => {
-      const { graph } = buildModel(entry.name, { seed: 0, classes: classes ?? entry.classes });
-      return [...graph.constants()].every(
-        ({ name, constant }) => !PARAMETER.test(name) || tensors.get(name)?.shape.join() === constant.shape.join(),
-      );
-    })
+    .filter((entry) => fits(entry, tensors))
     .map(({ name }) => name);
+}
+
+function fits(entry: ZooEntry, tensors: Tensors): boolean {
+  const plain = build(entry);
+  return fittingPrefixes(tensors, parametersOf(plain)).some((prefix) => {
+    const shapes = new Map([...tensors].map(([name, { shape }]) => [name, shape.join()]));
+    const inside = new Map([...tensors].filter(([name]) => name.startsWith(prefix)));
+    return [...ofClasses(entry, plain, inside).graph.constants()].every(
+      ({ name, constant }) => !PARAMETER.test(name) || shapes.get(prefix + name) === constant.shape.join(),
+    );
+  });
 }
 
 export function fittingHint(tensors: Tensors): string {

@@ -1,6 +1,6 @@
 /**
  * PyTorch checkpoints without Python: the ZIP format (since 1.6) and the legacy one, a row of pickles with the storages behind
- * them. Nothing is executed: of classes, only those of plain data and tensors are accepted.
+ * them. Nothing is executed: of classes, only those of plain data and tensors are read, others stay unknown.
  *
  * Source: torch/serialization.py.
  */
@@ -17,7 +17,7 @@ import { isZip, readZip } from './zip.ts';
 
 export interface PytorchCheckpoint {
   readonly format: 'zip' | 'legacy';
-  /** The tensors of the state_dict, in its order; `module.` in front of every name is left out. */
+  /** The tensors of the state_dict, in its order. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** Where in the file the state_dict was, e.g. `state_dict`; empty when it is the whole. */
   readonly path: string;
@@ -27,9 +27,6 @@ export interface PytorchCheckpoint {
 
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
-/** Pickles can run code when Python loads them; here they cannot, so classes are of no use. */
-const HINT =
-  'only plain data and tensors are read, no modules: in Python, torch.save(model.state_dict(), path) of the module that torch.load or torch.jit.load gives';
 /** Views may repeat elements; no honest checkpoint repeats them so often. */
 const MOST_GROWTH = 8;
 const SLACK_BYTES = 1 << 20;
@@ -38,8 +35,8 @@ const SLACK_BYTES = 1 << 20;
  * Reads a checkpoint.
  *
  * @param bytes  a `.pt`, `.pth` or `.pth.tar` file.
- * @throws {BnnError} E_FORMAT for damaged files, E_UNSUPPORTED for classes that are not on the allow-list (a whole pickled
- *   module, say) and for tensors of other types.
+ * @throws {BnnError} E_FORMAT for damaged files, E_UNSUPPORTED where the state_dict should be but is of a class that is not on the
+ *   allow-list (a whole pickled module, say), and for tensors of other types.
  */
 export function readPytorchCheckpoint(bytes: Uint8Array, at?: string): PytorchCheckpoint {
   const format = isZip(bytes) ? 'zip' : 'legacy';
@@ -88,7 +85,7 @@ function readZipFormat(bytes: Uint8Array, at: string | undefined): unknown {
   const known = new Map<string, PickledStorage>();
   return decodePickle(entries.get(pickle)?.read() ?? new Uint8Array(), {
     at,
-    hint: HINT,
+    keepUnknown: true,
     construct: createTorchConstructors(bytes.length),
     persistentLoad: (id) => {
       const { key, storage } = storageOf(id, load);
@@ -114,7 +111,7 @@ function readLegacyFormat(bytes: Uint8Array, at: string | undefined): unknown {
     const length = pickleLength(rest, at);
     const value = decodePickle(rest.subarray(0, length), {
       at,
-      hint: HINT,
+      keepUnknown: true,
       construct,
       persistentLoad: (id) => {
         const { key, storage } = storageOf(id, load);
