@@ -82,6 +82,11 @@ function convert(source: Model, options: ConvertOptions, trustsTypes: boolean): 
     const which = lifted === 1 ? '1 convolution of one dimension is' : `${lifted} convolutions of one dimension are`;
     changes.push(`${which} computed on pictures of height 1, exactly`);
   }
+  const bordered = rewrites['pad-with-sign'] ?? 0;
+  if (bordered > 0) {
+    const which = bordered === 1 ? '1 convolution with data' : `${bordered} convolutions with data`;
+    changes.push(`${which} of 0 and one other number: the signs that stand for them have a border of signs, exactly`);
+  }
   const lowered = lowerToPacked(model);
   return { model, lowered, report: { layers: judgeLayers(context, lowered, bytesBefore), signs, changes, rewrites } };
 }

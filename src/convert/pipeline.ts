@@ -15,14 +15,14 @@ import { canonicalizeStep } from './rewrites/canonicalize-step.ts';
 import { COMPARE_WITH_ZERO } from './rewrites/compare-with-zero.ts';
 import { DROP_CLIP, SIGN_OF_POSITIVE } from './rewrites/drop-clip.ts';
 import { FILL_MASKED } from './rewrites/fill-masked.ts';
-import { FOLD_ZERO_PAD, PAD_BEFORE_SIGN } from './rewrites/fold-pad.ts';
+import { FOLD_ZERO_PAD, PAD_AFFINE, PAD_BEFORE_SIGN, PAD_WITH_SIGN } from './rewrites/fold-pad.ts';
 import { LIFT_CONV1D, SINK_SQUEEZE } from './rewrites/lift-conv1d.ts';
 import { LOWER_EINSUM } from './rewrites/lower-einsum.ts';
 import { LOWER_HARD_SIGMOID } from './rewrites/lower-hard-sigmoid.ts';
 import { DROP_EXPAND, NARROW_CONSTANT } from './rewrites/narrow-operands.ts';
 import { FLATTEN_MATMUL, SQUEEZE_WEIGHT, SWAP_OPERANDS, SWAP_STACK, TRANSPOSE_DATA } from './rewrites/orient-dense.ts';
 import { RESOLVE_RESHAPE } from './rewrites/resolve-reshape.ts';
-import { SINK_AFFINE } from './rewrites/sink-affine.ts';
+import { POOL_BEFORE_STEP, SINK_AFFINE } from './rewrites/sink-affine.ts';
 import { MERGE_TRANSPOSES, SINK_TRANSPOSE } from './rewrites/sink-transpose.ts';
 import { SNAP_WEIGHTS } from './rewrites/snap-weights.ts';
 import type { SignLog, SignZero } from './sign-log.ts';
@@ -35,6 +35,9 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
     PAD_BEFORE_SIGN,
     SINK_SIGN,
     SINK_AFFINE,
+    POOL_BEFORE_STEP,
+    PAD_AFFINE,
+    PAD_WITH_SIGN,
     MATMUL_TO_GEMM,
     SQUEEZE_WEIGHT,
     FLATTEN_MATMUL,

@@ -51,6 +51,18 @@ describe('convolutions of one dimension', () => {
     expect(types.filter((op) => /^Binary.*Conv/.test(op))).toHaveLength(2);
   });
 
+  it('take activations 0 or 1 with padding', async () => {
+    await check({
+      shape: SOUND,
+      build: (s) =>
+        s.op(
+          'Conv',
+          [s.op('Cast', [s.op('Less', [s.x, s.c(0.1)])], { to: int(1) }), s.c(s.signs([6, 4, 5], [0.5]))],
+          K5,
+        ),
+    });
+  });
+
   it('keep residuals and borders of ±1', async () => {
     await check({
       shape: SOUND,

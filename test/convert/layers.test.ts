@@ -46,11 +46,86 @@ const CASES: Readonly<Record<string, Case>> = {
         PLAIN,
       ),
   },
-  'activations 0 or 1 with padding: only the weights are signs': {
+  'activations 0 or 1 with padding': {
+    shape: IMAGE,
+    build: (s) =>
+      s.op('Conv', [s.op('Cast', [s.op('Greater', [s.x, s.c(0)])], { to: int(1) }), s.c(s.signs([5, 4, 3, 3]))], CONV),
+  },
+  'activations (sign + 1)/2 with SAME padding, stride, groups, weights ±s and bias': {
+    shape: [2, 4, 7, 6],
+    build: (s) => {
+      const bits = s.op('Div', [s.op('Add', [sign(s, s.x), s.c(1)]), s.c(2)]);
+      const inputs = [bits, s.c(s.signs([6, 2, 3, 3], [0.3, 0.7])), s.c(s.normal([6]))];
+      const attributes = { kernel_shape: ints([3, 3]), auto_pad: string('SAME_LOWER'), strides: ints([2, 2]) };
+      return s.op('Conv', inputs, { ...attributes, group: int(2) });
+    },
+  },
+  'activations −0.5 or 0 with padding on one side, dilated': {
+    shape: IMAGE,
+    build: (s) => {
+      const negative = s.op('Cast', [s.op('Less', [s.x, s.c(0.25)])], { to: int(1) });
+      return s.op('Conv', [s.op('Mul', [negative, s.c(-0.5)]), s.c(s.signs([5, 4, 3, 3]))], {
+        kernel_shape: ints([3, 3]),
+        pads: ints([0, 2, 1, 0]),
+        dilations: ints([2, 1]),
+      });
+    },
+  },
+  'activations 0 or 1, a Pad with 1, then zeros': {
+    shape: IMAGE,
+    build: (s) => {
+      const bits = s.op('Round', [s.op('Clip', [s.x, s.c(0), s.c(1)])]);
+      const padded = s.op('Pad', [bits, s.ints([0, 0, 1, 0, 0, 0, 0, 1]), s.c(1)]);
+      return s.op('Conv', [padded, s.c(s.signs([5, 4, 3, 3]))], CONV);
+    },
+  },
+  'activations 0 or 1 for several layers': {
+    shape: IMAGE,
+    kinds: ['binary', 'binary', 'binary'],
+    build: (s) => {
+      const bits = s.op('Cast', [s.op('GreaterOrEqual', [s.x, s.c(0)])], { to: int(1) });
+      const first = s.op('Conv', [bits, s.c(s.signs([4, 4, 3, 3])), s.c(s.normal([4]))], CONV);
+      const next = s.op('Cast', [s.op('Greater', [first, s.c(0.5)])], { to: int(1) });
+      const pooled = s.op('MaxPool', [next], {
+        kernel_shape: ints([2, 2]),
+        strides: ints([2, 2]),
+        pads: ints([1, 1, 1, 1]),
+      });
+      const second = s.op('Conv', [pooled, s.c(s.signs([5, 4, 3, 3]))], CONV);
+      return s.op('Add', [
+        second,
+        s.op('Conv', [pooled, s.c(s.signs([5, 4, 5, 5]))], { kernel_shape: ints([5, 5]), pads: ints([2, 2, 2, 2]) }),
+      ]);
+    },
+  },
+  '−1 at 0, and its maxima': {
+    shape: IMAGE,
+    kinds: ['binary', 'binary'],
+    build: (s) => {
+      const pool = { kernel_shape: ints([2, 2]), strides: ints([2, 2]), pads: ints([1, 0, 1, 0]) };
+      const first = s.op('Conv', [s.op('MaxPool', [strictSign(s, s.x)], pool), s.c(s.signs([5, 4, 3, 3]))], CONV);
+      const bits = s.op('Cast', [s.op('Greater', [first, s.c(-0.5)])], { to: int(1) });
+      return s.op('Conv', [s.op('MaxPool', [bits], pool), s.c(s.signs([5, 5, 3, 3]))], CONV);
+    },
+  },
+  'activations 1 or 2 with padding: only the weights are signs': {
     shape: IMAGE,
     kinds: ['weight-only'],
     build: (s) =>
-      s.op('Conv', [s.op('Cast', [s.op('Greater', [s.x, s.c(0)])], { to: int(1) }), s.c(s.signs([5, 4, 3, 3]))], CONV),
+      s.op(
+        'Conv',
+        [
+          s.op('Add', [s.op('Cast', [s.op('Greater', [s.x, s.c(0)])], { to: int(1) }), s.c(1)]),
+          s.c(s.signs([5, 4, 3, 3])),
+        ],
+        CONV,
+      ),
+  },
+  'float weights keep activations 0 or 1 with padding': {
+    shape: IMAGE,
+    kinds: ['float'],
+    build: (s) =>
+      s.op('Conv', [s.op('Cast', [s.op('Greater', [s.x, s.c(0)])], { to: int(1) }), s.c(s.normal([5, 4, 3, 3]))], CONV),
   },
   'weights binarized in the graph, times mean|W|': {
     shape: IMAGE,

@@ -1,10 +1,16 @@
-/** Zero padding in front of a convolution becomes the convolution's own; ±1 padding moves in front of the sign. */
+/**
+ * Zero padding in front of a convolution becomes the convolution's own; ±1 padding moves in front of the sign. Where data are 0 and s,
+ * a border of zeros is one of ±1 to the signs behind them.
+ */
 
-import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
-import { scalar } from '../../core/tensor.ts';
+import type { CompileContext } from '../../compiler/context.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../compiler/rewrite.ts';
+import { int64s, scalar } from '../../core/tensor.ts';
 import { type Attributes, ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { addOp, numbersOf, scalarOf } from '../add-op.ts';
+import { type AffineSigns, affineSignsOf } from '../affine-signs.ts';
+import { binaryOperandOf } from '../binary-operand.ts';
 
 interface ConstantPad {
   readonly x: Value;
@@ -72,4 +78,79 @@ export const PAD_BEFORE_SIGN = defineRewrite({
     const padded = addOp(graph, 'Pad', [source, root.requiredInput(1), fill], root, { name: root.name });
     return addOp(graph, 'bnn.Sign', [padded], root);
   },
+});
+
+interface PaddedAffine {
+  readonly affine: AffineSigns;
+  /** Of every dimension, as in Pad. */
+  readonly pads: readonly number[];
+  /** What the border is to the signs: -1 or +1. */
+  readonly border: number;
+}
+
+/** factor · border + offset = fill, exactly. */
+function bordered(root: Node, data: Value, fill: number, pads: readonly number[]): PaddedAffine | Miss {
+  const affine = affineSignsOf(data);
+  if (affine === null) return miss(root, 'its data are not signs');
+  if (affine.signs === data) return miss(root, 'its data are plain signs');
+  const border = [-1, 1].find((sign) => affine.factor * sign + affine.offset === fill);
+  if (border === undefined) return miss(root, 'its border is none of the two values of its data');
+  return { affine, pads, border };
+}
+
+/** factor · Pad(signs, border) + offset, in front of `root`. */
+function addBorder(root: Node, { affine, pads, border }: PaddedAffine, { graph }: CompileContext): Value {
+  const { signs, factor, offset } = affine;
+  const constant = (what: string, value: number) => graph.addConstant(`${root.output.name}.${what}`, scalar(value));
+  const shape = graph.addConstant(`${root.output.name}.pads`, int64s(pads));
+  const padded = addOp(graph, 'Pad', [signs, shape, constant('border', border)], root);
+  const scaled = addOp(graph, 'Mul', [padded, constant('factor', factor)], root);
+  return addOp(graph, 'Add', [scaled, constant('offset', offset)], root);
+}
+
+export const PAD_WITH_SIGN = defineRewrite({
+  name: 'pad-with-sign',
+  doc: {
+    before: 'Conv(a · signs + c, W) with padding, c = a or c = −a: data of 0 and 2a',
+    after: 'Conv(a · Pad(signs, −c/a) + c, W) without padding',
+    requires: 'binary W; explicit pads, none negative',
+    exactness: 'bit-exact: a border of zeros is one of −c/a to the signs',
+  },
+  roots: ['Conv'],
+  match: (root, context) => {
+    const own = root.ints('pads', []);
+    if (own.every((pad) => pad === 0)) return miss(root, 'it does not pad');
+    if (root.string('auto_pad', 'NOTSET') !== 'NOTSET' || own.some((pad) => pad < 0)) {
+      return miss(root, 'its pads are not explicit, or crop');
+    }
+    const axes = own.length / 2;
+    const found = bordered(root, root.requiredInput(0), 0, [0, 0, ...own.slice(0, axes), 0, 0, ...own.slice(axes)]);
+    if (isMiss(found)) return found;
+    const operand = binaryOperandOf(root, context);
+    return isMiss(operand) ? operand : found;
+  },
+  apply: (root, found, context) => {
+    const data = addBorder(root, found, context);
+    const attributes: Attributes = { ...root.attributes, pads: ints(root.ints('pads', []).map(() => 0)) };
+    const inputs = [data, ...root.inputs.slice(1)];
+    const y = addOp(context.graph, 'Conv', inputs, root, { attributes, name: root.name });
+    if (y.producer !== null) context.layers.move(root, y.producer);
+    return y;
+  },
+});
+
+export const PAD_AFFINE = defineRewrite({
+  name: 'pad-affine',
+  doc: {
+    before: 'Pad(a · signs + c, a + c or c − a)',
+    after: 'a · Pad(signs, +1 or −1) + c',
+    requires: 'constant pads',
+    exactness: 'bit-exact',
+  },
+  roots: ['Pad'],
+  match: (root) => {
+    const pad = constantPad(root);
+    return pad === null ? miss(root, 'it does not pad with a constant') : bordered(root, pad.x, pad.fill, pad.pads);
+  },
+  apply: addBorder,
 });

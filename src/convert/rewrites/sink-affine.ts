@@ -1,9 +1,11 @@
 /** The factor and offset of signs move behind operators that only rearrange or select, towards the layer that takes them in. */
 
+import type { CompileContext } from '../../compiler/context.ts';
 import { defineRewrite, miss } from '../../compiler/rewrite.ts';
 import { scalar } from '../../core/tensor.ts';
-import { addOp } from '../add-op.ts';
-import { affineSignsOf } from '../affine-signs.ts';
+import type { Node, Value } from '../../graph/graph.ts';
+import { addOp, scalarOf } from '../add-op.ts';
+import { type AffineSigns, affineSignsOf } from '../affine-signs.ts';
 
 export const SINK_AFFINE = defineRewrite({
   name: 'sink-affine',
@@ -22,14 +24,54 @@ export const SINK_AFFINE = defineRewrite({
     if (root.is('MaxPool') && affine.factor <= 0) return miss(root, 'the factor of its signs is negative');
     return affine;
   },
-  apply: (root, { signs, factor, offset }, { graph }) => {
-    const constant = (value: number) => graph.addConstant(`${root.output.name}.c`, scalar(value));
-    let y = addOp(graph, root.op, [signs, ...root.inputs.slice(1)], root, {
+  apply: (root, affine, context) => {
+    const y = addOp(context.graph, root.op, [affine.signs, ...root.inputs.slice(1)], root, {
       attributes: root.attributes,
       name: root.name,
     });
-    if (factor === -1) y = addOp(graph, 'Neg', [y], root);
-    else if (factor !== 1) y = addOp(graph, 'Mul', [y, constant(factor)], root);
-    return offset === 0 ? y : addOp(graph, 'Add', [y, constant(offset)], root);
+    return addAffine(root, y, affine, context);
+  },
+});
+
+/** factor · signs + offset, in front of `root`. */
+function addAffine(
+  root: Node,
+  signs: Value,
+  { factor, offset }: Pick<AffineSigns, 'factor' | 'offset'>,
+  { graph }: CompileContext,
+): Value {
+  const constant = (value: number) => graph.addConstant(`${root.output.name}.c`, scalar(value));
+  let y = signs;
+  if (factor === -1) y = addOp(graph, 'Neg', [y], root);
+  else if (factor !== 1) y = addOp(graph, 'Mul', [y, constant(factor)], root);
+  return offset === 0 ? y : addOp(graph, 'Add', [y, constant(offset)], root);
+}
+
+export const POOL_BEFORE_STEP = defineRewrite({
+  name: 'pool-before-step',
+  doc: {
+    before: 'MaxPool(c − a · bnn.Sign(t − x)), the form of signs that give −1 at 0',
+    after: 'c − a · bnn.Sign(t − MaxPool(x))',
+    requires: 'a > 0',
+    exactness: 'bit-exact: both the step and its difference rise with x',
+  },
+  roots: ['MaxPool'],
+  match: (root) => {
+    if (root.outputs.length > 1) return miss(root, 'it has a second output');
+    const affine = affineSignsOf(root.requiredInput(0));
+    const sign = affine?.signs.producer ?? null;
+    if (affine === null || sign?.is('Sign', 'bnn') !== true) return miss(root, 'its data are not signs');
+    if (affine.factor >= 0) return miss(root, 'the factor of its signs is positive');
+    const inner = sign.requiredInput(0).producer;
+    const isNegated = inner?.is('Neg') === true;
+    const minuend = inner?.is('Sub') === true ? inner.requiredInput(0) : null;
+    if (inner === null || (!isNegated && scalarOf(minuend) === null)) return miss(sign, 'it is not of t − x');
+    return { affine, inner, minuend, x: inner.requiredInput(isNegated ? 0 : 1) };
+  },
+  apply: (root, { affine, inner, minuend, x }, context) => {
+    const { graph } = context;
+    const pooled = addOp(graph, 'MaxPool', [x], root, { attributes: root.attributes, name: root.name });
+    const difference = addOp(graph, inner.op, minuend === null ? [pooled] : [minuend, pooled], root);
+    return addAffine(root, addOp(graph, 'bnn.Sign', [difference], root), affine, context);
   },
 });
