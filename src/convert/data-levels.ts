@@ -36,11 +36,12 @@ export function dataLevels(value: Value, context: CompileContext): Levels {
     return { kind: 'binary', bits: 1, what };
   }
   let current = value;
+  let mixed = 'signs with other numbers among them';
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
     const node = current.producer;
     if (node === null) return FLOAT;
     if (node.is('Sign', 'bnn')) {
-      return { ...FLOAT, what: 'signs with other numbers among them, or with factors that differ between them' };
+      return { ...FLOAT, what: mixed };
     }
     if (node.is('Sign')) {
       const what = `ternary: ${node.describe()} gives 0 at 0 (--sign-zero plus accepts +1 there)`;
@@ -50,6 +51,10 @@ export function dataLevels(value: Value, context: CompileContext): Levels {
     if (!KEEPING.has(node.type)) return FLOAT;
     const next = node.inputs.find((input) => input !== null && !context.isConstantExpression(input));
     if (next === undefined || next === null) return FLOAT;
+    const isFactor = node.is('Mul') || node.is('Div');
+    if ((isFactor || node.is('Add') || node.is('Sub')) && node.inputs.every((input) => scalarOf(input) === null)) {
+      mixed = `signs with ${isFactor ? 'factors' : 'offsets'} that differ within a sum, as ${node.describe()} gives them`;
+    }
     current = next;
   }
   return FLOAT;

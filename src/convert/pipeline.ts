@@ -17,12 +17,14 @@ import { DROP_CLIP, SIGN_OF_POSITIVE } from './rewrites/drop-clip.ts';
 import { FILL_MASKED } from './rewrites/fill-masked.ts';
 import { FOLD_ZERO_PAD, PAD_AFFINE, PAD_BEFORE_SIGN, PAD_WITH_SIGN } from './rewrites/fold-pad.ts';
 import { LIFT_CONV1D, SINK_SQUEEZE } from './rewrites/lift-conv1d.ts';
+import { LIFT_FACTOR } from './rewrites/lift-factor.ts';
 import { LOWER_EINSUM } from './rewrites/lower-einsum.ts';
 import { LOWER_HARD_SIGMOID } from './rewrites/lower-hard-sigmoid.ts';
 import { DROP_EXPAND, NARROW_CONSTANT } from './rewrites/narrow-operands.ts';
 import { FLATTEN_MATMUL, SQUEEZE_WEIGHT, SWAP_OPERANDS, SWAP_STACK, TRANSPOSE_DATA } from './rewrites/orient-dense.ts';
 import { RESOLVE_RESHAPE } from './rewrites/resolve-reshape.ts';
 import { POOL_BEFORE_STEP, SINK_AFFINE } from './rewrites/sink-affine.ts';
+import { MERGE_ROWS, SINK_ROWS } from './rewrites/sink-rows.ts';
 import { MERGE_TRANSPOSES, SINK_TRANSPOSE } from './rewrites/sink-transpose.ts';
 import { SNAP_WEIGHTS } from './rewrites/snap-weights.ts';
 import type { SignLog, SignZero } from './sign-log.ts';
@@ -38,6 +40,7 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
     POOL_BEFORE_STEP,
     PAD_AFFINE,
     PAD_WITH_SIGN,
+    LIFT_FACTOR,
     MATMUL_TO_GEMM,
     SQUEEZE_WEIGHT,
     FLATTEN_MATMUL,
@@ -92,6 +95,8 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
     ...(signZero === 'plus'
       ? [rewritePass('signs-at-zero', 'Lets signs that give 0 at 0 give +1.', [canonicalizeStep(log, true), ...layers])]
       : []),
+    // Behind the layers, where signs move down through changes of shape: here these move through signs.
+    rewritePass('rows', 'Computes what follows dense layers of stacks on their rows.', [SINK_ROWS, MERGE_ROWS]),
     // What still is a standard Sign of a constant has zeros.
     FOLD_TERNARY,
     REMOVE_DEAD,

@@ -108,6 +108,41 @@ const CASES: Readonly<Record<string, Case>> = {
       return s.op('Conv', [s.op('MaxPool', [bits], pool), s.c(s.signs([5, 5, 3, 3]))], CONV);
     },
   },
+  'a factor per input channel of a depthwise layer': {
+    shape: IMAGE,
+    build: (s) => {
+      const scaled = s.op('Mul', [s.c(s.normal([1, 4, 1, 1])), sign(s, s.x)]);
+      const inputs = [scaled, s.c(s.signs([8, 1, 3, 3], [0.5, 2])), s.c(s.normal([8]))];
+      return s.op('Conv', inputs, { ...CONV, group: int(4) });
+    },
+  },
+  'a divisor per group, activations 0 or 1': {
+    shape: IMAGE,
+    build: (s) => {
+      const bits = s.op('Cast', [s.op('Greater', [s.x, s.c(0)])], { to: int(1) });
+      const scaled = s.op('Div', [bits, s.c(float32([4, 1, 1], [3, 3, -7, -7]))]);
+      return s.op('Conv', [scaled, s.c(s.signs([6, 2, 3, 3]))], { ...CONV, group: int(2) });
+    },
+  },
+  'a factor for each picture, mean|x|': {
+    shape: IMAGE,
+    build: (s) => {
+      const mean = s.op('ReduceMean', [s.op('Abs', [s.x])], { axes: ints([1, 2, 3]), keepdims: int(1) });
+      return s.op(
+        'Conv',
+        [s.op('Mul', [sign(s, s.x), mean]), s.c(s.signs([5, 4, 3, 3], [0.5])), s.c(s.normal([5]))],
+        CONV,
+      );
+    },
+  },
+  'a factor for each pixel: only the weights are signs': {
+    shape: IMAGE,
+    kinds: ['weight-only'],
+    build: (s) => {
+      const mean = s.op('ReduceMean', [s.op('Abs', [s.x])], { axes: ints([1]), keepdims: int(1) });
+      return s.op('Conv', [s.op('Mul', [sign(s, s.x), mean]), s.c(s.signs([5, 4, 3, 3]))], CONV);
+    },
+  },
   'activations 1 or 2 with padding: only the weights are signs': {
     shape: IMAGE,
     kinds: ['weight-only'],
@@ -335,109 +370,9 @@ const CASES: Readonly<Record<string, Case>> = {
   },
 };
 
-const DENSE: Readonly<Record<string, Case>> = {
-  'MatMul(x, W)': { shape: [3, 20], build: (s) => s.op('MatMul', [sign(s, s.x), s.c(s.signs([20, 7]))]) },
-  'MatMul(x, Transpose(W))': {
-    shape: [3, 20],
-    build: (s) =>
-      s.op('MatMul', [
-        sign(s, s.x),
-        s.op('Transpose', [s.op('Sign', [s.c(s.normal([7, 20]))])], { perm: ints([1, 0]) }),
-      ]),
-  },
-  'MatMul(W, x)': {
-    shape: [20, 3],
-    build: (s) => s.op('MatMul', [s.c(s.signs([7, 20], [0.5, 1, 2, 3, 4, 5, 6])), sign(s, s.x)]),
-  },
-  'MatMul of a stack': { shape: [2, 3, 20], build: (s) => s.op('MatMul', [sign(s, s.x), s.c(s.signs([20, 7]))]) },
-  'Gemm(x, W)': {
-    shape: [3, 20],
-    build: (s) => s.op('Gemm', [sign(s, s.x), s.c(s.signs([20, 7])), s.c(s.normal([7]))]),
-  },
-  'Gemm(x, Wᵀ), alpha and beta': {
-    shape: [3, 20],
-    build: (s) =>
-      s.op('Gemm', [sign(s, s.x), s.c(s.signs([7, 20], [0.3])), s.c(s.normal([1, 7]))], {
-        transB: int(1),
-        alpha: float(-0.5),
-        beta: float(2),
-      }),
-  },
-  'Gemm(xᵀ, W)': {
-    shape: [20, 3],
-    build: (s) => s.op('Gemm', [sign(s, s.x), s.c(s.signs([20, 7]))], { transA: int(1) }),
-  },
-  'Gemm(W, x, C)': {
-    shape: [20, 3],
-    build: (s) =>
-      s.op('Gemm', [s.c(s.signs([7, 20], [0.3])), sign(s, s.x), s.c(s.normal([7, 1]))], {
-        alpha: float(2),
-        beta: float(3),
-      }),
-  },
-  'Gemm(Wᵀ, xᵀ)': {
-    shape: [3, 20],
-    build: (s) => s.op('Gemm', [s.c(s.signs([20, 7])), sign(s, s.x)], { transA: int(1), transB: int(1) }),
-  },
-  'activations 0 or 1': {
-    shape: [3, 20],
-    build: (s) =>
-      s.op(
-        'Gemm',
-        [
-          s.op('Cast', [s.op('GreaterOrEqual', [s.x, s.c(0)])], { to: int(1) }),
-          s.c(s.signs([7, 20], [0.3])),
-          s.c(s.normal([7])),
-        ],
-        { transB: int(1), alpha: float(0.5) },
-      ),
-  },
-  'a vector times W': { shape: [20], build: (s) => s.op('MatMul', [sign(s, s.x), s.c(s.signs([20, 7]))]) },
-  'MatMul(W, stack)': {
-    shape: [2, 20, 3],
-    build: (s) => s.op('MatMul', [s.c(s.signs([7, 20], [0.5, 1, 2])), sign(s, s.x)]),
-  },
-  'MatMul(stack, W of rank 3)': {
-    shape: [2, 3, 20],
-    build: (s) => s.op('MatMul', [sign(s, s.x), s.op('Sign', [s.c(s.normal([1, 20, 7]))])]),
-  },
-  'MatMul(stack, another W for each)': {
-    shape: [2, 3, 20],
-    kinds: ['float'],
-    build: (s) => s.op('MatMul', [sign(s, s.x), s.c(s.signs([2, 20, 7]))]),
-  },
-  'Einsum(x, Wᵀ)': {
-    shape: [2, 3, 20],
-    build: (s) => s.op('Einsum', [sign(s, s.x), s.c(s.signs([7, 20]))], { equation: string('bti, oi -> bto') }),
-  },
-  'Einsum(W, x)': {
-    shape: [2, 3, 20],
-    build: (s) => s.op('Einsum', [s.c(s.signs([20, 7])), sign(s, s.x)], { equation: string('io,...i->...o') }),
-  },
-  'Einsum over another dimension': {
-    shape: [2, 20, 3],
-    kinds: ['float'],
-    build: (s) => s.op('Einsum', [sign(s, s.x), s.c(s.signs([20, 7]))], { equation: string('bit,io->bto') }),
-  },
-  'a factor per output behind it': {
-    shape: [3, 20],
-    build: (s) =>
-      s.op('Add', [
-        s.op('Mul', [s.op('MatMul', [sign(s, s.x), s.c(s.signs([20, 7]))]), s.c(s.normal([7]))]),
-        s.c(s.normal([7])),
-      ]),
-  },
-};
-
 describe('convolutions', () => {
   it.each(Object.keys(CASES))('%s', async (name) => {
     await check(CASES[name]!);
-  });
-});
-
-describe('dense layers', () => {
-  it.each(Object.keys(DENSE))('%s', async (name) => {
-    await check(DENSE[name]!);
   });
 });
 

@@ -34,7 +34,7 @@ export const BINARIZE_CONV = defineRewrite({
     if (isMiss(found)) return found;
     const { weights, scale } = found;
     if (weights.shape.length !== 4)
-      return miss(root, `it has ${weights.shape.length - 2} spatial dimensions, expected 2`);
+      return miss(root, `it has ${weights.shape.length - 2} spatial dimensions, binary convolutions have 2`);
     const padding = root.string('auto_pad', 'NOTSET');
     if (padding !== 'NOTSET') return miss(root, `auto_pad ${padding} could not be resolved: the image size is unknown`);
     if (data.dtype !== 'float32')

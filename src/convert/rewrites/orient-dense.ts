@@ -7,15 +7,45 @@ import { int64s } from '../../core/tensor.ts';
 import { type Attributes, float, int, ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { addOp } from '../add-op.ts';
+import { BROADCASTING, UNARY } from '../elementwise.ts';
 
 const SWAP: Attributes = { perm: ints([1, 0]) };
+
+/** The value furthest up that has the same sizes but the last, so that nothing between is kept for its shape alone. */
+function outerLike(x: Value, context: CompileContext): Value {
+  const next = (node: Node): Value | null => {
+    const data = node.inputs.filter((input) => input !== null && !context.isConstantExpression(input));
+    const [first = null] = data;
+    if (data.length !== 1 || first === null) return null;
+    if (UNARY.includes(node.type)) return first;
+    if (node.is('MatMul')) return first === node.input(0) && node.input(1)?.shape?.length === 2 ? first : null;
+    if (!BROADCASTING.includes(node.type)) return null;
+    const rank = first.shape?.length ?? 0;
+    const isKept = node.inputs.every(
+      (input) =>
+        input === first ||
+        ((input?.shape?.length ?? rank) <= rank && input?.shape?.slice(0, -1).every((size) => size === 1) === true),
+    );
+    return isKept ? first : null;
+  };
+  let value = x;
+  for (let node = value.producer; node !== null; node = value.producer) {
+    const shape = node.is('Reshape') ? node.requiredInput(1).producer : null;
+    const open = shape?.is('Concat') === true && shape.inputs.length === 2 ? shape.requiredInput(0).producer : null;
+    const isOurs = open?.is('Shape') === true && open.int('start', 0) === 0 && open.int('end', 0) === -1;
+    const above = isOurs ? open.requiredInput(0) : next(node);
+    if (above === null || above.shape?.length !== value.shape?.length) break;
+    value = above;
+  }
+  return value;
+}
 
 export const FLATTEN_MATMUL = defineRewrite({
   name: 'flatten-matmul',
   doc: {
     before: 'MatMul(x, W), x of rank 3 or more, or a vector',
     after: 'Reshape(Gemm(Reshape(x), W))',
-    requires: 'binary W of rank 2; at most one size of x unknown',
+    requires: 'binary W of rank 2; x of known rank',
     exactness: 'bit-exact',
   },
   roots: ['MatMul'],
@@ -26,11 +56,8 @@ export const FLATTEN_MATMUL = defineRewrite({
     const found = binaryWeightsOf(w, root, true, true, context);
     if (isMiss(found)) return found;
     const [rows, columns] = found.weights.shape;
-    const outer = x.shape.slice(0, -1).map((size) => (typeof size === 'number' ? size : -1));
-    if (rows === undefined || columns === undefined || outer.filter((size) => size < 0).length > 1) {
-      return miss(root, 'several sizes of its data are unknown');
-    }
-    return { x, w, rows, columns, outer };
+    if (rows === undefined || columns === undefined) return miss(root, 'its weight is no matrix');
+    return { x, w, rows, columns, outer: x.shape.slice(0, -1) };
   },
   apply: (root, { x, w, rows, columns, outer }, context) => {
     const { graph } = context;
@@ -38,7 +65,16 @@ export const FLATTEN_MATMUL = defineRewrite({
     const matrix = addOp(graph, 'Reshape', [x, shape([-1, rows])], root);
     const y = addOp(graph, 'Gemm', [matrix, w], root, { name: root.name });
     if (y.producer !== null) context.layers.move(root, y.producer);
-    return addOp(graph, 'Reshape', [y, shape([...outer, columns])], root);
+    const sizes = outer.map((size) => (typeof size === 'number' ? size : -1));
+    if (sizes.filter((size) => size < 0).length <= 1) {
+      return addOp(graph, 'Reshape', [y, shape([...sizes, columns])], root);
+    }
+    const attributes: Attributes = { start: int(0), end: int(-1) };
+    const open = addOp(graph, 'Shape', [outerLike(x, context)], root, { attributes });
+    const target = addOp(graph, 'Concat', [open, shape([columns])], root, { attributes: { axis: int(0) } });
+    const result = addOp(graph, 'Reshape', [y, target], root);
+    result.shape = [...outer, columns];
+    return result;
   },
 });
 

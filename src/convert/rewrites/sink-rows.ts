@@ -1,0 +1,101 @@
+/**
+ * What follows a dense layer of a stack of matrices is computed on its rows, so that the compiler can fold it, and the two changes of
+ * shape between neighbouring layers meet and cancel.
+ *
+ *     before   f(Reshape(y), c)        y[R, K], Reshape(y)[…, K], c[K]
+ *     after    Reshape(f(y, c))
+ */
+
+import type { CompileContext } from '../../compiler/context.ts';
+import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
+import { int64s } from '../../core/tensor.ts';
+import type { Node, Value } from '../../graph/graph.ts';
+import { addOp } from '../add-op.ts';
+import { BROADCASTING, UNARY } from '../elementwise.ts';
+
+interface Stack {
+  readonly rows: Value;
+  readonly shape: Value;
+}
+
+/** The matrix that a value regroups the rows of; null for other values. */
+function stackOf(value: Value | null): Stack | null {
+  const node = value?.producer ?? null;
+  if (value === null || node?.is('Reshape') !== true) return null;
+  const rows = node.requiredInput(0);
+  const columns = rows.shape?.[1];
+  const isStack = rows.shape?.length === 2 && typeof columns === 'number' && value.shape?.at(-1) === columns;
+  return isStack ? { rows, shape: node.requiredInput(1) } : null;
+}
+
+function haveSameShape(a: Value | null, b: Value | null): boolean {
+  const [left, right] = [a?.shape ?? null, b?.shape ?? null];
+  return left?.length === right?.length && left?.every((size, i) => size !== null && size === right?.[i]) === true;
+}
+
+/** Inputs for the same operator on rows; a constant that only varies along them becomes a vector. */
+function onRows(
+  root: Node,
+  context: CompileContext,
+): { readonly inputs: readonly (Value | null)[]; stack: Stack } | Miss {
+  if (root.outputs.length > 1) return miss(root, 'it has a second output');
+  const first = root.inputs.find((input) => stackOf(input) !== null) ?? null;
+  const stack = stackOf(first);
+  if (stack === null) return miss(root, 'its data are no regrouped rows');
+  if (!BROADCASTING.includes(root.type)) {
+    return first === root.input(0)
+      ? { inputs: [stack.rows, ...root.inputs.slice(1)], stack }
+      : miss(root, 'its data are no regrouped rows');
+  }
+  const rank = first?.shape?.length ?? 0;
+  const inputs = root.inputs.map((value) => {
+    const other = stackOf(value);
+    if (other !== null) return haveSameShape(value, first) ? other.rows : null;
+    if (value?.shape == null || !context.isConstantExpression(value)) return null;
+    const isVector = value.shape.length <= rank && value.shape.slice(0, -1).every((size) => size === 1);
+    return isVector ? value : null;
+  });
+  return inputs.includes(null) ? miss(root, 'one of its operands has no such rows') : { inputs, stack };
+}
+
+export const SINK_ROWS = defineRewrite({
+  name: 'sink-rows',
+  doc: {
+    before: 'f(Reshape(y), c), f element-wise, Reshape only regroups the rows of the matrix y',
+    after: 'Reshape(f(y, c))',
+    requires: 'c constant and the same for every row, or regrouped rows of the same shape',
+    exactness: 'bit-exact',
+  },
+  roots: [...UNARY, ...BROADCASTING],
+  match: onRows,
+  apply: (root, { inputs, stack }, context) => {
+    const { graph } = context;
+    const ready = inputs.map((value, i) => {
+      if (value === null || value !== root.input(i) || (value.shape?.length ?? 0) < 2) return value;
+      return addOp(graph, 'Reshape', [value, graph.addConstant(`${value.name}.row`, int64s([-1]))], root);
+    });
+    const y = addOp(graph, root.type, ready, root, { attributes: root.attributes, name: root.name });
+    const result = addOp(graph, 'Reshape', [y, stack.shape], root);
+    result.shape = root.output.shape;
+    return result;
+  },
+});
+
+export const MERGE_ROWS = defineRewrite({
+  name: 'merge-rows',
+  doc: {
+    before: 'Reshape(Reshape(y)), both with the last size of the matrix y, the result a matrix',
+    after: 'y',
+    requires: 'that last size is known',
+    exactness: 'bit-exact',
+  },
+  roots: ['Reshape'],
+  match: (root) => {
+    const stack = stackOf(root.input(0));
+    const [target, columns] = [root.output.shape, stack?.rows.shape?.[1]];
+    if (stack === null || target?.length !== 2 || target[1] !== columns)
+      return miss(root, 'it does not undo another Reshape');
+    return stack;
+  },
+  apply: (_, { rows }) => rows,
+});
