@@ -13,11 +13,21 @@ export interface LayerRecord {
   readonly folded: string[];
 }
 
-/** The operators that count as layers; those of the second line are never packed. */
-export const LAYER_OPERATORS: ReadonlySet<string> = new Set([
-  ...['Conv', 'Gemm', 'MatMul'],
-  ...['ConvTranspose', 'Einsum'],
+/** Layers of integers; their weights are input 1, or 3 where each operand has a scale. */
+export const INTEGER_LAYERS: ReadonlySet<string> = new Set([
+  ...['ConvInteger', 'MatMulInteger', 'QLinearConv', 'QLinearMatMul'],
 ]);
+
+/** The types of nodes that count as layers; those from the second line on are never packed. The last are what onnxruntime optimizes to. */
+const LAYER_TYPES: ReadonlySet<string> = new Set([
+  ...['Conv', 'Gemm', 'MatMul'],
+  ...['ConvTranspose', 'Einsum', ...INTEGER_LAYERS],
+  ...['FusedConv', 'FusedGemm', 'FusedMatMul', 'NhwcFusedConv', 'QGemm'].map((op) => `com.microsoft.${op}`),
+]);
+
+export function isLayer(node: Node): boolean {
+  return LAYER_TYPES.has(node.type);
+}
 
 /** Follows the layers of the source model through the rewrites. */
 export class LayerLog {
@@ -26,7 +36,7 @@ export class LayerLog {
 
   constructor(nodes: Iterable<Node>) {
     for (const node of nodes) {
-      if (node.domain !== '' || !LAYER_OPERATORS.has(node.op)) continue;
+      if (!isLayer(node)) continue;
       const record: LayerRecord = { name: nameOf(node), source: node.op, node, folded: [] };
       this.#records.push(record);
       this.#byNode.set(node, record);

@@ -6,7 +6,7 @@ import type { Model } from '../graph/model.ts';
 import { verify } from '../graph/verify.ts';
 import { cloneModel } from './clone-model.ts';
 import { CompileContext } from './context.ts';
-import { LAYER_OPERATORS, nameOf } from './layers.ts';
+import { isLayer, nameOf } from './layers.ts';
 import type { Pass } from './pass.ts';
 import { PIPELINE } from './pipeline.ts';
 import { type CompileReport, createReport, type PassReport } from './report.ts';
@@ -70,7 +70,7 @@ function verifyAfter(model: Model, passes: readonly PassReport[]): void {
 }
 
 function keepPatterns(model: Model, patterns: readonly string[]): RegExp[] {
-  const layers = [...model.graph.nodes()].filter(({ domain, op }) => domain === '' && LAYER_OPERATORS.has(op));
+  const layers = [...model.graph.nodes()].filter(isLayer);
   const names = layers.map(nameOf);
   return patterns.map((pattern) => {
     const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&');

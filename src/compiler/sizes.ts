@@ -15,7 +15,7 @@ import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { layerStatistics } from '../graph/statistics.ts';
 import { LAYER_VARIANTS, type LayerVariant } from '../operators/variants.ts';
-import { LAYER_OPERATORS } from './layers.ts';
+import { isLayer } from './layers.ts';
 
 export interface Sizes {
   readonly idealBits: number;
@@ -123,9 +123,9 @@ export function addSizes(all: Iterable<Sizes>): Sizes {
 export function weightBytes(graph: Graph, source: Graph = graph): ReadonlyMap<Node, number> {
   const bytes = new Map<Node, number>();
   for (const node of graph.nodes()) {
-    if (node.domain !== '' || !LAYER_OPERATORS.has(node.op)) continue;
+    if (!isLayer(node)) continue;
     let largest = 0;
-    for (const input of node.inputs.slice(0, 2)) {
+    for (const input of node.inputs.slice(0, node.op.startsWith('QLinear') ? 4 : 2)) {
       for (const constant of constantsBehind(input)) {
         const original = source.values.get(constant.name)?.constant ?? constant.constant;
         largest = Math.max(largest, original?.data.byteLength ?? 0);

@@ -34,7 +34,7 @@ export function binaryOperandOf(node: Node, context: CompileContext): BinaryOper
   if (isMiss(found)) return found;
   const { weights, scale: magnitude } = found;
   if (!isConv && weights.shape.length !== 2)
-    return miss(node, `its weight has rank ${weights.shape.length}, expected 2`);
+    return miss(node, 'it multiplies each matrix of a stack with another one, which are no rows of one dense layer');
   if (node.is('MatMul') && data.shape?.length !== 2) return miss(node, 'its data are not known to be a matrix');
   if (node.is('Gemm') && node.int('transA', 0) !== 0) return miss(node, 'its data are transposed');
   const added = node.is('MatMul') ? null : node.input(2);

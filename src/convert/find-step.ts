@@ -4,6 +4,7 @@
  * dtype. So no list of patterns has to be complete.
  */
 
+import type { Dtype } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { scalarOf } from './add-op.ts';
 import { BINARY_OPERATORS, UNARY_OPERATORS } from './scalar-operators.ts';
@@ -158,6 +159,24 @@ function roundedUnitStep(node: Node): FoundStep | null {
   return isUnit ? start(node, step) : start(node, step, inner ?? undefined);
 }
 
+const RANGES: Partial<Record<Dtype, readonly [number, number]>> = {
+  int8: [-128, 127],
+  uint8: [0, 255],
+  int16: [-32768, 32767],
+  uint16: [0, 65535],
+};
+
+/** Signs that a quantizer passed: rounded to integers, and back. */
+function quantized(node: Node, step: Step, [scale, zero = 0]: readonly Operand[]): Step | null {
+  if (typeof scale !== 'number' || typeof zero !== 'number' || scale <= 0) return null;
+  if (node.op === 'DequantizeLinear') {
+    return node.output.dtype === 'float32' ? mapStep(step, (x) => Math.fround((x - zero) * scale)) : null;
+  }
+  const [low, high] = RANGES[node.output.dtype ?? 'bool'] ?? [];
+  if (low === undefined || high === undefined) return null;
+  return mapStep(step, (x) => Math.min(high, Math.max(low, roundHalfEven(Math.fround(x / scale)) + zero)));
+}
+
 /** Where another runtime could round differently, the three values would not be exact. */
 const INEXACT = new Set(['Exp', 'Log', 'Sigmoid', 'Tanh']);
 
@@ -166,6 +185,7 @@ function apply(node: Node, operands: readonly Operand[], like: Step, round: Scal
   if (a === undefined) return null;
   const unary = INEXACT.has(node.op) ? undefined : UNARY_OPERATORS[node.op];
   if (unary !== undefined && operands.length === 1) return mapStep(a, (x) => round(unary(x)));
+  if (node.op === 'QuantizeLinear' || node.op === 'DequantizeLinear') return quantized(node, a, operands.slice(1));
   const binary = BINARY_OPERATORS[node.op];
   if (binary !== undefined && b !== undefined && operands.length === 2) {
     return combineSteps(a, b, (x, y) => round(binary(x, y)));

@@ -61,6 +61,23 @@ const elementwise: Evaluator = (inputs, node) => {
   return broadcast(inputs, dtype, (x = Number.NaN, y = Number.NaN) => finish(binary(x, y)));
 };
 
+/** Of unsigned integers, as graphs unpack bits with them. */
+const bitShift: Evaluator = (inputs, node) => {
+  const [x] = inputs;
+  const bits = x?.dtype === 'uint8' ? 8 : x?.dtype === 'uint16' ? 16 : x?.dtype === 'uint32' ? 32 : null;
+  if (x === undefined || bits === null || inputs.length !== 2) return null;
+  const isRight = node.string('direction', '') === 'RIGHT';
+  return broadcast(inputs, x.dtype, (a = 0, b = 0) => (isRight ? Math.floor(a / 2 ** b) : (a * 2 ** b) % 2 ** bits));
+};
+
+/** The result has the sign of the divisor, with `fmod` that of the dividend. */
+const modulo: Evaluator = (inputs, node) => {
+  const [x] = inputs;
+  if (x === undefined || inputs.length !== 2) return null;
+  const isFmod = node.int('fmod', 0) === 1;
+  return broadcast(inputs, x.dtype, (a = 0, b = Number.NaN) => (isFmod ? a % b : a - b * Math.floor(a / b)));
+};
+
 const where: Evaluator = (inputs) => {
   const [, yes] = inputs;
   return inputs.length !== 3 || yes === undefined
@@ -165,6 +182,8 @@ const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
   ...Object.keys(UNARY_OPERATORS)
     .filter((op) => op !== 'Cast')
     .map((op): [string, Evaluator] => [op, elementwise]),
+  ['BitShift', bitShift],
+  ['Mod', modulo],
   ['Where', where],
   [
     'Clip',

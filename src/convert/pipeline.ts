@@ -21,7 +21,14 @@ import { LIFT_FACTOR } from './rewrites/lift-factor.ts';
 import { LOWER_EINSUM } from './rewrites/lower-einsum.ts';
 import { LOWER_HARD_SIGMOID } from './rewrites/lower-hard-sigmoid.ts';
 import { DROP_EXPAND, NARROW_CONSTANT } from './rewrites/narrow-operands.ts';
-import { FLATTEN_MATMUL, SQUEEZE_WEIGHT, SWAP_OPERANDS, SWAP_STACK, TRANSPOSE_DATA } from './rewrites/orient-dense.ts';
+import {
+  FLATTEN_MATMUL,
+  SPLIT_BIAS,
+  SQUEEZE_WEIGHT,
+  SWAP_OPERANDS,
+  SWAP_STACK,
+  TRANSPOSE_DATA,
+} from './rewrites/orient-dense.ts';
 import { RESOLVE_RESHAPE } from './rewrites/resolve-reshape.ts';
 import { POOL_BEFORE_STEP, SINK_AFFINE } from './rewrites/sink-affine.ts';
 import { MERGE_ROWS, SINK_ROWS } from './rewrites/sink-rows.ts';
@@ -47,6 +54,7 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
     SWAP_OPERANDS,
     SWAP_STACK,
     TRANSPOSE_DATA,
+    SPLIT_BIAS,
     step,
     CANONICALIZE_LAYER,
   ];

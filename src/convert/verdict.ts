@@ -1,7 +1,7 @@
 /** What became of every layer of a foreign model, and why: the table that a conversion ends with. */
 
 import type { CompileContext } from '../compiler/context.ts';
-import { LAYER_OPERATORS, type LayerRecord } from '../compiler/layers.ts';
+import { INTEGER_LAYERS, isLayer, type LayerRecord } from '../compiler/layers.ts';
 import type { Lowered } from '../compiler/lower-to-packed.ts';
 import type { LayerReport } from '../compiler/report.ts';
 import { NO_SIZES, type Sizes } from '../compiler/sizes.ts';
@@ -14,7 +14,7 @@ export type VerdictKind = 'binary' | 'weight-only' | 'ternary' | 'multi-bit' | '
 
 export interface LayerVerdict {
   readonly name: string;
-  /** `Conv`, `Gemm` or `MatMul` in the source. */
+  /** The operator in the source: `Conv`, `Gemm`, `MatMul`, or one that is never packed. */
   readonly source: string;
   readonly kind: VerdictKind;
   /** Bits per weight; a ternary one takes 2. */
@@ -37,7 +37,7 @@ export interface LayerVerdict {
  * @param bytesBefore  by the name of the source layer's record, in the order of the records.
  */
 export function judgeLayers(context: CompileContext, lowered: Lowered, bytesBefore: readonly number[]): LayerVerdict[] {
-  const latent = [...context.graph.nodes()].filter(({ domain, op }) => domain === '' && LAYER_OPERATORS.has(op));
+  const latent = [...context.graph.nodes()].filter(isLayer);
   const outcomes = new Map(latent.map((node, i) => [node, lowered.report.layers[i]]));
   return context.layers.records.map((record, i) =>
     judge(record, outcomes.get(record.node), bytesBefore[i] ?? 0, context),
@@ -55,6 +55,11 @@ function judge(
   if (node.$graph === null || outcome === undefined || outcome.outcome === 'removed') {
     const reason = 'no output depends on it, or it was folded into a constant';
     return { ...base, kind: 'removed', weightBits: 0, dataBits: 0, shape: null, sizes: NO_SIZES, reason };
+  }
+  if (INTEGER_LAYERS.has(node.type)) {
+    const shape = context.evaluate(node.input(node.op.startsWith('QLinear') ? 3 : 1))?.shape ?? null;
+    const reason = 'integer operators are not packed: give the model from before it was quantized';
+    return { ...base, kind: 'multi-bit', weightBits: 8, dataBits: 8, shape, sizes: outcome.sizes, reason };
   }
   const weights = context.evaluate(node.input(1)) ?? context.evaluate(node.input(0));
   const shape = weights?.shape ?? null;
@@ -93,14 +98,19 @@ function reasonOf(
 ): string {
   if (weights.kind === 'ternary' || weights.kind === 'multi-bit') return `its weights are ${weights.what}`;
   if (kind === 'ternary' || kind === 'multi-bit') return `its data are ${data.what}`;
-  const why = whyFloat(node, weights, outcome, context);
+  const why = whyFloat(node, weights, data, outcome, context);
   return data.kind === 'binary' ? `${why} (its data are signs)` : why;
 }
 
-function whyFloat(node: Node, weights: Levels, outcome: LayerReport, context: CompileContext): string {
+function whyFloat(node: Node, weights: Levels, data: Levels, outcome: LayerReport, context: CompileContext): string {
   if (node.is('ConvTranspose')) return 'transposed convolutions are not packed';
+  if (node.domain === 'com.microsoft') {
+    return `${node.op} is an operator of onnxruntime: give the model from before onnxruntime optimized it`;
+  }
   const isComputed = [0, 1].every((i) => !context.isConstantExpression(node.input(i)));
   if (isComputed && !node.is('Conv')) return 'both of its operands are computed, it has no weights';
+  if (weights.kind === 'float' && data.kind === 'float' && !isComputed)
+    return 'neither its weights nor its data are signs';
   const misses = context.misses.get(node);
   if (node.is('Einsum')) return misses?.get('lower-einsum')?.reason ?? 'it is no product of matrices';
   const missed = misses?.get('canonicalize-layer')?.reason;

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
+import { tensor } from '../../src/core/tensor.ts';
 import { maxAbsoluteError } from '../../src/core/tolerance.ts';
 import { float, int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
@@ -115,6 +116,63 @@ const DENSE: Readonly<Record<string, Case>> = {
     shape: [3, 20],
     kinds: ['weight-only'],
     build: (s) => s.op('MatMul', [s.op('Mul', [sign(s, s.x), s.c(s.normal([20]))]), s.c(s.signs([20, 7]))]),
+  },
+  'a bias for each element, and one that is computed': {
+    shape: [3, 20],
+    kinds: ['binary', 'binary'],
+    build: (s) => {
+      const first = s.op('Gemm', [sign(s, s.x), s.c(s.signs([20, 7], [0.5])), s.c(s.normal([3, 7]))], {
+        beta: float(0.5),
+      });
+      return s.op('Gemm', [sign(s, s.x), s.c(s.signs([7, 20])), first], { transB: int(1) });
+    },
+  },
+  'signs that a quantizer passed': {
+    shape: [3, 20],
+    build: (s) => {
+      const [scale, zero] = [s.c(0.01), s.c(tensor('int8', [], Int8Array.of(3)))];
+      const quantized = s.op('QuantizeLinear', [sign(s, s.x), scale, zero]);
+      return s.op('MatMul', [s.op('DequantizeLinear', [quantized, scale, zero]), s.c(s.signs([20, 7]))]);
+    },
+  },
+  'weights that the graph unpacks from bits': {
+    shape: [3, 16],
+    build: (s) => {
+      const bytes = s.c(
+        tensor(
+          'uint8',
+          [7, 2, 1],
+          Uint8Array.from({ length: 14 }, (_, i) => (i * 89 + 7) % 256),
+        ),
+      );
+      const shifted = s.op(
+        'BitShift',
+        [
+          bytes,
+          s.c(
+            tensor(
+              'uint8',
+              [8],
+              Uint8Array.from({ length: 8 }, (_, i) => i),
+            ),
+          ),
+        ],
+        { direction: string('RIGHT') },
+      );
+      const bits = s.op('Mod', [shifted, s.c(tensor('uint8', [], Uint8Array.of(2)))]);
+      const floats = s.op('Cast', [s.op('Reshape', [bits, s.ints([7, 16])])], { to: int(1) });
+      const w = s.op('Sub', [s.op('Mul', [floats, s.c(2)]), s.c(1)]);
+      return s.op('Gemm', [sign(s, s.x), w], { transB: int(1) });
+    },
+  },
+  'integer operators, which are not packed': {
+    shape: [3, 20],
+    kinds: ['multi-bit'],
+    build: (s) => {
+      const data = s.op('Cast', [sign(s, s.x)], { to: int(3) });
+      const weight = s.c(tensor('int8', [20, 7], Int8Array.from(s.signs([20, 7]).data)));
+      return s.op('Cast', [s.op('MatMulInteger', [data, weight])], { to: int(1) });
+    },
   },
   'a factor per output behind it': {
     shape: [3, 20],

@@ -30,6 +30,15 @@ describe('expanded operands', () => {
     expect(await (await createRun(lowered.model))(x, [3, 12])).toEqual(expected);
   });
 
+  it('the same with a Shape that says where it starts', () => {
+    const s = new Source(['N', 12]);
+    const plain = s.op('Sign', [s.x]);
+    const one = s.op('Expand', [s.c(1), s.op('Shape', [plain], { start: int(0) })]);
+    const y = s.op('Where', [s.op('Equal', [plain, s.c(0)]), one, plain]);
+    const { report } = convertOnnx(s.finish(s.op('MatMul', [y, s.c(s.signs([12, 5]))])));
+    expect(report.layers.map(({ kind }) => kind)).toEqual(['binary']);
+  });
+
   it('the same with the constants that an exporter folds', () =>
     check({
       shape: IMAGE,

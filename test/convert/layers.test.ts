@@ -98,6 +98,25 @@ const CASES: Readonly<Record<string, Case>> = {
       ]);
     },
   },
+  'activations 0 or 1 that are joined and repeated at the border': {
+    shape: IMAGE,
+    build: (s) => {
+      const bits = [0, 0.5].map((t) => s.op('Cast', [s.op('Greater', [s.x, s.c(t)])], { to: int(1) }));
+      const padded = s.op('Pad', [s.op('Concat', bits, { axis: int(1) }), s.ints([0, 0, 1, 1, 0, 0, 1, 1])], {
+        mode: string('edge'),
+      });
+      return s.op('Conv', [padded, s.c(s.signs([5, 8, 3, 3]))], PLAIN);
+    },
+  },
+  'a comparison with a clipped value in one place, none in the other': {
+    shape: IMAGE,
+    build: (s) => {
+      const clipped = s.op('Clip', [s.x, s.c(-1), s.c(1)]);
+      const step = s.op('Where', [s.op('Less', [clipped, s.c(0)]), s.c(0), s.c(1)]);
+      const y = s.op('Where', [s.op('Equal', [clipped, s.c(0)]), s.c(1), step]);
+      return s.op('Conv', [y, s.c(s.signs([5, 4, 3, 3]))], CONV);
+    },
+  },
   '−1 at 0, and its maxima': {
     shape: IMAGE,
     kinds: ['binary', 'binary'],
@@ -371,6 +390,24 @@ const CASES: Readonly<Record<string, Case>> = {
 };
 
 describe('convolutions', () => {
+  it('with SAME padding of pictures of any size', async () => {
+    const s = new Source([1, 4, 'h', 'w']);
+    const source = s.finish(
+      s.op('Conv', [sign(s, s.x), s.c(s.signs([5, 4, 4, 3]))], {
+        auto_pad: string('SAME_UPPER'),
+      }),
+    );
+    const { lowered, report } = convertOnnx(source);
+    expect(report.layers.map(({ kind }) => kind)).toEqual(['binary']);
+    for (const shape of [
+      [1, 4, 5, 6],
+      [1, 4, 8, 7],
+    ]) {
+      const x = withZeros(shape.reduce((product, size) => product * size, 1));
+      expect(await (await createRun(lowered.model))(x, shape)).toEqual(await (await createRun(source))(x, shape));
+    }
+  });
+
   it.each(Object.keys(CASES))('%s', async (name) => {
     await check(CASES[name]!);
   });

@@ -9,7 +9,7 @@ export const RESOLVE_AUTO_PAD = defineRewrite({
   doc: {
     before: 'Conv with auto_pad SAME_UPPER, SAME_LOWER or VALID',
     after: 'Conv with pads',
-    requires: 'the image size is known (not for VALID)',
+    requires: 'VALID, stride 1, or a known image size',
     exactness: 'bit-exact',
   },
   roots: ['Conv'],
@@ -24,11 +24,12 @@ export const RESOLVE_AUTO_PAD = defineRewrite({
     for (let axis = 0; axis < rank; axis++) {
       const size = staticSize(root.requiredInput(0).shape, axis + 2);
       const kernel = staticSize(weight, axis + 2);
-      if (size === null || kernel === null) return miss(root, 'the image size is unknown');
       const stride = root.ints('strides', [])[axis] ?? 1;
       const dilation = root.ints('dilations', [])[axis] ?? 1;
-      const covered = (Math.ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1;
-      const total = Math.max(0, covered - size);
+      if (kernel === null || (size === null && stride !== 1)) return miss(root, 'the image size is unknown');
+      const around = (kernel - 1) * dilation;
+      const steps = size === null ? 0 : (Math.ceil(size / stride) - 1) * stride + 1 - size;
+      const total = Math.max(0, steps + around);
       const smaller = Math.floor(total / 2);
       pads[axis] = mode === 'SAME_LOWER' ? total - smaller : smaller;
       pads[axis + rank] = total - (pads[axis] ?? 0);

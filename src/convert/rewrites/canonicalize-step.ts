@@ -40,7 +40,7 @@ const ROOTS = [
     'Relu',
     'Sqrt',
   ],
-  ...['Round', 'Floor', 'Ceil', 'Reciprocal', 'Identity'],
+  ...['Round', 'Floor', 'Ceil', 'Reciprocal', 'Identity', 'DequantizeLinear'],
 ];
 
 interface Plan {

@@ -43,7 +43,7 @@ export const DROP_CLIP = defineRewrite({
     requires: 'low < t < high; or t = low for > and ≤, t = high for ≥ and <',
     exactness: 'bit-exact',
   },
-  roots: ['Sign', 'bnn.Sign', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'],
+  roots: ['Sign', 'bnn.Sign', 'Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'],
   match: (root) => {
     const threshold = thresholdOf(root);
     if (threshold === null) return miss(root, 'it is no comparison with a constant');

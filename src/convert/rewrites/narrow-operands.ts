@@ -54,7 +54,9 @@ function expandedOf(value: Value | null): Expanded | null {
   const isFill = node?.is('ConstantOfShape') === true;
   if (node === null || !(isFill || node.is('Expand'))) return null;
   const shape = node.requiredInput(isFill ? 0 : 1).producer;
-  if (shape?.is('Shape') !== true || Object.keys(shape.attributes).length > 0) return null;
+  const isWhole =
+    shape?.is('Shape') === true && shape.int('start', 0) === 0 && shape.attribute('end', 'int') === undefined;
+  if (!isWhole) return null;
   const fill = node.attribute('value', 'tensor') ?? scalar(0);
   const base = isFill ? { ...fill, shape: [] } : node.requiredInput(0);
   return { base, behind, like: shape.requiredInput(0) };

@@ -1,9 +1,10 @@
 /** Dense layers with binary weights in any orientation become `Gemm(x, W)`, the form that the compiler packs. */
 
 import { binaryWeightsOf } from '../../compiler/binary-weights.ts';
+import { channelVector } from '../../compiler/channel-vector.ts';
 import type { CompileContext } from '../../compiler/context.ts';
 import { defineRewrite, isMiss, type Miss, miss } from '../../compiler/rewrite.ts';
-import { int64s } from '../../core/tensor.ts';
+import { int64s, scalar } from '../../core/tensor.ts';
 import { type Attributes, float, int, ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { addOp } from '../add-op.ts';
@@ -190,6 +191,36 @@ export const SQUEEZE_WEIGHT = defineRewrite({
     const y = addOp(graph, 'MatMul', [x, matrix], root, { name: root.name });
     if (y.producer !== null) context.layers.move(root, y.producer);
     return y;
+  },
+});
+
+export const SPLIT_BIAS = defineRewrite({
+  name: 'split-bias',
+  doc: {
+    before: 'Gemm(x, W, C), C computed or not the same for every row',
+    after: 'Gemm(x, W) + beta · C',
+    requires: 'binary W',
+    exactness: 'beta · C rounded once',
+  },
+  roots: ['Gemm'],
+  match: (root, context) => {
+    const added = root.input(2);
+    if (added === null) return miss(root, 'it has no bias');
+    const found = binaryWeightsOf(root.requiredInput(1), root, true, root.int('transB', 0) === 0, context);
+    if (isMiss(found)) return found;
+    const exact = context.evaluate(added);
+    const isVector = exact !== null && channelVector(exact, 2, found.scale.length) !== null;
+    return isVector ? miss(root, 'its bias is one number per output') : { added };
+  },
+  apply: (root, { added }, context) => {
+    const { graph } = context;
+    const inputs = root.inputs.slice(0, 2);
+    const y = addOp(graph, 'Gemm', inputs, root, { attributes: root.attributes, name: root.name });
+    if (y.producer !== null) context.layers.move(root, y.producer);
+    const beta = root.float('beta', 1);
+    if (beta === 1) return addOp(graph, 'Add', [y, added], root);
+    const factor = graph.addConstant(`${root.output.name}.beta`, scalar(beta));
+    return addOp(graph, 'Add', [y, addOp(graph, 'Mul', [added, factor], root)], root);
   },
 });
 
