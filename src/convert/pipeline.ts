@@ -94,6 +94,7 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
     rewritePass('one-dimension', 'Computes binary convolutions of one dimension on pictures of height 1.', [
       FOLD_ZERO_PAD,
       PAD_BEFORE_SIGN,
+      LIFT_FACTOR,
       LIFT_CONV1D,
       SINK_SQUEEZE,
     ]),

@@ -63,6 +63,23 @@ describe('convolutions of one dimension', () => {
     });
   });
 
+  it('take factors for each sound, or for each channel of a depthwise layer', async () => {
+    await check({
+      shape: SOUND,
+      kinds: ['binary', 'binary'],
+      build: (s) => {
+        const mean = s.op('ReduceMean', [s.op('Abs', [s.x])], { axes: ints([1, 2]), keepdims: int(1) });
+        const first = s.op(
+          'Conv',
+          [s.op('Mul', [sign(s, s.x), mean]), s.c(s.signs([6, 4, 5])), s.c(s.normal([6]))],
+          K5,
+        );
+        const scaled = s.op('Mul', [s.c(s.normal([6, 1])), sign(s, first)]);
+        return s.op('Conv', [scaled, s.c(s.signs([6, 1, 5]))], { ...K5, group: int(6) });
+      },
+    });
+  });
+
   it('keep residuals and borders of ±1', async () => {
     await check({
       shape: SOUND,

@@ -5,7 +5,7 @@ import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { float32 } from '../../src/core/tensor.ts';
 import { maxAbsoluteError } from '../../src/core/tolerance.ts';
-import { int, ints } from '../../src/graph/attribute.ts';
+import { int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { verify } from '../../src/graph/verify.ts';
@@ -30,7 +30,7 @@ class Generator {
       // Multiples of a quarter: sums stay exact in float32, so that signs cannot differ by rounding.
       x = this.#decorate(this.#pick([() => x, () => this.#affine(x, channels), () => this.#shuffle(x)]));
       const to = 2 + this.#rng.below(4);
-      x = this.#layer(this.#step(x), channels, to);
+      x = this.#layer(this.#scaled(this.#step(x), channels), channels, to);
       channels = to;
     }
     return this.#s.finish(x);
@@ -105,13 +105,36 @@ class Generator {
     return y;
   }
 
+  /** As it is, or with factors or a border that may or may not leave the sums of the layer. */
+  #scaled(x: Value, channels: number): Value {
+    const s = this.#s;
+    const quarters = (shape: readonly number[], count: number) =>
+      s.c(
+        float32(
+          shape,
+          Array.from({ length: count }, () => (this.#rng.below(7) - 3) / 4),
+        ),
+      );
+    const largest = () => s.op('ReduceMax', [s.op('Abs', [x])], { axes: ints([1, 2, 3]), keepdims: int(1) });
+    return this.#pick([
+      () => x,
+      () => x,
+      () => s.op('Mul', [x, largest()]),
+      () => s.op('Mul', [quarters([channels, 1, 1], channels), x]),
+      () => s.op('Mul', [x, quarters([2, 1, 1, 1], 2)]),
+      () => s.op('Pad', [x, s.ints([0, 0, 1, 0, 0, 0, 1, 1])], { mode: string('reflect') }),
+    ]);
+  }
+
   #layer(x: Value, from: number, to: number): Value {
     const s = this.#s;
+    const group = this.#pick([() => 1, () => (from === to ? from : 1), () => (from % 2 === 0 && to % 2 === 0 ? 2 : 1)]);
+    const shape = [to, from / group, 3, 3];
     const scale = [0.5, 1, 2, 0.25].slice(0, 1 + this.#rng.below(4));
     const w = this.#pick([
-      () => s.c(s.signs([to, from, 3, 3], scale)),
-      () => s.op('Sign', [s.c(s.normal([to, from, 3, 3]))]),
-      () => s.op('Mul', [s.op('Sign', [s.c(s.normal([to, from, 3, 3]))]), s.c(0.5)]),
+      () => s.c(s.signs(shape, scale)),
+      () => s.op('Sign', [s.c(s.normal(shape))]),
+      () => s.op('Mul', [s.op('Sign', [s.c(s.normal(shape))]), s.c(0.5)]),
     ]);
     const bias = float32(
       [to],
@@ -122,6 +145,7 @@ class Generator {
     return s.op('Conv', [padded, w, ...(this.#rng.below(2) === 0 ? [s.c(bias)] : [])], {
       kernel_shape: ints([3, 3]),
       pads: ints([pad, pad, pad, pad]),
+      group: int(group),
     });
   }
 }
