@@ -6,7 +6,7 @@ import { type InputOptions, makeInputs } from './convert-inputs.ts';
 
 export interface Agreement {
   readonly name: string;
-  /** Largest |difference| of an output. */
+  /** Largest |difference| of an output; infinite where only one of them is a number. */
   readonly maxDifference: number;
   /** Inputs whose arg-max differs. */
   readonly changed: number;
@@ -46,6 +46,12 @@ export async function checkModels(
   }
 }
 
+function differenceOf(a = Number.NaN, b = Number.NaN): number {
+  if (Object.is(a, b) || a === b) return 0;
+  const difference = Math.abs(a - b);
+  return Number.isNaN(difference) ? Infinity : difference;
+}
+
 async function compare(
   sessions: readonly Session[],
   candidates: readonly Candidate[],
@@ -64,8 +70,7 @@ async function compare(
     for (const [k, other] of others.entries()) {
       const { data } = await other.run(x, shape);
       for (let i = 0; i < count * width; i++) {
-        const difference = Math.abs((expected.data[i] ?? Number.NaN) - (data[i] ?? Number.NaN));
-        if (!(difference <= (largest[k] ?? 0))) largest[k] = difference;
+        largest[k] = Math.max(largest[k] ?? 0, differenceOf(expected.data[i], data[i]));
       }
       for (let row = 0; row < count; row++) {
         if (argMax(expected.data, row * width, width) !== argMax(data, row * width, width))

@@ -135,12 +135,17 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
   const settings = inputOptions(options);
   const check =
     options.verify === true
-      ? await compare(result.reference, settings, [
-          ['latent', latent],
-          ['packed', packed],
-        ])
+      ? await compare(
+          result,
+          settings,
+          [
+            ['latent', latent],
+            ['packed', packed],
+          ],
+          terminal,
+        )
       : null;
-  const whatIf = options.whatIf === true ? await compareZeros(result, settings) : null;
+  const whatIf = options.whatIf === true ? await compareZeros(result, settings, terminal) : null;
   const memory = options.memory === true ? await measure(result.lowered.model, options.threads) : undefined;
   const fileSizes = { sourceBytes: result.sourceBytes, packedBytes: packed.length };
 
@@ -221,16 +226,22 @@ function inputOptions({ dataset, data, pixels, limit = DEFAULT_INPUTS, threads }
 }
 
 async function compare(
-  reference: Uint8Array,
+  { reference, translation }: ConvertedSource,
   settings: Settings,
   candidates: readonly (readonly [name: string, bytes: Uint8Array])[],
+  terminal: Terminal,
 ): Promise<Check> {
   const { checkModels } = await import('./convert-check.ts');
-  return checkModels(
-    reference,
-    candidates.map(([name, bytes]) => ({ name, bytes })),
-    settings,
-  );
+  const named = candidates.map(([name, bytes]) => ({ name, bytes }));
+  try {
+    return await checkModels(reference, named, settings);
+  } catch (error) {
+    // Exporters write operators of types that the standard has and onnxruntime lacks.
+    if (!(error instanceof BnnError) || error.code !== 'E_FORMAT' || translation === undefined) throw error;
+    const check = await checkModels(translation(), named, settings);
+    terminal.result(`note: compared with the source in standard operators, since ${error.message}`);
+    return check;
+  }
 }
 
 async function measure(model: Model, threads: number | undefined): Promise<SessionMemory | null> {
@@ -238,16 +249,19 @@ async function measure(model: Model, threads: number | undefined): Promise<Sessi
   return measureSessions(model, threads);
 }
 
-async function compareZeros({ model, reference }: Result, settings: Settings): Promise<Check> {
+async function compareZeros(result: Result, settings: Settings, terminal: Terminal): Promise<Check> {
   const candidates = ZERO_POLICIES.flatMap((policy): (readonly [string, Uint8Array])[] => {
-    const variant = withZeroPolicy(model, policy);
+    const variant = withZeroPolicy(result.model, policy);
     return variant === null ? [] : [[`${policy} at 0`, encodeModel(variant)]];
   });
-  return compare(reference, settings, candidates);
+  return compare(result, settings, candidates, terminal);
 }
 
 function differs({ inputs, agreements }: Check): boolean {
-  return agreements.some(({ maxDifference, changed }) => maxDifference > TOLERANCE && changed > CHANGED_SHARE * inputs);
+  return agreements.some(
+    ({ maxDifference, changed }) =>
+      maxDifference === Infinity || (maxDifference > TOLERANCE && changed > CHANGED_SHARE * inputs),
+  );
 }
 
 async function writeAll(

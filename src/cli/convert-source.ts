@@ -26,6 +26,8 @@ export interface ConvertedSource extends Converted {
   readonly sourceBytes: number;
   /** Bytes of what the result is compared with. */
   readonly reference: Uint8Array;
+  /** Bytes of the source in standard operators, for a source that onnxruntime turns out to refuse. */
+  readonly translation?: () => Uint8Array;
 }
 
 /** @throws {BnnError} E_USAGE when the options do not go with the kind of file, and what reading and conversion throw. */
@@ -46,8 +48,9 @@ async function convertGraph(path: string, options: SourceOptions): Promise<Conve
   const isStock =
     [...source.graph.nodes()].every(({ domain }) => domain === '' || domain.startsWith('ai.onnx')) &&
     [...source.graph.inputs, ...source.graph.outputs].every(({ dtype }) => dtype === 'float32');
-  const reference = encodeModel(isStock ? source : toStandardForm(source, path).model);
-  return { ...converted, reference, sourceBytes: (await stat(path)).size };
+  const translation = () => encodeModel(toStandardForm(source, path).model);
+  const reference = isStock ? encodeModel(source) : translation();
+  return { ...converted, reference, translation, sourceBytes: (await stat(path)).size };
 }
 
 async function convertWeights(path: string, options: SourceOptions): Promise<ConvertedSource> {

@@ -16,6 +16,7 @@ import { COMPARE_WITH_ZERO } from './rewrites/compare-with-zero.ts';
 import { DROP_CLIP, SIGN_OF_POSITIVE } from './rewrites/drop-clip.ts';
 import { FILL_MASKED } from './rewrites/fill-masked.ts';
 import { FOLD_ZERO_PAD, PAD_AFFINE, PAD_BEFORE_SIGN, PAD_WITH_SIGN } from './rewrites/fold-pad.ts';
+import { GROUP_STACK } from './rewrites/group-stack.ts';
 import { LIFT_CONV1D, SINK_SQUEEZE } from './rewrites/lift-conv1d.ts';
 import { LIFT_FACTOR } from './rewrites/lift-factor.ts';
 import { LOWER_EINSUM } from './rewrites/lower-einsum.ts';
@@ -51,6 +52,7 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
     MATMUL_TO_GEMM,
     SQUEEZE_WEIGHT,
     FLATTEN_MATMUL,
+    GROUP_STACK,
     SWAP_OPERANDS,
     SWAP_STACK,
     TRANSPOSE_DATA,

@@ -2,8 +2,10 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { checkModels } from '../../src/cli/convert-check.ts';
 import { float32 } from '../../src/core/tensor.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
+import type { Value } from '../../src/graph/graph.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { readModel } from '../../src/onnx/model-io.ts';
 import { Source } from '../convert/build.ts';
@@ -140,6 +142,36 @@ describe('bnn-convert', () => {
     },
     30_000,
   );
+
+  it('compares with the source in standard operators where onnxruntime refuses the source', async () => {
+    // Equal of floats came with operator set 11; PyTorch writes it in older ones, too.
+    const s = new Source([2, 20], 9);
+    const sign = s.op('Sign', [s.x]);
+    const cast = s.op('Cast', [s.op('Equal', [sign, s.c(0)])], { to: int(1) });
+    writeFileSync(
+      path('old.onnx'),
+      encodeModel(s.finish(s.op('MatMul', [s.op('Add', [sign, cast]), s.c(s.signs([20, 7]))]))),
+    );
+    const { code, stdout } = await convert(path('old.onnx'), '--verify');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/compared with the source in standard operators, since onnxruntime refuses/);
+    expect(stdout).toMatch(/MatMul +MatMul +binary/);
+  });
+
+  it('counts a result that is no number as different', async () => {
+    const model = (build: (s: Source) => Value) => {
+      const s = new Source([2, 3]);
+      return encodeModel(s.finish(build(s)));
+    };
+    const zeros = (s: Source) => s.op('Sub', [s.x, s.x]);
+    const plain = model(zeros);
+    const broken = model((s) => s.op('Mul', [s.op('Div', [zeros(s), zeros(s)]), s.x]));
+    const options = { limit: 4, pixels: 'normalized' } as const;
+    const largest = async (reference: Uint8Array, bytes: Uint8Array) =>
+      (await checkModels(reference, [{ name: 'it', bytes }], options)).agreements[0]?.maxDifference;
+    expect(await largest(plain, broken)).toBe(Infinity);
+    expect(await largest(broken, broken)).toBe(0);
+  });
 
   it('makes a float network binary by rule', async () => {
     const { code, stdout } = await convert(writeLarq(), '--binarize', '--only', 'dense', '-o', path('start.onnx'));

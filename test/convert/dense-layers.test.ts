@@ -78,8 +78,20 @@ const DENSE: Readonly<Record<string, Case>> = {
   },
   'MatMul(stack, another W for each)': {
     shape: [2, 3, 20],
-    kinds: ['float'],
     build: (s) => s.op('MatMul', [sign(s, s.x), s.c(s.signs([2, 20, 7]))]),
+  },
+  'MatMul(stack of 0 or 1, another W for each, of signs times factors)': {
+    shape: [2, 3, 20],
+    build: (s) => {
+      const w = s.op('Mul', [s.op('Sign', [s.c(s.normal([2, 20, 7]))]), s.c(s.normal([2, 1, 7]))]);
+      const y = s.op('MatMul', [s.op('Cast', [s.op('Greater', [s.x, s.c(0)])], { to: int(1) }), w]);
+      return s.op('Add', [y, s.c(s.normal([2, 1, 7]))]);
+    },
+  },
+  'MatMul(stack, another W for each, with other factors within a sum)': {
+    shape: [2, 3, 20],
+    kinds: ['float'],
+    build: (s) => s.op('MatMul', [sign(s, s.x), s.op('Mul', [s.c(s.signs([2, 20, 7])), s.c(s.normal([20, 1]))])]),
   },
   'Einsum(x, Wᵀ)': {
     shape: [2, 3, 20],
