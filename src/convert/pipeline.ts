@@ -89,6 +89,8 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
       MERGE_TRANSPOSES,
       SINK_TRANSPOSE,
     ]),
+    // The products that were Einsum tell shapes that it did not.
+    INFER_TYPES,
     FOLD_FOREIGN_CONSTANTS,
     // What exporters folded too far is found only where everything else is folded.
     rewritePass('snap-weights', 'Makes weights that are binary up to rounding exactly so.', [SNAP_WEIGHTS]),

@@ -101,6 +101,14 @@ const DENSE: Readonly<Record<string, Case>> = {
     shape: [2, 3, 20],
     build: (s) => s.op('Einsum', [s.c(s.signs([20, 7])), sign(s, s.x)], { equation: string('io,...i->...o') }),
   },
+  'Einsum without an arrow, and a layer behind it': {
+    shape: [2, 3, 20],
+    kinds: ['binary', 'binary'],
+    build: (s) => {
+      const y = s.op('Einsum', [sign(s, s.x), s.c(s.signs([20, 7]))], { equation: string('abi,iz') });
+      return s.op('MatMul', [sign(s, s.op('Add', [y, s.c(0.5)])), s.c(s.signs([7, 5]))]);
+    },
+  },
   'Einsum over another dimension': {
     shape: [2, 20, 3],
     kinds: ['float'],

@@ -4,6 +4,7 @@ import type { CompileContext } from '../../compiler/context.ts';
 import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
 import { ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
+import { einsumEquation } from '../../graph/infer/linear.ts';
 import { addOp } from '../add-op.ts';
 
 interface Product {
@@ -14,11 +15,9 @@ interface Product {
 }
 
 function match(root: Node, context: CompileContext): Product | Miss {
-  const equation = root.string('equation', '').replaceAll(/\s/g, '');
-  const [left = '', result] = equation.split('->');
-  const operands = left.split(',');
-  if (operands.length !== 2 || root.inputs.length !== 2 || result === undefined)
-    return miss(root, `it is no product of two: ${equation}`);
+  const { operands, result } = einsumEquation(root);
+  const equation = `${operands.join(',')}->${result}`;
+  if (operands.length !== 2 || root.inputs.length !== 2) return miss(root, `it is no product of two: ${equation}`);
   for (const [data, weight] of [
     [0, 1],
     [1, 0],
@@ -34,8 +33,9 @@ function match(root: Node, context: CompileContext): Product | Miss {
     const isTransposed = matrix[1] === summed;
     const expected = [...(x.shape ?? []).slice(0, -1), w.shape?.[isTransposed ? 0 : 1]];
     const { shape } = root.output;
-    if (x.shape === null || (shape !== null && shape.join() !== expected.join()))
-      return miss(root, `its result is declared as [${shape?.join(', ')}], expected [${expected.join(', ')}]`);
+    if (x.shape === null) return miss(root, 'the rank of its data is unknown');
+    if (shape !== null && shape.join() !== expected.join())
+      return miss(root, `its result is declared as [${shape.join(', ')}], expected [${expected.join(', ')}]`);
     return { x, w, isTransposed };
   }
   return miss(root, `it is no product of rows and a constant matrix: ${equation}`);

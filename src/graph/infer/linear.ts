@@ -55,4 +55,37 @@ function requireEqualK(node: Node, a: Dim, b: Dim): void {
   }
 }
 
-export const LINEAR_RULES: Readonly<Record<string, InferRule>> = { Gemm: gemm, MatMul: matMul };
+export interface EinsumEquation {
+  /** A letter for each dimension of each operand; `...` stands for any number of them. */
+  readonly operands: readonly string[];
+  readonly result: string;
+}
+
+/** The equation of an Einsum; without an arrow, the result has the letters that appear once, in alphabetical order. */
+export function einsumEquation(node: Node): EinsumEquation {
+  const [left = '', right] = node.string('equation', '').replaceAll(/\s/g, '').split('->');
+  const letters = [...left.replaceAll(/[^A-Za-z]/g, '')];
+  const once = letters.filter((letter) => letters.indexOf(letter) === letters.lastIndexOf(letter)).sort();
+  const implied = (left.includes('...') ? '...' : '') + once.join('');
+  return { operands: left.split(','), result: right ?? implied };
+}
+
+const einsum: InferRule = (node) => {
+  const dtype = commonDtype(node, node.inputs.keys());
+  const { operands, result } = einsumEquation(node);
+  const isOpen = [...operands, result].some((letters) => letters.includes('...'));
+  if (isOpen) return [{ dtype, shape: null }];
+  const sizes = new Map<string, Dim>();
+  for (const [i, letters] of operands.entries()) {
+    const { shape } = inputType(node, i);
+    requireRank(node, `input ${i}`, shape, letters.length);
+    for (const [axis, letter] of [...letters].entries()) {
+      // A size of 1 is broadcast.
+      const known = sizes.get(letter) ?? 1;
+      sizes.set(letter, known === 1 ? (shape?.[axis] ?? null) : known);
+    }
+  }
+  return [{ dtype, shape: [...result].map((letter) => sizes.get(letter) ?? null) }];
+};
+
+export const LINEAR_RULES: Readonly<Record<string, InferRule>> = { Einsum: einsum, Gemm: gemm, MatMul: matMul };

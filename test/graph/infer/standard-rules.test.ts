@@ -165,6 +165,12 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     c([], { value_floats: floats([1, 2, 3]) }),
   ],
   ConstantOfShape: [c([int64s([2, 3])]), c([int64s([])], { value: tensorAttribute(filled('int64', [1])) })],
+  Einsum: [
+    c([f(2, 3), f(3, 4)], { equation: string('ij, jk -> ki') }),
+    c([f(5, 2, 3), f(4, 3)], { equation: string('bik,ok') }),
+    c([f(1, 2, 3), f(5, 3, 4)], { equation: string('bij,bjk->bik') }),
+    c([f(2, 3, 4)], { equation: string('abc->') }),
+  ],
   Gemm: [
     c([f(2, 3), f(3, 4)]),
     c([f(3, 2), f(4, 3), f(4)], { transA: int(1), transB: int(1) }),
