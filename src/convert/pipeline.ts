@@ -15,7 +15,13 @@ import { canonicalizeStep } from './rewrites/canonicalize-step.ts';
 import { COMPARE_WITH_ZERO } from './rewrites/compare-with-zero.ts';
 import { DROP_CLIP, SIGN_OF_POSITIVE } from './rewrites/drop-clip.ts';
 import { FILL_MASKED } from './rewrites/fill-masked.ts';
-import { FOLD_ZERO_PAD, PAD_AFFINE, PAD_BEFORE_SIGN, PAD_WITH_SIGN } from './rewrites/fold-pad.ts';
+import {
+  FOLD_ZERO_PAD,
+  PAD_AFFINE,
+  PAD_BEFORE_SIGN,
+  PAD_WITH_SIGN,
+  TRANSPOSE_BEFORE_PAD,
+} from './rewrites/fold-pad.ts';
 import { GROUP_STACK } from './rewrites/group-stack.ts';
 import { LIFT_CONV1D, SINK_SQUEEZE } from './rewrites/lift-conv1d.ts';
 import { LIFT_FACTOR } from './rewrites/lift-factor.ts';
@@ -41,6 +47,7 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
   const step = canonicalizeStep(log, false);
   const layers = [
     RESOLVE_AUTO_PAD,
+    TRANSPOSE_BEFORE_PAD,
     FOLD_ZERO_PAD,
     PAD_BEFORE_SIGN,
     SINK_SIGN,

@@ -465,6 +465,21 @@ describe('channels last', () => {
     expect(transposes).toHaveLength(1);
   });
 
+  it.each([
+    ['±1', 1, 0],
+    ['±0.25', 0.25, 0],
+    ['0 and 1', 0.5, 0.5],
+  ])('pads %s with zeros in front of the transposition', async (_, factor, offset) => {
+    await check({
+      shape: [2, 6, 6, 4],
+      build: (s) => {
+        const data = s.op('Add', [s.op('Mul', [sign(s, s.x), s.c(factor)]), s.c(offset)]);
+        const padded = s.op('Pad', [data, s.ints([0, 1, 0, 0, 0, 2, 1, 0])]);
+        return s.op('Conv', [s.op('Transpose', [padded], TO_NCHW), s.c(s.signs([5, 4, 3, 3]))], PLAIN);
+      },
+    });
+  });
+
   it('keeps a transposition in front of a flattening', async () => {
     await check({
       shape: [2, 6, 6, 4],
