@@ -30,10 +30,12 @@ import { encodeModel } from '../src/onnx/encode-model.ts';
 import { formatPercent } from '../src/report/format.ts';
 import { formatBar } from '../src/report/progress.ts';
 import { loadCheckpoint } from '../src/training/checkpoint-io.ts';
+import { readHistory } from '../src/training/history-io.ts';
 import { readRecipe } from '../src/training/run-folder-io.ts';
 import { CARD_FILES, formatCard, type ModelCard, toCardRecipe } from './model-card/card.ts';
 import { formatCardReadme } from './model-card/card-readme.ts';
 import { measureFigures } from './model-card/figures.ts';
+import { formatHistory } from './model-card/history.ts';
 import { findRecipeFile } from './model-card/recipe-file.ts';
 
 const TOOL = 'make-card';
@@ -139,6 +141,7 @@ async function makeCard({ run, out, data, withLatent }: Request): Promise<void> 
     [CARD_FILES.model]: model,
     [CARD_FILES.card]: formatCard(card),
     [CARD_FILES.readme]: formatCardReadme(card),
+    [CARD_FILES.history]: formatHistory(await readHistory(join(run, 'history.jsonl'))),
     ...(withLatent ? { [CARD_FILES.latent]: latent } : {}),
   };
   await writeFolderAtomic(out, files);

@@ -7,6 +7,7 @@ import type { Spread } from '../core/statistics.ts';
 import { colorOf } from './plot-color.ts';
 import { type Box, type LabelledPoint, placeLabels } from './plot-labels.ts';
 import { linearScale, logScale, type Scale } from './plot-scale.ts';
+import { drawAxes, escapeXml, openSvg, px, SVG_STYLE, text } from './svg.ts';
 
 export interface PlotPoint {
   readonly name: string;
@@ -39,27 +40,11 @@ const BAR = { width: 14, gap: 34, labels: 84 } as const;
 const FOOT = 64;
 const POINT_RADIUS = 6;
 
-const STYLE = `
-  text { font: 12px system-ui, sans-serif; fill: #1f2328; }
-  .title { font-size: 16px; font-weight: 600; }
-  .panel { font-size: 13px; font-weight: 600; }
-  .muted { fill: #59636e; }
-  .label { paint-order: stroke; stroke: #ffffff; stroke-width: 3px; stroke-linejoin: round; }
-  .back { fill: #ffffff; }
-  .grid { stroke: #d8dee4; stroke-width: 1; }
-  .frame { fill: none; stroke: #8c959f; stroke-width: 1; }
+const STYLE = `${SVG_STYLE}
   .error { stroke: #59636e; stroke-width: 1.2; }
   .sweep { fill: none; stroke: #59636e; stroke-width: 1.4; stroke-dasharray: 5 4; }
-  .point { stroke: #1f2328; stroke-width: 1.2; }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3; }
-    .muted { fill: #9198a1; }
-    .label { stroke: #0d1117; }
-    .back { fill: #0d1117; }
-    .grid { stroke: #2a313c; }
-    .frame { stroke: #656c76; }
     .error, .sweep { stroke: #9198a1; }
-    .point { stroke: #e6edf3; }
   }
 `;
 
@@ -72,10 +57,7 @@ export function plotEquilibrium(panels: readonly PlotPanel[], options: PlotOptio
   const width = barX + BAR.width + BAR.labels;
   const height = PANEL.top + PANEL.height + FOOT;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`,
-    `<title>${escapeXml(options.title)}</title>`,
-    `<style>${STYLE}</style>`,
-    `<rect class="back" width="${width}" height="${height}"/>`,
+    ...openSvg(options.title, STYLE, width, height),
     text(PANEL.left, 30, options.title, 'class="title"'),
     text(PANEL.left, 50, options.subtitle, 'class="muted"'),
     ...panels.flatMap((panel, i) => drawPanel(panel, PANEL.left + i * (PANEL.width + PANEL.gap), shareOf)),
@@ -110,7 +92,7 @@ function drawPanel(panel: PlotPanel, left: number, shareOf: (value: number) => n
     .sort((a, b) => (a.point.order ?? 0) - (b.point.order ?? 0));
   return [
     text(left, PANEL.top - 12, panel.title, 'class="panel"'),
-    ...drawAxes(x, y, left, bottom),
+    ...drawAxes(x, y, { left, top: PANEL.top, right, bottom }),
     ...(sweep.length > 1
       ? [`<polyline class="sweep" points="${sweep.map(({ cx, cy }) => `${px(cx)},${px(cy)}`).join(' ')}"/>`]
       : []),
@@ -130,27 +112,6 @@ function drawPanel(panel: PlotPanel, left: number, shareOf: (value: number) => n
       panel.yLabel,
       `text-anchor="middle" transform="translate(${left - 58} ${(PANEL.top + bottom) / 2}) rotate(-90)"`,
     ),
-  ];
-}
-
-function drawAxes(x: Scale, y: Scale, left: number, bottom: number): string[] {
-  const right = left + PANEL.width;
-  return [
-    ...x.ticks.flatMap(({ value, label }) => {
-      const at = px(x.at(value));
-      return [
-        `<line class="grid" x1="${at}" x2="${at}" y1="${PANEL.top}" y2="${bottom}"/>`,
-        text(x.at(value), bottom + 18, label, 'class="muted" text-anchor="middle"'),
-      ];
-    }),
-    ...y.ticks.flatMap(({ value, label }) => {
-      const at = px(y.at(value));
-      return [
-        `<line class="grid" x1="${left}" x2="${right}" y1="${at}" y2="${at}"/>`,
-        text(left - 8, y.at(value) + 4, label, 'class="muted" text-anchor="end"'),
-      ];
-    }),
-    `<rect class="frame" x="${left}" y="${PANEL.top}" width="${PANEL.width}" height="${PANEL.height}"/>`,
   ];
 }
 
@@ -203,17 +164,4 @@ function describe({ name, color, x, y }: PlotPoint): string {
   const spread = ({ mean, std }: Spread, digits: number): string =>
     `${mean.toPrecision(digits)}${std === null ? '' : ` ± ${std.toPrecision(2)}`}`;
   return `${name}: accuracy ${spread(color, 4)}, x ${spread(x, 4)}, y ${spread(y, 3)} (n = ${color.n})`;
-}
-
-function text(x: number, y: number, content: string, attributes = ''): string {
-  return `<text x="${px(x)}" y="${px(y)}"${attributes === '' ? '' : ` ${attributes}`}>${escapeXml(content)}</text>`;
-}
-
-/** A tenth of a pixel is finer than any screen. */
-function px(value: number): string {
-  return String(Math.round(value * 10) / 10);
-}
-
-function escapeXml(content: string): string {
-  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

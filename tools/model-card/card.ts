@@ -7,12 +7,13 @@ import { BnnError, fromSystemError } from '../../src/errors.ts';
 import { parseRecipe, type Recipe } from '../../src/training/recipe.ts';
 import { FIGURE_NAMES, FIGURES, type Figures } from './figures.ts';
 
-/** The files of a model's folder; `latent` is there when the card was made with it. */
+/** The files of a model's folder; `latent` is there when the card was made with it. `history`: test accuracy by epoch. */
 export const CARD_FILES = {
   card: 'card.json',
   model: 'model.onnx',
   latent: 'latent.onnx',
   readme: 'README.md',
+  history: 'history.csv',
 } as const;
 
 /** Without the fields that say where the data lay: paths of one machine mean nothing on another. */

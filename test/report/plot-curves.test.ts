@@ -1,0 +1,40 @@
+import { expect, it } from 'vitest';
+import { plotCurves } from '../../src/report/plot-curves.ts';
+
+const OPTIONS = {
+  title: 'a < b',
+  subtitle: 'two networks',
+  references: [{ name: 'paper', epoch: 100, accuracy: 0.9 }],
+  least: 0.5,
+};
+
+/** Corner points of each line, as numbers. */
+function polylines(svg: string): number[][][] {
+  return [...svg.matchAll(/<polyline class="curve"[^>]* points="([^"]+)"/g)].map(([, points = '']) =>
+    points.split(' ').map((pair) => pair.split(',').map(Number)),
+  );
+}
+
+it('draws a line per curve over a logarithmic axis, its end with name and accuracy, and the references', () => {
+  const points = [1, 10, 100].map((epoch, i) => ({ epoch, accuracy: 0.6 + 0.1 * i }));
+  const svg = plotCurves([{ name: 'x & y', points }], OPTIONS);
+  const [[a, b, c] = []] = polylines(svg);
+  // Equal steps of the logarithm and of accuracy are equal steps of both axes.
+  expect(b![0]! - a![0]!).toBeCloseTo(c![0]! - b![0]!, 0);
+  expect(b![1]! - a![1]!).toBeCloseTo(c![1]! - b![1]!, 0);
+  expect(c![1]!).toBeLessThan(a![1]!);
+  expect(svg).toContain('x &amp; y, 80.00 %');
+  expect(svg).toContain('paper, 90.00 %');
+  expect(svg).toContain('<title>a &lt; b</title>');
+  expect(svg).toContain('prefers-color-scheme: dark');
+  expect(svg).not.toMatch(/NaN|Infinity|undefined/);
+});
+
+it('leaves out what is below the least accuracy', () => {
+  const points = [
+    { epoch: 1, accuracy: 0.2 },
+    { epoch: 2, accuracy: 0.6 },
+    { epoch: 3, accuracy: 0.7 },
+  ];
+  expect(polylines(plotCurves([{ name: 'x', points }], OPTIONS))[0]).toHaveLength(2);
+});
