@@ -13,25 +13,27 @@
  * What has no 8-bit kernel in onnxruntime's CPU provider, or a slow one (sums with constants that are broadcast), stays float.
  */
 
-import { createArray, type Tensor, tensor } from '../core/tensor.ts';
+import { tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
-import { int } from '../graph/attribute.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { cloneModel } from './clone-model.ts';
 import { CompileContext } from './context.ts';
+import {
+  assertInt8Opset,
+  isVector,
+  outputAxisOf,
+  quantizeWeights,
+  type Step,
+  toStep,
+  type ValueRange,
+} from './int8-parts.ts';
 import { lowerToPacked } from './lower-to-packed.ts';
 import { applyRewrites, type Rewrite, removeDead } from './rewrite.ts';
 import { AFFINE_TO_CONV } from './rewrites/affine-to-conv.ts';
 import { FOLD_BATCHNORM_AFTER } from './rewrites/fold-batchnorm-after-float.ts';
 import { PRELU_TO_LEAKY_RELU } from './rewrites/prelu-to-leaky-relu.ts';
 import { RAISE_BATCHNORM } from './rewrites/raise-batchnorm.ts';
-
-/** Least and greatest element that a calibration saw. */
-export interface ValueRange {
-  readonly min: number;
-  readonly max: number;
-}
 
 /** What goes into convolutions does so before the rest becomes convolutions. */
 const STEPS: readonly (readonly Rewrite[])[] = [
@@ -47,10 +49,8 @@ const ON_DATA = new Set(['Add', 'Mul', 'Concat', 'AveragePool', 'GlobalAveragePo
 /** Operators that move elements or take their maximum: the result is quantized like the data. */
 const MOVES = new Set(['MaxPool', 'Pad', 'Flatten', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze']);
 
-/** Per-channel DequantizeLinear came with it. */
-const LEAST_OPSET = 13;
-/** Keeps the int32 bias of a channel with tiny weights away from the end of its range. */
-const LARGEST_BIAS = 2 ** 30;
+/** The largest magnitude of a weight in steps. */
+const LARGEST_WEIGHT = 127;
 
 /** The float form that is calibrated and quantized: constants folded, affine maps of images in convolutions. The source is not changed. */
 export function prepareInt8(source: Model): Model {
@@ -67,13 +67,7 @@ export function prepareInt8(source: Model): Model {
  * @throws {BnnError} E_UNSUPPORTED when nothing can be quantized, E_NUMERIC for a range that is not finite.
  */
 export function quantizeInt8(source: Model, ranges: ReadonlyMap<string, ValueRange>): Model {
-  const opset = source.opsets.get('') ?? 0;
-  if (opset < LEAST_OPSET) {
-    throw new BnnError(
-      'E_UNSUPPORTED',
-      `the model has operator set ${opset}, 8-bit weights need ${LEAST_OPSET} or later`,
-    );
-  }
+  assertInt8Opset(source.opsets);
   const model = cloneModel(source);
   const { graph } = model;
   const rangeOf = new Map<Value, ValueRange>();
@@ -90,15 +84,10 @@ export function quantizeInt8(source: Model, ranges: ReadonlyMap<string, ValueRan
   const layers = nodes.filter(({ op }) => LAYERS.has(op));
   const dataSteps = layers.map((node) => stepOf(steps, node.requiredInput(0)));
   for (const [value, step] of steps) insertPair(graph, value, step);
-  for (const [i, node] of layers.entries()) quantizeWeights(graph, node, dataSteps[i]?.scale ?? Number.NaN);
+  for (const [i, node] of layers.entries())
+    quantizeWeights(graph, node, dataSteps[i]?.scale ?? Number.NaN, LARGEST_WEIGHT);
   graph.sortTopologically();
   return model;
-}
-
-/** One step of an 8-bit number, and the number that stands for 0. */
-interface Step {
-  readonly scale: number;
-  readonly zero: number;
 }
 
 function canQuantize(node: Node, rangeOf: ReadonlyMap<Value, ValueRange>): boolean {
@@ -112,16 +101,6 @@ function canQuantize(node: Node, rangeOf: ReadonlyMap<Value, ValueRange>): boole
   if (node.is('MatMul')) return true;
   const isPlain = node.float('alpha', 1) === 1 && node.float('beta', 1) === 1 && node.int('transA', 0) === 0;
   return isPlain && (node.input(2) === null || isVector(node.input(2), weights.shape[outputAxisOf(node)]));
-}
-
-function isVector(value: Value | null, size: number | undefined): boolean {
-  const constant = value?.constant;
-  return constant?.dtype === 'float32' && constant.shape.length === 1 && constant.shape[0] === size;
-}
-
-/** Dimension of the weights that counts the output channels. */
-function outputAxisOf(node: Node): 0 | 1 {
-  return node.is('Conv') || node.int('transB', 0) === 1 ? 0 : 1;
 }
 
 /** Drops a Relu or Clip that alone reads a value: what it would cut off lies outside of the range. */
@@ -148,7 +127,7 @@ function chooseSteps(
     const data = LAYERS.has(node.op) ? [node.requiredInput(0)] : node.inputs;
     for (const value of [...data, node.output]) {
       const range = value === null ? undefined : rangeOf.get(value);
-      if (value !== null && range !== undefined && !steps.has(value)) steps.set(value, toStep(range, value));
+      if (value !== null && range !== undefined && !steps.has(value)) steps.set(value, toStep(range, value.name));
     }
   }
   for (const node of graph.nodes()) {
@@ -159,18 +138,6 @@ function chooseSteps(
     if (step !== undefined && range !== undefined && holds(step, range)) steps.set(node.output, step);
   }
   return steps;
-}
-
-/** 256 steps from end to end, widened so that 0 is one of them. */
-function toStep({ min, max }: ValueRange, { name }: Value): Step {
-  if (!Number.isFinite(min) || !Number.isFinite(max)) {
-    throw new BnnError('E_NUMERIC', `${name} ranges from ${min} to ${max}, expected finite numbers`, {
-      hint: 'look for NaN or infinite parameters in the float model',
-    });
-  }
-  const low = Math.min(min, 0);
-  const scale = Math.fround((Math.max(max, 0) - low) / 255) || 1;
-  return { scale, zero: Math.min(255, Math.round(-low / scale)) };
 }
 
 function holds({ scale, zero }: Step, { min, max }: ValueRange): boolean {
@@ -198,54 +165,4 @@ function insertPair(graph: Graph, value: Value, { scale, zero }: Step): void {
   rounded.output.shape = value.shape;
   bytes.output.dtype = 'uint8';
   bytes.output.shape = value.shape;
-}
-
-function quantizeWeights(graph: Graph, node: Node, dataScale: number): void {
-  const weights = node.requiredInput(1).constant as Tensor<'float32'>;
-  const bias = (node.input(2)?.constant ?? null) as Tensor<'float32'> | null;
-  const axis = outputAxisOf(node);
-  const outputs = weights.shape[axis] ?? 0;
-  const inner = weights.shape.slice(axis + 1).reduce((product, size) => product * size, 1);
-  const channelOf = (i: number): number => Math.floor(i / inner) % outputs;
-  const scales = new Float32Array(outputs);
-  weights.data.forEach((w, i) => {
-    const o = channelOf(i);
-    scales[o] = Math.max(scales[o] ?? 0, Math.abs(w) / 127);
-  });
-  scales.forEach((scale, o) => {
-    scales[o] = Math.max(scale, Math.abs(bias?.data[o] ?? 0) / dataScale / LARGEST_BIAS) || 1;
-  });
-  const bytes = Int8Array.from(weights.data.map((w, i) => Math.round(w / (scales[channelOf(i)] ?? 1))));
-  replaceWeights(graph, node, 1, tensor('int8', weights.shape, bytes), scales, axis);
-  if (bias === null) return;
-  const sums = scales.map((scale) => scale * dataScale);
-  const steps = Int32Array.from(bias.data, (b, o) => Math.round(b / (sums[o] ?? 1)));
-  replaceWeights(graph, node, 2, tensor('int32', bias.shape, steps), sums, 0);
-}
-
-function replaceWeights(
-  graph: Graph,
-  node: Node,
-  index: 1 | 2,
-  data: Tensor<'int8' | 'int32'>,
-  scales: Float32Array,
-  axis: number,
-): void {
-  const old = node.requiredInput(index);
-  const name = `${old.name}.${data.dtype}`;
-  const zeros = { dtype: data.dtype, shape: [scales.length], data: createArray(data.dtype, scales.length) } as Tensor;
-  const inputs = [
-    graph.addConstant(name, data),
-    graph.addConstant(`${name}.scale`, tensor('float32', [scales.length], scales)),
-    // ONNX lets it out; onnxruntime makes a QGemm only where it is there.
-    graph.addConstant(`${name}.zero`, zeros),
-  ];
-  const { output } = graph.addNode('DequantizeLinear', inputs, {
-    name: `${old.name}.dq`,
-    attributes: { axis: int(axis) },
-  });
-  output.dtype = 'float32';
-  output.shape = data.shape;
-  graph.setInput(node, index, output);
-  if (old.uses.length === 0 && !graph.isOutput(old)) graph.removeConstant(old);
 }

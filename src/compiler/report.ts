@@ -5,7 +5,7 @@ import type { CompileContext } from './context.ts';
 import { type LayerRecord, nameOf } from './layers.ts';
 import { addSizes, NO_SIZES, nodeSizes, type Sizes } from './sizes.ts';
 
-export type LayerOutcome = 'binary' | 'weight-only' | 'float' | 'removed';
+export type LayerOutcome = 'binary' | 'weight-only' | 'float' | 'int8' | 'removed';
 
 export interface LayerReport {
   /** Name of the node in the source model. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { prepareInt8, quantizeInt8, type ValueRange } from '../../src/compiler/quantize-int8.ts';
+import type { ValueRange } from '../../src/compiler/int8-parts.ts';
+import { prepareInt8, quantizeInt8 } from '../../src/compiler/quantize-int8.ts';
 import { float32, int64s } from '../../src/core/tensor.ts';
 import { relativeError } from '../../src/core/tolerance.ts';
 import { int, ints } from '../../src/graph/attribute.ts';

@@ -86,6 +86,19 @@ const unsqueeze: InferRule = (node) => {
   return [{ dtype, shape }];
 };
 
+/** Blocks of pixels become channels; image sizes must be multiples of the block's. */
+const spaceToDepth: InferRule = (node) => {
+  const { dtype, shape: x } = inputType(node, 0);
+  const size = node.int('blocksize', 1);
+  if (x === null) return [{ dtype, shape: unknownShape(4) }];
+  const [n = null, c = null, ...image] = x;
+  if (x.length !== 4 || image.some((dim) => typeof dim === 'number' && dim % size !== 0)) {
+    throw mismatch(node, `input of shape ${formatShape(x)}`, `four dimensions, the image in blocks of ${size}×${size}`);
+  }
+  const blocks = image.map((dim) => (typeof dim === 'number' ? dim / size : null));
+  return [{ dtype, shape: [n, typeof c === 'number' ? c * size * size : null, ...blocks] }];
+};
+
 const expand: InferRule = (node) => {
   const { dtype, shape: x } = inputType(node, 0);
   const target = constantInts(node.input(1));
@@ -100,6 +113,7 @@ export const REARRANGE_RULES: Readonly<Record<string, InferRule>> = {
   Flatten: flatten,
   Reshape: reshape,
   Transpose: transpose,
+  SpaceToDepth: spaceToDepth,
   Squeeze: squeeze,
   Unsqueeze: unsqueeze,
   Expand: expand,

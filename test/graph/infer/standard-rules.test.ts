@@ -123,6 +123,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     c([f(1, 1), int64s([])]),
     c([f(0, 3), int64s([3, 0])], { allowzero: int(1) }),
   ],
+  SpaceToDepth: [c([f(2, 3, 4, 6)], { blocksize: int(2) }), c([f(1, 1, 6, 3)], { blocksize: int(3) })],
   Transpose: [c([f(2, 3, 4)]), c([f(2, 3, 4)], { perm: ints([2, 0, 1]) })],
   Squeeze: [c([f(1, 3, 1, 4)]), c([f(1, 3, 1, 4), int64s([2])]), c([f(1, 3, 1, 4)], { axes: ints([0, -2]) }, 11)],
   Unsqueeze: [c([f(3, 4), int64s([0, -1])]), c([f(3, 4)], { axes: ints([1, 2]) }, 11)],
