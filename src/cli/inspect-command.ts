@@ -71,16 +71,40 @@ async function inspectCheckpoint(path: string, terminal: Terminal): Promise<void
   terminal.result(lines.join('\n'));
 }
 
-const COLUMNS: readonly (Column & { readonly cell: (layer: LayerSummary) => string })[] = [
-  { title: 'layer', cell: ({ name }) => name },
+interface SummaryColumn extends Column {
+  readonly cell: (layer: LayerSummary) => string;
+  readonly total?: (summary: ModelSummary) => string;
+}
+
+/** A column of counts, in layers and in all. */
+function counts(
+  title: string,
+  key: 'oneBitParameters' | 'eightBitParameters' | 'floatParameters' | 'binaryMacs' | 'floatMacs',
+): SummaryColumn {
+  return {
+    title,
+    align: 'right',
+    cell: (layer) => formatCount(layer[key]),
+    total: (summary) => formatCount(summary[key]),
+  };
+}
+
+const COLUMNS: readonly SummaryColumn[] = [
+  { title: 'layer', cell: ({ name }) => name, total: () => 'total' },
   { title: 'operator', cell: ({ op }) => op },
   { title: 'input -> output', cell: ({ input, output }) => `${formatShape(input)} -> ${formatShape(output)}` },
   { title: 'bits', align: 'right', cell: ({ weightBits }) => (weightBits === null ? '-' : String(weightBits)) },
-  { title: '1-bit params', align: 'right', cell: ({ oneBitParameters }) => formatCount(oneBitParameters) },
-  { title: '32-bit params', align: 'right', cell: ({ floatParameters }) => formatCount(floatParameters) },
-  { title: 'kB', align: 'right', cell: ({ bytes }) => (bytes / 1000).toFixed(2) },
-  { title: 'binary MACs', align: 'right', cell: ({ binaryMacs }) => formatCount(binaryMacs) },
-  { title: 'float MACs', align: 'right', cell: ({ floatMacs }) => formatCount(floatMacs) },
+  counts('1-bit params', 'oneBitParameters'),
+  counts('8-bit params', 'eightBitParameters'),
+  counts('32-bit params', 'floatParameters'),
+  {
+    title: 'kB',
+    align: 'right',
+    cell: ({ bytes }) => (bytes / 1000).toFixed(2),
+    total: ({ parameterBytes }) => (parameterBytes / 1000).toFixed(2),
+  },
+  counts('binary MACs', 'binaryMacs'),
+  counts('float MACs', 'floatMacs'),
 ];
 
 function ratiosOf(
@@ -95,24 +119,13 @@ function ratiosOf(
 }
 
 function formatSummary(path: string, fileBytes: number, model: Model, summary: ModelSummary): string {
-  const { layers, oneBitParameters, floatParameters, parameterBytes, float32Bytes, binaryMacs, floatMacs } = summary;
+  const { layers, oneBitParameters, eightBitParameters, floatParameters, parameterBytes, float32Bytes } = summary;
   const { compression, binaryShare } = ratiosOf(summary, fileBytes);
+  const columns = COLUMNS.filter(({ title }) => title !== '8-bit params' || eightBitParameters > 0);
   const table = formatTable(
-    COLUMNS,
-    layers.map((layer) => COLUMNS.map(({ cell }) => cell(layer))),
-    [
-      [
-        'total',
-        '',
-        '',
-        '',
-        formatCount(oneBitParameters),
-        formatCount(floatParameters),
-        (parameterBytes / 1000).toFixed(2),
-        formatCount(binaryMacs),
-        formatCount(floatMacs),
-      ],
-    ],
+    columns,
+    layers.map((layer) => columns.map(({ cell }) => cell(layer))),
+    [columns.map(({ total }) => total?.(summary) ?? '')],
   );
   const opsets = Array.from(model.opsets, ([domain, version]) => `${domain || 'onnx'} ${version}`).join(', ');
   const facts: [string, string][] = [
@@ -122,7 +135,7 @@ function formatSummary(path: string, fileBytes: number, model: Model, summary: M
     ['output', describeValues(model.graph.outputs, formatType)],
     [
       'parameters',
-      `${formatCount(oneBitParameters + floatParameters)}: ${formatBytes(parameterBytes)} with one bit for each binary weight, ${formatBytes(float32Bytes)} in float32`,
+      `${formatCount(oneBitParameters + eightBitParameters + floatParameters)}: ${formatBytes(parameterBytes)} with one bit for each binary weight, ${formatBytes(float32Bytes)} in float32`,
     ],
   ];
   if (compression !== null)

@@ -15,10 +15,11 @@ export interface LayerSummary {
   readonly input: Shape | null;
   readonly output: Shape | null;
   /** Bits per weight; null when the layer has no parameters. */
-  readonly weightBits: 1 | 32 | null;
+  readonly weightBits: 1 | 8 | 32 | null;
   readonly oneBitParameters: number;
+  readonly eightBitParameters: number;
   readonly floatParameters: number;
-  /** Of the parameters in deployed form: one bit or four bytes each. */
+  /** Of the parameters in deployed form: one bit, one byte or four bytes each. */
   readonly bytes: number;
   /** Multiply-adds of one picture, null when a shape is unknown: with both operands ±1, and all others. */
   readonly binaryMacs: number | null;
@@ -29,6 +30,7 @@ export interface ModelSummary {
   readonly layers: readonly LayerSummary[];
   readonly form: 'packed' | 'latent' | 'float';
   readonly oneBitParameters: number;
+  readonly eightBitParameters: number;
   readonly floatParameters: number;
   /** Sum of the layers' bytes. */
   readonly parameterBytes: number;
@@ -43,7 +45,8 @@ export interface ModelSummary {
 /** Infers shapes (the model gets them) and adds up. */
 export function summarizeModel(model: Model): ModelSummary {
   inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
-  const layers = layerStatistics(model).map(({ node, kind, macs, oneBitParameters, floatParameters }): LayerSummary => {
+  const layers = layerStatistics(model).map((statistics): LayerSummary => {
+    const { node, kind, macs, oneBitParameters, eightBitParameters, floatParameters } = statistics;
     const isBinary = kind === 'binary';
     return {
       name: node.name !== '' ? node.name : node.output.name,
@@ -51,10 +54,11 @@ export function summarizeModel(model: Model): ModelSummary {
       kind,
       input: node.input(0)?.shape ?? null,
       output: node.output.shape,
-      weightBits: oneBitParameters > 0 ? 1 : floatParameters > 0 ? 32 : null,
+      weightBits: oneBitParameters > 0 ? 1 : eightBitParameters > 0 ? 8 : floatParameters > 0 ? 32 : null,
       oneBitParameters,
+      eightBitParameters,
       floatParameters,
-      bytes: oneBitParameters / 8 + floatParameters * 4,
+      bytes: oneBitParameters / 8 + eightBitParameters + floatParameters * 4,
       binaryMacs: isBinary ? macs : 0,
       floatMacs: isBinary ? 0 : macs,
     };
@@ -62,14 +66,16 @@ export function summarizeModel(model: Model): ModelSummary {
   const sum = (value: (layer: LayerSummary) => number | null): number =>
     layers.reduce((total, layer) => total + (value(layer) ?? 0), 0);
   const oneBitParameters = sum((layer) => layer.oneBitParameters);
+  const eightBitParameters = sum((layer) => layer.eightBitParameters);
   const floatParameters = sum((layer) => layer.floatParameters);
   return {
     layers,
     form: formOf(model),
     oneBitParameters,
+    eightBitParameters,
     floatParameters,
     parameterBytes: sum((layer) => layer.bytes),
-    float32Bytes: (oneBitParameters + floatParameters) * 4,
+    float32Bytes: (oneBitParameters + eightBitParameters + floatParameters) * 4,
     binaryMacs: sum((layer) => layer.binaryMacs),
     floatMacs: sum((layer) => layer.floatMacs),
     unknownLayers: layers

@@ -14,6 +14,8 @@ export interface LayerStatistics {
   readonly macs: number | null;
   /** Parameters of which only the sign matters at inference. */
   readonly oneBitParameters: number;
+  /** Weights that are stored in 8-bit integers. */
+  readonly eightBitParameters: number;
   /** Trainable float parameters: the running statistics of batch normalization do not count. */
   readonly floatParameters: number;
 }
@@ -21,6 +23,7 @@ export interface LayerStatistics {
 export interface ParameterCounts {
   readonly total: number;
   readonly oneBit: number;
+  readonly eightBit: number;
   readonly float: number;
   /** The float ones by operator type: `Conv`, `BatchNormalization`, `Gemm` … */
   readonly floatByType: ReadonlyMap<string, number>;
@@ -64,7 +67,7 @@ export function layerStatistics(model: Model): LayerStatistics[] {
   const layers: LayerStatistics[] = [];
   for (const node of model.graph.nodes()) {
     const layer = PACKED.test(node.type) ? packedLayer(node, counted) : standardLayer(node, counted);
-    const isLayer = layer.macs !== 0 || layer.oneBitParameters > 0 || layer.floatParameters > 0;
+    const isLayer = layer.macs !== 0 || layer.oneBitParameters + layer.eightBitParameters + layer.floatParameters > 0;
     if (isLayer) layers.push(layer);
   }
   return layers;
@@ -72,14 +75,16 @@ export function layerStatistics(model: Model): LayerStatistics[] {
 
 export function countParameters(model: Model): ParameterCounts {
   let oneBit = 0;
+  let eightBit = 0;
   let float = 0;
   const floatByType = new Map<string, number>();
-  for (const { node, oneBitParameters, floatParameters } of layerStatistics(model)) {
+  for (const { node, oneBitParameters, eightBitParameters, floatParameters } of layerStatistics(model)) {
     oneBit += oneBitParameters;
+    eightBit += eightBitParameters;
     float += floatParameters;
     if (floatParameters > 0) floatByType.set(node.type, (floatByType.get(node.type) ?? 0) + floatParameters);
   }
-  return { total: oneBit + float, oneBit, float, floatByType };
+  return { total: oneBit + eightBit + float, oneBit, eightBit, float, floatByType };
 }
 
 /** Multiply-adds of one image. Shapes must have been inferred. */
@@ -95,20 +100,29 @@ export function countMacs(model: Model): MacCounts {
 
 function standardLayer(node: Node, counted: Set<Value>): LayerStatistics {
   let oneBitParameters = 0;
+  let eightBitParameters = 0;
   let floatParameters = 0;
   for (const index of PARAMETER_INPUTS[node.type] ?? []) {
     const value = node.input(index);
     const latent = value === null ? null : signSource(value);
-    const source = latent ?? value;
+    const source = latent ?? storedSource(value);
     if (source === null || source.constant === null || counted.has(source)) continue;
     const count = source.constant.data.length;
     // A lone number, such as the factor of an average, is part of the formula rather than a parameter.
     if (count === 1 && ELEMENTWISE.has(node.op)) continue;
     counted.add(source);
-    if (latent === null) floatParameters += count;
-    else oneBitParameters += count;
+    if (latent !== null) oneBitParameters += count;
+    else if (source.constant.data.BYTES_PER_ELEMENT === 1) eightBitParameters += count;
+    else floatParameters += count;
   }
-  return { node, kind: kindOf(node), macs: standardMacs(node), oneBitParameters, floatParameters };
+  return {
+    node,
+    kind: kindOf(node),
+    macs: standardMacs(node),
+    oneBitParameters,
+    eightBitParameters,
+    floatParameters,
+  };
 }
 
 const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div']);
@@ -129,6 +143,11 @@ function signSource(value: Value): Value | null {
     current = current.producer.input(0);
   }
   return null;
+}
+
+/** What DequantizeLinear reads, when the value is its output; else the value. */
+function storedSource(value: Value | null): Value | null {
+  return value?.producer?.is('DequantizeLinear') === true ? value.producer.input(0) : value;
 }
 
 function standardMacs(node: Node): number | null {
@@ -164,6 +183,7 @@ function packedLayer(node: Node, counted: Set<Value>): LayerStatistics {
     kind: PACKED.exec(node.type)?.[1] === undefined ? 'binary' : 'weight-only',
     macs: multiply(node.output.shape?.slice(1), perOutput),
     oneBitParameters: isNew ? (multiply([outputs], perOutput) ?? 0) : 0,
+    eightBitParameters: 0,
     floatParameters,
   };
 }

@@ -117,6 +117,17 @@ describe('layerStatistics', () => {
     expect(countMacs(net.model)).toEqual({ binary: 38_880 + 2560, weightOnly: 1512, float: 0, unknown: [] });
   });
 
+  test('weights behind DequantizeLinear count by the bits that they are stored in', () => {
+    const net = new Net();
+    const x = net.input(['N', 4, 8, 8]);
+    const stored = (t: Tensor): Value => net.op('DequantizeLinear', [net.constant(t), net.constant(ones(6))]);
+    const w = stored(tensor('int8', [6, 4, 1, 1], new Int8Array(24)));
+    net.op('Conv', [x, w, stored(tensor('int32', [6], new Int32Array(6)))]);
+    const [layer] = layerStatistics(net.infer());
+    expect(layer).toMatchObject({ kind: 'float', macs: 24 * 64, eightBitParameters: 24, floatParameters: 6 });
+    expect(countParameters(net.model)).toMatchObject({ total: 30, oneBit: 0, eightBit: 24, float: 6 });
+  });
+
   test('unknown sizes are reported, not guessed', () => {
     const net = new Net();
     const x = net.input(['N', 3, 'H', 'W']);
