@@ -7,22 +7,30 @@ import { Command, Option } from 'commander';
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
 import type { CompileReport } from '../compiler/report.ts';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { DATASET_NAMES } from '../data/load-dataset.ts';
+import { NORMALIZATIONS } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
-import type { Comparison } from '../inference/compare-forms.ts';
 import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { CHECKPOINTS, type CheckpointName, findModel } from '../inference/model-source-io.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
 import { LAYER_VARIANTS } from '../operators/variants.ts';
-import { type ExportFacts, formatComparison, formatExplanation, formatExport } from './export-report.ts';
+import { exportInt8, type Int8Export, type Int8Facts, type Int8Options } from './export-int8.ts';
+import {
+  type ExportFacts,
+  formatExplanation,
+  formatExport,
+  formatVerification,
+  type Verification,
+} from './export-report.ts';
 import { ADVANCED, addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
 import { assertWritable } from './output-file.ts';
 import { EXIT_FAILED } from './print-error.ts';
 import { VERSION } from './version.ts';
 
-interface ExportOptions extends GeneralOptions {
+interface ExportOptions extends GeneralOptions, Pick<Int8Options, 'dataset' | 'data' | 'normalize'> {
   readonly output?: string;
   readonly form: 'packed' | 'latent';
   readonly checkpoint?: CheckpointName;
@@ -30,6 +38,7 @@ interface ExportOptions extends GeneralOptions {
   readonly verify?: boolean;
   readonly memory?: boolean;
   readonly keepFloat?: readonly string[];
+  readonly int8?: boolean;
 }
 
 export function createExportCommand(name: string): Command {
@@ -43,8 +52,19 @@ export function createExportCommand(name: string): Command {
     .addOption(new Option('--form <form>', 'form of the result').choices(['packed', 'latent']).default('packed'))
     .option('--verify', 'run both forms in onnxruntime on random pictures; nothing is written when they differ')
     .option('--explain', 'list every layer with its sizes, and every rewrite that did not apply, with the reason')
+    .option(
+      '--int8',
+      'the first convolution in 8-bit integers, where that is faster (stride 2 on large pictures); its results are rounded, with ranges from training pictures',
+    )
+    .option('--data <folder>', 'with --int8: folder or archive of the data set, unless the run knows it')
     .option('--memory', 'with --explain: measure what sessions of the packed form take in memory, too')
     .optionsGroup(ADVANCED)
+    .option('--dataset <name>', `with --int8: data set, unless the file knows it: ${DATASET_NAMES.join(', ')}`)
+    .addOption(
+      new Option('--normalize <how>', 'with --int8: statistics for the pixels, instead of what the file says').choices(
+        NORMALIZATIONS,
+      ),
+    )
     .option('--keep-float <pattern...>', 'leave layers of these names in float; * and ? are wildcards')
     .addOption(
       new Option(
@@ -71,6 +91,7 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
       hint: 'leave one of them out',
     });
   }
+  assertInt8Options(options);
   if (options.memory === true && options.explain !== true) {
     throw new BnnError('E_USAGE', '--memory is given without --explain', { hint: 'add --explain' });
   }
@@ -80,24 +101,21 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
   const latent = await readModel(found.path);
   assertNotPacked(latent, found.path);
   const latentBytes = latentBytesOf(latent);
-  const { model, report } = lowerToPacked(latent, { keepFloat: options.keepFloat ?? [] });
+  const packed = lowerToPacked(latent, { keepFloat: options.keepFloat ?? [] });
+  const int8 = options.int8 === true ? await exportInt8(packed.model, packed.report, found, { ...options }) : undefined;
+  const { model, report } = int8 ?? packed;
   const result = form === 'packed' ? model : latent;
   result.producerVersion = VERSION;
   const bytes = encodeModel(result);
-  let comparison: Comparison | null = null;
-  if (options.verify === true) {
-    const { compareForms } = await import('../inference/compare-forms.ts');
-    const other = form === 'packed' ? latentBytes : encodeModel(model);
-    comparison = await compareForms(bytes, other, { threads: options.threads, verbose: options.verbose });
-  }
+  const comparison = options.verify === true ? await verify(bytes, packed.model, latentBytes, int8, options) : null;
   const measured = options.memory === true ? await measure(model, options) : undefined;
   if (options.explain === true) {
     const packedBytes = form === 'packed' ? bytes.length : encodeModel(model).length;
     terminal.result(formatExplanation(report, { sourceBytes: latentBytes.length, packedBytes }, measured));
   }
-  if (comparison?.passed === false) {
+  if (comparison?.passed === false || comparison?.int8?.passed === false) {
     terminal.event('result', { file: null, verification: comparison });
-    terminal.result(formatComparison(comparison));
+    terminal.result(formatVerification(comparison));
     terminal.error('nothing was written: the two forms differ');
     process.exitCode = EXIT_FAILED;
     return;
@@ -112,16 +130,45 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
     sha256: createHash('sha256').update(bytes).digest('hex'),
     seconds: (performance.now() - begin) / 1000,
   };
-  terminal.event('result', resultEvent(facts, report, comparison, options.explain === true, measured));
-  terminal.result(formatExport(facts, report, comparison));
+  terminal.event('result', resultEvent(facts, report, comparison, options.explain === true, measured, int8?.facts));
+  terminal.result(formatExport(facts, report, comparison, int8?.facts));
+}
+
+function assertInt8Options({ int8, form, dataset, data, normalize }: ExportOptions): void {
+  if (int8 === true && form === 'latent') {
+    throw new BnnError('E_USAGE', '--int8 is about the packed form, but --form is latent', {
+      hint: 'leave one of them out',
+    });
+  }
+  if (int8 !== true && (dataset ?? data ?? normalize) !== undefined) {
+    throw new BnnError('E_USAGE', '--dataset, --data and --normalize are for --int8, which is not given', {
+      hint: 'add --int8, or leave them out',
+    });
+  }
+}
+
+/** The packed form against the latent one, and what is rounded to 8-bit integers against the packed form in float. */
+async function verify(
+  bytes: Uint8Array,
+  packed: Model,
+  latentBytes: Uint8Array,
+  int8: Int8Export | undefined,
+  { threads, verbose }: ExportOptions,
+): Promise<Verification> {
+  const { compareForms, compareDecisions } = await import('../inference/compare-forms.ts');
+  const packedBytes = encodeModel(packed);
+  const comparison = await compareForms(packedBytes, latentBytes, { threads, verbose });
+  if (int8 === undefined) return comparison;
+  return { ...comparison, int8: await compareDecisions(bytes, packedBytes, int8.compared, { threads, verbose }) };
 }
 
 function resultEvent(
   facts: ExportFacts,
   report: CompileReport,
-  comparison: Comparison | null,
+  comparison: Verification | null,
   explain: boolean,
   memory: SessionMemory | null | undefined,
+  int8: Int8Facts | undefined,
 ): object {
   const { binaryLayers, weightOnlyLayers, floatLayers } = report;
   return {
@@ -131,6 +178,7 @@ function resultEvent(
     weightOnlyLayers,
     floatLayers,
     float: report.layers.filter(({ outcome }) => outcome === 'float').map(({ name }) => name),
+    ...(int8 === undefined ? {} : { int8 }),
     verification: comparison,
     ...(explain ? { layers: report.layers, sizes: report.sizes, memory, misses: report.misses } : {}),
   };

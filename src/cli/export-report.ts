@@ -1,10 +1,11 @@
 /** What `bnn-export` prints. */
 
 import type { CompileReport, LayerReport } from '../compiler/report.ts';
-import type { Comparison } from '../inference/compare-forms.ts';
+import type { Comparison, DecisionComparison } from '../inference/compare-forms.ts';
 import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { formatBytes, formatDifference, formatPercent, formatSeconds } from '../report/format.ts';
 import { formatPairs, formatTable } from '../report/table.ts';
+import type { Int8Facts } from './export-int8.ts';
 import { type FileSizes, SIZE_COLUMNS, sizeCells, sizeLines, totalSizes } from './size-report.ts';
 
 export interface ExportFacts {
@@ -19,9 +20,19 @@ export interface ExportFacts {
   readonly seconds: number;
 }
 
+/** What `--verify` found: the packed form against the latent one, and 8-bit integers against float. */
+export interface Verification extends Comparison {
+  readonly int8?: DecisionComparison;
+}
+
 const LISTED = 6;
 
-export function formatExport(facts: ExportFacts, report: CompileReport, comparison: Comparison | null): string {
+export function formatExport(
+  facts: ExportFacts,
+  report: CompileReport,
+  verification: Verification | null,
+  int8?: Int8Facts,
+): string {
   const { file, source, form, bytes, float32Bytes, sha256, seconds } = facts;
   const { binaryLayers, weightOnlyLayers } = report;
   const lines: [string, string][] = [['from', source]];
@@ -29,11 +40,15 @@ export function formatExport(facts: ExportFacts, report: CompileReport, comparis
     const weightOnly = weightOnlyLayers === 0 ? '' : `, ${weightOnlyLayers} with binary weights only`;
     lines.push(['layers', `${binaryLayers} binary${weightOnly}, ${floatList(report.layers)}`]);
   }
+  if (int8 !== undefined) {
+    const { layers, dataset, root, pictures } = int8;
+    lines.push(['int8', `${layers.join(', ')}, ranges from ${pictures} training pictures of ${dataset} (${root})`]);
+  }
   lines.push(['wrote', `${file}  ${formatBytes(bytes)}  sha256 ${sha256.slice(0, 16)}`]);
   if (form === 'packed') {
     lines.push(['float32', `${formatBytes(float32Bytes)}, ${(float32Bytes / bytes).toFixed(1)} times the size`]);
   }
-  if (comparison !== null) lines.push(['verified', comparisonText(comparison)]);
+  if (verification !== null) lines.push(...verificationLines(verification));
   lines.push(['elapsed', formatSeconds(seconds)]);
   return formatPairs(lines);
 }
@@ -45,8 +60,16 @@ function floatList(layers: readonly LayerReport[]): string {
   return `${names.length} in float: ${names.slice(0, LISTED).join(', ')}${more}`;
 }
 
-export function formatComparison(comparison: Comparison): string {
-  return formatPairs([[comparison.passed ? 'verified' : 'differs', comparisonText(comparison)]]);
+export function formatVerification(verification: Verification): string {
+  return formatPairs(verificationLines(verification));
+}
+
+function verificationLines(verification: Verification): [string, string][] {
+  const { passed, int8 } = verification;
+  const lines: [string, string][] = [[passed ? 'verified' : 'differs', comparisonText(verification)]];
+  if (int8 === undefined) return lines;
+  const share = `same arg-max on ${formatPercent(int8.agreement)} of ${int8.images} training pictures`;
+  return [...lines, [int8.passed ? 'rounded' : 'differs', `8-bit integers against float: ${share}`]];
 }
 
 function comparisonText({ images, agreement, maxDifference, imagesBeyondTolerance, tolerance }: Comparison): string {

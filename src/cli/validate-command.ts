@@ -3,7 +3,7 @@
 import { Command, Option } from 'commander';
 import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import { DATASET_NAMES } from '../data/load-dataset.ts';
-import type { Normalization } from '../data/normalization.ts';
+import { NORMALIZATIONS, type Normalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { OPS_CHOICES, type OpsChoice } from '../inference/open-session.ts';
@@ -42,8 +42,6 @@ interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
   readonly against?: string;
   readonly normalize?: Normalization;
 }
-
-const NORMALIZATIONS = ['dataset', 'imagenet', 'none'];
 
 export function createValidateCommand(name: string): Command {
   const command = new Command(name)

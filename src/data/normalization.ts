@@ -9,7 +9,9 @@ export interface ChannelStatistics {
 }
 
 /** `dataset`: the data set's own statistics; `imagenet`: what networks for ImageNet use; `none`: pixel / 255 as it is. */
-export type Normalization = 'dataset' | 'imagenet' | 'none' | ChannelStatistics;
+export const NORMALIZATIONS = ['dataset', 'imagenet', 'none'] as const;
+
+export type Normalization = (typeof NORMALIZATIONS)[number] | ChannelStatistics;
 
 /** Of the ImageNet training set, in the order red, green, blue; the figures that torchvision documents for its networks. */
 export const IMAGENET_STATISTICS: ChannelStatistics = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };

@@ -4,6 +4,7 @@ import { Rng } from '../core/rng.ts';
 import { elementCount } from '../core/shape.ts';
 import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import { BnnError } from '../errors.ts';
+import type { Pictures } from './calibrate-channels.ts';
 import { AgreementSheet } from './classification.ts';
 import { runImages } from './image-input.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
@@ -48,6 +49,47 @@ export async function compareForms(a: Uint8Array, b: Uint8Array, options: Compar
   } finally {
     for (const session of sessions) await session.dispose();
   }
+}
+
+export interface DecisionComparison {
+  readonly images: number;
+  /** Share of pictures with the same arg-max, 0 … 1. */
+  readonly agreement: number;
+  readonly passed: boolean;
+}
+
+/**
+ * Compares the decisions of two models on given pictures: for forms that round differently on purpose, whose logits tell nothing.
+ *
+ * @param a, b  bytes of ONNX files of the same input.
+ */
+export async function compareDecisions(
+  a: Uint8Array,
+  b: Uint8Array,
+  batches: readonly Pictures[],
+  options: SessionOptions = {},
+): Promise<DecisionComparison> {
+  const sessions: Session[] = [];
+  let sheet: AgreementSheet | undefined;
+  let images = 0;
+  try {
+    for (const bytes of [a, b]) sessions.push(await createSession(bytes, options));
+    for (const { x, count } of batches) {
+      const results: Float32Array[] = [];
+      for (const session of sessions) {
+        const { batch, sizes } = inputOf(session);
+        const { data, shape } = await runImages(session, x, count, sizes, batch);
+        results.push(data);
+        sheet ??= new AgreementSheet(shape[1] ?? 1);
+      }
+      sheet?.add(results[0] ?? [], results[1] ?? []);
+      images += count;
+    }
+  } finally {
+    for (const session of sessions) await session.dispose();
+  }
+  const agreement = sheet?.agreement ?? 1;
+  return { images, agreement, passed: agreement >= 1 - ALLOWED_SHARE };
 }
 
 /** The fixed batch size, if there is one, and the sizes of one picture. */

@@ -102,7 +102,7 @@ const DEFAULT_BATCH = 100;
 export async function validateModel(options: ValidateOptions): Promise<Validation> {
   const { ep, epOptions, allowCpuFallback, threads, verbose, againstEp } = options;
   const common = { allowCpuFallback, threads, verbose };
-  const preprocessing = await readPreprocessing(options.model);
+  const facts = await readFacts(options.model);
   const sessions = [await openSession(options.model, { ...common, ep, epOptions, ops: options.ops })];
   try {
     // Always stock: what a result is compared with should not come from the same kernels.
@@ -110,26 +110,34 @@ export async function validateModel(options: ValidateOptions): Promise<Validatio
     // Options are those of one provider.
     const provider = againstEp === undefined || againstEp === ep ? { ep, epOptions } : { ep: againstEp };
     if (other !== undefined) sessions.push(await openSession(other, { ...common, ...provider, ops: 'off' }));
-    return await validateSessions(sessions, preprocessing, options);
+    return await validateSessions(sessions, facts, options);
   } finally {
     for (const session of sessions) await session.dispose();
   }
 }
 
-async function readPreprocessing(path: string): Promise<Preprocessing | null> {
+interface ModelFacts {
+  readonly preprocessing: Preprocessing | null;
+  /** Whether values are rounded to few steps on the way. */
+  readonly isQuantized: boolean;
+}
+
+async function readFacts(path: string): Promise<ModelFacts> {
   try {
-    const text = (await readModel(path)).metadata.get(PREPROCESSING_KEY);
-    return text === undefined ? null : parsePreprocessing(text, path);
+    const { metadata, graph } = await readModel(path);
+    const text = metadata.get(PREPROCESSING_KEY);
+    const isQuantized = [...graph.nodes()].some((node) => node.is('QuantizeLinear'));
+    return { preprocessing: text === undefined ? null : parsePreprocessing(text, path), isQuantized };
   } catch (error) {
     // onnxruntime may well run what the IR of this project cannot hold.
-    if (error instanceof BnnError && error.code === 'E_UNSUPPORTED') return null;
+    if (error instanceof BnnError && error.code === 'E_UNSUPPORTED') return { preprocessing: null, isQuantized: false };
     throw error;
   }
 }
 
 async function validateSessions(
   sessions: readonly OpenedSession[],
-  preprocessing: Preprocessing | null,
+  { preprocessing, isQuantized }: ModelFacts,
   options: ValidateOptions,
 ): Promise<Validation> {
   const [session, other] = sessions;
@@ -148,6 +156,11 @@ async function validateSessions(
   if (other !== undefined) assertImageSize(other, imageInputOf(other), dataset);
   const notes: string[] = [];
   if (session.ops !== 'on' && options.ops !== 'off') notes.push(`stock operators of onnxruntime: ${session.opsReason}`);
+  if (isQuantized && other !== undefined) {
+    notes.push(
+      'the model rounds values to 8-bit integers: logits differ by more than float rounding; compare top-1 and agreement',
+    );
+  }
   const { normalize, from } = chooseNormalization(preprocessing, options, dataset, notes);
   const batchSize = input.batch ?? (options.batchSize || DEFAULT_BATCH);
   if (input.batch !== null && options.batchSize && options.batchSize !== input.batch) {

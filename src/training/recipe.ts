@@ -2,6 +2,7 @@
 
 import { nearest } from '../core/nearest.ts';
 import { BROKEN_POLICIES, type BrokenPolicy } from '../data/decode-pictures.ts';
+import { NORMALIZATIONS } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { DECAY_GROUPS, type DecayGroup, OPTIMIZERS, type OptimizerName } from './optimizer.ts';
 import { SCHEDULES, type ScheduleName } from './schedule.ts';
@@ -24,7 +25,6 @@ export type EstimatorName = (typeof ESTIMATORS)[number];
 
 /** As `loadDataset` knows them. */
 const DATASETS = ['mnist', 'cifar10', 'cifar100', 'imagenet', 'webdataset', 'image-folder'] as const;
-const NORMALIZATIONS = ['dataset', 'imagenet', 'none'] as const;
 const BACKENDS = ['auto', 'native', 'tensorflow', 'webgpu', 'cpu'] as const;
 
 export interface Recipe {
