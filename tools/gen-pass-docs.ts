@@ -38,7 +38,8 @@ and what it must leave, and a run of this generator.
 
 const INT8 = `## 8-bit integers
 
-\`quantize-int8.ts\` is no part of this pipeline: it makes the int8 network that \`bnn-bench model\` compares with, for a stock onnxruntime.
+\`quantize-stem.ts\` comes behind this pipeline when \`bnn-export --int8\` asks for it: the first convolution of a packed network in 8-bit
+integers. \`quantize-int8.ts\` is no part of it either: it makes the int8 network that \`bnn-bench model\` compares with, for a stock onnxruntime.
 These rewrites come before it, behind the pipeline and with \`fold-batchnorm-after-float\`; its header says what it does itself.
 `;
 
