@@ -167,7 +167,11 @@ export function quantizeStem(
   const last = pool ?? relu ?? conv;
   const input = conv.requiredInput(0);
   const data = toStep(pixels, input.name);
-  const steps = channels.map((range, o) => toStep(range, `channel ${o} of ${nameOf(conv)}`));
+  const finest = finestSteps(conv, data.scale);
+  const steps = channels.map(({ min, max }, o) =>
+    // A channel that is all but dead in the pictures: its step is that of its sums.
+    toStep({ min, max: Math.max(max, 255 * (finest[o] ?? 0)) }, `channel ${o} of ${nameOf(conv)}`),
+  );
   const blocks = graph.addNode('SpaceToDepth', [input], {
     name: `${input.name}.blocks`,
     attributes: { blocksize: int(2) },
@@ -184,6 +188,18 @@ export function quantizeStem(
   graph.sortTopologically();
   inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
   return model;
+}
+
+/** For each output, what one step of data and of weights gives. */
+function finestSteps(conv: Node, dataScale: number): number[] {
+  const weights = conv.requiredInput(1).constant;
+  const outputs = weights?.shape[0] ?? 0;
+  const data = weights?.data as Float32Array;
+  return Array.from({ length: outputs }, (_, o) => {
+    const own = data.subarray((o * data.length) / outputs, ((o + 1) * data.length) / outputs);
+    const largest = own.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
+    return (dataScale * largest) / LARGEST_WEIGHT;
+  });
 }
 
 function quantize(graph: Graph, value: Value, { scale, zero }: Step): Value {

@@ -114,6 +114,22 @@ describe('a stem in 8-bit integers', () => {
     expect(share).toBeLessThan(1.3);
   });
 
+  test.each([0, 1e-40, 1e-30])('a channel that no picture excites beyond %d stays harmless', async (max) => {
+    const model = build({ kernel: [3, 3], relu: true });
+    const feeds = pixels(model);
+    const ranges = rangesOf(await runStock(model, feeds));
+    const rest = await runStock(quantizeStem(model, PIXELS, ranges, 0), feeds);
+    const int8 = quantizeStem(model, PIXELS, [{ min: 0, max }, ...ranges.slice(1)], 0);
+    for (const { name, constant } of int8.graph.constants()) {
+      if (constant.dtype === 'float32') expect(constant.data.every(Number.isFinite), name).toBe(true);
+    }
+    const found = await runStock(int8, feeds);
+    const isFirst = (_: number, i: number) => channelOf(i, found.length) === 0;
+    expect(found.filter((y, i) => !isFirst(y, i))).toEqual(rest.filter((y, i) => !isFirst(y, i)));
+    const largest = Math.max(...rest.filter(isFirst));
+    expect(found.filter(isFirst).every((y) => y >= 0 && y <= largest + 0.5)).toBe(true);
+  });
+
   test('two products of data and weights fit 16 bits', () => {
     const model = build({ kernel: [7, 7], attributes: { pads: same } });
     const ranges = Array.from({ length: OUTPUTS }, () => ({ min: -1, max: 1 }));
