@@ -70,22 +70,35 @@ export function einsumEquation(node: Node): EinsumEquation {
   return { operands: left.split(','), result: right ?? implied };
 }
 
+const ELLIPSIS = '...';
+
+/** A label per dimension; those that an ellipsis stands for are numbered from the last one, since shapes are broadcast from there. */
+function einsumLabels(letters: string, broadcastRank: number): string[] {
+  const numbers = Array.from({ length: broadcastRank }, (_, i) => String(broadcastRank - 1 - i));
+  const [before = '', after] = letters.split(ELLIPSIS);
+  return after === undefined ? [...before] : [...before, ...numbers, ...after];
+}
+
 const einsum: InferRule = (node) => {
   const dtype = commonDtype(node, node.inputs.keys());
   const { operands, result } = einsumEquation(node);
-  const isOpen = [...operands, result].some((letters) => letters.includes('...'));
-  if (isOpen) return [{ dtype, shape: null }];
   const sizes = new Map<string, Dim>();
+  let broadcastRank = 0;
   for (const [i, letters] of operands.entries()) {
     const { shape } = inputType(node, i);
-    requireRank(node, `input ${i}`, shape, letters.length);
-    for (const [axis, letter] of [...letters].entries()) {
+    const own = letters.includes(ELLIPSIS) ? (shape?.length ?? Number.NaN) - (letters.length - ELLIPSIS.length) : 0;
+    // Of a rank that is not known, any number of dimensions may be broadcast.
+    if (Number.isNaN(own)) return [{ dtype, shape: null }];
+    const labels = einsumLabels(letters, Math.max(0, own));
+    requireRank(node, `input ${i}`, shape, labels.length);
+    broadcastRank = Math.max(broadcastRank, own);
+    for (const [axis, label] of labels.entries()) {
       // A size of 1 is broadcast.
-      const known = sizes.get(letter) ?? 1;
-      sizes.set(letter, known === 1 ? (shape?.[axis] ?? null) : known);
+      const known = sizes.get(label) ?? 1;
+      sizes.set(label, known === 1 ? (shape?.[axis] ?? null) : known);
     }
   }
-  return [{ dtype, shape: [...result].map((letter) => sizes.get(letter) ?? null) }];
+  return [{ dtype, shape: einsumLabels(result, broadcastRank).map((label) => sizes.get(label) ?? null) }];
 };
 
 export const LINEAR_RULES: Readonly<Record<string, InferRule>> = { Einsum: einsum, Gemm: gemm, MatMul: matMul };

@@ -171,6 +171,9 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     c([f(5, 2, 3), f(4, 3)], { equation: string('bik,ok') }),
     c([f(1, 2, 3), f(5, 3, 4)], { equation: string('bij,bjk->bik') }),
     c([f(2, 3, 4)], { equation: string('abc->') }),
+    c([f(3, 5, 5)], { equation: string('...ii->...i') }),
+    c([f(2, 1, 7, 3), f(6, 7, 3)], { equation: string('b...k,...k->...b') }),
+    c([f(4, 2, 3), f(3, 5)], { equation: string('...ij,jk') }),
   ],
   Gemm: [
     c([f(2, 3), f(3, 4)]),
