@@ -61,6 +61,7 @@ export function plotCurves(curves: readonly Curve[], { title, subtitle, referenc
     points.slice(-1).map((point) => ({ name: label(name, point), ...place(point) })),
   );
   const others = references.map((point) => ({ name: label(point.name, point), ...place(point) }));
+  const corners = shown.flatMap(({ points }) => points.map(place));
   const color = (i: number): string => colorOf(0.15 + (0.6 * i) / Math.max(1, shown.length - 1));
   return [
     ...openSvg(title, STYLE, WIDTH, HEIGHT),
@@ -75,7 +76,7 @@ export function plotCurves(curves: readonly Curve[], { title, subtitle, referenc
       ({ cx, cy }, i) => `<circle class="point" cx="${px(cx)}" cy="${px(cy)}" r="${RADIUS}" fill="${color(i)}"/>`,
     ),
     ...others.map(({ cx, cy }) => `<circle class="reference" cx="${px(cx)}" cy="${px(cy)}" r="${RADIUS}"/>`),
-    ...placeLabels([...ends, ...others], FRAME, RADIUS).flatMap(({ name, x: at, y: baseline, line }) => [
+    ...placeLabels([...ends, ...others], FRAME, RADIUS, corners).flatMap(({ name, x: at, y: baseline, line }) => [
       ...(line === null
         ? []
         : [`<line class="leader" x1="${px(line.x1)}" y1="${px(line.y1)}" x2="${px(line.x2)}" y2="${px(line.y2)}"/>`]),

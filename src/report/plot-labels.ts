@@ -37,9 +37,16 @@ const DIRECTIONS = [-20, 160, 20, 200, -60, 240, 60, 120, -90, 90].map((degrees)
 /**
  * Places every name where it covers no point, no other name and no part of the frame, as near to its point as that allows; a name that fits
  * nowhere stands to the right of its point. Points with most neighbours are served first, since they have the least choice.
+ *
+ * @param avoid  other places that are not covered, such as the corners of a line.
  */
-export function placeLabels(points: readonly LabelledPoint[], frame: Box, radius: number): Label[] {
-  const circles = points.map(({ cx, cy }) => boxAround(cx, cy, radius + 1));
+export function placeLabels(
+  points: readonly LabelledPoint[],
+  frame: Box,
+  radius: number,
+  avoid: readonly Omit<LabelledPoint, 'name'>[] = [],
+): Label[] {
+  const circles = [...points, ...avoid].map(({ cx, cy }) => boxAround(cx, cy, radius + 1));
   const neighbours = ({ cx, cy }: LabelledPoint): number =>
     points.filter((other) => Math.hypot(other.cx - cx, other.cy - cy) < 60).length;
   const taken: Box[] = [];

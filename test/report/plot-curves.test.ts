@@ -38,3 +38,13 @@ it('leaves out what is below the least accuracy', () => {
   ];
   expect(polylines(plotCurves([{ name: 'x', points }], OPTIONS))[0]).toHaveLength(2);
 });
+
+it('puts names beside the lines', () => {
+  const points = Array.from({ length: 100 }, (_, i) => ({ epoch: i + 1, accuracy: 0.6 + 0.002 * i }));
+  const svg = plotCurves([{ name: 'a long name', points }], OPTIONS);
+  const [, x = '', y = '', name = ''] =
+    svg.match(/<text x="([^"]+)" y="([^"]+)" class="label">(a long name[^<]*)</) ?? [];
+  const [left, right, top, bottom] = [Number(x), Number(x) + 6.6 * name.length, Number(y) - 10, Number(y) + 3];
+  const covered = polylines(svg)[0]!.filter(([cx = 0, cy = 0]) => cx > left && cx < right && cy > top && cy < bottom);
+  expect(covered).toEqual([]);
+});
