@@ -3,19 +3,15 @@
  *
  *     npx tsx tools/bench-webgpu.ts [--model resnet20] [--batch 128] [--steps 50] [--kernels] [--small]
  *
- * Prints images per second of whole training steps on random pictures (the loss of a step is read while the next ones run), and with
- * --kernels the rate of each convolution kernel. `--small` makes everything small enough for a device that computes on the CPU.
+ * Prints images per second of whole training steps on random pictures (the loss of a step is read while the next one runs) and where the
+ * host spends them, and with --kernels the rate of each convolution kernel. `--small` makes everything small enough for a device that computes on the CPU.
  */
 
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../src/backends/select-backend.ts';
-import { createReste } from '../src/estimators/reste.ts';
-import { softmaxCrossEntropy } from '../src/training/loss.ts';
-import { Optimizer } from '../src/training/optimizer.ts';
-import { Program } from '../src/training/program.ts';
-import { buildModel, findNetwork } from '../src/zoo/zoo.ts';
+import { TrainingBench } from '../src/training/bench-training.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -94,54 +90,17 @@ async function benchKernels(): Promise<void> {
 async function benchTraining(): Promise<void> {
   const batch = options.small ? 4 : Number(options.batch);
   const steps = options.small ? 2 : Number(options.steps);
-  const { channels, height, width } = findNetwork(options.model).input;
-  const program = new Program(buildModel(options.model, { seed: 1 }), {
-    explicitPadding: backend.name !== 'tensorflow',
-  });
-  const optimizer = new Optimizer(program, {
-    optimizer: 'sgd',
-    momentum: 0.9,
-    weightDecay: 1e-4,
-    weightDecayOn: 'all',
-    clampWeights: 0,
-  });
-  const reste = createReste(2);
-  const settings = { weightEstimator: reste, activationEstimator: reste };
-  const x = tf.randomNormal([batch, height, width, channels]);
-  const labels = tf.tensor1d(
-    Int32Array.from({ length: batch }, (_, i) => i % 10),
-    'int32',
-  );
-  const step = async (): Promise<number> => {
-    const { loss, gradients } = program.differentiate(x, settings, (logits) => {
-      const result = softmaxCrossEntropy(logits, labels, 0);
-      return { loss: result, dlogits: result.dlogits };
-    });
-    optimizer.apply(gradients, 0.01);
-    const value = loss.loss.data();
-    loss.correct.dispose();
-    const [number = Number.NaN] = await value;
-    loss.loss.dispose();
-    return number;
-  };
-  const warm = performance.now();
-  await step();
-  console.log(`first step with the translation of all shaders: ${(performance.now() - warm).toFixed(0)} ms`);
-  await step();
-  const begin = performance.now();
-  // One step ahead: the device has work while the next step is recorded.
-  let pending = step();
-  for (let i = 1; i < steps; i++) {
-    const next = step();
-    await pending;
-    pending = next;
-  }
-  const loss = await pending;
-  const seconds = (performance.now() - begin) / 1000;
+  const bench = new TrainingBench({ model: options.model, batch, backend, estimator: 'reste' });
+  const first = await bench.round(1);
+  console.log(`first step with the translation of all shaders: ${(1000 * first.seconds).toFixed(0)} ms`);
+  await bench.round(2);
+  const { imagesPerSecond, seconds, phasesMs } = await bench.round(steps);
   const { peakBytes } = backend.memory();
+  const phases = Object.entries(phasesMs).filter(([, ms]) => ms > 0);
   console.log(
-    `${options.model}, batch ${batch}: ${((steps * batch) / seconds).toFixed(1)} images/s, ${((1000 * seconds) / steps).toFixed(2)} ms per step, ${(peakBytes / 2 ** 20).toFixed(0)} MiB, loss ${loss.toFixed(3)}`,
+    `${options.model}, batch ${batch}: ${imagesPerSecond.toFixed(1)} images/s, ${((1000 * seconds) / steps).toFixed(2)} ms per step (${phases.map(([name, ms]) => `${name} ${ms.toFixed(2)}`).join(', ')}), ${(peakBytes / 2 ** 20).toFixed(0)} MiB`,
   );
+  await bench.close();
 }
 
 if (options.kernels) await benchKernels();

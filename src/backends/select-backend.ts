@@ -8,7 +8,9 @@ import { BACKEND_NAMES, type BackendName } from './backend-names.ts';
 import { registerCpuBackend } from './cpu/register.ts';
 import { NativeBackend } from './native/backend.ts';
 import { registerNativeBackend } from './native/register.ts';
+import type { StepRecorder } from './step-recorder.ts';
 import { loadTensorflow } from './tensorflow/load.ts';
+import { CommandRecorder } from './webgpu/command-recorder.ts';
 import { loadWebgpu } from './webgpu/load.ts';
 
 /** What the native backend's thread pool takes. */
@@ -31,6 +33,8 @@ export interface SelectedBackend {
   /** The instruction set of the kernels, where we choose it. */
   readonly isa: string | null;
   memory(): BackendMemory;
+  /** Where the commands of a training step can be recorded and run again. */
+  readonly recorder?: StepRecorder;
 }
 
 export interface BackendOptions {
@@ -115,6 +119,7 @@ async function selectWebgpu(): Promise<SelectedBackend> {
       bytesInUse: backend.bufferManager.numBytesUsed,
       peakBytes: backend.bufferManager.numBytesAllocated,
     }),
+    recorder: new CommandRecorder(backend),
   };
 }
 

@@ -8,13 +8,16 @@ import type { TrainCase } from './bench-train.ts';
 export function formatTrainCase(result: TrainCase): string {
   const { pytorch } = result.baselines;
   const ms = (value: number): string => `${value.toFixed(2)} ms (${formatPercent(value / result.medianMs, 1)})`;
+  // What the device does while the host goes on cannot be told phase by phase.
+  const isAsynchronous = result.outsideKernelsMs === null;
+  const phases = PHASES.filter((phase) => isAsynchronous || (phase !== 'replay' && phase !== 'wait'));
   const pairs: (readonly [string, string])[] = [
     ['network', `${result.name}, ${result.backend}${result.isa === null ? '' : ` ${result.isa}`}`],
     ['estimator', result.estimator],
     ['threads', String(result.threads)],
     ['images/s', threeDigits(result.imagesPerSecond)],
     ['step', `${result.medianMs.toFixed(2)} ms`],
-    ...PHASES.map((phase) => [`  ${phase}`, ms(result.phasesMs[phase])] as const),
+    ...phases.map((phase) => [`  ${phase}`, ms(result.phasesMs[phase])] as const),
   ];
   if (result.outsideKernelsMs !== null) pairs.push(['  of it JavaScript', ms(result.outsideKernelsMs)]);
   pairs.push(['processor time', `${result.processorMs.toFixed(2)} ms a step`]);

@@ -3,6 +3,7 @@
 import { performance } from 'node:perf_hooks';
 import * as tf from '@tensorflow/tfjs-core';
 import type { SelectedBackend } from '../backends/select-backend.ts';
+import type { InputData, InputTap, RecordedWork } from '../backends/step-recorder.ts';
 import { Rng } from '../core/rng.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { Batcher } from '../data/batches.ts';
@@ -11,12 +12,14 @@ import { buildModel, findNetwork } from '../zoo/zoo.ts';
 import { createEstimators, type Estimators } from './create-estimators.ts';
 import { type KernelCall, KernelTrace } from './kernel-trace.ts';
 import { lossGradients } from './learn-batch.ts';
-import { readOutcome, softmaxCrossEntropy } from './loss.ts';
+import { type LossResult, readOutcome, softmaxCrossEntropy } from './loss.ts';
 import { Optimizer } from './optimizer.ts';
 import { Program } from './program.ts';
 import { defaultRecipe, type EstimatorName } from './recipe.ts';
+import { StepReplay } from './step-replay.ts';
 
-export const PHASES = ['data', 'forward', 'loss', 'backward', 'optimizer'] as const;
+/** `replay` runs recorded commands in place of forward … optimizer; `wait` is for what the device still computes. */
+export const PHASES = ['data', 'forward', 'loss', 'backward', 'optimizer', 'replay', 'wait'] as const;
 export type Phase = (typeof PHASES)[number];
 
 export interface PhaseSpan {
@@ -68,6 +71,7 @@ export class TrainingBench {
   readonly #batcher: Batcher;
   readonly #estimators: Estimators;
   readonly #trace: KernelTrace | null;
+  readonly #replay: StepReplay | null;
   readonly #imageShape: readonly [number, number, number];
   readonly #batch: number;
   #stream: ReturnType<Batcher['epoch']>;
@@ -84,6 +88,8 @@ export class TrainingBench {
     this.#optimizer = new Optimizer(this.#program, SGD);
     this.#estimators = createEstimators({ ...defaultRecipe(), estimator, epochs: EPOCHS });
     this.#trace = backend.name === 'native' || backend.name === 'cpu' ? new KernelTrace(backend.name) : null;
+    const { recorder } = backend;
+    this.#replay = recorder === undefined || this.#estimators.learned.length > 0 ? null : new StepReplay(recorder);
     this.#batcher = new Batcher(randomPictures(batch * BATCHES, input, classes), {
       batchSize: batch,
       seed: SEED,
@@ -129,6 +135,7 @@ export class TrainingBench {
     await this.#stream.close();
     await this.#batcher.close();
     this.#trace?.dispose();
+    this.#replay?.drop();
     for (const estimator of this.#estimators.learned) estimator.dispose();
     this.#optimizer.dispose();
     this.#program.dispose();
@@ -143,23 +150,43 @@ export class TrainingBench {
     };
     const batch = await this.#next();
     mark('data');
-    const settings = this.#estimators.at(EPOCH);
-    const createInput = () => tf.tensor4d(batch.images, [batch.count, ...this.#imageShape]);
-    const { figures, gradients } = await lossGradients(this.#program, settings, createInput, (logits) => {
-      mark('forward');
-      const result = softmaxCrossEntropy(logits, tf.tensor1d(batch.labels, 'int32'), 0);
-      mark('loss');
-      return result;
-    });
-    mark('backward');
+    const run = async (input: InputTap): Promise<tf.Tensor> => {
+      const { figures, gradients } = await lossGradients(this.#program, this.#estimators.at(EPOCH), () => {
+        const images = input(tf.tensor4d(batch.images, [batch.count, ...this.#imageShape]));
+        const labels = input(tf.tensor1d(batch.labels, 'int32'));
+        const loss = (logits: tf.Tensor): LossResult => {
+          mark('forward');
+          const result = softmaxCrossEntropy(logits, labels, 0);
+          mark('loss');
+          return result;
+        };
+        return { images, loss };
+      });
+      mark('backward');
+      this.#optimizer.apply(gradients, LEARNING_RATE);
+      mark('optimizer');
+      return figures;
+    };
+    const outcome = await this.#take([batch.images, batch.labels], run);
+    mark('replay');
+    outcome.figures.catch(() => {});
     // As in training: the figures of a step are waited for after the next one.
-    const outcome = readOutcome(figures);
-    outcome.catch(() => {});
-    this.#optimizer.apply(gradients, LEARNING_RATE);
     await this.#settle();
-    this.#pending = outcome;
-    mark('optimizer');
+    this.#pending = outcome.figures;
+    mark('wait');
     this.#batcher.recycle(batch);
+  }
+
+  async #take(data: InputData[], run: RecordedWork['run']): Promise<{ readonly figures: Promise<unknown> }> {
+    if (this.#replay === null) return { figures: readOutcome(await run((t) => t)) };
+    const state = () => [
+      ...Array.from(this.#program.parameters.keys(), (name) => this.#program.parameter(name)),
+      ...this.#optimizer.tensors(),
+    ];
+    const numbers = { lr: LEARNING_RATE, step: this.#optimizer.step + 1 };
+    const { result, isReplay } = await this.#replay.take('', data, numbers, { state, run });
+    if (isReplay) this.#optimizer.advance();
+    return { figures: result };
   }
 
   async #settle(): Promise<void> {

@@ -47,6 +47,11 @@ export class LatentWeights implements ParameterStore {
     this.#push(info);
   }
 
+  /** Those that are not the program's. */
+  tensors(): Iterable<tf.Tensor> {
+    return this.#latent.values();
+  }
+
   /** Gradients with respect to the latent weights, of those with respect to the program's; takes the tensors over. */
   toLatent(gradients: ReadonlyMap<string, tf.Tensor>): ReadonlyMap<string, tf.Tensor> {
     const transform = this.#transform;

@@ -1,16 +1,10 @@
 /** Loss and gradients of one batch: mixing, the teacher, the forward and the backward pass. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { InputData, InputTap } from '../backends/step-recorder.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { BnnError } from '../errors.ts';
-import {
-  type Imitation,
-  type LossResult,
-  type Outcome,
-  readOutcome,
-  softmaxCrossEntropy,
-  stackFigures,
-} from './loss.ts';
+import { type Imitation, type LossResult, softmaxCrossEntropy, stackFigures } from './loss.ts';
 import { type ImageSize, mixBatch, mixRng } from './mix-batch.ts';
 import type { Program, RunSettings } from './program.ts';
 import type { Teacher } from './train-options.ts';
@@ -26,39 +20,79 @@ export interface LearnOptions {
   readonly temperature: number;
 }
 
-export interface Learned {
-  /** On its way from the device: whoever awaits it after the next step has been given to the device lets it work meanwhile. */
-  readonly outcome: Promise<Outcome>;
-  /** By parameter; the caller owns the tensors. */
-  readonly gradients: ReadonlyMap<string, tf.Tensor>;
-}
-
 /** What a step needs of a batch. */
 export type Pictures = Pick<Batch, 'images' | 'labels' | 'count' | 'index'>;
 
-export async function learnBatch(
-  program: Program,
-  batch: Pictures,
-  size: ImageSize,
-  settings: RunSettings,
-  options: LearnOptions,
-): Promise<Learned> {
-  const { cutout, mixup, teacher, labelSmoothing } = options;
+/** All that a step is given, on the host. */
+export interface StepData {
+  readonly size: ImageSize;
+  /** f32[count][height][width][channels]. */
+  readonly images: Float32Array;
+  /** int32[count]. */
+  readonly labels: Int32Array;
+  /** With mixup: labels int32[count] of the pictures mixed in, and the shares of both, a number each. */
+  readonly mixed: { readonly labels: Int32Array; readonly share: Float32Array; readonly rest: Float32Array } | null;
+  /** With a teacher: f32[count][classes]. */
+  readonly teacherLogits: Float32Array | null;
+}
+
+export interface Learned {
+  /** What `stackFigures` returns; the caller's. */
+  readonly figures: tf.Tensor;
+  /** By parameter; the caller's. */
+  readonly gradients: ReadonlyMap<string, tf.Tensor>;
+}
+
+export async function prepareStep(batch: Pictures, size: ImageSize, options: LearnOptions): Promise<StepData> {
+  const { cutout, mixup, teacher } = options;
   const rng = mixRng(options.seed, options.epoch, batch.index);
   const { images, otherLabels, share } = mixBatch(batch.images, batch.labels, size, { cutout, mixup }, rng);
-  const teacherLogits = teacher === undefined ? null : await teacher(images, batch.count, size);
-  const { figures, gradients } = await lossGradients(
-    program,
-    settings,
-    () => tf.tensor4d(images, [batch.count, size.height, size.width, size.channels]),
-    (logits) => {
-      const imitation = teacherLogits === null ? undefined : createImitation(teacherLogits, logits.shape, options);
-      const mixed = otherLabels === null ? undefined : { labels: tf.tensor1d(otherLabels, 'int32'), share };
-      const labels = tf.tensor1d(batch.labels, 'int32');
-      return softmaxCrossEntropy(logits, labels, labelSmoothing, { mixed, teacher: imitation });
-    },
-  );
-  return { outcome: readOutcome(figures), gradients };
+  const mixed = otherLabels && { labels: otherLabels, share: Float32Array.of(share), rest: Float32Array.of(1 - share) };
+  const teacherLogits = (await teacher?.(images, batch.count, size)) ?? null;
+  return { size, images, labels: batch.labels, mixed, teacherLogits };
+}
+
+/** What the tensors hold that `learn` passes through `input`, in the same order. */
+export function inputsOf({ images, labels, mixed, teacherLogits }: StepData): InputData[] {
+  const inputs: InputData[] = [images, labels];
+  if (mixed !== null) inputs.push(mixed.labels, mixed.share, mixed.rest);
+  if (teacherLogits !== null) inputs.push(teacherLogits);
+  return inputs;
+}
+
+/** @param input  gets the tensors of the data before they are used, and returns them. */
+export function learn(
+  program: Program,
+  data: StepData,
+  settings: RunSettings,
+  options: LearnOptions,
+  input: InputTap,
+): Promise<Learned> {
+  const { size, mixed, teacherLogits } = data;
+  const count = data.labels.length;
+  return lossGradients(program, settings, () => {
+    const images = input(tf.tensor4d(data.images, [count, size.height, size.width, size.channels]));
+    const labels = input(tf.tensor1d(data.labels, 'int32'));
+    const mixture = mixed && {
+      labels: input(tf.tensor1d(mixed.labels, 'int32')),
+      share: input(tf.tensor(mixed.share, [])),
+      rest: input(tf.tensor(mixed.rest, [])),
+    };
+    const teacher = teacherLogits && input(tf.tensor(teacherLogits, [count, teacherLogits.length / count]));
+    return {
+      images,
+      loss: (logits) =>
+        softmaxCrossEntropy(logits, labels, options.labelSmoothing, {
+          mixed: mixture ?? undefined,
+          teacher: teacher === null ? undefined : createImitation(teacher, logits.shape, options),
+        }),
+    };
+  });
+}
+
+export interface LossOfImages {
+  readonly images: tf.Tensor;
+  readonly loss: (logits: tf.Tensor) => LossResult;
 }
 
 /**
@@ -68,14 +102,14 @@ export async function learnBatch(
 export async function lossGradients(
   program: Program,
   settings: RunSettings,
-  createInput: () => tf.Tensor,
-  lossOf: (logits: tf.Tensor) => LossResult,
-): Promise<{ readonly figures: tf.Tensor; readonly gradients: ReadonlyMap<string, tf.Tensor> }> {
+  create: () => LossOfImages,
+): Promise<Learned> {
   const engine = tf.engine();
   const kept: tf.Tensor[] = [];
   engine.startScope();
   try {
-    const { loss, gradients } = await program.differentiateInTurns(createInput(), settings, (logits) => {
+    const { images, loss: lossOf } = create();
+    const { loss, gradients } = await program.differentiateInTurns(images, settings, (logits) => {
       const result = lossOf(logits);
       return { loss: result, dlogits: result.dlogits };
     });
@@ -88,17 +122,14 @@ export async function lossGradients(
 }
 
 function createImitation(
-  logits: Float32Array,
+  logits: tf.Tensor,
   shape: readonly number[],
   { teacherWeight: weight, temperature }: LearnOptions,
 ): Imitation {
-  const wanted = shape.reduce((a, b) => a * b, 1);
-  if (logits.length !== wanted) {
-    throw new BnnError(
-      'E_SHAPE',
-      `the teacher gave ${logits.length} logits, the network has ${wanted} (${shape.join(' × ')})`,
-      { hint: 'a teacher must know the same classes' },
-    );
-  }
-  return { logits: tf.tensor(logits, [...shape]), weight, temperature };
+  if (logits.shape.join() === shape.join()) return { logits, weight, temperature };
+  throw new BnnError(
+    'E_SHAPE',
+    `the teacher gave logits of ${logits.shape.join(' × ')}, the network has ${shape.join(' × ')}`,
+    { hint: 'a teacher must know the same classes' },
+  );
 }

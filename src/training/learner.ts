@@ -1,7 +1,9 @@
 /** What learns: the network with its latent weights, and the optimizer, estimators, average and probe that go with it. */
 
 import { join } from 'node:path';
+import type * as tf from '@tensorflow/tfjs-core';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
+import type { InputTap, RecordedWork, StepRecorder } from '../backends/step-recorder.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import type { Batcher } from '../data/batches.ts';
@@ -14,12 +16,13 @@ import { evaluate } from './evaluate.ts';
 import { IndicatorProbe } from './indicator-probe.ts';
 import type { EpochIndicators } from './indicators.ts';
 import { LatentWeights } from './latent-weights.ts';
-import { type Learned, learnBatch, type Pictures } from './learn-batch.ts';
-import type { Outcome } from './loss.ts';
+import { inputsOf, learn, type Pictures, prepareStep, type StepData } from './learn-batch.ts';
+import { type Outcome, outcomeOf, readOutcome } from './loss.ts';
 import { Optimizer } from './optimizer.ts';
-import { Program, type RunSettings } from './program.ts';
+import { Program } from './program.ts';
 import type { Recipe } from './recipe.ts';
 import { learningRate } from './schedule.ts';
+import { StepReplay } from './step-replay.ts';
 import type { TrainOptions } from './train-options.ts';
 import { WeightAverage } from './weight-average.ts';
 
@@ -29,6 +32,7 @@ export interface LearnerSettings {
   readonly teacher: TrainOptions['teacher'];
   /** Whether the backend wants padding as a step of its own. */
   readonly explicitPadding: boolean;
+  readonly recorder?: StepRecorder | undefined;
 }
 
 export class Learner {
@@ -40,6 +44,8 @@ export class Learner {
   readonly #average: WeightAverage | null;
   readonly #probe: IndicatorProbe | null;
   readonly #estimators: ReturnType<typeof createEstimators>;
+  /** Where steps can be recorded; null where the host takes part in them. */
+  readonly #replay: StepReplay | null;
   /** Of the last step of an epoch. */
   #indicators: EpochIndicators | null = null;
 
@@ -53,6 +59,8 @@ export class Learner {
     this.#average = recipe.emaDecay > 0 ? new WeightAverage(this.#weights, recipe.emaDecay) : null;
     const { surrogate } = this.#estimators.at(recipe.epochs).weightEstimator;
     this.#probe = recipe.indicators ? new IndicatorProbe(this.#program, { surrogate, seed: recipe.seed }) : null;
+    const needsHost = recipe.clipGradients > 0 || this.#estimators.learned.length > 0 || this.#program.drawsRandomly;
+    this.#replay = settings.recorder === undefined || needsHost ? null : new StepReplay(settings.recorder);
   }
 
   /** Steps taken since the run began. */
@@ -108,12 +116,10 @@ export class Learner {
    */
   async step(batch: Batch, epoch: number): Promise<{ readonly outcome: Promise<Outcome> }> {
     const probe = batch.index + 1 === this.#settings.stepsPerEpoch ? this.#probe : null;
-    const randomness = [this.#recipe.seed, epoch, batch.index];
     return this.#explained(epoch, async () => {
-      const learned = await this.#learn(batch, epoch, { randomness, observe: probe?.observe });
-      await this.#update(learned, probe);
+      const taken = await this.#take(batch, epoch, probe);
       if (probe !== null) this.#indicators = await probe.finish(epoch);
-      return learned;
+      return taken;
     });
   }
 
@@ -126,16 +132,59 @@ export class Learner {
     return this.#explained(epoch, () => outcome);
   }
 
-  async #learn(batch: Pictures, epoch: number, extra: Partial<RunSettings> = {}): Promise<Learned> {
-    const { dataset, teacher } = this.#settings;
-    const settings = { ...this.#estimators.at(epoch), ...extra };
-    const learned = await learnBatch(this.#program, batch, dataset, settings, { ...this.#recipe, epoch, teacher });
-    learned.outcome.catch(() => {});
-    return learned;
+  async #take(
+    batch: Pictures,
+    epoch: number,
+    probe: IndicatorProbe | null = null,
+  ): Promise<{ readonly outcome: Promise<Outcome> }> {
+    const options = { ...this.#recipe, epoch, teacher: this.#settings.teacher };
+    const randomness = [this.#recipe.seed, epoch, batch.index];
+    const settings = { ...this.#estimators.at(epoch), randomness, observe: probe?.observe };
+    const data = await prepareStep(batch, this.#settings.dataset, options);
+    const run = async (input: InputTap): Promise<tf.Tensor> => {
+      const { figures, gradients } = await learn(this.#program, data, settings, options, input);
+      try {
+        await this.#update(gradients, probe);
+        return figures;
+      } catch (error) {
+        figures.dispose();
+        throw error;
+      }
+    };
+    const taken =
+      probe === null && this.#replay !== null
+        ? await this.#recorded(this.#replay, data, epoch, run)
+        : { outcome: readOutcome(await run((t) => t)) };
+    taken.outcome.catch(() => {});
+    return taken;
   }
 
-  async #update(learned: Learned, probe: IndicatorProbe | null): Promise<void> {
-    let gradients = this.#weights.toLatent(learned.gradients);
+  async #recorded(
+    replay: StepReplay,
+    data: StepData,
+    epoch: number,
+    run: RecordedWork['run'],
+  ): Promise<{ readonly outcome: Promise<Outcome> }> {
+    const step = this.steps + 1;
+    const key = [epoch, data.labels.length, this.#average?.decayAt(step)].join(' ');
+    const numbers = { lr: this.learningRate(this.steps), step };
+    const { result, isReplay } = await replay.take(key, inputsOf(data), numbers, { state: () => this.#state(), run });
+    if (isReplay) this.#optimizer.advance();
+    return { outcome: result.then(outcomeOf) };
+  }
+
+  /** All tensors that a step replaces. */
+  #state(): tf.Tensor[] {
+    return [
+      ...Array.from(this.#program.parameters.keys(), (name) => this.#program.parameter(name)),
+      ...this.#weights.tensors(),
+      ...this.#optimizer.tensors(),
+      ...(this.#average?.tensors() ?? []),
+    ];
+  }
+
+  async #update(learned: ReadonlyMap<string, tf.Tensor>, probe: IndicatorProbe | null): Promise<void> {
+    let gradients = this.#weights.toLatent(learned);
     await probe?.addGradients(gradients);
     const { clipGradients: limit } = this.#recipe;
     if (limit > 0) gradients = await clipGradients(gradients, limit);
@@ -150,14 +199,14 @@ export class Learner {
     try {
       return await work();
     } catch (error) {
+      this.#replay?.drop();
       if (!isOutOfMemory(error)) throw error;
       throw await explainOutOfMemory(error, this.#recipe.batchSize, async (count) => {
         const { height, width, channels } = this.#settings.dataset;
         const images = new Float32Array(count * height * width * channels);
-        const learned = await this.#learn({ images, labels: new Int32Array(count), count, index: 0 }, epoch);
         // The run is over, so the weights may change.
-        await this.#update(learned, null);
-        await learned.outcome;
+        const { outcome } = await this.#take({ images, labels: new Int32Array(count), count, index: 0 }, epoch);
+        await outcome;
       });
     }
   }
@@ -198,6 +247,7 @@ export class Learner {
   }
 
   dispose(): void {
+    this.#replay?.drop();
     this.#probe?.dispose();
     this.#average?.dispose();
     this.#optimizer.dispose();

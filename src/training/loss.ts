@@ -20,8 +20,8 @@ export interface Outcome {
 }
 
 export interface LossExtras {
-  /** Labels of a second picture in each image, int32[N], and the share of the first. */
-  readonly mixed?: { readonly labels: tf.Tensor; readonly share: number } | undefined;
+  /** Labels of a second picture in each image, int32[N], and the shares of both, which add up to 1, as scalars. */
+  readonly mixed?: { readonly labels: tf.Tensor; readonly share: tf.Tensor; readonly rest: tf.Tensor } | undefined;
   /** Logits [N, K] to imitate. */
   readonly teacher?: Imitation | undefined;
 }
@@ -54,7 +54,7 @@ export function softmaxCrossEntropy(
     const hard =
       mixed === undefined
         ? oneHot(labels)
-        : tf.add(tf.mul(oneHot(labels), mixed.share), tf.mul(oneHot(mixed.labels), 1 - mixed.share));
+        : tf.add(tf.mul(oneHot(labels), mixed.share), tf.mul(oneHot(mixed.labels), mixed.rest));
     const target = smoothing === 0 ? hard : tf.add(tf.mul(hard, 1 - smoothing), smoothing / classes);
     const loss: tf.Tensor = tf.neg(tf.div(tf.sum(tf.mul(target, logProbability)), count));
     const dlogits: tf.Tensor = tf.div(tf.sub(tf.exp(logProbability), target), count);
@@ -72,14 +72,18 @@ export function stackFigures({ loss, correct }: LossResult): tf.Tensor {
   return tf.stack([loss, correct]);
 }
 
-/** Reads the figures and disposes them. */
+/** Reads what `stackFigures` returned, and disposes it. */
 export async function readOutcome(figures: tf.Tensor): Promise<Outcome> {
   try {
-    const [loss = Number.NaN, correct = 0] = await figures.data();
-    return { loss, correct };
+    return outcomeOf(await figures.data());
   } finally {
     figures.dispose();
   }
+}
+
+/** @param figures  contents of what `stackFigures` returned. */
+export function outcomeOf(figures: ArrayLike<number>): Outcome {
+  return { loss: figures[0] ?? Number.NaN, correct: figures[1] ?? 0 };
 }
 
 /** T²·KL(softmax(teacher/T) ‖ softmax(logits/T)), mean over the batch, and its gradient T·(softmax(logits/T) − softmax(teacher/T))/N. */

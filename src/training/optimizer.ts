@@ -82,6 +82,15 @@ export class Optimizer {
     }
   }
 
+  /** Counts a step that was taken without `apply`. */
+  advance(): void {
+    this.#step++;
+  }
+
+  tensors(): tf.Tensor[] {
+    return [...this.#state.values()].flat();
+  }
+
   /** The state as named tensors in the graph's order: `<parameter>.velocity`, `<parameter>.m` … */
   async save(): Promise<Map<string, Tensor>> {
     const saved = new Map<string, Tensor>();

@@ -107,6 +107,11 @@ export class Program {
     }
   }
 
+  /** Whether training draws random numbers on the host. */
+  get drawsRandomly(): boolean {
+    return [...this.model.graph.nodes()].some((node) => node.is('Dropout'));
+  }
+
   /** Logits [N, classes] of images [N, H, W, C]; running statistics, nothing kept. */
   infer(x: tf.Tensor, settings: RunSettings): tf.Tensor {
     return runAtOnce(this.#infer(x, settings));

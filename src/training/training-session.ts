@@ -66,6 +66,7 @@ export class TrainingSession {
       stepsPerEpoch: this.#batches.train.batchesPerEpoch,
       teacher: options.teacher,
       explicitPadding: backend.name !== 'tensorflow',
+      recorder: backend.recorder,
     });
     const state = checkpoint?.state;
     this.#epoch = state?.epoch ?? 0;

@@ -26,7 +26,7 @@ export class WeightAverage {
 
   /** @param step the number of optimizer steps taken. */
   update(step: number): void {
-    const decay = Math.min(this.#decay, (1 + step) / (10 + step));
+    const decay = this.decayAt(step);
     for (const [name, average] of this.#averages) {
       const current = this.#store.parameter(name);
       this.#set(
@@ -34,6 +34,14 @@ export class WeightAverage {
         tf.tidy(() => tf.add(tf.mul(average, decay), tf.mul(current, 1 - decay))),
       );
     }
+  }
+
+  decayAt(step: number): number {
+    return Math.min(this.#decay, (1 + step) / (10 + step));
+  }
+
+  tensors(): Iterable<tf.Tensor> {
+    return this.#averages.values();
   }
 
   /** Runs `work` while the store holds the averages. */

@@ -67,7 +67,10 @@ describe('the loss', () => {
     ['with everything', 0.6, 0.9, 2, 0.1],
   ] as const)('%s: value and gradient', (_, share, weight, temperature, smoothing) => {
     const result = softmaxCrossEntropy(tf.tensor2d(logits, [count, classes]), tf.tensor1d(labels, 'int32'), smoothing, {
-      mixed: share === 1 ? undefined : { labels: tf.tensor1d(others, 'int32'), share },
+      mixed:
+        share === 1
+          ? undefined
+          : { labels: tf.tensor1d(others, 'int32'), share: tf.scalar(share), rest: tf.scalar(1 - share) },
       teacher: weight === 0 ? undefined : { logits: tf.tensor2d(goal, [count, classes]), weight, temperature },
     });
     const at = (values: number[]) => reference(values, share, weight, temperature, smoothing);

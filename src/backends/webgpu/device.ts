@@ -1,27 +1,46 @@
 /** The parts of WebGPU and of tfjs's WebGPU backend that this folder uses; the packages are optional, so their types are not there. */
 
 import type * as tf from '@tensorflow/tfjs-core';
+import type { BufferPool } from './buffer-pool.ts';
 
 export interface GpuBuffer {
   readonly size: number;
+  readonly usage: number;
+  destroy(): void;
 }
 
 export type GpuPipeline = { getBindGroupLayout(index: number): object };
 
-interface GpuPass {
+/** Only ever passed on. */
+export type GpuBindGroup = object;
+
+export interface GpuPass {
   setPipeline(pipeline: GpuPipeline): void;
-  setBindGroup(index: number, group: object): void;
-  dispatchWorkgroups(x: number, y: number, z: number): void;
+  setBindGroup(index: number, group: GpuBindGroup): void;
+  dispatchWorkgroups(x: number, y?: number, z?: number): void;
+  end(): void;
+}
+
+export interface GpuEncoder {
+  beginComputePass(descriptor: object): GpuPass;
+  copyBufferToBuffer(from: GpuBuffer, fromOffset: number, to: GpuBuffer, toOffset: number, size: number): void;
+  finish(): object;
+}
+
+interface BindGroupDescriptor {
+  readonly layout: object;
+  readonly entries: readonly { readonly binding: number; readonly resource: { readonly buffer: GpuBuffer } }[];
 }
 
 export interface GpuDevice {
   readonly limits: Readonly<Record<string, number>>;
   readonly features: ReadonlySet<string>;
-  readonly queue: { writeBuffer(buffer: GpuBuffer, offset: number, data: ArrayBuffer): void };
+  readonly queue: { writeBuffer(buffer: GpuBuffer, offset: number, data: ArrayBuffer | ArrayBufferView): void };
   createShaderModule(descriptor: { code: string; label?: string }): object;
   createComputePipeline(descriptor: object): GpuPipeline;
-  createBindGroup(descriptor: object): object;
-  createBuffer(descriptor: { size: number; usage: number }): GpuBuffer;
+  createBindGroup(descriptor: BindGroupDescriptor): GpuBindGroup;
+  createBuffer(descriptor: { size: number; usage: number; mappedAtCreation?: boolean }): GpuBuffer;
+  createCommandEncoder(): GpuEncoder;
   addEventListener(type: 'uncapturederror', listener: (event: { error: Error }) => void): void;
   readonly lost: Promise<{ reason: string; message: string }>;
 }
@@ -33,19 +52,21 @@ export interface GpuAdapter {
   requestDevice(descriptor: object): Promise<GpuDevice>;
 }
 
+interface TensorData {
+  resource: GpuBuffer | null;
+  values: ArrayLike<number> | null;
+  readonly dtype: string;
+}
+
 /** tfjs's WebGPUBackend, including what its declarations call private. */
 export interface WebgpuBackend extends tf.KernelBackend {
   readonly device: GpuDevice;
-  readonly tensorMap: { get(id: object): { resource: GpuBuffer | null; values: unknown; dtype: string } };
-  readonly bufferManager: {
-    acquireBuffer(size: number, usage: number): GpuBuffer;
-    readonly numBytesUsed: number;
-    readonly numBytesAllocated: number;
-  };
+  readonly tensorMap: { get(id: object): TensorData };
+  bufferManager: BufferPool;
   readonly uniformPendingDisposal: GpuBuffer[];
   commandQueueOwnedIds: unknown;
   computePassEncoder: GpuPass | null;
-  commandEncoder: { beginComputePass(descriptor: object): GpuPass } | null;
+  commandEncoder: GpuEncoder | null;
   dispatchCountInPass: number;
   ensureCommandEncoderReady(): void;
   endComputePassEncoder(): void;

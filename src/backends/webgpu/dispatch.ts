@@ -1,6 +1,8 @@
 /** Records the run of a compute shader of our own in the command encoder of tfjs's WebGPU backend, among its other kernels. */
 
 import type * as tf from '@tensorflow/tfjs-core';
+import type { StepNumbers } from '../step-recorder.ts';
+import { tapOf } from './command-recorder.ts';
 import type { GpuBuffer, GpuDevice, GpuPipeline, WebgpuBackend } from './device.ts';
 
 type Element = 'f32' | 'u32' | 'i32' | 'vec4<f32>';
@@ -11,7 +13,8 @@ const UNIFORM_USAGE = 0x40 | 0x08;
 const MOST_GROUPS = 65535;
 /** Submitted at the latest after so many dispatches, so that the device does not wait for a very long list. */
 const MOST_DISPATCHES = 4096;
-const MOST_CACHED_UNIFORMS = 8192;
+
+type Numbers = Readonly<Record<string, readonly [type: 'u32' | 'f32', value: number]>>;
 
 export interface Dispatch {
   /**
@@ -24,7 +27,9 @@ export interface Dispatch {
   /** Element types other than f32. */
   readonly elements?: Readonly<Record<string, Element>>;
   /** Numbers that may differ from call to call without another shader. */
-  readonly numbers?: Readonly<Record<string, readonly [type: 'u32' | 'f32', value: number]>>;
+  readonly numbers?: Numbers;
+  /** Values of those numbers that depend on the step, as a function of it: for when the dispatch is run again. */
+  readonly varying?: ((now: StepNumbers) => Readonly<Record<string, number>>) | undefined;
   readonly groups: readonly [x: number, y: number, z: number];
 }
 
@@ -57,7 +62,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) groups: 
   let i = (wid.y * groups.x + wid.x) * 256u + lid;
 `;
 
-export function dispatch(backend: WebgpuBackend, { code, inputs, outputs, elements, numbers, groups }: Dispatch): void {
+export function dispatch(
+  backend: WebgpuBackend,
+  { code, inputs, outputs, elements, numbers, varying, groups }: Dispatch,
+): void {
   const bound = [...Object.entries(inputs), ...Object.entries(outputs)];
   for (const [, { dataId }] of bound) backend.uploadToGPU(dataId);
   const declarations = bound.map(([name], binding) => {
@@ -77,8 +85,10 @@ export function dispatch(backend: WebgpuBackend, { code, inputs, outputs, elemen
     pipeline = backend.device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } });
     pipelines.set(source, pipeline);
   }
-  const resources = bound.map(([, { dataId }]) => backend.tensorMap.get(dataId).resource);
-  if (numbers !== undefined) resources.push(uniformOf(backend, numbers));
+  const resources = bound.map(([, { dataId }]) => bufferOf(backend, dataId));
+  if (numbers !== undefined) {
+    resources.push(varying === undefined ? uniformOf(backend, numbers) : varyingUniform(backend, numbers, varying));
+  }
   const group = backend.device.createBindGroup({
     layout: pipeline.getBindGroupLayout(0),
     entries: resources.map((buffer, binding) => ({ binding, resource: { buffer } })),
@@ -97,25 +107,48 @@ export function dispatch(backend: WebgpuBackend, { code, inputs, outputs, elemen
   }
 }
 
+function bufferOf(backend: WebgpuBackend, dataId: object): GpuBuffer {
+  const { resource } = backend.tensorMap.get(dataId);
+  if (resource === null) throw new Error('internal: a tensor is not on the device');
+  return resource;
+}
+
 /** A uniform buffer with the numbers; kept for the next call with the same ones. */
-function uniformOf(backend: WebgpuBackend, numbers: NonNullable<Dispatch['numbers']>): GpuBuffer {
+function uniformOf(backend: WebgpuBackend, numbers: Numbers): GpuBuffer {
   const { uniforms } = cachesOf(backend.device);
-  const entries = Object.values(numbers);
-  const key = entries.map(([type, value]) => `${type}${value}`).join(' ');
+  const key = Object.values(numbers)
+    .map(([type, value]) => `${type}${value}`)
+    .join(' ');
   const known = uniforms.get(key);
   if (known !== undefined) return known;
-  const size = Math.ceil(entries.length / 4) * 16;
-  const bytes = new DataView(new ArrayBuffer(size));
-  for (const [i, [type, value]] of entries.entries()) {
+  const contents = encodeNumbers(numbers);
+  const buffer = backend.device.createBuffer({ size: contents.byteLength, usage: UNIFORM_USAGE });
+  backend.device.queue.writeBuffer(buffer, 0, contents);
+  uniforms.set(key, buffer);
+  return buffer;
+}
+
+function varyingUniform(
+  backend: WebgpuBackend,
+  numbers: Numbers,
+  varying: NonNullable<Dispatch['varying']>,
+): GpuBuffer {
+  const contents = encodeNumbers(numbers);
+  const buffer = backend.bufferManager.acquireConstant(contents.byteLength, UNIFORM_USAGE);
+  backend.device.queue.writeBuffer(buffer, 0, contents);
+  backend.uniformPendingDisposal.push(buffer);
+  tapOf(backend)?.varying.push({ buffer, encode: (now) => encodeNumbers(numbers, varying(now)) });
+  return buffer;
+}
+
+/** As a struct of WGSL's uniform address space. */
+function encodeNumbers(numbers: Numbers, replaced: Readonly<Record<string, number>> = {}): ArrayBuffer {
+  const entries = Object.entries(numbers);
+  const bytes = new DataView(new ArrayBuffer(Math.ceil(entries.length / 4) * 16));
+  for (const [i, [name, [type, given]]] of entries.entries()) {
+    const value = replaced[name] ?? given;
     if (type === 'f32') bytes.setFloat32(4 * i, value, true);
     else bytes.setUint32(4 * i, value, true);
   }
-  const isKept = uniforms.size < MOST_CACHED_UNIFORMS;
-  const buffer = isKept
-    ? backend.device.createBuffer({ size, usage: UNIFORM_USAGE })
-    : backend.bufferManager.acquireBuffer(size, UNIFORM_USAGE);
-  backend.device.queue.writeBuffer(buffer, 0, bytes.buffer as ArrayBuffer);
-  if (isKept) uniforms.set(key, buffer);
-  else backend.uniformPendingDisposal.push(buffer);
-  return buffer;
+  return bytes.buffer as ArrayBuffer;
 }

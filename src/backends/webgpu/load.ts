@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../errors.ts';
 import { importPeer, importQuietly } from '../peers.ts';
+import { BufferPool } from './buffer-pool.ts';
 import type { GpuAdapter, GpuDevice, WebgpuBackend } from './device.ts';
 import { registerBatchNorm } from './kernels/batch-norm.ts';
 import { registerBinaryConvolutions } from './kernels/binary-convolution.ts';
@@ -104,6 +105,7 @@ async function createBackend(adapter: GpuAdapter, { WebGPUBackend }: BackendPack
   const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
   const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
   const backend = new WebGPUBackend(device, adapter.info);
+  backend.bufferManager = new BufferPool(device);
   reuseBuffersAtOnce(backend);
   reportDeviceErrors(backend);
   // One submission per training step; reading the loss submits.

@@ -1,8 +1,9 @@
 /** Kernels that compute every element on its own: bnn.Sign, the estimators' gradients, optimizer steps. */
 
 import type * as tf from '@tensorflow/tfjs-core';
+import type { StepNumbers } from '../../step-recorder.ts';
 import type { WebgpuBackend } from '../device.ts';
-import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
+import { type Dispatch, dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
 import {
   type Attributes,
   allocate,
@@ -23,6 +24,7 @@ function elementwise(
   outputNames: readonly string[],
   body: string,
   settings: Readonly<Record<string, number>> = {},
+  varying?: Dispatch['varying'],
 ): tf.TensorInfo[] {
   const [first] = Object.values(inputs);
   if (first === undefined) throw new Error('internal: a kernel without inputs');
@@ -39,6 +41,7 @@ function elementwise(
       size: ['u32', size],
       ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, ['f32', value] as const])),
     },
+    varying,
     groups: flatGroups(size),
   });
   return outputs.map(([, output]) => output);
@@ -77,13 +80,22 @@ function sgdMomentum(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes):
       momentum: numberOf(attrs, 'momentum'),
       weightDecay: numberOf(attrs, 'weightDecay'),
     },
+    ({ lr }) => ({ lr }),
   );
 }
 
 function adam(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
-  const [lr, beta1, beta2] = [numberOf(attrs, 'lr'), numberOf(attrs, 'beta1'), numberOf(attrs, 'beta2')];
-  const [step, weightDecay] = [numberOf(attrs, 'step'), numberOf(attrs, 'weightDecay')];
+  const [beta1, beta2, weightDecay] = [
+    numberOf(attrs, 'beta1'),
+    numberOf(attrs, 'beta2'),
+    numberOf(attrs, 'weightDecay'),
+  ];
   const decoupled = attrs['decoupled'] === true;
+  const ofStep = ({ lr, step }: StepNumbers) => ({
+    kept: decoupled ? 1 - lr * weightDecay : 1,
+    stepSize: lr / (1 - beta1 ** step),
+    correction: 1 / (1 - beta2 ** step),
+  });
   return elementwise(
     backend,
     {
@@ -103,11 +115,10 @@ function adam(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.Ten
       beta2,
       rest2: 1 - beta2,
       coupledDecay: decoupled ? 0 : weightDecay,
-      kept: decoupled ? 1 - lr * weightDecay : 1,
-      stepSize: lr / (1 - beta1 ** step),
-      correction: 1 / (1 - beta2 ** step),
+      ...ofStep({ lr: numberOf(attrs, 'lr'), step: numberOf(attrs, 'step') }),
       epsilon: numberOf(attrs, 'epsilon'),
     },
+    ofStep,
   );
 }
 

@@ -1,0 +1,219 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { CommandRecorder } from '../../../src/backends/webgpu/command-recorder.ts';
+import { createReste } from '../../../src/estimators/reste.ts';
+import { loadCheckpoint } from '../../../src/training/checkpoint-io.ts';
+import { readHistory } from '../../../src/training/history-io.ts';
+import { lossGradients } from '../../../src/training/learn-batch.ts';
+import { softmaxCrossEntropy } from '../../../src/training/loss.ts';
+import { Optimizer, type OptimizerName } from '../../../src/training/optimizer.ts';
+import { Program } from '../../../src/training/program.ts';
+import { parseRecipe } from '../../../src/training/recipe.ts';
+import { StepReplay } from '../../../src/training/step-replay.ts';
+import { train } from '../../../src/training/trainer.ts';
+import { buildModel } from '../../../src/zoo/zoo.ts';
+import { normal } from '../compare-kernels.ts';
+import { describeWebgpu, webgpu } from './device.ts';
+
+const BATCH = 8;
+const STEPS = 6;
+const SIDE = 12;
+
+interface Trained {
+  readonly figures: number[][];
+  readonly weights: Float32Array[];
+  readonly replays: number;
+}
+
+/** Trains with another batch and another learning rate in each step. */
+async function takeSteps(name: OptimizerName, replays: boolean): Promise<Trained> {
+  await tf.setBackend('webgpu');
+  if (!webgpu.ok) throw new Error('unreachable');
+  const replay = replays ? new StepReplay(new CommandRecorder(webgpu.backend)) : null;
+  const program = new Program(buildModel('binarynet-mini', { seed: 1, imageSize: SIDE }), { explicitPadding: true });
+  const optimizer = new Optimizer(program, {
+    ...{ optimizer: name, momentum: 0.9, weightDecay: 1e-4, weightDecayOn: 'all', clampWeights: 1 },
+  });
+  const names = [...program.parameters.keys()];
+  const state = () => [...names.map((name) => program.parameter(name)), ...optimizer.tensors()];
+  const reste = createReste(2);
+  const figures: number[][] = [];
+  let count = 0;
+  for (let step = 0; step < STEPS; step++) {
+    const images = normal([BATCH, SIDE, SIDE, 1], step + 2).values as Float32Array;
+    const labels = Int32Array.from({ length: BATCH }, (_, i) => (i + step) % 10);
+    const lr = 0.01 / (1 + step);
+    const run = async (input: <T extends tf.Tensor>(t: T) => T) => {
+      const { figures, gradients } = await lossGradients(
+        program,
+        { weightEstimator: reste, activationEstimator: reste },
+        () => {
+          const x = input(tf.tensor4d(images, [BATCH, SIDE, SIDE, 1]));
+          const y = input(tf.tensor1d(labels, 'int32'));
+          return { images: x, loss: (logits) => softmaxCrossEntropy(logits, y, 0.1) };
+        },
+      );
+      optimizer.apply(gradients, lr);
+      return figures;
+    };
+    if (replay === null) {
+      const result = await run((t) => t);
+      figures.push([...(await result.data())]);
+      result.dispose();
+    } else {
+      const { result, isReplay } = await replay.take('', [images, labels], { lr, step: step + 1 }, { state, run });
+      if (isReplay) {
+        optimizer.advance();
+        count++;
+      }
+      figures.push([...(await result)]);
+    }
+  }
+  const weights = await Promise.all(state().map(async (t) => Float32Array.from(await t.data())));
+  replay?.drop();
+  optimizer.dispose();
+  program.dispose();
+  return { figures, weights, replays: count };
+}
+
+describeWebgpu('recorded training steps', () => {
+  it.each(['sgd', 'adam'] as const)('%s: the same figures and weights, to the last bit', async (name) => {
+    const want = await takeSteps(name, false);
+    if (!webgpu.ok) return;
+    const pool = webgpu.backend.bufferManager;
+    const usedBefore = pool.numBytesUsed;
+    const got = await takeSteps(name, true);
+    // Staging buffers of readings aside, all that was reserved is back: a second run needs no new memory.
+    expect(pool.numBytesUsed).toBe(usedBefore);
+    const allocated = pool.numBytesAllocated;
+    await takeSteps(name, true);
+    expect(pool.numBytesAllocated).toBe(allocated);
+    expect(got.replays).toBe(STEPS - 1);
+    expect(got.figures).toEqual(want.figures);
+    expect(got.weights).toEqual(want.weights);
+  });
+});
+
+describeWebgpu('a recorder', () => {
+  /** w ← w + x, and w as the result. */
+  function createCounter(meanwhile: (w: tf.Tensor) => Promise<void> = async () => {}) {
+    if (!webgpu.ok) throw new Error('unreachable');
+    const replay = new StepReplay(new CommandRecorder(webgpu.backend));
+    let w: tf.Tensor = tf.tensor1d([1, 2]);
+    const step = async (x: number[]) => {
+      const data = Float32Array.from(x);
+      const taken = await replay.take(
+        '',
+        [data],
+        { lr: 0, step: 1 },
+        {
+          state: () => [w],
+          run: async (input) => {
+            const next = tf.tidy(() => tf.add(w, input(tf.tensor1d(data))));
+            await meanwhile(w);
+            w.dispose();
+            w = next;
+            return tf.clone(w);
+          },
+        },
+      );
+      return { values: [...(await taken.result)], isReplay: taken.isReplay };
+    };
+    return { step, weights: () => w };
+  }
+
+  it('changes no tensor that somebody else holds', async () => {
+    await tf.setBackend('webgpu');
+    const { step, weights } = createCounter();
+    expect(await step([1, 1])).toEqual({ values: [2, 3], isReplay: false });
+    const held = tf.clone(weights());
+    expect(await step([1, 2])).toEqual({ values: [3, 5], isReplay: false });
+    expect(await step([1, 3])).toEqual({ values: [4, 8], isReplay: false });
+    expect(await step([1, 4])).toEqual({ values: [5, 12], isReplay: true });
+    expect([...(await held.data())]).toEqual([2, 3]);
+  });
+
+  it('reads a tensor anew after it changed', async () => {
+    await tf.setBackend('webgpu');
+    const { step, weights } = createCounter();
+    await step([1, 1]);
+    expect([...(await weights().data())]).toEqual([2, 3]);
+    expect((await step([1, 1])).isReplay).toBe(true);
+    expect([...(await weights().data())]).toEqual([3, 4]);
+  });
+
+  it('runs nothing again that was read from meanwhile', async () => {
+    await tf.setBackend('webgpu');
+    const { step } = createCounter(async (w) => {
+      await w.data();
+    });
+    expect(await step([1, 1])).toEqual({ values: [2, 3], isReplay: false });
+    expect(await step([1, 1])).toEqual({ values: [3, 4], isReplay: false });
+  });
+
+  it('gives everything back after a failure', async () => {
+    await tf.setBackend('webgpu');
+    if (!webgpu.ok) return;
+    const before = webgpu.backend.bufferManager.numBytesUsed;
+    const { step, weights } = createCounter(() => Promise.reject(new Error('no')));
+    await expect(step([1, 1])).rejects.toThrow('no');
+    weights().dispose();
+    // A tensor of the step that failed is left to whoever made it.
+    expect(webgpu.backend.bufferManager.numBytesUsed - before).toBeLessThanOrEqual(8);
+    const other = createCounter();
+    expect(await other.step([1, 1])).toEqual({ values: [2, 3], isReplay: false });
+    expect(await other.step([1, 1])).toEqual({ values: [3, 4], isReplay: true });
+  });
+});
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'bnn-replay-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describeWebgpu('a run with recorded steps', () => {
+  // Four batches of 4 in an epoch and one of 2; ReSTE's power changes from epoch to epoch. The average's decay grows for five steps.
+  const BASE = {
+    limitTrain: 18,
+    limitTest: 6,
+    epochs: 2,
+    batchSize: 4,
+    backend: 'webgpu',
+    lr: 0.01,
+    schedule: 'cosine',
+  };
+
+  it.each([
+    ['SGD', {}, 6],
+    ['Adam, mixup, an average of the weights', { optimizer: 'adam', mixup: 0.4, emaDecay: 0.4 }, 3],
+    ['Bop and indicators', { optimizer: 'bop', indicators: true }, 6],
+    ['transformed weights', { weightTransform: 'standardize', warmupEpochs: 1 }, 6],
+  ] as const)('%s: the same history and checkpoint', async (name, extra, replays) => {
+    const recipe = parseRecipe([{ ...BASE, ...extra }]);
+    const take = vi.spyOn(StepReplay.prototype, 'take');
+    const results = async (out: string) => {
+      await train(recipe, { out });
+      const { model, optimizer } = await loadCheckpoint(join(out, 'last'));
+      const history = await readHistory(join(out, 'history.jsonl'));
+      const constants = [...model.graph.values.values()].flatMap(({ constant }) => constant ?? []);
+      return {
+        history: history.map(({ seconds: _, imagesPerSecond: _speed, waitShare: _wait, ...figures }) => figures),
+        tensors: [...constants, ...optimizer.values()].map(({ data }) => data),
+      };
+    };
+    const got = await results(join(folder, `${name} replayed`));
+    const taken = await Promise.all(take.mock.results.map(({ value }) => value as ReturnType<StepReplay['take']>));
+    const record = vi.spyOn(CommandRecorder.prototype, 'record').mockImplementation(async ({ run }) => {
+      return { result: await run((t) => t), recording: null };
+    });
+    const want = await results(join(folder, `${name} recorded`));
+    record.mockRestore();
+    take.mockRestore();
+    expect(taken.filter(({ isReplay }) => isReplay)).toHaveLength(replays);
+    expect(got).toEqual(want);
+  });
+});
