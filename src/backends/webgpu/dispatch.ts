@@ -14,7 +14,7 @@ const MOST_GROUPS = 65535;
 /** Submitted at the latest after so many dispatches, so that the device does not wait for a very long list. */
 const MOST_DISPATCHES = 4096;
 
-type Numbers = Readonly<Record<string, readonly [type: 'u32' | 'f32', value: number]>>;
+export type Numbers = Readonly<Record<string, readonly [type: 'u32' | 'f32', value: number]>>;
 
 export interface Dispatch {
   /**

@@ -10,7 +10,6 @@ import { registerBinaryConvolutions } from './kernels/binary-convolution.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
 import { registerElementwise } from './kernels/elementwise.ts';
 import { WEBGPU } from './kernels/kernel.ts';
-import { registerSlopeTable } from './kernels/slope-table.ts';
 
 const PACKAGES = ['webgpu', '@tensorflow/tfjs-backend-webgpu'] as const;
 const SETUP_HINT = 'bnn setup webgpu';
@@ -116,7 +115,6 @@ async function createBackend(adapter: GpuAdapter, { WebGPUBackend }: BackendPack
   registerBinaryConvolutions();
   registerBatchNorm();
   registerElementwise();
-  registerSlopeTable();
   return backend;
 }
 

@@ -3,7 +3,13 @@ import { expect, it } from 'vitest';
 import { createDsq } from '../../../src/estimators/dsq.ts';
 import { createEde } from '../../../src/estimators/ede.ts';
 import type { Estimator } from '../../../src/estimators/estimator.ts';
-import { binaryConv, binaryConvFilterGradient } from '../../../src/training/binary-conv-kernels.ts';
+import { createReste } from '../../../src/estimators/reste.ts';
+import { createSte } from '../../../src/estimators/ste.ts';
+import {
+  binaryConv,
+  binaryConvFilterGradient,
+  binaryConvInputGradient,
+} from '../../../src/training/binary-conv-kernels.ts';
 import type { Window } from '../../../src/training/steps/window.ts';
 import { kernel, normal, runOn, type Values, worstOf } from '../compare-kernels.ts';
 import { describeWebgpu } from './device.ts';
@@ -64,6 +70,30 @@ describeWebgpu('webgpu convolutions of signs equal Conv2D of a tensor of signs o
       binaryConvFilterGradient(x!, dy!, { ...attributes, filterShape }, window),
     );
     expect(worstOf(ours, gradient)).toBeLessThan(1e-6);
+  });
+});
+
+describeWebgpu('webgpu gradients of convolutions of signs equal the composition on the CPU', () => {
+  const SAME = { strides: [1, 1], pad: 'same' };
+  const STRIDED = { strides: [2, 2], pad: 'same' };
+
+  it.each([
+    ['ReSTE', createReste(2), SAME, 8, false],
+    ['ReSTE with o = 1, added to a sum', createReste(1), SAME, 8, true],
+    ['STE, strided, added to a sum', createSte(1), STRIDED, 19, true],
+    ['identity, 1×1 in size', createSte(Infinity), SAME, 3, false],
+    ['DSQ by its table, its sum cut into parts', createDsq(0.2), SAME, 64, true],
+  ] as const)('%s', async (_, estimator, given, channels, hasSum) => {
+    const attributes = { ...given, dataFormat: 'NHWC', dilations: [1, 1] };
+    const [x, filter] = [normal([2, 7, 6, channels]), normal([3, 3, channels, 70], 2)];
+    const [y] = await runOn('cpu', { x, filter }, kernel('Conv2D', attributes));
+    const inputs = { x, filter, dy: normal(y!.shape, 3), sum: normal(x.shape, 4) };
+    const body = ({ x, filter, dy, sum }: Record<string, tf.Tensor>) => {
+      const options = { estimator, attributes, window, sum: hasSum ? sum : undefined };
+      return binaryConvInputGradient(x!, filter!, dy!, options);
+    };
+    const want = await runOn('cpu', inputs, body);
+    expect(worstOf(await runOn('webgpu', inputs, body), want)).toBeLessThan(3e-6);
   });
 });
 

@@ -6,6 +6,7 @@ import {
   batchNormGradient,
   batchNormInfer,
   batchNormTrain,
+  movingAverage,
   sign,
   signGradient,
 } from '../../../src/training/kernels.ts';
@@ -109,7 +110,10 @@ describeWebgpu('webgpu batch normalization equals the composition on the CPU', (
       const { y, mean, variance } = batchNormTrain(norm, beta!, settings);
       const { dx, dgamma, dbeta } = batchNormGradient(norm, { mean, variance }, dy!, settings);
       const inferred = batchNormInfer(norm, beta!, { mean, variance }, settings);
-      return [y, mean, variance, dx, dgamma, dbeta, inferred];
+      const added = batchNormTrain({ ...norm, residual: dy! }, beta!, settings);
+      const inferredAdded = batchNormInfer({ ...norm, residual: dy! }, beta!, { mean, variance }, settings);
+      tf.dispose([added.mean, added.variance]);
+      return [y, mean, variance, dx, dgamma, dbeta, inferred, added.y, inferredAdded];
     };
     expect(await difference(inputs, body)).toBeLessThan(5e-6);
   });
@@ -150,6 +154,11 @@ describeWebgpu('webgpu element-wise kernels equal the composition on the CPU', (
       expect(await difference({ x, dy }, ({ x, dy }) => signGradient(x!, dy!, estimator))).toBeLessThan(2e-6);
     },
   );
+
+  it('running statistics', async () => {
+    const body = ({ x, dy }: Record<string, tf.Tensor>) => movingAverage(x!, dy!, { keep: 0.9, take: 0.11 });
+    expect(await difference({ x, dy }, body)).toBeLessThan(1e-6);
+  });
 
   it('optimizer steps', async () => {
     const inputs = { p: normal([1031], 1), g: normal([1031], 2), m: normal([1031], 3), v: normal([1031], 4) };

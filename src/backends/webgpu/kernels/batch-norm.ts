@@ -52,13 +52,14 @@ function normCase(inputs: Inputs, attrs: Attributes): NormCase {
   };
 }
 
-/** y = gamma · (r − mean) / √(variance + epsilon) + beta. */
+/** y = gamma · (r − mean) / √(variance + epsilon) + beta, and the residual added where there is one. */
 function normalize(
   backend: WebgpuBackend,
   { x, gamma, size, channels, scale, rectified, inverse }: NormCase,
   beta: tf.TensorInfo,
   mean: tf.TensorInfo,
   variance: tf.TensorInfo,
+  residual: tf.TensorInfo | undefined,
 ): tf.TensorInfo {
   const y = allocate(backend, x.shape);
   dispatch(backend, {
@@ -67,9 +68,9 @@ function normalize(
   let c = i % ${channels}u;
   let v = x[i];
   ${rectified}
-  y[i] = (r - mean[c]) * (gamma[c] * (${inverse})) + beta[c];
+  y[i] = (r - mean[c]) * (gamma[c] * (${inverse})) + beta[c]${residual === undefined ? '' : ' + residual[i]'};
 }`,
-    inputs: { x, gamma, beta, mean, variance, ...scale },
+    inputs: { x, gamma, beta, mean, variance, ...scale, ...(residual !== undefined && { residual }) },
     outputs: { y },
     numbers: { size: ['u32', size] },
     groups: flatGroups(size),
@@ -95,7 +96,7 @@ function train(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.Te
     mean[c] = k + s0 / n;
     variance[c] = max((s1 - s0 * (s0 / n)) / n, 0.0);`,
   });
-  return [normalize(backend, c, required(inputs, 'beta'), mean, variance), mean, variance];
+  return [normalize(backend, c, required(inputs, 'beta'), mean, variance, inputs['residual']), mean, variance];
 }
 
 function grad(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
@@ -170,16 +171,15 @@ function treeSum(array: string, value: string, target: string): string {
   if (lid == 0u) { ${target} = ${array}[0]; }`;
 }
 
+function infer(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+  const [beta, mean, variance] = [required(inputs, 'beta'), required(inputs, 'mean'), required(inputs, 'variance')];
+  return normalize(backend, normCase(inputs, attrs), beta, mean, variance, inputs['residual']);
+}
+
 export function registerBatchNorm(): void {
   registerKernel('BnnBatchNormTrain', train);
+  registerKernel('BnnBatchNormAddTrain', train);
   registerKernel('BnnBatchNormGrad', grad);
-  registerKernel('BnnBatchNormInfer', (backend, inputs, attrs) =>
-    normalize(
-      backend,
-      normCase(inputs, attrs),
-      required(inputs, 'beta'),
-      required(inputs, 'mean'),
-      required(inputs, 'variance'),
-    ),
-  );
+  registerKernel('BnnBatchNormInfer', infer);
+  registerKernel('BnnBatchNormAddInfer', infer);
 }

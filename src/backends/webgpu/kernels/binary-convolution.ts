@@ -8,8 +8,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { WebgpuBackend } from '../device.ts';
 import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
-import { constants, convolutionOf, filterGradient, forward, type Info } from './convolution.ts';
+import { constants, convolutionOf, filterGradient, forward, type Info, inputGradient } from './convolution.ts';
 import { type Attributes, allocate, type Inputs, registerKernel, required, WEBGPU } from './kernel.ts';
+import { slopeOf } from './slope.ts';
 
 const WORD_BITS = 32;
 
@@ -98,6 +99,31 @@ ${FLAT_HEAD}
   return y;
 }
 
+/** dx = s(x) · Conv2DBackpropInput(dy, filter) + sum. */
+function binaryInputGradient(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+  const [x, sum] = [required(inputs, 'x'), inputs['sum']];
+  const slope = slopeOf(backend, attrs);
+  const finish = {
+    inputs: { x_values: x, ...(sum !== undefined && { other: sum }), ...slope.inputs },
+    numbers: slope.numbers,
+    code: `fn finish(i: u32, sum: f32) -> f32 {
+  let x = x_values[i];
+  ${slope.code}
+  return sum * s${sum === undefined ? '' : ' + other[i]'};
+}`,
+  };
+  const gradient = inputGradient(backend, inputs, attrs, x.shape, finish);
+  if (gradient !== undefined) return gradient;
+  const given = { dy: required(inputs, 'dy'), filter: required(inputs, 'filter') };
+  const dsigns = plainKernel('Conv2DBackpropInput', backend, given, { ...attrs, inputShape: x.shape });
+  const dx = plainKernel('BnnSignGrad', backend, { x, dy: dsigns }, attrs);
+  backend.disposeData(dsigns.dataId);
+  if (sum === undefined) return dx;
+  const total = plainKernel('Add', backend, { a: dx, b: sum }, {});
+  backend.disposeData(dx.dataId);
+  return total;
+}
+
 function binaryFilterGradient(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
   const gradient = filterGradient(backend, inputs, attrs, true);
   if (gradient !== undefined) return gradient;
@@ -132,5 +158,6 @@ function plainKernel(
 
 export function registerBinaryConvolutions(): void {
   registerKernel('BnnBinaryConv', binaryConvolution);
+  registerKernel('BnnBinaryConvInputGrad', binaryInputGradient);
   registerKernel('BnnBinaryConvFilterGrad', binaryFilterGradient);
 }

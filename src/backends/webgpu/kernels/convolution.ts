@@ -7,7 +7,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { WebgpuBackend } from '../device.ts';
 import { type Attributes, type Inputs, registerKernel, required } from './kernel.ts';
-import { tiledProduct } from './tiled-product.ts';
+import { type Finish, tiledProduct } from './tiled-product.ts';
 
 export type Info = tf.backend_util.Conv2DInfo;
 
@@ -49,17 +49,27 @@ export function constants(info: Info): string {
 }
 
 /**
- * x, or its sign, at the tap `tap` = (kh · KW + kw) · C + c of the output pixel `pixel`; unsigned numbers below 0 are very large, so out
- * of range.
+ * x, or its sign, at a tap (kh · KW + kw) · C + c of an output pixel: the position is (h, w, index into the array). Numbers below 0 are
+ * very large, so out of range.
  */
-const INPUT_AT = (array: string, signs: boolean) => `
-fn input_at(pixel: u32, tap: u32) -> f32 {
-  let h = (pixel / OW) % OH * SH + tap / (C * KW) - TOP;
-  let w = pixel % OW * SW + (tap / C) % KW - LEFT;
-  if (h >= H || w >= W) { return 0.0; }
-  let x = ${array}[((pixel / (OH * OW) * H + h) * W + w) * C + tap % C];
-  return ${signs ? 'select(-1.0, 1.0, x >= 0.0)' : 'x'};
+const INPUT_AT = (signs: boolean) => `
+fn of_pixel(pixel: u32) -> vec3<u32> {
+  let h = pixel / OW % OH * SH - TOP;
+  let w = pixel % OW * SW - LEFT;
+  return vec3<u32>(h, w, (pixel / (OH * OW) * (H * W) + h * W + w) * C);
+}
+fn of_tap(tap: u32) -> vec3<u32> {
+  let h = tap / (C * KW);
+  let w = tap / C % KW;
+  return vec3<u32>(h, w, (h * W + w) * C + tap % C);
+}
+fn load_a(at: vec3<u32>) -> f32 {
+  return select(0.0, ${signs ? 'select(-1.0, 1.0, a[at.z] >= 0.0)' : 'a[at.z]'}, (at.x < H) & (at.y < W));
 }`;
+
+const ROWS_OF_B = `
+fn b_column(n: u32) -> u32 { return n; }
+fn b_depth(k: u32) -> u32 { return k * O; }`;
 
 /** @param signs  convolves sign(x) instead of x. */
 export function forward(
@@ -77,12 +87,11 @@ export function forward(
     k: info.filterHeight * info.filterWidth * info.inChannels,
     a: x,
     b: filter,
-    loads: `${constants(info)}\n${INPUT_AT('a', signs)}
-fn load_a(m: u32, k: u32) -> f32 { return input_at(m, k); }
-fn load_b(k: u32, n: u32) -> f32 { return b[k * O + n]; }`,
+    loads: `${constants(info)}\n${INPUT_AT(signs)}${ROWS_OF_B}
+fn a_row(m: u32) -> vec3<u32> { return of_pixel(m); }
+fn a_depth(k: u32) -> vec3<u32> { return of_tap(k); }`,
     aContiguous: 'k',
     bContiguous: 'n',
-    splitsDepth: false,
     shape: info.outShape,
   });
 }
@@ -104,21 +113,27 @@ export function filterGradient(
     k: info.batchSize * info.outHeight * info.outWidth,
     a: x,
     b: dy,
-    loads: `${constants(info)}\n${INPUT_AT('a', signs)}
-fn load_a(m: u32, k: u32) -> f32 { return input_at(k, m); }
-fn load_b(k: u32, n: u32) -> f32 { return b[k * O + n]; }`,
+    loads: `${constants(info)}\n${INPUT_AT(signs)}${ROWS_OF_B}
+fn a_row(m: u32) -> vec3<u32> { return of_tap(m); }
+fn a_depth(k: u32) -> vec3<u32> { return of_pixel(k); }`,
     aContiguous: 'm',
     bContiguous: 'n',
-    splitsDepth: true,
     shape,
   });
 }
 
-function inputGradient(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
+/** @param finish  of the gradient at each element of the input. */
+export function inputGradient(
+  backend: WebgpuBackend,
+  inputs: Inputs,
+  attrs: Attributes,
+  shape: number[],
+  finish?: Finish,
+): tf.TensorInfo | undefined {
   const [dy, filter] = [required(inputs, 'dy'), required(inputs, 'filter')];
-  const shape = attrs['inputShape'] as number[];
   const info = convolutionOf(shape, filter.shape, attrs);
   if (info === null) return undefined;
+  const isDense = info.strideHeight === 1 && info.strideWidth === 1;
   return tiledProduct(backend, {
     m: info.batchSize * info.inHeight * info.inWidth,
     n: info.inChannels,
@@ -126,24 +141,40 @@ function inputGradient(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes
     a: dy,
     b: filter,
     loads: `${constants(info)}
-fn load_a(m: u32, k: u32) -> f32 {
-  let h = m / W % H + TOP - k / (O * KW);
-  let w = m % W + LEFT - k / O % KW;
-  let oh = h / SH;
-  let ow = w / SW;
-  if (oh >= OH || ow >= OW || oh * SH != h || ow * SW != w) { return 0.0; }
-  return a[((m / (H * W) * OH + oh) * OW + ow) * O + k % O];
+// (oh · SH, ow · SW), and an index into dy that is right where the strides are 1; else of the picture and the channel alone.
+fn a_row(m: u32) -> vec3<u32> {
+  let h = m / W % H + TOP;
+  let w = m % W + LEFT;
+  return vec3<u32>(h, w, (m / (H * W) * (OH * OW)${isDense ? ' + h * OW + w' : ''}) * O);
 }
-fn load_b(k: u32, n: u32) -> f32 { return b[(k / O * C + n) * O + k % O]; }`,
+fn a_depth(k: u32) -> vec3<u32> {
+  let h = k / (O * KW);
+  let w = k / O % KW;
+  return vec3<u32>(0u - h, 0u - w, k % O${isDense ? ' - (h * OW + w) * O' : ''});
+}
+fn load_a(at: vec3<u32>) -> f32 {
+${
+  isDense
+    ? '  return select(0.0, a[at.z], (at.x < OH) & (at.y < OW));'
+    : `  let h = at.x / SH;
+  let w = at.y / SW;
+  let is_tap = (h < OH) & (w < OW) & (h * SH == at.x) & (w * SW == at.y);
+  return select(0.0, a[at.z + (h * OW + w) * O], is_tap);`
+}
+}
+fn b_column(n: u32) -> u32 { return n * O; }
+fn b_depth(k: u32) -> u32 { return k / O * (C * O) + k % O; }`,
     aContiguous: 'k',
     bContiguous: 'k',
-    splitsDepth: false,
     shape,
+    finish,
   });
 }
 
 export function registerConvolutions(): void {
   registerKernel('Conv2D', (...call) => forward(...call));
   registerKernel('Conv2DBackpropFilter', (...call) => filterGradient(...call));
-  registerKernel('Conv2DBackpropInput', inputGradient);
+  registerKernel('Conv2DBackpropInput', (backend, inputs, attrs) =>
+    inputGradient(backend, inputs, attrs, attrs['inputShape'] as number[]),
+  );
 }

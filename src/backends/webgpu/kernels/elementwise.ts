@@ -1,30 +1,27 @@
-/** Kernels that compute every element on its own: bnn.Sign, the estimators' gradients, optimizer steps. */
+/** Kernels that compute every element on its own: bnn.Sign, the estimators' gradients, running statistics, optimizer steps. */
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { StepNumbers } from '../../step-recorder.ts';
 import type { WebgpuBackend } from '../device.ts';
-import { type Dispatch, dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
-import {
-  type Attributes,
-  allocate,
-  type Inputs,
-  literal,
-  numberOf,
-  registerKernel,
-  required,
-  sizeOf,
-} from './kernel.ts';
+import { type Dispatch, dispatch, FLAT_HEAD, flatGroups, type Numbers } from '../dispatch.ts';
+import { type Attributes, allocate, type Inputs, numberOf, registerKernel, required, sizeOf } from './kernel.ts';
+import { slopeOf } from './slope.ts';
 
-/**
- * Runs `body` for every element, with the inputs' elements as variables of their names; it assigns to `out_<name>` for each output.
- */
+interface Elementwise {
+  /** All of one size. */
+  readonly inputs: Readonly<Record<string, tf.TensorInfo>>;
+  readonly outputs: readonly string[];
+  /** WGSL for each element: knows the inputs' elements by name and assigns to `out_<name>` for each output. */
+  readonly body: string;
+  readonly numbers?: Numbers;
+  readonly varying?: Dispatch['varying'];
+  /** Of any size. */
+  readonly tables?: Readonly<Record<string, tf.TensorInfo>>;
+}
+
 function elementwise(
   backend: WebgpuBackend,
-  inputs: Readonly<Record<string, tf.TensorInfo>>,
-  outputNames: readonly string[],
-  body: string,
-  settings: Readonly<Record<string, number>> = {},
-  varying?: Dispatch['varying'],
+  { inputs, outputs: outputNames, body, numbers, varying, tables }: Elementwise,
 ): tf.TensorInfo[] {
   const [first] = Object.values(inputs);
   if (first === undefined) throw new Error('internal: a kernel without inputs');
@@ -34,54 +31,55 @@ function elementwise(
   const writes = outputNames.map((name) => `  to_${name}[i] = out_${name};`);
   const variables = outputNames.map((name) => `  var out_${name}: f32;`);
   dispatch(backend, {
-    code: `${FLAT_HEAD}  if (i >= p.size) { return; }\n${[...reads, ...variables].join('\n')}\n${body}\n${writes.join('\n')}\n}`,
-    inputs: Object.fromEntries(Object.entries(inputs).map(([name, input]) => [`from_${name}`, input])),
-    outputs: Object.fromEntries(outputs),
-    numbers: {
-      size: ['u32', size],
-      ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, ['f32', value] as const])),
+    code: `${FLAT_HEAD}  if (i >= p.size) { return; }\n${[...reads, ...variables].join('\n')}\n  ${body}\n${writes.join('\n')}\n}`,
+    inputs: {
+      ...Object.fromEntries(Object.entries(inputs).map(([name, input]) => [`from_${name}`, input])),
+      ...tables,
     },
+    outputs: Object.fromEntries(outputs),
+    numbers: { size: ['u32', size], ...numbers },
     varying,
     groups: flatGroups(size),
   });
   return outputs.map(([, output]) => output);
 }
 
-/** s(x) of an estimator as WGSL that assigns to `s`, from its attributes (see the kernels of the same name under native/). */
-function slopeCode(attrs: Attributes): string {
-  if (attrs['estimator'] === 'ste') {
-    const clip = numberOf(attrs, 'clip');
-    return clip === Infinity ? 'let s = 1.0;' : `let s = select(0.0, 1.0, abs(x) <= ${literal(clip)});`;
-  }
-  if (attrs['estimator'] !== 'reste') throw new Error(`internal: unknown estimator ${String(attrs['estimator'])}`);
-  const [o, t, m] = [numberOf(attrs, 'o'), numberOf(attrs, 't'), numberOf(attrs, 'm')];
-  if (o === 1) return `let s = select(0.0, 1.0, abs(x) <= ${literal(t)});`;
-  const power = (1 - o) / o;
-  // The float32 m only decides which branch is taken; its slope is that of the decimal number that the user gave.
-  const innerSlope = Number(m.toPrecision(7)) ** power;
-  return `
-  let a = abs(x);
-  let curve = select(pow(max(a, ${literal(m)}), ${literal(power)}) * ${literal(1 / o)}, ${literal(innerSlope)}, a <= ${literal(m)});
-  let s = select(0.0, curve, a <= ${literal(t)});`;
+function floats(values: Readonly<Record<string, number>>): Numbers {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, ['f32', value]]));
+}
+
+function signGrad(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
+  const { code, numbers, inputs: tables } = slopeOf(backend, attrs);
+  const [x, dy] = [required(inputs, 'x'), required(inputs, 'dy')];
+  const body = `${code}\n  out_dx = dy * s;`;
+  return elementwise(backend, { inputs: { x, dy }, outputs: ['dx'], body, numbers, tables })[0];
+}
+
+function movingAverage(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
+  return elementwise(backend, {
+    inputs: { average: required(inputs, 'average'), now: required(inputs, 'now') },
+    outputs: ['moved'],
+    body: 'out_moved = p.keep * average + p.take * now;',
+    numbers: floats({ keep: numberOf(attrs, 'keep'), take: numberOf(attrs, 'take') }),
+  })[0];
 }
 
 function sgdMomentum(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
   const [param, grad, velocity] = [required(inputs, 'param'), required(inputs, 'grad'), required(inputs, 'velocity')];
   const step = attrs['nesterov'] === true ? 'g + p.momentum * out_v' : 'out_v';
-  return elementwise(
-    backend,
-    { param, grad, velocity },
-    ['param', 'v'],
-    `let g = grad + p.weightDecay * param;
+  return elementwise(backend, {
+    inputs: { param, grad, velocity },
+    outputs: ['param', 'v'],
+    body: `let g = grad + p.weightDecay * param;
   out_v = p.momentum * velocity + g;
   out_param = param - p.lr * (${step});`,
-    {
+    numbers: floats({
       lr: numberOf(attrs, 'lr'),
       momentum: numberOf(attrs, 'momentum'),
       weightDecay: numberOf(attrs, 'weightDecay'),
-    },
-    ({ lr }) => ({ lr }),
-  );
+    }),
+    varying: ({ lr }) => ({ lr }),
+  });
 }
 
 function adam(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
@@ -96,42 +94,39 @@ function adam(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.Ten
     stepSize: lr / (1 - beta1 ** step),
     correction: 1 / (1 - beta2 ** step),
   });
-  return elementwise(
-    backend,
-    {
+  return elementwise(backend, {
+    inputs: {
       param: required(inputs, 'param'),
       grad: required(inputs, 'grad'),
       m: required(inputs, 'm'),
       v: required(inputs, 'v'),
     },
-    ['param', 'm', 'v'],
-    `let g = grad + p.coupledDecay * param;
+    outputs: ['param', 'm', 'v'],
+    body: `let g = grad + p.coupledDecay * param;
   out_m = p.beta1 * m + p.rest1 * g;
   out_v = p.beta2 * v + p.rest2 * (g * g);
   out_param = param * p.kept - p.stepSize * out_m / (sqrt(out_v * p.correction) + p.epsilon);`,
-    {
+    numbers: floats({
       beta1,
       rest1: 1 - beta1,
       beta2,
       rest2: 1 - beta2,
       coupledDecay: decoupled ? 0 : weightDecay,
-      ...ofStep({ lr: numberOf(attrs, 'lr'), step: numberOf(attrs, 'step') }),
       epsilon: numberOf(attrs, 'epsilon'),
-    },
-    ofStep,
-  );
+      ...ofStep({ lr: numberOf(attrs, 'lr'), step: numberOf(attrs, 'step') }),
+    }),
+    varying: ofStep,
+  });
 }
 
 export function registerElementwise(): void {
   registerKernel('BnnSign', (backend, inputs) => {
-    const [y] = elementwise(backend, { x: required(inputs, 'x') }, ['y'], '  out_y = select(-1.0, 1.0, x >= 0.0);');
-    return y;
+    const x = required(inputs, 'x');
+    return elementwise(backend, { inputs: { x }, outputs: ['y'], body: 'out_y = select(-1.0, 1.0, x >= 0.0);' })[0];
   });
-  registerKernel('BnnSignGrad', (backend, inputs, attrs) => {
-    const [x, dy] = [required(inputs, 'x'), required(inputs, 'dy')];
-    const [dx] = elementwise(backend, { x, dy }, ['dx'], `${slopeCode(attrs)}\n  out_dx = dy * s;`);
-    return dx;
-  });
+  registerKernel('BnnSignGrad', signGrad);
+  registerKernel('BnnSignGradTable', signGrad);
+  registerKernel('BnnMovingAverage', movingAverage);
   registerKernel('BnnSgdMomentum', sgdMomentum);
   registerKernel('BnnAdam', adam);
 }

@@ -2,23 +2,29 @@
  * C[M, N] = Σ_k A(m, k) · B(k, n), where A and B are functions that read memory: a convolution and both its gradients are this with
  * suitable functions, without unfolding anything in memory ("implicit GEMM").
  *
- * A group of 256 threads computes a tile of C; a thread computes `rowsPerThread` rows of four columns. Slices of A and B of depth
- * `DEPTH` go through workgroup memory. With `splits` > 1 the sum over k is cut into parts that different groups compute; a second
- * dispatch adds them ("split-K"), for the few outputs and long sums of weight gradients.
+ * A group of 256 threads computes a tile of C; a thread computes 4 or 8 rows of four columns. Slices of A and B of depth `DEPTH` go
+ * through workgroup memory as vectors of four rows or columns; the next slice is read from memory while this one is multiplied. What
+ * depends on a row alone, or on k alone, is computed once for a row and once for a k, not for each element.
+ *
+ * With `splits` > 1 the sum over k is cut into parts that different groups compute; a second dispatch adds them ("split-K"), for few
+ * outputs and long sums, such as of weight gradients.
  */
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { WebgpuBackend } from '../device.ts';
-import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
+import { dispatch, FLAT_HEAD, flatGroups, type Numbers } from '../dispatch.ts';
 import { allocate } from './kernel.ts';
 
 const THREADS = 256;
-const DEPTH = 8;
+const DEPTH = 16;
 const COLUMNS_PER_THREAD = 4;
 const MOST_GROUPS = 65535;
 /** As many groups as keep a large device busy. */
 const WANTED_GROUPS = 1024;
+/** Fewer tiles than this leave parts of a large device idle, so that another pass over the outputs is worth it. */
+const FEW_TILES = 256;
 const LEAST_DEPTH_PER_SPLIT = 256;
+const MOST_SPLITS = 256;
 
 export interface TiledProduct {
   readonly m: number;
@@ -26,63 +32,140 @@ export interface TiledProduct {
   readonly k: number;
   readonly a: tf.TensorInfo;
   readonly b: tf.TensorInfo;
-  /** WGSL declarations of `fn load_a(m: u32, k: u32) -> f32` and `fn load_b(k: u32, n: u32) -> f32`; arguments are in range. */
+  /**
+   * WGSL of A and B:
+   *
+   * - `fn a_row(m: u32) -> vec3<u32>` and `fn a_depth(k: u32) -> vec3<u32>`, whose sum `at` goes to
+   *   `fn load_a(at: vec3<u32>) -> f32`, which returns 0 where at.x is `FAR` or more;
+   * - `fn b_column(n: u32) -> u32` and `fn b_depth(k: u32) -> u32`, whose sum is an index into the array `b`.
+   */
   readonly loads: string;
   /** Along which index neighbouring elements of A and B lie side by side in memory. */
   readonly aContiguous: 'm' | 'k';
   readonly bContiguous: 'k' | 'n';
-  readonly numbers?: Readonly<Record<string, readonly [type: 'u32' | 'f32', value: number]>>;
-  /** Whether the sum over k may be cut into parts. */
-  readonly splitsDepth: boolean;
   readonly shape: readonly number[];
+  /** What is written in place of the sum. */
+  readonly finish?: Finish | undefined;
 }
 
-/** Columns and rows of a tile for N columns in all: narrow tiles for few output channels. */
-function tileOf(n: number): { columns: number; rows: number; rowsPerThread: number } {
+export interface Finish {
+  readonly inputs: Readonly<Record<string, tf.TensorInfo>>;
+  readonly numbers: Numbers;
+  /** WGSL `fn finish(i: u32, sum: f32) -> f32`, i being an index into C. */
+  readonly code: string;
+}
+
+const PLAIN: Finish = { inputs: {}, numbers: {}, code: 'fn finish(i: u32, sum: f32) -> f32 { return sum; }' };
+
+interface Tile {
+  readonly columns: number;
+  readonly rows: number;
+  readonly rowsPerThread: 4 | 8;
+}
+
+/** Narrow tiles for few columns. */
+function tileOf(n: number): Tile {
   const columns = n <= 16 ? 16 : n <= 32 ? 32 : 64;
   const rowsPerThread = columns === 16 ? 4 : 8;
   return { columns, rows: (THREADS / (columns / COLUMNS_PER_THREAD)) * rowsPerThread, rowsPerThread };
 }
 
-/** A loop, not its unrolled text: compilers of drivers unroll it where they like, and translating the text takes them seconds. */
-function loadTile(matrix: 'a' | 'b', size: number, contiguous: 'depth' | 'side'): string {
-  const [depth, side] = contiguous === 'depth' ? [`e % ${DEPTH}u`, `e / ${DEPTH}u`] : [`e / ${size}u`, `e % ${size}u`];
-  const load = matrix === 'a' ? 'load_a(at, k)' : 'load_b(k, at)';
-  const first = matrix === 'a' ? 'first_row' : 'first_column';
-  return `    for (var e = lid; e < ${size * DEPTH}u; e += ${THREADS}u) {
-      let depth = ${depth};
-      let side = ${side};
-      let k = depth_start + depth;
-      let at = ${first} + side;
-      var value = 0.0;
-      if (k < depth_end && at < p.${matrix === 'a' ? 'm' : 'n'}) { value = ${load}; }
-      tile_${matrix}[depth * ${matrix === 'a' ? size + 1 : size}u + side] = value;
-    }`;
+const FOUR = [0, 1, 2, 3];
+
+function count(n: number): number[] {
+  return Array.from({ length: n }, (_, i) => i);
 }
 
-export function tiledProduct(backend: WebgpuBackend, product: TiledProduct): tf.TensorInfo {
-  const { m, n, k } = product;
-  const { columns, rows, rowsPerThread } = tileOf(n);
-  const tiles = Math.ceil(m / rows) * Math.ceil(n / columns);
-  const most = product.splitsDepth ? Math.max(1, Math.floor(k / LEAST_DEPTH_PER_SPLIT)) : 1;
-  const splits = Math.max(1, Math.min(most, Math.ceil(WANTED_GROUPS / tiles), 256));
-  const chunk = Math.ceil(k / splits / DEPTH) * DEPTH;
-  const output = allocate(backend, splits === 1 ? product.shape : [splits, m, n]);
+function vector(of: (i: number) => string): string {
+  return `vec4<f32>(${FOUR.map(of).join(', ')})`;
+}
+
+/** Where thread `lid` has its `item`th vector of a slice: which k, and which vector along the side. */
+interface Place {
+  readonly depth: string;
+  readonly vector: string;
+}
+
+function placeOf(item: number, vectors: number, contiguous: 'depth' | 'side'): Place {
+  const from = item * THREADS;
+  return contiguous === 'depth'
+    ? { depth: `lid % ${DEPTH}u`, vector: `lid / ${DEPTH}u + ${from / DEPTH}u` }
+    : { depth: `lid / ${vectors}u + ${from / vectors}u`, vector: `lid % ${vectors}u` };
+}
+
+/** The WGSL of loading slices of A, from the parts that stay the same to what is stored; `j` counts a thread's vectors. */
+function sliceOfA({ rows }: Tile, contiguous: 'm' | 'k') {
+  const vectors = rows / 4;
+  const items = count((vectors * DEPTH) / THREADS);
+  const places = items.map((j) => placeOf(j, vectors, contiguous === 'k' ? 'depth' : 'side'));
+  // Along the depth all vectors of a thread have one k, along the side all have the same rows.
+  const ownRows = contiguous === 'k' ? items : [0];
+  const row = (j: number, i: number) => `row_${contiguous === 'k' ? j : 0}_${i}`;
+  const stride = vectors + 1;
+  return {
+    declarations: `var<workgroup> tile_a: array<vec4<f32>, ${stride * DEPTH}>;`,
+    stride,
+    prologue: [
+      ...ownRows.flatMap((j) =>
+        FOUR.map((i) => {
+          const m = `first_row + 4u * (${places[j]?.vector}) + ${i}u`;
+          return `  let row_${j}_${i} = select(vec3<u32>(FAR, 0u, 0u), a_row(${m}), ${m} < p.m);`;
+        }),
+      ),
+      ...items.map((j) => `  var next_a${j} = vec4<f32>();`),
+    ].join('\n'),
+    load: items
+      .map((j) => {
+        const k = `k_a${contiguous === 'k' ? 0 : j}`;
+        const depth = `let ${k} = from_depth + ${places[j]?.depth};
+    let depth_${k} = select(vec3<u32>(FAR, 0u, 0u), a_depth(${k}), ${k} < depth_end);`;
+        const load = `next_a${j} = ${vector((i) => `load_a(${row(j, i)} + depth_${k})`)};`;
+        return contiguous === 'k' && j > 0 ? `    ${load}` : `    ${depth}\n    ${load}`;
+      })
+      .join('\n'),
+    store: items
+      .map((j) => `    tile_a[(${places[j]?.depth}) * ${stride}u + ${places[j]?.vector}] = next_a${j};`)
+      .join('\n'),
+  };
+}
+
+function sliceOfB({ columns }: Tile, contiguous: 'k' | 'n') {
+  const vectors = columns / 4;
+  const { depth, vector: at } = placeOf(0, vectors, contiguous === 'k' ? 'depth' : 'side');
+  const isLoader = `lid < ${vectors * DEPTH}u`;
+  return {
+    declarations: `var<workgroup> tile_b: array<vec4<f32>, ${vectors * DEPTH}>;`,
+    prologue: [
+      ...FOUR.map((i) => `  let column_${i} = first_column + 4u * (${at}) + ${i}u;`),
+      ...FOUR.map((i) => `  let place_${i} = b_column(column_${i});`),
+      '  var next_b = vec4<f32>();',
+    ].join('\n'),
+    load: `    if (${isLoader}) {
+      let k_b = from_depth + ${depth};
+      let depth_b = b_depth(k_b);
+      next_b = ${vector((i) => `select(0.0, b[place_${i} + depth_b], (k_b < depth_end) & (column_${i} < p.n))`)};
+    }`,
+    store: `    if (${isLoader}) { tile_b[(${depth}) * ${vectors}u + ${at}] = next_b; }`,
+  };
+}
+
+function shaderOf(product: TiledProduct, tile: Tile, finish: Finish): string {
+  const { columns, rows, rowsPerThread } = tile;
   const across = columns / COLUMNS_PER_THREAD;
-  const rowNumbers = Array.from({ length: rowsPerThread }, (_, i) => i);
-  const x = Math.min(tiles, MOST_GROUPS);
-  dispatch(backend, {
-    code: `
+  const a = sliceOfA(tile, product.aContiguous);
+  const b = sliceOfB(tile, product.bContiguous);
+  const rowNumbers = count(rowsPerThread);
+  const rowVectors = count(rowsPerThread / 4);
+  return `
+const FAR = 0x40000000u;
 ${product.loads}
-var<workgroup> tile_a: array<f32, ${(rows + 1) * DEPTH}>;
-var<workgroup> tile_b: array<f32, ${columns * DEPTH}>;
+${finish.code}
+${a.declarations}
+${b.declarations}
 fn put(base: u32, m: u32, n: u32, values: vec4<f32>) {
   if (m >= p.m) { return; }
   let at = base + m * p.n + n;
-  if (n < p.n) { c[at] = values.x; }
-  if (n + 1u < p.n) { c[at + 1u] = values.y; }
-  if (n + 2u < p.n) { c[at + 2u] = values.z; }
-  if (n + 3u < p.n) { c[at + 3u] = values.w; }
+${FOUR.map((i) => `  if (n + ${i}u < p.n) { c[at + ${i}u] = finish(at + ${i}u, values[${i}]); }`).join('\n')}
 }
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -91,30 +174,56 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) groups: 
   let first_row = (tile / tiles_across) * ${rows}u;
   let first_column = (tile % tiles_across) * ${columns}u;
   let depth_end = min(p.k, (wid.z + 1u) * p.chunk);
-  let column = (lid % ${across}u) * ${COLUMNS_PER_THREAD}u;
-  let row = (lid / ${across}u) * ${rowsPerThread}u;
+  let column = lid % ${across}u;
+  let row = lid / ${across}u;
 ${rowNumbers.map((i) => `  var acc${i} = vec4<f32>();`).join('\n')}
-  for (var depth_start = wid.z * p.chunk; depth_start < depth_end; depth_start += ${DEPTH}u) {
-${loadTile('a', rows, product.aContiguous === 'k' ? 'depth' : 'side')}
-${loadTile('b', columns, product.bContiguous === 'k' ? 'depth' : 'side')}
-    workgroupBarrier();
-    for (var d = 0u; d < ${DEPTH}u; d++) {
-      let at_b = d * ${columns}u + column;
-      let b = vec4<f32>(tile_b[at_b], tile_b[at_b + 1u], tile_b[at_b + 2u], tile_b[at_b + 3u]);
-      let at_a = d * ${rows + 1}u + row;
-${rowNumbers.map((i) => `      acc${i} += tile_a[at_a + ${i}u] * b;`).join('\n')}
+${a.prologue}
+${b.prologue}
+  let start = wid.z * p.chunk;
+  for (var from_depth = start; ; from_depth += ${DEPTH}u) {
+    if (from_depth < depth_end) {
+${a.load}
+${b.load}
     }
+    if (from_depth > start) {
+      for (var d = 0u; d < ${DEPTH}u; d++) {
+        let b_values = tile_b[d * ${across}u + column];
+${rowVectors.map((v) => `        let a_values${v} = tile_a[d * ${a.stride}u + row * ${rowVectors.length}u + ${v}u];`).join('\n')}
+${rowNumbers.map((i) => `        acc${i} += a_values${Math.floor(i / 4)}[${i % 4}] * b_values;`).join('\n')}
+      }
+    }
+    if (from_depth >= depth_end) { break; }
+    workgroupBarrier();
+${a.store}
+${b.store}
     workgroupBarrier();
   }
   let base = wid.z * p.m * p.n;
-${rowNumbers.map((i) => `  put(base, first_row + row + ${i}u, first_column + column, acc${i});`).join('\n')}
-}`,
-    inputs: { a: product.a, b: product.b },
+${rowNumbers.map((i) => `  put(base, first_row + row * ${rowsPerThread}u + ${i}u, first_column + column * ${COLUMNS_PER_THREAD}u, acc${i});`).join('\n')}
+}`;
+}
+
+export function tiledProduct(backend: WebgpuBackend, product: TiledProduct): tf.TensorInfo {
+  const { m, n, k, shape, finish = PLAIN } = product;
+  const tile = tileOf(n);
+  const tiles = Math.ceil(m / tile.rows) * Math.ceil(n / tile.columns);
+  const splits = tiles < FEW_TILES ? splitsOf(k, tiles) : 1;
+  const chunk = Math.ceil(k / splits / DEPTH) * DEPTH;
+  const output = allocate(backend, splits === 1 ? shape : [splits, m, n]);
+  const x = Math.min(tiles, MOST_GROUPS);
+  const own = splits === 1 ? finish : PLAIN;
+  dispatch(backend, {
+    code: shaderOf(product, tile, own),
+    inputs: { a: product.a, b: product.b, ...own.inputs },
     outputs: { c: output },
-    numbers: { m: ['u32', m], n: ['u32', n], k: ['u32', k], chunk: ['u32', chunk], ...product.numbers },
+    numbers: { m: ['u32', m], n: ['u32', n], k: ['u32', k], chunk: ['u32', chunk], ...own.numbers },
     groups: [x, Math.ceil(tiles / x), splits],
   });
-  return splits === 1 ? output : addSplits(backend, output, splits, m * n, product.shape);
+  return splits === 1 ? output : addSplits(backend, output, splits, m * n, shape, finish);
+}
+
+function splitsOf(k: number, tiles: number): number {
+  return Math.max(1, Math.min(Math.floor(k / LEAST_DEPTH_PER_SPLIT), Math.ceil(WANTED_GROUPS / tiles), MOST_SPLITS));
 }
 
 function addSplits(
@@ -123,18 +232,20 @@ function addSplits(
   splits: number,
   size: number,
   shape: readonly number[],
+  { inputs, numbers, code }: Finish,
 ): tf.TensorInfo {
   const sum = allocate(backend, shape);
   dispatch(backend, {
-    code: `${FLAT_HEAD}
+    code: `${code}
+${FLAT_HEAD}
   if (i >= p.size) { return; }
   var total = 0.0;
   for (var s = 0u; s < p.splits; s++) { total += parts[s * p.size + i]; }
-  sum[i] = total;
+  sum[i] = finish(i, total);
 }`,
-    inputs: { parts },
+    inputs: { parts, ...inputs },
     outputs: { sum },
-    numbers: { size: ['u32', size], splits: ['u32', splits] },
+    numbers: { size: ['u32', size], splits: ['u32', splits], ...numbers },
     groups: flatGroups(size),
   });
   backend.disposeData(parts.dataId);
