@@ -48,10 +48,10 @@ export class LayerLog {
     return this.#records;
   }
 
-  /** Says that `replacement` computes the layer of `node` from now on, with `folded` taken in. */
-  move(node: Node, replacement: Node, folded?: string): void {
+  /** Says that `replacement`, where there is one, computes the layer of `node` from now on, with `folded` taken in. */
+  move(node: Node, replacement: Node | null, folded?: string): void {
     const record = this.#byNode.get(node);
-    if (record === undefined) return;
+    if (record === undefined || replacement === null) return;
     record.node = replacement;
     this.#byNode.delete(node);
     this.#byNode.set(replacement, record);

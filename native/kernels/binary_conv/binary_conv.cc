@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "kernels/binarize/dispatch.h"
+#include "kernels/rounding.h"
 #include "memory/scratch_pool.h"
 #include "threading/claim.h"
 
@@ -20,8 +21,6 @@ constexpr int64_t kPieces = 12;
 constexpr int64_t kSplitOutputs = 32;
 // Channels last: outputs that are transposed together, while they are in the first-level cache.
 constexpr int kStoreOutputs = 64;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The padded rows [begin, end) of the bits of one group of one image.
 class Window {

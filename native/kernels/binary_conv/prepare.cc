@@ -1,11 +1,10 @@
 #include <algorithm>
 
 #include "kernels/binary_conv/binary_conv.h"
+#include "kernels/rounding.h"
 
 namespace bnn {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Taps of one axis that lie inside the image, [first, last): their positions only grow.
 struct TapRange {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/binary_weight/winograd.h"
+#include "kernels/rounding.h"
 #include "memory/scratch_pool.h"
 #include "simd/isa.h"
 #include "threading/claim.h"
@@ -20,8 +21,6 @@ namespace {
 
 // A panel stays in the near caches: this many of its rows are summed up before the next ones are built.
 constexpr int64_t kPanelRows = 256;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 float weight_at(const BinaryConvShape& s, const uint8_t* bits, int64_t output, int64_t tap, int64_t channel) {
   const uint8_t byte = bits[(output * s.taps() + tap) * ceil_div(s.channels, 8) + channel / 8];

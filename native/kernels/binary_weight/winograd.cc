@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/rounding.h"
 #include "memory/scratch_pool.h"
 #include "simd/isa.h"
 #include "threading/claim.h"
@@ -29,8 +30,6 @@ const WinogradTileRow& winograd_tile_row() {
   static const WinogradTileRow* const rows[kIsaCount] = BNN_ROWS(winograd_tile_row);
   return active_row(rows);
 }
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // How the tiles of all images lie in lanes, one after the other, and the padded channels in memory.
 struct TileGrid {

@@ -3,6 +3,7 @@
 
 #include "kernels/conv2d/chunk.h"
 #include "kernels/conv2d/windows.h"
+#include "kernels/rounding.h"
 
 #include <cstdint>
 
@@ -17,8 +18,6 @@ struct FilterView {
 
 // Least multiply-adds worth a piece of work.
 constexpr int64_t kGrainWork = 100000;
-
-inline int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // Copies the weights into column blocks in the order of the taps (see ForwardChunk), `columns` for each group, one group after the other.
 // In thread 0's Slot::kPanel, on all threads.

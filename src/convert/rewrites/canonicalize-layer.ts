@@ -103,7 +103,7 @@ function apply(root: Node, { operand, affine }: Found, context: CompileContext):
     ? root.attributes
     : { transB: int(root.is('Gemm') ? root.int('transB', 0) : 0) };
   let y = addOp(graph, isConv ? 'Conv' : 'Gemm', inputs, root, { attributes, name: root.name });
-  if (y.producer !== null) context.layers.move(root, y.producer);
+  context.layers.move(root, y.producer);
   if (!isScaled) return y;
   if (expression !== null) y = addOp(graph, 'Mul', [y, expression], root);
   if (scale.some((s) => s !== 1)) y = addOp(graph, 'Mul', [y, perChannel(root, scale, `${stem}.scale`, context)], root);

@@ -50,7 +50,7 @@ export const FOLD_ZERO_PAD = defineRewrite({
   apply: (root, { x, pads }, context) => {
     const attributes: Attributes = { ...root.attributes, pads: ints(pads) };
     const output = addOp(context.graph, 'Conv', [x, ...root.inputs.slice(1)], root, { attributes, name: root.name });
-    if (output.producer !== null) context.layers.move(root, output.producer);
+    context.layers.move(root, output.producer);
     return output;
   },
 });
@@ -164,7 +164,7 @@ export const PAD_WITH_SIGN = defineRewrite({
     const attributes: Attributes = { ...root.attributes, pads: ints(root.ints('pads', []).map(() => 0)) };
     const inputs = [data, ...root.inputs.slice(1)];
     const y = addOp(context.graph, 'Conv', inputs, root, { attributes, name: root.name });
-    if (y.producer !== null) context.layers.move(root, y.producer);
+    context.layers.move(root, y.producer);
     return y;
   },
 });

@@ -52,7 +52,7 @@ export const GROUP_STACK = defineRewrite({
     const kernels = shaped(columnsFirst, [stack * columns, rows, 1, 1]);
     const attributes: Attributes = { kernel_shape: ints([1, 1]), group: int(stack) };
     const y = addOp(graph, 'Conv', [pictures, kernels], root, { attributes, name: root.name });
-    if (y.producer !== null) context.layers.move(root, y.producer);
+    context.layers.move(root, y.producer);
     return addOp(graph, 'Transpose', [shaped(y, [-1, stack, columns])], root, { attributes: swap });
   },
 });

@@ -70,7 +70,7 @@ export const LIFT_CONV1D = defineRewrite({
       attributes: liftedAttributes(root),
       name: root.name,
     });
-    if (y.producer !== null) context.layers.move(root, y.producer);
+    context.layers.move(root, y.producer);
     return withoutHeight(y, root, context);
   },
 });

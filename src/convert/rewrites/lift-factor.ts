@@ -84,7 +84,7 @@ function apply(root: Node, { data, op, factor, bias }: Factored, context: Compil
     attributes: root.attributes,
     name: root.name,
   });
-  if (layer.producer !== null) context.layers.move(root, layer.producer);
+  context.layers.move(root, layer.producer);
   const perChannel = (what: string, numbers: Float64Array) => {
     const shape = [1, numbers.length, ...new Array<number>((root.requiredInput(1).shape?.length ?? 2) - 2).fill(1)];
     const exact = { dtype: 'float32', shape, data: numbers, fromSign: false } as const;

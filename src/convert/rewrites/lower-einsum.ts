@@ -54,7 +54,7 @@ export const LOWER_EINSUM = defineRewrite({
   apply: (root, { x, w, isTransposed }, { graph, layers }) => {
     const matrix = isTransposed ? addOp(graph, 'Transpose', [w], root, { attributes: { perm: ints([1, 0]) } }) : w;
     const y = addOp(graph, 'MatMul', [x, matrix], root, { name: root.name });
-    if (y.producer !== null) layers.move(root, y.producer);
+    layers.move(root, y.producer);
     return y;
   },
 });

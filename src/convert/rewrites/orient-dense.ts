@@ -65,7 +65,7 @@ export const FLATTEN_MATMUL = defineRewrite({
     const shape = (sizes: readonly number[]) => graph.addConstant(`${root.output.name}.shape`, int64s(sizes));
     const matrix = addOp(graph, 'Reshape', [x, shape([-1, rows])], root);
     const y = addOp(graph, 'Gemm', [matrix, w], root, { name: root.name });
-    if (y.producer !== null) context.layers.move(root, y.producer);
+    context.layers.move(root, y.producer);
     const sizes = outer.map((size) => (typeof size === 'number' ? size : -1));
     if (sizes.filter((size) => size < 0).length <= 1) {
       return addOp(graph, 'Reshape', [y, shape([...sizes, columns])], root);
@@ -118,7 +118,7 @@ export const SWAP_OPERANDS = defineRewrite({
       ...(root.is('Gemm') ? { alpha: float(root.float('alpha', 1)) } : {}),
     };
     const product = addOp(graph, 'Gemm', [rows, weight], root, { attributes, name: root.name });
-    if (product.producer !== null) context.layers.move(root, product.producer);
+    context.layers.move(root, product.producer);
     const y = addOp(graph, 'Transpose', [product], root, { attributes: SWAP });
     const added = root.is('Gemm') ? root.input(2) : null;
     if (added === null) return y;
@@ -162,7 +162,7 @@ export const SWAP_STACK = defineRewrite({
     const rows = addOp(graph, 'Transpose', [x], root, { attributes: swapLast(rank) });
     const weight = addOp(graph, 'Transpose', [w], root, { attributes: SWAP });
     const y = addOp(graph, 'MatMul', [rows, weight], root, { name: root.name });
-    if (y.producer !== null) context.layers.move(root, y.producer);
+    context.layers.move(root, y.producer);
     return addOp(graph, 'Transpose', [y], root, { attributes: swapLast(rank) });
   },
 });
@@ -189,7 +189,7 @@ export const SQUEEZE_WEIGHT = defineRewrite({
     const { graph } = context;
     const matrix = addOp(graph, 'Reshape', [w, graph.addConstant(`${w.name}.shape`, int64s(sizes))], root);
     const y = addOp(graph, 'MatMul', [x, matrix], root, { name: root.name });
-    if (y.producer !== null) context.layers.move(root, y.producer);
+    context.layers.move(root, y.producer);
     return y;
   },
 });
@@ -216,7 +216,7 @@ export const SPLIT_BIAS = defineRewrite({
     const { graph } = context;
     const inputs = root.inputs.slice(0, 2);
     const y = addOp(graph, 'Gemm', inputs, root, { attributes: root.attributes, name: root.name });
-    if (y.producer !== null) context.layers.move(root, y.producer);
+    context.layers.move(root, y.producer);
     const beta = root.float('beta', 1);
     if (beta === 1) return addOp(graph, 'Add', [y, added], root);
     const factor = graph.addConstant(`${root.output.name}.beta`, scalar(beta));
@@ -242,7 +242,7 @@ export const TRANSPOSE_DATA = defineRewrite({
     const rows = addOp(context.graph, 'Transpose', [data], root, { attributes: SWAP });
     const attributes: Attributes = { ...root.attributes, transA: int(0) };
     const y = addOp(context.graph, 'Gemm', [rows, ...root.inputs.slice(1)], root, { attributes, name: root.name });
-    if (y.producer !== null) context.layers.move(root, y.producer);
+    context.layers.move(root, y.producer);
     return y;
   },
 });

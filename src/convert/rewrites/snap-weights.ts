@@ -74,7 +74,7 @@ export const SNAP_WEIGHTS = defineRewrite({
     const constant = graph.addConstant(`${name}.snapped`, weights);
     const inputs = root.inputs.map((input, i) => (i === 1 ? constant : input));
     const output = addOp(graph, root.type, inputs, root, { attributes: root.attributes, name: root.name });
-    if (output.producer !== null) layers.move(root, output.producer);
+    layers.move(root, output.producer);
     return output;
   },
 });
