@@ -64,13 +64,6 @@ function withOptional(
   return all;
 }
 
-/** y + residual; y is disposed of. */
-function addTo(residual: tf.Tensor, y: tf.Tensor): tf.Tensor {
-  const sum = tf.add(y, residual);
-  y.dispose();
-  return sum;
-}
-
 function leadingAxes(x: tf.Tensor): number[] {
   return x.shape.slice(0, -1).map((_, axis) => axis);
 }
@@ -87,6 +80,18 @@ export interface NormStatistics {
   readonly variance: tf.Tensor;
 }
 
+/** The running statistics before a batch, and which share of them it leaves. */
+export interface Running extends NormStatistics {
+  /** In [0, 1]. */
+  readonly keep: number;
+}
+
+export interface NormResult extends NormStatistics {
+  readonly y: tf.Tensor;
+  /** keep · before + (1 − keep) · now, the variance now being that of the batch divided by n − 1 in place of n. */
+  readonly running: NormStatistics;
+}
+
 /**
  * Batch normalization with the statistics of the batch (Ioffe and Szegedy, arXiv:1502.03167) of r = relu(scale · x):
  * y = gamma · (r − mean) / √(variance + epsilon) + beta, statistics over all dimensions but the last.
@@ -95,23 +100,33 @@ export function batchNormTrain(
   { x, gamma, scale, residual }: NormInputs,
   beta: tf.Tensor,
   attributes: NormAttributes,
-): NormStatistics & { readonly y: tf.Tensor } {
-  if (residual !== undefined && !hasKernel('BnnBatchNormAddTrain')) {
-    const { y, ...statistics } = batchNormTrain({ x, gamma, scale }, beta, attributes);
-    return { y: addTo(residual, y), ...statistics };
-  }
+  { keep, mean: runningMean, variance: runningVariance }: Running,
+): NormResult {
   if (hasKernel('BnnBatchNormTrain')) {
-    const kernel = residual === undefined ? 'BnnBatchNormTrain' : 'BnnBatchNormAddTrain';
-    const inputs = withOptional({ x, gamma, beta }, { scale, residual });
-    const [y, mean, variance] = runKernelMany(kernel, inputs, attributes);
-    if (y === undefined || mean === undefined || variance === undefined) throw new Error('internal: BnnBatchNormTrain');
-    return { y, mean, variance };
+    const inputs = withOptional({ x, gamma, beta, runningMean, runningVariance }, { scale, residual });
+    const results = runKernelMany('BnnBatchNormTrain', inputs, { ...attributes, keep });
+    const [y, mean, variance, newMean, newVariance] = results as [
+      tf.Tensor,
+      tf.Tensor,
+      tf.Tensor,
+      tf.Tensor,
+      tf.Tensor,
+    ];
+    return { y, mean, variance, running: { mean: newMean, variance: newVariance } };
   }
   return tf.tidy(() => {
     const r = rectified(x, scale, attributes.relu);
     const { mean, variance } = tf.moments(r, leadingAxes(x));
     const y = tf.add(tf.mul(tf.sub(r, mean), tf.mul(gamma, tf.rsqrt(tf.add(variance, attributes.epsilon)))), beta);
-    return { y, mean, variance };
+    const count = x.size / gamma.size;
+    const unbias = count / Math.max(1, count - 1);
+    const moved = (average: tf.Tensor, now: tf.Tensor, take: number): tf.Tensor =>
+      tf.add(tf.mul(average, keep), tf.mul(now, take));
+    const running = {
+      mean: moved(runningMean, mean, 1 - keep),
+      variance: moved(runningVariance, variance, (1 - keep) * unbias),
+    };
+    return { y: residual === undefined ? y : tf.add(residual, y), mean, variance, running };
   });
 }
 
@@ -164,25 +179,28 @@ export function batchNormInfer(
   { mean, variance }: NormStatistics,
   attributes: NormAttributes,
 ): tf.Tensor {
-  if (residual !== undefined && !hasKernel('BnnBatchNormAddInfer')) {
-    return addTo(residual, batchNormInfer({ x, gamma, scale }, beta, { mean, variance }, attributes));
-  }
   if (hasKernel('BnnBatchNormInfer')) {
-    const kernel = residual === undefined ? 'BnnBatchNormInfer' : 'BnnBatchNormAddInfer';
-    return runKernel(kernel, withOptional({ x, gamma, beta, mean, variance }, { scale, residual }), attributes);
+    const inputs = withOptional({ x, gamma, beta, mean, variance }, { scale, residual });
+    return runKernel('BnnBatchNormInfer', inputs, attributes);
   }
   return tf.tidy(() => {
     const factor = tf.mul(gamma, tf.rsqrt(tf.add(variance, attributes.epsilon)));
-    return tf.add(tf.mul(tf.sub(rectified(x, scale, attributes.relu), mean), factor), beta);
+    const y = tf.add(tf.mul(tf.sub(rectified(x, scale, attributes.relu), mean), factor), beta);
+    return residual === undefined ? y : tf.add(residual, y);
   });
 }
 
-/** keep · average + take · now: the running statistics after a batch. */
-export function movingAverage(
-  average: tf.Tensor,
-  now: tf.Tensor,
-  { keep, take }: { readonly keep: number; readonly take: number },
-): tf.Tensor {
-  if (hasKernel('BnnMovingAverage')) return runKernel('BnnMovingAverage', { average, now }, { keep, take });
-  return tf.tidy(() => tf.add(tf.mul(average, keep), tf.mul(now, take)));
+/** The mean of |x| over all elements, a scalar. */
+export function meanMagnitude(x: tf.Tensor): tf.Tensor {
+  if (hasKernel('BnnMeanMagnitude')) return runKernel('BnnMeanMagnitude', { x });
+  return tf.tidy(() => tf.mean(tf.abs(x)));
+}
+
+/** sign(x) · dy / n + sum, with sign(0) = 0: the gradient of `meanMagnitude`; dy is one number. */
+export function meanMagnitudeGradient(x: tf.Tensor, dy: tf.Tensor, sum: tf.Tensor | undefined): tf.Tensor {
+  if (hasKernel('BnnMeanMagnitudeGrad')) return runKernel('BnnMeanMagnitudeGrad', withOptional({ x, dy }, { sum }));
+  return tf.tidy(() => {
+    const dx = tf.mul(tf.sign(x), tf.reshape(tf.div(dy, x.size), []));
+    return sum === undefined ? dx : tf.add(sum, dx);
+  });
 }

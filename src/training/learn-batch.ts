@@ -78,7 +78,7 @@ export function learn(
       share: input(tf.tensor(mixed.share, [])),
       rest: input(tf.tensor(mixed.rest, [])),
     };
-    const teacher = teacherLogits && input(tf.tensor(teacherLogits, [count, teacherLogits.length / count]));
+    const teacher = teacherLogits && input(tf.tensor1d(teacherLogits));
     return {
       images,
       loss: (logits) =>
@@ -126,10 +126,11 @@ function createImitation(
   shape: readonly number[],
   { teacherWeight: weight, temperature }: LearnOptions,
 ): Imitation {
-  if (logits.shape.join() === shape.join()) return { logits, weight, temperature };
+  const wanted = shape.reduce((a, b) => a * b, 1);
+  if (logits.size === wanted) return { logits: tf.reshape(logits, [...shape]), weight, temperature };
   throw new BnnError(
     'E_SHAPE',
-    `the teacher gave logits of ${logits.shape.join(' × ')}, the network has ${shape.join(' × ')}`,
+    `the teacher gave ${logits.size} logits, the network has ${wanted} (${shape.join(' × ')})`,
     { hint: 'a teacher must know the same classes' },
   );
 }

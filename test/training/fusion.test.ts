@@ -85,13 +85,13 @@ describe.skipIf(!native.ok)(
       '%s: the same bits as two steps',
       { timeout: 120_000 },
       async (name) => {
-        const kernel = tf.getKernel('BnnBatchNormAddTrain', 'native') as tf.KernelConfig;
+        const kernel = tf.getKernel('BnnBatchNormTrain', 'native') as tf.KernelConfig;
         let calls = 0;
         tf.unregisterKernel(kernel.kernelName, 'native');
         tf.registerKernel({
           ...kernel,
           kernelFunc: (call) => {
-            calls++;
+            if (call.inputs['residual'] !== undefined) calls++;
             return kernel.kernelFunc(call);
           },
         });
@@ -102,15 +102,6 @@ describe.skipIf(!native.ok)(
         expectSameBits(fused, await gradientsOf(withoutSums(name), 'native'));
       },
     );
-
-    it('resnet20: the same bits without a kernel for both', { timeout: 120_000 }, async () => {
-      const fused = await gradientsOf(build('resnet20'), 'native');
-      const kernel = tf.getKernel('BnnBatchNormAddTrain', 'native') as tf.KernelConfig;
-      tf.unregisterKernel(kernel.kernelName, 'native');
-      const composed = await gradientsOf(build('resnet20'), 'native');
-      tf.registerKernel(kernel);
-      expectSameBits(composed, fused);
-    });
   },
 );
 

@@ -9,7 +9,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Graph, Node, Value } from '../../graph/graph.ts';
-import { batchNormGradient, batchNormInfer, batchNormTrain, movingAverage } from '../kernels.ts';
+import { batchNormGradient, batchNormInfer, batchNormTrain } from '../kernels.ts';
 import { rankOf, unsupported } from './static-shape.ts';
 import type { BuildContext, Step } from './step.ts';
 
@@ -94,11 +94,9 @@ export function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: Bui
       const [x, gamma, beta, mean, variance] = tensors as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
       const inputs = { x, gamma, scale: tensors[scaleAt] ?? null, residual: tensors[residualAt] };
       if (!run.training) return { output: batchNormInfer(inputs, beta, { mean, variance }, attributes) };
-      const batch = batchNormTrain(inputs, beta, attributes);
-      const count = x.size / gamma.size;
-      const unbias = count / Math.max(1, count - 1);
-      run.setBuffer(meanSlot, movingAverage(mean, batch.mean, { keep, take: 1 - keep }));
-      run.setBuffer(varianceSlot, movingAverage(variance, batch.variance, { keep, take: (1 - keep) * unbias }));
+      const batch = batchNormTrain(inputs, beta, attributes, { mean, variance, keep });
+      run.setBuffer(meanSlot, batch.running.mean);
+      run.setBuffer(varianceSlot, batch.running.variance);
       return { output: batch.y, saved: [batch.mean, batch.variance] };
     },
     backward({ dy, inputs, saved }) {

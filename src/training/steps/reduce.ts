@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { elementCount } from '../../core/shape.ts';
 import type { Graph, Node, Value } from '../../graph/graph.ts';
+import { meanMagnitude, meanMagnitudeGradient } from '../kernels.ts';
 import { fromGraph, graphAxis, graphShape, layoutOfRank, memoryAxis, toGraph } from './layout.ts';
 import { identity } from './shaping.ts';
 import { listParameter, rankOf } from './static-shape.ts';
@@ -33,16 +34,25 @@ export function fusedMagnitude(node: Node, graph: Graph): Node | null {
 /** The step of a ReduceMean and of the Abs before it. The derivative of |x| at 0 is 0. */
 export function buildMeanMagnitude(node: Node, abs: Node, context: BuildContext): Step {
   const x = abs.requiredInput(0);
-  const { layout, mean, share } = planMean(node, x, context);
+  const { layout, isTotal, keeps, mean, share } = planMean(node, x, context);
+  const totalOf = (x: tf.Tensor): tf.Tensor => tf.reshape(meanMagnitude(x), keeps ? x.shape.map(() => 1) : []);
   return {
     inputs: [x],
     output: node.output,
     layout,
     readsInputs: [0],
     readsOutput: false,
-    forward: ([x]) => ({ output: tf.tidy(() => mean(tf.abs(x as tf.Tensor))) }),
-    backward: ({ dy, inputs: [x], inputShapes: [shape = []] }) => [
-      tf.tidy(() => tf.mul(tf.sign(x as tf.Tensor), share(dy, shape))),
+    addsTo: [0],
+    forward: ([x]) => ({
+      output: tf.tidy(() => (isTotal ? totalOf(x as tf.Tensor) : mean(tf.abs(x as tf.Tensor)))),
+    }),
+    backward: ({ dy, inputs: [x], inputShapes: [shape = []], sums: [sum] }) => [
+      isTotal
+        ? meanMagnitudeGradient(x as tf.Tensor, dy, sum)
+        : tf.tidy(() => {
+            const dx = tf.mul(tf.sign(x as tf.Tensor), share(dy, shape));
+            return sum === undefined ? dx : tf.add(sum, dx);
+          }),
     ],
   };
 }
@@ -57,6 +67,10 @@ function keepsEverything(node: Node): boolean {
 
 interface MeanPlan {
   readonly layout: Layout;
+  /** Whether it is one mean, of everything. */
+  readonly isTotal: boolean;
+  /** Whether dimensions stay, with size 1. */
+  readonly keeps: boolean;
   mean(x: tf.Tensor): tf.Tensor;
   /** What each element of an input of this shape gets of the gradient, with sizes of 1 where it is the same for all. */
   share(dy: tf.Tensor, shape: readonly number[]): tf.Tensor;
@@ -72,11 +86,14 @@ function planMean(node: Node, x: Value, context: BuildContext): MeanPlan {
   const axes =
     from === 'channel' ? (isReduced(0) ? [0] : []) : inGraph.filter(isReduced).map((a) => memoryAxis(a, from));
   const keeps = node.int('keepdims', 1) !== 0;
-  const isScalar = !keeps && inGraph.every(isReduced);
+  const isTotal = inGraph.every(isReduced);
+  const isScalar = !keeps && isTotal;
   const layout = keeps ? from : layoutOfRank(rankOf(node.output));
   const meanShape = (shape: readonly number[]) => shape.map((size, position) => (axes.includes(position) ? 1 : size));
   return {
     layout,
+    isTotal,
+    keeps,
     mean(x) {
       const mean = tf.mean(x, axes, !isScalar);
       if (keeps || isScalar) return mean;

@@ -60,14 +60,19 @@ function inputsOf({ shape, scale }: (typeof CASES)[number]) {
   return { c, x, gamma, beta, scaleInput, withScale: scaleInput === undefined ? {} : { scale: scaleInput } };
 }
 
+/** What BnnBatchNormTrain wants besides. */
+const KEEP = 0.9;
+const running = (c: number) => ({ runningMean: random([c], 7), runningVariance: random([c], 8) });
+
 describeNative('batch normalization', () => {
   it.each(CASES)('BnnBatchNormTrain and BnnBatchNormInfer %j', async (spec) => {
     const { c, x, gamma, beta, scaleInput, withScale } = inputsOf(spec);
-    const attrs = { epsilon: 1e-5, relu: spec.relu };
+    const attrs = { epsilon: 1e-5, relu: spec.relu, keep: KEEP };
     const want = forward(x.values, c, scaleInput?.values ?? [1], gamma, beta, spec.relu);
     for (const threads of [1, 2, 3]) {
       setThreads(threads);
-      const [y, mean, variance] = await run('native', 'BnnBatchNormTrain', { x, gamma, beta, ...withScale }, attrs);
+      const trained = { x, gamma, beta, ...running(c), ...withScale };
+      const [y, mean, variance] = await run('native', 'BnnBatchNormTrain', trained, attrs);
       expect(worst(y, want.y)).toBeLessThan(1e-5);
       expect(worst(mean, want.mean)).toBeLessThan(1e-6);
       expect(worst(variance, want.variance)).toBeLessThan(1e-6);
@@ -82,26 +87,27 @@ describeNative('batch normalization', () => {
       const residual = random(spec.shape, 6);
       const sum = Array.from(y!.values, (v, i) => Math.fround(v + residual.values[i]!));
       const inputs = { x, gamma, beta, residual, ...withScale };
-      const added = await run('native', 'BnnBatchNormAddTrain', inputs, attrs);
+      const added = await run('native', 'BnnBatchNormTrain', { ...inputs, ...running(c) }, attrs);
       expect(worst(added[0], sum)).toBe(0);
-      const [addedInferred] = await run('native', 'BnnBatchNormAddInfer', { ...inputs, ...statistics }, attrs);
+      const [addedInferred] = await run('native', 'BnnBatchNormInfer', { ...inputs, ...statistics }, attrs);
       expect(worst(addedInferred, sum)).toBe(0);
     }
   });
 
   it('says which shape a residual has', async () => {
     const inputs = { x: random([2, 3, 3, 4]), gamma: random([4]), beta: random([4]), residual: random([2, 3, 3, 1]) };
-    await expect(run('native', 'BnnBatchNormAddTrain', inputs, { epsilon: 1e-5, relu: false })).rejects.toThrow(
-      'residual is [2, 3, 3, 1], expected [2, 3, 3, 4]',
-    );
+    await expect(
+      run('native', 'BnnBatchNormTrain', { ...inputs, ...running(4) }, { epsilon: 1e-5, relu: false, keep: KEEP }),
+    ).rejects.toThrow('residual is [2, 3, 3, 1], expected [2, 3, 3, 4]');
   });
 
   it.each(CASES)('BnnBatchNormGrad against central differences in double precision %j', async (spec) => {
     const { c, x, gamma, beta, scaleInput, withScale } = inputsOf(spec);
     const dy = random(spec.shape, 5);
-    const attrs = { epsilon: 1e-5, relu: spec.relu };
+    const attrs = { epsilon: 1e-5, relu: spec.relu, keep: KEEP };
     setThreads(2);
-    const [, mean, variance] = await run('native', 'BnnBatchNormTrain', { x, gamma, beta, ...withScale }, attrs);
+    const trained = { x, gamma, beta, ...running(c), ...withScale };
+    const [, mean, variance] = await run('native', 'BnnBatchNormTrain', trained, attrs);
     const inputs = { x, dy, gamma, mean: mean!, variance: variance!, ...withScale };
     const [dx, dgamma, dbeta, dscale] = await run('native', 'BnnBatchNormGrad', inputs, attrs);
     const scale = scaleInput?.values ?? Float32Array.of(1);
@@ -152,8 +158,8 @@ describeNative('batch normalization', () => {
     const [, mean, variance] = await run(
       'native',
       'BnnBatchNormTrain',
-      { x, gamma: ones, beta: ones },
-      { epsilon: 1e-5, relu: false },
+      { x, gamma: ones, beta: ones, ...running(3) },
+      { epsilon: 1e-5, relu: false, keep: KEEP },
     );
     for (let c = 0; c < 3; c++) {
       expect(Math.abs(variance!.values[c]! / want.variance[c]! - 1)).toBeLessThan(1e-6);
@@ -161,16 +167,18 @@ describeNative('batch normalization', () => {
     }
   });
 
-  it('BnnMovingAverage rounds as separate operations do', async () => {
-    const inputs = { average: random([33], 5), now: random([33], 6) };
-    const moved = await run('native', 'BnnMovingAverage', inputs, { keep: 0.9, take: 0.1 * (7 / 6) });
-    const [keep, take] = [Math.fround(0.9), Math.fround(0.1 * (7 / 6))];
-    const want = inputs.average.values.map(
-      (v, i) => Math.fround(v * keep) + Math.fround((inputs.now.values[i] ?? Number.NaN) * take),
-    );
-    expect(moved[0]).toEqual({ shape: [33], values: want });
-    const wrong = { ...inputs, now: random([32]) };
-    await expect(run('native', 'BnnMovingAverage', wrong, { keep: 1, take: 0 })).rejects.toThrow(/now/);
+  it('running statistics round as separate operations do', async () => {
+    const inputs = { x: random([7, 33]), gamma: random([33], 2), beta: random([33], 3), ...running(33) };
+    const attrs = { epsilon: 1e-5, relu: false, keep: KEEP };
+    const [, mean, variance, newMean, newVariance] = await run('native', 'BnnBatchNormTrain', inputs, attrs);
+    const moved = (average: Values, now: Values, take: number) =>
+      average.values.map(
+        (v, i) => Math.fround(v * Math.fround(KEEP)) + Math.fround((now.values[i] ?? Number.NaN) * Math.fround(take)),
+      );
+    expect(newMean).toEqual({ shape: [33], values: moved(inputs.runningMean, mean!, 1 - KEEP) });
+    expect(newVariance!.values).toEqual(moved(inputs.runningVariance, variance!, (1 - KEEP) * (7 / 6)));
+    const wrong = { ...inputs, runningMean: random([32]) };
+    await expect(run('native', 'BnnBatchNormTrain', wrong, attrs)).rejects.toThrow(/runningMean/);
   });
 
   it('no gradient passes where relu was exactly zero', async () => {
@@ -185,14 +193,15 @@ describeNative('batch normalization', () => {
     const c3 = random([3]);
     const x = random([5, 3]);
     x.values[4] = Number.NaN;
-    const [y] = await run('native', 'BnnBatchNormTrain', { x, gamma: c3, beta: c3 }, { epsilon: 1e-5, relu: true });
+    const inputs = { x, gamma: c3, beta: c3, ...running(3) };
+    const attrs = { epsilon: 1e-5, relu: true, keep: KEEP };
+    const [y] = await run('native', 'BnnBatchNormTrain', inputs, attrs);
     expect(Array.from(y?.values ?? []).map(Number.isNaN)).toEqual(Array.from(x.values, (_, i) => i % 3 === 1));
-    const attrs = { epsilon: 1e-5, relu: false };
-    await expect(run('native', 'BnnBatchNormTrain', { x, gamma: random([4]), beta: c3 }, attrs)).rejects.toThrow(
+    await expect(run('native', 'BnnBatchNormTrain', { ...inputs, gamma: random([4]) }, attrs)).rejects.toThrow(
       /input gamma is \[4\], expected one number for each of 3 channels/,
     );
-    await expect(
-      run('native', 'BnnBatchNormTrain', { x, gamma: c3, beta: c3, scale: random([2]) }, attrs),
-    ).rejects.toThrow(/input scale is \[2\]/);
+    await expect(run('native', 'BnnBatchNormTrain', { ...inputs, scale: random([2]) }, attrs)).rejects.toThrow(
+      /input scale is \[2\]/,
+    );
   });
 });

@@ -38,6 +38,32 @@ describeNative('Sum and Mean against tfjs-backend-cpu', () => {
   }
 });
 
+describeNative('the mean of magnitudes', () => {
+  it.each([[[1]], [[3, 3, 16, 33]], [[70_001]]])('of %j against double precision, and its gradient', async (shape) => {
+    const x = random(shape);
+    x.values[0] = 0;
+    const n = x.values.length;
+    setThreads(2);
+    const [mean] = await run('native', 'BnnMeanMagnitude', { x });
+    const want = x.values.reduce((total, v) => total + Math.abs(v), 0) / n;
+    expect(mean!.shape).toEqual([]);
+    expect(Math.abs(mean!.values[0]! - want)).toBeLessThanOrEqual(1e-6 * want);
+    const [dy, sum] = [random([1, 1], 2), random(shape, 3)];
+    const share = Math.fround(dy.values[0]! / n);
+    const [alone] = await run('native', 'BnnMeanMagnitudeGrad', { x, dy });
+    expect(alone!.values).toEqual(x.values.map((v) => Math.fround(Math.sign(v) * share)));
+    const [added] = await run('native', 'BnnMeanMagnitudeGrad', { x, dy, sum });
+    expect(added!.values).toEqual(x.values.map((v, i) => Math.fround(Math.sign(v) * share) + sum.values[i]!));
+  });
+
+  it('says what is wrong with the gradient', async () => {
+    const x = random([4]);
+    await expect(run('native', 'BnnMeanMagnitudeGrad', { x, dy: x })).rejects.toThrow('dy is [4], expected one number');
+    const wrong = { x, dy: random([]), sum: random([5]) };
+    await expect(run('native', 'BnnMeanMagnitudeGrad', wrong)).rejects.toThrow(/sum/);
+  });
+});
+
 describeNative('pooling against tfjs-backend-cpu', () => {
   const cases = [
     { shape: [2, 8, 8, 5], filterSize: 2, strides: 2, pad: 'valid' },

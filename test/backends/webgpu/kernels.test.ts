@@ -6,7 +6,8 @@ import {
   batchNormGradient,
   batchNormInfer,
   batchNormTrain,
-  movingAverage,
+  meanMagnitude,
+  meanMagnitudeGradient,
   sign,
   signGradient,
 } from '../../../src/training/kernels.ts';
@@ -107,13 +108,14 @@ describeWebgpu('webgpu batch normalization equals the composition on the CPU', (
     const settings = { ...attributes, relu };
     const body = ({ x, dy, gamma, beta, scale }: Record<string, tf.Tensor>) => {
       const norm = { x: x!, gamma: gamma!, scale: scale ?? null };
-      const { y, mean, variance } = batchNormTrain(norm, beta!, settings);
+      const before = { mean: beta!, variance: gamma!, keep: 0.9 };
+      const { y, mean, variance, running } = batchNormTrain(norm, beta!, settings, before);
       const { dx, dgamma, dbeta } = batchNormGradient(norm, { mean, variance }, dy!, settings);
       const inferred = batchNormInfer(norm, beta!, { mean, variance }, settings);
-      const added = batchNormTrain({ ...norm, residual: dy! }, beta!, settings);
+      const added = batchNormTrain({ ...norm, residual: dy! }, beta!, settings, before);
       const inferredAdded = batchNormInfer({ ...norm, residual: dy! }, beta!, { mean, variance }, settings);
-      tf.dispose([added.mean, added.variance]);
-      return [y, mean, variance, dx, dgamma, dbeta, inferred, added.y, inferredAdded];
+      tf.dispose([added.mean, added.variance, added.running.mean, added.running.variance]);
+      return [y, mean, variance, running.mean, running.variance, dx, dgamma, dbeta, inferred, added.y, inferredAdded];
     };
     expect(await difference(inputs, body)).toBeLessThan(5e-6);
   });
@@ -130,9 +132,10 @@ describeWebgpu('webgpu batch normalization equals the composition on the CPU', (
     const settings = { epsilon: 1, relu: true };
     const body = ({ x, dy, gamma, beta, scale }: Record<string, tf.Tensor>) => {
       const norm = { x: x!, gamma: gamma!, scale: scale! };
-      const { y, mean, variance } = batchNormTrain(norm, beta!, settings);
+      const before = { mean: beta!, variance: gamma!, keep: 0.9 };
+      const { y, mean, variance, running } = batchNormTrain(norm, beta!, settings, before);
       const gradients = batchNormGradient(norm, { mean, variance }, dy!, settings);
-      tf.dispose([y, mean, variance, gradients.dx, gradients.dgamma, gradients.dbeta]);
+      tf.dispose([y, mean, variance, running.mean, running.variance, gradients.dx, gradients.dgamma, gradients.dbeta]);
       return gradients.dscale!;
     };
     expect(await difference(inputs, body)).toBeLessThan(1e-5);
@@ -155,9 +158,14 @@ describeWebgpu('webgpu element-wise kernels equal the composition on the CPU', (
     },
   );
 
-  it('running statistics', async () => {
-    const body = ({ x, dy }: Record<string, tf.Tensor>) => movingAverage(x!, dy!, { keep: 0.9, take: 0.11 });
-    expect(await difference({ x, dy }, body)).toBeLessThan(1e-6);
+  it('the mean of magnitudes and its gradient', async () => {
+    const share = { shape: [1, 1], values: Float32Array.of(-0.7) };
+    expect(await difference({ x }, ({ x }) => meanMagnitude(x!))).toBeLessThan(1e-6);
+    for (const hasSum of [false, true]) {
+      const body = ({ x, dy, share }: Record<string, tf.Tensor>) =>
+        meanMagnitudeGradient(x!, share!, hasSum ? dy : undefined);
+      expect(await difference({ x, dy, share }, body)).toBeLessThan(1e-6);
+    }
   });
 
   it('optimizer steps', async () => {

@@ -3,22 +3,21 @@
  *
  *     z = scale · x,  r = relu ? max(z, 0) : z,  y = gamma · (r − mean) / √(variance + epsilon) + beta
  *
- * - `BnnBatchNormTrain` {x, gamma, beta, scale?} → [y, mean, variance]; the variance is biased.
- * - `BnnBatchNormInfer` {x, gamma, beta, mean, variance, scale?} → y.
- * - `BnnBatchNormAddTrain`, `BnnBatchNormAddInfer`: the same with {residual}, of the shape of x, added to y.
+ * - `BnnBatchNormTrain` {x, gamma, beta, runningMean, runningVariance, scale?, residual?}, attribute keep
+ *   → [y, mean, variance, the running mean, the running variance]: the running ones are keep · before + (1 − keep) · now; the variance
+ *   is divided by n, the one that goes into the running one by n − 1.
+ * - `BnnBatchNormInfer` {x, gamma, beta, mean, variance, scale?, residual?} → y.
  * - `BnnBatchNormGrad` {x, dy, gamma, mean, variance, scale?} → [dx, dgamma, dbeta] or, with scale, [dx, dgamma, dbeta, dscale];
  *   gradients go through the batch statistics, relu'(0) = 0.
  *
- * - `BnnMovingAverage` {average, now}, of the same shape, attributes {keep, take} → keep · average + take · now.
- *
- * Attributes of the others {epsilon, relu}. scale is a scalar or one number per channel; dscale has its shape.
+ * Attributes of all {epsilon, relu}. The residual has the shape of x and is added to y. scale is a scalar or one number per channel; dscale has its shape.
  */
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../../errors.ts';
 import type { NativeBackend } from '../backend.ts';
-import { type Attributes, addKernel, type FloatInput, floatInput, type Inputs, result } from './kernel.ts';
-import { requireFloats, requireNumber, requireSameSize } from './required.ts';
+import { type Attributes, addKernel, type FloatInput, floatInput, type Inputs } from './kernel.ts';
+import { requireFloats, requireNumber } from './required.ts';
 
 interface NormCase {
   readonly x: FloatInput;
@@ -61,15 +60,16 @@ function normCase(backend: NativeBackend, kernel: string, inputs: Inputs, attrs:
   };
 }
 
-/** The elements of the input `residual`; null where the kernel has none. */
+/** The elements of the input `residual`; null where there is none. */
 function residualOf(kernel: string, backend: NativeBackend, inputs: Inputs, x: FloatInput): Float32Array | null {
-  if (!kernel.includes('Add')) return null;
+  if (inputs['residual'] === undefined) return null;
   const { shape, values } = requireFloats(backend, kernel, inputs, 'residual');
   if (shape.join() === x.shape.join()) return values;
   throw new BnnError('E_SHAPE', `${kernel}: residual is [${shape.join(', ')}], expected [${x.shape.join(', ')}]`);
 }
 
-function train(kernel: string, backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+function train(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+  const kernel = 'BnnBatchNormTrain';
   const c = normCase(backend, kernel, inputs, attrs);
   const residual = residualOf(kernel, backend, inputs, c.x);
   const gamma = c.vector('gamma');
@@ -78,10 +78,37 @@ function train(kernel: string, backend: NativeBackend, inputs: Inputs, attrs: At
   const mean = backend.allocate(c.channels);
   const variance = backend.allocate(c.channels);
   backend.addon.batchNormTrain(c.x.values, c.scale, gamma, beta, y, mean, variance, c.epsilon, c.relu, residual);
-  return [backend.store(y, c.x.shape), backend.store(mean, [c.channels]), backend.store(variance, [c.channels])];
+  const keep = requireNumber(kernel, attrs, 'keep');
+  const count = c.x.values.length / c.channels;
+  const unbias = count / Math.max(1, count - 1);
+  const running = [
+    moved(backend, c.vector('runningMean'), mean, keep, 1 - keep),
+    moved(backend, c.vector('runningVariance'), variance, keep, (1 - keep) * unbias),
+  ];
+  return [
+    backend.store(y, c.x.shape),
+    ...[mean, variance, ...running].map((values) => backend.store(values, [c.channels])),
+  ];
 }
 
-function infer(kernel: string, backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+/** keep · average + take · now: so few numbers that a loop here costs less than a call; rounded as separate operations are. */
+function moved(
+  backend: NativeBackend,
+  average: Float32Array,
+  now: Float32Array,
+  keep: number,
+  take: number,
+): Float32Array {
+  const result = backend.allocate(now.length);
+  const [k, t] = [Math.fround(keep), Math.fround(take)];
+  for (let i = 0; i < now.length; i++) {
+    result[i] = Math.fround(k * (average[i] ?? 0)) + Math.fround(t * (now[i] ?? 0));
+  }
+  return result;
+}
+
+function infer(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+  const kernel = 'BnnBatchNormInfer';
   const c = normCase(backend, kernel, inputs, attrs);
   const residual = residualOf(kernel, backend, inputs, c.x);
   const [gamma, beta, mean, variance] = [c.vector('gamma'), c.vector('beta'), c.vector('mean'), c.vector('variance')];
@@ -123,23 +150,8 @@ function scaleGrad(backend: NativeBackend, scale: FloatInput, sums: Float64Array
   return backend.store(dscale, scale.shape);
 }
 
-/** Per channel, so few numbers that a loop here costs less than a call; rounded as separate operations are. */
-function movingAverage(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
-  const kernel = 'BnnMovingAverage';
-  const average = requireFloats(backend, kernel, inputs, 'average');
-  const { values } = requireSameSize(backend, kernel, inputs, 'now', average);
-  const keep = Math.fround(requireNumber(kernel, attrs, 'keep'));
-  const take = Math.fround(requireNumber(kernel, attrs, 'take'));
-  return result(backend, average.shape, (moved) => {
-    for (let i = 0; i < moved.length; i++) {
-      moved[i] = Math.fround(keep * (average.values[i] ?? 0)) + Math.fround(take * (values[i] ?? 0));
-    }
-  });
-}
-
 export function registerBatchNorm(): void {
-  for (const name of ['BnnBatchNormTrain', 'BnnBatchNormAddTrain']) addKernel(name, (...call) => train(name, ...call));
-  for (const name of ['BnnBatchNormInfer', 'BnnBatchNormAddInfer']) addKernel(name, (...call) => infer(name, ...call));
+  addKernel('BnnBatchNormTrain', train);
+  addKernel('BnnBatchNormInfer', infer);
   addKernel('BnnBatchNormGrad', grad);
-  addKernel('BnnMovingAverage', movingAverage);
 }

@@ -1,8 +1,24 @@
-/** Sum and Mean over neighbouring axes: all of them, all but the last, the spatial ones, the last. */
+/**
+ * Sum and Mean over neighbouring axes: all of them, all but the last, the spatial ones, the last.
+ *
+ * - `BnnMeanMagnitude` {x} → the mean of |x|, a scalar.
+ * - `BnnMeanMagnitudeGrad` {x, dy, sum?}, dy one number → sign(x) · dy / n + sum, with sign(0) = 0.
+ */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { BnnError } from '../../../errors.ts';
+import { BINARY_OPS, OPERANDS, UNARY_OPS } from '../addon.ts';
 import type { NativeBackend } from '../backend.ts';
-import { type FloatInput, floatInput, type NativeKernel, replaceKernel, result } from './kernel.ts';
+import {
+  addKernel,
+  type FloatInput,
+  floatInput,
+  type Inputs,
+  type NativeKernel,
+  replaceKernel,
+  result,
+} from './kernel.ts';
+import { requireFloats, requireSameSize } from './required.ts';
 
 /** More separate reductions than this are left to the inherited kernel: each is a call into the addon. */
 const MAX_CALLS = 8192;
@@ -50,7 +66,37 @@ function reduction(isMean: boolean): NativeKernel {
   };
 }
 
+function meanMagnitude(backend: NativeBackend, inputs: Inputs): tf.TensorInfo {
+  const { values } = requireFloats(backend, 'BnnMeanMagnitude', inputs, 'x');
+  const magnitudes = backend.allocate(values.length);
+  backend.addon.unary(UNARY_OPS.abs, values, 0, magnitudes);
+  const mean = backend.addon.totalSum(magnitudes) / values.length;
+  backend.release(magnitudes);
+  return result(backend, [], (y) => y.fill(mean));
+}
+
+function meanMagnitudeGrad(backend: NativeBackend, inputs: Inputs): tf.TensorInfo {
+  const kernel = 'BnnMeanMagnitudeGrad';
+  const x = requireFloats(backend, kernel, inputs, 'x');
+  const dy = requireFloats(backend, kernel, inputs, 'dy');
+  if (dy.values.length !== 1) {
+    throw new BnnError('E_SHAPE', `${kernel}: dy is [${dy.shape.join(', ')}], expected one number`);
+  }
+  const sum = inputs['sum'] === undefined ? undefined : requireSameSize(backend, kernel, inputs, 'sum', x);
+  const share = Float32Array.of(Math.fround(dy.values[0] ?? Number.NaN) / x.values.length);
+  const { scalar, full } = OPERANDS;
+  const count = x.values.length;
+  return result(backend, x.shape, (dx) => {
+    const { addon } = backend;
+    addon.unary(UNARY_OPS.signum, x.values, 0, dx);
+    addon.binary(BINARY_OPS.mul, dx, full, share, scalar, dx, 1, count);
+    if (sum !== undefined) addon.binary(BINARY_OPS.add, sum.values, full, dx, full, dx, 1, count);
+  });
+}
+
 export function registerReductions(): void {
+  addKernel('BnnMeanMagnitude', meanMagnitude);
+  addKernel('BnnMeanMagnitudeGrad', meanMagnitudeGrad);
   replaceKernel(tf.Sum, reduction(false));
   replaceKernel(tf.Mean, reduction(true));
 }

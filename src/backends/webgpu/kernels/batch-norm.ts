@@ -80,7 +80,13 @@ function normalize(
 
 function train(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
   const c = normCase(inputs, attrs);
-  const [mean, variance] = [allocate(backend, [c.channels]), allocate(backend, [c.channels])];
+  const keep = numberOf(attrs, 'keep');
+  const [mean, variance, newMean, newVariance] = [0, 1, 2, 3].map(() => allocate(backend, [c.channels])) as [
+    tf.TensorInfo,
+    tf.TensorInfo,
+    tf.TensorInfo,
+    tf.TensorInfo,
+  ];
   // Sums of r − k and (r − k)² lose little when k is a sample of the channel: mean and deviation are then of the same order.
   const shift = `let first = x[c]; var k: f32; { let v = first; ${c.rectified} k = r; }`;
   columnSums(backend, {
@@ -90,13 +96,22 @@ function train(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.Te
     prologue: shift,
     terms: `let v = x[i]; ${c.rectified} let d = r - k; t0 = d; t1 = d * d;`,
     count: 2,
-    outputs: { mean, variance },
-    finishInputs: { x: c.x, ...c.scale },
+    outputs: { mean, variance, new_mean: newMean, new_variance: newVariance },
+    finishInputs: {
+      ...{ x: c.x, ...c.scale },
+      old_mean: required(inputs, 'runningMean'),
+      old_variance: required(inputs, 'runningVariance'),
+    },
     finish: `${shift}
-    mean[c] = k + s0 / n;
-    variance[c] = max((s1 - s0 * (s0 / n)) / n, 0.0);`,
+    let m = k + s0 / n;
+    let v2 = max((s1 - s0 * (s0 / n)) / n, 0.0);
+    mean[c] = m;
+    variance[c] = v2;
+    new_mean[c] = ${literal(keep)} * old_mean[c] + ${literal(1 - keep)} * m;
+    new_variance[c] = ${literal(keep)} * old_variance[c] + ${literal(1 - keep)} * (n / max(n - 1.0, 1.0)) * v2;`,
   });
-  return [normalize(backend, c, required(inputs, 'beta'), mean, variance, inputs['residual']), mean, variance];
+  const y = normalize(backend, c, required(inputs, 'beta'), mean, variance, inputs['residual']);
+  return [y, mean, variance, newMean, newVariance];
 }
 
 function grad(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
@@ -178,8 +193,6 @@ function infer(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.Te
 
 export function registerBatchNorm(): void {
   registerKernel('BnnBatchNormTrain', train);
-  registerKernel('BnnBatchNormAddTrain', train);
   registerKernel('BnnBatchNormGrad', grad);
   registerKernel('BnnBatchNormInfer', infer);
-  registerKernel('BnnBatchNormAddInfer', infer);
 }

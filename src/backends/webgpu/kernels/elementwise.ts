@@ -1,9 +1,10 @@
-/** Kernels that compute every element on its own: bnn.Sign, the estimators' gradients, running statistics, optimizer steps. */
+/** Kernels that compute every element on its own: bnn.Sign, the estimators' gradients, optimizer steps; and the mean of magnitudes. */
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { StepNumbers } from '../../step-recorder.ts';
 import type { WebgpuBackend } from '../device.ts';
 import { type Dispatch, dispatch, FLAT_HEAD, flatGroups, type Numbers } from '../dispatch.ts';
+import { columnSums } from './column-sums.ts';
 import { type Attributes, allocate, type Inputs, numberOf, registerKernel, required, sizeOf } from './kernel.ts';
 import { slopeOf } from './slope.ts';
 
@@ -55,12 +56,30 @@ function signGrad(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf
   return elementwise(backend, { inputs: { x, dy }, outputs: ['dx'], body, numbers, tables })[0];
 }
 
-function movingAverage(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
+function meanMagnitude(backend: WebgpuBackend, inputs: Inputs): tf.TensorInfo {
+  const x = required(inputs, 'x');
+  const mean = allocate(backend, []);
+  columnSums(backend, {
+    rows: sizeOf(x),
+    channels: 1,
+    inputs: { x },
+    terms: 't0 = abs(x[i]);',
+    count: 1,
+    outputs: { mean },
+    finish: 'mean[c] = s0 / n;',
+  });
+  return mean;
+}
+
+/** sign(x) · dy / n + sum, dy being one number. */
+function meanMagnitudeGrad(backend: WebgpuBackend, inputs: Inputs): tf.TensorInfo | undefined {
+  const [x, sum] = [required(inputs, 'x'), inputs['sum']];
   return elementwise(backend, {
-    inputs: { average: required(inputs, 'average'), now: required(inputs, 'now') },
-    outputs: ['moved'],
-    body: 'out_moved = p.keep * average + p.take * now;',
-    numbers: floats({ keep: numberOf(attrs, 'keep'), take: numberOf(attrs, 'take') }),
+    inputs: { x, ...(sum !== undefined && { sum }) },
+    outputs: ['dx'],
+    body: `out_dx = sign(x) * (dy[0] / p.count)${sum === undefined ? '' : ' + sum'};`,
+    numbers: floats({ count: sizeOf(x) }),
+    tables: { dy: required(inputs, 'dy') },
   })[0];
 }
 
@@ -126,7 +145,8 @@ export function registerElementwise(): void {
   });
   registerKernel('BnnSignGrad', signGrad);
   registerKernel('BnnSignGradTable', signGrad);
-  registerKernel('BnnMovingAverage', movingAverage);
+  registerKernel('BnnMeanMagnitude', meanMagnitude);
+  registerKernel('BnnMeanMagnitudeGrad', meanMagnitudeGrad);
   registerKernel('BnnSgdMomentum', sgdMomentum);
   registerKernel('BnnAdam', adam);
 }
