@@ -1,31 +1,27 @@
 /**
- * Speed of the webgpu backend on the device that is there:
+ * Speed of the convolution kernels of the webgpu backend on the device that is there (whole training steps: `bnn bench train`):
  *
- *     npx tsx tools/bench-webgpu.ts [--model resnet20] [--batch 128] [--steps 50] [--kernels] [--small]
+ *     npx tsx tools/bench-webgpu.ts [--batch 128] [--small]
  *
- * Prints images per second of whole training steps on random pictures (the loss of a step is read while the next one runs) and where the
- * host spends them, and with --kernels the rate of each convolution kernel. `--small` makes everything small enough for a device that computes on the CPU.
+ * Prints for each shape the times of the forward pass and of both gradients, and which share they reach of the multiply-adds that the device
+ * computes in registers. `--small` makes everything small enough for a device that computes on the CPU.
  */
 
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../src/backends/select-backend.ts';
-import { TrainingBench } from '../src/training/bench-training.ts';
 
 const { values: options } = parseArgs({
   options: {
-    model: { type: 'string', default: 'resnet20' },
-    backend: { type: 'string', default: 'webgpu' },
     batch: { type: 'string', default: '128' },
-    steps: { type: 'string', default: '50' },
-    kernels: { type: 'boolean', default: false },
     small: { type: 'boolean', default: false },
   },
 });
 
-const backend = await selectBackend(options.backend as 'webgpu');
-console.log(backend.description);
+const backend = await selectBackend('webgpu');
+const peak = (await backend.multiplyAddPeak?.()) ?? Number.NaN;
+console.log(`${backend.description}: ${peak.toFixed(1)} Gflop/s in registers`);
 
 type Inputs = Record<string, tf.Tensor>;
 const run = (name: string, inputs: Inputs, attrs: object) =>
@@ -79,7 +75,7 @@ async function benchKernels(): Promise<void> {
       await time('Conv2DBackpropInput', { dy, filter }, { ...attrs, inputShape: x.shape }),
       await time('Conv2DBackpropFilter', { x, dy }, { ...attrs, filterShape: filter.shape }),
     ];
-    const rates = times.map((ms) => `${ms.toFixed(3)} ms ${(flops / ms / 1e9).toFixed(2)} Tflop/s`);
+    const rates = times.map((ms) => `${ms.toFixed(3)} ms (${((100 * flops) / ms / 1e6 / peak).toFixed(1)} %)`);
     console.log(
       `${k}×${k}/${stride} ${channels}→${outChannels} @${size} n${batch}: forward ${rates.join(', gradients ')}`,
     );
@@ -87,23 +83,6 @@ async function benchKernels(): Promise<void> {
   }
 }
 
-async function benchTraining(): Promise<void> {
-  const batch = options.small ? 4 : Number(options.batch);
-  const steps = options.small ? 2 : Number(options.steps);
-  const bench = new TrainingBench({ model: options.model, batch, backend, estimator: 'reste' });
-  const first = await bench.round(1);
-  console.log(`first step with the translation of all shaders: ${(1000 * first.seconds).toFixed(0)} ms`);
-  await bench.round(2);
-  const { imagesPerSecond, seconds, phasesMs } = await bench.round(steps);
-  const { peakBytes } = backend.memory();
-  const phases = Object.entries(phasesMs).filter(([, ms]) => ms > 0);
-  console.log(
-    `${options.model}, batch ${batch}: ${imagesPerSecond.toFixed(1)} images/s, ${((1000 * seconds) / steps).toFixed(2)} ms per step (${phases.map(([name, ms]) => `${name} ${ms.toFixed(2)}`).join(', ')}), ${(peakBytes / 2 ** 20).toFixed(0)} MiB`,
-  );
-  await bench.close();
-}
-
-if (options.kernels) await benchKernels();
-await benchTraining();
+await benchKernels();
 // Dawn's threads would keep the process alive.
 process.exit(0);

@@ -12,6 +12,7 @@ import type { StepRecorder } from './step-recorder.ts';
 import { loadTensorflow } from './tensorflow/load.ts';
 import { CommandRecorder } from './webgpu/command-recorder.ts';
 import { loadWebgpu } from './webgpu/load.ts';
+import { multiplyAddPeak } from './webgpu/peak.ts';
 
 /** What the native backend's thread pool takes. */
 const MAX_THREADS = 64;
@@ -32,7 +33,11 @@ export interface SelectedBackend {
   readonly threads: number;
   /** The instruction set of the kernels, where we choose it. */
   readonly isa: string | null;
+  /** Whether it computes on a GPU. */
+  readonly isGpu: boolean;
   memory(): BackendMemory;
+  /** Gflop/s of float32 multiply-adds in registers, where it can be measured; takes some milliseconds. */
+  multiplyAddPeak?(): Promise<number>;
   /** Where the commands of a training step can be recorded and run again. */
   readonly recorder?: StepRecorder;
 }
@@ -68,6 +73,7 @@ export async function selectBackend(name: BackendName, options: BackendOptions =
         description: 'cpu, plain JavaScript (slow)',
         threads: 1,
         isa: null,
+        isGpu: false,
         memory: engineMemory,
       };
     case 'webgpu':
@@ -114,6 +120,8 @@ async function selectWebgpu(): Promise<SelectedBackend> {
     description: `webgpu, ${device}${isSoftware ? ' (software, slow)' : ''}`,
     threads: 1,
     isa: null,
+    isGpu: !isSoftware,
+    multiplyAddPeak: () => multiplyAddPeak(backend),
     // Buffers of disposed tensors stay allocated for the next ones, so what is allocated is the peak.
     memory: () => ({
       bytesInUse: backend.bufferManager.numBytesUsed,
@@ -141,6 +149,8 @@ async function selectNative(threads: number): Promise<SelectedBackend> {
     description: `native ${isa}, ${threads} thread${threads === 1 ? '' : 's'}`,
     threads,
     isa,
+    isGpu: false,
+    multiplyAddPeak: () => Promise.resolve(addon.multiplyAddPeak()),
     memory: () => {
       const { peakBytes } = backend.poolStatistics();
       return { bytesInUse: tf.memory().numBytes, peakBytes: Math.max(peakBytes, tf.memory().numBytes) };
@@ -162,6 +172,7 @@ async function selectTensorflow(threads: number): Promise<SelectedBackend> {
     description: `tensorflow ${device} (${loaded.package})`,
     threads,
     isa: null,
+    isGpu: loaded.hasGpu,
     memory: engineMemory,
   };
 }

@@ -8,9 +8,10 @@ import type { TrainCase } from './bench-train.ts';
 export function formatTrainCase(result: TrainCase): string {
   const { pytorch } = result.baselines;
   const ms = (value: number): string => `${value.toFixed(2)} ms (${formatPercent(value / result.medianMs, 1)})`;
-  // What the device does while the host goes on cannot be told phase by phase.
-  const isAsynchronous = result.outsideKernelsMs === null;
-  const phases = PHASES.filter((phase) => isAsynchronous || (phase !== 'replay' && phase !== 'wait'));
+  // Where kernels run while the host goes on, the phases are the host's, and only those that there were.
+  const phases = PHASES.filter((phase) =>
+    result.outsideKernelsMs === null ? result.phasesMs[phase] > 0 : phase !== 'replay' && phase !== 'wait',
+  );
   const pairs: (readonly [string, string])[] = [
     ['network', `${result.name}, ${result.backend}${result.isa === null ? '' : ` ${result.isa}`}`],
     ['estimator', result.estimator],
@@ -31,12 +32,16 @@ export function formatTrainCase(result: TrainCase): string {
     pairs.push(['Gflop/s', threeDigits(result.gflops)]);
   }
   if (result.peakMiB !== null) {
-    pairs.push(['peak memory', `${threeDigits(result.peakMiB)} MiB, ${threeDigits(result.startMiB ?? 0)} before`]);
+    const before = result.startMiB === null ? '' : `, ${threeDigits(result.startMiB)} before`;
+    pairs.push(['peak memory', `${threeDigits(result.peakMiB)} MiB${before}`]);
   }
   if (pytorch !== undefined) {
     const memory = pytorch.memoryRatio === null ? '' : `; our memory is ${threeDigits(pytorch.memoryRatio)} of theirs`;
     pairs.push(
-      ['PyTorch', `${threeDigits(pytorch.imagesPerSecond)} images/s, peak ${threeDigits(pytorch.peakMiB)} MiB`],
+      [
+        'PyTorch',
+        `${threeDigits(pytorch.imagesPerSecond)} images/s on ${pytorch.device}, peak ${threeDigits(pytorch.peakMiB)} MiB`,
+      ],
       [
         'ours is faster by',
         `${threeDigits(pytorch.ratio)}, in processor time ${threeDigits(pytorch.processorRatio)}${memory}`,

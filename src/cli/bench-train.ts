@@ -4,7 +4,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { BackendName } from '../backends/backend-names.ts';
-import { loadNativeAddon } from '../backends/native/addon.ts';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
@@ -45,17 +44,19 @@ export interface TrainCase {
   readonly outsideKernelsMs: number | null;
   /** Multiply-adds of forward pass and both gradients, two operations each. */
   readonly gflops: number;
-  /** Of what the machine's threads can do in registers, measured between the rounds; null without the native addon. */
+  /** Of what the threads or the GPU can do in registers, measured between the rounds; null where that cannot be measured. */
   readonly peakGflops: number | null;
   readonly peakShare: number | null;
-  /** Largest resident size of this process; null where the system does not tell. */
+  /** Largest resident size of this process, on a GPU what was allocated there; null where the system does not tell. */
   readonly peakMiB: number | null;
-  /** Resident size before the network was built. */
+  /** Resident size before the network was built; null on a GPU. */
   readonly startMiB: number | null;
   readonly baselines: { readonly pytorch?: PytorchCase };
 }
 
 export interface PytorchCase {
+  /** Name of the GPU, or cpu. */
+  readonly device: string;
   readonly medianMs: number;
   readonly imagesPerSecond: number;
   /** Above 1 where ours is faster: median over the rounds. */
@@ -78,13 +79,14 @@ export async function benchTrain(request: TrainBenchRequest, terminal: Terminal)
   const { model, batch } = request;
   const threads = request.threads || availableParallelism();
   const backend = await selectBackend(request.backend, { threads });
-  const startMiB = resetPeak();
+  // The memory of a GPU is counted by its backend.
+  const startMiB = backend.name === 'webgpu' ? null : resetPeak();
   const { ours, theirs, peaks } = await measureRounds(request, backend, threads, terminal);
   const typical = medianRound(ours);
   const { binaryMacs, floatMacs } = summarizeModel(buildModel(model, { seed: 1 }));
   const gflops = (6 * (binaryMacs + floatMacs) * typical.imagesPerSecond) / 1e9;
   const peakGflops = peaks.some(Number.isFinite) ? Math.max(...peaks.filter(Number.isFinite)) : null;
-  const peakMiB = memoryMiB('VmHWM');
+  const peakMiB = backend.name === 'webgpu' ? backend.memory().peakBytes / 2 ** 20 : memoryMiB('VmHWM');
   const result: TrainCase = {
     name: `${model} batch ${batch}`,
     estimator: request.estimator,
@@ -131,13 +133,13 @@ async function measureRounds(
   const ours: TrainingRound[] = [];
   const theirs: PytorchRound[] = [];
   const peaks: number[] = [];
-  const pytorch = await startPytorch({ model, batch, threads }, estimator, terminal);
+  const pytorch = await startPytorch({ model, batch, threads, gpu: backend.isGpu }, estimator, terminal);
   try {
     await measure(batch, async (bench) => {
       await bench.round(WARM_UP_STEPS);
       for (let round = 1; round <= rounds; round++) {
         terminal.live(() => `${model}: round ${round} of ${rounds}`);
-        peaks.push(measurePeak(threads));
+        peaks.push((await backend.multiplyAddPeak?.()) ?? Number.NaN);
         ours.push(await bench.round(steps));
         if (pytorch !== null) theirs.push(await pytorch.round(steps));
       }
@@ -155,7 +157,7 @@ async function measureRounds(
 
 /** PyTorch, warmed up; null, and a note why, where it cannot be measured. */
 async function startPytorch(
-  network: { readonly model: string; readonly batch: number; readonly threads: number },
+  network: { readonly model: string; readonly batch: number; readonly threads: number; readonly gpu: boolean },
   estimator: EstimatorName,
   terminal: Terminal,
 ): Promise<PytorchProcess | null> {
@@ -188,6 +190,7 @@ function comparePytorch(
   const ratios = theirs.map((round, i) => (ours[i]?.imagesPerSecond ?? Number.NaN) / round.imagesPerSecond);
   const peak = Math.max(...theirs.map((round) => round.peakMiB));
   return {
+    device: theirs[0]?.device ?? 'cpu',
     medianMs: (1000 * batch) / imagesPerSecond,
     imagesPerSecond,
     ratio: median(ratios),
@@ -209,13 +212,6 @@ function medianRound(rounds: readonly TrainingRound[]): TrainingRound {
   const middle = sorted[Math.floor((sorted.length - 1) / 2)];
   if (middle === undefined) throw new Error('internal: no rounds');
   return middle;
-}
-
-function measurePeak(threads: number): number {
-  const loaded = loadNativeAddon();
-  if (!loaded.ok) return Number.NaN;
-  loaded.addon.setThreads(threads);
-  return loaded.addon.multiplyAddPeak();
 }
 
 async function writeProfile(path: string, round: TrainingRound, terminal: Terminal): Promise<void> {

@@ -8,12 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { BnnError } from '../errors.ts';
 
 export interface PytorchRound {
+  /** Name of the GPU, or cpu. */
+  readonly device: string;
   readonly imagesPerSecond: number;
   /** Processor time of all threads per step. */
   readonly processorMs: number;
-  /** Largest resident size of its process. */
+  /** Largest resident size of its process; on a GPU what was allocated there. */
   readonly peakMiB: number;
-  /** The same before the network was built. */
+  /** The same before the network was built; 0 on a GPU. */
   readonly startMiB: number;
 }
 
@@ -22,6 +24,8 @@ interface PytorchCase {
   readonly model: string;
   readonly batch: number;
   readonly threads: number;
+  /** Whether to compute on a GPU, where it finds one. */
+  readonly gpu: boolean;
 }
 
 const SCRIPT = join('tools', 'bench', 'pytorch_resnet.py');
@@ -46,10 +50,11 @@ export class PytorchProcess {
   }
 
   /** Starts the script; null where it is not part of the installation. */
-  static start({ python, model, batch, threads }: PytorchCase): PytorchProcess | null {
+  static start({ python, model, batch, threads, gpu }: PytorchCase): PytorchProcess | null {
     const script = findScript();
     if (script === null) return null;
     const args = [script, '--interactive', `--model=${model}`, `--batch=${batch}`, `--threads=${threads}`];
+    if (gpu) args.push('--gpu');
     return new PytorchProcess(spawn(python, args, { stdio: ['pipe', 'pipe', 'pipe'] }));
   }
 

@@ -1,11 +1,14 @@
-"""Training speed of the same networks in PyTorch on the CPU, for comparison with `bnn-bench train`.
+"""Training speed of the same networks in PyTorch, for comparison with `bnn-bench train`.
 
-    python pytorch_resnet.py --model resnet20 --batch 128 --threads 2 [--steps 10] [--rounds 3]
+    python pytorch_resnet.py --model resnet20 --batch 128 --threads 2 [--gpu] [--steps 10] [--rounds 3]
     python pytorch_resnet.py ... --interactive      one round per line on stdin, which gives its number of steps
 
-Prints one line of JSON per round: {"processorMs", "imagesPerSecond", "seconds", "steps", "peakMiB", "startMiB"}. The pictures are random and ready in
-memory, `processorMs` is the time of all threads per step; a step is forward, loss, backward and SGD with momentum. `peakMiB` is the largest resident size of the process,
-`startMiB` what it had before the network was built.
+Prints one line of JSON per round: {"device", "processorMs", "imagesPerSecond", "seconds", "steps", "peakMiB", "startMiB"}. The pictures are
+random and ready in memory, `processorMs` is the time of all threads per step; a step is forward, loss, backward and SGD with momentum.
+`peakMiB` is the largest resident size of the process, `startMiB` what it had before the network was built.
+
+With `--gpu` and a GPU that CUDA (or ROCm) finds, everything is there, in float32 without TF32, with the fastest algorithms that cuDNN finds;
+the loss of a step is read after the next one has been given to the GPU, and `peakMiB` is the memory taken there.
 """
 
 import argparse
@@ -146,37 +149,54 @@ def main():
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--interactive", action="store_true")
+    parser.add_argument("--gpu", action="store_true")
     options = parser.parse_args()
     torch.manual_seed(1)
     torch.set_num_threads(options.threads)
-    start = peak_mib()
-    model = build(options.model)
+    on_gpu = options.gpu and torch.cuda.is_available()
+    device = "cuda" if on_gpu else "cpu"
+    name = torch.cuda.get_device_name() if on_gpu else "cpu"
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    start = 0 if on_gpu else peak_mib()
+    model = build(options.model).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-    images = torch.randn(options.batch, 3, 32, 32)
-    labels = torch.randint(0, 10, (options.batch,))
+    images = torch.randn(options.batch, 3, 32, 32, device=device)
+    labels = torch.randint(0, 10, (options.batch,), device=device)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
         loss = F.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss.detach()
+
+    def run(steps):
+        pending = None
+        for _ in range(steps):
+            loss = step()
+            if not on_gpu:
+                loss.item()
+            elif pending is not None:
+                pending.item()
+            pending = loss
+        pending.item()
 
     def measure(steps):
         begin, used = time.perf_counter(), time.process_time()
-        for _ in range(steps):
-            step()
+        run(steps)
         seconds = time.perf_counter() - begin
         processor_ms = 1000 * (time.process_time() - used) / steps
-        figures = {"processorMs": processor_ms, "imagesPerSecond": steps * options.batch / seconds, "seconds": seconds, "steps": steps}
-        print(json.dumps({**figures, "peakMiB": peak_mib(), "startMiB": start}), flush=True)
+        peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else peak_mib()
+        figures = {"device": name, "processorMs": processor_ms, "imagesPerSecond": steps * options.batch / seconds, "seconds": seconds, "steps": steps}
+        print(json.dumps({**figures, "peakMiB": peak, "startMiB": start}), flush=True)
 
     if options.interactive:
         for line in sys.stdin:
             measure(int(line))
         return
-    for _ in range(2):
-        step()
+    run(2)
     for _ in range(options.rounds):
         measure(options.steps)
 

@@ -1,9 +1,21 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { expect, it } from 'vitest';
+import { multiplyAddPeak } from '../../../src/backends/webgpu/peak.ts';
 import { relativeError } from '../../../src/core/tolerance.ts';
 import { trainTiny } from '../train-tiny.ts';
 import { describeWebgpu, webgpu } from './device.ts';
+
+describeWebgpu('the peak of a device', () => {
+  it('counts multiply-adds that were computed', async () => {
+    if (!webgpu.ok) return;
+    await tf.setBackend('webgpu');
+    const gflops = await multiplyAddPeak(webgpu.backend);
+    // Of anything between an emulated device and the largest GPU.
+    expect(gflops).toBeGreaterThan(0.1);
+    expect(gflops).toBeLessThan(1e6);
+  });
+});
 
 describeWebgpu('training on webgpu', () => {
   it('takes the same steps as on the CPU, in one submission each, and leaks nothing', async () => {
