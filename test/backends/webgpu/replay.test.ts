@@ -191,12 +191,16 @@ describeWebgpu('a run with recorded steps', () => {
     ['SGD', {}, 6],
     ['Adam, mixup, an average of the weights', { optimizer: 'adam', mixup: 0.4, emaDecay: 0.4 }, 3],
     ['Bop and indicators', { optimizer: 'bop', indicators: true }, 6],
+    ['a teacher', { teacher: 'a function', teacherWeight: 0.5, temperature: 2 }, 6],
     ['transformed weights', { weightTransform: 'standardize', warmupEpochs: 1 }, 6],
   ] as const)('%s: the same history and checkpoint', async (name, extra, replays) => {
     const recipe = parseRecipe([{ ...BASE, ...extra }]);
     const take = vi.spyOn(StepReplay.prototype, 'take');
+    // Tells each picture's brightest pixels apart.
+    const teacher = (images: Float32Array, count: number) =>
+      Promise.resolve(Float32Array.from({ length: 10 * count }, (_, i) => images[78 * i] ?? 0));
     const results = async (out: string) => {
-      await train(recipe, { out });
+      await train(recipe, { out, ...('teacher' in extra && { teacher }) });
       const { model, optimizer } = await loadCheckpoint(join(out, 'last'));
       const history = await readHistory(join(out, 'history.jsonl'));
       const constants = [...model.graph.values.values()].flatMap(({ constant }) => constant ?? []);
