@@ -34,7 +34,7 @@ export interface ModelCase {
  * Prepares the comparison. A latent model is packed first.
  *
  * @param twin  a network of the zoo or an ONNX file; by default the zoo's `-fp` form of the network that the file is named after.
- * @throws {BnnError} E_UNSUPPORTED for a model without binary layers, or of other inputs than one float32 tensor.
+ * @throws {BnnError} E_UNSUPPORTED for a model without binary layers or of other inputs than one float32 tensor, and for a twin with some.
  */
 export async function createModelCase(
   source: string,
@@ -124,7 +124,7 @@ interface Twin {
 }
 
 async function findTwin(model: Model, twin: string | undefined): Promise<Twin | undefined> {
-  if (twin?.endsWith('.onnx') === true) return { model: await readModel(twin), at: twin };
+  if (twin?.endsWith('.onnx') === true) return fullPrecision({ model: await readModel(twin), at: twin });
   const name = twin ?? twinName(model);
   if (twin === undefined && !ZOO.has(name)) return undefined;
   const [, channels, imageSize] = model.graph.inputs[0]?.shape ?? [];
@@ -135,7 +135,18 @@ async function findTwin(model: Model, twin: string | undefined): Promise<Twin | 
     ...(typeof imageSize === 'number' ? { imageSize } : {}),
     ...(typeof classes === 'number' ? { classes } : {}),
   });
-  return { model: built, at: name };
+  return fullPrecision({ model: built, at: name });
+}
+
+function fullPrecision(twin: Twin): Twin {
+  if (summarizeModel(twin.model).form === 'float') return twin;
+  const name = `${twin.at}-fp`;
+  throw new BnnError('E_UNSUPPORTED', 'the twin has binary layers itself, expected the network in full precision', {
+    at: twin.at,
+    hint: ZOO.has(name)
+      ? `--twin ${name}`
+      : 'name a network of the zoo that ends in -fp, or an ONNX file of float layers',
+  });
 }
 
 /** The twin in 8-bit integers, or a note why there is none. */

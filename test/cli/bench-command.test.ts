@@ -195,6 +195,14 @@ describe.skipIf(missing !== undefined)(`bnn-bench${missing ? ` (skipped: ${missi
       expect(text.stdout).toMatch(/processor +\S/);
       expect(text.stdout).toMatch(/^ours +[\d.]+ +[\d.]+ - [\d.]+/m);
       expect(text.stdout).toMatch(/^stock-int8 +[\d.]+ +[\d.]+ - [\d.]+/m);
+      for (const [twin, hint] of [
+        ['binarynet-mini', '--twin binarynet-mini-fp'],
+        [path, 'an ONNX file of float layers'],
+      ] as const) {
+        const binary = await runCli(['model', path, '--twin', twin], { program: 'bnn-bench' });
+        expect(binary.stderr).toContain('the twin has binary layers itself');
+        expect(binary.stderr).toContain(hint);
+      }
     } finally {
       await rm(folder, { recursive: true });
     }
