@@ -1,6 +1,6 @@
 /**
  * Training steps recorded as a list of dispatches. Every step of an epoch gives the device the same commands; to run the list again
- * costs the host a hundredth of what finding it costs, with tfjs's bookkeeping, a bind group and a uniform buffer for each.
+ * costs the host a tenth of what finding it costs, with tfjs's bookkeeping, a bind group and a uniform buffer for each.
  *
  * Buffers of the recorded tensors stay reserved, so the same bind groups serve each time. What a step takes over from the one before
  * (weights, momenta) is written to other buffers than it is read from, so it is copied back first.
