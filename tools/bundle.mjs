@@ -56,8 +56,8 @@ function isNeeded(path) {
   }
   // The same program as in @esbuild/<platform>.
   if (name.includes('esbuild/bin/')) return false;
-  if (/onnxruntime-node\/bin\//.test(name))
-    return name.includes(`/${process.platform}/${process.arch}`) || !/\.[a-z]+$/.test(name);
+  if (/onnxruntime-node\/bin\//.test(name)) return name.includes(`/${process.platform}/${process.arch}/`);
+  if (name.includes('/prebuilds/')) return name.includes(`/${platform}/`);
   const found = OTHER_PLATFORM.exec(name.replace(/^.*node_modules\/(webgpu\/dist)\//, ''));
   if (/webgpu\/dist\//.test(name) && found !== null) return name.includes(`${process.platform}-`);
   return true;
