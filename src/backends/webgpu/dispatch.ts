@@ -5,6 +5,9 @@ import type { StepNumbers } from '../step-recorder.ts';
 import { tapOf } from './command-recorder.ts';
 import type { GpuBuffer, GpuDevice, GpuPipeline, WebgpuBackend } from './device.ts';
 
+/** The most that a kernel binds: the gradient of batch normalization with a scale does. */
+export const STORAGE_BUFFERS = 10;
+
 type Element = 'f32' | 'u32' | 'i32' | 'vec4<f32>';
 
 /** GPUBufferUsage.UNIFORM | COPY_DST. */
@@ -67,6 +70,7 @@ export function dispatch(
   { code, inputs, outputs, elements, numbers, varying, groups }: Dispatch,
 ): void {
   const bound = [...Object.entries(inputs), ...Object.entries(outputs)];
+  if (bound.length > STORAGE_BUFFERS) throw new Error(`internal: a kernel binds ${bound.length} buffers`);
   for (const [, { dataId }] of bound) backend.uploadToGPU(dataId);
   const declarations = bound.map(([name], binding) => {
     const access = name in outputs ? 'read_write' : 'read';

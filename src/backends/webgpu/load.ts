@@ -5,6 +5,7 @@ import { BnnError } from '../../errors.ts';
 import { importPeer, importQuietly } from '../peers.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { GpuAdapter, GpuDevice, WebgpuBackend } from './device.ts';
+import { STORAGE_BUFFERS } from './dispatch.ts';
 import { registerBatchNorm } from './kernels/batch-norm.ts';
 import { registerBinaryConvolutions } from './kernels/binary-convolution.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
@@ -77,6 +78,8 @@ async function load(): Promise<WebgpuLoad> {
     instance = dawn.create([]);
     const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
     if (adapter === null) return { ok: false, reason: 'WebGPU finds no GPU', hint: DRIVER_HINT };
+    const lack = lackOf(adapter.limits);
+    if (lack !== null) return { ok: false, reason: lack, hint: 'use --backend native' };
     provideNavigator();
     const tfjs = (await importQuietly('webgpu', PACKAGES[1])) as BackendPackage | null;
     if (tfjs === null) return { ok: false, reason: `${PACKAGES[1]} is not installed`, hint: SETUP_HINT };
@@ -89,6 +92,12 @@ async function load(): Promise<WebgpuLoad> {
     const text = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
     return { ok: false, reason: `WebGPU does not work: ${text}`, hint: DRIVER_HINT };
   }
+}
+
+/** What a GPU is too small for, in words; null for one that is not. */
+export function lackOf({ maxStorageBuffersPerShaderStage: buffers }: GpuAdapter['limits']): string | null {
+  if (buffers === undefined || buffers >= STORAGE_BUFFERS) return null;
+  return `the GPU binds ${buffers} buffers to a shader, the kernels need ${STORAGE_BUFFERS}`;
 }
 
 /** tfjs asks whether there is a `navigator.gpu` and nothing more, because the device is given to it. */
