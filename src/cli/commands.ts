@@ -7,6 +7,8 @@ export interface CommandEntry {
   readonly summary: string;
   /** Whether it also exists as `bnn-<name>`. */
   readonly hasOwnProgram: boolean;
+  /** Whether its work are files, so that it goes on when nobody reads its output any more. */
+  readonly writesFiles: boolean;
   readonly load: () => Promise<(name: string) => Command>;
 }
 
@@ -14,46 +16,55 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   train: {
     summary: 'train a binary network',
     hasOwnProgram: true,
+    writesFiles: true,
     load: async () => (await import('./train-command.ts')).createTrainCommand,
   },
   compare: {
     summary: 'train several estimators over the same seeds and compare them',
     hasOwnProgram: false,
+    writesFiles: true,
     load: async () => (await import('./compare-command.ts')).createCompareCommand,
   },
   export: {
     summary: 'write a trained network as an ONNX file with one bit per binary weight',
     hasOwnProgram: true,
+    writesFiles: true,
     load: async () => (await import('./export-command.ts')).createExportCommand,
   },
   convert: {
     summary: 'read a network from elsewhere, with a verdict for every layer',
     hasOwnProgram: true,
+    writesFiles: true,
     load: async () => (await import('./convert-command.ts')).createConvertCommand,
   },
   validate: {
     summary: 'measure accuracy, agreement and speed of an ONNX file in onnxruntime',
     hasOwnProgram: true,
+    writesFiles: false,
     load: async () => (await import('./validate-command.ts')).createValidateCommand,
   },
   bench: {
     summary: 'measure the kernels for binary layers against stock onnxruntime',
     hasOwnProgram: true,
+    writesFiles: false,
     load: async () => (await import('./bench-command.ts')).createBenchCommand,
   },
   inspect: {
     summary: 'show layers, sizes and costs of a model',
     hasOwnProgram: true,
+    writesFiles: false,
     load: async () => (await import('./inspect-command.ts')).createInspectCommand,
   },
   setup: {
     summary: 'install what GPUs need: tensorflow, webgpu or cuda',
     hasOwnProgram: false,
+    writesFiles: true,
     load: async () => (await import('./setup-command.ts')).createSetupCommand,
   },
   doctor: {
     summary: 'show what works on this machine, and what to do about the rest',
     hasOwnProgram: false,
+    writesFiles: false,
     load: async () => (await import('./doctor-command.ts')).createDoctorCommand,
   },
 };

@@ -16,8 +16,9 @@ import { nameOf, toUsageError } from './usage-error.ts';
  * @param args     without the interpreter and the script.
  */
 export async function runCli(program: string, args: readonly string[]): Promise<void> {
-  handleStreamErrors(program);
   const [first, second] = args;
+  const writesFiles = COMMANDS[program === 'bnn' ? (first ?? '') : program.replace(/^bnn-/, '')]?.writesFiles === true;
+  handleStreamErrors(program, writesFiles);
   if (program === 'bnn' && first === 'help') args = second === undefined ? ['--help'] : [second, '--help'];
   const root = await createProgram(program, args);
   const called = calledCommand(root, args);
@@ -32,10 +33,13 @@ export async function runCli(program: string, args: readonly string[]): Promise<
   }
 }
 
-function handleStreamErrors(program: string): void {
+function handleStreamErrors(program: string, writesFiles: boolean): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     // Whoever reads the output may stop early (`| head`).
-    if (error.code === 'EPIPE') process.exit(0);
+    if (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED') {
+      if (writesFiles) return;
+      process.exit(0);
+    }
     const cause = new BnnError('E_IO', `cannot write the result: ${error.message}`, {
       at: 'stdout',
       hint: 'free some space on the disk, or send the output elsewhere',

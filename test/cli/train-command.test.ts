@@ -177,6 +177,20 @@ describe.skipIf(!native.ok)(`training on the native backend${skipped}`, () => {
   );
 
   test(
+    'a run goes on when nobody reads its events any more',
+    async () => {
+      const out = join(folder, 'unread');
+      const { code, stdout } = await runCli(['train', '--epochs', '2', '--out', out, '--json', '-v', ...SMALL], {
+        during: (child) => child.stdout?.destroy(),
+      });
+      expect(code).toBe(0);
+      expect(stdout).not.toContain('"result"');
+      expect((await readFile(join(out, 'history.jsonl'), 'utf8')).trim().split('\n')).toHaveLength(2);
+    },
+    SLOW,
+  );
+
+  test(
     'a disk that is full at the first checkpoint stops the run before any work, and the folder stays free',
     async () => {
       const out = join(folder, 'full');
