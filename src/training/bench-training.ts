@@ -179,10 +179,7 @@ export class TrainingBench {
 
   async #take(data: InputData[], run: RecordedWork['run']): Promise<{ readonly figures: Promise<unknown> }> {
     if (this.#replay === null) return { figures: readOutcome(await run((t) => t)) };
-    const state = () => [
-      ...Array.from(this.#program.parameters.keys(), (name) => this.#program.parameter(name)),
-      ...this.#optimizer.tensors(),
-    ];
+    const state = () => [...this.#program.tensors(), ...this.#optimizer.tensors()];
     const numbers = { lr: LEARNING_RATE, step: this.#optimizer.step + 1 };
     const { result, isReplay } = await this.#replay.take('', data, numbers, { state, run });
     if (isReplay) this.#optimizer.advance();

@@ -176,7 +176,7 @@ export class Learner {
   /** All tensors that a step replaces. */
   #state(): tf.Tensor[] {
     return [
-      ...Array.from(this.#program.parameters.keys(), (name) => this.#program.parameter(name)),
+      ...this.#program.tensors(),
       ...this.#weights.tensors(),
       ...this.#optimizer.tensors(),
       ...(this.#average?.tensors() ?? []),

@@ -136,6 +136,11 @@ export class Program {
     return runInTurns(this.#differentiate(x, settings, lossGradient));
   }
 
+  /** The current tensors of all parameters and buffers, in the order of `parameters`; still owned by the program. */
+  tensors(): tf.Tensor[] {
+    return Array.from(this.parameters.keys(), (name) => this.parameter(name));
+  }
+
   /** The current tensor of a parameter or buffer; still owned by the program. */
   parameter(name: string): tf.Tensor {
     const current = this.#owned[this.#slotOf.get(name) ?? -1];

@@ -34,6 +34,7 @@ interface Commands {
   readonly reservation: Reservation;
 }
 
+/** GPUBufferUsage.STORAGE | COPY_DST | COPY_SRC: that of tfjs's tensors. */
 const STORAGE_USAGE = 0x80 | 0x08 | 0x04;
 
 const taps = new WeakMap<WebgpuBackend, Tap>();

@@ -111,7 +111,8 @@ export function dispatch(
   }
 }
 
-function bufferOf(backend: WebgpuBackend, dataId: object): GpuBuffer {
+/** @throws {Error} when the data are on the host. */
+export function bufferOf(backend: WebgpuBackend, dataId: object): GpuBuffer {
   const { resource } = backend.tensorMap.get(dataId);
   if (resource === null) throw new Error('internal: a tensor is not on the device');
   return resource;

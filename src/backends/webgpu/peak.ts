@@ -2,7 +2,7 @@
 
 import { performance } from 'node:perf_hooks';
 import type { WebgpuBackend } from './device.ts';
-import { dispatch } from './dispatch.ts';
+import { bufferOf, dispatch } from './dispatch.ts';
 import { allocate } from './kernels/kernel.ts';
 
 const THREADS = 256;
@@ -51,9 +51,7 @@ ${Array.from({ length: UNROLLED }, () => round).join('\n')}
     numbers: { rounds: ['u32', rounds], one: ['f32', 1] },
     groups: [GROUPS, 1, 1],
   });
-  const { resource } = backend.tensorMap.get(sums.dataId);
-  if (resource === null) throw new Error('internal: a result is not on the device');
-  const [first = Number.NaN] = new Float32Array(await backend.getBufferData(resource));
+  const [first = Number.NaN] = new Float32Array(await backend.getBufferData(bufferOf(backend, sums.dataId)));
   backend.disposeData(sums.dataId);
   return first;
 }

@@ -37,8 +37,7 @@ async function takeSteps(name: OptimizerName, replays: boolean): Promise<Trained
   const optimizer = new Optimizer(program, {
     ...{ optimizer: name, momentum: 0.9, weightDecay: 1e-4, weightDecayOn: 'all', clampWeights: 1 },
   });
-  const names = [...program.parameters.keys()];
-  const state = () => [...names.map((name) => program.parameter(name)), ...optimizer.tensors()];
+  const state = () => [...program.tensors(), ...optimizer.tensors()];
   const reste = createReste(2);
   const figures: number[][] = [];
   let count = 0;

@@ -10,7 +10,8 @@
  * - `BnnBatchNormGrad` {x, dy, gamma, mean, variance, scale?} → [dx, dgamma, dbeta] or, with scale, [dx, dgamma, dbeta, dscale];
  *   gradients go through the batch statistics, relu'(0) = 0.
  *
- * Attributes of all {epsilon, relu}. The residual has the shape of x and is added to y. scale is a scalar or one number per channel; dscale has its shape.
+ * Attributes of all {epsilon, relu}. The residual has the shape of x and is added to y. scale is a scalar or one number per channel;
+ * dscale has its shape.
  */
 
 import type * as tf from '@tensorflow/tfjs-core';

@@ -50,7 +50,7 @@ export function constants(info: Info): string {
 
 /**
  * x, or its sign, at a tap (kh · KW + kw) · C + c of an output pixel: the position is (h, w, index into the array). Numbers below 0 are
- * very large, so out of range.
+ * very large, so out of range. An array may be read out of range in WGSL, so nothing branches: compilers take long for branches here.
  */
 const INPUT_AT = (signs: boolean) => `
 fn of_pixel(pixel: u32) -> vec3<u32> {
