@@ -17,7 +17,7 @@ const u32 = (value: number): number[] => [value & 255, (value >> 8) & 255, (valu
 const u16 = (value: number): number[] => [value & 255, (value >> 8) & 255];
 
 /** Arrays are tuples. */
-function encode(item: Item): number[] {
+export function encode(item: Item): number[] {
   if (item instanceof Raw) return [...item.bytes];
   if (item === null) return [0x4e];
   if (typeof item === 'boolean') return [item ? 0x88 : 0x89];
