@@ -2,8 +2,10 @@
 
 const LONGEST = 60;
 
+const MOST_ITEMS = 6;
+
 /**
- * A primitive as it is, a long text shortened; of anything else only what it is. A list within a list within a list … may be small in a
+ * A primitive as it is, a long text shortened, and a short list of primitives; of anything else only what it is. A list within a list within a list … may be small in a
  * file and endless as text, so no value that may be nested must become text in another way.
  */
 export function describeValue(value: unknown): string {
@@ -12,7 +14,12 @@ export function describeValue(value: unknown): string {
   if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean') {
     return String(value);
   }
-  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (Array.isArray(value)) return describeList(value);
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   return value instanceof Map ? 'a dict' : 'an object';
+}
+
+function describeList(list: readonly unknown[]): string {
+  const isPlain = list.length <= MOST_ITEMS && list.every((item) => typeof item !== 'object' || item === null);
+  return isPlain ? `[${list.map(describeValue).join(', ')}]` : `a list of ${list.length}`;
 }

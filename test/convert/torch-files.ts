@@ -94,12 +94,20 @@ export function torchZip({
     ['archive/byteorder', Uint8Array.from(text(byteorder))],
     ...Object.entries(storages).map(([key, bytes]): [string, Uint8Array] => [`archive/data/${key}`, bytes]),
   ];
+  return zipFile(files, deflate ? (content) => deflateRawSync(content) : undefined);
+}
+
+/** @param pack  deflates; stored where there is none. */
+export function zipFile(
+  files: readonly (readonly [name: string, content: Uint8Array])[],
+  pack?: (content: Uint8Array) => Uint8Array,
+): Uint8Array {
   const body: number[] = [];
   const directory: number[] = [];
   for (const [name, content] of files) {
-    const stored = deflate ? deflateRawSync(content) : content;
+    const stored = pack?.(content) ?? content;
     const facts = [
-      ...u16(deflate ? 8 : 0),
+      ...u16(pack === undefined ? 0 : 8),
       0,
       0,
       0,

@@ -89,7 +89,7 @@ describe('safetensors', () => {
       'a name occurs twice',
     ],
     ['metadata that is no object', handMade('{"__metadata__":null}', []), '__metadata__ is null, expected texts'],
-    ['metadata that is a list', handMade('{"__metadata__":["a"]}', []), '__metadata__ is a list of 1'],
+    ['metadata that is a list', handMade('{"__metadata__":["a"]}', []), '__metadata__ is ["a"], expected texts'],
     [
       'metadata that is no text',
       handMade('{"__metadata__":{"a":{"b":1}}}', []),

@@ -41,7 +41,7 @@ describe('labels of a pickled batch', () => {
 
   it.each([
     ['none', 'N', '"labels" is null, expected 3 numbers'],
-    ['too few', '](K\x03K\x01e', '"labels" is a list of 2, expected 3 numbers'],
+    ['too few', '](K\x03K\x01e', '"labels" is [3, 1], expected 3 numbers'],
     [
       'one-hot vectors',
       array('u1', 'K\x03K\x02\x86', '\x01\x00'.repeat(3)),
