@@ -64,7 +64,7 @@ export function createConvertCommand(name: string): Command {
     .description(
       'Reads a network from elsewhere, an ONNX file or a checkpoint of PyTorch or Keras, and writes it in latent form, for training and for bnn-export. A table says what became of every layer, and why.',
     )
-    .argument('<model>', 'an .onnx file, or a checkpoint: .pt, .pth, .pth.tar or .h5')
+    .argument('<model>', 'an .onnx file, or a checkpoint: .pt, .pth, .pth.tar, .safetensors, .h5 or .keras')
     .optionsGroup(COMMON)
     .option('-o, --output <file>', 'the latent ONNX file to write; without it, only the table is printed')
     .option('--packed <file>', 'write the packed form too')

@@ -9,7 +9,7 @@ import { findModel } from '../inference/model-source-io.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../report/table.ts';
-import { checkpointKind, readCheckpoint } from './convert-source.ts';
+import { type Checkpoint, readSource } from './convert-source.ts';
 import { describeValues, type LayerSummary, type ModelSummary, summarizeModel } from './model-summary.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
 import type { Terminal } from './terminal.ts';
@@ -21,7 +21,7 @@ interface InspectOptions extends GeneralOptions {
 export function createInspectCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Shows the layers of a model: shapes, parameters of one bit and of 32, size, and binary and float multiply-adds for one picture. Any ONNX file will do; of a PyTorch or Keras checkpoint (.pt, .pth, .h5), the tensors are listed.',
+      'Shows the layers of a model: shapes, parameters of one bit and of 32, size, and binary and float multiply-adds for one picture. Any ONNX file will do; of a checkpoint (.pt, .pth, .safetensors, .h5, .keras), the tensors are listed.',
     )
     .argument('<model>', 'an ONNX file, a run folder, or a checkpoint of PyTorch or Keras')
     .optionsGroup(COMMON)
@@ -36,8 +36,9 @@ export function createInspectCommand(name: string): Command {
 
 async function runInspect(source: string, options: InspectOptions): Promise<void> {
   const terminal = terminalOf(options);
-  if (checkpointKind(source) !== null) return inspectCheckpoint(source, terminal);
   const { path } = await findModel(source);
+  const found = await readSource(path);
+  if (found.kind !== 'onnx') return inspectCheckpoint(path, found, terminal);
   const model = await readModel(path);
   const summary = summarizeModel(model);
   const fileBytes = (await stat(path)).size;
@@ -56,19 +57,23 @@ async function runInspect(source: string, options: InspectOptions): Promise<void
 }
 
 /** Lists the tensors of a checkpoint, those of Keras under the names that a mapping uses. */
-async function inspectCheckpoint(path: string, terminal: Terminal): Promise<void> {
-  const checkpoint = await readCheckpoint(path);
+function inspectCheckpoint(path: string, checkpoint: Checkpoint, terminal: Terminal): void {
   const tensors = Array.from(checkpoint.tensors, ([name, { dtype, shape }]) => {
     const entry = checkpoint.kind === 'keras' ? checkpoint.entries.get(name) : undefined;
     return { name, dtype, shape, ...(entry === undefined ? {} : { path: entry.path, stored: entry.shape }) };
   });
-  const format = checkpoint.kind === 'keras' ? 'hdf5' : checkpoint.format;
+  const format = formatOf(checkpoint);
   terminal.event('result', { file: path, fileBytes: checkpoint.fileBytes, format, tensors });
   const lines = tensors.map(({ name, dtype, shape, path: stored, stored: storedShape }) => {
     const text = `${name}  ${dtype}[${shape.join(', ')}]`;
     return stored === undefined ? text : `${text}  from ${stored} [${storedShape?.join(', ')}]`;
   });
   terminal.result(lines.join('\n'));
+}
+
+function formatOf(checkpoint: Checkpoint): string {
+  if (checkpoint.kind === 'pytorch') return checkpoint.format;
+  return checkpoint.kind === 'keras' ? 'hdf5' : checkpoint.kind;
 }
 
 interface SummaryColumn extends Column {

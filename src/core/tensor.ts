@@ -135,6 +135,21 @@ export function toNumbers(t: Tensor): number[] {
   return Array.from(t.data as ArrayLike<number | bigint>, Number);
 }
 
+/** All elements as float32, rounded where they do not fit; those of a float32 tensor are not copied. */
+export function toFloats(t: Tensor): Float32Array {
+  if (isDtype(t, 'float32')) return t.data;
+  if (t.dtype === 'float16') return mapped(t.data as Uint16Array, halfToNumber);
+  if (t.dtype === 'bfloat16') return mapped(t.data as Uint16Array, bfloatToNumber);
+  if (t.data instanceof BigInt64Array || t.data instanceof BigUint64Array) return mapped(t.data, Number);
+  return new Float32Array(t.data);
+}
+
+function mapped<V>(data: ArrayLike<V>, toNumber: (value: V) => number): Float32Array {
+  const floats = new Float32Array(data.length);
+  for (let i = 0; i < floats.length; i++) floats[i] = toNumber(data[i] as V);
+  return floats;
+}
+
 /** IEEE 754 binary16 bits to a number. */
 export function halfToNumber(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;

@@ -1,9 +1,8 @@
 /** ONNX files on disk. */
 
-import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
-import { BnnError, fromSystemError } from '../errors.ts';
+import { readRegularFile } from '../core/regular-file-io.ts';
 import type { Model } from '../graph/model.ts';
 import { decodeModel } from './decode-model.ts';
 import { type EncodeOptions, encodeModel } from './encode-model.ts';
@@ -15,7 +14,7 @@ import { createExternalReader } from './external-data-io.ts';
  * @throws {BnnError} E_NOT_FOUND, E_IO, or what `decodeModel` throws, with the path.
  */
 export async function readModel(path: string): Promise<Model> {
-  const bytes = await readBytes(path);
+  const bytes = await readRegularFile(path, 'an ONNX file');
   return decodeModel(bytes, { at: path, readExternal: createExternalReader(dirname(path), path) });
 }
 
@@ -26,20 +25,4 @@ export async function readModel(path: string): Promise<Model> {
  */
 export async function writeModel(path: string, model: Model, options: EncodeOptions = {}): Promise<void> {
   await writeFileAtomic(path, encodeModel(model, options));
-}
-
-async function readBytes(path: string): Promise<Uint8Array> {
-  try {
-    const status = await stat(path);
-    // A pipe or a device could keep the reader waiting, or never end.
-    if (!status.isFile()) {
-      throw new BnnError('E_IO', 'not a regular file, expected an ONNX file', {
-        at: path,
-        hint: 'give the path of a .onnx file',
-      });
-    }
-    return await readFile(path);
-  } catch (error) {
-    throw fromSystemError(error, 'read', path);
-  }
 }

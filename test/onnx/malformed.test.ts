@@ -100,7 +100,7 @@ describe('malformed files', () => {
     expect(error.code).toBe('E_FORMAT');
     expect(error.message).toMatch(/^not an ONNX file: /);
     expect(error.at).toBe('file.onnx');
-    expect(error.hint).toMatch(/complete/);
+    expect(error.hint).toMatch(/complete|download|fetch/);
   });
 
   test('a truncated file is reported with the byte', () => {
