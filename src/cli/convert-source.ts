@@ -63,7 +63,7 @@ async function convertWeights(path: string, checkpoint: Checkpoint, options: Sou
   const conventions = checkpoint.kind === 'keras' ? KERAS : PYTORCH;
   let mapping: Mapping | undefined;
   if (options.mapping !== undefined) {
-    const text = new TextDecoder().decode(await readRegularFile(options.mapping, 'a mapping'));
+    const text = new TextDecoder().decode(await readRegularFile(options.mapping, { expected: 'a mapping' }));
     mapping = parseMapping(text, options.mapping, conventions);
   }
   const converted = convertCheckpoint(checkpoint, { signZero, network, mapping, prefix, at: path });
@@ -85,7 +85,7 @@ const EXPECTED = 'an ONNX file or a checkpoint (.pt, .pth, .safetensors, .h5, .k
  * @throws {BnnError} E_FORMAT for a file of another kind, and as the reader of its kind.
  */
 export async function readSource(path: string): Promise<Checkpoint | { readonly kind: 'onnx' }> {
-  const bytes = await readRegularFile(path, EXPECTED);
+  const bytes = await readRegularFile(path, { expected: EXPECTED });
   const fileBytes = bytes.byteLength;
   const { kind, what, hint } = fileKindOf(bytes);
   switch (kind) {

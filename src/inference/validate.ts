@@ -161,6 +161,7 @@ async function validateSessions(
       'the model rounds values to 8-bit integers: logits differ by more than float rounding; compare top-1 and agreement',
     );
   }
+  notes.push(...(dataset.notes ?? []));
   const { normalize, from } = chooseNormalization(preprocessing, options, dataset, notes);
   const batchSize = input.batch ?? (options.batchSize || DEFAULT_BATCH);
   if (input.batch !== null && options.batchSize && options.batchSize !== input.batch) {

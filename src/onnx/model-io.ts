@@ -14,7 +14,7 @@ import { createExternalReader } from './external-data-io.ts';
  * @throws {BnnError} E_NOT_FOUND, E_IO, or what `decodeModel` throws, with the path.
  */
 export async function readModel(path: string): Promise<Model> {
-  const bytes = await readRegularFile(path, 'an ONNX file');
+  const bytes = await readRegularFile(path, { expected: 'an ONNX file' });
   return decodeModel(bytes, { at: path, readExternal: createExternalReader(dirname(path), path) });
 }
 

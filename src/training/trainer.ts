@@ -53,6 +53,7 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
       hint: 'give the same data and limits, or start a new run with another --out',
     });
   }
+  for (const note of dataset.notes ?? []) options.onNote?.(note);
   checkPictures(recipe, dataset);
   const model = checkpoint?.model ?? (await createModel(recipe, dataset, options));
   // Their threads would keep a process alive whose session could not be made.
@@ -69,13 +70,19 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
   }
 }
 
-/** @throws {BnnError} E_NOT_FOUND when a split is empty, E_USAGE when an augmentation would leave nothing of a picture. */
-function checkPictures({ cutout, padCrop }: Recipe, { train, test, height, width, root }: Dataset): void {
+/** @throws {BnnError} E_NOT_FOUND when a split is empty, E_FORMAT when there is one class, E_USAGE when an augmentation would leave nothing of a picture. */
+function checkPictures({ cutout, padCrop }: Recipe, { train, test, height, width, root, classes }: Dataset): void {
   for (const [name, { count }] of Object.entries({ training: train, test })) {
     if (count > 0) continue;
     throw new BnnError('E_NOT_FOUND', `the data set has no ${name} pictures`, {
       at: root,
       hint: 'training needs both: pictures to learn from, and pictures to test on; check the folders of both splits',
+    });
+  }
+  if (classes.length < 2) {
+    throw new BnnError('E_FORMAT', `the data set has one class, "${classes[0]}": there is nothing to tell apart`, {
+      at: root,
+      hint: 'give every class a folder of its own in train and test',
     });
   }
   for (const [name, size] of Object.entries({ cutout, padCrop })) {
