@@ -102,11 +102,7 @@ function eachInteger(
   }
 }
 
-function eachVarint(
-  run: Uint8Array,
-  first: number,
-  take: (index: number, low: number, high: number) => void,
-): number {
+function eachVarint(run: Uint8Array, first: number, take: (index: number, low: number, high: number) => void): number {
   let index = first;
   let [low, high, shift] = [0, 0, 0];
   for (let i = 0; i < run.length; i++) {

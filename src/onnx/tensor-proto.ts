@@ -1,7 +1,7 @@
 /** TensorProto <-> Tensor. */
 
 import type Long from 'long';
-import { elementCount } from '../core/shape.ts';
+import { elementCount, MAX_RANK } from '../core/shape.ts';
 import { bytesOf, bytesPerElement, createArray, type Dtype, fromBytes, type Tensor } from '../core/tensor.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
 import { dataTypeName } from './data-type.ts';
@@ -59,9 +59,6 @@ export function toLong(value: number): Long {
     throw new Error(`internal: ${value} is not a 64-bit integer`);
   return value as unknown as Long;
 }
-
-/** Dimensions that a tensor may have; NumPy stops there too. */
-export const MAX_RANK = 64;
 
 function decodeShape(dims: TensorProto['dims'], at: DecodeContext): number[] {
   const values = integers64(dims);

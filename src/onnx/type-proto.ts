@@ -1,11 +1,12 @@
 /** TypeProto and ValueInfoProto <-> ValueType. */
 
+import { MAX_RANK } from '../core/shape.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
 import type { Dim, Shape, ValueType } from '../graph/graph.ts';
 import { dataTypeName } from './data-type.ts';
 import type { DecodeContext } from './decode-context.ts';
 import type { Init, TensorShapeProto, TypeProto, ValueInfoProto } from './generated/onnx.ts';
-import { MAX_RANK, toLong } from './tensor-proto.ts';
+import { toLong } from './tensor-proto.ts';
 
 const UNKNOWN: ValueType = { dtype: null, shape: null };
 
