@@ -12,6 +12,7 @@ import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { formatBytes } from '../report/format.ts';
 import { formatPairs } from '../report/table.ts';
+import { visible } from '../report/visible-text.ts';
 import type { Check } from './convert-check.ts';
 import { type InputOptions, PIXEL_RANGES, type PixelRange } from './convert-inputs.ts';
 import { formatCheck, formatVerdicts, formatWhatIf, signNotes } from './convert-report.ts';
@@ -153,8 +154,8 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
   terminal.result(formatVerdicts(report.layers));
   if (binarized === null) terminal.result(formatPairs(sizeLines(fileSizes, sizes, memory)));
   const notes = [...signNotes(report.signs), ...report.changes];
-  for (const note of notes) terminal.result(`note: ${note}`);
-  if (binarized !== null) terminal.result(`made binary: ${binarized.layers.join(', ')}`);
+  for (const note of notes) terminal.result(`note: ${visible(note)}`);
+  if (binarized !== null) terminal.result(`made binary: ${visible(binarized.layers.join(', '))}`);
   if (check !== null) terminal.result(formatCheck(check));
   if (whatIf !== null)
     terminal.result(whatIf.agreements.length === 0 ? 'no sign of an activation' : formatWhatIf(whatIf));
@@ -239,7 +240,7 @@ async function compare(
     // Exporters write operators of types that the standard has and onnxruntime lacks.
     if (!(error instanceof BnnError) || error.code !== 'E_FORMAT' || translation === undefined) throw error;
     const check = await checkModels(translation(), named, settings);
-    terminal.result(`note: compared with the source in standard operators, since ${error.message}`);
+    terminal.result(`note: compared with the source in standard operators, since ${visible(error.message)}`);
     return check;
   }
 }

@@ -9,6 +9,7 @@ import { findModel } from '../inference/model-source-io.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../report/table.ts';
+import { visible } from '../report/visible-text.ts';
 import { type Checkpoint, readSource } from './convert-source.ts';
 import { describeValues, type LayerSummary, type ModelSummary, summarizeModel } from './model-summary.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
@@ -66,7 +67,7 @@ function inspectCheckpoint(path: string, checkpoint: Checkpoint, terminal: Termi
   terminal.event('result', { file: path, fileBytes: checkpoint.fileBytes, format, tensors });
   const lines = tensors.map(({ name, dtype, shape, path: stored, stored: storedShape }) => {
     const text = `${name}  ${dtype}[${shape.join(', ')}]`;
-    return stored === undefined ? text : `${text}  from ${stored} [${storedShape?.join(', ')}]`;
+    return visible(stored === undefined ? text : `${text}  from ${stored} [${storedShape?.join(', ')}]`);
   });
   terminal.result(lines.join('\n'));
 }

@@ -12,6 +12,7 @@ import { type Validation, validateModel } from '../inference/validate.ts';
 import { formatBytes, formatCount, formatDifference, formatPercent, plural, threeDigits } from '../report/format.ts';
 import { formatBar } from '../report/progress.ts';
 import { formatPairs, formatTable } from '../report/table.ts';
+import { visible } from '../report/visible-text.ts';
 import {
   ADVANCED,
   addExamples,
@@ -110,7 +111,7 @@ async function runValidate(model: string, options: ValidateCommandOptions): Prom
       ),
   });
   terminal.clearLive();
-  for (const note of validation.notes) terminal.note(`note: ${note}`);
+  for (const note of validation.notes) terminal.note(`note: ${visible(note)}`);
   terminal.event('result', { model: path, ...validation });
   terminal.result(formatValidation(path, validation));
   if (terminal.verbose) terminal.result(`\n${formatClasses(validation)}`);

@@ -99,7 +99,7 @@ function rangeOf(value: Value | null, depth: number): Range | null {
   const node = value?.producer ?? null;
   if (node === null || node.domain !== '' || depth > MAX_DEPTH) return null;
   if (node.op === 'Clip') return boundsOf(node);
-  const round = ROUNDERS[node.op];
+  const round = ROUNDERS.get(node.op);
   if (round !== undefined) {
     const inside = rangeOf(node.input(0), depth + 1);
     return inside === null ? null : { low: round(inside.low), high: round(inside.high) };
@@ -109,22 +109,26 @@ function rangeOf(value: Value | null, depth: number): Range | null {
   const number = right ?? left;
   const inner = number === null ? null : rangeOf(node.input(right === null ? 1 : 0), depth + 1);
   if (inner === null || number === null) return null;
-  const change = CHANGES[node.op];
+  const change = CHANGES.get(node.op);
   if (change === undefined || (right === null && !['Add', 'Mul'].includes(node.op))) return null;
   const [a, b] = [change(inner.low, number), change(inner.high, number)];
   return { low: Math.min(a, b), high: Math.max(a, b) };
 }
 
-const ROUNDERS: Readonly<Record<string, (x: number) => number>> = {
-  Ceil: Math.ceil,
-  DequantizeLinear: (x) => x,
-  Floor: Math.floor,
-  Round: Math.round,
-};
+const ROUNDERS: ReadonlyMap<string, (x: number) => number> = new Map(
+  Object.entries<(x: number) => number>({
+    Ceil: Math.ceil,
+    DequantizeLinear: (x) => x,
+    Floor: Math.floor,
+    Round: Math.round,
+  }),
+);
 
-const CHANGES: Readonly<Record<string, (x: number, c: number) => number>> = {
-  Add: (x, c) => x + c,
-  Div: (x, c) => x / c,
-  Mul: (x, c) => x * c,
-  Sub: (x, c) => x - c,
-};
+const CHANGES: ReadonlyMap<string, (x: number, c: number) => number> = new Map(
+  Object.entries<(x: number, c: number) => number>({
+    Add: (x, c) => x + c,
+    Div: (x, c) => x / c,
+    Mul: (x, c) => x * c,
+    Sub: (x, c) => x - c,
+  }),
+);

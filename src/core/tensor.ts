@@ -91,8 +91,15 @@ export function float32(shape: readonly number[], data: Iterable<number> | Float
   return tensor('float32', shape, data instanceof Float32Array ? data : Float32Array.from(data));
 }
 
-/** A one-dimensional int64 tensor: shapes, axes, pads. */
+/**
+ * A one-dimensional int64 tensor: shapes, axes, pads.
+ *
+ * @throws {BnnError} E_SHAPE when a number is no integer.
+ */
 export function int64s(values: readonly number[]): Tensor<'int64'> {
+  const other = values.find((value) => !Number.isInteger(value));
+  if (other !== undefined)
+    throw new BnnError('E_SHAPE', `${other} where a size or an axis was needed, expected an integer`);
   return tensor('int64', [values.length], BigInt64Array.from(values, BigInt));
 }
 

@@ -38,19 +38,21 @@ export interface MacCounts {
 }
 
 /** Which inputs of an operator are parameters when they are constant. */
-const PARAMETER_INPUTS: Readonly<Record<string, readonly number[]>> = {
-  Conv: [1, 2],
-  Gemm: [0, 1, 2],
-  MatMul: [0, 1],
-  BatchNormalization: [1, 2],
-  InstanceNormalization: [1, 2],
-  LayerNormalization: [1, 2],
-  PRelu: [1],
-  Add: [0, 1],
-  Sub: [0, 1],
-  Mul: [0, 1],
-  Div: [0, 1],
-};
+const PARAMETER_INPUTS: ReadonlyMap<string, readonly number[]> = new Map(
+  Object.entries<readonly number[]>({
+    Conv: [1, 2],
+    Gemm: [0, 1, 2],
+    MatMul: [0, 1],
+    BatchNormalization: [1, 2],
+    InstanceNormalization: [1, 2],
+    LayerNormalization: [1, 2],
+    PRelu: [1],
+    Add: [0, 1],
+    Sub: [0, 1],
+    Mul: [0, 1],
+    Div: [0, 1],
+  }),
+);
 
 /** The packed layers of the `bnn` domain, by the start of their names: x, packed signs, then floats of the epilogue. */
 const PACKED = /^bnn\.Binary(?:Threshold|(Weight))?(?:Conv|Gemm)/;
@@ -102,7 +104,7 @@ function standardLayer(node: Node, counted: Set<Value>): LayerStatistics {
   let oneBitParameters = 0;
   let eightBitParameters = 0;
   let floatParameters = 0;
-  for (const index of PARAMETER_INPUTS[node.type] ?? []) {
+  for (const index of PARAMETER_INPUTS.get(node.type) ?? []) {
     const value = node.input(index);
     const latent = value === null ? null : signSource(value);
     const source = latent ?? storedSource(value);

@@ -147,12 +147,14 @@ function dropFinal(graph: Graph, notes: string[]): void {
 }
 
 /** Positions of vectors that are trained or move: exporters store equal ones once, but each layer trains its own. */
-const VECTORS: Readonly<Record<string, readonly number[]>> = { BatchNormalization: [1, 2, 3, 4], Conv: [2], Gemm: [2] };
+const VECTORS: ReadonlyMap<string, readonly number[]> = new Map(
+  Object.entries<readonly number[]>({ BatchNormalization: [1, 2, 3, 4], Conv: [2], Gemm: [2] }),
+);
 
 function unshareVectors(graph: Graph): void {
   const taken = new Set<Value>();
   for (const node of graph.nodes()) {
-    for (const index of VECTORS[node.type] ?? []) {
+    for (const index of VECTORS.get(node.type) ?? []) {
       const value = node.input(index);
       if (!value?.constant) continue;
       if (taken.has(value)) graph.setInput(node, index, graph.addConstant(value.name, value.constant));

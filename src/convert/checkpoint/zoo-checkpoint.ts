@@ -88,19 +88,21 @@ function ofClasses(entry: ZooEntry, plain: Model, tensors: Tensors): Model {
 }
 
 /** Elements that the larger networks have at least; building one only to see that it does not fit takes seconds. */
-const LEAST_ELEMENTS: Readonly<Record<string, number>> = {
-  'vgg-small': 4e6,
-  'resnet18-cifar': 1e7,
-  resnet18: 1e7,
-  resnet34: 2e7,
-};
+const LEAST_ELEMENTS: ReadonlyMap<string, number> = new Map(
+  Object.entries<number>({
+    'vgg-small': 4e6,
+    'resnet18-cifar': 1e7,
+    resnet18: 1e7,
+    resnet34: 2e7,
+  }),
+);
 
 /** The networks of the zoo whose parameters the checkpoint has, all in the right shape; every precision has the same ones. */
 export function fittingNetworks(tensors: Tensors): string[] {
   let elements = 0;
   for (const { shape } of tensors.values()) elements += elementCount(shape);
   return [...ZOO.values()]
-    .filter(({ name, precision }) => precision === '1w1a' && elements >= (LEAST_ELEMENTS[name] ?? 0))
+    .filter(({ name, precision }) => precision === '1w1a' && elements >= (LEAST_ELEMENTS.get(name) ?? 0))
     .filter((entry) => fits(entry, tensors))
     .map(({ name }) => name);
 }

@@ -63,7 +63,7 @@ export function fromKeras(
   for (const [path, found] of datasets) {
     if (OTHERS.test(path)) continue;
     const { layer, parameter } = numbered.get(path) ?? partsOf(path);
-    const translated = TRANSLATIONS[parameter];
+    const translated = TRANSLATIONS.get(parameter);
     const name = `${layer}.${translated?.name ?? parameter}`;
     // Two models in one file: the first keeps the short name.
     const unique = entries.has(name) ? path : name;
@@ -86,16 +86,18 @@ interface Translation {
   readonly arrange?: (tensor: Tensor) => Tensor;
 }
 
-const TRANSLATIONS: Readonly<Record<string, Translation>> = {
-  kernel: { name: 'weight', arrange: kernel },
-  depthwise_kernel: { name: 'weight', arrange: depthwiseKernel },
-  bias: { name: 'bias' },
-  gamma: { name: 'weight' },
-  beta: { name: 'bias' },
-  moving_mean: { name: 'running_mean' },
-  moving_variance: { name: 'running_var' },
-  alpha: { name: 'weight', arrange: slopes },
-};
+const TRANSLATIONS: ReadonlyMap<string, Translation> = new Map(
+  Object.entries<Translation>({
+    kernel: { name: 'weight', arrange: kernel },
+    depthwise_kernel: { name: 'weight', arrange: depthwiseKernel },
+    bias: { name: 'bias' },
+    gamma: { name: 'weight' },
+    beta: { name: 'bias' },
+    moving_mean: { name: 'running_mean' },
+    moving_variance: { name: 'running_var' },
+    alpha: { name: 'weight', arrange: slopes },
+  }),
+);
 
 /** Spatial sizes, inputs, outputs -> outputs, inputs, spatial sizes. */
 function kernel(tensor: Tensor): Tensor {
