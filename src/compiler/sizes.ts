@@ -1,7 +1,7 @@
 /**
  * What the constants of a packed model take: on paper, in the file, and in memory once a session has loaded them.
  *
- * - Ideal: one bit per binary weight and 32 per other parameter, the count that papers give.
+ * - Ideal: one bit per binary weight and what it is stored in per other parameter (32 bits of a float), the count that papers give.
  * - Stock onnxruntime runs the body of a packed layer, which unpacks the bits to float32 when the session is made: 4 bytes per weight.
  * - With our op library a session holds the packed bytes as they are in the file, and beside them the weights in the order of the
  *   kernels: rows of whole 32-bit words, 4 words at a time, outputs rounded up to tiles, and one sum per tap for the padding
@@ -13,9 +13,9 @@
 
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
-import { layerStatistics } from '../graph/statistics.ts';
 import { LAYER_VARIANTS, type LayerVariant } from '../operators/variants.ts';
 import { isLayer } from './layers.ts';
+import { layerStatistics } from './statistics.ts';
 
 export interface Sizes {
   readonly idealBits: number;
@@ -43,14 +43,16 @@ function roundUp(count: number, unit: number): number {
   return Math.ceil(count / unit) * unit;
 }
 
+/** Of parameters counted by the bits that each takes. */
+export function bitsOf(parameters: ReadonlyMap<number, number>): number {
+  let sum = 0;
+  for (const [bits, count] of parameters) sum += bits * count;
+  return sum;
+}
+
 /** The sizes of each node that has constants, in execution order; what several nodes share counts for the first. */
 export function nodeSizes(model: Model): Map<Node, Sizes> {
-  const ideal = new Map(
-    layerStatistics(model).map(({ node, oneBitParameters, floatParameters }) => [
-      node,
-      oneBitParameters + 32 * floatParameters,
-    ]),
-  );
+  const ideal = new Map(layerStatistics(model).map(({ node, parameters }) => [node, bitsOf(parameters)]));
   const counted = new Set<Value>();
   const sizes = new Map<Node, Sizes>();
   for (const node of model.graph.nodes()) {

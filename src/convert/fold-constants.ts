@@ -13,7 +13,7 @@ import { broadcastShapes, elementCount, normalizeAxis, rowMajorStrides } from '.
 import type { Dtype } from '../core/tensor.ts';
 import { int64s } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
-import { BINARY_OPERATORS, PREDICATES, UNARY_OPERATORS } from './scalar-operators.ts';
+import { factsOf, operatorsWith } from '../operators/operator-facts.ts';
 
 type Evaluator = (inputs: readonly Exact[], node: Node) => Exact | null;
 
@@ -49,16 +49,17 @@ function broadcast(inputs: readonly Exact[], dtype: Dtype, f: (...x: number[]) =
   return { dtype, shape: target, data, fromSign: inputs.some(({ fromSign }) => fromSign) };
 }
 
-const elementwise: Evaluator = (inputs, node) => {
+const onNumbers: Evaluator = (inputs, node) => {
   const [a, b] = inputs;
   if (a === undefined) return null;
-  const dtype = PREDICATES.has(node.op) ? 'bool' : a.dtype;
+  const { scalar, elementwise, isPredicate } = factsOf(node);
+  if (scalar === undefined) return null;
+  const dtype = isPredicate === true ? 'bool' : a.dtype;
   const finish = isInteger(dtype) ? Math.trunc : (x: number) => x;
-  const unary = UNARY_OPERATORS[node.op];
-  if (unary !== undefined && inputs.length === 1) return { ...a, dtype, data: a.data.map((x) => finish(unary(x))) };
-  const binary = BINARY_OPERATORS[node.op];
-  if (binary === undefined || b === undefined || inputs.length !== 2) return null;
-  return broadcast(inputs, dtype, (x = Number.NaN, y = Number.NaN) => finish(binary(x, y)));
+  if (elementwise === 'one')
+    return inputs.length === 1 ? { ...a, dtype, data: a.data.map((x) => finish(scalar(x))) } : null;
+  if (b === undefined || inputs.length !== 2) return null;
+  return broadcast(inputs, dtype, (x = Number.NaN, y = Number.NaN) => finish(scalar(x, y)));
 };
 
 /** Of unsigned integers, as graphs unpack bits with them. */
@@ -178,10 +179,9 @@ const shapeOf: Evaluator = ([x], node) => {
 };
 
 const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
-  ...Object.keys(BINARY_OPERATORS).map((op): [string, Evaluator] => [op, elementwise]),
-  ...Object.keys(UNARY_OPERATORS)
+  ...operatorsWith(({ scalar }) => scalar !== undefined)
     .filter((op) => op !== 'Cast')
-    .map((op): [string, Evaluator] => [op, elementwise]),
+    .map((op): [string, Evaluator] => [op, onNumbers]),
   ['BitShift', bitShift],
   ['Mod', modulo],
   ['Where', where],

@@ -4,11 +4,10 @@ import type { CompileContext } from '../compiler/context.ts';
 import { EVALUATORS } from '../compiler/evaluate.ts';
 import type { Exact } from '../compiler/exact.ts';
 import type { Value } from '../graph/graph.ts';
+import { factsOf } from '../operators/operator-facts.ts';
 import type { BinaryOperand } from './binary-operand.ts';
 
-/** Operators through which a latent weight keeps its place: layout, and factors. */
-const LAYOUT = new Set(['Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Identity']);
-
+/** The latent weight behind changes of layout, and factors. */
 function latentOf(value: Value, context: CompileContext): { readonly name: string; readonly exact: Exact } | null {
   const node = value.producer;
   if (node === null) return null;
@@ -21,7 +20,7 @@ function latentOf(value: Value, context: CompileContext): { readonly name: strin
     const [a, b] = [node.requiredInput(0), node.requiredInput(1)];
     return latentOf(a, context) ?? latentOf(b, context);
   }
-  if (!LAYOUT.has(node.type)) return null;
+  if (factsOf(node).rearranges !== true) return null;
   const inner = latentOf(node.requiredInput(0), context);
   if (inner === null) return null;
   const rest = node.inputs.slice(1).map((input) => context.evaluate(input));

@@ -1,0 +1,61 @@
+/** Constants that hold the same numbers are one: stored once, counted once. */
+
+import { bytesOf, type Tensor } from '../core/tensor.ts';
+import type { Graph, Value } from '../graph/graph.ts';
+
+/**
+ * Remembers tensors by their contents. One of a single repeated number equals none: zeros and ones are where a training starts, and
+ * do not stay equal.
+ */
+export class EqualConstants {
+  readonly #byKey = new Map<string, Tensor[]>();
+
+  /** The first tensor of this dtype, shape and contents; null when this is the first. */
+  firstOf(constant: Tensor): Tensor | null {
+    if (isFill(constant)) return null;
+    const bytes = bytesOf(constant);
+    const key = `${constant.dtype} ${constant.shape.join()} ${hash(bytes)}`;
+    const candidates = this.#byKey.get(key) ?? [];
+    const known = candidates.find((candidate) => Buffer.compare(bytesOf(candidate), bytes) === 0);
+    if (known === undefined) this.#byKey.set(key, [...candidates, constant]);
+    return known ?? null;
+  }
+
+  isRepeated(constant: Tensor): boolean {
+    return this.firstOf(constant) !== null;
+  }
+}
+
+function isFill({ data }: Tensor): boolean {
+  for (const element of data) if (element !== data[0]) return false;
+  return true;
+}
+
+/** FNV-1a, of at most some thousand bytes spread over the whole. */
+function hash(bytes: Uint8Array): number {
+  const step = Math.max(1, Math.floor(bytes.length / 4096));
+  let state = 0x811c9dc5;
+  for (let i = 0; i < bytes.length; i += step) state = Math.imul(state ^ (bytes[i] ?? 0), 0x01000193);
+  return state >>> 0;
+}
+
+/** Lets every reader of a constant read the first one that equals it. @returns whether something changed. */
+export function shareEqualConstants(graph: Graph): boolean {
+  const equal = new EqualConstants();
+  const values = new Map<Tensor, Value>();
+  let isChanged = false;
+  for (const value of [...graph.constants()]) {
+    if (graph.isInput(value) || graph.isOutput(value)) continue;
+    const first = values.get(equal.firstOf(value.constant) ?? value.constant);
+    if (first === undefined) values.set(value.constant, value);
+    else if (!isFill(value.constant)) isChanged = merge(graph, value, first);
+  }
+  return isChanged;
+}
+
+/** Makes all readers of a constant read another one, and removes it. */
+export function merge(graph: Graph, value: Value, first: Value): true {
+  for (const { node, index } of [...value.uses]) graph.setInput(node, index, first);
+  graph.removeConstant(value);
+  return true;
+}
