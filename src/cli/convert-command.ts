@@ -150,9 +150,9 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
   const fileSizes = { sourceBytes: result.sourceBytes, packedBytes: packed.length };
 
   const { sizes } = result.lowered.report;
-  terminal.result(formatVerdicts(report.layers));
+  terminal.result(formatVerdicts(report.layers, report.rest));
   if (binarized === null) terminal.result(formatPairs(sizeLines(fileSizes, sizes, memory)));
-  const notes = [...signNotes(report.signs), ...report.changes];
+  const notes = [...signNotes(report.signs, report.layers), ...report.changes];
   for (const note of notes) terminal.result(`note: ${note}`);
   if (binarized !== null) terminal.result(`made binary: ${binarized.layers.join(', ')}`);
   if (check !== null) terminal.result(formatCheck(check));
@@ -164,6 +164,7 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
     source: path,
     files,
     layers: report.layers,
+    rest: report.rest,
     ...fileSizes,
     sizes,
     memory,

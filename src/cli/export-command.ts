@@ -180,7 +180,9 @@ function resultEvent(
     float: report.layers.filter(({ outcome }) => outcome === 'float').map(({ name }) => name),
     ...(int8 === undefined ? {} : { int8 }),
     verification: comparison,
-    ...(explain ? { layers: report.layers, sizes: report.sizes, memory, misses: report.misses } : {}),
+    ...(explain
+      ? { layers: report.layers, rest: report.rest, sizes: report.sizes, memory, misses: report.misses }
+      : {}),
   };
 }
 

@@ -4,25 +4,23 @@ import { bytesOf, type Tensor } from '../core/tensor.ts';
 import type { Graph, Value } from '../graph/graph.ts';
 
 /**
- * Remembers tensors by their contents. One of a single repeated number equals none: zeros and ones are where a training starts, and
- * do not stay equal.
+ * Tells constants apart by their contents. Those of a single repeated number are all different: zeros and ones are where a training
+ * starts, and do not stay equal.
  */
 export class EqualConstants {
   readonly #byKey = new Map<string, Tensor[]>();
 
-  /** The first tensor of this dtype, shape and contents; null when this is the first. */
-  firstOf(constant: Tensor): Tensor | null {
-    if (isFill(constant)) return null;
+  /** What is the same for constants of equal dtype, shape and contents, and for no others. */
+  identityOf(value: Value & { readonly constant: Tensor }): Tensor | Value {
+    const { constant } = value;
+    if (isFill(constant)) return value;
     const bytes = bytesOf(constant);
     const key = `${constant.dtype} ${constant.shape.join()} ${hash(bytes)}`;
     const candidates = this.#byKey.get(key) ?? [];
     const known = candidates.find((candidate) => Buffer.compare(bytesOf(candidate), bytes) === 0);
-    if (known === undefined) this.#byKey.set(key, [...candidates, constant]);
-    return known ?? null;
-  }
-
-  isRepeated(constant: Tensor): boolean {
-    return this.firstOf(constant) !== null;
+    if (known !== undefined) return known;
+    this.#byKey.set(key, [...candidates, constant]);
+    return constant;
   }
 }
 
@@ -42,19 +40,20 @@ function hash(bytes: Uint8Array): number {
 /** Lets every reader of a constant read the first one that equals it. @returns whether something changed. */
 export function shareEqualConstants(graph: Graph): boolean {
   const equal = new EqualConstants();
-  const values = new Map<Tensor, Value>();
+  const firsts = new Map<Tensor | Value, Value>();
   let isChanged = false;
   for (const value of [...graph.constants()]) {
     if (graph.isInput(value) || graph.isOutput(value)) continue;
-    const first = values.get(equal.firstOf(value.constant) ?? value.constant);
-    if (first === undefined) values.set(value.constant, value);
-    else if (!isFill(value.constant)) isChanged = merge(graph, value, first);
+    const identity = equal.identityOf(value);
+    const first = firsts.get(identity);
+    if (first === undefined) firsts.set(identity, value);
+    else isChanged = merge(graph, value, first);
   }
   return isChanged;
 }
 
 /** Makes all readers of a constant read another one, and removes it. */
-export function merge(graph: Graph, value: Value, first: Value): true {
+function merge(graph: Graph, value: Value, first: Value): true {
   for (const { node, index } of [...value.uses]) graph.setInput(node, index, first);
   graph.removeConstant(value);
   return true;

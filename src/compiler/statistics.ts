@@ -8,6 +8,7 @@ import { packedVariant } from './binary-layer.ts';
 import { CompileContext } from './context.ts';
 import { EqualConstants } from './equal-constants.ts';
 import { convOperands, gemmOperands } from './layer-operands.ts';
+import { LEAST_PARAMETER_BYTES } from './layers.ts';
 import { isMiss, type Miss } from './rewrite.ts';
 import { resolvedPads } from './rewrites/resolve-auto-pad.ts';
 
@@ -46,12 +47,6 @@ export interface MacCounts {
   /** Layers that are left out because their shapes are unknown. */
   readonly unknown: readonly Node[];
 }
-
-/**
- * A constant of more bytes is a parameter wherever it stands; smaller ones are so only where the operator says it: shapes, bounds and
- * the like are none.
- */
-export const LEAST_PARAMETER_BYTES = 256;
 
 /**
  * Statistics of every node that multiplies or holds parameters, in execution order. Shapes must have been inferred. A parameter that
@@ -124,32 +119,40 @@ function operandsOf(node: Node, context: CompileContext): { readonly weightOnly:
   return isMatrix || node.is('Gemm') ? gemmOperands(node, context) : null;
 }
 
+type Constant = Value & { readonly constant: Tensor };
+
 /** A constant that a node reads, perhaps through operators on constants alone. */
 interface Found {
-  readonly value: Value;
-  readonly constant: Tensor;
+  readonly value: Constant;
   /** Whether it goes through `bnn.Sign` on some way. */
   isSign: boolean;
   /** Whether its elements arrive, rather than scale, shape or place them. */
   isContent: boolean;
 }
 
+/** The nodes that data go through, and those of graph outputs; the others compute with constants alone. */
+export function computingNodes(graph: Graph): ReadonlySet<Node> {
+  const computing = new Set<Node>();
+  for (const node of graph.nodes()) {
+    const isConstant = node.inputs.every(
+      (input) =>
+        input === null || input.constant !== null || (input.producer !== null && !computing.has(input.producer)),
+    );
+    if (!isConstant || node.inputs.length === 0 || node.outputs.some((output) => graph.isOutput(output))) {
+      computing.add(node);
+    }
+  }
+  return computing;
+}
+
 /** Finds the parameters of one node after another; each counts for the first that reads it. */
 class ParameterSearch {
-  readonly #computed = new Set<Node>();
-  readonly #counted = new Set<Value>();
+  readonly #computed: ReadonlySet<Node>;
+  readonly #counted = new Set<Tensor | Value>();
   readonly #equal = new EqualConstants();
 
   constructor(graph: Graph) {
-    for (const node of graph.nodes()) {
-      const isConstant = node.inputs.every(
-        (input) =>
-          input === null || input.constant !== null || (input.producer !== null && !this.#computed.has(input.producer)),
-      );
-      if (!isConstant || node.inputs.length === 0 || node.outputs.some((output) => graph.isOutput(output))) {
-        this.#computed.add(node);
-      }
-    }
+    this.#computed = computingNodes(graph);
   }
 
   /** Counts by bits. What is computed from constants counts where it meets data. */
@@ -162,12 +165,15 @@ class ParameterSearch {
     for (const [index, input] of node.inputs.entries()) {
       if (input === null || statistics?.includes(index) === true) continue;
       const isListed = isPacked ? index > 0 : parameters?.includes(index) === true;
-      for (const { constant, value, isSign, isContent } of this.#constantsBehind(input)) {
+      for (const { value, isSign, isContent } of this.#constantsBehind(input)) {
+        const { constant } = value;
         const count = constant.data.length;
         if (!(isListed && isContent) && constant.data.byteLength <= LEAST_PARAMETER_BYTES) continue;
         // A lone number, such as the factor of an average, is part of the formula rather than a parameter.
         if (count === 1 && elementwise !== undefined) continue;
-        if (!this.#isFirst(value, constant)) continue;
+        const identity = this.#equal.identityOf(value);
+        if (this.#counted.has(identity)) continue;
+        this.#counted.add(identity);
         if (isPacked && index === 1) add(1, packedCount(node));
         else if (isSign || (isContent && index === 1 && kind !== 'float')) add(1, count);
         else if (packedInput?.index === index) {
@@ -179,26 +185,21 @@ class ParameterSearch {
     return counts;
   }
 
-  /** Notes a constant; false when it, or another one with the same numbers, has been counted. */
-  #isFirst(value: Value, constant: Tensor): boolean {
-    const isNew = !this.#counted.has(value) && !this.#equal.isRepeated(constant);
-    this.#counted.add(value);
-    return isNew;
-  }
-
   #constantsBehind(start: Value): Found[] {
     const found = new Map<Value, Found>();
     const seen = new Set<string>();
-    const pending: Omit<Found, 'constant'>[] = [{ value: start, isSign: false, isContent: true }];
+    const pending: (Omit<Found, 'value'> & { readonly value: Value })[] = [
+      { value: start, isSign: false, isContent: true },
+    ];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const { value, isSign, isContent } = next;
       const key = `${isSign} ${isContent} ${value.name}`;
       if (seen.has(key)) continue;
       seen.add(key);
-      const { constant, producer } = value;
-      if (constant !== null) {
-        const known = found.get(value) ?? { value, constant, isSign, isContent: false };
-        const isNumber = constant.data.length === 1 && value !== start;
+      const { producer } = value;
+      if (isConstant(value)) {
+        const known = found.get(value) ?? { value, isSign, isContent: false };
+        const isNumber = value.constant.data.length === 1 && value !== start;
         known.isSign ||= isSign;
         known.isContent ||= isContent && !isNumber;
         found.set(value, known);
@@ -214,6 +215,10 @@ class ParameterSearch {
     }
     return [...found.values()];
   }
+}
+
+function isConstant(value: Value): value is Constant {
+  return value.constant !== null;
 }
 
 /** Weights of a packed layer. */

@@ -14,6 +14,9 @@ const MAX_DEPTH = 64;
 
 const FLOAT: Levels = { kind: 'float', bits: 32, what: 'floats' };
 
+/** What a user may do about a sign that gives 0 at 0. */
+export const PLUS_ADVICE = '--sign-zero plus accepts +1 there';
+
 export function dataLevels(value: Value, context: CompileContext): Levels {
   const affine = affineSignsOf(value);
   if (affine !== null) {
@@ -30,7 +33,7 @@ export function dataLevels(value: Value, context: CompileContext): Levels {
       return { ...FLOAT, what: mixed };
     }
     if (node.is('Sign')) {
-      const what = `ternary: ${node.describe()} gives 0 at 0 (--sign-zero plus accepts +1 there)`;
+      const what = `ternary: ${node.describe()} gives 0 at 0 (${PLUS_ADVICE})`;
       return { kind: 'ternary', bits: 2, what };
     }
     if (ROUNDING.has(node.type)) return roundedLevels(node);

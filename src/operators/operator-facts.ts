@@ -32,6 +32,8 @@ export interface OperatorFacts {
   readonly parameters?: readonly number[];
   /** Inputs that are not, whatever their size: running statistics. */
   readonly statistics?: readonly number[];
+  /** Multiplies 8-bit integers. */
+  readonly isInteger?: true;
   /** The input that holds several weights in a byte, the attribute with the bits of one, and what it is unless given. */
   readonly packedInput?: { readonly index: number; readonly attribute: string; readonly bits: number };
 }
@@ -51,6 +53,8 @@ const predicate = (holds: (a: number, b: number) => boolean): OperatorFacts => (
   isPredicate: true,
 });
 const weights = (...parameters: number[]): OperatorFacts => ({ parameters });
+
+const integers = (...parameters: number[]): OperatorFacts => ({ parameters, isInteger: true });
 
 const NAN = Number.NaN;
 
@@ -136,16 +140,16 @@ export const OPERATOR_FACTS: ReadonlyMap<string, OperatorFacts> = new Map<string
 
   // Layers.
   ['Conv', weights(1, 2)],
-  ['ConvInteger', weights(1)],
+  ['ConvInteger', integers(1)],
   ['ConvTranspose', weights(1, 2)],
   ['Einsum', weights(0, 1)],
   ['GRU', weights(1, 2, 3)],
   ['Gemm', weights(0, 1, 2)],
   ['LSTM', weights(1, 2, 3, 7)],
   ['MatMul', weights(0, 1)],
-  ['MatMulInteger', weights(0, 1)],
-  ['QLinearConv', weights(3, 8)],
-  ['QLinearMatMul', weights(0, 3)],
+  ['MatMulInteger', integers(0, 1)],
+  ['QLinearConv', integers(3, 8)],
+  ['QLinearMatMul', integers(0, 3)],
   ['RNN', weights(1, 2, 3)],
   ['com.microsoft.FusedConv', weights(1, 2)],
   ['com.microsoft.FusedGemm', weights(0, 1, 2)],
@@ -153,7 +157,7 @@ export const OPERATOR_FACTS: ReadonlyMap<string, OperatorFacts> = new Map<string
   ['com.microsoft.MatMulBnb4', { ...weights(1, 2), packedInput: { index: 1, attribute: 'quant_bits', bits: 4 } }],
   ['com.microsoft.MatMulNBits', { ...weights(1, 2), packedInput: { index: 1, attribute: 'bits', bits: 4 } }],
   ['com.microsoft.NhwcFusedConv', weights(1, 2)],
-  ['com.microsoft.QGemm', weights(0, 3, 6)],
+  ['com.microsoft.QGemm', integers(0, 3, 6)],
 ]);
 
 const UNKNOWN: OperatorFacts = {};
