@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { Command, Option } from 'commander';
+import { shareEqualConstants } from '../compiler/equal-constants.ts';
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
 import type { CompileReport } from '../compiler/report.ts';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
@@ -193,6 +194,7 @@ async function measure(model: Model, { threads }: ExportOptions): Promise<Sessio
 
 /** The latent file as stock runtimes can read it. */
 function latentBytesOf(latent: Model): Uint8Array {
+  shareEqualConstants(latent.graph);
   addBnnFunctions(latent);
   return encodeModel(latent);
 }

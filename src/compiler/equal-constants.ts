@@ -14,14 +14,17 @@ export class EqualConstants {
   identityOf(value: Value & { readonly constant: Tensor }): Tensor | Value {
     const { constant } = value;
     if (isFill(constant)) return value;
-    const bytes = bytesOf(constant);
-    const key = `${constant.dtype} ${constant.shape.join()} ${hash(bytes)}`;
+    const key = `${constant.dtype} ${constant.shape.join()} ${hash(bytesOf(constant))}`;
     const candidates = this.#byKey.get(key) ?? [];
-    const known = candidates.find((candidate) => Buffer.compare(bytesOf(candidate), bytes) === 0);
+    const known = candidates.find((candidate) => sameContents(candidate, constant));
     if (known !== undefined) return known;
     this.#byKey.set(key, [...candidates, constant]);
     return constant;
   }
+}
+
+export function sameContents(a: Tensor, b: Tensor): boolean {
+  return a.dtype === b.dtype && a.shape.join() === b.shape.join() && Buffer.compare(bytesOf(a), bytesOf(b)) === 0;
 }
 
 function isFill({ data }: Tensor): boolean {
@@ -47,13 +50,13 @@ export function shareEqualConstants(graph: Graph): boolean {
     const identity = equal.identityOf(value);
     const first = firsts.get(identity);
     if (first === undefined) firsts.set(identity, value);
-    else isChanged = merge(graph, value, first);
+    else isChanged = mergeConstants(graph, value, first);
   }
   return isChanged;
 }
 
 /** Makes all readers of a constant read another one, and removes it. */
-function merge(graph: Graph, value: Value, first: Value): true {
+export function mergeConstants(graph: Graph, value: Value, first: Value): true {
   for (const { node, index } of [...value.uses]) graph.setInput(node, index, first);
   graph.removeConstant(value);
   return true;
