@@ -151,9 +151,9 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
   const fileSizes = { sourceBytes: result.sourceBytes, packedBytes: packed.length };
 
   const { sizes } = result.lowered.report;
-  terminal.result(formatVerdicts(report.layers));
+  terminal.result(formatVerdicts(report.layers, report.rest));
   if (binarized === null) terminal.result(formatPairs(sizeLines(fileSizes, sizes, memory)));
-  const notes = [...signNotes(report.signs), ...report.changes];
+  const notes = [...signNotes(report.signs, report.layers), ...report.changes];
   for (const note of notes) terminal.result(`note: ${visible(note)}`);
   if (binarized !== null) terminal.result(`made binary: ${visible(binarized.layers.join(', '))}`);
   if (check !== null) terminal.result(formatCheck(check));
@@ -165,6 +165,7 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
     source: path,
     files,
     layers: report.layers,
+    rest: report.rest,
     ...fileSizes,
     sizes,
     memory,

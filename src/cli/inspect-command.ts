@@ -83,34 +83,32 @@ interface SummaryColumn extends Column {
 }
 
 /** A column of counts, in layers and in all. */
-function counts(
-  title: string,
-  key: 'oneBitParameters' | 'eightBitParameters' | 'floatParameters' | 'binaryMacs' | 'floatMacs',
-): SummaryColumn {
-  return {
-    title,
-    align: 'right',
-    cell: (layer) => formatCount(layer[key]),
-    total: (summary) => formatCount(summary[key]),
-  };
+function counts(title: string, count: (item: LayerSummary | ModelSummary) => number | null): SummaryColumn {
+  return { title, align: 'right', cell: (layer) => formatCount(count(layer)), total: (all) => formatCount(count(all)) };
 }
 
-const COLUMNS: readonly SummaryColumn[] = [
+/** One of parameters for each number of bits that some take; those of 1 and 32 always. */
+function parameterColumns(summary: ModelSummary): SummaryColumn[] {
+  const widths = new Set([1, 32, ...Object.keys(summary.parameters).map(Number)]);
+  return [...widths]
+    .sort((a, b) => a - b)
+    .map((bits) => counts(`${bits}-bit params`, ({ parameters }) => parameters[bits] ?? 0));
+}
+
+const columnsOf = (summary: ModelSummary): readonly SummaryColumn[] => [
   { title: 'layer', cell: ({ name }) => name, total: () => 'total' },
   { title: 'operator', cell: ({ op }) => op },
   { title: 'input -> output', cell: ({ input, output }) => `${formatShape(input)} -> ${formatShape(output)}` },
   { title: 'bits', align: 'right', cell: ({ weightBits }) => (weightBits === null ? '-' : String(weightBits)) },
-  counts('1-bit params', 'oneBitParameters'),
-  counts('8-bit params', 'eightBitParameters'),
-  counts('32-bit params', 'floatParameters'),
+  ...parameterColumns(summary),
   {
     title: 'kB',
     align: 'right',
     cell: ({ bytes }) => (bytes / 1000).toFixed(2),
     total: ({ parameterBytes }) => (parameterBytes / 1000).toFixed(2),
   },
-  counts('binary MACs', 'binaryMacs'),
-  counts('float MACs', 'floatMacs'),
+  counts('binary MACs', ({ binaryMacs }) => binaryMacs),
+  counts('float MACs', ({ floatMacs }) => floatMacs),
 ];
 
 function ratiosOf(
@@ -125,9 +123,9 @@ function ratiosOf(
 }
 
 function formatSummary(path: string, fileBytes: number, model: Model, summary: ModelSummary): string {
-  const { layers, oneBitParameters, eightBitParameters, floatParameters, parameterBytes, float32Bytes } = summary;
+  const { layers, parameterBytes, float32Bytes } = summary;
   const { compression, binaryShare } = ratiosOf(summary, fileBytes);
-  const columns = COLUMNS.filter(({ title }) => title !== '8-bit params' || eightBitParameters > 0);
+  const columns = columnsOf(summary);
   const table = formatTable(
     columns,
     layers.map((layer) => columns.map(({ cell }) => cell(layer))),
@@ -141,7 +139,7 @@ function formatSummary(path: string, fileBytes: number, model: Model, summary: M
     ['output', describeValues(model.graph.outputs, formatType)],
     [
       'parameters',
-      `${formatCount(oneBitParameters + eightBitParameters + floatParameters)}: ${formatBytes(parameterBytes)} with one bit for each binary weight, ${formatBytes(float32Bytes)} in float32`,
+      `${formatCount(float32Bytes / 4)}: ${formatBytes(parameterBytes)} with one bit for each binary weight, ${formatBytes(float32Bytes)} in float32`,
     ],
   ];
   if (compression !== null)

@@ -2,31 +2,20 @@
 
 import type { CompileContext } from '../compiler/context.ts';
 import type { Node, Value } from '../graph/graph.ts';
+import { factsOf, passesOn } from '../operators/operator-facts.ts';
 import { numbersOf, scalarOf } from './add-op.ts';
 import { affineSignsOf } from './affine-signs.ts';
 import type { Levels } from './weight-levels.ts';
 
-/** Operators behind which values keep their levels, up to a factor and an offset. */
-const KEEPING = new Set([
-  ...[
-    'Identity',
-    'Reshape',
-    'Flatten',
-    'Transpose',
-    'Squeeze',
-    'Unsqueeze',
-    'MaxPool',
-    'Pad',
-    'Concat',
-    'Slice',
-    'Gather',
-  ],
-  ...['Neg', 'Mul', 'Div', 'Add', 'Sub', 'Clip', 'Relu'],
-]);
+/** Operators behind which values keep their levels, up to a factor, an offset and a border; beside those that pass elements on. */
+const KEEPING = new Set(['Neg', 'Mul', 'Div', 'Add', 'Sub', 'Clip', 'Relu', 'Pad']);
 const ROUNDING = new Set(['Round', 'Floor', 'Ceil', 'QuantizeLinear', 'DequantizeLinear']);
 const MAX_DEPTH = 64;
 
 const FLOAT: Levels = { kind: 'float', bits: 32, what: 'floats' };
+
+/** What a user may do about a sign that gives 0 at 0. */
+export const PLUS_ADVICE = '--sign-zero plus accepts +1 there';
 
 export function dataLevels(value: Value, context: CompileContext): Levels {
   const affine = affineSignsOf(value);
@@ -44,11 +33,11 @@ export function dataLevels(value: Value, context: CompileContext): Levels {
       return { ...FLOAT, what: mixed };
     }
     if (node.is('Sign')) {
-      const what = `ternary: ${node.describe()} gives 0 at 0 (--sign-zero plus accepts +1 there)`;
+      const what = `ternary: ${node.describe()} gives 0 at 0 (${PLUS_ADVICE})`;
       return { kind: 'ternary', bits: 2, what };
     }
     if (ROUNDING.has(node.type)) return roundedLevels(node);
-    if (!KEEPING.has(node.type)) return FLOAT;
+    if (!KEEPING.has(node.type) && !passesOn(factsOf(node), 0)) return FLOAT;
     const next = node.inputs.find((input) => input !== null && !context.isConstantExpression(input));
     if (next === undefined || next === null) return FLOAT;
     const isFactor = node.is('Mul') || node.is('Div');

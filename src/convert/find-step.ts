@@ -4,11 +4,12 @@
  * dtype. So no list of patterns has to be complete.
  */
 
+import { roundHalfEven } from '../core/round.ts';
 import type { Dtype } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
+import { factsOf } from '../operators/operator-facts.ts';
 import { scalarOf } from './add-op.ts';
-import { BINARY_OPERATORS, UNARY_OPERATORS } from './scalar-operators.ts';
-import { combineSteps, mapStep, rounderOf, roundHalfEven, type Scalar, type Step } from './step.ts';
+import { combineSteps, mapStep, rounderOf, type Scalar, type Step } from './step.ts';
 
 export interface FoundStep extends Step {
   /** What the function is of. */
@@ -183,18 +184,17 @@ function quantized(node: Node, step: Step, [scale, zero = 0]: readonly Operand[]
   return mapStep(step, (x) => Math.min(high, Math.max(low, roundHalfEven(Math.fround(x / scale)) + zero)));
 }
 
-/** Where another runtime could round differently, the three values would not be exact. */
-const INEXACT = new Set(['Exp', 'Log', 'Sigmoid', 'Tanh']);
-
 function apply(node: Node, operands: readonly Operand[], like: Step, round: Scalar): Step | null {
   const [a, b, c] = operands.map((operand) => (typeof operand === 'number' ? mapStep(like, () => operand) : operand));
   if (a === undefined) return null;
-  const unary = INEXACT.has(node.op) ? undefined : UNARY_OPERATORS.get(node.op);
-  if (unary !== undefined && operands.length === 1) return mapStep(a, (x) => round(unary(x)));
+  const { scalar, elementwise, isInexact } = factsOf(node);
+  if (scalar !== undefined && elementwise === 'one' && operands.length === 1) {
+    // Where another runtime could round differently, the three values would not be exact.
+    return isInexact === true ? null : mapStep(a, (x) => round(scalar(x)));
+  }
   if (node.op === 'QuantizeLinear' || node.op === 'DequantizeLinear') return quantized(node, a, operands.slice(1));
-  const binary = BINARY_OPERATORS.get(node.op);
-  if (binary !== undefined && b !== undefined && operands.length === 2) {
-    return combineSteps(a, b, (x, y) => round(binary(x, y)));
+  if (scalar !== undefined && elementwise === 'several' && b !== undefined && operands.length === 2) {
+    return combineSteps(a, b, (x, y) => round(scalar(x, y)));
   }
   if (b === undefined || c === undefined || operands.length !== 3) return null;
   if (node.op === 'Clip') {

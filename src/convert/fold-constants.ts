@@ -13,7 +13,7 @@ import { broadcastShapes, elementCount, MAX_RANK, normalizeAxis, rowMajorStrides
 import type { Dtype } from '../core/tensor.ts';
 import { int64s } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
-import { BINARY_OPERATORS, PREDICATES, UNARY_OPERATORS } from './scalar-operators.ts';
+import { factsOf, operatorsWith } from '../operators/operator-facts.ts';
 
 /** Applies a function of numbers to tensors that broadcast. */
 function broadcast(
@@ -49,16 +49,17 @@ function broadcast(
   return { dtype, shape: target, data, fromSign: inputs.some(({ fromSign }) => fromSign) };
 }
 
-const elementwise: Evaluator = (inputs, node, maxElements) => {
+const onNumbers: Evaluator = (inputs, node, maxElements) => {
   const [a, b] = inputs;
   if (a === undefined) return null;
-  const dtype = PREDICATES.has(node.op) ? 'bool' : a.dtype;
+  const { scalar, elementwise, isPredicate } = factsOf(node);
+  if (scalar === undefined) return null;
+  const dtype = isPredicate === true ? 'bool' : a.dtype;
   const finish = isInteger(dtype) ? Math.trunc : (x: number) => x;
-  const unary = UNARY_OPERATORS.get(node.op);
-  if (unary !== undefined && inputs.length === 1) return { ...a, dtype, data: a.data.map((x) => finish(unary(x))) };
-  const binary = BINARY_OPERATORS.get(node.op);
-  if (binary === undefined || b === undefined || inputs.length !== 2) return null;
-  return broadcast(inputs, dtype, maxElements, (x = Number.NaN, y = Number.NaN) => finish(binary(x, y)));
+  if (elementwise === 'one')
+    return inputs.length === 1 ? { ...a, dtype, data: a.data.map((x) => finish(scalar(x))) } : null;
+  if (b === undefined || inputs.length !== 2) return null;
+  return broadcast(inputs, dtype, maxElements, (x = Number.NaN, y = Number.NaN) => finish(scalar(x, y)));
 };
 
 /** Of unsigned integers, as graphs unpack bits with them. */
@@ -186,10 +187,9 @@ const shapeOf: Evaluator = ([x], node) => {
 };
 
 const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
-  ...Array.from(BINARY_OPERATORS.keys(), (op): [string, Evaluator] => [op, elementwise]),
-  ...Array.from(UNARY_OPERATORS.keys())
+  ...operatorsWith(({ scalar }) => scalar !== undefined)
     .filter((op) => op !== 'Cast')
-    .map((op): [string, Evaluator] => [op, elementwise]),
+    .map((op): [string, Evaluator] => [op, onNumbers]),
   ['BitShift', bitShift],
   ['Mod', modulo],
   ['Where', where],

@@ -4,12 +4,14 @@ import type { CompileContext } from '../compiler/context.ts';
 import { EVALUATORS } from '../compiler/evaluate.ts';
 import type { Exact } from '../compiler/exact.ts';
 import type { Value } from '../graph/graph.ts';
+import { factsOf } from '../operators/operator-facts.ts';
 import type { BinaryOperand } from './binary-operand.ts';
 
-/** Operators through which a latent weight keeps its place: layout, and factors. */
-const LAYOUT = new Set(['Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Identity']);
-
-/** @param seen  values that were looked at: both operands of a product may lead to the same one. */
+/**
+ * The latent weight behind changes of layout, and factors.
+ *
+ * @param seen  values that were looked at: both operands of a product may lead to the same one.
+ */
 function latentOf(
   value: Value,
   context: CompileContext,
@@ -27,7 +29,7 @@ function latentOf(
     const [a, b] = [node.requiredInput(0), node.requiredInput(1)];
     return latentOf(a, context, seen) ?? latentOf(b, context, seen);
   }
-  if (!LAYOUT.has(node.type)) return null;
+  if (factsOf(node).rearranges !== true) return null;
   const inner = latentOf(node.requiredInput(0), context, seen);
   if (inner === null) return null;
   const rest = node.inputs.slice(1).map((input) => context.evaluate(input));
