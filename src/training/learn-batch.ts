@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { InputData, InputTap } from '../backends/step-recorder.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { BnnError } from '../errors.ts';
-import { type Imitation, type LossResult, softmaxCrossEntropy, stackFigures } from './loss.ts';
+import { crossEntropy, type Imitation, type LossResult, stackFigures } from './loss.ts';
 import { type ImageSize, mixBatch, mixRng } from './mix-batch.ts';
 import type { Program, RunSettings } from './program.ts';
 import type { Teacher } from './train-options.ts';
@@ -82,7 +82,7 @@ export function learn(
     return {
       images,
       loss: (logits) =>
-        softmaxCrossEntropy(logits, labels, options.labelSmoothing, {
+        crossEntropy(logits, labels, options.labelSmoothing, {
           mixed: mixture ?? undefined,
           teacher: teacher === null ? undefined : createImitation(teacher, logits.shape, options),
         }),

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { selectBackend } from '../backends/select-backend.ts';
+import { fromFailedAllocation } from '../core/memory.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../core/preprocessing.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
@@ -31,7 +32,11 @@ export async function train(given: Recipe, options: TrainOptions): Promise<Train
   // A checkpoint holds the network, so a resumed run needs the file no more.
   const recipe = resume ? given : await withInitialDigest(given);
   await checkRunFolder(options.out, recipe, resume);
-  return withRunLock(options.out, () => trainAlone(recipe, options, resume));
+  try {
+    return await withRunLock(options.out, () => trainAlone(recipe, options, resume));
+  } catch (error) {
+    throw fromFailedAllocation(error, 'train this network on these pictures');
+  }
 }
 
 async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean): Promise<TrainResult> {
@@ -69,8 +74,14 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
   }
 }
 
-/** @throws {BnnError} E_NOT_FOUND when a split is empty, E_USAGE when an augmentation would leave nothing of a picture. */
-function checkPictures({ cutout, padCrop }: Recipe, { train, test, height, width, root }: Dataset): void {
+/** @throws {BnnError} E_SHAPE when there is only one class, E_NOT_FOUND when a split is empty, E_USAGE when an augmentation would leave nothing of a picture. */
+function checkPictures({ cutout, padCrop }: Recipe, { classes, train, test, height, width, root }: Dataset): void {
+  if (classes.length < 2) {
+    throw new BnnError('E_SHAPE', `all pictures are of one class, "${classes[0]}": there is nothing to tell apart`, {
+      at: root,
+      hint: 'give a data set of two classes or more, e.g. a folder of pictures that do not show it',
+    });
+  }
   for (const [name, { count }] of Object.entries({ training: train, test })) {
     if (count > 0) continue;
     throw new BnnError('E_NOT_FOUND', `the data set has no ${name} pictures`, {
