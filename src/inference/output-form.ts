@@ -1,7 +1,9 @@
 /** What the numbers mean that a classifier gives: logits or probabilities, one for each class or one that decides between two. */
 
+import { BnnError } from '../errors.ts';
 import { finalActivation } from '../graph/final-activation.ts';
 import type { Graph } from '../graph/graph.ts';
+import { readModel } from '../onnx/model-io.ts';
 
 /** `probabilities` are between 0 and 1 and those of softmax add up to 1; `signed` numbers are a probability p as 2p − 1. */
 export type OutputForm = 'logits' | 'probabilities' | 'signed';
@@ -14,6 +16,16 @@ const FORMS: ReadonlyMap<string, OutputForm> = new Map([
   ['Sign', 'signed'],
   ['bnn.Sign', 'signed'],
 ]);
+
+/** Of a file, as `outputFormOf`; logits where this project cannot read it, though onnxruntime may. */
+export async function readOutputForm(path: string): Promise<(outputs: number) => OutputForm> {
+  try {
+    return outputFormOf((await readModel(path)).graph);
+  } catch (error) {
+    if (error instanceof BnnError && error.code === 'E_UNSUPPORTED') return () => 'logits';
+    throw error;
+  }
+}
 
 /** As far as the end of the graph tells. What one number may be, several are only after a softmax. */
 export function outputFormOf(graph: Graph): (outputs: number) => OutputForm {
@@ -33,6 +45,14 @@ const LOWEST_LOG = -100;
 export function classLogits(values: Float32Array, outputs: number, form: OutputForm): ArrayLike<number> {
   if (form === 'logits') return outputs === 1 ? pairs(values, (z) => [0, z]) : values;
   return Float64Array.from(classProbabilities(values, outputs, form), (p) => Math.max(LOWEST_LOG, Math.log(p)));
+}
+
+/** As many logits as there are numbers: what went into the function at the end, up to a constant. */
+export function logitsBehind(values: Float32Array, outputs: number, form: OutputForm): Float32Array {
+  if (form === 'logits') return values;
+  const logits = classLogits(values, outputs, form);
+  if (outputs !== 1) return Float32Array.from(logits);
+  return values.map((_, i) => (logits[2 * i + 1] ?? Number.NaN) - (logits[2 * i] ?? Number.NaN));
 }
 
 /** The numbers as they are, but of one number for both classes, by the same scale. */

@@ -128,6 +128,15 @@ function createImitation(
 ): Imitation {
   const wanted = shape.reduce((a, b) => a * b, 1);
   if (logits.size === wanted) return { logits: tf.reshape(logits, [...shape]), weight, temperature };
+  const count = shape[0] ?? 0;
+  // One number z decides as the two logits (0, z) do.
+  if (wanted === count && logits.size === 2 * count) {
+    const [first, second] = tf.unstack(tf.reshape(logits, [count, 2]), 1) as [tf.Tensor, tf.Tensor];
+    return { logits: tf.reshape(tf.sub(second, first), [...shape]), weight, temperature };
+  }
+  if (wanted === 2 * count && logits.size === count) {
+    return { logits: tf.stack([tf.zeros([count]), tf.reshape(logits, [count])], 1), weight, temperature };
+  }
   throw new BnnError(
     'E_SHAPE',
     `the teacher gave ${logits.size} logits, the network has ${wanted} (${shape.join(' × ')})`,
