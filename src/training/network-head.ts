@@ -46,7 +46,7 @@ export function openHead(graph: Graph, outputs: number, replaced: boolean, at: s
       if (!SIGMOID.includes(node.type) || notes.length > 0) break;
       throw new BnnError(
         'E_UNSUPPORTED',
-        `the network ends in ${outputs} of ${node.type}, each a yes or no of its own: several labels for a picture, and the data have one`,
+        `the network ends in ${node.type} of ${outputs} numbers, each a yes or no of its own: several labels for a picture, and the data have one`,
         {
           at: node.describe(),
           hint: `add --new-classifier to replace its end, or export the network of ${at} without the ${node.type}`,
