@@ -76,17 +76,17 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
 
 /** @throws {BnnError} E_SHAPE when there is only one class, E_NOT_FOUND when a split is empty, E_USAGE when an augmentation would leave nothing of a picture. */
 function checkPictures({ cutout, padCrop }: Recipe, { classes, train, test, height, width, root }: Dataset): void {
-  if (classes.length < 2) {
-    throw new BnnError('E_SHAPE', `all pictures are of one class, "${classes[0]}": there is nothing to tell apart`, {
-      at: root,
-      hint: 'give a data set of two classes or more, e.g. a folder of pictures that do not show it',
-    });
-  }
   for (const [name, { count }] of Object.entries({ training: train, test })) {
     if (count > 0) continue;
     throw new BnnError('E_NOT_FOUND', `the data set has no ${name} pictures`, {
       at: root,
       hint: 'training needs both: pictures to learn from, and pictures to test on; check the folders of both splits',
+    });
+  }
+  if (classes.length < 2) {
+    throw new BnnError('E_SHAPE', `all pictures are of one class, "${classes[0]}": there is nothing to tell apart`, {
+      at: root,
+      hint: 'give a data set of two classes or more, e.g. a folder of pictures that do not show it',
     });
   }
   for (const [name, size] of Object.entries({ cutout, padCrop })) {

@@ -130,7 +130,9 @@ describe('a network that ends in several numbers', () => {
 
   it('several sigmoids are several labels, which is an error that says so, or are replaced', () => {
     const model = () => network(3, (x, { op }) => op('Sigmoid', [x]));
-    expect(() => prepare(model(), ['a', 'b', 'c'])).toThrow('the network ends in Sigmoid of 3 numbers, each a yes or no');
+    expect(() => prepare(model(), ['a', 'b', 'c'])).toThrow(
+      'the network ends in Sigmoid of 3 numbers, each a yes or no',
+    );
     expect(opsOf(prepare(model(), ['a', 'b', 'c'], true).model)).toEqual(BODY);
   });
 
