@@ -1,5 +1,6 @@
 /** The one place where errors become text and an exit code. */
 
+import { fromFailedAllocation } from '../core/memory.ts';
 import { BnnError } from '../errors.ts';
 import { visible } from '../report/visible-text.ts';
 import type { Terminal } from './terminal.ts';
@@ -16,6 +17,8 @@ export const EXIT_INTERRUPTED = 130;
  * @returns        the exit code.
  */
 export function printError(error: unknown, program: string, terminal: Terminal): number {
+  const explained = fromFailedAllocation(error, 'go on');
+  if (explained !== error) return printError(explained, program, terminal);
   if (error instanceof BnnError) {
     const { code, message, at, hint } = error;
     terminal.event('error', { code, message, at: at ?? null, hint: hint ?? null });

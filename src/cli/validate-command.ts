@@ -124,13 +124,16 @@ function formatValidation(path: string, validation: Validation): string {
     ['model', path],
     ['data', `${validation.dataset.name}, ${formatCount(images)} test pictures`],
     ['top-1', formatPercent(top1)],
-    ['top-5', formatPercent(top5)],
+    ...(top5 === null ? [] : [['top-5', formatPercent(top5)] satisfies [string, string]]),
     ['loss', loss.toFixed(4)],
   ];
   if (agreement !== null) {
     lines.push([
       'other form',
-      `top-1 ${formatPercent(other?.top1 ?? null)}, top-5 ${formatPercent(other?.top5 ?? null)}`,
+      [
+        `top-1 ${formatPercent(other?.top1 ?? null)}`,
+        ...(top5 === null ? [] : [`top-5 ${formatPercent(other?.top5 ?? null)}`]),
+      ].join(', '),
     ]);
     const { imagesBeyondTolerance: beyond, maxLogitDifference, againstEp, ep } = validation;
     const where = againstEp === ep ? '' : ` as on ${againstEp}`;

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { selectBackend } from '../backends/select-backend.ts';
+import { fromFailedAllocation } from '../core/memory.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../core/preprocessing.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
@@ -31,7 +32,11 @@ export async function train(given: Recipe, options: TrainOptions): Promise<Train
   // A checkpoint holds the network, so a resumed run needs the file no more.
   const recipe = resume ? given : await withInitialDigest(given);
   await checkRunFolder(options.out, recipe, resume);
-  return withRunLock(options.out, () => trainAlone(recipe, options, resume));
+  try {
+    return await withRunLock(options.out, () => trainAlone(recipe, options, resume));
+  } catch (error) {
+    throw fromFailedAllocation(error, 'train this network on these pictures');
+  }
 }
 
 async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean): Promise<TrainResult> {

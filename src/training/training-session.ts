@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { SelectedBackend } from '../backends/select-backend.ts';
+import { usableMemory } from '../core/memory.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import type { Batcher } from '../data/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -67,6 +68,7 @@ export class TrainingSession {
       teacher: options.teacher,
       explicitPadding: backend.name !== 'tensorflow',
       recorder: backend.recorder,
+      memoryLimit: backend.isGpu ? Infinity : usableMemory(),
     });
     const state = checkpoint?.state;
     this.#epoch = state?.epoch ?? 0;
