@@ -3,10 +3,10 @@
 import type { SelectedBackend } from '../backends/select-backend.ts';
 import type { Dataset, LoadProgress } from '../data/dataset.ts';
 import type { BrokenImage } from '../data/decode-pictures.ts';
-import type { BestEpoch } from './checkpoint-io.ts';
 import type { EpochRecord } from './history-io.ts';
 import type { ImageSize } from './mix-batch.ts';
 import type { Recipe } from './recipe.ts';
+import type { BestEpoch } from './training-state.ts';
 
 export interface Opening {
   readonly recipe: Recipe;
