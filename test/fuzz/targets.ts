@@ -200,7 +200,7 @@ const OPENERS: Readonly<Record<string, () => Target | Promise<Target>>> = {
     const files = await Promise.all(names.map((name) => readFile(join(run, name))));
     return {
       // The first byte says which file of the checkpoint it is; the others stay as they are.
-      seeds: files.map((file, i) => Uint8Array.of(i, ...file)),
+      seeds: files.map((file, i) => Buffer.concat([Buffer.of(i), file])),
       read: async (bytes) => {
         const index = (bytes[0] ?? 0) % names.length;
         for (const [i, name] of names.entries()) {
