@@ -3,6 +3,7 @@
  * other files reaches nothing. It runs in a worker thread: see `h5-thread.ts`.
  */
 
+import { contentBudget, type MemoryBudget } from '../../core/memory-budget.ts';
 import { elementCount } from '../../core/shape.ts';
 import { bytesPerElement, type Dtype } from '../../core/tensor.ts';
 
@@ -46,6 +47,7 @@ interface H5Metadata {
   readonly type: number;
   readonly size: number;
   readonly signed: boolean;
+  readonly littleEndian: boolean;
   readonly shape: readonly number[] | null;
 }
 
@@ -65,9 +67,6 @@ export interface H5Content {
 }
 
 const PATH = '/input.h5';
-/** Compressed data grow, and a file may declare more than it holds; no honest file of weights grows so much. */
-const MOST_GROWTH = 8;
-const SLACK_BYTES = 1 << 20;
 
 /** @throws {Error} for a damaged file, with whatever the library says. */
 export async function readContent(library: H5Library, bytes: Uint8Array): Promise<H5Content> {
@@ -76,7 +75,7 @@ export async function readContent(library: H5Library, bytes: Uint8Array): Promis
   const file = new library.File(PATH, 'r');
   try {
     if (file.file_id < 0n) throw new Error('the head of the file is damaged');
-    const tensors = [...tensorsOf(module, file, MOST_GROWTH * bytes.length + SLACK_BYTES)];
+    const tensors = [...tensorsOf(module, file, contentBudget(bytes.length))];
     return { tensors, names: [...namesOf(file)] };
   } finally {
     if (file.file_id >= 0n) file.close();
@@ -84,8 +83,7 @@ export async function readContent(library: H5Library, bytes: Uint8Array): Promis
   }
 }
 
-function* tensorsOf(module: H5Module, root: H5File, mostBytes: number): Generator<H5Tensor> {
-  let left = mostBytes;
+function* tensorsOf(module: H5Module, root: H5File, budget: MemoryBudget): Generator<H5Tensor> {
   // Each object once, whatever circles its links form.
   for (const path of root.paths()) {
     const entity = root.get(path);
@@ -94,9 +92,10 @@ function* tensorsOf(module: H5Module, root: H5File, mostBytes: number): Generato
     const dtype = dtypeOf(metadata);
     if (dtype === null || metadata.shape === null) continue;
     const size = elementCount(metadata.shape) * bytesPerElement(dtype);
-    left -= size;
-    if (!(left >= 0)) throw new Error(`tensors of more than ${MOST_GROWTH} times the file`);
-    yield { path, dtype, shape: [...metadata.shape], bytes: dataOf(module, entity, size) };
+    budget.charge(size);
+    const bytes = dataOf(module, entity, size);
+    if (!metadata.littleEndian) swapBytes(bytes, bytesPerElement(dtype));
+    yield { path, dtype, shape: [...metadata.shape], bytes };
   }
 }
 
@@ -130,4 +129,11 @@ function dataOf(module: H5Module, dataset: H5Dataset, size: number): Uint8Array 
   } finally {
     module._free(address);
   }
+}
+
+function swapBytes(bytes: Uint8Array, size: number): void {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (size === 2) buffer.swap16();
+  if (size === 4) buffer.swap32();
+  if (size === 8) buffer.swap64();
 }
