@@ -74,7 +74,9 @@ describe('readSource', () => {
   it.skipIf(process.platform === 'win32')('a pipe does not keep it waiting', async () => {
     const path = join(folder, 'pipe');
     execFileSync('mkfifo', [path]);
-    await expect(readSource(path)).rejects.toMatchObject({ code: 'E_IO', at: path });
+    for (const read of [readSource, findModel, readModel]) {
+      await expect(read(path)).rejects.toMatchObject({ code: 'E_IO', at: path });
+    }
   });
 });
 
