@@ -47,7 +47,6 @@ interface H5Metadata {
   readonly type: number;
   readonly size: number;
   readonly signed: boolean;
-  readonly littleEndian: boolean;
   readonly shape: readonly number[] | null;
 }
 
@@ -93,9 +92,7 @@ function* tensorsOf(module: H5Module, root: H5File, budget: MemoryBudget): Gener
     if (dtype === null || metadata.shape === null) continue;
     const size = elementCount(metadata.shape) * bytesPerElement(dtype);
     budget.charge(size);
-    const bytes = dataOf(module, entity, size);
-    if (!metadata.littleEndian) swapBytes(bytes, bytesPerElement(dtype));
-    yield { path, dtype, shape: [...metadata.shape], bytes };
+    yield { path, dtype, shape: [...metadata.shape], bytes: dataOf(module, entity, size) };
   }
 }
 
@@ -118,7 +115,7 @@ function dtypeOf({ type, size, signed }: H5Metadata): Dtype | null {
   return type === 0 ? ((signed ? SIGNED : UNSIGNED)[size] ?? null) : null;
 }
 
-/** The raw bytes: the library's own getter knows no half precision. */
+/** In the machine's order, whatever the file's is. The library's own getter knows no half precision. */
 function dataOf(module: H5Module, dataset: H5Dataset, size: number): Uint8Array {
   const address = module._malloc(Math.max(size, 1));
   if (address === 0) throw new Error(`no memory for ${size} bytes`);
@@ -129,11 +126,4 @@ function dataOf(module: H5Module, dataset: H5Dataset, size: number): Uint8Array 
   } finally {
     module._free(address);
   }
-}
-
-function swapBytes(bytes: Uint8Array, size: number): void {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (size === 2) buffer.swap16();
-  if (size === 4) buffer.swap32();
-  if (size === 8) buffer.swap64();
 }
