@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises';
 import { Command } from 'commander';
+import { BnnError } from '../errors.ts';
 import { formatShape, formatType } from '../graph/format-type.ts';
 import type { Model } from '../graph/model.ts';
 import { printModel } from '../graph/print.ts';
@@ -39,6 +40,12 @@ async function runInspect(source: string, options: InspectOptions): Promise<void
   const terminal = terminalOf(options);
   const { path } = await findModel(source);
   const found = await readSource(path);
+  if (found.kind !== 'onnx' && options.graph === true) {
+    throw new BnnError('E_USAGE', '--graph is given, but a checkpoint has no graph', {
+      at: path,
+      hint: 'leave --graph out',
+    });
+  }
   if (found.kind !== 'onnx') return inspectCheckpoint(path, found, terminal);
   const model = await readModel(path);
   const summary = summarizeModel(model);

@@ -31,7 +31,12 @@ const SLACK_BYTES = 64e6;
 /** Compressed data grow, and views may repeat elements; no honest file of weights grows so much. */
 const MOST_GROWTH = 8;
 
+/** Bytes of all the tensors of a file together, at most. */
+export function contentLimit(fileBytes: number): number {
+  return MOST_GROWTH * fileBytes + SLACK_BYTES;
+}
+
 /** For the elements of the tensors of a file. */
 export function contentBudget(fileBytes: number): MemoryBudget {
-  return new MemoryBudget(MOST_GROWTH * fileBytes + SLACK_BYTES);
+  return new MemoryBudget(contentLimit(fileBytes));
 }

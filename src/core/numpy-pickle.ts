@@ -3,7 +3,8 @@
 import { BnnError } from '../errors.ts';
 import { describeValue } from './describe-value.ts';
 import type { PickleConstructor, PickleStateful } from './pickle.ts';
-import { bytesPerElement, type Dtype, fromBytes, type Tensor, toNumbers } from './tensor.ts';
+import { rowMajorStrides } from './shape.ts';
+import { bytesPerElement, createArray, type Dtype, fromBytes, type Tensor, toNumbers } from './tensor.ts';
 
 const DTYPE_OF: ReadonlyMap<string, Dtype> = new Map([
   ['f4', 'float32'],
@@ -23,10 +24,17 @@ const DTYPE_OF: ReadonlyMap<string, Dtype> = new Map([
 /** A NumPy array; its tensor is there once the pickle has set its state. */
 export class PickledArray implements PickleStateful {
   #tensor: Tensor | undefined;
+  #type: string | undefined;
+
+  /** False for an array of texts, objects, dates: it has no tensor. */
+  get isNumeric(): boolean {
+    return this.#tensor !== undefined;
+  }
 
   get tensor(): Tensor {
-    if (this.#tensor === undefined) throw new BnnError('E_FORMAT', 'the pickle holds an array without elements');
-    return this.#tensor;
+    if (this.#tensor !== undefined) return this.#tensor;
+    if (this.#type === undefined) throw new BnnError('E_FORMAT', 'the pickle holds an array without elements');
+    throw new BnnError('E_UNSUPPORTED', `an array of NumPy type ${describeValue(this.#type)}`);
   }
 
   /** State: (version, shape, dtype, is Fortran order, bytes). */
@@ -39,19 +47,22 @@ export class PickledArray implements PickleStateful {
   fill(data: unknown, dtype: unknown, shape: unknown, order: unknown): void {
     if (!(dtype instanceof PickledDtype)) throw new Error('an array without a dtype');
     if (!isShape(shape)) throw new Error('the shape of an array is not a tuple of sizes');
-    if (order !== 'C' && shape.length > 1) throw new BnnError('E_UNSUPPORTED', 'an array in Fortran order');
+    this.#type = dtype.name;
+    if (!dtype.isNumber) return;
     const bytes = typeof data === 'string' ? Buffer.from(data, 'latin1') : data;
     if (!(bytes instanceof Uint8Array)) throw new Error('an array whose elements are not bytes');
-    this.#tensor = fromBytes(dtype.dtype, shape, bytes);
+    const native = dtype.isSwapped ? swapped(bytes, bytesPerElement(dtype.dtype)) : bytes;
+    const isFortran = order === 'F' && shape.length > 1;
+    this.#tensor = isFortran ? fromFortran(dtype.dtype, shape, native) : fromBytes(dtype.dtype, shape, native);
   }
 }
 
 class PickledDtype implements PickleStateful {
-  readonly #name: string;
+  readonly name: string;
   #order = '<';
 
   constructor(name: string) {
-    this.#name = name;
+    this.name = name;
   }
 
   /** State: (version, byte order, ...). */
@@ -62,15 +73,46 @@ class PickledDtype implements PickleStateful {
   }
 
   get isNumber(): boolean {
-    return DTYPE_OF.has(this.#name);
+    return DTYPE_OF.has(this.name);
+  }
+
+  get isSwapped(): boolean {
+    return this.#order === '>';
   }
 
   get dtype(): Dtype {
-    const dtype = DTYPE_OF.get(this.#name);
-    if (dtype === undefined) throw new BnnError('E_UNSUPPORTED', `an array of NumPy type ${describeValue(this.#name)}`);
-    if (this.#order === '>' && bytesPerElement(dtype) > 1) throw new BnnError('E_UNSUPPORTED', 'a big-endian array');
+    const dtype = DTYPE_OF.get(this.name);
+    if (dtype === undefined) throw new BnnError('E_UNSUPPORTED', `an array of NumPy type ${describeValue(this.name)}`);
     return dtype;
   }
+}
+
+/** A copy with the bytes of every element in the other order. */
+function swapped(bytes: Uint8Array, size: number): Uint8Array {
+  const copy = new Uint8Array(bytes.length);
+  for (let i = 0; i < copy.length; i++) copy[i] = bytes[i - (i % size) + (size - 1 - (i % size))] ?? 0;
+  return copy;
+}
+
+/** From elements whose first index changes first, as those of a transposed array. */
+function fromFortran(dtype: Dtype, shape: readonly number[], bytes: Uint8Array): Tensor {
+  const reversed = fromBytes(dtype, shape.toReversed(), bytes);
+  const data = createArray(dtype, reversed.data.length);
+  const index = new Array<number>(shape.length).fill(0);
+  const steps = rowMajorStrides(shape);
+  for (let i = 0, to = 0; i < data.length; i++) {
+    const element = reversed.data[i];
+    if (element !== undefined) data[to] = element;
+    for (let axis = 0; axis < shape.length; axis++) {
+      const size = shape[axis] ?? 1;
+      to += steps[axis] ?? 0;
+      index[axis] = (index[axis] ?? 0) + 1;
+      if ((index[axis] ?? 0) < size) break;
+      to -= size * (steps[axis] ?? 0);
+      index[axis] = 0;
+    }
+  }
+  return { dtype, shape, data } as Tensor;
 }
 
 /** A number of a NumPy type (`np.float64(0.5)`); null for one of a type that is no number. */
@@ -78,7 +120,7 @@ const scalar: PickleConstructor = ([dtype, data]) => {
   if (!(dtype instanceof PickledDtype)) throw new Error('a scalar without a dtype');
   const bytes = typeof data === 'string' ? Buffer.from(data, 'latin1') : data;
   if (!dtype.isNumber || !(bytes instanceof Uint8Array)) return null;
-  return toNumbers(fromBytes(dtype.dtype, [], bytes))[0];
+  return toNumbers(fromBytes(dtype.dtype, [], dtype.isSwapped ? swapped(bytes, bytes.length) : bytes))[0];
 };
 
 const KNOWN: ReadonlyMap<string, PickleConstructor> = new Map<string, PickleConstructor>([

@@ -313,18 +313,23 @@ class PickleMachine {
   }
 
   #popMany(count: number): unknown[] {
-    if (this.#stack.length - (this.#marks.at(-1) ?? 0) < count) throw this.#failure('the stack is empty');
+    this.#expect(count);
     return this.#stack.splice(this.#stack.length - count);
   }
 
   #pop(): unknown {
-    return this.#popMany(1)[0];
+    this.#expect(1);
+    return this.#stack.pop();
   }
 
   #top(): unknown {
-    const value = this.#pop();
-    this.#stack.push(value);
-    return value;
+    this.#expect(1);
+    return this.#stack.at(-1);
+  }
+
+  /** So many values above the last mark. */
+  #expect(count: number): void {
+    if (this.#stack.length - (this.#marks.at(-1) ?? 0) < count) throw this.#failure('the stack is empty');
   }
 
   #popMark(): unknown[] {

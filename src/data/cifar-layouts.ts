@@ -106,7 +106,7 @@ export function pythonLayout(variant: CifarVariant, labelKey: string): CifarLayo
       const value = decodePickle(bytes, { construct: numpyConstructor, at });
       const data = entryOf(value, 'data');
       const labels = entryOf(value, labelKey);
-      if (!(data instanceof PickledArray)) throw notABatch('no array "data"', at);
+      if (!(data instanceof PickledArray && data.isNumeric)) throw notABatch('no array "data" of numbers', at);
       const { dtype, shape, data: pixels } = data.tensor;
       const [count = 0, width] = shape;
       if (dtype !== 'uint8' || !(pixels instanceof Uint8Array) || shape.length !== 2 || width !== PIXELS) {
@@ -124,6 +124,7 @@ export function pythonLayout(variant: CifarVariant, labelKey: string): CifarLayo
 /** Class numbers from a list of them or from a NumPy array; a text says what there is instead. */
 function labelsOf(labels: unknown, count: number): readonly number[] | string {
   if (labels === undefined) return 'missing';
+  if (labels instanceof PickledArray && !labels.isNumeric) return `an array, but not of numbers`;
   if (labels instanceof PickledArray) {
     const { dtype, shape } = labels.tensor;
     const isColumn = shape.slice(1).every((size) => size === 1);

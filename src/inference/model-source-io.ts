@@ -56,12 +56,19 @@ export async function findModel(path: string, checkpoint?: CheckpointName): Prom
 
 async function kindOf(path: string): Promise<'file' | 'folder' | null> {
   try {
-    return (await stat(path)).isDirectory() ? 'folder' : 'file';
+    const status = await stat(path);
+    if (status.isDirectory()) return 'folder';
+    if (status.isFile()) return 'file';
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
     throw fromSystemError(error, 'read', path);
   }
+  // A pipe or a device could keep the reader waiting, or never end.
+  throw new BnnError('E_IO', 'not a regular file, expected an ONNX file or a folder', {
+    at: path,
+    hint: 'give the path of a file',
+  });
 }
 
 /** Reads the one field that matters here; the recipe as a whole is training's business. */

@@ -182,7 +182,7 @@ describe('bnn-convert', () => {
   it.each<[string, string[], number, RegExp]>([
     ['a missing file', ['nowhere.onnx'], 1, /E_NOT_FOUND/],
     ['--only without --binarize', ['x.onnx', '--only', 'a'], 2, /belong to --binarize/],
-    ['--network for an ONNX file', ['larq.onnx', '--network', 'resnet20'], 2, /for PyTorch and Keras checkpoints/],
+    ['--network for an ONNX file', ['larq.onnx', '--network', 'resnet20'], 2, /are for checkpoints/],
     ['a checkpoint alone', ['net.pth.tar'], 2, /does not say what network/],
     ['an unknown rule', ['x.onnx', '--sign-zero', 'maybe'], 2, /sign-zero/],
   ])('refuses %s', async (_, [file = '', ...args], expected, message) => {

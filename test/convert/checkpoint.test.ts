@@ -104,6 +104,16 @@ describe('readPytorchCheckpoint', () => {
     expect(toNumbers(found.tensors.get('v')!)).toEqual([3]);
   });
 
+  it('reads what pickle.dump wrote, a file within the file for every storage', () => {
+    const storage = new Raw([...encode(['storage', global('torch', 'FloatStorage'), '0', 'cpu', 8]), 0x51]);
+    const inner = torchLegacy(storage, { '0': counting(8) }, { '0': 8 });
+    const size = new Uint8Array(Uint32Array.of(inner.length).buffer);
+    const load = call(global('torch.storage', '_load_from_bytes'), [new Raw([0x42, ...size, ...inner])]);
+    const made = call(global('torch._utils', '_rebuild_tensor_v2'), [load, 3, [2], [2], false, dict({})]);
+    const found = readPytorchCheckpoint(Uint8Array.from(pickle(dict({ w: made }))));
+    expect(toNumbers(found.tensors.get('w')!)).toEqual([3, 5]);
+  });
+
   it('passes over paths and devices, however deep they are nested', () => {
     let deep: Raw = list([]);
     for (let i = 0; i < 40; i++) deep = new Raw([...deep.bytes, 0x71, 0, 0x28, 0x68, 0, 0x68, 0, 0x6c]);
@@ -278,6 +288,17 @@ describe('zoo networks', () => {
       expect(fittingNetworks(trained)).toEqual(['resnet20', 'resnet20-bireal']);
     },
   );
+
+  it('a matrix of many rows makes no network of many classes', () => {
+    const rows = 20_000_000;
+    const tensors = { 'fc.weight': { dtype: 'int8', shape: [rows, 1], data: new Int8Array(rows) } } as const;
+    const begin = process.cpuUsage();
+    const error = failure(() => convertCheckpoint(checkpoint(tensors), { network: 'resnet20' }));
+    expect(error.code).toBe('E_NOT_FOUND');
+    expect(failure(() => convertCheckpoint(checkpoint(tensors), {})).code).toBe('E_USAGE');
+    // Of the processor, since others may keep the machine busy.
+    expect(process.cpuUsage(begin).user).toBeLessThan(8e6);
+  });
 
   it('names what is missing, and what fits', () => {
     const error = failure(() =>

@@ -21,6 +21,7 @@ interface Group {
     readonly data: Tensor['data'] | string;
     readonly shape?: readonly number[];
     readonly chunks?: readonly number[] | null;
+    readonly maxshape?: readonly null[];
     readonly compression?: 'gzip';
   }): unknown;
   create_attribute(name: string, data: string | readonly string[]): void;
@@ -31,8 +32,11 @@ const library = await (import(NAME) as Promise<Writer>).catch(() => null);
 
 export const missingH5 = library === null ? 'h5wasm is not installed' : undefined;
 
-/** A file of tensors by path; `compressed` writes them in pieces with gzip. */
-export async function h5File(tensors: Readonly<Record<string, Tensor>>, compressed = false): Promise<Uint8Array> {
+/** A file of tensors by path; `compressed` writes them in pieces with gzip, of sizes that may be given. */
+export async function h5File(
+  tensors: Readonly<Record<string, Tensor>>,
+  compressed: boolean | { readonly chunks: readonly number[] } = false,
+): Promise<Uint8Array> {
   if (library === null) throw new Error('h5wasm is not installed');
   const { FS } = await library.ready;
   const file = new library.File('/written.h5', 'w');
@@ -51,12 +55,13 @@ export async function h5File(tensors: Readonly<Record<string, Tensor>>, compress
   for (const [path, { shape, data }] of Object.entries(tensors)) {
     const parts = path.split('/');
     const name = parts.pop() ?? '';
-    const isSplit = compressed && shape.length > 0;
+    const isSplit = compressed !== false && shape.length > 0;
+    const chunks = typeof compressed === 'object' ? compressed.chunks : shape.map((size) => Math.ceil(size / 2));
     groupOf(parts.join('/')).create_dataset({
       name,
       data,
       shape,
-      ...(isSplit ? { chunks: shape.map((size) => Math.ceil(size / 2)), compression: 'gzip' } : {}),
+      ...(isSplit ? { chunks, compression: 'gzip', maxshape: shape.map(() => null) } : {}),
     });
   }
   file.close();

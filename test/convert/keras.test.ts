@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { convertCheckpoint } from '../../src/convert/checkpoint/convert-checkpoint.ts';
 import { KERAS, parseMapping } from '../../src/convert/checkpoint/mapping.ts';
+import { readKerasArchive } from '../../src/convert/keras/keras-archive.ts';
 import { fromKeras, readKerasCheckpoint } from '../../src/convert/keras/keras-checkpoint.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { float32, type Tensor, tensor } from '../../src/core/tensor.ts';
@@ -11,6 +12,7 @@ import { buildModel } from '../../src/zoo/zoo.ts';
 import { withZeros } from './build.ts';
 import { h5File, missingH5 } from './h5-files.ts';
 import { createRun } from './run-model.ts';
+import { zipFile } from './torch-files.ts';
 
 const rng = new Rng(5);
 /** With zeros among them: Larq gives +1 there. */
@@ -267,7 +269,69 @@ describe.skipIf(missingH5 !== undefined)(`files${missingH5 === undefined ? '' : 
   });
 
   it('refuses a tensor that is many times the file', async () => {
-    const zeros = tensor('float32', [4_000_000], new Float32Array(4_000_000));
-    await expect(readKerasCheckpoint(await h5File({ zeros }, true))).rejects.toThrow(/more than 8 times the file/);
+    const zeros = tensor('int8', [80_000_000], new Int8Array(80_000_000));
+    await expect(readKerasCheckpoint(await h5File({ zeros }, true))).rejects.toThrow(/more than 6\d MB of memory/);
+  });
+
+  it('refuses pieces that are many times the file', async () => {
+    const bytes = await h5File({ w: tensor('int8', [2], Int8Array.of(1, 2)) }, { chunks: [300_000_000] });
+    expect(bytes.length).toBeLessThan(1e6);
+    await expect(readKerasCheckpoint(bytes, 'w.h5')).rejects.toMatchObject({ code: 'E_FORMAT', at: 'w.h5' });
+  });
+
+  it('reads a .keras file: the description names the layers and tells gamma from beta', async () => {
+    const values = [5, 6, 7].map((value) => float32([2], [value, value]));
+    const weights = await h5File({
+      'layers/quant_conv2d/vars/0': float32([1, 1, 1, 2], [1, -1]),
+      'layers/quant_conv2d_1/vars/0': float32([1, 1, 2, 1], [1, -1]),
+      ...Object.fromEntries(values.map((value, i) => [`layers/batch_normalization/vars/${i}`, value])),
+      ...Object.fromEntries(
+        values.map((value, i) => [`layers/sequential/layers/batch_normalization/vars/${i}`, value]),
+      ),
+    });
+    const layer = (className: string, name: string, more: object = {}) => ({
+      class_name: className,
+      config: { name, ...more },
+    });
+    const config = {
+      class_name: 'Functional',
+      config: {
+        layers: [
+          layer('InputLayer', 'image'),
+          layer('Larq>QuantConv2D', 'stem'),
+          layer('BatchNormalization', 'bn1', { scale: false, center: true }),
+          layer('Larq>QuantConv2D', 'head'),
+          layer('Sequential', 'inner', { layers: [layer('BatchNormalization', 'bn', { scale: true, center: false })] }),
+        ],
+      },
+    };
+    const file = (description: string) =>
+      zipFile([
+        ['metadata.json', new Uint8Array(2)],
+        ['config.json', new TextEncoder().encode(description)],
+        ['model.weights.h5', weights],
+      ]);
+    const names = async (description: string) =>
+      [...(await readKerasArchive(file(description), 'net.keras')).tensors].map(
+        ([name, { shape }]) => `${name} ${shape}`,
+      );
+    expect((await names(JSON.stringify(config))).sort()).toEqual([
+      'bn1.bias 2',
+      'bn1.running_mean 2',
+      'bn1.running_var 2',
+      'head.weight 1,2,1,1',
+      'inner.bn.running_mean 2',
+      'inner.bn.running_var 2',
+      'inner.bn.weight 2',
+      'stem.weight 2,1,1,1',
+    ]);
+    for (const useless of [
+      '',
+      '[',
+      '{"config": {"layers": [1, null, {"class_name": {}, "config": []}]}}',
+      '{"config": 5}',
+    ]) {
+      expect(await names(useless)).toContain('quant_conv2d.weight 2,1,1,1');
+    }
   });
 });

@@ -178,11 +178,12 @@ describe('what is refused', () => {
     ['nothing but lists', spelt(`(${']'.repeat(4_000_000)}t.`)],
     ['nothing but memo entries', spelt(`N${'\x94'.repeat(4_000_000)}.`)],
   ])('a bomb: %s', (_, bytes) => {
-    const begin = performance.now();
+    const begin = process.cpuUsage();
     const error = failure(bytes, { construct: numpyConstructor, keepUnknown: true });
     expect(error.code).toBe('E_FORMAT');
     expect(error.message).toMatch(/claims more than \d+ MB of memory/);
-    expect(performance.now() - begin).toBeLessThan(5000);
+    // Of the processor, since others may keep the machine busy.
+    expect(process.cpuUsage(begin).user).toBeLessThan(8e6);
   });
 
   test('values that are endless as text', () => {
@@ -192,22 +193,28 @@ describe('what is refused', () => {
     expect(error.message).toContain('text encoded as a list of 2');
     expect(failure(spelt(`F${'1'.repeat(1_000_000)}x\n.`)).message).toContain('a number of 1000001 digits');
   });
+});
 
-  test.each([
-    [
-      'Fortran order',
-      'gAJjbnVtcHkuX2NvcmUubXVsdGlhcnJheQpfcmVjb25zdHJ1Y3QKcQBjbnVtcHkKbmRhcnJheQpxAUsAhXECY19jb2RlY3MKZW5jb2RlCnEDWAEAAABicQRYBgAAAGxhdGluMXEFhnEGUnEHh3EIUnEJKEsBSwJLAoZxCmNudW1weQpkdHlwZQpxC1gCAAAAZjhxDImIh3ENUnEOKEsDWAEAAAA8cQ9OTk5K/////0r/////SwB0cRBiiGgDWCQAAAAAAAAAAADDsD8AAAAAAADDsD8AAAAAAADDsD8AAAAAAADDsD9xEWgFhnESUnETdHEUYi4=',
-    ],
-    [
-      'big-endian',
-      'gAJjbnVtcHkuX2NvcmUubXVsdGlhcnJheQpfcmVjb25zdHJ1Y3QKcQBjbnVtcHkKbmRhcnJheQpxAUsAhXECY19jb2RlY3MKZW5jb2RlCnEDWAEAAABicQRYBgAAAGxhdGluMXEFhnEGUnEHh3EIUnEJKEsBSwKFcQpjbnVtcHkKZHR5cGUKcQtYAgAAAGk0cQyJiIdxDVJxDihLA1gBAAAAPnEPTk5OSv////9K/////0sAdHEQYoloA1gIAAAAAAAAAQAAAAFxEWgFhnESUnETdHEUYi4=',
-    ],
-  ])('an array: %s', (message, text) => {
-    const bytes = fromBase64(text);
-    const error = failure(bytes, { construct: numpyConstructor, at: 'y.pkl' });
-    expect(error.message).toContain(message);
-    expect(error.at).toBe('y.pkl');
-  });
+test.each<[string, string, string, string, number[]]>([
+  // [[1, 2, 3], [4, 5, 6]], column after column.
+  ['Fortran order', 'u1', '|', '\x88U\x06\x01\x04\x02\x05\x03\x06', [1, 2, 3, 4, 5, 6]],
+  ['big-endian', 'i2', '>', '\x89U\x0c\x00\x01\x00\x02\x00\x03\x01\x00\xff\xff\x00\x06', [1, 2, 3, 256, -1, 6]],
+])('an array: %s', (_, type, order, data, expected) => {
+  const state = `(K\x01K\x02K\x03\x86cnumpy\ndtype\nU\x02${type}\x85R(K\x03U\x01${order}tb${data}tb`;
+  const value = decodePickle(spelt(`cnumpy._core.multiarray\n_reconstruct\n)R${state}.`), {
+    construct: numpyConstructor,
+  }) as PickledArray;
+  expect(value.tensor.shape).toEqual([2, 3]);
+  expect(toNumbers(value.tensor)).toEqual(expected);
+});
+
+test('an array of objects has no tensor', () => {
+  const state = '(K\x01K\x01\x85cnumpy\ndtype\nU\x02O8\x85R\x89](K\x05etb';
+  const value = decodePickle(spelt(`cnumpy._core.multiarray\n_reconstruct\n)R${state}.`), {
+    construct: numpyConstructor,
+  }) as PickledArray;
+  expect(value.isNumeric).toBe(false);
+  expect(() => value.tensor).toThrow('an array of NumPy type "O8"');
 });
 
 test('damaged pickles give a value or a BnnError, quickly', () => {

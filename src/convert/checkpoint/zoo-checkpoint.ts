@@ -81,10 +81,13 @@ function parametersOf({ graph }: Model): string[] {
   return Array.from(graph.constants(), ({ name }) => name).filter((name) => PARAMETER.test(name));
 }
 
-/** The network for as many classes as the classifier of the checkpoint has. */
+/** The network for as many classes as the classifier of the checkpoint has, where that has the right number of features. */
 function ofClasses(entry: ZooEntry, plain: Model, tensors: Tensors): Model {
-  const classes = classesOf(tensors) ?? entry.classes;
-  return classes === entry.classes ? plain : build(entry, classes);
+  const own = lastMatrix(Array.from(plain.graph.constants(), ({ constant }) => constant));
+  const found = lastMatrix([...tensors.values()]);
+  const classes = found?.[0] ?? entry.classes;
+  // Without the check, a matrix of many rows would make a classifier of many times its size.
+  return classes === entry.classes || classes === 0 || found?.[1] !== own?.[1] ? plain : build(entry, classes);
 }
 
 /** Elements that the larger networks have at least; building one only to see that it does not fit takes seconds. */
@@ -97,12 +100,20 @@ const LEAST_ELEMENTS: ReadonlyMap<string, number> = new Map(
   }),
 );
 
+/** Convolutions that the networks in that list have at least. */
+const LEAST_CONVOLUTIONS = 5;
+
 /** The networks of the zoo whose parameters the checkpoint has, all in the right shape; every precision has the same ones. */
 export function fittingNetworks(tensors: Tensors): string[] {
   let elements = 0;
-  for (const { shape } of tensors.values()) elements += elementCount(shape);
+  let convolutions = 0;
+  for (const { shape } of tensors.values()) {
+    elements += elementCount(shape);
+    if (shape.length === 4) convolutions++;
+  }
   return [...ZOO.values()]
     .filter(({ name, precision }) => precision === '1w1a' && elements >= (LEAST_ELEMENTS.get(name) ?? 0))
+    .filter(({ name }) => !LEAST_ELEMENTS.has(name) || convolutions >= LEAST_CONVOLUTIONS)
     .filter((entry) => fits(entry, tensors))
     .map(({ name }) => name);
 }
@@ -124,7 +135,7 @@ export function fittingHint(tensors: Tensors): string {
   return 'it fits no network of the zoo; describe its layers in a file and give --mapping FILE';
 }
 
-/** Rows of the last matrix: the classifier comes last. */
-function classesOf(tensors: Tensors): number | undefined {
-  return [...tensors.values()].filter(({ shape }) => shape.length === 2).at(-1)?.shape[0];
+/** The classifier comes last. */
+function lastMatrix(tensors: readonly Tensor[]): readonly number[] | undefined {
+  return tensors.filter(({ shape }) => shape.length === 2).at(-1)?.shape;
 }

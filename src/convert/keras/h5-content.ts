@@ -3,6 +3,7 @@
  * other files reaches nothing. It runs in a worker thread: see `h5-thread.ts`.
  */
 
+import { contentBudget, type MemoryBudget } from '../../core/memory-budget.ts';
 import { elementCount } from '../../core/shape.ts';
 import { bytesPerElement, type Dtype } from '../../core/tensor.ts';
 
@@ -65,9 +66,6 @@ export interface H5Content {
 }
 
 const PATH = '/input.h5';
-/** Compressed data grow, and a file may declare more than it holds; no honest file of weights grows so much. */
-const MOST_GROWTH = 8;
-const SLACK_BYTES = 1 << 20;
 
 /** @throws {Error} for a damaged file, with whatever the library says. */
 export async function readContent(library: H5Library, bytes: Uint8Array): Promise<H5Content> {
@@ -76,7 +74,7 @@ export async function readContent(library: H5Library, bytes: Uint8Array): Promis
   const file = new library.File(PATH, 'r');
   try {
     if (file.file_id < 0n) throw new Error('the head of the file is damaged');
-    const tensors = [...tensorsOf(module, file, MOST_GROWTH * bytes.length + SLACK_BYTES)];
+    const tensors = [...tensorsOf(module, file, contentBudget(bytes.length))];
     return { tensors, names: [...namesOf(file)] };
   } finally {
     if (file.file_id >= 0n) file.close();
@@ -84,8 +82,7 @@ export async function readContent(library: H5Library, bytes: Uint8Array): Promis
   }
 }
 
-function* tensorsOf(module: H5Module, root: H5File, mostBytes: number): Generator<H5Tensor> {
-  let left = mostBytes;
+function* tensorsOf(module: H5Module, root: H5File, budget: MemoryBudget): Generator<H5Tensor> {
   // Each object once, whatever circles its links form.
   for (const path of root.paths()) {
     const entity = root.get(path);
@@ -94,8 +91,7 @@ function* tensorsOf(module: H5Module, root: H5File, mostBytes: number): Generato
     const dtype = dtypeOf(metadata);
     if (dtype === null || metadata.shape === null) continue;
     const size = elementCount(metadata.shape) * bytesPerElement(dtype);
-    left -= size;
-    if (!(left >= 0)) throw new Error(`tensors of more than ${MOST_GROWTH} times the file`);
+    budget.charge(size);
     yield { path, dtype, shape: [...metadata.shape], bytes: dataOf(module, entity, size) };
   }
 }
@@ -119,7 +115,7 @@ function dtypeOf({ type, size, signed }: H5Metadata): Dtype | null {
   return type === 0 ? ((signed ? SIGNED : UNSIGNED)[size] ?? null) : null;
 }
 
-/** The raw bytes: the library's own getter knows no half precision. */
+/** In the machine's order, whatever the file's is. The library's own getter knows no half precision. */
 function dataOf(module: H5Module, dataset: H5Dataset, size: number): Uint8Array {
   const address = module._malloc(Math.max(size, 1));
   if (address === 0) throw new Error(`no memory for ${size} bytes`);

@@ -7,9 +7,12 @@ import { startWorker } from '../../core/worker-thread.ts';
 import { BnnError } from '../../errors.ts';
 import type { H5Answer } from './h5-worker.ts';
 
-/** Reading takes a second per 100 MB or so. */
-const PATIENCE_MS = 20_000;
-const PATIENCE_MS_PER_MB = 200;
+/** Reading takes a second per 100 MB or so; a thread has started after a second at most, unless the machine is busy. */
+const PATIENCE_MS = 8000;
+const PATIENCE_MS_PER_MB = 100;
+const START_MS = 30_000;
+/** Texts in a file may be repeated; the tensors do not count here. */
+const MOST_HEAP_MB = 384;
 
 export interface H5Data {
   /** By path. */
@@ -59,26 +62,43 @@ export class H5Thread {
     await worker?.terminate();
   }
 
-  async #ask(bytes: Uint8Array): Promise<H5Answer> {
-    const worker = this.#worker ?? startWorker(import.meta.url, 'h5-worker');
-    // An error that comes when nobody waits any more must not end the process.
-    if (this.#worker === null) worker.on('error', () => {});
-    this.#worker = worker;
-    const answer = await new Promise<H5Answer>((resolve) => {
-      const finish = (found: H5Answer): void => {
-        clearTimeout(timer);
-        worker.off('message', finish).off('error', onError).off('exit', onExit);
-        resolve(found);
-      };
-      const fail = (reason: string): void => finish({ kind: 'damaged', reason, aborted: true });
-      const onError = (error: Error): void => fail(error.message);
-      const onExit = (): void => fail('the library gave up');
-      const patience = PATIENCE_MS + (PATIENCE_MS_PER_MB * bytes.length) / 1e6;
-      const timer = setTimeout(() => fail('reading it does not come to an end'), patience);
-      worker.on('message', finish).on('error', onError).on('exit', onExit);
-      worker.postMessage(bytes);
-    });
+  async #ask(bytes: Uint8Array): Promise<Exclude<H5Answer, { readonly kind: 'ready' }>> {
+    const worker = this.#worker ?? (await this.#start());
+    const reading = nextAnswer(worker, PATIENCE_MS + (PATIENCE_MS_PER_MB * bytes.length) / 1e6);
+    worker.postMessage(bytes);
+    const answer = await reading;
     if (answer.kind === 'damaged' && answer.aborted) await this.close();
+    if (answer.kind === 'ready') throw new Error('internal: the thread that reads HDF5 started twice');
     return answer;
   }
+
+  async #start(): Promise<Worker> {
+    const worker = startWorker(import.meta.url, 'h5-worker', {
+      resourceLimits: { maxOldGenerationSizeMb: MOST_HEAP_MB },
+    });
+    // An error that comes when nobody waits any more must not end the process.
+    worker.on('error', () => {});
+    this.#worker = worker;
+    const answer = await nextAnswer(worker, START_MS);
+    if (answer.kind === 'damaged') {
+      await this.close();
+      throw new BnnError('E_BACKEND', `the thread that reads HDF5 does not start: ${answer.reason}`);
+    }
+    return worker;
+  }
+}
+
+function nextAnswer(worker: Worker, patienceMs: number): Promise<H5Answer> {
+  return new Promise((resolve) => {
+    const finish = (found: H5Answer): void => {
+      clearTimeout(timer);
+      worker.off('message', finish).off('error', onError).off('exit', onExit);
+      resolve(found);
+    };
+    const fail = (reason: string): void => finish({ kind: 'damaged', reason, aborted: true });
+    const onError = (error: Error): void => fail(error.message);
+    const onExit = (): void => fail('the library gave up');
+    const timer = setTimeout(() => fail('reading it does not come to an end'), patienceMs);
+    worker.on('message', finish).on('error', onError).on('exit', onExit);
+  });
 }

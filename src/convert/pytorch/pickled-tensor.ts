@@ -256,5 +256,5 @@ export function persistentLoader(
 /** A tensor or a NumPy array as a tensor; null for anything else. */
 export function tensorOf(value: unknown): PickledTensor | Tensor | null {
   if (value instanceof PickledTensor) return value;
-  return value instanceof PickledArray ? value.tensor : null;
+  return value instanceof PickledArray && value.isNumeric ? value.tensor : null;
 }

@@ -7,8 +7,8 @@
 
 import { ByteReader } from '../../core/byte-reader.ts';
 import { describeValue } from '../../core/describe-value.ts';
-import { contentBudget } from '../../core/memory-budget.ts';
-import { decodePickle } from '../../core/pickle.ts';
+import { contentBudget, type MemoryBudget } from '../../core/memory-budget.ts';
+import { decodePickle, type PickleOptions } from '../../core/pickle.ts';
 import { pickleBudget } from '../../core/pickle-cost.ts';
 import { pickleLength } from '../../core/pickle-length.ts';
 import { elementCount } from '../../core/shape.ts';
@@ -100,9 +100,18 @@ function readZipFormat(bytes: Uint8Array, at: string | undefined): unknown {
   });
 }
 
-function readLegacyFormat(bytes: Uint8Array, at: string | undefined): unknown {
+/** @param nested  for a storage within a pickle that pickle.dump wrote: what that may cost. */
+function readLegacyFormat(bytes: Uint8Array, at: string | undefined, nested?: MemoryBudget): unknown {
   let rest = bytes;
-  const budget = pickleBudget(bytes.length);
+  const budget = nested ?? pickleBudget(bytes.length);
+  const construct: PickleOptions['construct'] = (module, name) => {
+    const isStorage = nested === undefined && module === 'torch.storage' && name === '_load_from_bytes';
+    if (!isStorage) return torchConstructor(module, name);
+    return ([content]) => {
+      if (!(content instanceof Uint8Array)) throw new Error('a storage that is no bytes');
+      return readLegacyFormat(content, at, budget);
+    };
+  };
   const stored = new Map<string, Uint8Array>();
   const storages = new Map<string, PickledStorage>();
   const persistentLoad = persistentLoader(storages, (key) => {
@@ -112,12 +121,12 @@ function readLegacyFormat(bytes: Uint8Array, at: string | undefined): unknown {
   });
   const next = (): unknown => {
     const pickle = rest.subarray(0, pickleLength(rest, at));
-    const value = decodePickle(pickle, { at, budget, keepUnknown: true, construct: torchConstructor, persistentLoad });
+    const value = decodePickle(pickle, { at, budget, keepUnknown: true, construct, persistentLoad });
     rest = rest.subarray(pickle.length);
     return value;
   };
   const first = next();
-  // Without PyTorch: a dict of NumPy arrays.
+  // By pickle.dump: a dict of NumPy arrays or tensors.
   if (first !== MAGIC && first instanceof Map) return first;
   if (first !== MAGIC) throw notTorch(at);
   const protocol = next();
