@@ -29,7 +29,15 @@ const MOST_DECODED_BYTES = 2 ** 29;
 const LARGE_PIXELS = 2 ** 25;
 /** Of what libvips resizes to. */
 const LONGEST_SIDE = 1e8;
-const BYTES_PER_SAMPLE: Readonly<Record<string, number>> = { uchar: 1, char: 1, ushort: 2, short: 2 };
+const BYTES_PER_SAMPLE: Readonly<Record<string, number>> = {
+  uchar: 1,
+  char: 1,
+  ushort: 2,
+  short: 2,
+  uint: 4,
+  int: 4,
+  float: 4,
+};
 const BYTES_OF_OTHER_SAMPLES = 8;
 /** At most: CMYK. */
 const JPEG_SAMPLES = { channels: 4, depth: 'uchar' };
