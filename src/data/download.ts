@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { access, constants, mkdir, open, rename, rm, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BnnError, fromSystemError } from '../errors.ts';
@@ -26,7 +26,7 @@ export interface DownloadOptions {
  * Downloads `url` to `path`. Bytes are collected in `<path>.part`; a later call, also of another process, continues there. The file
  * appears under its name only when its checksum is right.
  *
- * @throws {BnnError} E_IO when the server cannot be reached, refuses, or the disk is full; E_FORMAT for a wrong checksum or size (the
+ * @throws {BnnError} E_IO when the folder cannot be written or has no room, the server cannot be reached or refuses; E_FORMAT for a wrong checksum or size (the
  *                    collected bytes are deleted).
  */
 export async function downloadFile(url: string, path: string, options: DownloadOptions): Promise<void> {
@@ -37,6 +37,7 @@ export async function downloadFile(url: string, path: string, options: DownloadO
   } catch (error) {
     throw fromSystemError(error, 'create the folder of', path);
   }
+  await assertRoom(dirname(path), options.sizeBytes - ((await fileSize(part)) ?? 0));
   let failures = 0;
   for (;;) {
     const before = (await fileSize(part)) ?? 0;
@@ -64,6 +65,23 @@ export async function downloadFile(url: string, path: string, options: DownloadO
     await rename(part, path);
   } catch (error) {
     throw fromSystemError(error, 'write', path);
+  }
+}
+
+/** Before a server is asked: hours later would be late. */
+async function assertRoom(folder: string, neededBytes: number): Promise<void> {
+  try {
+    await access(folder, constants.W_OK);
+    const { bavail, bsize } = await statfs(folder);
+    // Some network file systems know no figures.
+    if (bavail > 0 && bavail * bsize < neededBytes) {
+      throw new BnnError('E_IO', `the download needs ${neededBytes} bytes, ${bavail * bsize} are free on the disk`, {
+        at: folder,
+        hint: 'free some space on the disk, or choose another folder with --data',
+      });
+    }
+  } catch (error) {
+    throw fromSystemError(error, 'write to the folder', folder);
   }
 }
 
