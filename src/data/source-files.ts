@@ -61,8 +61,9 @@ export async function openArchive(
   const collect = async (): Promise<void> => {
     for await (const entry of unpack) {
       const name = basename(entry.header.name);
-      const size = entry.header.size ?? 0;
-      if (!(size >= 0)) throw new Error(`the size of ${entry.header.name} is ${size}`);
+      // Null for a size that is no number: tar-stream would wait for ever.
+      const size = entry.header.size ?? Number.NaN;
+      if (!(size >= 0)) throw new Error(`the size of ${entry.header.name} is no number`);
       if (entry.header.type !== 'file' || !wanted.has(name)) {
         entry.resume();
         continue;

@@ -225,6 +225,18 @@ test.each([
   await expect(loadDataset('cifar10', { dir: path })).rejects.toMatchObject({ code: 'E_FORMAT', at: path });
 });
 
+test('an archive of CIFAR with a size field that is no number', async () => {
+  const path = join(await temporaryFolder(), 'cifar-10-binary.tar.gz');
+  const sizeField = Buffer.from('\xe10000003515', 'latin1');
+  for (const name of ['data_batch_1.bin', 'other']) {
+    await writeFile(path, gzipSync(Buffer.concat([tarHeader(name, 0, { sizeField }), Buffer.alloc(2048), END])));
+    await expect(loadDataset('cifar10', { dir: path })).rejects.toMatchObject({
+      code: 'E_FORMAT',
+      message: `cannot unpack the archive: the size of ${name} is no number`,
+    });
+  }
+});
+
 test('an archive of CIFAR that holds a batch twice, or goes on without end', async () => {
   const path = join(await temporaryFolder(), 'cifar-10-binary.tar.gz');
   const batch = tarFile('data_batch_1.bin', 'x');
