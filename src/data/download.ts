@@ -2,11 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, constants, mkdir, open, rename, rm, statfs } from 'node:fs/promises';
+import { access, constants, mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BnnError, fromSystemError } from '../errors.ts';
-import { fileSize } from './source-files.ts';
+import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 
 export interface DownloadOptions {
   /** Hex digest of the whole file. */
@@ -37,16 +36,16 @@ export async function downloadFile(url: string, path: string, options: DownloadO
   } catch (error) {
     throw fromSystemError(error, 'create the folder of', path);
   }
-  await assertRoom(dirname(path), options.sizeBytes - ((await fileSize(part)) ?? 0));
+  await assertRoom(dirname(path), options.sizeBytes - (await bytesOf(part)));
   let failures = 0;
   for (;;) {
-    const before = (await fileSize(part)) ?? 0;
+    const before = await bytesOf(part);
     if (before === options.sizeBytes) break;
     if (before > options.sizeBytes) await rm(part);
     try {
       await fetchRest(url, part, options);
     } catch (error) {
-      const after = (await fileSize(part)) ?? 0;
+      const after = await bytesOf(part);
       failures = after > before ? 0 : failures + 1;
       if (error instanceof BnnError || failures >= attempts) throw giveUp(error, url, after, options.sizeBytes);
       await sleep(pauseMs * 2 ** failures);
@@ -65,6 +64,16 @@ export async function downloadFile(url: string, path: string, options: DownloadO
     await rename(part, path);
   } catch (error) {
     throw fromSystemError(error, 'write', path);
+  }
+}
+
+/** What is there of a part; 0 where there is none. */
+async function bytesOf(part: string): Promise<number> {
+  try {
+    return (await stat(part)).size;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return 0;
+    throw fromSystemError(error, 'read', part);
   }
 }
 
@@ -88,7 +97,7 @@ async function assertRoom(folder: string, neededBytes: number): Promise<void> {
 /** One connection: from the end of the part file to the end of the file, or as far as it goes. */
 async function fetchRest(url: string, part: string, options: DownloadOptions): Promise<void> {
   const { sizeBytes, silenceMs = 30_000, onProgress } = options;
-  const have = (await fileSize(part)) ?? 0;
+  const have = await bytesOf(part);
   const abort = new AbortController();
   const watchdog = setTimeout(() => abort.abort(new Error(`no byte came for ${silenceMs} ms`)), silenceMs);
   try {

@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
-import { openRegularFile, readRegularFile } from '../core/regular-file-io.ts';
+import { assertRegularFile, openRegularFile, readRegularFile } from '../core/regular-file-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 
 export interface SourceFiles {
@@ -19,11 +19,17 @@ export interface SourceFiles {
   read(file: string): Promise<Uint8Array>;
 }
 
-/** Size of a file, or undefined where there is none. */
+/**
+ * Size of a file, or undefined where there is none, or a folder.
+ *
+ * @throws {BnnError} E_UNSUPPORTED for a pipe or a device, E_IO when it cannot be looked at.
+ */
 export async function fileSize(path: string): Promise<number | undefined> {
   try {
     const facts = await stat(path);
-    return facts.isFile() ? facts.size : undefined;
+    if (facts.isDirectory()) return undefined;
+    assertRegularFile(facts, path);
+    return facts.size;
   } catch (error) {
     const known = fromSystemError(error, 'read', path);
     if (known instanceof BnnError && known.code === 'E_NOT_FOUND') return undefined;

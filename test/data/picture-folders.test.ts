@@ -243,3 +243,13 @@ test.each(['image-folder', 'imagenet', 'webdataset', 'mnist', 'cifar10'])('%s gi
   execFileSync('mkfifo', [pipe]);
   await expect(loadDataset(name, { dir: pipe })).rejects.toMatchObject({ code: 'E_UNSUPPORTED', at: pipe });
 });
+
+test.each([
+  ['cifar10', 'data_batch_1.bin'],
+  ['cifar100', 'train.bin'],
+  ['mnist', 'train-images-idx3-ubyte'],
+])('%s with a pipe in place of %s', async (name, file) => {
+  const dir = await temporaryFolder();
+  execFileSync('mkfifo', [join(dir, file)]);
+  await expect(loadDataset(name, { dir })).rejects.toMatchObject({ code: 'E_UNSUPPORTED', at: join(dir, file) });
+});
