@@ -29,8 +29,18 @@ const MOST_DECODED_BYTES = 2 ** 29;
 const LARGE_PIXELS = 2 ** 25;
 /** Of what libvips resizes to. */
 const LONGEST_SIDE = 1e8;
-const BYTES_PER_SAMPLE: Readonly<Record<string, number>> = { uchar: 1, char: 1, ushort: 2, short: 2 };
+const BYTES_PER_SAMPLE: Readonly<Record<string, number>> = {
+  uchar: 1,
+  char: 1,
+  ushort: 2,
+  short: 2,
+  uint: 4,
+  int: 4,
+  float: 4,
+};
 const BYTES_OF_OTHER_SAMPLES = 8;
+/** At most: CMYK. */
+const JPEG_SAMPLES = { channels: 4, depth: 'uchar' };
 
 /**
  * Decodes a picture to RGB and frames it (bilinear with antialiasing). Colour profiles, EXIF rotation and transparency are ignored, as
@@ -51,9 +61,13 @@ export async function decodeImage(
   const sharp = await loadSharp();
   try {
     const format = pictureFormatOf(bytes);
-    const image = sharp(bytes, { failOn: 'error', ignoreIcc: true, limitInputPixels: MOST_PIXELS });
-    const { width, height } = jpegSize(bytes) ?? (await readSize(image));
-    checkPixels(width, height, format);
+    const known = jpegSize(bytes);
+    // What sharp itself is asked for is checked here, in other words.
+    const limitInputPixels = known === undefined ? false : MOST_PIXELS;
+    const image = sharp(bytes, { failOn: 'error', ignoreIcc: true, limitInputPixels });
+    const { width, height, channels, depth } =
+      known === undefined ? await image.metadata() : { ...known, ...JPEG_SAMPLES };
+    checkSize(width, height, format, channels * (BYTES_PER_SAMPLE[depth] ?? BYTES_OF_OTHER_SAMPLES));
     const framing = frame(width, height);
     if (Math.max(framing.width, framing.height) > LONGEST_SIDE) {
       throw new Error(`${width}×${height} pixels: too narrow to be resized to ${framing.width}×${framing.height}`);
@@ -78,20 +92,19 @@ function pictureFormatOf(bytes: Uint8Array): PictureFormat {
   throw new Error(`${found}, expected ${PICTURE_FORMATS.join(', ')}`);
 }
 
-/** From the header, which may promise samples that take much more memory than pixels of three bytes. */
-async function readSize(image: Image): Promise<{ readonly width: number; readonly height: number }> {
-  const { width, height, channels, depth } = await image.metadata();
-  const decodedBytes = width * height * channels * (BYTES_PER_SAMPLE[depth] ?? BYTES_OF_OTHER_SAMPLES);
-  if (decodedBytes <= MOST_DECODED_BYTES) return { width, height };
-  const size = `${width}×${height} pixels of ${channels} samples (${depth})`;
-  throw new Error(`${size} take ${decodedBytes} bytes, at most ${MOST_DECODED_BYTES} are decoded`);
-}
-
-function checkPixels(width: number, height: number, format: PictureFormat): void {
+/** @param pixelBytes  of a decoded pixel: a header may promise samples that take much more memory than pixels of three bytes. */
+function checkSize(width: number, height: number, format: PictureFormat, pixelBytes: number): void {
+  const pixels = width * height;
   const most = format === 'AVIF' ? MOST_PIXELS_AVIF : MOST_PIXELS;
-  if (width * height <= most) return;
-  const found = `${width}×${height} = ${width * height} pixels`;
-  throw new Error(`${found}, at most ${most} are decoded; make it smaller, a training uses far fewer`);
+  if (pixels > most) {
+    throw new Error(
+      `${width}×${height} = ${pixels} pixels, at most ${most} are decoded; make it smaller, a training uses far fewer`,
+    );
+  }
+  if (pixels * pixelBytes > MOST_DECODED_BYTES) {
+    const found = `${width}×${height} pixels of ${pixelBytes} bytes`;
+    throw new Error(`${found} take ${pixels * pixelBytes} bytes, at most ${MOST_DECODED_BYTES} are decoded`);
+  }
 }
 
 async function decodeFrame(image: Image, framing: Framing): Promise<Uint8Array> {

@@ -2,11 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { access, constants, mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BnnError, fromSystemError } from '../errors.ts';
-import { fileSize } from './source-files.ts';
+import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 
 export interface DownloadOptions {
   /** Hex digest of the whole file. */
@@ -26,7 +25,7 @@ export interface DownloadOptions {
  * Downloads `url` to `path`. Bytes are collected in `<path>.part`; a later call, also of another process, continues there. The file
  * appears under its name only when its checksum is right.
  *
- * @throws {BnnError} E_IO when the server cannot be reached, refuses, or the disk is full; E_FORMAT for a wrong checksum or size (the
+ * @throws {BnnError} E_IO when the folder cannot be written or has no room, the server cannot be reached or refuses; E_FORMAT for a wrong checksum or size (the
  *                    collected bytes are deleted).
  */
 export async function downloadFile(url: string, path: string, options: DownloadOptions): Promise<void> {
@@ -37,15 +36,16 @@ export async function downloadFile(url: string, path: string, options: DownloadO
   } catch (error) {
     throw fromSystemError(error, 'create the folder of', path);
   }
+  await assertRoom(dirname(path), options.sizeBytes - (await bytesOf(part)));
   let failures = 0;
   for (;;) {
-    const before = (await fileSize(part)) ?? 0;
+    const before = await bytesOf(part);
     if (before === options.sizeBytes) break;
     if (before > options.sizeBytes) await rm(part);
     try {
       await fetchRest(url, part, options);
     } catch (error) {
-      const after = (await fileSize(part)) ?? 0;
+      const after = await bytesOf(part);
       failures = after > before ? 0 : failures + 1;
       if (error instanceof BnnError || failures >= attempts) throw giveUp(error, url, after, options.sizeBytes);
       await sleep(pauseMs * 2 ** failures);
@@ -67,10 +67,37 @@ export async function downloadFile(url: string, path: string, options: DownloadO
   }
 }
 
+/** What is there of a part; 0 where there is none. */
+async function bytesOf(part: string): Promise<number> {
+  try {
+    return (await stat(part)).size;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return 0;
+    throw fromSystemError(error, 'read', part);
+  }
+}
+
+/** Before a server is asked: hours later would be late. */
+async function assertRoom(folder: string, neededBytes: number): Promise<void> {
+  try {
+    await access(folder, constants.W_OK);
+    const { bavail, bsize } = await statfs(folder);
+    // Some network file systems know no figures.
+    if (bavail > 0 && bavail * bsize < neededBytes) {
+      throw new BnnError('E_IO', `the download needs ${neededBytes} bytes, ${bavail * bsize} are free on the disk`, {
+        at: folder,
+        hint: 'free some space on the disk, or choose another folder with --data',
+      });
+    }
+  } catch (error) {
+    throw fromSystemError(error, 'write to the folder', folder);
+  }
+}
+
 /** One connection: from the end of the part file to the end of the file, or as far as it goes. */
 async function fetchRest(url: string, part: string, options: DownloadOptions): Promise<void> {
   const { sizeBytes, silenceMs = 30_000, onProgress } = options;
-  const have = (await fileSize(part)) ?? 0;
+  const have = await bytesOf(part);
   const abort = new AbortController();
   const watchdog = setTimeout(() => abort.abort(new Error(`no byte came for ${silenceMs} ms`)), silenceMs);
   try {

@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
-import { openRegularFile, readRegularFile } from '../core/regular-file-io.ts';
+import { assertRegularFile, openRegularFile, readRegularFile } from '../core/regular-file-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 
 export interface SourceFiles {
@@ -19,11 +19,17 @@ export interface SourceFiles {
   read(file: string): Promise<Uint8Array>;
 }
 
-/** Size of a file, or undefined where there is none. */
+/**
+ * Size of a file, or undefined where there is none, or a folder.
+ *
+ * @throws {BnnError} E_UNSUPPORTED for a pipe or a device, E_IO when it cannot be looked at.
+ */
 export async function fileSize(path: string): Promise<number | undefined> {
   try {
     const facts = await stat(path);
-    return facts.isFile() ? facts.size : undefined;
+    if (facts.isDirectory()) return undefined;
+    assertRegularFile(facts, path);
+    return facts.size;
   } catch (error) {
     const known = fromSystemError(error, 'read', path);
     if (known instanceof BnnError && known.code === 'E_NOT_FOUND') return undefined;
@@ -61,8 +67,9 @@ export async function openArchive(
   const collect = async (): Promise<void> => {
     for await (const entry of unpack) {
       const name = basename(entry.header.name);
-      const size = entry.header.size ?? 0;
-      if (!(size >= 0)) throw new Error(`the size of ${entry.header.name} is ${size}`);
+      // Null for a size that is no number: tar-stream would wait for ever.
+      const size = entry.header.size ?? Number.NaN;
+      if (!(size >= 0)) throw new Error(`the size of ${entry.header.name} is no number`);
       if (entry.header.type !== 'file' || !wanted.has(name)) {
         entry.resume();
         continue;

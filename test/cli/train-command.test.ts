@@ -72,6 +72,27 @@ test(
   SLOW,
 );
 
+test(
+  'one class only is said, and what is not taken of the folders too',
+  async () => {
+    const data = join(folder, 'one-class');
+    for (const split of ['train', 'test']) {
+      await mkdir(join(data, split, 'cats'), { recursive: true });
+      const picture = sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } });
+      await picture.png().toFile(join(data, split, 'cats', '1.png'));
+    }
+    await writeFile(join(data, 'train', 'cats', 'notes.txt'), 'text');
+    const options = ['--backend', 'cpu', '--image-size', '8', '--dataset', 'image-folder', '--data', data];
+    const { code, stderr } = await runCli(['train', ...options, '--out', join(folder, 'one-class-run')]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^note: .*train: 1 left out: other files \.txt \(1\); e\.g\. .*notes\.txt$/m);
+    expect(stderr).toMatch(
+      /^error\[E_FORMAT\] bnn-train: the data set has one class, "cats": there is nothing to tell apart\n {2}at .*one-class/m,
+    );
+  },
+  SLOW,
+);
+
 describe.skipIf(!native.ok)(`training on the native backend${skipped}`, () => {
   test(
     'a complete run says so when it is resumed, and starts another one',

@@ -50,6 +50,18 @@ async function expectComplete(path: string): Promise<void> {
   await expect(stat(`${path}.part`)).rejects.toThrow(/ENOENT/);
 }
 
+test('no room for it: said before the server is asked', async () => {
+  const ranges: (string | undefined)[] = [];
+  const path = await target();
+  const sizeBytes = 2 ** 52;
+  await expect(downloadFile(await serve(ranged(ranges)), path, { ...OPTIONS, sizeBytes })).rejects.toMatchObject({
+    code: 'E_IO',
+    at: join(path, '..'),
+    message: expect.stringMatching(/^the download needs 4503599627370496 bytes, \d+ are free on the disk$/),
+  });
+  expect(ranges).toEqual([]);
+});
+
 test('a whole file, with progress', async () => {
   const path = await target();
   const seen: number[] = [];

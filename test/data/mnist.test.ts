@@ -128,3 +128,40 @@ test('an IDX header that promises more than memory', () => {
   const bytes = idx([0xffffffff, 0xffffffff, 0xffffffff], []);
   expect(() => decodeIdx(bytes, 3, 'x')).toThrow(/16 bytes/);
 });
+
+test('what is gzipped is inflated as far as its header says', () => {
+  const before = process.memoryUsage.rss();
+  const head = idx([2, 28, 28], []);
+  // 600 MB of zeros behind a header of 1,568 bytes.
+  const member = gzipSync(Buffer.alloc(60_000_000));
+  const bomb = Buffer.concat([gzipSync(head), ...Array.from({ length: 10 }, () => member)]);
+  expect(() => decodeIdx(bomb, 3, 'x')).toThrow('cannot decompress: more bytes than the header says');
+  expect(process.memoryUsage.rss() - before).toBeLessThan(300e6);
+  const whole = idx([2, 28, 28], pixels(2));
+  expect([...decodeIdx(gzipSync(whole), 3, 'x').data]).toEqual(pixels(2));
+  expect(() => decodeIdx(gzipSync(whole.subarray(0, 1000)), 3, 'x')).toThrow(/IDX file of 1000 bytes, but 2x28x28/);
+});
+
+test('a gzipped header that promises more than its file or memory can hold', () => {
+  const promises = (n: number) => Buffer.from(idx([n, 28, 28], []));
+  expect(() => decodeIdx(gzipSync(promises(2 ** 31)), 3, 'x')).toThrow(
+    /gzipped IDX file of \d+ bytes, but 2147483648x28x28/,
+  );
+  const long = gzipSync(Buffer.concat([promises(800_000), Buffer.alloc(640_000_000)]), { level: 1 });
+  expect(() => decodeIdx(long, 3, 'x')).toThrow(/at most 600000000 are read/);
+});
+
+test('a gzipped file longer than what its beginning tells, with a name in its header', () => {
+  const random = Array.from({ length: 300 * 784 }, (_, i) => Math.imul(i ^ (i >>> 7), 2654435761) >>> 24);
+  const packed = gzipSync(idx([300, 28, 28], random));
+  expect(packed.length).toBeGreaterThan(1 << 16);
+  const named = Buffer.concat([
+    packed.subarray(0, 3),
+    Buffer.of(8),
+    packed.subarray(4, 10),
+    Buffer.from('name\0'),
+    packed.subarray(10),
+  ]);
+  for (const file of [packed, named])
+    expect(Buffer.compare(decodeIdx(file, 3, 'x').data, Uint8Array.from(random))).toBe(0);
+});

@@ -1,7 +1,7 @@
 /** Folders of pictures as they come: with other files among them, deeper, empty, linked, not divided. */
 
 import { execFileSync } from 'node:child_process';
-import { copyFile, mkdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
@@ -211,7 +211,7 @@ test('of a large set, the time of a change tells', async () => {
   // Sparse: it takes no disk.
   const large = join(dir, 'train/a/large.tif');
   await writeFile(large, '');
-  execFileSync('truncate', ['-s', '300M', large]);
+  await truncate(large, 300 * 2 ** 20);
   await utimes(large, 1000, 1000);
   const { fingerprint } = await load(dir);
   await utimes(large, 1000, 1000.5);
@@ -242,4 +242,14 @@ test.each(['image-folder', 'imagenet', 'webdataset', 'mnist', 'cifar10'])('%s gi
   const pipe = join(await temporaryFolder(), 'pipe.tar');
   execFileSync('mkfifo', [pipe]);
   await expect(loadDataset(name, { dir: pipe })).rejects.toMatchObject({ code: 'E_UNSUPPORTED', at: pipe });
+});
+
+test.each([
+  ['cifar10', 'data_batch_1.bin'],
+  ['cifar100', 'train.bin'],
+  ['mnist', 'train-images-idx3-ubyte'],
+])('%s with a pipe in place of %s', async (name, file) => {
+  const dir = await temporaryFolder();
+  execFileSync('mkfifo', [join(dir, file)]);
+  await expect(loadDataset(name, { dir })).rejects.toMatchObject({ code: 'E_UNSUPPORTED', at: join(dir, file) });
 });
