@@ -279,11 +279,13 @@ export class Program {
   }
 
   /** Computes the output of a step again, if it was not kept. */
-  #restore(slot: number, { slots, saved }: Kept): void {
+  #restore(slot: number, kept: Kept): void {
+    const { slots, saved } = kept;
     if (slots[slot] !== undefined) return;
     const index = this.#steps.findIndex(({ output }) => output === slot);
     const { step, inputs } = this.#steps[index] ?? {};
     if (step?.recompute === undefined || inputs === undefined) throw new Error('internal: a value was not kept');
+    for (const input of inputs) this.#restore(input, kept);
     slots[slot] = step.recompute(
       inputs.map((input) => required(slots[input], step)),
       saved[index] ?? [],

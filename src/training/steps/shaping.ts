@@ -49,6 +49,7 @@ export const pad: StepBuilder = (node, context) => {
   for (const [i, axis] of axes.entries()) {
     inGraph[graphAxis(node, axis, rank)] = [pads[i] ?? 0, pads[axes.length + i] ?? 0];
   }
+  if (typeof x.shape?.[0] === 'string' && inGraph[0]?.some((p) => p > 0)) unsupported(node, 'it pads the batch');
   const pairs = inMemoryOrder(inGraph, layout);
   const begin = pairs.map(([before]) => before);
   return {
