@@ -81,7 +81,7 @@ function rangesOf(node: Node, x: Value): (Range | null)[] {
     const axis = graphAxis(node, raw, rank);
     const [start = 0, end = 0, step = 1] = [starts[i], ends[i], steps[i]];
     if (axis === 0 && start === 0 && step === 1 && end >= MOST) continue;
-    if (axis === 0) unsupported(node, 'it takes a part of the batch');
+    if (axis === 0 && typeof x.shape?.[0] !== 'number') unsupported(node, 'it takes a part of the batch');
     const size = sizeOf(x, axis);
     const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
     const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, low), high);
