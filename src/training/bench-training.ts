@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import * as tf from '@tensorflow/tfjs-core';
 import type { SelectedBackend } from '../backends/select-backend.ts';
 import type { InputData, InputTap, RecordedWork } from '../backends/step-recorder.ts';
+import { usableMemory } from '../core/memory.ts';
 import { Rng } from '../core/rng.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { Batcher } from '../data/batches.ts';
@@ -16,6 +17,7 @@ import { type LossResult, readOutcome, softmaxCrossEntropy } from './loss.ts';
 import { Optimizer } from './optimizer.ts';
 import { Program } from './program.ts';
 import { defaultRecipe, type EstimatorName } from './recipe.ts';
+import { assertStepFits } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
 
 /** `replay` runs recorded commands in place of forward … optimizer; `wait` is for what the device still computes. */
@@ -85,6 +87,7 @@ export class TrainingBench {
     this.#batch = batch;
     this.#imageShape = [input.height, input.width, input.channels];
     this.#program = new Program(network, { explicitPadding: backend.name !== 'tensorflow' });
+    assertFits(this.#program, batch, backend);
     this.#optimizer = new Optimizer(this.#program, SGD);
     this.#estimators = createEstimators({ ...defaultRecipe(), estimator, epochs: EPOCHS });
     this.#trace = backend.name === 'native' || backend.name === 'cpu' ? new KernelTrace(backend.name) : null;
@@ -197,6 +200,17 @@ export class TrainingBench {
     if (result.done !== true) return result.value;
     this.#stream = this.#batcher.epoch(++this.#epoch);
     return this.#next();
+  }
+}
+
+/** @throws {BnnError} E_BACKEND when a step cannot fit into memory. */
+function assertFits(program: Program, batch: number, { isGpu }: SelectedBackend): void {
+  try {
+    const limit = isGpu ? Infinity : usableMemory();
+    assertStepFits((count) => 4 * program.peakElements(count, true), batch, limit, '--batch');
+  } catch (error) {
+    program.dispose();
+    throw error;
   }
 }
 

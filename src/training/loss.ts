@@ -1,6 +1,7 @@
 /** Cross-entropy of softmax, or of one logit, with label smoothing, mixed labels and a teacher. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { BnnError } from '../errors.ts';
 
 export interface LossResult {
   /** Mean over the batch, a scalar. */
@@ -40,6 +41,7 @@ export interface Imitation {
  *
  * @param logits  [N, K], or [N, 1] or [N] for two classes.
  * @param labels  int32[N], classes.
+ * @throws {BnnError} E_SHAPE when there is not a row for each label.
  */
 export function crossEntropy(
   logits: tf.Tensor,
@@ -47,6 +49,16 @@ export function crossEntropy(
   smoothing: number,
   extras: LossExtras = {},
 ): LossResult {
+  const [rows] = logits.shape;
+  if (rows !== labels.shape[0]) {
+    throw new BnnError(
+      'E_SHAPE',
+      `the network gives [${logits.shape.join(', ')}] for ${labels.shape[0]} pictures, not a row for each`,
+      {
+        hint: 'a reshape on the way mixes pictures',
+      },
+    );
+  }
   if (logits.rank === 2 && logits.shape[1] !== 1) return softmaxCrossEntropy(logits, labels, smoothing, extras);
   return tf.tidy(() => {
     const count = logits.size;

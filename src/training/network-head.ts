@@ -21,8 +21,14 @@ export function outputsOf(graph: Graph, at: string): number {
   const [output] = graph.outputs;
   const shape = output?.shape;
   const isFloat = output?.dtype === 'float32';
-  const outputs = shape?.length === 1 && typeof shape[0] !== 'number' ? 1 : shape?.[1];
-  if (isFloat && (shape?.length === 1 || shape?.length === 2) && typeof outputs === 'number') return outputs;
+  const outputs = shape?.length === 1 ? 1 : shape?.[1];
+  if (
+    isFloat &&
+    typeof shape?.[0] !== 'number' &&
+    (shape?.length === 1 || shape?.length === 2) &&
+    typeof outputs === 'number'
+  )
+    return outputs;
   const type = isFloat ? '' : `${output?.dtype ?? 'of unknown type'} `;
   throw new BnnError('E_UNSUPPORTED', `the output is ${type}[${shape?.join(', ') ?? '?'}], expected [N, classes]`, {
     at,

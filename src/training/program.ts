@@ -7,6 +7,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { isOutOfMemory } from '../backends/out-of-memory.ts';
 import { BnnError } from '../errors.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
@@ -250,7 +251,8 @@ export class Program {
     slots[this.#input] = x;
     if (keep !== null) for (const [slot, t] of slots.entries()) keep.shapes[slot] = t?.shape ?? [];
     for (const { step, inputs, output, freeInference, freeTraining } of this.#steps) {
-      const result = step.forward(
+      const result = runForward(
+        step,
         inputs.map((slot) => required(slots[slot], step)),
         run,
       );
@@ -269,11 +271,13 @@ export class Program {
   }
 
   /** Computes the output of a step again, if it was not kept. */
-  #restore(slot: number, { slots, saved }: Kept): void {
+  #restore(slot: number, kept: Kept): void {
+    const { slots, saved } = kept;
     if (slots[slot] !== undefined) return;
     const index = this.#steps.findIndex(({ output }) => output === slot);
     const { step, inputs } = this.#steps[index] ?? {};
     if (step?.recompute === undefined || inputs === undefined) throw new Error('internal: a value was not kept');
+    for (const input of inputs) this.#restore(input, kept);
     slots[slot] = step.recompute(
       inputs.map((input) => required(slots[input], step)),
       saved[index] ?? [],
@@ -390,6 +394,22 @@ function accumulate(sum: tf.Tensor | undefined, gradient: tf.Tensor): tf.Tensor 
 function required(t: tf.Tensor | undefined, step: Step): tf.Tensor {
   if (t === undefined) throw new Error(`internal: an input of the step for "${step.output.name}" is not computed`);
   return t;
+}
+
+/** @throws {BnnError} E_SHAPE where sizes that the graph leaves open turn out not to fit. */
+function runForward(step: Step, inputs: readonly tf.Tensor[], run: Run): ReturnType<Step['forward']> {
+  try {
+    return step.forward(inputs, run);
+  } catch (error) {
+    const isOpen = [...step.inputs, step.output].some(({ shape }) => shape === null || shape.includes(null));
+    if (!isOpen || !(error instanceof Error) || error instanceof BnnError || isOutOfMemory(error)) throw error;
+    const found = inputs.map(({ shape }) => `[${shape.join(', ')}]`).join(' and ');
+    throw new BnnError('E_SHAPE', `sizes that the graph leaves open do not fit: ${found}`, {
+      at: step.output.producer?.describe(),
+      hint: 'a reshape before it mixes pictures',
+      cause: error,
+    });
+  }
 }
 
 function refuseBuffer(): never {

@@ -80,7 +80,8 @@ export function peakElements(
           values.add(gradient(inputs[position] ?? -1), step.sharesMemory ? 0 : elementsOf(value, batch));
         }
       }
-      values.pass(scratch(step));
+      // Its gradient, too.
+      values.pass(2 * scratch(step));
     }
     values.free(gradient(output));
     values.free(output);
@@ -106,16 +107,22 @@ const SAFE_SHARE = 0.8;
  * Refuses a training step that cannot fit.
  *
  * @param bytesOf  bytes of a step of so many pictures, at least.
+ * @param flag     the option that sets the batch size.
  * @throws {BnnError} E_BACKEND with both numbers, and a batch size that fits where there is one.
  */
-export function assertStepFits(bytesOf: (batch: number) => number, batch: number, limit: number): void {
+export function assertStepFits(
+  bytesOf: (batch: number) => number,
+  batch: number,
+  limit: number,
+  flag = '--batch-size',
+): void {
   if (bytesOf(batch) <= limit) return;
   const smaller = largestBatch(bytesOf, batch, SAFE_SHARE * limit);
   const needs = `a training step of ${batch} pictures needs at least ${formatGigabytes(bytesOf(batch))} of memory`;
   throw new BnnError('E_BACKEND', `${needs}, ${formatGigabytes(limit)} can be used`, {
     hint:
       smaller > 0
-        ? `--batch-size ${smaller} would fit`
+        ? `${flag} ${smaller} would fit`
         : `one picture needs ${formatGigabytes(bytesOf(1))}; choose smaller pictures or a smaller network`,
   });
 }

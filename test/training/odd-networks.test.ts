@@ -233,6 +233,21 @@ describe.skipIf(!native.ok)(`networks from elsewhere${skipped}`, () => {
       'E_BACKEND',
     ],
     ['a maximum of a padding', pool('MaxPool', { kernel_shape: [3, 3], pads: [1e8, 1e8, 1e8, 1e8] }), 'E_BACKEND'],
+    ['a window of negative size', pool('MaxPool', { kernel_shape: [1, -1], pads: [1, 1, 1, 1] }), 'E_SHAPE'],
+    [
+      'a batch that is padded',
+      (x, { op, graph }) => op('Pad', [x, graph.addConstant('pads', int64s([9, 0, 0, 0, 0, 0, 0, 0]))]),
+      'E_UNSUPPORTED',
+    ],
+    [
+      'a reshape that mixes pictures',
+      (x, { op, graph }) =>
+        op('Reshape', [
+          op('Slice', [x, ...[0, 14, 2].map((v) => graph.addConstant('i', int64s([v])))]),
+          graph.addConstant('shape', int64s([-1, 1, 28, 28])),
+        ]),
+      'E_SHAPE',
+    ],
     [
       'a window that SAME pads',
       pool('MaxPool', { kernel_shape: [2 ** 40, 1] }, { auto_pad: string('SAME_UPPER') }),

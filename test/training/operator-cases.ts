@@ -139,6 +139,13 @@ export const CASES: Record<string, Build> = {
     const hidden = op('Tanh', [op('MatMul', [op('Mul', [op('Flatten', [x]), param('small', 144)]), w])]);
     return op('Gemm', [hidden, w], { transB: int(1) });
   },
+  'a normalization of a normalization': ({ x, op, param, graph }) => {
+    const filled = (name: string, value: number) =>
+      graph.addConstant(name, float32([4], new Float32Array(4).fill(value)));
+    const norm = (input: Value, i: number) =>
+      op('BatchNormalization', [input, param(`g${i}`, 4), param(`b${i}`, 4), filled(`m${i}`, 0), filled(`v${i}`, 1)]);
+    return op('Tanh', [op('Conv', [norm(norm(norm(x, 0), 1), 2), param('w', 4, 4, 3, 3)], WINDOW)]);
+  },
   'a normalization used twice': ({ x, op, param, graph }) => {
     const filled = (name: string, value: number) =>
       graph.addConstant(name, float32([4], new Float32Array(4).fill(value)));

@@ -22,6 +22,9 @@ export function slidingWindow(node: Node, spatial: readonly Dim[], kernel: reado
   const zeros = new Array<number>(2 * rank).fill(0);
   const pads = autoPad === 'NOTSET' || autoPad === '' ? listOf(node, 'pads', zeros) : zeros;
   const ceil = node.int('ceil_mode', 0) !== 0;
+  if (kernel.some((size) => typeof size === 'number' && size < 1)) {
+    throw mismatch(node, `a window of ${formatShape(kernel)}`, 'positive numbers');
+  }
   return spatial.map((size, i) => {
     const stride = strides[i] ?? 1;
     const dilation = dilations[i] ?? 1;

@@ -49,6 +49,7 @@ export const pad: StepBuilder = (node, context) => {
   for (const [i, axis] of axes.entries()) {
     inGraph[graphAxis(node, axis, rank)] = [pads[i] ?? 0, pads[axes.length + i] ?? 0];
   }
+  if (typeof x.shape?.[0] === 'string' && inGraph[0]?.some((p) => p > 0)) unsupported(node, 'it pads the batch');
   const pairs = inMemoryOrder(inGraph, layout);
   const begin = pairs.map(([before]) => before);
   return {
@@ -80,7 +81,7 @@ function rangesOf(node: Node, x: Value): (Range | null)[] {
     const axis = graphAxis(node, raw, rank);
     const [start = 0, end = 0, step = 1] = [starts[i], ends[i], steps[i]];
     if (axis === 0 && start === 0 && step === 1 && end >= MOST) continue;
-    if (axis === 0) unsupported(node, 'it takes a part of the batch');
+    if (axis === 0 && typeof x.shape?.[0] !== 'number') unsupported(node, 'it takes a part of the batch');
     const size = sizeOf(x, axis);
     const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
     const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, low), high);
