@@ -13,6 +13,7 @@ import { checkpointKind, readCheckpoint } from './convert-source.ts';
 import { describeValues, type LayerSummary, type ModelSummary, summarizeModel } from './model-summary.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
 import type { Terminal } from './terminal.ts';
+import { refuseUnused } from './unused-options.ts';
 
 interface InspectOptions extends GeneralOptions {
   readonly graph?: boolean;
@@ -36,7 +37,10 @@ export function createInspectCommand(name: string): Command {
 
 async function runInspect(source: string, options: InspectOptions): Promise<void> {
   const terminal = terminalOf(options);
-  if (checkpointKind(source) !== null) return inspectCheckpoint(source, terminal);
+  if (checkpointKind(source) !== null) {
+    refuseUnused('a checkpoint, which has no graph', { '--graph': options.graph === true }, 'leave it out');
+    return inspectCheckpoint(source, terminal);
+  }
   const { path } = await findModel(source);
   const model = await readModel(path);
   const summary = summarizeModel(model);

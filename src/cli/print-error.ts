@@ -1,6 +1,6 @@
 /** The one place where errors become text and an exit code. */
 
-import { BnnError } from '../errors.ts';
+import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
@@ -14,7 +14,8 @@ export const EXIT_INTERRUPTED = 130;
  * @param program  as the user knows it: `bnn-export`.
  * @returns        the exit code.
  */
-export function printError(error: unknown, program: string, terminal: Terminal): number {
+export function printError(thrown: unknown, program: string, terminal: Terminal): number {
+  const error = refusalOf(thrown) ?? thrown;
   if (error instanceof BnnError) {
     const { code, message, at, hint } = error;
     terminal.event('error', { code, message, at: at ?? null, hint: hint ?? null });
@@ -34,6 +35,15 @@ export function printError(error: unknown, program: string, terminal: Terminal):
     ].join('\n'),
   );
   return EXIT_FAILED;
+}
+
+const REFUSALS = ['EMFILE', 'ENFILE', 'ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO', 'EFBIG'];
+
+/** What the system refuses wherever it is asked, such as another open file, is no bug. */
+function refusalOf(error: unknown): unknown {
+  if (!(error instanceof Error) || !REFUSALS.includes(systemErrorCode(error) ?? '')) return undefined;
+  const { syscall, path } = error as NodeJS.ErrnoException;
+  return fromSystemError(error, syscall ?? 'go on', path);
 }
 
 function stackOf(error: unknown): string {

@@ -29,6 +29,10 @@ export function hasFreeImageSize(name: string): boolean {
 /** Their loaders say what they can fetch when a folder is not there. */
 const CAN_DOWNLOAD: readonly string[] = ['cifar10', 'cifar100'];
 
+export function canDownload(name: string): boolean {
+  return CAN_DOWNLOAD.includes(name);
+}
+
 /** Names that `loadDataset` knows. */
 export const DATASET_NAMES: readonly string[] = [...LOADERS.keys()];
 
@@ -46,7 +50,7 @@ export async function loadDataset(name: string, options: LoadOptions = {}): Prom
       hint: near === undefined ? undefined : `did you mean ${near}?`,
     });
   }
-  if (options.dir !== undefined && !CAN_DOWNLOAD.includes(name)) await assertExists(options.dir);
+  if (options.dir !== undefined && !canDownload(name)) await assertExists(options.dir);
   return load(options);
 }
 

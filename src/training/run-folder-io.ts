@@ -6,8 +6,8 @@
 import { access, constants, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { recoverFolder, writeFileAtomic } from '../core/atomic-file-io.ts';
+import { sha256 } from '../core/digests-io.ts';
 import { parseJsonObject } from '../core/parse-json.ts';
-import { sha256 } from '../core/sealed-json.ts';
 import { isTemporaryOf, removeAbandoned } from '../core/temporary-name-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { readHistory } from './history-io.ts';
