@@ -16,6 +16,7 @@ export async function withInterrupt<T>(onFirst: () => void, work: (signal: Abort
   const listener = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted && signal === 'SIGHUP') return;
     if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    if (signal === 'SIGHUP' && process.stderr.isTTY) process.once('exit', endWithTerminal);
     controller.abort();
     onFirst();
   };
@@ -25,4 +26,10 @@ export async function withInterrupt<T>(onFirst: () => void, work: (signal: Abort
   } finally {
     for (const name of SIGNALS) process.off(name, listener);
   }
+}
+
+/** Node aborts, with a core file, when it cannot restore a terminal that is gone; so the process ends by the signal that it got. */
+function endWithTerminal(): void {
+  process.removeAllListeners('SIGHUP');
+  process.kill(process.pid, 'SIGHUP');
 }
