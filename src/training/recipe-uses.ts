@@ -63,7 +63,6 @@ const USES: { readonly [K in keyof Recipe]?: Use } = {
   bopThreshold: withBop,
   stepEpochs: withSteps,
   stepFactor: withSteps,
-  patience: use('validation', ({ validation }) => validation > 0),
   teacherWeight: withTeacher,
   temperature: withTeacher,
   indicators: use(SIGNS, hasSigns),
