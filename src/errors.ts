@@ -45,13 +45,24 @@ const IO_ERRORS: Readonly<Record<string, readonly [what: string, hint: string]>>
   ENOENT: ['there is no such file or folder', 'check the path'],
   EACCES: ['permission denied', 'check the permissions of the file and its folder'],
   EROFS: ['the file system is read-only', 'choose a folder on a writable file system'],
+  EPERM: ['the system does not allow it', 'check the permissions of the file and its folder'],
   ENOSPC: ['no space is left on the disk', 'free some space on the disk, or choose another folder'],
+  EDQUOT: ['your share of the disk is used up', 'free some space on the disk, or choose another folder'],
+  EFBIG: [
+    'the file would be larger than the system allows',
+    'raise the limit (ulimit -f), or choose another file system',
+  ],
+  EMFILE: ['this process may not open more files', 'raise the limit: ulimit -n 1024'],
+  ENFILE: ['the system has no more open files to give', 'end programs that have many files open'],
+  EIO: ['the disk failed', 'check the disk and its connection'],
+  ENAMETOOLONG: ['the name is too long', 'choose a shorter name'],
+  ELOOP: ['links lead in a circle', 'check the path'],
   EISDIR: ['this is a folder', 'give a file, not a folder'],
   ENOTDIR: ['a part of the path is a file', 'give a folder, not a file'],
 };
 
 /** Turns an operating-system error into a BnnError that names the path; other errors pass unchanged. */
-export function fromSystemError(error: unknown, action: string, path: string): unknown {
+export function fromSystemError(error: unknown, action: string, path: string | undefined): unknown {
   const code = systemErrorCode(error);
   if (code === undefined || error instanceof BnnError) return error;
   const kind = code === 'ENOENT' || code === 'ENOTDIR' ? 'E_NOT_FOUND' : 'E_IO';

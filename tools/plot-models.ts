@@ -39,7 +39,6 @@ async function draw(): Promise<string> {
     title: 'CIFAR-10, weights and activations of one bit',
     subtitle: 'Test accuracy after each epoch of the models in this folder, and the paper’s results',
     references: REFERENCES,
-    least: 0.5,
   });
 }
 

@@ -1,8 +1,9 @@
 /** `bnn-bench`. */
 
 import { availableParallelism, cpus } from 'node:os';
-import { Argument, Command, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { BACKEND_NAMES, type BackendName } from '../backends/backend-names.ts';
+import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 import {
   assertBenchable,
@@ -33,6 +34,7 @@ import {
   ADVANCED,
   addExamples,
   addGeneralOptions,
+  addProgramOptions,
   COMMON,
   type GeneralOptions,
   MOST_THREADS,
@@ -40,6 +42,7 @@ import {
   wholeNumber,
   wholeNumbers,
 } from './options.ts';
+import { assertFolder } from './output-file.ts';
 import {
   addAdvancedProviderOptions,
   addProviderOption,
@@ -47,36 +50,48 @@ import {
   providerChoiceOf,
 } from './provider-flags.ts';
 import type { Terminal } from './terminal.ts';
+import { refuseUnused } from './unused-options.ts';
 import { VERSION } from './version.ts';
 
-const SUBJECTS = ['conv', 'model', 'train', 'data'] as const;
-type Subject = (typeof SUBJECTS)[number];
-
-interface BenchOptions extends GeneralOptions, ProviderFlags {
-  readonly shapes: string;
+/** Of `conv` and `model`. */
+interface InferenceBenchOptions extends GeneralOptions {
   readonly batch?: readonly number[];
-  readonly twin?: string;
-  readonly model: string;
-  readonly backend: BackendName;
-  readonly estimator: EstimatorName;
-  readonly steps: number;
-  readonly profile?: string | true;
-  readonly dataset: string;
-  readonly data?: string;
-  readonly images: number;
   readonly rounds?: number;
   readonly repetitions?: number;
   readonly memory: boolean;
   readonly kernel?: string;
 }
 
+interface ConvBenchOptions extends InferenceBenchOptions {
+  readonly shapes: string;
+}
+
+interface ModelBenchOptions extends InferenceBenchOptions, ProviderFlags {
+  readonly twin?: string;
+}
+
+interface TrainBenchOptions extends GeneralOptions {
+  readonly batch: number;
+  readonly rounds: number;
+  readonly steps: number;
+  readonly model: string;
+  readonly backend: BackendName;
+  readonly estimator: EstimatorName;
+  readonly profile?: string | true;
+  readonly kernel?: string;
+}
+
+interface DataBenchOptions extends GeneralOptions {
+  readonly batch: number;
+  readonly rounds: number;
+  readonly images: number;
+  readonly dataset: string;
+  readonly data?: string;
+}
+
 /** The four stages of a ResNet-18. */
 const SHAPES = '64@56,128@28,256@14,512@7';
 const ROUNDS = 20;
-const TRAIN_ROUNDS = 5;
-const TRAIN_BATCH = 128;
-const DATA_ROUNDS = 5;
-const DATA_BATCH = 64;
 /** That of weights alone has no gradient for activations. */
 const BENCH_ESTIMATORS = ESTIMATORS.filter((name) => name !== 'adaste');
 const TRACE_FILE = 'bnn-train-trace.json';
@@ -86,77 +101,133 @@ export function createBenchCommand(name: string): Command {
     .description(
       'Measures our kernels against stock onnxruntime on the same file, on the full-precision twin and in 8-bit integers, and training against PyTorch where the variable BNN_PYTHON names a Python that has it, and decoding pictures against a plain loop over sharp. One run takes turns between them: time, memory, ratio.',
     )
-    .addArgument(
-      new Argument(
-        '<what>',
-        'single convolution layers, a whole network, training one, or the pictures for it',
-      ).choices(SUBJECTS),
+    .usage('<command> [options]')
+    .argument('[what]')
+    .helpCommand(false);
+  for (const create of [createConvBench, createModelBench, createTrainBench, createDataBench])
+    command.addCommand(create());
+  addProgramOptions(command);
+  return addExamples(command, [
+    ['bnn-bench conv', '3×3 layers of a ResNet-18'],
+    ['bnn-bench model net.onnx --batch 8 --json', 'a whole network, for a script'],
+    ['bnn-bench train --model resnet20 --profile', 'training steps, and where their time goes'],
+    ['bnn-bench data --data ~/imagenet', 'reading, decoding and cropping pictures'],
+  ]).action((what: string | undefined) => {
+    const subjects = command.commands.map((sub) => sub.name());
+    const near = what === undefined ? undefined : nearest(what, subjects);
+    throw new BnnError('E_USAGE', what === undefined ? 'nothing to measure is given' : `unknown subject '${what}'`, {
+      hint: near === undefined ? `one of ${subjects.join(', ')}` : `did you mean ${near}?`,
+    });
+  });
+}
+
+function createConvBench(): Command {
+  const command = new Command('conv')
+    .description(
+      'Measures single convolution layers in onnxruntime: ours, packed, in full precision and in 8-bit integers.',
     )
-    .argument('[model]', 'for model: an ONNX file written by bnn-export, or a run folder')
     .optionsGroup(COMMON)
-    .option('--shapes <list>', 'for conv: layers as channels@size, see the examples', SHAPES)
-    .option(
-      '--batch <list>',
-      `pictures per run; for model and conv also several, e.g. 1,8,64 (default: 1; for train ${TRAIN_BATCH}, for data ${DATA_BATCH})`,
-      wholeNumbers(1),
-    )
-    .option('--twin <name>', 'for model: full-precision twin, a network of the zoo or an ONNX file')
-    .option('--model <name>', 'for train: network of the zoo', 'resnet20')
-    .option('--dataset <name>', 'for data: imagenet, webdataset or image-folder', 'imagenet')
-    .option('--data <folder>', 'for data: where it lies')
-    .option('--profile [file]', `for train: a table of kernels, and a Chrome trace (default: ${TRACE_FILE})`)
-    .option(
-      '--threads <n>',
-      `threads; 0 = all ${availableParallelism()} of this machine (default: 1; for train 0)`,
-      wholeNumber(0, MOST_THREADS),
-    );
-  addProviderOption(command)
-    .optionsGroup(ADVANCED)
-    .option(
-      '--rounds <n>',
-      `turns of each variant (default: ${ROUNDS}; for train ${TRAIN_ROUNDS}, for data ${DATA_ROUNDS})`,
-      wholeNumber(1),
-    )
-    .option('--steps <n>', 'for train: steps in each turn', wholeNumber(1), 5)
-    .option('--images <n>', 'for data: pictures in each turn', wholeNumber(1), 500)
-    .addOption(
-      new Option('--estimator <name>', 'for train: gradient of sign').choices(BENCH_ESTIMATORS).default('reste'),
-    )
-    .addOption(new Option('--backend <name>', 'for train: where to compute').choices(BACKEND_NAMES).default('native'))
-    .option('--repetitions <n>', 'runs in each turn (default: as many as take 20 ms)', wholeNumber(1))
-    .option('--kernel <name>', 'force a row of kernels, as BNN_KERNEL does: avx512vpopcntdq, avx2, neon, scalar')
-    .option('--no-memory', 'leave out the measurement of memory, a process for each variant');
-  addAdvancedProviderOptions(command);
+    .option('--shapes <list>', 'layers as channels@size, see the examples', SHAPES);
+  addInferenceOptions(command);
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
     ['bnn-bench conv', '3×3 layers of a ResNet-18'],
     ['bnn-bench conv --shapes 256@14,64-128@56k1s2 --threads 2', 'other layers: 1×1 with stride 2, 64 to 128 channels'],
-    ['bnn-bench model net.onnx --batch 8 --json', 'a whole network, for a script'],
-    ['bnn-bench model net.onnx --ep webgpu --batch 1,8,64', 'a network on a GPU, and on the CPU beside it'],
-    ['bnn-bench data --data ~/imagenet', 'reading, decoding and cropping pictures'],
-    ['bnn-bench train --model resnet20 --profile', 'training steps, and where their time goes'],
-  ]).action((what: Subject, model: string | undefined, options: BenchOptions) => runBench(what, model, options));
+  ]).action((options: ConvBenchOptions) => runConv(options));
 }
 
-async function runBench(what: Subject, model: string | undefined, options: BenchOptions): Promise<void> {
+function createModelBench(): Command {
+  const command = new Command('model')
+    .description('Measures a whole network in onnxruntime beside its full-precision twin.')
+    .argument('<model>', 'an ONNX file written by bnn-export, or a run folder')
+    .optionsGroup(COMMON)
+    .option('--twin <name>', 'full-precision twin, a network of the zoo or an ONNX file');
+  addProviderOption(command);
+  addInferenceOptions(command);
+  addAdvancedProviderOptions(command);
+  addGeneralOptions(command, { threads: false });
+  return addExamples(command, [
+    ['bnn-bench model net.onnx --batch 8 --json', 'a whole network, for a script'],
+    ['bnn-bench model net.onnx --ep webgpu --batch 1,8,64', 'a network on a GPU, and on the CPU beside it'],
+  ]).action((model: string, options: ModelBenchOptions) => runModel(model, options));
+}
+
+function createTrainBench(): Command {
+  const command = new Command('train')
+    .description(
+      'Measures training steps: speed, memory and where the time goes, beside PyTorch where it is installed.',
+    )
+    .optionsGroup(COMMON)
+    .option('--model <name>', 'network of the zoo', 'resnet20')
+    .option('--batch <n>', 'pictures per step', wholeNumber(1), 128)
+    .option('--profile [file]', `a table of kernels, and a Chrome trace (default: ${TRACE_FILE})`)
+    .option('--threads <n>', threadsHelp(0), wholeNumber(0, MOST_THREADS))
+    .optionsGroup(ADVANCED)
+    .option('--rounds <n>', 'turns of each variant', wholeNumber(1), 5)
+    .option('--steps <n>', 'steps in each turn', wholeNumber(1), 5)
+    .addOption(new Option('--estimator <name>', 'gradient of sign').choices(BENCH_ESTIMATORS).default('reste'))
+    .addOption(new Option('--backend <name>', 'where to compute').choices(BACKEND_NAMES).default('native'))
+    .option('--kernel <name>', KERNEL_HELP);
+  addGeneralOptions(command, { threads: false });
+  return addExamples(command, [
+    ['bnn-bench train --model resnet20 --profile', 'training steps, and where their time goes'],
+  ]).action((options: TrainBenchOptions) => runTrain(command, options));
+}
+
+function createDataBench(): Command {
+  const command = new Command('data')
+    .description('Measures reading, decoding and cropping pictures beside a plain loop over sharp.')
+    .optionsGroup(COMMON)
+    .option('--dataset <name>', 'imagenet, webdataset or image-folder', 'imagenet')
+    .option('--data <folder>', 'where it lies')
+    .option('--batch <n>', 'pictures per batch', wholeNumber(1), 64)
+    .optionsGroup(ADVANCED)
+    .option('--rounds <n>', 'turns of each variant', wholeNumber(1), 5)
+    .option('--images <n>', 'pictures in each turn', wholeNumber(1), 500);
+  addGeneralOptions(command, { threads: false });
+  return addExamples(command, [['bnn-bench data --data ~/imagenet', 'reading, decoding and cropping pictures']]).action(
+    (options: DataBenchOptions) => runData(options),
+  );
+}
+
+const KERNEL_HELP = 'force a row of kernels, as BNN_KERNEL does: avx512vpopcntdq, avx2, neon, scalar';
+
+function threadsHelp(otherwise: number): string {
+  return `threads; 0 = all ${availableParallelism()} of this machine (default: ${otherwise})`;
+}
+
+function addInferenceOptions(command: Command): void {
+  command
+    .option('--batch <list>', 'pictures per run, also several, e.g. 1,8,64 (default: 1)', wholeNumbers(1))
+    .option('--threads <n>', threadsHelp(1), wholeNumber(0, MOST_THREADS))
+    .optionsGroup(ADVANCED)
+    .option('--rounds <n>', `turns of each variant (default: ${ROUNDS})`, wholeNumber(1))
+    .option('--repetitions <n>', 'runs in each turn (default: as many as take 20 ms)', wholeNumber(1))
+    .option('--kernel <name>', KERNEL_HELP)
+    .option('--no-memory', 'leave out the measurement of memory, a process for each variant');
+}
+
+function runConv(options: ConvBenchOptions): Promise<void> {
+  return measureCases(options, terminalOf(options), async () => convRequests(options));
+}
+
+async function runModel(model: string, options: ModelBenchOptions): Promise<void> {
   const terminal = terminalOf(options);
-  if (what !== 'model' && options.ep !== 'cpu') {
-    throw new BnnError('E_USAGE', `--ep is for model, not for ${what}`, {
-      hint: `bnn-bench model net.onnx --ep ${options.ep}`,
-    });
-  }
-  if (what === 'train') return runTrain(model, options, terminal);
-  if (what === 'data') return runData(model, options, terminal);
-  if ((what === 'model') !== (model !== undefined)) {
-    const found = model === undefined ? 'no model given' : `conv takes no file, but "${model}" was given`;
-    throw new BnnError('E_USAGE', found, { hint: 'bnn-bench conv, or bnn-bench model net.onnx' });
-  }
   const provider = providerChoiceOf(options);
-  if (model !== undefined && provider.ep !== 'cpu') return runOnProvider(model, provider, options, terminal);
+  if (provider.ep === 'cpu') return measureCases(options, terminal, () => modelRequests(model, options, terminal));
+  refuseUnused(`--ep ${options.ep}`, { '--kernel': options.kernel !== undefined, '--no-memory': !options.memory });
+  return runOnProvider(model, provider, options, terminal);
+}
+
+async function measureCases(
+  options: InferenceBenchOptions,
+  terminal: Terminal,
+  prepare: () => Promise<CaseRequest[]>,
+): Promise<void> {
   assertBenchable();
   if (options.kernel !== undefined) forceKernel(options.kernel);
   const threads = options.threads === 0 ? availableParallelism() : (options.threads ?? 1);
-  const requests = model === undefined ? convRequests(options) : await modelRequests(model, options, terminal);
+  const requests = await prepare();
   const machine = describeRun(threads, options);
   terminal.result(formatPairs(machine));
   const cases: BenchCase[] = [];
@@ -185,7 +256,7 @@ async function runBench(what: Subject, model: string | undefined, options: Bench
 async function runOnProvider(
   model: string,
   provider: ProviderChoice,
-  options: BenchOptions,
+  options: ModelBenchOptions,
   terminal: Terminal,
 ): Promise<void> {
   const threads = options.threads === 0 ? availableParallelism() : (options.threads ?? 1);
@@ -207,19 +278,21 @@ async function runOnProvider(
   terminal.event('result', { cases: requests.length, machine: Object.fromEntries(machine) });
 }
 
-async function runTrain(file: string | undefined, options: BenchOptions, terminal: Terminal): Promise<void> {
-  if (file !== undefined) {
-    throw new BnnError('E_USAGE', `train takes no file, but "${file}" was given`, {
-      hint: 'name a network of the zoo: bnn-bench train --model resnet20',
-    });
-  }
+async function runTrain(command: Command, options: TrainBenchOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  const { model, batch, backend, estimator, rounds, steps, threads = 0, profile, kernel } = options;
+  refuseUnused(`--backend ${backend}`, {
+    '--kernel': kernel !== undefined && backend !== 'native',
+    '--threads': options.threads !== undefined && (backend === 'webgpu' || backend === 'cpu'),
+  });
+  refuseUnused(`the network ${model}, which has no sign`, {
+    '--estimator': model.endsWith('-fp') && command.getOptionValueSource('estimator') === 'cli',
+  });
+  const trace = profile === true ? TRACE_FILE : profile;
+  if (trace !== undefined) await assertFolder(trace);
+  if (kernel !== undefined) process.env['BNN_KERNEL'] = kernel;
   // Loaded here: the other subjects must not wait for TensorFlow.js.
   const { benchTrain } = await import('./bench-train.ts');
-  const batch = oneBatch('train', options, TRAIN_BATCH);
-  const { threads = 0, rounds = TRAIN_ROUNDS, profile, kernel } = options;
-  if (kernel !== undefined) process.env['BNN_KERNEL'] = kernel;
-  const { model, backend, estimator, steps } = options;
-  const trace = profile === true ? TRACE_FILE : profile;
   const request = { model, batch, threads, backend, estimator, rounds, steps, profile: trace };
   const result = await benchTrain(request, terminal);
   terminal.event('case', result);
@@ -227,26 +300,16 @@ async function runTrain(file: string | undefined, options: BenchOptions, termina
   terminal.event('result', { cases: 1, imagesPerSecond, peakMiB, ratio: baselines.pytorch?.ratio ?? null });
 }
 
-async function runData(file: string | undefined, options: BenchOptions, terminal: Terminal): Promise<void> {
-  if (file !== undefined) {
-    throw new BnnError('E_USAGE', `data takes no file, but "${file}" was given`, {
-      hint: `bnn-bench data --data ${file}`,
-    });
-  }
+async function runData(options: DataBenchOptions): Promise<void> {
+  const terminal = terminalOf(options);
   const { benchDataset } = await import('./bench-data.ts');
-  const batch = oneBatch('data', options, DATA_BATCH);
-  const { dataset, data, images, rounds = DATA_ROUNDS } = options;
+  const { dataset, data, batch, images, rounds } = options;
   const cases = await benchDataset({ dataset, data, batch, rounds, images }, terminal);
   const ratios = Object.fromEntries(cases.map(({ name, baselines }) => [name, baselines.sharp.ratio]));
   terminal.event('result', { cases: cases.length, ratios });
 }
 
-function oneBatch(what: Subject, { batch: [batch, ...others] = [] }: BenchOptions, otherwise: number): number {
-  if (others.length === 0) return batch ?? otherwise;
-  throw new BnnError('E_USAGE', `${what} takes one batch size, but several were given`, { hint: `--batch ${batch}` });
-}
-
-function convRequests({ shapes, batch: batches = [1] }: BenchOptions): CaseRequest[] {
+function convRequests({ shapes, batch: batches = [1] }: ConvBenchOptions): CaseRequest[] {
   const layers = shapes.split(',').flatMap((text) => batches.map((batch) => parseConvLayer(text.trim(), batch)));
   return layers.map((layer) => {
     const packed = packedConv(layer);
@@ -265,7 +328,7 @@ function convRequests({ shapes, batch: batches = [1] }: BenchOptions): CaseReque
   });
 }
 
-async function modelRequests(model: string, options: BenchOptions, terminal: Terminal, provider?: ProviderChoice) {
+async function modelRequests(model: string, options: ModelBenchOptions, terminal: Terminal, provider?: ProviderChoice) {
   const cases: ModelCase[] = [];
   for (const batch of options.batch ?? [1]) cases.push(await createModelCase(model, batch, options.twin, provider));
   for (const note of new Set(cases.flatMap(({ notes }) => notes))) terminal.note(`note: ${visible(note)}`);
@@ -278,7 +341,10 @@ function forceKernel(name: string): void {
   process.env['BNN_KERNEL'] = name;
 }
 
-function describeRun(threads: number, { rounds = ROUNDS }: BenchOptions): readonly (readonly [string, string])[] {
+function describeRun(
+  threads: number,
+  { rounds = ROUNDS }: InferenceBenchOptions,
+): readonly (readonly [string, string])[] {
   return [
     ['processor', `${cpus()[0]?.model.trim() || process.arch}, ${availableParallelism()} threads`],
     ['versions', `bnn-toolchain ${VERSION}, onnxruntime ${onnxruntimeVersion()}, node ${process.versions.node}`],

@@ -10,18 +10,20 @@ import { BnnError } from '../errors.ts';
 import { plural } from '../report/format.ts';
 import { plotEquilibrium } from '../report/plot-equilibrium.ts';
 import { visible } from '../report/visible-text.ts';
-import { createArms } from '../training/comparison.ts';
+import { type Arm, createArms } from '../training/comparison.ts';
 import { withInitialDigest } from '../training/initial-model-io.ts';
-import { parseRecipe } from '../training/recipe.ts';
+import { parseRecipe, type Recipe } from '../training/recipe.ts';
+import { missingUse } from '../training/recipe-uses.ts';
 import { readRecipe } from '../training/run-folder-io.ts';
 import { findNetwork } from '../zoo/zoo.ts';
 import { equilibriumPanels, formatComparison, formatRun, plotTitles } from './compare-report.ts';
 import { withInterrupt } from './interrupt.ts';
 import { openTeacher } from './open-teacher.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
+import { assertWritable } from './output-file.ts';
 import { EXIT_INTERRUPTED } from './print-error.ts';
 import { readRecipeFile, withModelFiles } from './read-recipe.ts';
-import { addRecipeOptions, recipeFromOptions } from './recipe-options.ts';
+import { addRecipeOptions, recipeFromOptions, refuseUnusedFields } from './recipe-options.ts';
 import { formatStep } from './train-report.ts';
 
 interface CompareOptions extends GeneralOptions {
@@ -35,6 +37,8 @@ interface CompareOptions extends GeneralOptions {
 /** The estimators of the paper's comparison (its Table 3). */
 const PAPER_ESTIMATORS = ['ste', 'dsq', 'ede', 'fda', 'rbnn', 'reste'];
 const SEEDS = [1, 2, 3];
+const RESULTS = 'results.json';
+const PLOT = 'equilibrium.svg';
 
 export function createCompareCommand(name: string): Command {
   const command = new Command(name)
@@ -81,11 +85,17 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
   const { estimators = oEnds.length > 0 ? [] : PAPER_ESTIMATORS } = options;
   const arms = createArms({ estimators, oEnds, lrs });
   // What is wrong with an arm should not come out after hours.
-  for (const arm of arms) parseRecipe([{ ...recipe }, arm.overrides], `arm "${arm.name}"`);
+  const recipes = arms.map(({ name, overrides }) => ({
+    recipe: parseRecipe([{ ...recipe }, overrides], `arm "${name}"`),
+    overrides: { ...overrides, seed: 0 },
+  }));
+  refuseUnusedFields(command, recipes);
+  assertArmsDiffer(arms, recipes);
   for (const seed of seeds) parseRecipe([{ seed }], '--seeds');
   if (new Set(seeds).size !== seeds.length) throw new BnnError('E_USAGE', 'a seed is given twice', { at: '--seeds' });
 
   await assertNoRun(out);
+  for (const name of [RESULTS, PLOT]) await assertWritable(join(out, name));
   const { runComparison } = await import('../training/run-comparison-io.ts');
   const { teacher, close } = await openTeacher(recipe);
   let count = 0;
@@ -115,9 +125,9 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
   ).finally(close);
 
   const panels = equilibriumPanels(comparison);
-  const plot = panels.length === 0 ? null : join(out, 'equilibrium.svg');
+  const plot = panels.length === 0 ? null : join(out, PLOT);
   if (plot !== null) await writeFileAtomic(plot, plotEquilibrium(panels, plotTitles(comparison)));
-  const results = join(out, 'results.json');
+  const results = join(out, RESULTS);
   terminal.clearLive();
   terminal.event('result', { out, results, plot, ...comparison });
   if (comparison.arms.some(({ runs }) => runs.length > 0)) terminal.result(`${formatComparison(comparison)}\n`);
@@ -125,6 +135,20 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
   if (!comparison.isComplete) {
     terminal.warn('interrupted: the same command goes on where it stopped');
     process.exitCode = EXIT_INTERRUPTED;
+  }
+}
+
+/** @throws {BnnError} E_USAGE when what an arm is about does nothing in its recipe, so that it would equal others. */
+function assertArmsDiffer(arms: readonly Arm[], recipes: readonly { readonly recipe: Recipe }[]): void {
+  for (const [i, { name, overrides }] of arms.entries()) {
+    for (const field of Object.keys(overrides) as (keyof Recipe)[]) {
+      const recipe = recipes[i]?.recipe;
+      const missing = recipe === undefined ? null : missingUse(field, recipe);
+      if (missing === null) continue;
+      throw new BnnError('E_USAGE', `${field} does nothing in arm "${name}": it needs ${missing}`, {
+        hint: 'leave out what takes its place: --weight-estimator, --activation-estimator, or a network without signs',
+      });
+    }
   }
 }
 

@@ -30,6 +30,7 @@ import { assertWritable } from './output-file.ts';
 import { EXIT_FAILED } from './print-error.ts';
 import { sizeLines } from './size-report.ts';
 import type { Terminal } from './terminal.ts';
+import { refuseUnused } from './unused-options.ts';
 import { VERSION } from './version.ts';
 
 interface ConvertCommandOptions extends GeneralOptions {
@@ -201,6 +202,18 @@ function assertOptions(options: ConvertCommandOptions): void {
       `a binarized network computes something else than its source, so ${senseless} makes no sense before it is trained`,
     );
   }
+  const runs = verify === true || options.whatIf === true;
+  refuseUnused(
+    'conversion alone',
+    {
+      '--dataset': dataset !== undefined && !runs,
+      '--data': data !== undefined && !runs,
+      '--pixels': options.pixels !== undefined && !runs,
+      '--limit': options.limit !== undefined && !runs,
+      '--threads': options.threads !== undefined && !runs && options.memory !== true,
+    },
+    'add --verify or --what-if, or leave it out',
+  );
   if (data !== undefined && dataset === undefined) {
     throw new BnnError('E_USAGE', '--data is given without --dataset', {
       hint: `add --dataset ${DATASET_NAMES.join(' | ')}`,

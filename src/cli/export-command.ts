@@ -27,8 +27,9 @@ import {
   type Verification,
 } from './export-report.ts';
 import { ADVANCED, addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
-import { assertWritable } from './output-file.ts';
+import { assertWritable, freeFile } from './output-file.ts';
 import { EXIT_FAILED } from './print-error.ts';
+import { refuseUnused } from './unused-options.ts';
 import { VERSION } from './version.ts';
 
 interface ExportOptions extends GeneralOptions, Pick<Int8Options, 'dataset' | 'data' | 'normalize'> {
@@ -85,7 +86,7 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
   const terminal = terminalOf(options);
   const { output, form } = options;
   if (output === undefined || output === '') {
-    throw new BnnError('E_USAGE', 'no output file given', { hint: 'add -o model.onnx' });
+    throw new BnnError('E_USAGE', 'no output file given', { hint: `add -o ${freeFile('model')}` });
   }
   if (form === 'latent' && (options.keepFloat ?? []).length > 0) {
     throw new BnnError('E_USAGE', '--keep-float is about packing, but --form is latent', {
@@ -96,6 +97,12 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
   if (options.memory === true && options.explain !== true) {
     throw new BnnError('E_USAGE', '--memory is given without --explain', { hint: 'add --explain' });
   }
+  const runs = [options.verify, options.memory, options.int8].includes(true);
+  refuseUnused(
+    'packing alone',
+    { '--threads': options.threads !== undefined && !runs },
+    'add --verify, or leave it out',
+  );
   const begin = performance.now();
   const found = await findModel(source, options.checkpoint);
   await assertWritable(output, found.path);

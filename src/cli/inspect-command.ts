@@ -15,6 +15,7 @@ import { type Checkpoint, readSource } from './convert-source.ts';
 import { describeValues, type LayerSummary, type ModelSummary, summarizeModel } from './model-summary.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
 import type { Terminal } from './terminal.ts';
+import { refuseUnused } from './unused-options.ts';
 
 interface InspectOptions extends GeneralOptions {
   readonly graph?: boolean;
@@ -40,13 +41,10 @@ async function runInspect(source: string, options: InspectOptions): Promise<void
   const terminal = terminalOf(options);
   const { path } = await findModel(source);
   const found = await readSource(path);
-  if (found.kind !== 'onnx' && options.graph === true) {
-    throw new BnnError('E_USAGE', '--graph is given, but a checkpoint has no graph', {
-      at: path,
-      hint: 'leave --graph out',
-    });
+  if (found.kind !== 'onnx') {
+    refuseUnused('a checkpoint, which has no graph', { '--graph': options.graph === true }, 'leave it out');
+    return inspectCheckpoint(path, found, terminal);
   }
-  if (found.kind !== 'onnx') return inspectCheckpoint(path, found, terminal);
   const model = await readModel(path);
   const summary = summarizeModel(model);
   const fileBytes = (await stat(path)).size;

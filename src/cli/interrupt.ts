@@ -1,19 +1,22 @@
-/** Ctrl-C: the first asks politely, the second ends the process. */
+/** Ctrl-C, and a terminal that is closed: the first signal asks politely, the second ends the process. */
 
 import { EXIT_INTERRUPTED } from './print-error.ts';
 
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+/** When a terminal is closed, the kernel and the shell both send SIGHUP: that is one request. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Runs `work` with a signal that fires at the first SIGINT or SIGTERM. A second one ends the process at once; what is on disk is
+ * Runs `work` with a signal that fires at the first SIGINT, SIGTERM or SIGHUP. A second one but SIGHUP ends the process at once; what is on disk is
  * complete even then, since checkpoints appear by rename.
  *
  * @param onFirst  tells the user that the request was heard.
  */
 export async function withInterrupt<T>(onFirst: () => void, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
-  const listener = (): void => {
+  const listener = (signal: NodeJS.Signals): void => {
+    if (controller.signal.aborted && signal === 'SIGHUP') return;
     if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    if (signal === 'SIGHUP' && process.stderr.isTTY) process.once('exit', endWithTerminal);
     controller.abort();
     onFirst();
   };
@@ -23,4 +26,10 @@ export async function withInterrupt<T>(onFirst: () => void, work: (signal: Abort
   } finally {
     for (const name of SIGNALS) process.off(name, listener);
   }
+}
+
+/** Node aborts, with a core file, when it cannot restore a terminal that is gone; so the process ends by the signal that it got. */
+function endWithTerminal(): void {
+  process.removeAllListeners('SIGHUP');
+  process.kill(process.pid, 'SIGHUP');
 }

@@ -1,7 +1,7 @@
 /** The one place where errors become text and an exit code. */
 
 import { fromFailedAllocation } from '../core/memory.ts';
-import { BnnError } from '../errors.ts';
+import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { visible } from '../report/visible-text.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
@@ -16,9 +16,8 @@ export const EXIT_INTERRUPTED = 130;
  * @param program  as the user knows it: `bnn-export`.
  * @returns        the exit code.
  */
-export function printError(error: unknown, program: string, terminal: Terminal): number {
-  const explained = fromFailedAllocation(error, 'go on');
-  if (explained !== error) return printError(explained, program, terminal);
+export function printError(thrown: unknown, program: string, terminal: Terminal): number {
+  const error = refusalOf(thrown) ?? fromFailedAllocation(thrown, 'go on');
   if (error instanceof BnnError) {
     const { code, message, at, hint } = error;
     terminal.event('error', { code, message, at: at ?? null, hint: hint ?? null });
@@ -38,6 +37,15 @@ export function printError(error: unknown, program: string, terminal: Terminal):
     ].join('\n'),
   );
   return EXIT_FAILED;
+}
+
+const REFUSALS = ['EMFILE', 'ENFILE', 'ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO', 'EFBIG'];
+
+/** What the system refuses wherever it is asked, such as another open file, is no bug. */
+function refusalOf(error: unknown): unknown {
+  if (!(error instanceof Error) || !REFUSALS.includes(systemErrorCode(error) ?? '')) return undefined;
+  const { syscall, path } = error as NodeJS.ErrnoException;
+  return fromSystemError(error, syscall ?? 'go on', path);
 }
 
 function stackOf(error: unknown): string {

@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../inference/provider.ts';
 import { parseProviderOptions } from '../inference/provider-options.ts';
 import type { ProviderChoice } from '../inference/session.ts';
+import { refuseUnused } from './unused-options.ts';
 
 export interface ProviderFlags {
   readonly ep: ExecutionProvider;
@@ -32,8 +33,16 @@ export function addAdvancedProviderOptions(command: Command): Command {
     );
 }
 
-/** @throws {BnnError} E_USAGE for an option that the provider does not have. */
-export function providerChoiceOf({ ep, epOption = [], allowCpuFallback }: ProviderFlags): ProviderChoice {
+/**
+ * @param others  providers that the same options apply to.
+ * @throws {BnnError} E_USAGE for an option that the provider does not have.
+ */
+export function providerChoiceOf(
+  { ep, epOption = [], allowCpuFallback }: ProviderFlags,
+  others: readonly ExecutionProvider[] = [],
+): ProviderChoice {
+  const isCpu = [ep, ...others].every((name) => name === 'cpu');
+  refuseUnused('--ep cpu', { '--allow-cpu-fallback': allowCpuFallback === true && isCpu });
   return { ep, epOptions: parseProviderOptions(ep, epOption), allowCpuFallback };
 }
 

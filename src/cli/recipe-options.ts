@@ -1,8 +1,11 @@
 /** Command-line options made from the recipe's table of fields, so that the two never differ. */
 
 import { type Command, Option } from 'commander';
-import { type FieldSpec, RECIPE_FIELDS, type RecipeInput } from '../training/recipe.ts';
+import { BnnError } from '../errors.ts';
+import { type FieldSpec, RECIPE_FIELDS, type Recipe, type RecipeInput } from '../training/recipe.ts';
+import { missingUse } from '../training/recipe-uses.ts';
 import { ADVANCED, anyNumber, COMMON } from './options.ts';
+import { nameOf } from './usage-error.ts';
 
 /** `warmupEpochs` → `--warmup-epochs`. */
 function flagOf(field: string): string {
@@ -57,4 +60,33 @@ export function recipeFromOptions(command: Command): RecipeInput {
     if (command.getOptionValueSource(field) === 'cli') given[field] = command.getOptionValue(field);
   }
   return given;
+}
+
+/**
+ * Refuses options that do nothing in any of the recipes that are trained. Fields of a recipe file may: its options override them.
+ *
+ * @param recipes  with the fields that each sets itself, whatever the options say.
+ * @throws {BnnError} E_USAGE that names the option, and what makes it do something.
+ */
+export function refuseUnusedFields(
+  command: Command,
+  recipes: readonly { readonly recipe: Recipe; readonly overrides?: RecipeInput }[],
+): void {
+  for (const field of Object.keys(recipeFromOptions(command)) as (keyof Recipe)[]) {
+    const missing = recipes.map(({ recipe, overrides = {} }) =>
+      Object.hasOwn(overrides, field) ? 'set by what is compared' : missingUse(field, recipe),
+    );
+    const [reason] = missing;
+    if (reason == null || missing.includes(null)) continue;
+    const isSet = missing.every((text) => text === reason) && recipes.every(({ overrides = {} }) => field in overrides);
+    throw new BnnError(
+      'E_USAGE',
+      `${flagOf(field)} does nothing here: ${isSet ? `it is ${reason}` : `it needs ${reason}`}`,
+      {
+        hint: isSet
+          ? `leave it out, or give the list that is compared (${nameOf(command)} --help)`
+          : 'leave it out, or add what it needs',
+      },
+    );
+  }
 }

@@ -19,10 +19,11 @@ export async function runCli(program: string, args: readonly string[]): Promise<
   const [first, second] = args;
   const writesFiles = COMMANDS[program === 'bnn' ? (first ?? '') : program.replace(/^bnn-/, '')]?.writesFiles === true;
   handleStreamErrors(program, writesFiles);
-  if (program === 'bnn' && first === 'help') args = second === undefined ? ['--help'] : [second, '--help'];
+  if (program === 'bnn' && first === 'help') args = second === undefined ? ['--help'] : [...args.slice(1), '--help'];
   const root = await createProgram(program, args);
   const called = calledCommand(root, args);
   try {
+    assertCurrentFolder();
     if (called === root) refuseUnknownCommand(program, args);
     await root.parseAsync([...args], { from: 'user' });
   } catch (error) {
@@ -35,8 +36,8 @@ export async function runCli(program: string, args: readonly string[]): Promise<
 
 function handleStreamErrors(program: string, writesFiles: boolean): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // Whoever reads the output may stop early (`| head`).
-    if (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED') {
+    // Whoever reads the output may stop early (`| head`), and a terminal may be closed (EIO).
+    if (['EPIPE', 'ERR_STREAM_DESTROYED', 'EIO', 'ENXIO'].includes(error.code ?? '')) {
       if (writesFiles) return;
       process.exit(0);
     }
@@ -79,14 +80,26 @@ async function createProgram(program: string, args: readonly string[]): Promise<
 
 /** Errors are thrown, not printed; help goes to stdout as usual. */
 function prepare(command: Command): Command {
+  for (const sub of command.commands) prepare(sub);
   return command
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .showSuggestionAfterError(true);
 }
 
+/** The lowest one that is named: `conv` of `bnn bench conv`. */
 function calledCommand(root: Command, args: readonly string[]): Command {
-  return root.commands.find((command) => command.name() === args[0]) ?? root;
+  const sub = root.commands.find((command) => command.name() === args[0]);
+  return sub === undefined ? root : calledCommand(sub, args.slice(1));
+}
+
+/** @throws {BnnError} E_NOT_FOUND where it was deleted, since relative paths lead nowhere then. */
+function assertCurrentFolder(): void {
+  try {
+    process.cwd();
+  } catch (cause) {
+    throw new BnnError('E_NOT_FOUND', 'the current folder was deleted', { hint: 'change to another folder', cause });
+  }
 }
 
 /** commander takes an unknown command for an argument of `bnn`. */
@@ -100,6 +113,8 @@ function refuseUnknownCommand(program: string, args: readonly string[]): void {
 }
 
 function programOf(command: Command): string {
+  const isSub = command.parent !== null && command.parent.parent !== null;
+  if (isSub) return programOf(command.parent as Command);
   const name = command.name();
   return COMMANDS[name]?.hasOwnProgram === true ? `bnn-${name}` : nameOf(command);
 }

@@ -7,6 +7,7 @@ import { setupWebgpu } from '../backends/webgpu/setup-io.ts';
 import { BnnError } from '../errors.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
 import { setupCuda } from './setup-cuda-io.ts';
+import { refuseUnused } from './unused-options.ts';
 
 const TARGETS = ['tensorflow', 'webgpu', 'cuda'] as const;
 
@@ -41,6 +42,7 @@ async function runSetup(what: (typeof TARGETS)[number], options: SetupOptions): 
   if (what !== 'tensorflow' && (options.python ?? options.libtensorflow) !== undefined) {
     throw new BnnError('E_USAGE', `--python and --libtensorflow are for bnn setup tensorflow, not for ${what}`);
   }
+  refuseUnused('--libtensorflow', { '--python': options.python !== undefined && options.libtensorflow !== undefined });
   switch (what) {
     case 'tensorflow': {
       const { python, libtensorflow } = options;

@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { BnnError } from '../errors.ts';
 import { formatBytes } from '../report/format.ts';
@@ -14,9 +14,10 @@ import { findNetwork } from '../zoo/zoo.ts';
 import { withInterrupt } from './interrupt.ts';
 import { openTeacher } from './open-teacher.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
+import { freeFile } from './output-file.ts';
 import { EXIT_INTERRUPTED } from './print-error.ts';
 import { readRecipeFile, withModelFiles } from './read-recipe.ts';
-import { addRecipeOptions, recipeFromOptions } from './recipe-options.ts';
+import { addRecipeOptions, recipeFromOptions, refuseUnusedFields } from './recipe-options.ts';
 import type { Terminal } from './terminal.ts';
 import { EpochTable, formatClosing, formatOpening, formatStep, quote } from './train-report.ts';
 
@@ -59,6 +60,7 @@ async function runTrain(command: Command, recipePath: string | undefined, option
   const inputs = [...(recipePath === undefined ? [] : [await readRecipeFile(recipePath)]), recipeFromOptions(command)];
   const given = resume ? await resumedRecipe(options.out, inputs) : parseRecipe(inputs, recipePath);
   checkNetwork(given, inputs);
+  refuseUnusedFields(command, [{ recipe: given }]);
   const recipe = resume ? given : await withModelFiles(given);
   const out = options.out ?? freeRunFolder(recipe);
   const { train } = await import('../training/trainer.ts');
@@ -105,7 +107,8 @@ async function report(result: TrainResult, terminal: Terminal): Promise<void> {
     process.exitCode = EXIT_INTERRUPTED;
     return;
   }
-  terminal.result(formatClosing(result, checkpoint, await sizeOf(join(checkpoint, 'model.onnx'))));
+  const exported = freeFile(basename(resolve(run)) || 'model');
+  terminal.result(formatClosing(result, checkpoint, await sizeOf(join(checkpoint, 'model.onnx')), exported));
 }
 
 async function sizeOf(path: string): Promise<number | null> {

@@ -111,7 +111,13 @@ export function formatStep(progress: StepProgress): string {
   ].join('  ');
 }
 
-export function formatClosing(result: TrainResult, checkpoint: string, checkpointBytes: number | null): string {
+/** @param exported  the file of the command that is proposed; it is not there yet. */
+export function formatClosing(
+  result: TrainResult,
+  checkpoint: string,
+  checkpointBytes: number | null,
+  exported: string,
+): string {
   const { best, testTop1, seconds, imagesPerSecond, run } = result;
   const lines: [string, string][] = [
     ['wrote', checkpointBytes === null ? checkpoint : `${checkpoint}  ${formatBytes(checkpointBytes)}`],
@@ -120,14 +126,13 @@ export function formatClosing(result: TrainResult, checkpoint: string, checkpoin
   if (best !== null) lines.push(['best', `${formatPercent(best.top1)} (epoch ${best.epoch})`]);
   const speed = imagesPerSecond > 0 ? `, ${threeDigits(imagesPerSecond)} images/s` : '';
   lines.push(['trained', formatSeconds(seconds) + speed]);
-  lines.push([
-    'next',
-    `bnn-export ${quote(run)} -o ${quote(`${run.replace(/\/+$/, '').split('/').at(-1) || 'model'}.onnx`)}`,
-  ]);
+  lines.push(['next', `bnn-export ${quote(run)} -o ${quote(exported)}`]);
   return formatPairs(lines);
 }
 
-/** A path as the shell takes it. */
-export function quote(path: string): string {
+/** A path as the shell and commands take it. */
+export function quote(given: string): string {
+  // Not for an option.
+  const path = given.startsWith('-') ? `./${given}` : given;
   return /^[\w./:@%+=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

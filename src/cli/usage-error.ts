@@ -23,7 +23,9 @@ function nearestOption(error: CommanderError, command: Command): string | undefi
   const option = /unknown option '(--[^'=]+)/.exec(error.message)?.[1];
   if (option === undefined) return undefined;
   const known = command.options.flatMap(({ long }) => (long == null ? [] : [long]));
-  return nearest(option, [...known, '--help']);
+  const near = nearest(option, [...known, '--help']);
+  // Two short names are always near each other.
+  return option.length <= 4 ? undefined : near;
 }
 
 function nearestChoice(message: string): string | undefined {
@@ -33,5 +35,5 @@ function nearestChoice(message: string): string | undefined {
 
 /** `bnn export`, `bnn-export`. */
 export function nameOf(command: Command): string {
-  return command.parent === null ? command.name() : `${command.parent.name()} ${command.name()}`;
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
 }

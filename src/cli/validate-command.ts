@@ -2,7 +2,7 @@
 
 import { Command, Option } from 'commander';
 import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
-import { DATASET_NAMES } from '../data/load-dataset.ts';
+import { canDownload, DATASET_NAMES } from '../data/load-dataset.ts';
 import { NORMALIZATIONS, type Normalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
@@ -30,6 +30,7 @@ import {
   type ProviderFlags,
   providerChoiceOf,
 } from './provider-flags.ts';
+import { refuseUnused } from './unused-options.ts';
 
 interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
   readonly dataset?: string;
@@ -94,10 +95,12 @@ async function runValidate(model: string, options: ValidateCommandOptions): Prom
   if (dataset === undefined) {
     throw new BnnError('E_USAGE', 'no data set given', { hint: `add --dataset ${DATASET_NAMES.join(' | ')}` });
   }
+  refuseUnused(`--dataset ${dataset}`, { '--download': options.download === true && !canDownload(dataset) });
+  const provider = providerChoiceOf(options, options.againstEp === undefined ? [] : [options.againstEp]);
   const { path } = await findModel(model);
   const validation = await validateModel({
     ...options,
-    ...providerChoiceOf(options),
+    ...provider,
     batches: options.batch,
     model: path,
     dataset,

@@ -30,6 +30,10 @@ export function hasFreeImageSize(name: string): boolean {
 /** Their loaders say what they can fetch when a folder is not there. */
 const CAN_DOWNLOAD: readonly string[] = ['cifar10', 'cifar100'];
 
+export function canDownload(name: string): boolean {
+  return CAN_DOWNLOAD.includes(name);
+}
+
 /** Names that `loadDataset` knows. */
 export const DATASET_NAMES: readonly string[] = [...LOADERS.keys()];
 
@@ -47,7 +51,7 @@ export async function loadDataset(name: string, options: LoadOptions = {}): Prom
       hint: near === undefined ? undefined : `did you mean ${near}?`,
     });
   }
-  if (options.dir !== undefined) await assertExists(options.dir, CAN_DOWNLOAD.includes(name));
+  if (options.dir !== undefined) await assertExists(options.dir, canDownload(name));
   return load(options);
 }
 

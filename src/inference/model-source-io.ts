@@ -1,7 +1,8 @@
 /** Where a model is meant to come from: an ONNX file, a checkpoint folder, or a run folder with checkpoints. */
 
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { checkDigests } from '../core/digests-io.ts';
 import { describeFolder } from '../core/folder-kind-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 
@@ -22,9 +23,19 @@ export interface ModelSource {
  * Of a run, the default is `last`, or `best` when the run held out validation images: without them the best epoch was chosen by
  * the test set, and its test accuracy is no longer an honest estimate.
  *
- * @throws {BnnError} E_NOT_FOUND when there is no such file, or the folder holds no checkpoint.
+ * @throws {BnnError} E_NOT_FOUND when there is no such file, or the folder holds no checkpoint; E_FORMAT when the model of a checkpoint
+ *   is not the one that was saved.
  */
 export async function findModel(path: string, checkpoint?: CheckpointName): Promise<ModelSource> {
+  const found = await findFile(path, checkpoint);
+  const folder = dirname(found.path);
+  const isCheckpoint = basename(found.path) === 'model.onnx' && (await kindOf(join(folder, 'state.json'))) === 'file';
+  // One of earlier versions has no digests.
+  if (isCheckpoint) await checkDigests(folder, ['model.onnx']);
+  return found;
+}
+
+async function findFile(path: string, checkpoint?: CheckpointName): Promise<ModelSource> {
   const kind = await kindOf(path);
   if (kind === null) {
     throw new BnnError('E_NOT_FOUND', 'no such file or folder', {

@@ -23,8 +23,6 @@ export interface CurvesOptions {
   readonly subtitle: string;
   /** Results of which only the end is known. */
   readonly references: readonly (CurvePoint & { readonly name: string })[];
-  /** Accuracies below are cut off. */
-  readonly least: number;
 }
 
 const FRAME = { left: 64, top: 76, right: 744, bottom: 396 } as const;
@@ -42,12 +40,8 @@ const STYLE = `${SVG_STYLE}
 `;
 
 /** @param curves at least one. */
-export function plotCurves(curves: readonly Curve[], { title, subtitle, references, least }: CurvesOptions): string {
-  const shown = curves.map(({ name, points }) => ({
-    name,
-    points: points.filter(({ accuracy }) => accuracy >= least),
-  }));
-  const all = [...shown.flatMap(({ points }) => points), ...references];
+export function plotCurves(curves: readonly Curve[], { title, subtitle, references }: CurvesOptions): string {
+  const all = [...curves.flatMap(({ points }) => points), ...references];
   const x = logScale(
     all.map(({ epoch }) => epoch),
     { range: [FRAME.left, FRAME.right], count: 8 },
@@ -57,18 +51,18 @@ export function plotCurves(curves: readonly Curve[], { title, subtitle, referenc
     { range: [FRAME.bottom, FRAME.top] },
   );
   const place = ({ epoch, accuracy }: CurvePoint) => ({ cx: x.at(epoch), cy: y.at(100 * accuracy) });
-  const ends = shown.flatMap(({ name, points }) =>
+  const ends = curves.flatMap(({ name, points }) =>
     points.slice(-1).map((point) => ({ name: label(name, point), ...place(point) })),
   );
   const others = references.map((point) => ({ name: label(point.name, point), ...place(point) }));
-  const corners = shown.flatMap(({ points }) => points.map(place));
-  const color = (i: number): string => colorOf(0.15 + (0.6 * i) / Math.max(1, shown.length - 1));
+  const corners = curves.flatMap(({ points }) => points.map(place));
+  const color = (i: number): string => colorOf(0.15 + (0.6 * i) / Math.max(1, curves.length - 1));
   return [
     ...openSvg(title, STYLE, WIDTH, HEIGHT),
     text(FRAME.left, 30, title, 'class="title"'),
     text(FRAME.left, 50, subtitle, 'class="muted"'),
     ...drawAxes(x, y, FRAME),
-    ...shown.map(({ points }, i) => {
+    ...curves.map(({ points }, i) => {
       const path = points.map(place).map(({ cx, cy }) => `${px(cx)},${px(cy)}`);
       return `<polyline class="curve" stroke="${color(i)}" points="${path.join(' ')}"/>`;
     }),

@@ -7,7 +7,7 @@ import type { Spread } from '../core/statistics.ts';
 import { colorOf } from './plot-color.ts';
 import { type Box, type LabelledPoint, placeLabels } from './plot-labels.ts';
 import { linearScale, logScale, type Scale } from './plot-scale.ts';
-import { drawAxes, escapeXml, openSvg, px, SVG_STYLE, text } from './svg.ts';
+import { AXIS_LABEL_GAP, drawAxes, escapeXml, openSvg, px, SVG_STYLE, text, textWidth } from './svg.ts';
 
 export interface PlotPoint {
   readonly name: string;
@@ -35,7 +35,11 @@ export interface PlotOptions {
   readonly colorLabel: string;
 }
 
-const PANEL = { width: 400, height: 320, left: 78, top: 92, gap: 92 } as const;
+const PANEL = { width: 400, height: 320, top: 92, gap: 14 } as const;
+/** Left of a panel: at least this, more where the labels of its ticks are long. */
+const MARGIN = 78;
+/** Of the letters of the title of the y axis, above its baseline. */
+const TITLE_ASCENT = 14;
 const BAR = { width: 14, gap: 34, labels: 84 } as const;
 const FOOT = 64;
 const POINT_RADIUS = 6;
@@ -53,39 +57,47 @@ export function plotEquilibrium(panels: readonly PlotPanel[], options: PlotOptio
   const colors = panels.flatMap(({ points }) => points.map(({ color }) => color.mean));
   const [low, high] = [Math.min(...colors), Math.max(...colors)];
   const shareOf = (value: number): number => (high > low ? (value - low) / (high - low) : 0.5);
-  const barX = PANEL.left + panels.length * (PANEL.width + PANEL.gap) - PANEL.gap + BAR.gap;
+  const margin = Math.max(MARGIN, ...panels.map((panel) => titleOffset(yScale(panel)) + TITLE_ASCENT));
+  const pitch = margin + PANEL.width + PANEL.gap;
+  const barX = panels.length * pitch - PANEL.gap + BAR.gap;
   const width = barX + BAR.width + BAR.labels;
   const height = PANEL.top + PANEL.height + FOOT;
   return [
     ...openSvg(options.title, STYLE, width, height),
-    text(PANEL.left, 30, options.title, 'class="title"'),
-    text(PANEL.left, 50, options.subtitle, 'class="muted"'),
-    ...panels.flatMap((panel, i) => drawPanel(panel, PANEL.left + i * (PANEL.width + PANEL.gap), shareOf)),
+    text(margin, 30, options.title, 'class="title"'),
+    text(margin, 50, options.subtitle, 'class="muted"'),
+    ...panels.flatMap((panel, i) => drawPanel(panel, margin + i * pitch, shareOf)),
     ...drawColorBar(barX, low, high, options.colorLabel),
     '</svg>',
     '',
   ].join('\n');
 }
 
+function yScale({ points, isLogY }: PlotPanel): Scale {
+  const ends = endsOf(points.map((point) => point.y));
+  const range = [PANEL.top + PANEL.height, PANEL.top] as const;
+  if (!isLogY) return linearScale(ends, { range });
+  return logScale(
+    ends.filter((value) => value > 0),
+    { range },
+  );
+}
+
+/** Means, and one standard deviation to each side. */
+function endsOf(spreads: readonly Spread[]): number[] {
+  return spreads.flatMap(({ mean, std }) => [mean - (std ?? 0), mean, mean + (std ?? 0)]);
+}
+
+/** How far left of a panel the title of the y axis stands, beyond the labels of the ticks. */
+function titleOffset(y: Scale): number {
+  return Math.max(58, ...y.ticks.map(({ label }) => AXIS_LABEL_GAP + textWidth(label) + 10));
+}
+
 function drawPanel(panel: PlotPanel, left: number, shareOf: (value: number) => number): string[] {
   const { points } = panel;
   const [right, bottom] = [left + PANEL.width, PANEL.top + PANEL.height];
-  const ends = (of: (point: PlotPoint) => Spread): number[] =>
-    points.flatMap((point) => {
-      const { mean, std } = of(point);
-      return [mean - (std ?? 0), mean, mean + (std ?? 0)];
-    });
-  const x = linearScale(
-    ends((point) => point.x),
-    { range: [left, right] },
-  );
-  const yEnds = ends((point) => point.y);
-  const y = panel.isLogY
-    ? logScale(
-        yEnds.filter((value) => value > 0),
-        { range: [bottom, PANEL.top] },
-      )
-    : linearScale(yEnds, { range: [bottom, PANEL.top] });
+  const x = linearScale(endsOf(points.map((point) => point.x)), { range: [left, right] });
+  const y = yScale(panel);
   const placed = points.map((point) => ({ point, cx: x.at(point.x.mean), cy: y.at(point.y.mean) }));
   const sweep = placed
     .filter(({ point }) => point.order !== null)
@@ -110,7 +122,7 @@ function drawPanel(panel: PlotPanel, left: number, shareOf: (value: number) => n
       0,
       0,
       panel.yLabel,
-      `text-anchor="middle" transform="translate(${left - 58} ${(PANEL.top + bottom) / 2}) rotate(-90)"`,
+      `text-anchor="middle" transform="translate(${px(left - titleOffset(y))} ${(PANEL.top + bottom) / 2}) rotate(-90)"`,
     ),
   ];
 }

@@ -35,7 +35,7 @@ const DISTANCES = [0, 10, 20, 30, 40, 52, 64, 80, 96, 115, 135, 160, 190, 225];
 const DIRECTIONS = [-20, 160, 20, 200, -60, 240, 60, 120, -90, 90].map((degrees) => (degrees * Math.PI) / 180);
 
 /**
- * Places every name where it covers no point, no other name and no part of the frame, as near to its point as that allows; a name that fits
+ * Places every name where it covers no point, no other name and no part of the frame, and no line to another name if possible, as near to its point as that allows; a name that fits
  * nowhere stands to the right of its point. Points with most neighbours are served first, since they have the least choice.
  *
  * @param avoid  other places that are not covered, such as the corners of a line.
@@ -51,13 +51,18 @@ export function placeLabels(
     points.filter((other) => Math.hypot(other.cx - cx, other.cy - cy) < 60).length;
   const taken: Box[] = [];
   const placed = new Map<LabelledPoint, Label>();
+  const isCrossed = (point: LabelledPoint, box: Box, distance: number): boolean =>
+    (distance > 0 &&
+      alongLine(labelOf(point, box, radius, true)).some((at) => taken.some((other) => overlap(at, other)))) ||
+    [...placed.values()].some((label) => alongLine(label).some((at) => overlap(at, box)));
   for (const point of [...points].sort((a, b) => neighbours(b) - neighbours(a) || a.cy - b.cy)) {
     const candidates = DISTANCES.flatMap((distance) =>
       DIRECTIONS.map((direction) => ({ box: boxBeside(point, direction, radius, distance), distance })),
     );
     const isFree = ({ box }: { box: Box }): boolean =>
       isInside(box, frame) && ![...circles, ...taken].some((other) => overlap(box, other));
-    const chosen = candidates.find(isFree) ?? candidates[0];
+    const free = candidates.filter(isFree);
+    const chosen = free.find(({ box, distance }) => !isCrossed(point, box, distance)) ?? free[0] ?? candidates[0];
     if (chosen === undefined) continue;
     taken.push(chosen.box);
     placed.set(point, labelOf(point, chosen.box, radius, chosen.distance > 0));
@@ -82,6 +87,16 @@ function labelOf({ name, cx, cy }: LabelledPoint, box: Box, radius: number, isAw
   const length = Math.hypot(x2 - cx, y2 - cy);
   const share = length > 0 ? radius / length : 0;
   return { ...label, line: { x1: cx + (x2 - cx) * share, y1: cy + (y2 - cy) * share, x2, y2 } };
+}
+
+/** Small boxes along the line to a name. */
+function alongLine({ line }: Label): Box[] {
+  if (line === null) return [];
+  const { x1, y1, x2, y2 } = line;
+  const steps = Math.ceil(Math.hypot(x2 - x1, y2 - y1) / 4);
+  return Array.from({ length: steps }, (_, i) =>
+    boxAround(x1 + ((x2 - x1) * i) / steps, y1 + ((y2 - y1) * i) / steps, 1),
+  );
 }
 
 function boxAround(x: number, y: number, reach: number): Box {

@@ -26,10 +26,10 @@ export function linearScale(values: readonly number[], { range, count = 5 }: Sca
   const step = roundStep((high - low) / count);
   const power = Math.floor(Math.log10(step) + 1e-9);
   // 0.25 takes one digit more than its power of ten says.
-  const digits = Math.max(0, (Math.abs(step / 10 ** power - 2.5) < 1e-6 ? 1 : 0) - power);
+  const places = (Math.abs(step / 10 ** power - 2.5) < 1e-6 ? 1 : 0) - power;
   const ticks: Tick[] = [];
   for (let k = Math.ceil(low / step); k * step <= high; k++) {
-    ticks.push({ value: k * step, label: formatTick(k * step, digits) });
+    ticks.push({ value: k * step, label: formatTick(k * step, places) });
   }
   return { at: (value) => range[0] + ((value - low) / (high - low)) * (range[1] - range[0]), ticks };
 }
@@ -66,10 +66,12 @@ function roundStep(step: number): number {
   return power * ([1, 2, 2.5, 5].find((candidate) => mantissa <= candidate * (1 + 1e-9)) ?? 10);
 }
 
-function formatTick(value: number, digits: number): string {
+/** @param places  decimal places that the step has; negative where it is a multiple of 10. */
+function formatTick(value: number, places: number): string {
   const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e5 || digits > 5)) return value.toExponential(1).replace('e+', 'e');
-  return value.toFixed(digits);
+  if (size === 0 || (size < 1e7 && places <= 5)) return value.toFixed(Math.max(0, places));
+  const exponent = Math.floor(Math.log10(size) + 1e-9);
+  return value.toExponential(Math.min(9, Math.max(0, exponent + places))).replace('e+', 'e');
 }
 
 const SUPERSCRIPTS: Readonly<Record<string, string>> = Object.fromEntries(

@@ -34,6 +34,14 @@ export function openSvg(title: string, style: string, width: number, height: num
   ];
 }
 
+/** Between the y axis and the labels of its ticks. */
+export const AXIS_LABEL_GAP = 8;
+
+/** At most, in a common font of 12 pixels. */
+export function textWidth(content: string): number {
+  return 7.2 * content.length;
+}
+
 export function drawAxes(x: Scale, y: Scale, { left, top, right, bottom }: Box): string[] {
   return [
     ...x.ticks.flatMap(({ value, label }) => {
@@ -47,7 +55,7 @@ export function drawAxes(x: Scale, y: Scale, { left, top, right, bottom }: Box):
       const at = px(y.at(value));
       return [
         `<line class="grid" x1="${left}" x2="${right}" y1="${at}" y2="${at}"/>`,
-        text(left - 8, y.at(value) + 4, label, 'class="muted" text-anchor="end"'),
+        text(left - AXIS_LABEL_GAP, y.at(value) + 4, label, 'class="muted" text-anchor="end"'),
       ];
     }),
     `<rect class="frame" x="${left}" y="${top}" width="${right - left}" height="${bottom - top}"/>`,

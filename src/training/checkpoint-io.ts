@@ -1,13 +1,14 @@
 /**
- * Checkpoints: a folder with `model.onnx` (latent form), `optimizer.safetensors` and `state.json`, which holds the digests of all three.
- * A checkpoint appears by rename, so a process killed at any moment leaves a complete one.
+ * Checkpoints: a folder with `model.onnx` (latent form), `optimizer.safetensors`, `state.json` and the digests of all three. A checkpoint appears
+ * by rename, so a process killed at any moment leaves a complete one.
  */
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { recoverFolder, writeFolderAtomic } from '../core/atomic-file-io.ts';
+import { checkDigests, DIGESTS_FILE, formatDigests } from '../core/digests-io.ts';
+import { parseJsonObject } from '../core/parse-json.ts';
 import { decodeSafetensors, encodeSafetensors } from '../core/safetensors.ts';
-import { assertDigest, openSealedJson, sealJson, sha256 } from '../core/sealed-json.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
@@ -18,6 +19,8 @@ import { checkStateFields, type TrainingState } from './training-state.ts';
 
 /** Of `state.json`. Version 1 had no digests. */
 const VERSION = 2;
+
+const FILES = ['model.onnx', 'optimizer.safetensors', 'state.json'] as const;
 
 export interface Checkpoint {
   readonly model: Model;
@@ -32,12 +35,12 @@ export interface Checkpoint {
 export async function saveCheckpoint(folder: string, { model, optimizer, state }: Checkpoint): Promise<void> {
   // So that any runtime can run a checkpoint.
   addBnnFunctions(model);
-  const files = { 'model.onnx': encodeModel(model), 'optimizer.safetensors': encodeSafetensors(optimizer) };
-  const digests = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256(bytes)]));
-  await writeFolderAtomic(folder, {
-    ...files,
-    'state.json': sealJson({ version: VERSION, ...state, files: digests }),
-  });
+  const files = {
+    'model.onnx': encodeModel(model),
+    'optimizer.safetensors': encodeSafetensors(optimizer),
+    'state.json': `${JSON.stringify({ ...state, version: VERSION }, null, 2)}\n`,
+  };
+  await writeFolderAtomic(folder, { ...files, [DIGESTS_FILE]: formatDigests(files) });
 }
 
 /**
@@ -47,18 +50,12 @@ export async function saveCheckpoint(folder: string, { model, optimizer, state }
  */
 export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   await recoverFolder(folder);
-  const [modelPath, optimizerPath, statePath] = ['model.onnx', 'optimizer.safetensors', 'state.json'].map((name) =>
-    join(folder, name),
-  ) as [string, string, string];
-  const { state, digests } = parseState(await read(statePath), statePath);
-  const optimizerBytes = await read(optimizerPath);
-  if (digests !== null) {
-    assertDigest(await read(modelPath), digests['model.onnx'], modelPath);
-    assertDigest(optimizerBytes, digests['optimizer.safetensors'], optimizerPath);
-  }
-  const model = await readModel(modelPath);
-  const { tensors } = decodeSafetensors(optimizerBytes, optimizerPath);
-  return { model, optimizer: tensors, state, isSealed: digests !== null };
+  const [modelPath, optimizerPath, statePath] = FILES.map((name) => join(folder, name)) as [string, string, string];
+  const stateBytes = await read(statePath);
+  const isSealed = await checkDigests(folder, FILES);
+  const state = parseState(stateBytes, isSealed, statePath);
+  const { tensors } = decodeSafetensors(await read(optimizerPath), optimizerPath);
+  return { model: await readModel(modelPath), optimizer: tensors, state, isSealed };
 }
 
 async function read(path: string): Promise<Uint8Array> {
@@ -69,22 +66,21 @@ async function read(path: string): Promise<Uint8Array> {
   }
 }
 
-interface Digests {
-  readonly 'model.onnx': string;
-  readonly 'optimizer.safetensors': string;
-}
-
-function parseState(bytes: Uint8Array, at: string): { state: TrainingState; digests: Digests | null } {
-  const { fields, isSealed } = openSealedJson(new TextDecoder().decode(bytes), at);
-  const { version, files, ...rest } = fields;
+function parseState(bytes: Uint8Array, isSealed: boolean, at: string): TrainingState {
+  const { version, ...fields } = parseJsonObject(new TextDecoder().decode(bytes), at);
   if (version !== 1 && version !== VERSION) {
-    throw new BnnError('E_FORMAT', `training state of version ${String(version)}, expected ${VERSION}`, { at });
+    throw new BnnError(
+      'E_FORMAT',
+      `training state of version ${JSON.stringify(version) ?? 'none'}, expected ${VERSION}`,
+      { at },
+    );
   }
   if (isSealed !== (version === VERSION)) {
-    throw new BnnError('E_FORMAT', `training state of version ${version} ${isSealed ? 'with' : 'without'} digests`, {
+    const found = `training state of version ${version} ${isSealed ? 'with' : 'without'} ${DIGESTS_FILE}`;
+    throw new BnnError('E_FORMAT', `${found}, which only version ${VERSION} has`, {
       at,
+      hint: 'take the folder from a copy: files of two checkpoints were mixed, or one is missing',
     });
   }
-  const state = checkStateFields(isSealed ? rest : { ...rest, ...(files !== undefined && { files }) }, at);
-  return { state, digests: isSealed ? (files as Digests) : null };
+  return checkStateFields(fields, at);
 }

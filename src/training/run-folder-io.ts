@@ -6,8 +6,8 @@
 import { access, constants, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { recoverFolder, writeFileAtomic } from '../core/atomic-file-io.ts';
+import { sha256 } from '../core/digests-io.ts';
 import { parseJsonObject } from '../core/parse-json.ts';
-import { sha256 } from '../core/sealed-json.ts';
 import { isTemporaryOf, removeAbandoned } from '../core/temporary-name-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { readHistory } from './history-io.ts';
@@ -118,7 +118,7 @@ export async function assertReplaceable(folder: string): Promise<void> {
 }
 
 /**
- * Checks that the disk has room for the checkpoints to come: `best`, and new ones of both beside those that they replace.
+ * Checks that the disk has room for the checkpoints to come: `best`, and a new one of each beside the one that it replaces.
  *
  * @throws {BnnError} E_IO.
  */
@@ -128,11 +128,11 @@ export async function assertRoom(folder: string): Promise<void> {
   for (const name of await readdir(last)) bytes += (await stat(join(last, name))).size;
   const { bavail, bsize, blocks } = await statfs(folder);
   // Some network file systems do not tell.
-  if (blocks === 0 || bavail * bsize >= 3 * bytes) return;
+  if (blocks === 0 || bavail * bsize >= 2 * bytes) return;
   const mega = (size: number): string => `${(size / 1e6).toPrecision(3)} MB`;
   throw new BnnError(
     'E_IO',
-    `the disk has ${mega(bavail * bsize)} left, the checkpoints of this run take ${mega(3 * bytes)} more`,
+    `the disk has ${mega(bavail * bsize)} left, the checkpoints of this run take ${mega(2 * bytes)} more`,
     {
       at: folder,
       hint: 'free some space on the disk, or choose another folder',

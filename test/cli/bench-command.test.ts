@@ -27,13 +27,17 @@ const memory = { peakMiB: positive, residentMiB: positive, privateMiB: positive 
 const SLOW = { timeout: 60_000 };
 
 describe('bnn-bench usage', SLOW, () => {
-  test('--help has the options and examples', async () => {
-    const { code, stdout, stderr } = await runCli(['--help'], { program: 'bnn-bench' });
+  test.each([
+    [[], /Commands:\s+conv[\s\S]*model[\s\S]*train[\s\S]*data/, 4],
+    [['conv'], /--shapes[\s\S]*--batch[\s\S]*--threads[\s\S]*--kernel[\s\S]*General options:[\s\S]*--json/, 2],
+    [['model'], /<model>[\s\S]*--twin[\s\S]*--ep[\s\S]*--batch[\s\S]*--allow-cpu-fallback/, 2],
+    [['train'], /--model[\s\S]*--profile[\s\S]*--steps[\s\S]*--estimator[\s\S]*--backend/, 1],
+    [['data'], /--dataset[\s\S]*--data[\s\S]*--images/, 1],
+  ])('%s --help has the options and examples', async (args, expected, examples) => {
+    const { code, stdout, stderr } = await runCli([...args, '--help'], { program: 'bnn-bench' });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(
-      /--shapes[\s\S]*--batch[\s\S]*--twin[\s\S]*--threads[\s\S]*--kernel[\s\S]*General options:[\s\S]*--json/,
-    );
-    expect(stdout.split('Examples:')[1]?.match(/^ {2}# /gm)).toHaveLength(6);
+    expect(stdout).toMatch(expected);
+    expect(stdout.split('Examples:')[1]?.match(/^ {2}# /gm)).toHaveLength(examples);
   });
 
   test.each([
@@ -47,6 +51,14 @@ describe('bnn-bench usage', SLOW, () => {
     ['another execution provider for conv', ['conv', '--ep', 'webgpu']],
     ['an option that the execution provider does not have', ['model', 'net.onnx', '--ep-option', 'deviceId=1']],
     ['train without a known network', ['train', '--backend', 'nonsense']],
+    ['options of train and data for conv', ['conv', '--estimator', 'ste', '--dataset', 'nonsense']],
+    ['an option of train for model', ['model', 'net.onnx', '--steps', '3']],
+    ['an option of conv for data', ['data', '--threads', '2']],
+    ['kernels of the CPU on another provider', ['model', 'net.onnx', '--ep', 'webgpu', '--kernel', 'avx2']],
+    ['memory that is not measured', ['model', 'net.onnx', '--ep', 'webgpu', '--no-memory']],
+    ['a fallback from the CPU to itself', ['model', 'net.onnx', '--allow-cpu-fallback']],
+    ['threads of a GPU', ['train', '--backend', 'webgpu', '--threads', '2']],
+    ['an estimator of a network without signs', ['train', '--model', 'resnet20-fp', '--estimator', 'ste']],
   ])('%s', async (_, args) => {
     const { code, stderr, stdout } = await runCli(args, { program: 'bnn-bench' });
     expect(stderr).toMatch(/^error\[E_USAGE\] bnn-bench: /m);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { Rng } from '../../src/core/rng.ts';
+import { loadCheckpoint } from '../../src/training/checkpoint-io.ts';
 import { readHistory } from '../../src/training/history-io.ts';
 import { ROOT, runCli } from './spawn-cli.ts';
 
@@ -84,6 +85,72 @@ describe.skipIf(!native.ok)(`on the native backend${skipped}`, () => {
       }
     },
     SLOW + KILLS * 30_000,
+  );
+
+  test(
+    'a terminal that is closed, with SIGHUP twice, leaves a checkpoint of the step under way',
+    async () => {
+      const run = join(folder, 'hung-up');
+      const args = [...RECIPE.filter((arg) => arg !== '--quiet'), '--checkpoint-minutes', '0', '--out', run];
+      let isSent = false;
+      const { code, stderr } = await runCli(['train', ...args], {
+        during: (child, text) => {
+          if (isSent || !/\n\| +1 \|/.test(text)) return;
+          isSent = true;
+          for (let i = 0; i < 2; i++) child.kill('SIGHUP');
+        },
+      });
+      expect(code, stderr).toBe(130);
+      const { state } = await loadCheckpoint(join(run, 'last'));
+      expect(state.step).toBeGreaterThan(0);
+      expect((await readdir(run)).sort()).toEqual(['best', 'history.jsonl', 'last', 'recipe.json']);
+      expect(stderr).toContain(`bnn-train --resume --out ${run}`);
+    },
+    SLOW,
+  );
+
+  test(
+    'kill -9: the folder is free at once, and held for whoever else comes while a training runs',
+    async () => {
+      const run = join(folder, 'held');
+      const args = [...RECIPE, '--epochs', '50', '--out', run];
+      const first = startTraining(args);
+      while (!(await isThere(join(run, 'recipe.json')))) await new Promise((resolve) => setTimeout(resolve, 50));
+      const second = await runCli(['train', '--resume', '--out', run]);
+      expect(second.code, second.stderr).toBe(2);
+      expect(second.stderr).toContain('another training is using this folder');
+      first.child.kill('SIGKILL');
+      await first.end;
+      expect(await readdir(run)).toContain('lock.json');
+      let isSent = false;
+      const third = await runCli(['train', '--resume', '--out', run], {
+        during: (child, text) => {
+          if (!isSent && /batch +32/.test(text)) isSent = child.kill('SIGINT');
+        },
+      });
+      expect(third.code, third.stderr).toBe(130);
+      expect(await readdir(run)).not.toContain('lock.json');
+    },
+    SLOW,
+  );
+
+  test(
+    'the export that is proposed overwrites no file that is there',
+    async () => {
+      const place = await mkdtemp(join(tmpdir(), 'bnn-next-'));
+      const start = join(ROOT, 'start-of-a-test.onnx');
+      await writeFile(start, 'mine');
+      try {
+        const out = join(place, 'start-of-a-test');
+        const { code, stdout } = await runCli(['train', ...RECIPE, '--epochs', '1', '--out', out]);
+        expect(code).toBe(0);
+        expect(stdout).toContain(`bnn-export ${out} -o start-of-a-test-packed.onnx`);
+      } finally {
+        await rm(start);
+        await rm(place, { recursive: true });
+      }
+    },
+    SLOW,
   );
 
   test(

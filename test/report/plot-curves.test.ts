@@ -5,7 +5,6 @@ const OPTIONS = {
   title: 'a < b',
   subtitle: 'two networks',
   references: [{ name: 'paper', epoch: 100, accuracy: 0.9 }],
-  least: 0.5,
 };
 
 /** Corner points of each line, as numbers. */
@@ -30,13 +29,19 @@ it('draws a line per curve over a logarithmic axis, its end with name and accura
   expect(svg).not.toMatch(/NaN|Infinity|undefined/);
 });
 
-it('leaves out what is below the least accuracy', () => {
-  const points = [
-    { epoch: 1, accuracy: 0.2 },
-    { epoch: 2, accuracy: 0.6 },
-    { epoch: 3, accuracy: 0.7 },
-  ];
-  expect(polylines(plotCurves([{ name: 'x', points }], OPTIONS))[0]).toHaveLength(2);
+it('draws a line from its first epoch, however bad that was, inside the frame', () => {
+  const points = [0.1, 0.6, 0.7].map((accuracy, i) => ({ epoch: i + 1, accuracy }));
+  const svg = plotCurves([{ name: 'x', points }], OPTIONS);
+  const [line = []] = polylines(svg);
+  expect(line).toHaveLength(3);
+  const [, left, top, width, height] =
+    /class="frame" x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"/.exec(svg)?.map(Number) ?? [];
+  for (const [x = Number.NaN, y = Number.NaN] of line) {
+    expect(x).toBeGreaterThan(left!);
+    expect(x).toBeLessThan(left! + width!);
+    expect(y).toBeGreaterThan(top!);
+    expect(y).toBeLessThan(top! + height!);
+  }
 });
 
 it('puts names beside the lines', () => {

@@ -124,6 +124,30 @@ it('names cover neither points nor one another, and stay in the frame', () => {
   );
 });
 
+it.each([
+  ['powers of ten with factors', [1.2e-6, 1.6e-6, 3e-6], true],
+  ['long numbers', [0.000012, 0.000013, 0.000014], false],
+  ['large numbers', [123_456, 124_000, 125_000], false],
+] as const)('the title of the y axis stands clear of its ticks, and inside the picture: %s', (_, values, isLogY) => {
+  const points = values.map((y, i) => ({ ...point('x', 100 + i, y, null), y: spread(y, null) }));
+  const panel = { title: 'panel', xLabel: 'x', yLabel: 'the title', points, isLogY };
+  const svg = plotEquilibrium([panel, panel], { title: 't', subtitle: 's', colorLabel: 'c' });
+  const titles = [...svg.matchAll(/translate\(([\d.]+) [\d.]+\) rotate/g)].map(([, x]) => Number(x));
+  const frames = [...svg.matchAll(/class="frame" x="([\d.]+)"[^>]* width="400"/g)].map(([, x]) => Number(x));
+  const ticks = [...svg.matchAll(/<text x="([\d.]+)"[^>]*text-anchor="end">([^<]+)</g)];
+  expect(titles).toHaveLength(2);
+  for (const [i, title] of titles.entries()) {
+    // Letters of 12 pixels reach at most so far above and below their baseline.
+    const [from, to] = [title - 13, title + 4];
+    expect(from).toBeGreaterThanOrEqual(i === 0 ? 0 : frames[i - 1]! + 400);
+    for (const [, x, label = ''] of ticks.filter(([, x]) => Number(x) < frames[i]! && Number(x) > frames[i]! - 60)) {
+      expect(Number(x) - 7 * label.length).toBeGreaterThanOrEqual(to);
+    }
+  }
+  const labels = ticks.slice(0, ticks.length / 2).map(([, , label]) => label);
+  expect(new Set(labels).size).toBe(labels.length);
+});
+
 it('one point without spread is drawn as well', () => {
   const alone = { name: 'only', x: spread(1), y: spread(1), color: spread(0.5), order: null };
   expect(draw([alone])).not.toMatch(/NaN|Infinity/);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { selectBackend } from '../../src/backends/select-backend.ts';
+import { findModel } from '../../src/inference/model-source-io.ts';
 import { readRecipe } from '../../src/training/run-folder-io.ts';
 import type { TrainOptions } from '../../src/training/train-options.ts';
 import { train } from '../../src/training/trainer.ts';
@@ -62,20 +63,23 @@ async function expectRefused(run: string, at: string, code = 'E_FORMAT'): Promis
 }
 
 describe('a flipped bit', () => {
-  it.each(['last/model.onnx', 'last/optimizer.safetensors', 'last/state.json'])('in %s is found', async (name) => {
-    const run = await copy();
-    const path = join(run, name);
-    const whole = await readFile(path);
-    for (const share of [0, 0.31, 0.62, 0.999]) {
-      const bytes = Buffer.from(whole);
-      const i = Math.floor(share * bytes.length);
-      bytes[i] = (bytes[i] ?? 0) ^ (1 << (i % 8));
-      await writeFile(path, bytes);
-      await expectRefused(run, name);
-    }
-    await writeFile(path, whole);
-    await resume(run);
-  });
+  it.each(['last/model.onnx', 'last/optimizer.safetensors', 'last/state.json', 'last/SHA256SUMS'])(
+    'in %s is found',
+    async (name) => {
+      const run = await copy();
+      const path = join(run, name);
+      const whole = await readFile(path);
+      for (const share of [0, 0.31, 0.62, 0.999]) {
+        const bytes = Buffer.from(whole);
+        const i = Math.floor(share * bytes.length);
+        bytes[i] = (bytes[i] ?? 0) ^ (1 << (i % 8));
+        await writeFile(path, bytes);
+        await expectRefused(run, name === 'last/SHA256SUMS' ? 'last/' : name);
+      }
+      await writeFile(path, whole);
+      await resume(run);
+    },
+  );
 
   it('in the recipe is found where it changes what is trained', async () => {
     const run = await copy();
@@ -88,9 +92,23 @@ describe('a flipped bit', () => {
 /** Makes the run one of a version that recorded no digests. */
 async function asOlderVersion(run: string, change: (state: Record<string, unknown>) => unknown = (s) => s) {
   const path = join(run, 'last/state.json');
-  const { files: _, sha256: __, recipe: ___, ...state } = JSON.parse(await readFile(path, 'utf8'));
+  await rm(join(run, 'last/SHA256SUMS'));
+  const { recipe: _, ...state } = JSON.parse(await readFile(path, 'utf8'));
   await writeFile(path, `${JSON.stringify(change({ ...state, version: 1 }), null, 2)}\n`);
 }
+
+it('a flipped bit in the model of best/ is found by whoever reads it', async () => {
+  const run = await copy();
+  const path = join(run, 'best/model.onnx');
+  const bytes = await readFile(path);
+  bytes[1000] = (bytes[1000] ?? 0) ^ 4;
+  await writeFile(path, bytes);
+  for (const name of [run, join(run, 'best'), path]) {
+    const found = findModel(name, name === run ? 'best' : undefined);
+    await expect(found).rejects.toMatchObject({ code: 'E_FORMAT', at: path });
+  }
+  expect(await findModel(run, 'last')).toMatchObject({ run });
+});
 
 describe('a state that no run can have', () => {
   it.each<[string, (state: Record<string, unknown>) => unknown]>([
