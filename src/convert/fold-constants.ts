@@ -14,6 +14,7 @@ import type { Dtype } from '../core/tensor.ts';
 import { int64s } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { factsOf, operatorsWith } from '../operators/operator-facts.ts';
+import { quantizer } from './quantized-step.ts';
 
 type Evaluator = (inputs: readonly Exact[], node: Node) => Exact | null;
 
@@ -173,6 +174,20 @@ const dequantize: Evaluator = ([x, scale, zero], node) => {
   return { dtype: scale.dtype, shape: x.shape, data, fromSign: x.fromSign };
 };
 
+/** As the operator computes it: in float32, half way to even, saturated. */
+const quantize: Evaluator = ([x, scale, zero], node) => {
+  if (x === undefined || scale === undefined || scale.shape.length > 1 || node.int('block_size', 0) !== 0) return null;
+  const dtype = zero?.dtype ?? 'uint8';
+  const axis = normalizeAxis(node.int('axis', 1), x.shape.length) ?? 0;
+  const inner = elementCount(x.shape.slice(axis + 1));
+  const count = scale.data.length;
+  if (count !== 1 && count !== x.shape[axis]) return null;
+  const functions = Array.from(scale.data, (s, i) => quantizer(dtype, s, zero?.data[i] ?? 0));
+  if (functions.includes(null)) return null;
+  const at = (i: number): number => (count === 1 ? 0 : Math.floor(i / inner) % count);
+  return { ...x, dtype, data: x.data.map((value, i) => functions[at(i)]?.(Math.fround(value)) ?? Number.NaN) };
+};
+
 const shapeOf: Evaluator = ([x], node) => {
   if (x === undefined) return null;
   return exactOf(int64s(x.shape.slice(node.int('start', 0), node.attribute('end', 'int'))));
@@ -196,6 +211,7 @@ const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
           },
   ],
   ['DequantizeLinear', dequantize],
+  ['QuantizeLinear', quantize],
   ['Expand', expand],
   ['ConstantOfShape', constantOfShape],
   ['Slice', slice],
