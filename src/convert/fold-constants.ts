@@ -11,7 +11,7 @@ import type { Pass } from '../compiler/pass.ts';
 import { removeDead } from '../compiler/rewrite.ts';
 import { broadcastShapes, elementCount, normalizeAxis, rowMajorStrides } from '../core/shape.ts';
 import type { Dtype } from '../core/tensor.ts';
-import { int64s } from '../core/tensor.ts';
+import { bytesPerElement, int64s } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { factsOf, operatorsWith } from '../operators/operator-facts.ts';
 import { quantizer } from './quantized-step.ts';
@@ -71,6 +71,18 @@ const bitShift: Evaluator = (inputs, node) => {
   const isRight = node.string('direction', '') === 'RIGHT';
   return broadcast(inputs, x.dtype, (a = 0, b = 0) => (isRight ? Math.floor(a / 2 ** b) : (a * 2 ** b) % 2 ** bits));
 };
+
+/** Of integers, in two's complement. */
+const bitwise =
+  (f: (a: bigint, b: bigint) => bigint): Evaluator =>
+  (inputs) => {
+    const [x] = inputs;
+    if (x === undefined || !isInteger(x.dtype) || inputs.some(({ dtype }) => dtype !== x.dtype)) return null;
+    const bits = 8 * bytesPerElement(x.dtype);
+    const wrap = (y: bigint) => Number(x.dtype.startsWith('u') ? BigInt.asUintN(bits, y) : BigInt.asIntN(bits, y));
+    const result = broadcast(inputs, x.dtype, (a = 0, b = 0) => wrap(f(BigInt(a), BigInt(b))));
+    return result?.data.every(Number.isSafeInteger) === true ? result : null;
+  };
 
 /** The result has the sign of the divisor, with `fmod` that of the dividend. */
 const modulo: Evaluator = (inputs, node) => {
@@ -198,6 +210,10 @@ const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
     .filter((op) => op !== 'Cast')
     .map((op): [string, Evaluator] => [op, onNumbers]),
   ['BitShift', bitShift],
+  ['BitwiseAnd', bitwise((a, b) => a & b)],
+  ['BitwiseNot', bitwise((a) => ~a)],
+  ['BitwiseOr', bitwise((a, b) => a | b)],
+  ['BitwiseXor', bitwise((a, b) => a ^ b)],
   ['Mod', modulo],
   ['Where', where],
   [
