@@ -1,14 +1,19 @@
 /** Runs a foreign model and what was made of it on the same inputs. */
 
-import { argMax } from '../inference/classification.ts';
-import { createSession, type Session } from '../inference/session.ts';
+import { fromNumbers } from '../core/from-numbers.ts';
+import { type Dtype, type Tensor, toNumbers } from '../core/tensor.ts';
+import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
+import { compareRows } from '../inference/compare-rows.ts';
+import type { IndexRange } from '../inference/index-range.ts';
+import { indexRanges } from '../inference/random-feeds.ts';
+import { createTensorSession, type TensorSession } from '../inference/tensor-session.ts';
 import { type InputOptions, makeInputs } from './convert-inputs.ts';
 
 export interface Agreement {
   readonly name: string;
   /** Largest |difference| of an output; infinite where only one of them is a number. */
   readonly maxDifference: number;
-  /** Inputs whose arg-max differs. */
+  /** Inputs for which the arg-max or an integer differs. */
   readonly changed: number;
 }
 
@@ -25,56 +30,47 @@ export interface Candidate {
 }
 
 /**
- * Compares models with a reference in a stock onnxruntime.
+ * Compares models with a reference in a stock onnxruntime: all outputs, integers exactly.
  *
  * @param reference  bytes of the source, or of the source in standard operators.
- * @throws {BnnError} E_UNSUPPORTED when a model has several inputs, or other types than float32.
+ * @throws {BnnError} E_UNSUPPORTED when a model takes or gives something else than tensors of numbers, or takes several inputs where
+ *   pictures are asked for.
  */
 export async function checkModels(
   reference: Uint8Array,
   candidates: readonly Candidate[],
   options: InputOptions & { readonly threads?: number | undefined },
 ): Promise<Check> {
-  const sessions: Session[] = [];
+  const sessions: TensorSession[] = [];
   try {
     for (const bytes of [reference, ...candidates.map((candidate) => candidate.bytes)]) {
-      sessions.push(await createSession(bytes, { threads: options.threads }));
+      sessions.push(await createTensorSession(bytes, { threads: options.threads ?? 0 }));
     }
-    return await compare(sessions, candidates, options);
+    return await compare(sessions, candidates, options, indexRanges(reference));
   } finally {
     for (const session of sessions) await session.dispose();
   }
 }
 
-function differenceOf(a = Number.NaN, b = Number.NaN): number {
-  if (Object.is(a, b) || a === b) return 0;
-  const difference = Math.abs(a - b);
-  return Number.isNaN(difference) ? Infinity : difference;
-}
-
 async function compare(
-  sessions: readonly Session[],
+  sessions: readonly TensorSession[],
   candidates: readonly Candidate[],
   options: InputOptions,
+  ranges: ReadonlyMap<string, IndexRange>,
 ): Promise<Check> {
   const [source, ...others] = sessions;
-  const input = source?.inputs[0];
-  if (source === undefined || input === undefined) throw new Error('internal: no model to compare with');
+  if (source === undefined) throw new Error('internal: no model to compare with');
   const largest = candidates.map(() => 0);
   const changed = candidates.map(() => 0);
   let inputs = 0;
-  for await (const { x, shape, rows } of makeInputs(input, options)) {
-    const count = Math.min(rows, options.limit - inputs);
-    const expected = await source.run(x, shape);
-    const width = expected.data.length / (shape[0] ?? 1);
+  for await (const { feeds, rows, given } of makeInputs(source, ranges, options)) {
+    const count = Math.min(given, options.limit - inputs);
+    const expected = await source.run(typed(feeds, source));
     for (const [k, other] of others.entries()) {
-      const { data } = await other.run(x, shape);
-      for (let i = 0; i < count * width; i++) {
-        largest[k] = Math.max(largest[k] ?? 0, differenceOf(expected.data[i], data[i]));
-      }
-      for (let row = 0; row < count; row++) {
-        if (argMax(expected.data, row * width, width) !== argMax(data, row * width, width))
-          changed[k] = (changed[k] ?? 0) + 1;
+      const found = await other.run(typed(feeds, other));
+      for (const difference of compareRows(expected, found, rows, { tolerance: LOGITS_TOLERANCE }).slice(0, count)) {
+        largest[k] = Math.max(largest[k] ?? 0, difference.largest);
+        if (difference.isOtherDecision || difference.isOtherInteger) changed[k] = (changed[k] ?? 0) + 1;
       }
     }
     inputs += count;
@@ -87,4 +83,15 @@ async function compare(
     changed: changed[k] ?? 0,
   }));
   return { inputs, from, agreements };
+}
+
+/** A conversion may take float32 where its source takes another float type. */
+function typed(feeds: ReadonlyMap<string, Tensor>, { inputs }: TensorSession): ReadonlyMap<string, Tensor> {
+  return new Map(
+    Array.from(feeds, ([name, tensor]) => {
+      const dtype = inputs.find((input) => input.name === name)?.dtype as Dtype | undefined;
+      const isSame = dtype === undefined || dtype === tensor.dtype;
+      return [name, isSame ? tensor : fromNumbers(dtype, tensor.shape, toNumbers(tensor))];
+    }),
+  );
 }

@@ -5,6 +5,7 @@ import { type Binarized, binarizeFloat } from '../convert/binarize-float.ts';
 import type { SignZero } from '../convert/sign-log.ts';
 import { withZeroPolicy, ZERO_POLICIES } from '../convert/sign-policy.ts';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import { DATASET_NAMES } from '../data/load-dataset.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
@@ -56,8 +57,6 @@ interface ConvertCommandOptions extends GeneralOptions {
 }
 
 const DEFAULT_INPUTS = 64;
-/** Relative to outputs of about 1, as elsewhere for two forms of one network. */
-const TOLERANCE = 1e-4;
 /** Float rounding in front of a sign may turn the decision of so many inputs. */
 const CHANGED_SHARE = 0.02;
 
@@ -275,7 +274,7 @@ async function compareZeros(result: Result, settings: Settings, terminal: Termin
 function differs({ inputs, agreements }: Check): boolean {
   return agreements.some(
     ({ maxDifference, changed }) =>
-      maxDifference === Infinity || (maxDifference > TOLERANCE && changed > CHANGED_SHARE * inputs),
+      maxDifference === Infinity || (maxDifference > LOGITS_TOLERANCE && changed > CHANGED_SHARE * inputs),
   );
 }
 

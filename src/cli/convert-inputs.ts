@@ -1,13 +1,17 @@
 /** Inputs to compare models on: random numbers, or the test pictures of a data set in the layout that the model takes. */
 
+import { fromNumbers } from '../core/from-numbers.ts';
 import { Rng } from '../core/rng.ts';
-import { elementCount } from '../core/shape.ts';
+import type { Dtype, Tensor } from '../core/tensor.ts';
 import { createBatches } from '../data/batches.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import type { Normalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { toChannelsFirst } from '../inference/image-input.ts';
+import type { IndexRange } from '../inference/index-range.ts';
+import { drawTensor, shapesOf } from '../inference/random-feeds.ts';
 import type { TensorInfo } from '../inference/session.ts';
+import type { TensorSession } from '../inference/tensor-session.ts';
 
 export const PIXEL_RANGES = ['0..1', '0..255', '-1..1', 'normalized'] as const;
 export type PixelRange = (typeof PIXEL_RANGES)[number];
@@ -21,30 +25,54 @@ export interface InputOptions {
 }
 
 export interface Inputs {
-  /** f32[rows][...shape]. */
-  readonly x: Float32Array;
-  readonly shape: readonly number[];
+  /** By the names of the inputs, in their types. */
+  readonly feeds: ReadonlyMap<string, Tensor>;
+  /** Inputs in the batch, … */
   readonly rows: number;
+  /** … of which so many count; behind them are zeros. */
+  readonly given: number;
 }
 
 const BATCH = 32;
-/** What a size that the model leaves open is given in random inputs. */
-const OPEN_SIZE = 32;
 
 /**
- * Batches for the input of a model; a fixed batch size of the model is kept to.
+ * Batches for the inputs of a model; a fixed batch size of the model is kept to.
  *
- * @throws {BnnError} E_SHAPE when the pictures do not have the model's size, and what loading a data set throws.
+ * @param ranges  of inputs that the model looks things up with.
+ * @throws {BnnError} E_SHAPE when the pictures do not have the model's size, E_UNSUPPORTED for pictures where it takes several inputs,
+ *   and what loading a data set throws.
  */
-export async function* makeInputs(input: TensorInfo, options: InputOptions): AsyncGenerator<Inputs> {
-  const [first, ...rest] = input.shape;
+export async function* makeInputs(
+  { inputs, at }: Pick<TensorSession, 'inputs' | 'at'>,
+  ranges: ReadonlyMap<string, IndexRange>,
+  options: InputOptions,
+): AsyncGenerator<Inputs> {
+  const [input, ...others] = inputs;
+  const first = input?.shape[0];
   const batch = typeof first === 'number' && first > 0 ? first : BATCH;
-  if (options.dataset === undefined) yield* randomInputs(rest, batch, options);
-  else yield* pictureInputs(input, rest, batch, options, options.dataset);
+  if (options.dataset === undefined) {
+    yield* randomInputs(inputs, ranges, batch, options);
+    return;
+  }
+  if (input === undefined || others.length > 0) {
+    throw new BnnError('E_UNSUPPORTED', `the model has ${inputs.length} inputs, pictures go into one`, {
+      at,
+      hint: 'leave --dataset out for random inputs',
+    });
+  }
+  for await (const { x, shape, rows } of pictureInputs(input, input.shape.slice(1), batch, options, options.dataset)) {
+    const tensor = fromNumbers(input.dtype as Dtype, shape, x);
+    yield { feeds: new Map([[input.name, tensor]]), rows: batch, given: rows };
+  }
 }
 
-function* randomInputs(sizes: TensorInfo['shape'], batch: number, { limit, pixels }: InputOptions): Generator<Inputs> {
-  const shape = sizes.map((size) => (typeof size === 'number' && size > 0 ? size : OPEN_SIZE));
+function* randomInputs(
+  inputs: readonly TensorInfo[],
+  ranges: ReadonlyMap<string, IndexRange>,
+  batch: number,
+  { limit, pixels }: InputOptions,
+): Generator<Inputs> {
+  const shapes = shapesOf(inputs, batch);
   const rng = new Rng(1);
   const draw = {
     '0..1': () => rng.uniform(),
@@ -53,9 +81,21 @@ function* randomInputs(sizes: TensorInfo['shape'], batch: number, { limit, pixel
     normalized: () => rng.normal(),
   }[pixels];
   for (let done = 0; done < limit; done += batch) {
-    const x = Float32Array.from({ length: batch * elementCount(shape) }, draw);
-    yield { x, shape: [batch, ...shape], rows: batch };
+    const feeds = new Map(
+      inputs.map(({ name, dtype }, i) => [
+        name,
+        drawTensor(dtype as Dtype, shapes[i] ?? [], ranges.get(name), draw, rng),
+      ]),
+    );
+    yield { feeds, rows: batch, given: batch };
   }
+}
+
+interface Pictures {
+  /** f32[batch][...shape]. */
+  readonly x: Float32Array;
+  readonly shape: readonly number[];
+  readonly rows: number;
 }
 
 function normalizationOf(pixels: PixelRange, channels: number): Normalization {
@@ -89,7 +129,7 @@ async function* pictureInputs(
   batch: number,
   options: InputOptions,
   name: string,
-): AsyncGenerator<Inputs> {
+): AsyncGenerator<Pictures> {
   const layout = layoutOf(sizes);
   const { test, channels, height, width } = await loadDataset(name, {
     dir: options.data,

@@ -12,6 +12,7 @@ import { toStandardForm } from '../convert/standard-form.ts';
 import { fileKindOf } from '../core/file-kind.ts';
 import { readRegularFile } from '../core/regular-file-io.ts';
 import { decodeSafetensors, type Safetensors } from '../core/safetensors.ts';
+import type { Dtype } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
@@ -34,6 +35,9 @@ export interface ConvertedSource extends Converted {
   readonly translation?: () => Uint8Array;
 }
 
+/** Types that a conversion widens to float32. */
+const WIDENED: ReadonlySet<Dtype> = new Set(['float16', 'bfloat16', 'float64']);
+
 /** @throws {BnnError} E_USAGE when the options do not go with the kind of file, and what reading and conversion throw. */
 export async function convertSource(path: string, options: SourceOptions): Promise<ConvertedSource> {
   const source = await readSource(path);
@@ -52,7 +56,7 @@ async function convertGraph(path: string, options: SourceOptions): Promise<Conve
   // A stock onnxruntime is the better judge of a file that it can read; in half precision it rounds what is compared.
   const isStock =
     [...source.graph.nodes()].every(({ domain }) => domain === '' || domain.startsWith('ai.onnx')) &&
-    [...source.graph.inputs, ...source.graph.outputs].every(({ dtype }) => dtype === 'float32');
+    [...source.graph.inputs, ...source.graph.outputs].every(({ dtype }) => dtype === null || !WIDENED.has(dtype));
   const translation = () => encodeModel(toStandardForm(source, path).model);
   const reference = isStock ? encodeModel(source) : translation();
   return { ...converted, reference, translation, sourceBytes: (await stat(path)).size };

@@ -170,7 +170,9 @@ export function layerBytes(graph: Graph, source: Graph = graph): LayerBytes {
   const equal = new EqualConstants();
   for (const node of graph.nodes()) {
     if (!isLayer(node)) continue;
-    const constants = node.inputs
+    // Before anything was folded, where the file has the same layer.
+    const original = source.values.get(node.outputs[0]?.name ?? '')?.producer ?? null;
+    const constants = (original?.type === node.type ? original : node).inputs
       .flatMap(constantsBehind)
       .map((value) => source.values.get(value.name) ?? value)
       .filter((value): value is Constant => value.constant !== null)

@@ -5,6 +5,7 @@ import type { Node, Value } from '../graph/graph.ts';
 import { factsOf, passesOn } from '../operators/operator-facts.ts';
 import { numbersOf, scalarOf } from './add-op.ts';
 import { affineSignsOf } from './affine-signs.ts';
+import { findStep } from './find-step.ts';
 import type { Levels } from './weight-levels.ts';
 
 /** Operators behind which values keep their levels, up to a factor, an offset and a border; beside those that pass elements on. */
@@ -36,7 +37,7 @@ export function dataLevels(value: Value, context: CompileContext): Levels {
       const what = `ternary: ${node.describe()} gives 0 at 0 (${PLUS_ADVICE})`;
       return { kind: 'ternary', bits: 2, what };
     }
-    if (ROUNDING.has(node.type)) return roundedLevels(node);
+    if (ROUNDING.has(node.type)) return ternaryStep(current) ?? roundedLevels(node);
     if (!KEEPING.has(node.type) && !passesOn(factsOf(node), 0)) return FLOAT;
     const next = node.inputs.find((input) => input !== null && !context.isConstantExpression(input));
     if (next === undefined || next === null) return FLOAT;
@@ -47,6 +48,15 @@ export function dataLevels(value: Value, context: CompileContext): Levels {
     current = next;
   }
   return FLOAT;
+}
+
+/** A sign that gives 0 at 0, behind whatever keeps its three values apart. */
+function ternaryStep(value: Value): Levels | null {
+  const step = findStep(value);
+  if (step === null || new Set([step.below, step.at, step.above]).size < 3) return null;
+  const sign = [...step.nodes].find((node) => node.is('Sign'));
+  const what = sign?.describe() ?? value.name;
+  return { kind: 'ternary', bits: 2, what: `ternary: ${what} gives 0 at 0 (${PLUS_ADVICE})` };
 }
 
 /** Those of a byte, unless a clip around the rounding says otherwise. */

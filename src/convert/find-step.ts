@@ -5,10 +5,10 @@
  */
 
 import { roundHalfEven } from '../core/round.ts';
-import type { Dtype } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { factsOf } from '../operators/operator-facts.ts';
 import { scalarOf } from './add-op.ts';
+import { quantizedStep, quantizer } from './quantized-step.ts';
 import { combineSteps, mapStep, rounderOf, type Scalar, type Step } from './step.ts';
 
 export interface FoundStep extends Step {
@@ -96,8 +96,8 @@ class StepFinder {
     if (x === null || scalarOf(x) !== null) {
       const threshold = scalarOf(x);
       const swapped = SWAPPED.get(node.op);
-      if (threshold === null || swapped === undefined || y === null || x === null || this.find(y, depth + 1) !== null)
-        return null;
+      if (swapped === undefined) return quantizerStep(node);
+      if (threshold === null || y === null || x === null || this.find(y, depth + 1) !== null) return null;
       const [below, at, above] = COMPARISONS.get(swapped) ?? [0, 0, 0];
       return isOnLine(y, x) ? { threshold, below, at, above, source: y, nodes: new Set([node]) } : null;
     }
@@ -109,7 +109,7 @@ class StepFinder {
       const [below, at, above] = cases;
       return start(node, { threshold, below, at, above });
     }
-    return roundedUnitStep(node);
+    return roundedUnitStep(node) ?? quantizerStep(node);
   }
 
   /** Operators on step functions of one and the same value. */
@@ -166,12 +166,10 @@ function roundedUnitStep(node: Node): FoundStep | null {
   return isUnit ? start(node, step) : start(node, step, inner ?? undefined);
 }
 
-const RANGES: Partial<Record<Dtype, readonly [number, number]>> = {
-  int8: [-128, 127],
-  uint8: [0, 255],
-  int16: [-32768, 32767],
-  uint16: [0, 65535],
-};
+function quantizerStep(node: Node): FoundStep | null {
+  const found = quantizedStep(node);
+  return found === null ? null : { ...found, nodes: new Set(found.nodes) };
+}
 
 /** Signs that a quantizer passed: rounded to integers, and back. */
 function quantized(node: Node, step: Step, [scale, zero = 0]: readonly Operand[]): Step | null {
@@ -179,9 +177,8 @@ function quantized(node: Node, step: Step, [scale, zero = 0]: readonly Operand[]
   if (node.op === 'DequantizeLinear') {
     return node.output.dtype === 'float32' ? mapStep(step, (x) => Math.fround((x - zero) * scale)) : null;
   }
-  const [low, high] = RANGES[node.output.dtype ?? 'bool'] ?? [];
-  if (low === undefined || high === undefined) return null;
-  return mapStep(step, (x) => Math.min(high, Math.max(low, roundHalfEven(Math.fround(x / scale)) + zero)));
+  const round = quantizer(node.output.dtype, scale, zero);
+  return round === null ? null : mapStep(step, round);
 }
 
 function apply(node: Node, operands: readonly Operand[], like: Step, round: Scalar): Step | null {

@@ -11,9 +11,10 @@ import type { Pass } from '../compiler/pass.ts';
 import { removeDead } from '../compiler/rewrite.ts';
 import { broadcastShapes, elementCount, MAX_RANK, normalizeAxis, rowMajorStrides } from '../core/shape.ts';
 import type { Dtype } from '../core/tensor.ts';
-import { int64s } from '../core/tensor.ts';
+import { bytesPerElement, int64s } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { factsOf, operatorsWith } from '../operators/operator-facts.ts';
+import { quantizer } from './quantized-step.ts';
 
 /** Applies a function of numbers to tensors that broadcast. */
 function broadcast(
@@ -72,6 +73,21 @@ const bitShift: Evaluator = (inputs, node, maxElements) => {
     isRight ? Math.floor(a / 2 ** b) : (a * 2 ** b) % 2 ** bits,
   );
 };
+
+/** Of integers, in two's complement. */
+const bitwise =
+  (f: (a: bigint, b: bigint) => bigint): Evaluator =>
+  (inputs, _, maxElements) => {
+    const [x] = inputs;
+    if (x === undefined || !isInteger(x.dtype) || inputs.some(({ dtype }) => dtype !== x.dtype)) return null;
+    const bits = 8 * bytesPerElement(x.dtype);
+    const wrap = (y: bigint) => Number(x.dtype.startsWith('u') ? BigInt.asUintN(bits, y) : BigInt.asIntN(bits, y));
+    // A NaN or a fraction in the data of a damaged file is no integer.
+    const result = broadcast(inputs, x.dtype, maxElements, (a = 0, b = 0) =>
+      Number.isInteger(a) && Number.isInteger(b) ? wrap(f(BigInt(a), BigInt(b))) : Number.NaN,
+    );
+    return result?.data.every(Number.isSafeInteger) === true ? result : null;
+  };
 
 /** The result has the sign of the divisor, with `fmod` that of the dividend. */
 const modulo: Evaluator = (inputs, node, maxElements) => {
@@ -181,6 +197,20 @@ const dequantize: Evaluator = ([x, scale, zero], node) => {
   return { dtype: scale.dtype, shape: x.shape, data, fromSign: x.fromSign };
 };
 
+/** As the operator computes it: in float32, half way to even, saturated. */
+const quantize: Evaluator = ([x, scale, zero], node) => {
+  if (x === undefined || scale === undefined || scale.shape.length > 1 || node.int('block_size', 0) !== 0) return null;
+  const dtype = zero?.dtype ?? 'uint8';
+  const axis = normalizeAxis(node.int('axis', 1), x.shape.length) ?? 0;
+  const inner = elementCount(x.shape.slice(axis + 1));
+  const count = scale.data.length;
+  if (count !== 1 && count !== x.shape[axis]) return null;
+  const functions = Array.from(scale.data, (s, i) => quantizer(dtype, s, zero?.data[i] ?? 0));
+  if (functions.includes(null)) return null;
+  const at = (i: number): number => (count === 1 ? 0 : Math.floor(i / inner) % count);
+  return { ...x, dtype, data: x.data.map((value, i) => functions[at(i)]?.(Math.fround(value)) ?? Number.NaN) };
+};
+
 const shapeOf: Evaluator = ([x], node) => {
   if (x === undefined) return null;
   return exactOf(int64s(x.shape.slice(node.int('start', 0), node.attribute('end', 'int'))));
@@ -191,6 +221,10 @@ const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
     .filter((op) => op !== 'Cast')
     .map((op): [string, Evaluator] => [op, onNumbers]),
   ['BitShift', bitShift],
+  ['BitwiseAnd', bitwise((a, b) => a & b)],
+  ['BitwiseNot', bitwise((a) => ~a)],
+  ['BitwiseOr', bitwise((a, b) => a | b)],
+  ['BitwiseXor', bitwise((a, b) => a ^ b)],
   ['Mod', modulo],
   ['Where', where],
   [
@@ -204,6 +238,7 @@ const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
           },
   ],
   ['DequantizeLinear', dequantize],
+  ['QuantizeLinear', quantize],
   ['Expand', expand],
   ['ConstantOfShape', constantOfShape],
   ['Slice', slice],

@@ -10,6 +10,7 @@ import { BnnError } from '../errors.ts';
 import { type Attributes, float, int, ints } from '../graph/attribute.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import { numbersOf } from './add-op.ts';
+import { lowerNewer } from './newer-operators.ts';
 import { OPSET } from './opset.ts';
 
 type Change = (node: Node, graph: Graph, version: number) => void;
@@ -290,19 +291,6 @@ const DOWNGRADES: ReadonlyMap<string, readonly { readonly since: number; readonl
   }),
 );
 
-/** Operators that came after version 17 and have no equivalent that is written here. */
-const TOO_NEW: ReadonlyMap<string, number> = new Map([
-  ...['BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'BitwiseNot', 'CenterCropPad', 'Col2Im'].map((op): [string, number] => [
-    op,
-    18,
-  ]),
-  ['DeformConv', 19],
-  ['AffineGrid', 20],
-  ['RMSNormalization', 23],
-  ['RotaryEmbedding', 23],
-  ['Attention', 23],
-]);
-
 /**
  * Rewrites every standard operator of a graph from one version of the operator set to version 17.
  *
@@ -320,8 +308,11 @@ export function normalizeOpset(graph: Graph, version: number, at?: string): void
     if (node.domain !== '') continue;
     for (const { before, change } of UPGRADES.get(node.op) ?? []) if (version < before) change(node, graph, version);
     if (version <= OPSET) continue;
-    const since = TOO_NEW.get(node.op);
-    if (since !== undefined) throw refusal(node, `it came with operator set ${since}`, `an operator of set ${OPSET}`);
+    const written = lowerNewer(node, graph);
+    if (written !== null) {
+      takePlace(graph, node, written);
+      continue;
+    }
     for (const change of DOWNGRADES.get(node.op) ?? [])
       if (version >= change.since) change.change(node, graph, version);
   }
@@ -346,6 +337,14 @@ function dropAttributes(node: Node, ...names: readonly string[]): void {
   node.attributes = Object.fromEntries(Object.entries(node.attributes).filter(([name]) => !names.includes(name)));
 }
 
+/** Lets a value be what a node computed. */
+function takePlace(graph: Graph, node: Node, value: Value): void {
+  value.dtype = node.output.dtype;
+  value.shape = node.output.shape;
+  graph.replaceAllUses(node.output, value);
+  graph.removeNode(node);
+}
+
 function replaceNode(
   graph: Graph,
   node: Node,
@@ -353,9 +352,5 @@ function replaceNode(
   inputs: readonly (Value | null)[],
   attributes: Attributes,
 ): void {
-  const { output } = graph.addNode(op, inputs, { name: node.name, attributes, before: node });
-  output.dtype = node.output.dtype;
-  output.shape = node.output.shape;
-  graph.replaceAllUses(node.output, output);
-  graph.removeNode(node);
+  takePlace(graph, node, graph.addNode(op, inputs, { name: node.name, attributes, before: node }).output);
 }

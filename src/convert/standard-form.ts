@@ -12,6 +12,7 @@ import { verify } from '../graph/verify.ts';
 import { addBnnFunctions, BNN_RULES } from '../operators/registry.ts';
 import { checkOperators } from './check-operators.ts';
 import { foldConstantNodes } from './constant-nodes.ts';
+import { FOLD_FOREIGN_CONSTANTS } from './fold-constants.ts';
 import { inlineFunctions } from './inline-functions.ts';
 import { normalizeOpset } from './normalize-opset.ts';
 import { OPSET } from './opset.ts';
@@ -79,6 +80,8 @@ export function standardForm(source: Model, at: string | undefined, trustsTypes:
   if (!trustsTypes) forgetTypes(model);
   inferShapes(model, RULES);
   const changes = widenFloats(model.graph);
+  // What newer operators compute of constants needs no equivalent.
+  if ((model.opsets.get('') ?? OPSET) > OPSET) FOLD_FOREIGN_CONSTANTS.run(model, new CompileContext(model));
   normalizeOpset(model.graph, model.opsets.get('') ?? OPSET, at);
   model.opsets.set('', OPSET);
   model.irVersion = IR_VERSION;

@@ -1,18 +1,22 @@
 /** Do two forms of a model compute the same? Both run in onnxruntime on the same random pictures, or whatever the model takes. */
 
 import { Rng } from '../core/rng.ts';
-import { elementCount } from '../core/shape.ts';
+import { type Dtype, type Tensor, toNumbers } from '../core/tensor.ts';
 import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import { BnnError } from '../errors.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import type { Pictures } from './calibrate-channels.ts';
 import { AgreementSheet } from './classification.ts';
+import { compareRows, type RowDifference } from './compare-rows.ts';
 import { runImages } from './image-input.ts';
-import { classNumbers, outputFormOf } from './output-form.ts';
+import type { IndexRange } from './index-range.ts';
+import { classNumbers, outputFormOf, thresholdOf } from './output-form.ts';
+import { drawTensor, indexRanges, shapesOf } from './random-feeds.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
+import { createTensorSession, type TensorSession } from './tensor-session.ts';
 
 export interface CompareOptions extends SessionOptions {
-  /** Random pictures; 64 unless told. */
+  /** Random inputs; 64 unless told. */
   readonly images?: number | undefined;
   readonly seed?: number | undefined;
 }
@@ -38,16 +42,18 @@ const ALLOWED_SHARE = 0.25;
 const BATCH = 16;
 
 /**
- * Compares two models of the same input on pictures of independent normal numbers.
+ * Compares two models of the same inputs on random ones: independent normal numbers, integers of their type, positions within what they
+ * look up. Integers that come out are compared exactly.
  *
  * @param a, b  bytes of ONNX files.
- * @throws {BnnError} E_UNSUPPORTED when the size of the pictures is left open.
+ * @throws {BnnError} E_UNSUPPORTED for what is no tensor of numbers, E_NUMERIC when a result is NaN.
  */
 export async function compareForms(a: Uint8Array, b: Uint8Array, options: CompareOptions = {}): Promise<Comparison> {
-  const sessions: Session[] = [];
+  const sessions: TensorSession[] = [];
   try {
-    for (const bytes of [a, b]) sessions.push(await createSession(bytes, options));
-    return await compareSessions(sessions, formOf(a), options.images ?? 64, options.seed ?? 1);
+    for (const bytes of [a, b]) sessions.push(await createTensorSession(bytes, options));
+    const threshold = thresholdOf(formOf(a)(1));
+    return await compareSessions(sessions, { ranges: indexRanges(b), threshold }, options.images ?? 64, options.seed ?? 1);
   } finally {
     for (const session of sessions) await session.dispose();
   }
@@ -127,48 +133,60 @@ function inputOf({ inputs, at }: Session): { readonly batch: number | null; read
 }
 
 async function compareSessions(
-  sessions: readonly Session[],
-  form: ReturnType<typeof outputFormOf>,
+  [first, second]: readonly TensorSession[],
+  { ranges, threshold }: { readonly ranges: ReadonlyMap<string, IndexRange>; readonly threshold: number },
   images: number,
   seed: number,
 ): Promise<Comparison> {
-  const [first, second] = sessions;
   if (first === undefined || second === undefined) throw new Error('internal: two sessions expected');
-  const { batch, sizes } = inputOf(first);
   const rng = new Rng(seed);
-  const step = batch ?? BATCH;
-  let sheet: AgreementSheet | undefined;
-  let outputs = 1;
+  const fixed = first.inputs[0]?.shape[0];
+  const step = typeof fixed === 'number' && fixed > 0 ? fixed : BATCH;
+  const rows: RowDifference[] = [];
   let largest = 0;
-  for (let done = 0; done < images; done += step) {
-    const count = Math.min(step, images - done);
-    const x = Float32Array.from({ length: count * elementCount(sizes) }, () => rng.normal());
-    const results: Float32Array[] = [];
-    for (const session of [first, second]) {
-      const { data, shape } = await runImages(session, x, count, sizes, batch);
-      results.push(data);
-      outputs = shape[1] ?? 1;
+  while (rows.length < images) {
+    const count = Math.min(step, images - rows.length);
+    const batch = fixed === step ? step : count;
+    const shapes = shapesOf(first.inputs, batch);
+    const feeds = new Map(
+      first.inputs.map(({ name, dtype }, i) => [
+        name,
+        drawTensor(dtype as Dtype, shapes[i] ?? [], ranges.get(name), () => rng.normal(), rng),
+      ]),
+    );
+    const [expected, found] = [await second.run(feeds), await first.run(feeds)];
+    for (const [name, result] of [...expected, ...found]) {
+      if (isFloat(result)) largest = Math.max(largest, largestOf(result, name, first.at));
     }
-    const [x1 = new Float32Array(), x2 = new Float32Array()] = results;
-    if (x1.length !== x2.length) {
-      throw new BnnError(
-        'E_SHAPE',
-        `one form gives ${x1.length} numbers for ${count} pictures, the other ${x2.length}`,
-      );
-    }
-    for (const logit of x1) largest = Math.max(largest, Math.abs(logit));
-    sheet ??= new AgreementSheet(Math.max(2, outputs));
-    sheet.add(classNumbers(x1, outputs, form(outputs)), classNumbers(x2, outputs, form(outputs)));
+    rows.push(...compareRows(expected, found, batch, { threshold }).slice(0, count));
   }
   const tolerance = LOGITS_TOLERANCE * Math.max(1, largest);
-  const imagesBeyondTolerance = sheet?.countBeyond(tolerance) ?? 0;
-  const agreement = sheet?.agreement ?? 1;
+  const imagesBeyondTolerance = rows.filter((row) => row.largest > tolerance || row.isOtherInteger).length;
   return {
     images,
-    maxDifference: sheet?.maxDifference ?? 0,
-    agreement,
+    maxDifference: rows.reduce((most, row) => Math.max(most, row.largest), 0),
+    agreement: rows.filter((row) => !row.isOtherDecision && !row.isOtherInteger).length / Math.max(1, rows.length),
     imagesBeyondTolerance,
     tolerance,
     passed: imagesBeyondTolerance <= ALLOWED_SHARE * images,
   };
+}
+
+function isFloat({ dtype }: Tensor): boolean {
+  return dtype === 'float32' || dtype === 'float64' || dtype === 'float16';
+}
+
+/** @throws {BnnError} E_NUMERIC */
+function largestOf(result: Tensor, name: string, at: string): number {
+  let largest = 0;
+  for (const x of toNumbers(result)) {
+    if (Number.isNaN(x)) {
+      throw new BnnError('E_NUMERIC', `the model gives NaN in output ${name}`, {
+        at,
+        hint: 'did the training diverge?',
+      });
+    }
+    largest = Math.max(largest, Math.abs(x));
+  }
+  return largest;
 }

@@ -15,7 +15,7 @@ import type { CompileContext } from '../../compiler/context.ts';
 import { defineRewrite, type Miss, miss, type Rewrite } from '../../compiler/rewrite.ts';
 import { scalar } from '../../core/tensor.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp } from '../add-op.ts';
+import { addOp, scalarOf } from '../add-op.ts';
 import { type FoundStep, findStep } from '../find-step.ts';
 import { isNeverAt } from '../nonzero.ts';
 import type { SignLog } from '../sign-log.ts';
@@ -43,13 +43,17 @@ const ROOTS = [
   ...['Round', 'Floor', 'Ceil', 'Reciprocal', 'Identity', 'DequantizeLinear'],
 ];
 
-interface Plan {
+interface Plan extends Sum {
   readonly found: FoundStep;
   /** At the threshold: as above it, or as below it. */
   readonly atZero: 'upper' | 'lower';
-  /** y = mean + half · sign. */
+}
+
+/** y = (mean + half · sign) · scale. */
+interface Sum {
   readonly mean: number;
   readonly half: number;
+  readonly scale: number;
 }
 
 /** @param acceptsPlus  only once nothing else matches: `Sign(Sign(x) − c)` is −1 at 0, although its inner sign alone is 0 there. */
@@ -64,7 +68,7 @@ export function canonicalizeStep(log: SignLog, acceptsPlus: boolean): Rewrite {
     },
     roots: ROOTS,
     match: (root, context) => plan(root, context, log, acceptsPlus),
-    apply: (root, { found, atZero, mean, half }, context) => {
+    apply: (root, { found, atZero, mean, half, scale }, context) => {
       const { graph } = context;
       const { threshold, source } = found;
       const name = root.name;
@@ -80,7 +84,7 @@ export function canonicalizeStep(log: SignLog, acceptsPlus: boolean): Rewrite {
       if (factor === -1) y = addOp(graph, 'Neg', [y], root);
       else if (factor !== 1) y = addOp(graph, 'Mul', [y, constant(factor, 'scale')], root);
       if (mean !== 0) y = addOp(graph, 'Add', [y, constant(mean, 'offset')], root);
-      return y;
+      return scale === 1 ? y : addOp(graph, 'Mul', [y, constant(scale, 'factor')], root);
     },
   });
 }
@@ -102,20 +106,46 @@ function plan(root: Node, context: CompileContext, log: SignLog, acceptsPlus: bo
     }
     atZero = 'upper';
   }
-  const half = Math.fround((above - below) / 2);
-  const mean = Math.fround((above + below) / 2);
-  if (Math.fround(mean + half) !== above || Math.fround(mean - half) !== below) {
-    return miss(root, `${below} and ${above} cannot be written as m ± h in float32`);
-  }
-  const result: Plan = { found, atZero, mean, half };
+  const sum = sumOf(below, above) ?? quantizedSumOf(root, below, above);
+  if (sum === null) return miss(root, `${below} and ${above} cannot be written as m ± h in float32`);
+  const result: Plan = { found, atZero, ...sum };
   return sizeOf(result) < found.nodes.size || !isCanonical(found) ? result : miss(root, 'it is canonical already');
 }
 
+/** m and h with m + h = above and m − h = below in float32: half of sum and difference, or what is near, where those are rounded. */
+function sumOf(below: number, above: number): Sum | null {
+  const unit = unitOf((above + below) / 2);
+  for (const step of [0, 1, -1]) {
+    const mean = Math.fround((above + below) / 2 + step * unit);
+    for (const part of [0, 1, -1, 2, -2, 3, -3, 4, -4]) {
+      const half = Math.fround((above - below) / 2 + (part / 4) * unit);
+      if (Math.fround(mean + half) === above && Math.fround(mean - half) === below) return { mean, half, scale: 1 };
+    }
+  }
+  return null;
+}
+
+/** Of the integers that a quantizer gives, which its scale multiplies behind the sum as it does in the source. */
+function quantizedSumOf(root: Node, below: number, above: number): Sum | null {
+  const scale = root.is('DequantizeLinear') ? scalarOf(root.input(1)) : null;
+  if (scale === null || scale === 0) return null;
+  const [low, high] = [Math.round(below / scale), Math.round(above / scale)];
+  if (Math.fround(low * scale) !== below || Math.fround(high * scale) !== above) return null;
+  return { mean: (high + low) / 2, half: (high - low) / 2, scale };
+}
+
+/** From a float32 to the next. */
+function unitOf(x: number): number {
+  return x === 0 ? 0 : 2 ** (Math.floor(Math.log2(Math.max(Math.abs(x), 2 ** -126))) - 23);
+}
+
 /** Operators that the replacement takes. */
-function sizeOf({ atZero, mean, half, found }: Plan): number {
+function sizeOf({ atZero, mean, half, scale, found }: Plan): number {
   const isFlipped = atZero === 'lower';
   const isShifted = isFlipped || found.threshold !== 0;
-  return 1 + (isShifted ? 1 : 0) + ((isFlipped ? -half : half) === 1 ? 0 : 1) + (mean === 0 ? 0 : 1);
+  return (
+    1 + (isShifted ? 1 : 0) + ((isFlipped ? -half : half) === 1 ? 0 : 1) + (mean === 0 ? 0 : 1) + (scale === 1 ? 0 : 1)
+  );
 }
 
 /** True when nothing but one `bnn.Sign` and arithmetic in front of it and on its result is found. */
