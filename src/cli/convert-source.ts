@@ -1,6 +1,6 @@
 /** Reads what `bnn-convert` is given: an ONNX file, or a checkpoint of PyTorch or Keras with the network that it belongs to. */
 
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { convertCheckpoint } from '../convert/checkpoint/convert-checkpoint.ts';
 import { KERAS, type Mapping, PYTORCH, parseMapping } from '../convert/checkpoint/mapping.ts';
 import { type Converted, convertOnnx } from '../convert/convert-onnx.ts';
@@ -10,7 +10,7 @@ import type { SignZero } from '../convert/sign-log.ts';
 import { toStandardForm } from '../convert/standard-form.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
-import { readModel } from '../onnx/model-io.ts';
+import { readSizedModel } from '../onnx/model-io.ts';
 
 export interface SourceOptions {
   readonly signZero: SignZero;
@@ -22,7 +22,7 @@ export interface SourceOptions {
 }
 
 export interface ConvertedSource extends Converted {
-  /** Size of the file that was read. */
+  /** Size of the file that was read, and of those that hold its tensors. */
   readonly sourceBytes: number;
   /** Bytes of what the result is compared with. */
   readonly reference: Uint8Array;
@@ -42,7 +42,7 @@ async function convertGraph(path: string, options: SourceOptions): Promise<Conve
       at: path,
     });
   }
-  const source = await readModel(path);
+  const { model: source, fileBytes: sourceBytes } = await readSizedModel(path);
   const converted = convertOnnx(source, { signZero, at: path });
   // A stock onnxruntime is the better judge of a file that it can read; in half precision it rounds what is compared.
   const isStock =
@@ -50,7 +50,7 @@ async function convertGraph(path: string, options: SourceOptions): Promise<Conve
     [...source.graph.inputs, ...source.graph.outputs].every(({ dtype }) => dtype === 'float32');
   const translation = () => encodeModel(toStandardForm(source, path).model);
   const reference = isStock ? encodeModel(source) : translation();
-  return { ...converted, reference, translation, sourceBytes: (await stat(path)).size };
+  return { ...converted, reference, translation, sourceBytes };
 }
 
 async function convertWeights(path: string, options: SourceOptions): Promise<ConvertedSource> {

@@ -1,12 +1,11 @@
 /** `bnn-inspect`. */
 
-import { stat } from 'node:fs/promises';
 import { Command } from 'commander';
 import { formatShape, formatType } from '../graph/format-type.ts';
 import type { Model } from '../graph/model.ts';
 import { printModel } from '../graph/print.ts';
 import { findModel } from '../inference/model-source-io.ts';
-import { readModel } from '../onnx/model-io.ts';
+import { readSizedModel } from '../onnx/model-io.ts';
 import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../report/table.ts';
 import { visible } from '../report/visible-text.ts';
@@ -39,9 +38,8 @@ async function runInspect(source: string, options: InspectOptions): Promise<void
   const terminal = terminalOf(options);
   if (checkpointKind(source) !== null) return inspectCheckpoint(source, terminal);
   const { path } = await findModel(source);
-  const model = await readModel(path);
+  const { model, fileBytes } = await readSizedModel(path);
   const summary = summarizeModel(model);
-  const fileBytes = (await stat(path)).size;
   const graph = options.graph === true ? printModel(model, { data: 'summary' }) : undefined;
   terminal.event('result', {
     file: path,

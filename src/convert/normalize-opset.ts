@@ -353,6 +353,9 @@ function replaceNode(
   inputs: readonly (Value | null)[],
   attributes: Attributes,
 ): void {
+  if (node.outputs.some((extra, i) => i > 0 && (extra.uses.length > 0 || graph.isOutput(extra)))) {
+    throw refusal(node, `${node.outputs.length} outputs are read`, 'one');
+  }
   const { output } = graph.addNode(op, inputs, { name: node.name, attributes, before: node });
   output.dtype = node.output.dtype;
   output.shape = node.output.shape;

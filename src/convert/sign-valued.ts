@@ -19,27 +19,30 @@ const SELECTIONS = new Set([
   'Unsqueeze',
 ]);
 
+/** Operators one behind the other; deeper ones are not looked through, since a graph may be deeper than the stack. */
+const MAX_DEPTH = 256;
+
 export function isSignValued(value: Value): boolean {
-  return check(value, new Map());
+  return check(value, new Map(), 0);
 }
 
-function check(value: Value, known: Map<Value, boolean>): boolean {
+function check(value: Value, known: Map<Value, boolean>, depth: number): boolean {
   const before = known.get(value);
   if (before !== undefined) return before;
   // A value that is being looked at cannot be reached again: graphs have no cycles.
-  const result = isSigns(value, known);
+  const result = depth < MAX_DEPTH && isSigns(value, known, depth);
   known.set(value, result);
   return result;
 }
 
-function isSigns(value: Value, known: Map<Value, boolean>): boolean {
+function isSigns(value: Value, known: Map<Value, boolean>, depth: number): boolean {
   const constant = value.constant === null ? null : numbersOf(value);
   if (constant !== null) return constant.length > 0 && constant.every((x) => x === 1 || x === -1);
   const node = value.producer;
   if (node === null) return false;
   if (node.is('Sign', 'bnn')) return true;
   if (node.domain !== '') return false;
-  const all = (indices: readonly number[]) => indices.every((i) => check(node.requiredInput(i), known));
+  const all = (indices: readonly number[]) => indices.every((i) => check(node.requiredInput(i), known, depth + 1));
   if (SELECTIONS.has(node.op)) return node.outputs[0] === value && all([0]);
   switch (node.op) {
     case 'Neg':
