@@ -1,6 +1,5 @@
 /** Reads what `bnn-convert` is given: an ONNX file, or a checkpoint with the network that it belongs to. */
 
-import { stat } from 'node:fs/promises';
 import { convertCheckpoint } from '../convert/checkpoint/convert-checkpoint.ts';
 import { KERAS, type Mapping, PYTORCH, parseMapping } from '../convert/checkpoint/mapping.ts';
 import { type Converted, convertOnnx } from '../convert/convert-onnx.ts';
@@ -15,7 +14,7 @@ import { decodeSafetensors, type Safetensors } from '../core/safetensors.ts';
 import type { Dtype } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
-import { readModel } from '../onnx/model-io.ts';
+import { readSizedModel } from '../onnx/model-io.ts';
 
 export interface SourceOptions {
   readonly signZero: SignZero;
@@ -27,7 +26,7 @@ export interface SourceOptions {
 }
 
 export interface ConvertedSource extends Converted {
-  /** Size of the file that was read. */
+  /** Size of the file that was read, and of those that hold its tensors. */
   readonly sourceBytes: number;
   /** Bytes of what the result is compared with. */
   readonly reference: Uint8Array;
@@ -51,7 +50,7 @@ async function convertGraph(path: string, options: SourceOptions): Promise<Conve
       at: path,
     });
   }
-  const source = await readModel(path);
+  const { model: source, fileBytes: sourceBytes } = await readSizedModel(path);
   const converted = convertOnnx(source, { signZero, at: path });
   // A stock onnxruntime is the better judge of a file that it can read; in half precision it rounds what is compared.
   const isStock =
@@ -59,7 +58,7 @@ async function convertGraph(path: string, options: SourceOptions): Promise<Conve
     [...source.graph.inputs, ...source.graph.outputs].every(({ dtype }) => dtype === null || !WIDENED.has(dtype));
   const translation = () => encodeModel(toStandardForm(source, path).model);
   const reference = isStock ? encodeModel(source) : translation();
-  return { ...converted, reference, translation, sourceBytes: (await stat(path)).size };
+  return { ...converted, reference, translation, sourceBytes };
 }
 
 async function convertWeights(path: string, checkpoint: Checkpoint, options: SourceOptions): Promise<ConvertedSource> {

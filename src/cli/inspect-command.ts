@@ -1,13 +1,12 @@
 /** `bnn-inspect`. */
 
-import { stat } from 'node:fs/promises';
 import { Command } from 'commander';
 import { BnnError } from '../errors.ts';
 import { formatShape, formatType } from '../graph/format-type.ts';
 import type { Model } from '../graph/model.ts';
 import { printModel } from '../graph/print.ts';
 import { findModel } from '../inference/model-source-io.ts';
-import { readModel } from '../onnx/model-io.ts';
+import { readSizedModel } from '../onnx/model-io.ts';
 import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../report/table.ts';
 import { visible } from '../report/visible-text.ts';
@@ -45,9 +44,8 @@ async function runInspect(source: string, options: InspectOptions): Promise<void
     refuseUnused('a checkpoint, which has no graph', { '--graph': options.graph === true }, 'leave it out');
     return inspectCheckpoint(path, found, terminal);
   }
-  const model = await readModel(path);
+  const { model, fileBytes } = await readSizedModel(path);
   const summary = summarizeModel(model);
-  const fileBytes = (await stat(path)).size;
   const graph = options.graph === true ? printModel(model, { data: 'summary' }) : undefined;
   terminal.event('result', {
     file: path,

@@ -40,7 +40,7 @@ export function cloneModel(model: Model): Model {
   copy.irVersion = model.irVersion;
   copy.opsets.clear();
   for (const [domain, version] of model.opsets) copy.opsets.set(domain, version);
-  copy.functions.push(...model.functions);
+  for (const f of model.functions) copy.functions.push(f);
   for (const [key, value] of model.metadata) copy.metadata.set(key, value);
   copy.producerName = model.producerName;
   copy.producerVersion = model.producerVersion;

@@ -83,10 +83,13 @@ export class CompileContext {
 
   /** What a node on constants computes, by the evaluator that is given; null when it does not, or the result would be too large. */
   foldNode(node: Node, inputs: readonly Exact[], evaluate: Evaluator): Exact | null {
-    if (!this.#budget.spendOnFold(sizeOf(inputs))) return null;
-    const exact = evaluate(inputs, node, this.#budget.maxElements);
+    const budget = this.#budget;
+    budget.spendOnFold(sizeOf(inputs));
+    const room = budget.foldRoom;
+    const exact = room < 0 ? null : evaluate(inputs, node, room);
     if (exact === null || exact.shape.length > MAX_RANK || !fitsDtype(exact)) return null;
-    return this.#budget.holds(exact.data.length) && this.#budget.spendOnFold(exact.data.length) ? exact : null;
+    budget.spendOnFold(exact.data.length);
+    return exact.data.length > room ? null : exact;
   }
 
   /** @param known  results of this search, so that each node is computed once. */
@@ -106,14 +109,17 @@ export class CompileContext {
       if (exact === null) return null;
       inputs.push(exact);
     }
-    if (!this.#budget.spendOnLook(sizeOf(inputs))) return null;
-    const exact = EVALUATORS.get(node.type)?.(inputs, node, this.#budget.maxElements) ?? null;
+    const budget = this.#budget;
+    budget.spendOnLook(sizeOf(inputs));
+    const room = budget.lookRoom;
+    const exact = room < 0 ? null : (EVALUATORS.get(node.type)?.(inputs, node, room) ?? null);
+    budget.spendOnLook(exact?.data.length ?? 0);
     return exact !== null && fitsDtype(exact) ? exact : null;
   }
 }
 
 /** Values that a constant expression may consist of: what is not folded by then is no scaling factor. */
-const MAX_EXPRESSION = 256;
+const MAX_EXPRESSION = 128;
 
 function sizeOf(inputs: readonly Exact[]): number {
   return inputs.reduce((sum, { data }) => sum + data.length, 0);

@@ -14,12 +14,11 @@ const GROWTH = 16;
 const LARGE_ELEMENTS = 2 ** 25;
 const LARGE_GROWTH = 2;
 /** Elements read and written by folds, and by looking through what is not folded, which many rewrites do again and again. */
-const FOLD_WORK = { free: 2 ** 26, perElement: 2 ** 8 };
-const LOOK_WORK = { free: 2 ** 27, perElement: 2 ** 12 };
+const FOLD_WORK = { free: 2 ** 24, perElement: 2 ** 8 };
+const LOOK_WORK = { free: 2 ** 25, perElement: 2 ** 12 };
 
 export class FoldBudget {
-  /** Elements that one result may have. */
-  readonly maxElements: number;
+  readonly #maxElements: number;
   readonly #graph: Graph;
   readonly #maxConstants: number;
   #foldWork: number;
@@ -31,27 +30,30 @@ export class FoldBudget {
     for (const { constant } of graph.constants()) stored.add(constant.data);
     let elements = 0;
     for (const { length } of stored) elements += length;
-    this.maxElements = Math.min(FREE_ELEMENTS + GROWTH * elements, LARGE_ELEMENTS + LARGE_GROWTH * elements);
+    this.#maxElements = Math.min(FREE_ELEMENTS + GROWTH * elements, LARGE_ELEMENTS + LARGE_GROWTH * elements);
     this.#graph = graph;
-    this.#maxConstants = graph.constantElements + this.maxElements;
+    this.#maxConstants = graph.constantElements + this.#maxElements;
     this.#foldWork = FOLD_WORK.free + FOLD_WORK.perElement * elements;
     this.#lookWork = LOOK_WORK.free + LOOK_WORK.perElement * elements;
   }
 
-  /** Whether a constant of so many elements may join those of the graph. */
-  holds(elements: number): boolean {
-    return this.#graph.constantElements + elements <= this.#maxConstants;
+  /** Elements that the next constant of the graph may have. */
+  get foldRoom(): number {
+    return Math.min(this.#maxElements, this.#maxConstants - this.#graph.constantElements, this.#foldWork);
   }
 
-  /** Takes the reading of so many elements, for a result that is folded, from the budget; false when it is spent. */
-  spendOnFold(elements: number): boolean {
+  /** Elements that the next result may have that is only looked at. */
+  get lookRoom(): number {
+    return Math.min(this.#maxElements, this.#lookWork);
+  }
+
+  /** Takes elements that are read or written from the budget of folds. */
+  spendOnFold(elements: number): void {
     this.#foldWork -= elements;
-    return this.#foldWork >= 0;
   }
 
-  /** The same for a result that is only looked at. */
-  spendOnLook(elements: number): boolean {
+  /** Takes them from the budget of what is only looked at. */
+  spendOnLook(elements: number): void {
     this.#lookWork -= elements;
-    return this.#lookWork >= 0;
   }
 }

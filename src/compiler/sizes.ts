@@ -204,7 +204,7 @@ function constantsBehind(value: Value | null): Value[] {
     seen.add(next);
     if (next.constant !== null) found.push(next);
     else if (next.producer === null) return [];
-    else pending.push(...next.producer.inputs);
+    else for (const input of next.producer.inputs) pending.push(input);
   }
   return found;
 }

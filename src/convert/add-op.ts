@@ -43,7 +43,8 @@ export function inferNode(node: Node): void {
 export function scalarOf(value: Value | null): number | null {
   const tensor = constantOf(value);
   if (tensor === null || tensor.data.length !== 1) return null;
-  return toNumbers(tensor)[0] ?? null;
+  // The way around toNumbers is for speed: rewrites ask this of every operand.
+  return tensor.dtype.endsWith('float16') ? (toNumbers(tensor)[0] ?? null) : Number(tensor.data[0]);
 }
 
 /** The elements of a constant; null when the value is computed. */

@@ -24,7 +24,7 @@ const MAX_NODES = 24;
 type Operand = number | FoundStep;
 
 /** Deeper chains are taken to begin where the search ends. */
-const MAX_DEPTH = 64;
+const MAX_DEPTH = 32;
 
 /** The step function that computes a value, or null. */
 export function findStep(value: Value): FoundStep | null {

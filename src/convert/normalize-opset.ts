@@ -352,5 +352,8 @@ function replaceNode(
   inputs: readonly (Value | null)[],
   attributes: Attributes,
 ): void {
+  if (node.outputs.some((extra, i) => i > 0 && (extra.uses.length > 0 || graph.isOutput(extra)))) {
+    throw refusal(node, `${node.outputs.length} outputs are read`, 'one');
+  }
   takePlace(graph, node, graph.addNode(op, inputs, { name: node.name, attributes, before: node }).output);
 }

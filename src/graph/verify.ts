@@ -89,18 +89,16 @@ const RULES: readonly Rule[] = [
     name: 'use-lists are consistent',
     check({ graph }, report) {
       const nodes = new Set(graph.nodes());
+      const listedOf = new Map<Node, Set<number>>();
       let listed = 0;
       for (const value of graph.values.values()) {
-        const seen = new Set<string>();
         for (const { node, index } of value.uses) {
           listed++;
           if (!nodes.has(node)) report('used by a node that is not in the graph', node, value);
           else if (node.input(index) !== value) report(`input ${index} is not this value`, node, value);
-        }
-        for (const { node, index } of value.uses) {
-          const key = `${index} ${node.output.name}`;
-          if (seen.has(key)) report(`input ${index} is listed twice`, node, value);
-          seen.add(key);
+          const indices = listedOf.get(node) ?? new Set<number>();
+          if (indices.has(index)) report(`input ${index} is listed twice`, node, value);
+          listedOf.set(node, indices.add(index));
         }
       }
       let read = 0;
@@ -108,8 +106,7 @@ const RULES: readonly Rule[] = [
         for (const [index, value] of node.inputs.entries()) {
           if (value === null) continue;
           read++;
-          const use = value.uses.find((u) => u.node === node && u.index === index);
-          if (use === undefined) report(`input ${index} is missing in the use-list`, node, value);
+          if (listedOf.get(node)?.has(index) !== true) report(`input ${index} is missing in the use-list`, node, value);
         }
       }
       if (read !== listed) report(`${read} inputs are read, but ${listed} uses are listed`);

@@ -5,13 +5,19 @@ import { join, sep, win32 } from 'node:path';
 import { BnnError, fromSystemError } from '../errors.ts';
 import type { ReadExternal } from './decode-context.ts';
 
+/** Tensors may share bytes of a file, but a small file that a thousand tensors share would take the memory of a thousand. */
+const MOST_SHARED = 16;
+
 /**
  * A reader of external data below `folder`.
  *
  * A model comes from anywhere, so its locations are not trusted: absolute paths, `..` and symbolic links that lead out of the
  * folder are refused (E_FORMAT), and a read outside the file is refused before memory is allocated.
+ *
+ * @param sizes  takes the size in bytes of each file that is read, by its path.
  */
-export function createExternalReader(folder: string, at: string): ReadExternal {
+export function createExternalReader(folder: string, at: string, sizes = new Map<string, number>()): ReadExternal {
+  const left = new Map<string, number>();
   return (location, offset, length) => {
     const where = `${at} > external file "${location}"`;
     assertRelative(location, where);
@@ -22,7 +28,16 @@ export function createExternalReader(folder: string, at: string): ReadExternal {
       if (!target.startsWith(root.endsWith(sep) ? root : root + sep)) {
         throw outside('is a link that leads out of the folder of the model', where);
       }
-      return readRange(target, offset, length, where);
+      const size = sizeOf(target, where);
+      sizes.set(target, size);
+      const rest = (left.get(target) ?? MOST_SHARED * size) - length;
+      if (offset + length <= size && rest < 0) {
+        throw new BnnError('E_FORMAT', `its tensors hold more than ${MOST_SHARED} times its ${size} bytes`, {
+          at: where,
+        });
+      }
+      left.set(target, rest);
+      return readRange(target, size, offset, length, where);
     } catch (error) {
       throw fromSystemError(error, 'read external data', path);
     }
@@ -43,14 +58,29 @@ function outside(what: string, where: string): BnnError {
   });
 }
 
-function readRange(path: string, offset: number, length: number, where: string): Uint8Array {
+function sizeOf(path: string, where: string): number {
   const status = statSync(path);
   if (!status.isFile()) throw new BnnError('E_FORMAT', 'external data are not in a regular file', { at: where });
-  if (offset + length > status.size) {
-    const message = `bytes ${offset} to ${offset + length} are asked for, but the file has ${status.size}`;
+  return status.size;
+}
+
+function allocate(length: number, where: string): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    throw new BnnError('E_UNSUPPORTED', `a tensor of ${length} bytes is more than the memory takes`, {
+      at: where,
+      cause,
+    });
+  }
+}
+
+function readRange(path: string, size: number, offset: number, length: number, where: string): Uint8Array {
+  if (offset + length > size) {
+    const message = `bytes ${offset} to ${offset + length} are asked for, but the file has ${size}`;
     throw new BnnError('E_FORMAT', message, { at: where, hint: 'check that the file was copied completely' });
   }
-  const bytes = new Uint8Array(length);
+  const bytes = allocate(length, where);
   const file = openSync(path, 'r');
   try {
     let done = 0;

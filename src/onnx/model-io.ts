@@ -14,8 +14,21 @@ import { createExternalReader } from './external-data-io.ts';
  * @throws {BnnError} E_NOT_FOUND, E_IO, or what `decodeModel` throws, with the path.
  */
 export async function readModel(path: string): Promise<Model> {
+  return (await readSizedModel(path)).model;
+}
+
+export interface SizedModel {
+  readonly model: Model;
+  /** Of the file and of those in which it keeps tensors. */
+  readonly fileBytes: number;
+}
+
+/** The same, with the size of what was read. */
+export async function readSizedModel(path: string): Promise<SizedModel> {
   const bytes = await readRegularFile(path, { expected: 'an ONNX file' });
-  return decodeModel(bytes, { at: path, readExternal: createExternalReader(dirname(path), path) });
+  const sizes = new Map<string, number>();
+  const model = decodeModel(bytes, { at: path, readExternal: createExternalReader(dirname(path), path, sizes) });
+  return { model, fileBytes: bytes.byteLength + [...sizes.values()].reduce((sum, size) => sum + size, 0) };
 }
 
 /**

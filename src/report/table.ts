@@ -15,6 +15,11 @@ function widthOf(text: string): number {
   return [...text].length;
 }
 
+/** A list may be longer than an argument list. */
+function widest(texts: readonly string[], least = 0): number {
+  return texts.reduce((width, text) => Math.max(width, widthOf(text)), least);
+}
+
 function pad(text: string, width: number, align: Column['align']): string {
   const space = ' '.repeat(Math.max(0, width - widthOf(text)));
   return align === 'right' ? space + text : text + space;
@@ -49,7 +54,10 @@ export function formatTable(
   const shown = rows.map((row) => row.map(visible));
   const shownFooter = footer.map((row) => row.map(visible));
   const widths = columns.map(({ width = 0 }, i) =>
-    Math.max(width, ...[titles, ...shown, ...shownFooter].map((row) => widthOf(row[i] ?? ''))),
+    widest(
+      [titles, ...shown, ...shownFooter].map((row) => row[i] ?? ''),
+      width,
+    ),
   );
   const line = (cells: readonly string[]): string =>
     columns
@@ -65,6 +73,6 @@ export function formatTable(
 /** Names and values, one pair a line, values in one column. */
 export function formatPairs(pairs: readonly (readonly [name: string, value: string])[]): string {
   const shown = pairs.map(([name, value]) => [visible(name), visible(value)] as const);
-  const width = Math.max(0, ...shown.map(([name]) => widthOf(name)));
+  const width = widest(shown.map(([name]) => name));
   return shown.map(([name, value]) => `${pad(name, width, 'left')}  ${value}`.trimEnd()).join('\n');
 }

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onnx } from 'onnx-proto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { BnnError } from '../../src/errors.ts';
-import { readModel, writeModel } from '../../src/onnx/model-io.ts';
+import { readModel, readSizedModel, writeModel } from '../../src/onnx/model-io.ts';
 import { describeModel } from './describe-model.ts';
 import { functionModel } from './sample-models.ts';
 
@@ -27,13 +27,25 @@ async function rejection(promise: Promise<unknown>): Promise<BnnError> {
 }
 
 /** Writes `<folder>/model/m.onnx` with one f32[3] constant whose data lie elsewhere. */
-async function writeExternal(entries: Record<string, string>, dims = [3]): Promise<string> {
+async function writeExternal(entries: Record<string, string>, dims = [3], copies = 1): Promise<string> {
   const externalData = Object.entries(entries).map(([key, value]) => ({ key, value }));
-  const initializer = [{ name: 'w', dims, dataType: 1, dataLocation: 1, externalData }];
+  const initializer = Array.from({ length: copies }, (_, i) => ({
+    name: i === 0 ? 'w' : `w${i}`,
+    dims,
+    dataType: 1,
+    dataLocation: 1,
+    externalData,
+  }));
   const message = { irVersion: 8, opsetImport: [{ version: 17 }], graph: { name: 'g', initializer } };
   await mkdir(join(folder, 'model', 'data'), { recursive: true });
   const path = join(folder, 'model', 'm.onnx');
   await writeFile(path, onnx.ModelProto.encode(onnx.ModelProto.fromObject(message)).finish());
+  return path;
+}
+
+async function writePlain(): Promise<string> {
+  const path = join(folder, 'plain.onnx');
+  await writeModel(path, functionModel());
   return path;
 }
 
@@ -70,6 +82,23 @@ describe('writeModel and readModel', () => {
 });
 
 describe('external data', () => {
+  test('count as part of the file, each file once', async () => {
+    const path = await writeExternal({ location: 'w.bin' });
+    await writeFile(join(folder, 'model', 'w.bin'), FLOATS.subarray(4));
+    expect((await readSizedModel(path)).fileBytes).toBe((await stat(path)).size + 12);
+    expect((await readSizedModel(await writePlain())).fileBytes).toBe((await stat(await writePlain())).size);
+  });
+
+  test('shared by a thousand tensors are refused before they take the memory of a thousand', async () => {
+    const path = await writeExternal({ location: 'w.bin' }, [3], 1000);
+    await writeFile(join(folder, 'model', 'w.bin'), FLOATS.subarray(4));
+    expect(await rejection(readModel(path))).toMatchObject({
+      code: 'E_FORMAT',
+      message: expect.stringContaining('times its 12 bytes'),
+    });
+    expect((await readModel(await writeExternal({ location: 'w.bin' }, [3], 10))).graph.values.size).toBe(10);
+  });
+
   test('with offset and length, in a folder below, and without either', async () => {
     const path = await writeExternal({ location: 'data/w.bin', offset: '4', length: '12' });
     await writeFile(join(folder, 'model', 'data', 'w.bin'), FLOATS);

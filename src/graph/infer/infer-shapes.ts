@@ -27,9 +27,28 @@ export function inferShapes(model: Model, rules: InferRules, { strict = false }:
       if (!strict) continue;
       throw new BnnError('E_UNSUPPORTED', `no shape rule for operator ${node.type}`, { at: node.describe() });
     }
+    assertOutputs(node);
     const types = rule(node, model.opsets.get(node.domain) ?? 1);
     for (const [i, output] of node.outputs.entries()) refine(node, output, types[i]);
   }
+}
+
+/** Outputs of the standard operators that may have more than one, among those that have a rule. */
+const MOST_OUTPUTS: ReadonlyMap<string, number> = new Map([
+  ['BatchNormalization', 5],
+  ['Dropout', 2],
+  ['LayerNormalization', 3],
+  ['MaxPool', 2],
+  ['Split', Number.POSITIVE_INFINITY],
+]);
+
+/** What an operator has not cannot be read: a graph that does is nothing that a rewrite could keep right. */
+function assertOutputs(node: Node): void {
+  const most = MOST_OUTPUTS.get(node.type) ?? 1;
+  if (node.outputs.length <= most) return;
+  throw new BnnError('E_FORMAT', `${node.type} has ${node.outputs.length} outputs, expected at most ${most}`, {
+    at: node.describe(),
+  });
 }
 
 function refine(node: Node, value: Value, type: ValueType | undefined): void {
