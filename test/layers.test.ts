@@ -18,7 +18,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   data: ['core'],
   report: ['core'],
   training: ['zoo', 'onnx', 'estimators', 'backends', 'data'],
-  inference: ['operators', 'onnx', 'data'],
+  engine: ['compiler', 'onnx'],
+  web: ['engine'],
+  inference: ['engine', 'operators', 'onnx', 'data'],
   convert: ['compiler', 'zoo', 'onnx'],
   cli: ['convert', 'compiler', 'training', 'inference', 'report'],
 };

@@ -86,7 +86,9 @@ try {
     writeFileSync(target, bytes);
     console.log(`wrote ${target}, ${bytes.length} bytes`);
   } else if (!bytes.equals(readFileSync(target))) {
-    console.error('build-wasm: src/engine/engine.wasm is not what the sources give: run node tools/build-wasm.mjs and commit it');
+    console.error(
+      'build-wasm: src/engine/engine.wasm is not what the sources give: run node tools/build-wasm.mjs and commit it',
+    );
     process.exitCode = 1;
   }
 } finally {

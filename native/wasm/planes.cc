@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "memory/scratch_pool.h"
 #include "threading/thread_pool.h"
 #include "wasm/export.h"
 
@@ -26,31 +27,49 @@ void each_plane(int64_t planes, int64_t floats, const Body& body) {
   });
 }
 
-// Row by row of the window, so that the inner loop runs along the output.
+// The same with a row of floats to work with.
+template <typename Body>
+void each_plane_with_row(int64_t planes, int64_t floats, int64_t width, const Body& body) {
+  parallel_for(planes, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, floats)), [&](int, int64_t begin, int64_t end) {
+    Scratch row(static_cast<size_t>(width + 16) * 4);
+    for (int64_t p = begin; p < end; p++) body(p, row.as<float>());
+  });
+}
+
+// Outputs [first, last) of one axis.
+struct Span {
+  int64_t first, last;
+};
+
+// The outputs whose window reads column `offset` + j · stride inside [0, size).
+Span outputs_of(int64_t offset, int64_t stride, int64_t size, int64_t outputs) {
+  const int64_t first = offset < 0 ? (-offset + stride - 1) / stride : 0;
+  const int64_t room = size - 1 - offset;
+  return {first, room < 0 ? 0 : std::min(outputs, room / stride + 1)};
+}
+
+// NaN anywhere in a window gives NaN.
+inline float larger(float a, float b) { return a >= b || a != a ? a : b; }
+
+// First the rows of a window, element by element of a whole row, then its columns.
 template <bool kMax>
-void pool_plane(const Window& w, const float* x, float* y) {
+void pool_plane(const Window& w, const float* x, float* y, float* rows) {
+  const auto join = [](float a, float b) { return kMax ? larger(a, b) : a + b; };
+  constexpr float kStart = kMax ? -std::numeric_limits<float>::infinity() : 0.0f;
   for (int64_t i = 0; i < w.outHeight; i++) {
-    float* row = y + i * w.outWidth;
-    std::fill(row, row + w.outWidth, kMax ? -std::numeric_limits<float>::infinity() : 0.0f);
-    for (int64_t r = 0; r < w.windowHeight; r++) {
-      const int64_t source = i * w.strideHeight - w.top + r;
-      if (source < 0 || source >= w.height) continue;
-      for (int64_t c = 0; c < w.windowWidth; c++) {
-        const int64_t offset = c - w.left;
-        const int64_t first = offset < 0 ? (-offset + w.strideWidth - 1) / w.strideWidth : 0;
-        const int64_t room = w.width - 1 - offset;
-        const int64_t last = room < 0 ? 0 : std::min(w.outWidth, room / w.strideWidth + 1);
-        const float* from = x + source * w.width + offset;
-        for (int64_t j = first; j < last; j++) {
-          const float value = from[j * w.strideWidth];
-          if (kMax) {
-            // NaN anywhere in a window gives NaN.
-            row[j] = row[j] >= value || row[j] != row[j] ? row[j] : value;
-          } else {
-            row[j] += value;
-          }
-        }
-      }
+    const int64_t top = i * w.strideHeight - w.top;
+    const int64_t begin = std::max<int64_t>(top, 0), end = std::min(top + w.windowHeight, w.height);
+    std::fill(rows, rows + w.width, kStart);
+    for (int64_t r = begin; r < end; r++) {
+      const float* from = x + r * w.width;
+      for (int64_t k = 0; k < w.width; k++) rows[k] = join(rows[k], from[k]);
+    }
+    float* out = y + i * w.outWidth;
+    std::fill(out, out + w.outWidth, kStart);
+    for (int64_t c = 0; c < w.windowWidth; c++) {
+      const Span span = outputs_of(c - w.left, w.strideWidth, w.width, w.outWidth);
+      const float* from = rows + c - w.left;
+      for (int64_t j = span.first; j < span.last; j++) out[j] = join(out[j], from[j * w.strideWidth]);
     }
   }
 }
@@ -74,8 +93,8 @@ using namespace bnn;
 
 BNN_EXPORT("maxPool") void bnn_max_pool(const int32_t* window, int planes, const float* x, float* y) {
   const Window w = read_window(window);
-  each_plane(planes, w.height * w.width, [&](int64_t p) {
-    pool_plane<true>(w, x + p * w.height * w.width, y + p * w.outHeight * w.outWidth);
+  each_plane_with_row(planes, w.height * w.width, w.width, [&](int64_t p, float* row) {
+    pool_plane<true>(w, x + p * w.height * w.width, y + p * w.outHeight * w.outWidth, row);
   });
 }
 
@@ -83,9 +102,9 @@ BNN_EXPORT("maxPool") void bnn_max_pool(const int32_t* window, int planes, const
 BNN_EXPORT("averagePool")
 void bnn_average_pool(const int32_t* window, const int32_t* pads, int countPadding, int planes, const float* x, float* y) {
   const Window w = read_window(window);
-  each_plane(planes, w.height * w.width, [&](int64_t p) {
+  each_plane_with_row(planes, w.height * w.width, w.width, [&](int64_t p, float* row) {
     float* plane = y + p * w.outHeight * w.outWidth;
-    pool_plane<false>(w, x + p * w.height * w.width, plane);
+    pool_plane<false>(w, x + p * w.height * w.width, plane, row);
     for (int64_t i = 0; i < w.outHeight; i++) {
       for (int64_t j = 0; j < w.outWidth; j++) {
         const int64_t top = i * w.strideHeight - w.top, left = j * w.strideWidth - w.left;

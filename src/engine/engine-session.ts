@@ -15,7 +15,8 @@ export interface EngineTensorInfo {
   readonly shape: readonly (number | string)[];
 }
 
-export interface EngineOutput {
+/** Row-major numbers. */
+export interface EngineTensor {
   readonly data: Float32Array;
   readonly shape: readonly number[];
 }
@@ -50,10 +51,9 @@ export class EngineSession {
   private constructor(engine: Engine, bytes: Uint8Array, at: string) {
     const model = decodeModel(bytes, { at });
     const inputs = model.graph.inputs.map(infoOf);
-    const [input] = inputs;
-    if (input === undefined || inputs.length > 1 || input.dtype !== 'float32') {
-      const found = inputs.map(({ name, dtype }) => `${name} (${dtype})`).join(', ');
-      throw new BnnError('E_UNSUPPORTED', `the model takes ${found || 'nothing'}, expected one float32 input`, { at });
+    const other = inputs.find(({ dtype }) => dtype !== 'float32');
+    if (other !== undefined) {
+      throw new BnnError('E_UNSUPPORTED', `the input ${other.name} is ${other.dtype}, expected float32`, { at });
     }
     this.inputs = inputs;
     this.outputs = model.graph.outputs.map(infoOf);
@@ -65,30 +65,48 @@ export class EngineSession {
 
   /** Plans one picture where the sizes are known, so that what cannot be run is said when the model is loaded. */
   #tryShapes(): void {
-    const shape = this.inputs[0]?.shape.map((size, axis) => (typeof size === 'string' && axis === 0 ? 1 : size)) ?? [];
-    if (shape.every((size) => typeof size === 'number')) this.#planFor(shape as number[]);
+    const shapes = this.inputs.map(({ shape }) =>
+      shape.map((size, axis) => (typeof size === 'string' && axis === 0 ? 1 : size)),
+    );
+    if (shapes.flat().every((size) => typeof size === 'number')) this.#planFor(shapes as number[][]);
   }
 
   /**
-   * Runs the model and takes its first output.
+   * Runs a model of one input and takes its first output.
    *
    * @param x  f32[shape], row-major.
-   * @throws {BnnError} E_SHAPE when the model does not take that shape, E_BACKEND when memory runs out; the session has ended then.
+   * @throws {BnnError} as `runAll`, E_UNSUPPORTED for several inputs.
    */
-  run(x: Float32Array, shape: readonly number[]): EngineOutput {
-    const [first] = Object.values(this.runAll(x, shape));
+  run(x: Float32Array, shape: readonly number[]): EngineTensor {
+    const [input, ...others] = this.inputs;
+    if (input === undefined || others.length > 0) {
+      const found = this.inputs.map(({ name }) => name).join(', ');
+      throw new BnnError('E_UNSUPPORTED', `the model takes ${found || 'nothing'}, expected one input`, {
+        at: this.#at,
+      });
+    }
+    const [first] = Object.values(this.runAll(Object.fromEntries([[input.name, { data: x, shape }]])));
     if (first === undefined) throw new BnnError('E_UNSUPPORTED', 'the model has no output', { at: this.#at });
     return first;
   }
 
-  /** All outputs by name. */
-  runAll(x: Float32Array, shape: readonly number[]): Record<string, EngineOutput> {
+  /**
+   * Runs the model.
+   *
+   * @param feeds  the inputs by name.
+   * @returns      the outputs by name.
+   * @throws {BnnError} E_SHAPE when the model does not take those shapes, E_BACKEND when memory runs out; the session has ended then.
+   */
+  runAll(feeds: Readonly<Record<string, EngineTensor>>): Record<string, EngineTensor> {
     if (this.#ended !== undefined) throw new BnnError('E_BACKEND', this.#ended, { at: this.#at });
-    this.#checkInput(x, shape);
+    const tensors = this.inputs.map((info) => this.#checked(info, feeds));
     const { engine } = this.#shared;
-    const plan = this.#planFor(shape);
+    const plan = this.#planFor(tensors.map(({ shape }) => shape));
     this.#reserve(plan.bytes);
-    engine.floats(this.#shared.base + plan.input.offset, x.length).set(x);
+    for (const [i, slot] of plan.inputs.entries()) {
+      const data = tensors[i]?.data ?? [];
+      engine.floats(this.#shared.base + slot.offset, data.length).set(data);
+    }
     this.#guarded(() => {
       for (const step of plan.steps) step();
     });
@@ -100,24 +118,27 @@ export class EngineSession {
     );
   }
 
-  #checkInput(x: Float32Array, shape: readonly number[]): void {
-    const declared = this.inputs[0]?.shape ?? [];
+  #checked({ name, shape: declared }: EngineTensorInfo, feeds: Readonly<Record<string, EngineTensor>>): EngineTensor {
+    const tensor = Object.hasOwn(feeds, name) ? feeds[name] : undefined;
+    const expected = `${name} [${declared.join(', ')}]`;
+    if (tensor === undefined) throw new BnnError('E_SHAPE', `the input ${expected} is missing`, { at: this.#at });
+    const { data, shape } = tensor;
     const fits =
       shape.length === declared.length &&
-      shape.every(
-        (size, i) => Number.isInteger(size) && size >= 0 && (typeof declared[i] === 'string' || declared[i] === size),
-      );
-    if (!fits || x.length !== elementCount(shape)) {
-      const found = `${x.length} numbers as [${shape.join(', ')}]`;
-      throw new BnnError('E_SHAPE', `the input is ${found}, expected [${declared.join(', ')}]`, { at: this.#at });
-    }
+      shape.every((size, i) => {
+        const wanted = declared[i];
+        return Number.isInteger(size) && size >= 0 && (typeof wanted === 'string' || wanted === size);
+      });
+    if (fits && data.length === elementCount(shape)) return tensor;
+    const found = `${data.length} numbers as [${shape.join(', ')}]`;
+    throw new BnnError('E_SHAPE', `the input is ${found}, expected ${expected}`, { at: this.#at });
   }
 
-  #planFor(shape: readonly number[]): Plan {
-    const key = shape.join();
+  #planFor(shapes: readonly (readonly number[])[]): Plan {
+    const key = shapes.map((shape) => shape.join()).join(';');
     const known = this.#plans.get(key);
     if (known !== undefined) return known;
-    const plan = this.#guarded(() => planModel(this.#shared, decodeModel(this.#bytes, { at: this.#at }), shape));
+    const plan = this.#guarded(() => planModel(this.#shared, decodeModel(this.#bytes, { at: this.#at }), shapes));
     const [oldest] = this.#plans;
     if (oldest !== undefined && this.#plans.size >= MOST_PLANS) {
       oldest[1].free();

@@ -28,7 +28,8 @@ export interface Shared {
 export interface Plan {
   /** Of all activations. */
   readonly bytes: number;
-  readonly input: Slot;
+  /** In the order of the model's inputs. */
+  readonly inputs: readonly Slot[];
   readonly outputs: readonly { readonly name: string; readonly slot: Slot }[];
   readonly steps: readonly (() => void)[];
   free(): void;
@@ -43,8 +44,8 @@ const MOST_ELEMENTS = 2 ** 29;
  * @param model  is changed: shapes become known, what is computed from constants becomes constant.
  * @throws {BnnError} E_UNSUPPORTED for an operator that the engine lacks, E_SHAPE for sizes that the model does not take.
  */
-export function planModel(shared: Shared, model: Model, inputShape: readonly number[]): Plan {
-  return new Planner(shared, model).plan(inputShape);
+export function planModel(shared: Shared, model: Model, inputShapes: readonly (readonly number[])[]): Plan {
+  return new Planner(shared, model).plan(inputShapes);
 }
 
 class Planner {
@@ -60,19 +61,20 @@ class Planner {
     this.#model = model;
   }
 
-  plan(inputShape: readonly number[]): Plan {
+  plan(inputShapes: readonly (readonly number[])[]): Plan {
     const { graph } = this.#model;
-    const [x] = graph.inputs;
-    if (x === undefined) throw new BnnError('E_UNSUPPORTED', 'the model has no input');
-    x.shape = inputShape;
-    const input = this.#arena.add(inputShape, 0);
-    this.#slots.set(x, input);
+    const inputs = graph.inputs.map((value, i) => {
+      const slot = this.#arena.add(inputShapes[i] ?? [], 0);
+      value.shape = slot.shape;
+      this.#slots.set(value, slot);
+      return slot;
+    });
     try {
       for (const node of graph.nodes()) this.#visit(node);
       const outputs = graph.outputs.map((value) => ({ name: value.name, slot: this.#outputSlot(value) }));
       for (const { slot } of outputs) this.#arena.read(slot, this.#steps.length);
       const bytes = this.#arena.place();
-      return { bytes, input, outputs, steps: this.#steps, free: () => this.#free() };
+      return { bytes, inputs, outputs, steps: this.#steps, free: () => this.#free() };
     } catch (error) {
       this.#free();
       throw error;

@@ -165,6 +165,7 @@ export const ELEMENTWISE: ReadonlyMap<string, Operator> = new Map<string, Operat
   ['Tanh', mapped(Math.tanh)],
   ['Exp', mapped(Math.exp)],
   ['Log', mapped(Math.log)],
+  ['Reciprocal', mapped((x) => 1 / x)],
   ['Sign', mapped(Math.sign)],
   ['Floor', mapped(Math.floor)],
   ['Ceil', mapped(Math.ceil)],

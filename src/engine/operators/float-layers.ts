@@ -5,6 +5,7 @@ import { float32, isDtype, type Tensor } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { checkPlane, denseShape, Layer, type LayerShape } from '../layer.ts';
 import type { Operator, StepContext } from '../step.ts';
+import { multiply } from './matmul.ts';
 
 const ones = (count: number): Float32Array => new Float32Array(count).fill(1);
 
@@ -107,6 +108,10 @@ function transposed({ shape, data }: Tensor<'float32'>): Tensor<'float32'> {
   return float32([columns, rows], result);
 }
 
+function scaled(t: Tensor<'float32'>, factor: number): Tensor<'float32'> {
+  return factor === 1 ? t : { ...t, data: t.data.map((value) => value * factor) };
+}
+
 function dense(context: StepContext, weights: Tensor<'float32'>, bias: Tensor | undefined): void {
   const x = context.input(0);
   const [outputs = 0, channels = 0] = weights.shape;
@@ -118,22 +123,17 @@ function dense(context: StepContext, weights: Tensor<'float32'>, bias: Tensor | 
 
 const gemm: Operator = (context) => {
   const { node, at } = context;
-  const [alpha, beta] = [node.float('alpha', 1), node.float('beta', 1)];
-  if (node.int('transA', 0) !== 0 || alpha !== 1 || beta !== 1) {
-    throw new BnnError('E_UNSUPPORTED', 'Gemm with transA, alpha or beta', { at });
-  }
-  const weights = weightsOf(context, 1);
-  dense(context, node.int('transB', 0) === 1 ? weights : transposed(weights), context.constant(2));
+  if (node.int('transA', 0) !== 0) throw new BnnError('E_UNSUPPORTED', 'Gemm with transA', { at });
+  const weights = scaled(weightsOf(context, 1), node.float('alpha', 1));
+  const bias = context.constant(2);
+  const scaledBias = bias !== undefined && isDtype(bias, 'float32') ? scaled(bias, node.float('beta', 1)) : bias;
+  dense(context, node.int('transB', 0) === 1 ? weights : transposed(weights), scaledBias);
 };
 
-/** By constant matrices; products of two computed ones are rare and small. */
+/** By a constant matrix it is a dense layer. */
 const matMul: Operator = (context) => {
-  const weights = weightsOf(context, 1);
-  if (weights.shape.length !== 2) {
-    throw new BnnError('E_UNSUPPORTED', `MatMul by [${weights.shape.join(', ')}], expected a matrix`, {
-      at: context.at,
-    });
-  }
+  const weights = context.input(1).constant;
+  if (weights === null || weights.shape.length !== 2 || !isDtype(weights, 'float32')) return multiply(context);
   dense(context, transposed(weights), undefined);
 };
 

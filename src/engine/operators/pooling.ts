@@ -52,8 +52,18 @@ const globalAveragePool: Operator = (context) => {
   context.run(() => context.engine.calls.planeMean(x.pointer(), batch * channels, size, y.pointer()));
 };
 
+/** Of whole planes, as one window each. */
+const globalMaxPool: Operator = (context) => {
+  const [x, y] = [context.input(0), context.output()];
+  const [batch = 0, channels = 0, ...sizes] = x.shape;
+  const size = sizes.reduce((a, b) => a * b, 1);
+  const window = context.keepInts([1, size, 1, size, 1, 1, 0, 0, 1, 1]);
+  context.run(() => context.engine.calls.maxPool(window, batch * channels, x.pointer(), y.pointer()));
+};
+
 export const POOLING: ReadonlyMap<string, Operator> = new Map([
   ['MaxPool', maxPool],
   ['AveragePool', averagePool],
   ['GlobalAveragePool', globalAveragePool],
+  ['GlobalMaxPool', globalMaxPool],
 ]);
