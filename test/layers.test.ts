@@ -22,7 +22,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   web: ['engine'],
   inference: ['engine', 'operators', 'onnx', 'data'],
   convert: ['compiler', 'zoo', 'onnx'],
-  cli: ['convert', 'compiler', 'training', 'inference', 'report'],
+  cli: ['convert', 'compiler', 'training', 'inference', 'engine', 'report'],
 };
 
 /** Packages whose types must not leave their folders. */

@@ -3,7 +3,7 @@
  * browser loads as it is.
  */
 
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -14,6 +14,7 @@ for (const folder of ['engine', 'web']) {
   mkdirSync(join(root, 'dist', folder), { recursive: true });
   copyFileSync(join(root, 'src/engine/engine.wasm'), join(root, 'dist', folder, 'engine.wasm'));
 }
+cpSync(join(root, 'src/web/site'), join(root, 'dist/web/site'), { recursive: true });
 await build({
   entryPoints: [join(root, 'src/web/index.ts')],
   outfile: join(root, 'dist/web/index.js'),
