@@ -20,7 +20,7 @@ export { STANDARD_RULES } from './graph/infer/standard-rules.ts';
 export { type GraphFunction, Model } from './graph/model.ts';
 export { parseModel } from './graph/parse.ts';
 export { printModel } from './graph/print.ts';
-export { countMacs, countParameters, type LayerStatistics, layerStatistics } from './graph/statistics.ts';
+export { countMacs, countParameters, type LayerStatistics, layerStatistics } from './compiler/statistics.ts';
 export { verify } from './graph/verify.ts';
 export { toChannelsFirst } from './inference/image-input.ts';
 export { type OpenedSession, type OpenOptions, openSession } from './inference/open-session.ts';

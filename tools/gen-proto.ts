@@ -51,7 +51,9 @@ function fieldType(field: protobuf.Field): string {
   const scalar = SCALARS[field.type];
   const type = resolved === null ? scalar : resolved instanceof protobuf.Enum ? 'number' : typeName(resolved);
   if (type === undefined) throw new Error(`no TypeScript type for ${field.fullName} of type ${field.type}`);
-  return field.repeated ? `readonly ${type}[]` : `${type} | null`;
+  if (!field.repeated) return `${type} | null`;
+  // Packed runs are kept as bytes: src/onnx/packed-numbers.ts.
+  return type === 'number' || type === 'Long' ? `readonly (${type} | Uint8Array)[]` : `readonly ${type}[]`;
 }
 
 function* declarations(container: protobuf.NamespaceBase): Generator<string> {

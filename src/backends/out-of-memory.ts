@@ -1,5 +1,6 @@
 /** Recognises that a device had too little memory, and finds a batch size that fits by trying. */
 
+import { isFailedAllocation } from '../core/memory.ts';
 import { BnnError } from '../errors.ts';
 
 const PATTERNS = [
@@ -8,13 +9,13 @@ const PATTERNS = [
   /out[ _-]of[ _-](device[ _-])?memory/i,
   /failed to allocate/i,
   /not enough memory/i,
-  /array buffer allocation failed/i,
 ];
 
 /** Whether an error, or what caused it, is a lack of memory on the device. */
 export function isOutOfMemory(error: unknown): boolean {
   for (let e = error; e instanceof Error; e = e.cause) {
     const { message } = e;
+    if (isFailedAllocation(e)) return true;
     if (PATTERNS.some((pattern) => pattern.test(message))) return true;
   }
   return false;

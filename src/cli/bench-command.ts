@@ -25,6 +25,7 @@ import { onnxruntimeVersion } from '../inference/provider.ts';
 import type { ProviderChoice } from '../inference/session.ts';
 import { threeDigits } from '../report/format.ts';
 import { formatPairs } from '../report/table.ts';
+import { visible } from '../report/visible-text.ts';
 import { ESTIMATORS, type EstimatorName } from '../training/recipe.ts';
 import { createModelCase, type ModelCase } from './bench-model.ts';
 import { formatCase, formatProviderCase, meanRatios } from './bench-report.ts';
@@ -267,7 +268,7 @@ function convRequests({ shapes, batch: batches = [1] }: BenchOptions): CaseReque
 async function modelRequests(model: string, options: BenchOptions, terminal: Terminal, provider?: ProviderChoice) {
   const cases: ModelCase[] = [];
   for (const batch of options.batch ?? [1]) cases.push(await createModelCase(model, batch, options.twin, provider));
-  for (const note of new Set(cases.flatMap(({ notes }) => notes))) terminal.note(`note: ${note}`);
+  for (const note of new Set(cases.flatMap(({ notes }) => notes))) terminal.note(`note: ${visible(note)}`);
   return cases.map(({ request }) => request);
 }
 

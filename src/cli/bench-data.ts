@@ -54,7 +54,8 @@ export async function benchDataset(request: DataBenchRequest, terminal: Terminal
       hint: 'bnn-bench data --dataset imagenet --data DIR',
     });
   }
-  const { train, test } = await loadDataset(name, { dir: data });
+  const { train, test, notes = [] } = await loadDataset(name, { dir: data });
+  for (const note of notes) terminal.note(`note: ${note}`);
   const split = train.count > test.count ? train : test;
   const cases: DataCase[] = [];
   for (const transform of TRANSFORMS) {

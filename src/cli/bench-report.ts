@@ -4,6 +4,7 @@ import { geometricMean } from '../core/quantile.ts';
 import type { BaselineMeasurement, BenchCase, Measurement, ProviderCase } from '../inference/bench-case.ts';
 import { formatPercent, threeDigits } from '../report/format.ts';
 import { type Column, formatTable } from '../report/table.ts';
+import { visible } from '../report/visible-text.ts';
 import { formatNodes } from './provider-flags.ts';
 
 const COLUMNS: readonly Column[] = [
@@ -26,7 +27,7 @@ export function formatCase(result: BenchCase): string {
     ...Object.entries(baselines).map(([label, baseline]) => formatMeasurement(label, baseline, formatRatio(baseline))),
   ]);
   const limit = `${formatPercent(popcountShare, 1)} of the popcount limit (${threeDigits(popcountLimitGops)} Gop/s, ${isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'})`;
-  return `${name}: ${limit}\n${table}`;
+  return `${visible(name)}: ${limit}\n${table}`;
 }
 
 const PROVIDER_COLUMNS: readonly Column[] = [
@@ -53,7 +54,7 @@ export function formatProviderCase(result: ProviderCase): string {
     row(ep, result, '-'),
     ...Object.entries(baselines).map(([label, baseline]) => row(label, baseline, formatRatio(baseline))),
   ]);
-  return `${name}: ${nodes === null ? `on ${ep}` : `nodes: ${formatNodes(nodes)}`}\n${table}`;
+  return `${visible(name)}: ${nodes === null ? `on ${ep}` : `nodes: ${formatNodes(nodes)}`}\n${table}`;
 }
 
 function formatMeasurement(label: string, measured: Measurement, ratio: string): string[] {

@@ -8,6 +8,7 @@ import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts'
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
+import { visible } from '../report/visible-text.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import type { EstimatorName } from '../training/recipe.ts';
 import { buildModel } from '../zoo/zoo.ts';
@@ -162,7 +163,7 @@ async function startPytorch(
   terminal: Terminal,
 ): Promise<PytorchProcess | null> {
   const skip = (reason: string): null => {
-    terminal.note(`note: PyTorch is not measured: ${reason}`);
+    terminal.note(`note: PyTorch is not measured: ${visible(reason)}`);
     return null;
   };
   const python = process.env['BNN_PYTHON'];
@@ -225,7 +226,7 @@ async function writeProfile(path: string, round: TrainingRound, terminal: Termin
   } catch (error) {
     throw fromSystemError(error, 'write the trace', path);
   }
-  terminal.note(`wrote ${path}, open it in chrome://tracing or ui.perfetto.dev`);
+  terminal.note(`wrote ${visible(path)}, open it in chrome://tracing or ui.perfetto.dev`);
 }
 
 /** Sets the high-water mark of this process back to its present size, which is returned. */

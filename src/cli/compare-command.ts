@@ -9,6 +9,7 @@ import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { BnnError } from '../errors.ts';
 import { plural } from '../report/format.ts';
 import { plotEquilibrium } from '../report/plot-equilibrium.ts';
+import { visible } from '../report/visible-text.ts';
 import { createArms } from '../training/comparison.ts';
 import { withInitialDigest } from '../training/initial-model-io.ts';
 import { parseRecipe } from '../training/recipe.ts';
@@ -90,7 +91,7 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
   let count = 0;
   const total = arms.length * seeds.length;
   terminal.note(
-    `${plural(arms.length, 'arm')} × ${plural(seeds.length, 'seed')} = ${plural(total, 'run')} of ${plural(recipe.epochs, 'epoch')} in ${out}`,
+    `${plural(arms.length, 'arm')} × ${plural(seeds.length, 'seed')} = ${plural(total, 'run')} of ${plural(recipe.epochs, 'epoch')} in ${visible(out)}`,
   );
   const comparison = await withInterrupt(
     () => terminal.warn('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
@@ -120,7 +121,7 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
   terminal.clearLive();
   terminal.event('result', { out, results, plot, ...comparison });
   if (comparison.arms.some(({ runs }) => runs.length > 0)) terminal.result(`${formatComparison(comparison)}\n`);
-  terminal.result(`wrote ${results}${plot === null ? '' : ` and ${plot}`}`);
+  terminal.result(visible(`wrote ${results}${plot === null ? '' : ` and ${plot}`}`));
   if (!comparison.isComplete) {
     terminal.warn('interrupted: the same command goes on where it stopped');
     process.exitCode = EXIT_INTERRUPTED;

@@ -12,6 +12,7 @@ import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { formatBytes } from '../report/format.ts';
 import { formatPairs } from '../report/table.ts';
+import { visible } from '../report/visible-text.ts';
 import type { Check } from './convert-check.ts';
 import { type InputOptions, PIXEL_RANGES, type PixelRange } from './convert-inputs.ts';
 import { formatCheck, formatVerdicts, formatWhatIf, signNotes } from './convert-report.ts';
@@ -64,7 +65,7 @@ export function createConvertCommand(name: string): Command {
     .description(
       'Reads a network from elsewhere, an ONNX file or a checkpoint of PyTorch or Keras, and writes it in latent form, for training and for bnn-export. A table says what became of every layer, and why.',
     )
-    .argument('<model>', 'an .onnx file, or a checkpoint: .pt, .pth, .pth.tar or .h5')
+    .argument('<model>', 'an .onnx file, or a checkpoint: .pt, .pth, .pth.tar, .safetensors, .h5 or .keras')
     .optionsGroup(COMMON)
     .option('-o, --output <file>', 'the latent ONNX file to write; without it, only the table is printed')
     .option('--packed <file>', 'write the packed form too')
@@ -150,11 +151,11 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
   const fileSizes = { sourceBytes: result.sourceBytes, packedBytes: packed.length };
 
   const { sizes } = result.lowered.report;
-  terminal.result(formatVerdicts(report.layers));
+  terminal.result(formatVerdicts(report.layers, report.rest));
   if (binarized === null) terminal.result(formatPairs(sizeLines(fileSizes, sizes, memory)));
-  const notes = [...signNotes(report.signs), ...report.changes];
-  for (const note of notes) terminal.result(`note: ${note}`);
-  if (binarized !== null) terminal.result(`made binary: ${binarized.layers.join(', ')}`);
+  const notes = [...signNotes(report.signs, report.layers), ...report.changes];
+  for (const note of notes) terminal.result(`note: ${visible(note)}`);
+  if (binarized !== null) terminal.result(`made binary: ${visible(binarized.layers.join(', '))}`);
   if (check !== null) terminal.result(formatCheck(check));
   if (whatIf !== null)
     terminal.result(whatIf.agreements.length === 0 ? 'no sign of an activation' : formatWhatIf(whatIf));
@@ -164,6 +165,7 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
     source: path,
     files,
     layers: report.layers,
+    rest: report.rest,
     ...fileSizes,
     sizes,
     memory,
@@ -239,7 +241,7 @@ async function compare(
     // Exporters write operators of types that the standard has and onnxruntime lacks.
     if (!(error instanceof BnnError) || error.code !== 'E_FORMAT' || translation === undefined) throw error;
     const check = await checkModels(translation(), named, settings);
-    terminal.result(`note: compared with the source in standard operators, since ${error.message}`);
+    terminal.result(`note: compared with the source in standard operators, since ${visible(error.message)}`);
     return check;
   }
 }

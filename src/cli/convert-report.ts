@@ -1,11 +1,13 @@
 /** What `bnn-convert` prints. */
 
+import type { RestReport } from '../compiler/report.ts';
+import { PLUS_ADVICE } from '../convert/data-levels.ts';
 import type { SignReport } from '../convert/sign-log.ts';
 import type { LayerVerdict, VerdictKind } from '../convert/verdict.ts';
 import { formatCount, formatDifference, formatPercent } from '../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../report/table.ts';
 import type { Check } from './convert-check.ts';
-import { SIZE_COLUMNS, sizeCells, totalSizes } from './size-report.ts';
+import { isWorthARow, restReason, SIZE_COLUMNS, sizeCells, totalSizes } from './size-report.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'layer' },
@@ -19,7 +21,7 @@ const COLUMNS: readonly Column[] = [
 
 const LONGEST_NAME = 40;
 
-export function formatVerdicts(layers: readonly LayerVerdict[]): string {
+export function formatVerdicts(layers: readonly LayerVerdict[], rest: RestReport): string {
   const rows = layers.map((layer) => [
     clip(layer.name),
     layer.source,
@@ -27,9 +29,19 @@ export function formatVerdicts(layers: readonly LayerVerdict[]): string {
     layer.kind === 'removed' ? '-' : `${layer.weightBits}/${layer.dataBits}`,
     layer.shape?.join('×') ?? '-',
     ...sizeCells(layer),
-    layer.reason,
+    reasonOf(layer),
   ]);
-  return formatTable(COLUMNS, rows, [['total', '', countKinds(layers), '', '', ...sizeCells(totalSizes(layers))]]);
+  const restRow = ['other constants', '', '', '', '', ...sizeCells(rest), restReason(rest)];
+  const all = [...rows, ...(isWorthARow(rest) ? [restRow] : [])];
+  return formatTable(COLUMNS, all, [
+    ['total', '', countKinds(layers), '', '', ...sizeCells(totalSizes([...layers, rest]))],
+  ]);
+}
+
+function reasonOf({ reason, sharedWith }: LayerVerdict): string {
+  if (sharedWith === null) return reason;
+  const shared = `the weights of ${clip(sharedWith)}`;
+  return reason === '' ? shared : `${reason}; ${shared}`;
 }
 
 /** The end of a long name says more than its beginning. */
@@ -43,13 +55,15 @@ export function countKinds(layers: readonly LayerVerdict[]): string {
   return Array.from(counts, ([kind, count]) => `${count} ${kind}`).join(', ');
 }
 
-/** Lines about what is not exactly as in the source; empty when everything is. */
-export function signNotes({ ternary, neverZero, changed }: SignReport): string[] {
+/** Lines about the signs that are as in the source; the changes are listed elsewhere. */
+export function signNotes({ ternary, neverZero }: SignReport, layers: readonly LayerVerdict[]): string[] {
   const notes: string[] = [];
   if (ternary.length > 0) {
-    notes.push(`${ternary.length} signs give 0 at 0 and stay ternary (--sign-zero plus accepts +1): ${list(ternary)}`);
+    // Advice that would change no layer is none.
+    const isOfUse = layers.some(({ reason }) => reason.includes(PLUS_ADVICE));
+    const advice = isOfUse ? ` (${PLUS_ADVICE})` : '';
+    notes.push(`${ternary.length} signs give 0 at 0 and stay ternary${advice}: ${list(ternary)}`);
   }
-  if (changed.length > 0) notes.push(`${changed.length} signs gave 0 at 0 and now give +1: ${list(changed)}`);
   if (neverZero.length > 0) notes.push(`${neverZero.length} signs never meet 0, which was proved: ${list(neverZero)}`);
   return notes;
 }

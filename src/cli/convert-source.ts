@@ -1,14 +1,18 @@
-/** Reads what `bnn-convert` is given: an ONNX file, or a checkpoint of PyTorch or Keras with the network that it belongs to. */
+/** Reads what `bnn-convert` is given: an ONNX file, or a checkpoint with the network that it belongs to. */
 
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { convertCheckpoint } from '../convert/checkpoint/convert-checkpoint.ts';
 import { KERAS, type Mapping, PYTORCH, parseMapping } from '../convert/checkpoint/mapping.ts';
 import { type Converted, convertOnnx } from '../convert/convert-onnx.ts';
+import { readKerasArchive } from '../convert/keras/keras-archive.ts';
 import { type KerasCheckpoint, readKerasCheckpoint } from '../convert/keras/keras-checkpoint.ts';
 import { type PytorchCheckpoint, readPytorchCheckpoint } from '../convert/pytorch/read-checkpoint.ts';
 import type { SignZero } from '../convert/sign-log.ts';
 import { toStandardForm } from '../convert/standard-form.ts';
-import { BnnError, fromSystemError } from '../errors.ts';
+import { fileKindOf } from '../core/file-kind.ts';
+import { readRegularFile } from '../core/regular-file-io.ts';
+import { decodeSafetensors, type Safetensors } from '../core/safetensors.ts';
+import { BnnError } from '../errors.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 
@@ -32,13 +36,14 @@ export interface ConvertedSource extends Converted {
 
 /** @throws {BnnError} E_USAGE when the options do not go with the kind of file, and what reading and conversion throw. */
 export async function convertSource(path: string, options: SourceOptions): Promise<ConvertedSource> {
-  return checkpointKind(path) === null ? convertGraph(path, options) : convertWeights(path, options);
+  const source = await readSource(path);
+  return source.kind === 'onnx' ? convertGraph(path, options) : convertWeights(path, source, options);
 }
 
 async function convertGraph(path: string, options: SourceOptions): Promise<ConvertedSource> {
   const { signZero, network, mapping, prefix } = options;
   if (network !== undefined || mapping !== undefined || prefix !== undefined) {
-    throw new BnnError('E_USAGE', '--network, --mapping and --prefix are for PyTorch and Keras checkpoints', {
+    throw new BnnError('E_USAGE', '--network, --mapping and --prefix are for checkpoints, this is an ONNX file', {
       at: path,
     });
   }
@@ -53,13 +58,12 @@ async function convertGraph(path: string, options: SourceOptions): Promise<Conve
   return { ...converted, reference, translation, sourceBytes: (await stat(path)).size };
 }
 
-async function convertWeights(path: string, options: SourceOptions): Promise<ConvertedSource> {
+async function convertWeights(path: string, checkpoint: Checkpoint, options: SourceOptions): Promise<ConvertedSource> {
   const { signZero, network, prefix } = options;
-  const checkpoint = await readCheckpoint(path);
   const conventions = checkpoint.kind === 'keras' ? KERAS : PYTORCH;
   let mapping: Mapping | undefined;
   if (options.mapping !== undefined) {
-    const text = new TextDecoder().decode(await readBytes(options.mapping));
+    const text = new TextDecoder().decode(await readRegularFile(options.mapping, { expected: 'a mapping' }));
     mapping = parseMapping(text, options.mapping, conventions);
   }
   const converted = convertCheckpoint(checkpoint, { signZero, network, mapping, prefix, at: path });
@@ -67,30 +71,40 @@ async function convertWeights(path: string, options: SourceOptions): Promise<Con
   return { ...converted, reference, sourceBytes: checkpoint.fileBytes };
 }
 
-type Checkpoint = { readonly fileBytes: number } & (
+export type Checkpoint = { readonly fileBytes: number } & (
   | ({ readonly kind: 'pytorch' } & PytorchCheckpoint)
+  | ({ readonly kind: 'safetensors' } & Safetensors)
   | ({ readonly kind: 'keras' } & KerasCheckpoint)
 );
 
-/** By the name of the file; null for anything but a checkpoint. */
-export function checkpointKind(path: string): Checkpoint['kind'] | null {
-  if (/\.(h5|hdf5)$/i.test(path)) return 'keras';
-  return /\.(pt|pth|pth\.tar|ckpt|bin)$/i.test(path) ? 'pytorch' : null;
-}
+const EXPECTED = 'an ONNX file or a checkpoint (.pt, .pth, .safetensors, .h5, .keras)';
 
-/** @throws {BnnError} as the reader of its kind. */
-export async function readCheckpoint(path: string): Promise<Checkpoint> {
-  const bytes = await readBytes(path);
+/**
+ * Finds out what a file is by its first bytes, and reads it when it is a checkpoint.
+ *
+ * @throws {BnnError} E_FORMAT for a file of another kind, and as the reader of its kind.
+ */
+export async function readSource(path: string): Promise<Checkpoint | { readonly kind: 'onnx' }> {
+  const bytes = await readRegularFile(path, { expected: EXPECTED });
   const fileBytes = bytes.byteLength;
-  return checkpointKind(path) === 'keras'
-    ? { kind: 'keras', fileBytes, ...(await readKerasCheckpoint(bytes, path)) }
-    : { kind: 'pytorch', fileBytes, ...readPytorchCheckpoint(bytes, path) };
-}
-
-async function readBytes(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw fromSystemError(error, 'read', path);
+  const { kind, what, hint } = fileKindOf(bytes);
+  switch (kind) {
+    case 'onnx':
+      return { kind };
+    case 'pytorch':
+      return { kind, fileBytes, ...readPytorchCheckpoint(bytes, path) };
+    case 'safetensors':
+      return { kind, fileBytes, ...decodeSafetensors(bytes, path) };
+    case 'keras':
+      return { kind, fileBytes, ...(await readKerasCheckpoint(bytes, path)) };
+    case 'keras-archive':
+      return { kind: 'keras', fileBytes, ...(await readKerasArchive(bytes, path)) };
+    default:
+      // What a damaged ONNX file lacks, its reader says better.
+      if (kind === 'unknown' && /\.onnx$/i.test(path)) return { kind: 'onnx' };
+      throw new BnnError('E_FORMAT', `this is ${what}, expected ${EXPECTED}`, {
+        at: path,
+        hint: hint ?? 'check that the file was copied or downloaded completely',
+      });
   }
 }

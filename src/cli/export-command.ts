@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { Command, Option } from 'commander';
+import { shareEqualConstants } from '../compiler/equal-constants.ts';
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
 import type { CompileReport } from '../compiler/report.ts';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
@@ -180,7 +181,9 @@ function resultEvent(
     float: report.layers.filter(({ outcome }) => outcome === 'float').map(({ name }) => name),
     ...(int8 === undefined ? {} : { int8 }),
     verification: comparison,
-    ...(explain ? { layers: report.layers, sizes: report.sizes, memory, misses: report.misses } : {}),
+    ...(explain
+      ? { layers: report.layers, rest: report.rest, sizes: report.sizes, memory, misses: report.misses }
+      : {}),
   };
 }
 
@@ -191,6 +194,7 @@ async function measure(model: Model, { threads }: ExportOptions): Promise<Sessio
 
 /** The latent file as stock runtimes can read it. */
 function latentBytesOf(latent: Model): Uint8Array {
+  shareEqualConstants(latent.graph);
   addBnnFunctions(latent);
   return encodeModel(latent);
 }

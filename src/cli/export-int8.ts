@@ -178,6 +178,6 @@ function reportInt8(report: CompileReport, int8: Model, name: string, weights: r
     ...report,
     layers,
     floatLayers: layers.filter(({ outcome }) => outcome === 'float').length,
-    sizes: { ...sizes, idealBits: addSizes(layers.map((layer) => layer.sizes)).idealBits },
+    sizes: { ...sizes, idealBits: addSizes([...layers, report.rest].map((part) => part.sizes)).idealBits },
   };
 }

@@ -6,7 +6,15 @@ import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { formatBytes, formatDifference, formatPercent, formatSeconds } from '../report/format.ts';
 import { formatPairs, formatTable } from '../report/table.ts';
 import type { Int8Facts } from './export-int8.ts';
-import { type FileSizes, SIZE_COLUMNS, sizeCells, sizeLines, totalSizes } from './size-report.ts';
+import {
+  type FileSizes,
+  isWorthARow,
+  restReason,
+  SIZE_COLUMNS,
+  sizeCells,
+  sizeLines,
+  totalSizes,
+} from './size-report.ts';
 
 export interface ExportFacts {
   readonly file: string;
@@ -78,10 +86,11 @@ function comparisonText({ images, agreement, maxDifference, imagesBeyondToleranc
 
 /** Every layer with what became of it, the sizes, then every rewrite that did not apply. */
 export function formatExplanation(
-  { layers, misses, sizes }: CompileReport,
+  { layers, rest, misses, sizes }: CompileReport,
   files: FileSizes,
   measured?: SessionMemory | null,
 ): string {
+  const restRow = ['other constants', '', '', '', ...sizeCells(rest), restReason(rest)];
   const layerTable = formatTable(
     [
       { title: 'layer' },
@@ -91,13 +100,16 @@ export function formatExplanation(
       ...SIZE_COLUMNS,
       { title: 'folded, or why not' },
     ],
-    layers.map((layer) => {
-      const { name, source, outcome, operator, folded, reasons } = layer;
-      const isPacked = outcome === 'binary' || outcome === 'weight-only';
-      const why = isPacked ? folded.join(', ') : reasons.join('; ');
-      return [name, source, outcome, operator, ...sizeCells(layer), why];
-    }),
-    [['total', '', '', '', ...sizeCells(totalSizes(layers))]],
+    layers
+      .map((layer) => {
+        const { name, source, outcome, operator, folded, reasons } = layer;
+        const isPacked = outcome === 'binary' || outcome === 'weight-only';
+        const shared = layer.sharedWith === null ? [] : [`the weights of ${layer.sharedWith}`];
+        const why = isPacked ? [...folded, ...shared].join(', ') : [...reasons, ...shared].join('; ');
+        return [name, source, outcome, operator, ...sizeCells(layer), why];
+      })
+      .concat(isWorthARow(rest) ? [restRow] : []),
+    [['total', '', '', '', ...sizeCells(totalSizes([...layers, rest]))]],
   );
   const sizeTable = formatPairs(sizeLines(files, sizes, measured));
   const missTable = formatTable(

@@ -9,7 +9,8 @@ import { findModel } from '../inference/model-source-io.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../report/table.ts';
-import { checkpointKind, readCheckpoint } from './convert-source.ts';
+import { visible } from '../report/visible-text.ts';
+import { type Checkpoint, readSource } from './convert-source.ts';
 import { describeValues, type LayerSummary, type ModelSummary, summarizeModel } from './model-summary.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
 import type { Terminal } from './terminal.ts';
@@ -21,7 +22,7 @@ interface InspectOptions extends GeneralOptions {
 export function createInspectCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Shows the layers of a model: shapes, parameters of one bit and of 32, size, and binary and float multiply-adds for one picture. Any ONNX file will do; of a PyTorch or Keras checkpoint (.pt, .pth, .h5), the tensors are listed.',
+      'Shows the layers of a model: shapes, parameters of one bit and of 32, size, and binary and float multiply-adds for one picture. Any ONNX file will do; of a checkpoint (.pt, .pth, .safetensors, .h5, .keras), the tensors are listed.',
     )
     .argument('<model>', 'an ONNX file, a run folder, or a checkpoint of PyTorch or Keras')
     .optionsGroup(COMMON)
@@ -36,8 +37,9 @@ export function createInspectCommand(name: string): Command {
 
 async function runInspect(source: string, options: InspectOptions): Promise<void> {
   const terminal = terminalOf(options);
-  if (checkpointKind(source) !== null) return inspectCheckpoint(source, terminal);
   const { path } = await findModel(source);
+  const found = await readSource(path);
+  if (found.kind !== 'onnx') return inspectCheckpoint(path, found, terminal);
   const model = await readModel(path);
   const summary = summarizeModel(model);
   const fileBytes = (await stat(path)).size;
@@ -56,19 +58,23 @@ async function runInspect(source: string, options: InspectOptions): Promise<void
 }
 
 /** Lists the tensors of a checkpoint, those of Keras under the names that a mapping uses. */
-async function inspectCheckpoint(path: string, terminal: Terminal): Promise<void> {
-  const checkpoint = await readCheckpoint(path);
+function inspectCheckpoint(path: string, checkpoint: Checkpoint, terminal: Terminal): void {
   const tensors = Array.from(checkpoint.tensors, ([name, { dtype, shape }]) => {
     const entry = checkpoint.kind === 'keras' ? checkpoint.entries.get(name) : undefined;
     return { name, dtype, shape, ...(entry === undefined ? {} : { path: entry.path, stored: entry.shape }) };
   });
-  const format = checkpoint.kind === 'keras' ? 'hdf5' : checkpoint.format;
+  const format = formatOf(checkpoint);
   terminal.event('result', { file: path, fileBytes: checkpoint.fileBytes, format, tensors });
   const lines = tensors.map(({ name, dtype, shape, path: stored, stored: storedShape }) => {
     const text = `${name}  ${dtype}[${shape.join(', ')}]`;
-    return stored === undefined ? text : `${text}  from ${stored} [${storedShape?.join(', ')}]`;
+    return visible(stored === undefined ? text : `${text}  from ${stored} [${storedShape?.join(', ')}]`);
   });
   terminal.result(lines.join('\n'));
+}
+
+function formatOf(checkpoint: Checkpoint): string {
+  if (checkpoint.kind === 'pytorch') return checkpoint.format;
+  return checkpoint.kind === 'keras' ? 'hdf5' : checkpoint.kind;
 }
 
 interface SummaryColumn extends Column {
@@ -77,34 +83,32 @@ interface SummaryColumn extends Column {
 }
 
 /** A column of counts, in layers and in all. */
-function counts(
-  title: string,
-  key: 'oneBitParameters' | 'eightBitParameters' | 'floatParameters' | 'binaryMacs' | 'floatMacs',
-): SummaryColumn {
-  return {
-    title,
-    align: 'right',
-    cell: (layer) => formatCount(layer[key]),
-    total: (summary) => formatCount(summary[key]),
-  };
+function counts(title: string, count: (item: LayerSummary | ModelSummary) => number | null): SummaryColumn {
+  return { title, align: 'right', cell: (layer) => formatCount(count(layer)), total: (all) => formatCount(count(all)) };
 }
 
-const COLUMNS: readonly SummaryColumn[] = [
+/** One of parameters for each number of bits that some take; those of 1 and 32 always. */
+function parameterColumns(summary: ModelSummary): SummaryColumn[] {
+  const widths = new Set([1, 32, ...Object.keys(summary.parameters).map(Number)]);
+  return [...widths]
+    .sort((a, b) => a - b)
+    .map((bits) => counts(`${bits}-bit params`, ({ parameters }) => parameters[bits] ?? 0));
+}
+
+const columnsOf = (summary: ModelSummary): readonly SummaryColumn[] => [
   { title: 'layer', cell: ({ name }) => name, total: () => 'total' },
   { title: 'operator', cell: ({ op }) => op },
   { title: 'input -> output', cell: ({ input, output }) => `${formatShape(input)} -> ${formatShape(output)}` },
   { title: 'bits', align: 'right', cell: ({ weightBits }) => (weightBits === null ? '-' : String(weightBits)) },
-  counts('1-bit params', 'oneBitParameters'),
-  counts('8-bit params', 'eightBitParameters'),
-  counts('32-bit params', 'floatParameters'),
+  ...parameterColumns(summary),
   {
     title: 'kB',
     align: 'right',
     cell: ({ bytes }) => (bytes / 1000).toFixed(2),
     total: ({ parameterBytes }) => (parameterBytes / 1000).toFixed(2),
   },
-  counts('binary MACs', 'binaryMacs'),
-  counts('float MACs', 'floatMacs'),
+  counts('binary MACs', ({ binaryMacs }) => binaryMacs),
+  counts('float MACs', ({ floatMacs }) => floatMacs),
 ];
 
 function ratiosOf(
@@ -119,9 +123,9 @@ function ratiosOf(
 }
 
 function formatSummary(path: string, fileBytes: number, model: Model, summary: ModelSummary): string {
-  const { layers, oneBitParameters, eightBitParameters, floatParameters, parameterBytes, float32Bytes } = summary;
+  const { layers, parameterBytes, float32Bytes } = summary;
   const { compression, binaryShare } = ratiosOf(summary, fileBytes);
-  const columns = COLUMNS.filter(({ title }) => title !== '8-bit params' || eightBitParameters > 0);
+  const columns = columnsOf(summary);
   const table = formatTable(
     columns,
     layers.map((layer) => columns.map(({ cell }) => cell(layer))),
@@ -135,7 +139,7 @@ function formatSummary(path: string, fileBytes: number, model: Model, summary: M
     ['output', describeValues(model.graph.outputs, formatType)],
     [
       'parameters',
-      `${formatCount(oneBitParameters + eightBitParameters + floatParameters)}: ${formatBytes(parameterBytes)} with one bit for each binary weight, ${formatBytes(float32Bytes)} in float32`,
+      `${formatCount(float32Bytes / 4)}: ${formatBytes(parameterBytes)} with one bit for each binary weight, ${formatBytes(float32Bytes)} in float32`,
     ],
   ];
   if (compression !== null)

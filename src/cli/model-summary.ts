@@ -1,10 +1,11 @@
 /** The figures of `bnn-inspect`. */
 
+import { bitsOf } from '../compiler/sizes.ts';
+import { type LayerKind, layerStatistics } from '../compiler/statistics.ts';
 import type { Shape, Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
 import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
-import { type LayerKind, layerStatistics } from '../graph/statistics.ts';
 import { BNN_RULES } from '../operators/registry.ts';
 
 export interface LayerSummary {
@@ -15,11 +16,13 @@ export interface LayerSummary {
   readonly input: Shape | null;
   readonly output: Shape | null;
   /** Bits per weight; null when the layer has no parameters. */
-  readonly weightBits: 1 | 8 | 32 | null;
+  readonly weightBits: number | null;
+  /** How many parameters take how many bits each; the next three are in it. */
+  readonly parameters: Readonly<Record<number, number>>;
   readonly oneBitParameters: number;
   readonly eightBitParameters: number;
   readonly floatParameters: number;
-  /** Of the parameters in deployed form: one bit, one byte or four bytes each. */
+  /** Of the parameters in deployed form. */
   readonly bytes: number;
   /** Multiply-adds of one picture, null when a shape is unknown: with both operands ±1, and all others. */
   readonly binaryMacs: number | null;
@@ -29,6 +32,8 @@ export interface LayerSummary {
 export interface ModelSummary {
   readonly layers: readonly LayerSummary[];
   readonly form: 'packed' | 'latent' | 'float';
+  /** How many parameters take how many bits each. */
+  readonly parameters: Readonly<Record<number, number>>;
   readonly oneBitParameters: number;
   readonly eightBitParameters: number;
   readonly floatParameters: number;
@@ -46,7 +51,7 @@ export interface ModelSummary {
 export function summarizeModel(model: Model): ModelSummary {
   inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
   const layers = layerStatistics(model).map((statistics): LayerSummary => {
-    const { node, kind, macs, oneBitParameters, eightBitParameters, floatParameters } = statistics;
+    const { node, kind, macs, parameters, oneBitParameters, eightBitParameters, floatParameters } = statistics;
     const isBinary = kind === 'binary';
     return {
       name: node.name !== '' ? node.name : node.output.name,
@@ -54,28 +59,33 @@ export function summarizeModel(model: Model): ModelSummary {
       kind,
       input: node.input(0)?.shape ?? null,
       output: node.output.shape,
-      weightBits: oneBitParameters > 0 ? 1 : eightBitParameters > 0 ? 8 : floatParameters > 0 ? 32 : null,
+      weightBits: parameters.size === 0 ? null : Math.min(...parameters.keys()),
+      parameters: Object.fromEntries(parameters),
       oneBitParameters,
       eightBitParameters,
       floatParameters,
-      bytes: oneBitParameters / 8 + eightBitParameters + floatParameters * 4,
+      bytes: bitsOf(parameters) / 8,
       binaryMacs: isBinary ? macs : 0,
       floatMacs: isBinary ? 0 : macs,
     };
   });
   const sum = (value: (layer: LayerSummary) => number | null): number =>
     layers.reduce((total, layer) => total + (value(layer) ?? 0), 0);
-  const oneBitParameters = sum((layer) => layer.oneBitParameters);
-  const eightBitParameters = sum((layer) => layer.eightBitParameters);
-  const floatParameters = sum((layer) => layer.floatParameters);
+  const parameters: Record<number, number> = {};
+  for (const layer of layers) {
+    for (const [bits, count] of Object.entries(layer.parameters)) {
+      parameters[Number(bits)] = (parameters[Number(bits)] ?? 0) + count;
+    }
+  }
   return {
     layers,
     form: formOf(model),
-    oneBitParameters,
-    eightBitParameters,
-    floatParameters,
+    parameters,
+    oneBitParameters: parameters[1] ?? 0,
+    eightBitParameters: parameters[8] ?? 0,
+    floatParameters: parameters[32] ?? 0,
     parameterBytes: sum((layer) => layer.bytes),
-    float32Bytes: (oneBitParameters + eightBitParameters + floatParameters) * 4,
+    float32Bytes: 4 * Object.values(parameters).reduce((total, count) => total + count, 0),
     binaryMacs: sum((layer) => layer.binaryMacs),
     floatMacs: sum((layer) => layer.floatMacs),
     unknownLayers: layers

@@ -19,6 +19,8 @@ export async function openTeacher(recipe: Recipe): Promise<OpenedTeacher> {
   // Loaded on demand: most trainings do not need onnxruntime.
   const { openSession } = await import('../inference/open-session.ts');
   const { imageInputOf, runImages, toChannelsFirst } = await import('../inference/image-input.ts');
+  const { logitsBehind, readOutputForm } = await import('../inference/output-form.ts');
+  const formOf = await readOutputForm(recipe.teacher);
   const session = await openSession(recipe.teacher, { threads: recipe.threads });
   const { batch: fixedBatch } = imageInputOf(session);
   const teacher: Teacher = async (images, count, { height, width, channels }) => {
@@ -28,7 +30,9 @@ export async function openTeacher(recipe: Recipe): Promise<OpenedTeacher> {
     for (let from = 0; from < count; from += step) {
       const part = Math.min(step, count - from);
       const planar = toChannelsFirst(images.slice(from * pixels, (from + part) * pixels), part, channels);
-      parts.push((await runImages(session, planar, part, [channels, height, width], fixedBatch)).data);
+      const { data, shape } = await runImages(session, planar, part, [channels, height, width], fixedBatch);
+      const outputs = shape[1] ?? 1;
+      parts.push(logitsBehind(data, outputs, formOf(outputs)));
     }
     const [first = new Float32Array(0)] = parts;
     return parts.length === 1 ? first : Float32Array.from(parts.flatMap((part) => Array.from(part)));

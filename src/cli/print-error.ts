@@ -1,6 +1,8 @@
 /** The one place where errors become text and an exit code. */
 
+import { fromFailedAllocation } from '../core/memory.ts';
 import { BnnError } from '../errors.ts';
+import { visible } from '../report/visible-text.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
@@ -15,12 +17,14 @@ export const EXIT_INTERRUPTED = 130;
  * @returns        the exit code.
  */
 export function printError(error: unknown, program: string, terminal: Terminal): number {
+  const explained = fromFailedAllocation(error, 'go on');
+  if (explained !== error) return printError(explained, program, terminal);
   if (error instanceof BnnError) {
     const { code, message, at, hint } = error;
     terminal.event('error', { code, message, at: at ?? null, hint: hint ?? null });
-    const lines = [`${terminal.paint('red', `error[${code}]`)} ${program}: ${message}`];
-    if (at !== undefined) lines.push(`  at ${at}`);
-    if (hint !== undefined) lines.push(`  hint: ${hint}`);
+    const lines = [`${terminal.paint('red', `error[${code}]`)} ${program}: ${visible(message)}`];
+    if (at !== undefined) lines.push(`  at ${visible(at)}`);
+    if (hint !== undefined) lines.push(`  hint: ${visible(hint)}`);
     if (terminal.verbose && error.cause !== undefined) lines.push(`  cause: ${stackOf(error.cause)}`);
     terminal.error(lines.join('\n'));
     return code === 'E_USAGE' ? EXIT_USAGE : EXIT_FAILED;

@@ -1,5 +1,7 @@
 /** Sizes of a packed model as `bnn-convert` and `bnn-export --explain` print them. */
 
+import { LEAST_PARAMETER_BYTES } from '../compiler/layers.ts';
+import type { RestReport } from '../compiler/report.ts';
 import { addSizes, type Sizes } from '../compiler/sizes.ts';
 import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { formatBytes } from '../report/format.ts';
@@ -25,6 +27,20 @@ export function sizeCells({ bytesBefore, sizes }: LayerSizes): string[] {
 export function totalSizes(layers: readonly LayerSizes[]): LayerSizes {
   const bytesBefore = layers.reduce((sum, layer) => sum + layer.bytesBefore, 0);
   return { bytesBefore, sizes: addSizes(layers.map(({ sizes }) => sizes)) };
+}
+
+/** Smaller ones are not worth a row. */
+export function isWorthARow({ bytesBefore, sizes }: LayerSizes): boolean {
+  return Math.max(bytesBefore, sizes.fileBytes) > LEAST_PARAMETER_BYTES;
+}
+
+const MOST_OPERATORS = 4;
+
+/** Whose constants are in no layer. */
+export function restReason({ operators }: RestReport): string {
+  if (operators.length === 0) return 'folded into the layers';
+  const shown = operators.slice(0, MOST_OPERATORS).join(', ');
+  return `of ${shown}${operators.length > MOST_OPERATORS ? ', …' : ''}`;
 }
 
 export interface FileSizes {

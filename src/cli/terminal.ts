@@ -1,10 +1,19 @@
-/** Where a command writes: results on stdout, progress and diagnostics on stderr, with --json nothing but events on stdout. */
+/**
+ * Where a command writes: results on stdout, progress and diagnostics on stderr, with --json nothing but events on stdout. No control
+ * character of a name gets there: `visible-text.ts`.
+ */
 
+import { randomBytes } from 'node:crypto';
 import { styleText } from 'node:util';
 import { LiveLine } from '../report/progress.ts';
+import { visible, visibleLines } from '../report/visible-text.ts';
 
 /** Version of the objects that --json prints; it grows when a field changes its meaning or goes. */
 const SCHEMA_VERSION = 1;
+
+const ESCAPE = '\u001b';
+/** Stands for the escape character in text of `paint`, so that it is told from one in a name. */
+const STYLE = randomBytes(16).toString('hex');
 
 export const COLOR_CHOICES = ['auto', 'always', 'never'] as const;
 export type ColorChoice = (typeof COLOR_CHOICES)[number];
@@ -35,7 +44,7 @@ export class Terminal {
   result(text: string): void {
     if (this.json) return;
     this.#line.clear();
-    process.stdout.write(`${text}\n`);
+    process.stdout.write(`${shown(text)}\n`);
   }
 
   /** The result for programs: one line of JSON; numbers that are NaN or infinite become null. */
@@ -45,31 +54,36 @@ export class Terminal {
     process.stdout.write(`${JSON.stringify({ event, version: SCHEMA_VERSION, ...fields })}\n`);
   }
 
-  /** A line of progress that stays. */
+  /** Lines of progress that stay. */
   note(text: string): void {
-    if (!this.#quiet) this.#line.log(text);
+    if (!this.#quiet) this.#line.log(shown(text));
   }
 
-  /** Something the user should know even with --quiet. */
+  /** Something the user should know even with --quiet; one line. */
   warn(text: string): void {
-    this.#line.log(`${this.paint('yellow', 'warning')}: ${text}`);
+    this.#line.log(shown(`${this.paint('yellow', 'warning')}: ${visible(text)}`));
   }
 
   /** The line that is overwritten; only on a terminal. */
   live(text: () => string): void {
-    this.#line.update(text);
+    this.#line.update(() => visible(text()));
   }
 
   clearLive(): void {
     this.#line.clear();
   }
 
-  /** Text of an error, as it is. */
+  /** Lines of an error. */
   error(text: string): void {
-    this.#line.log(text);
+    this.#line.log(shown(text));
   }
 
+  /** Text in a style, for the methods above. */
   paint(style: 'red' | 'yellow' | 'bold' | 'dim', text: string): string {
-    return this.#color ? styleText(style, text) : text;
+    return this.#color ? styleText(style, text, { validateStream: false }).replaceAll(ESCAPE, STYLE) : text;
   }
+}
+
+function shown(text: string): string {
+  return visibleLines(text).replaceAll(STYLE, ESCAPE);
 }

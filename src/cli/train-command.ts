@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { BnnError } from '../errors.ts';
 import { formatBytes } from '../report/format.ts';
+import { visible } from '../report/visible-text.ts';
 import { networkName, parseRecipe, type Recipe, type RecipeInput } from '../training/recipe.ts';
 import { readRecipe } from '../training/run-folder-io.ts';
 import type { Opening, TrainResult } from '../training/train-options.ts';
@@ -82,7 +83,7 @@ async function runTrain(command: Command, recipePath: string | undefined, option
           if (!opening.isComplete) terminal.note(table.header);
         },
         onBrokenImage: ({ at, message }) => terminal.warn(`left out a broken picture: ${at}: ${message}`),
-        onNote: (note) => terminal.note(`note: ${note}`),
+        onNote: (note) => terminal.note(`note: ${visible(note)}`),
         onStep: (progress) => terminal.live(() => formatStep(progress)),
         onEpoch: (record) => {
           terminal.event('epoch', record);

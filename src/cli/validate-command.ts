@@ -12,6 +12,7 @@ import { type Validation, validateModel } from '../inference/validate.ts';
 import { formatBytes, formatCount, formatDifference, formatPercent, plural, threeDigits } from '../report/format.ts';
 import { formatBar } from '../report/progress.ts';
 import { formatPairs, formatTable } from '../report/table.ts';
+import { visible } from '../report/visible-text.ts';
 import {
   ADVANCED,
   addExamples,
@@ -116,7 +117,7 @@ async function runValidate(model: string, options: ValidateCommandOptions): Prom
       ),
   });
   terminal.clearLive();
-  for (const note of validation.notes) terminal.note(`note: ${note}`);
+  for (const note of validation.notes) terminal.note(`note: ${visible(note)}`);
   terminal.event('result', { model: path, ...validation });
   terminal.result(formatValidation(path, validation));
   if (terminal.verbose) terminal.result(`\n${formatClasses(validation)}`);
@@ -129,13 +130,16 @@ function formatValidation(path: string, validation: Validation): string {
     ['model', path],
     ['data', `${validation.dataset.name}, ${formatCount(images)} test pictures`],
     ['top-1', formatPercent(top1)],
-    ['top-5', formatPercent(top5)],
+    ...(top5 === null ? [] : [['top-5', formatPercent(top5)] satisfies [string, string]]),
     ['loss', loss.toFixed(4)],
   ];
   if (agreement !== null) {
     lines.push([
       'other form',
-      `top-1 ${formatPercent(other?.top1 ?? null)}, top-5 ${formatPercent(other?.top5 ?? null)}`,
+      [
+        `top-1 ${formatPercent(other?.top1 ?? null)}`,
+        ...(top5 === null ? [] : [`top-5 ${formatPercent(other?.top5 ?? null)}`]),
+      ].join(', '),
     ]);
     const { imagesBeyondTolerance: beyond, maxLogitDifference, againstEp, ep } = validation;
     const where = againstEp === ep ? '' : ` as on ${againstEp}`;

@@ -5,11 +5,13 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { readRegularFile } from '../core/regular-file-io.ts';
 import { EngineSession } from '../engine/engine-session.ts';
 import { loadEngineModule } from '../engine/load-engine-io.ts';
 import { pictureInputOf, preprocessingOf } from '../engine/picture-input.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
+import { refuseForeign } from '../onnx/model-io.ts';
 import { BNN_DOMAIN } from '../operators/definition.ts';
 
 export interface Site {
@@ -32,7 +34,7 @@ const TITLE = 'Binary network';
  * @throws {BnnError} E_UNSUPPORTED for a model that the page could not show; E_USAGE for a folder of other things; E_IO.
  */
 export async function writeSite(modelPath: string, folder: string, title?: string): Promise<Site> {
-  const model = await read(modelPath);
+  const model = await readRegularFile(modelPath, { expected: 'an ONNX file' });
   await tryModel(model, modelPath);
   await assertOurs(folder);
   const name = title ?? basename(modelPath).replace(/\.onnx$/, '');
@@ -55,6 +57,7 @@ export async function writeSite(modelPath: string, folder: string, title?: strin
 
 /** What the page would say to a visitor is said here instead. */
 async function tryModel(bytes: Uint8Array, at: string): Promise<void> {
+  refuseForeign(bytes, at);
   const nodes = [...decodeModel(bytes, { at }).graph.nodes()];
   if (!nodes.some(({ domain, op }) => domain === BNN_DOMAIN && op !== 'Sign')) {
     throw new BnnError('E_UNSUPPORTED', 'this is no packed file: it has no layer with weights of one bit', {
@@ -101,14 +104,6 @@ async function asset(name: string): Promise<Buffer> {
       hint: 'npm run build',
       cause,
     });
-  }
-}
-
-async function read(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw fromSystemError(error, 'read', path);
   }
 }
 

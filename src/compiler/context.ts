@@ -1,11 +1,13 @@
 /** What the passes of one compilation share. */
 
+import { MAX_RANK } from '../core/shape.ts';
 import type { TensorData } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
-import { EVALUATORS } from './evaluate.ts';
-import { type Exact, exactOf, roundExact } from './exact.ts';
+import { EVALUATORS, type Evaluator } from './evaluate.ts';
+import { type Exact, exactOf, fitsDtype, roundExact } from './exact.ts';
+import { FoldBudget } from './fold-budget.ts';
 import { LayerLog, nameOf } from './layers.ts';
 import type { Miss } from './rewrite.ts';
 
@@ -27,11 +29,13 @@ export class CompileContext {
   readonly epilogues = new WeakMap<Node, Epilogue>();
   readonly #exact = new WeakMap<Value, Exact>();
   readonly #keepFloat: readonly RegExp[];
+  readonly #budget: FoldBudget;
 
   constructor(model: Model, keepFloat: readonly RegExp[] = []) {
     this.model = model;
     this.layers = new LayerLog(model.graph.nodes());
     this.#keepFloat = keepFloat;
+    this.#budget = new FoldBudget(model.graph);
   }
 
   get graph(): Graph {
@@ -56,7 +60,9 @@ export class CompileContext {
   /** True when a value is a constant or computed from constants by operators that can be evaluated. */
   isConstantExpression(value: Value | null): boolean {
     if (value === null) return false;
+    let count = 0;
     for (const { constant, producer } of ancestors(value)) {
+      if (++count > MAX_EXPRESSION) return false;
       if (constant !== null) continue;
       if (producer === null || !EVALUATORS.has(producer.type) || producer.inputs.includes(null)) return false;
     }
@@ -69,25 +75,48 @@ export class CompileContext {
     return false;
   }
 
-  /** The numbers of a constant expression, unrounded where they were folded; null when it is none. */
+  /** The numbers of a constant expression, unrounded where they were folded; null when it is none, or too large (`FoldBudget`). */
   evaluate(value: Value | null): Exact | null {
     if (value === null || !this.isConstantExpression(value)) return null;
-    const known = this.#exact.get(value);
-    if (known !== undefined) return known;
-    if (value.constant !== null) return exactOf(value.constant);
-    return value.producer === null ? null : this.evaluateNode(value.producer);
+    return this.#look(value, new Map());
   }
 
-  /** The numbers that a node of a constant expression computes. */
-  evaluateNode(node: Node): Exact | null {
+  /** What a node on constants computes, by the evaluator that is given; null when it does not, or the result would be too large. */
+  foldNode(node: Node, inputs: readonly Exact[], evaluate: Evaluator): Exact | null {
+    if (!this.#budget.spendOnFold(sizeOf(inputs))) return null;
+    const exact = evaluate(inputs, node, this.#budget.maxElements);
+    if (exact === null || exact.shape.length > MAX_RANK || !fitsDtype(exact)) return null;
+    return this.#budget.holds(exact.data.length) && this.#budget.spendOnFold(exact.data.length) ? exact : null;
+  }
+
+  /** @param known  results of this search, so that each node is computed once. */
+  #look(value: Value, known: Map<Value, Exact | null>): Exact | null {
+    let exact = this.#exact.get(value) ?? known.get(value);
+    if (exact !== undefined) return exact;
+    if (value.constant !== null) exact = exactOf(value.constant);
+    else exact = value.producer === null ? null : this.#lookAtNode(value.producer, known);
+    known.set(value, exact);
+    return exact;
+  }
+
+  #lookAtNode(node: Node, known: Map<Value, Exact | null>): Exact | null {
     const inputs: Exact[] = [];
     for (const input of node.inputs) {
-      const exact = this.evaluate(input);
+      const exact = input === null ? null : this.#look(input, known);
       if (exact === null) return null;
       inputs.push(exact);
     }
-    return EVALUATORS.get(node.type)?.(inputs, node) ?? null;
+    if (!this.#budget.spendOnLook(sizeOf(inputs))) return null;
+    const exact = EVALUATORS.get(node.type)?.(inputs, node, this.#budget.maxElements) ?? null;
+    return exact !== null && fitsDtype(exact) ? exact : null;
   }
+}
+
+/** Values that a constant expression may consist of: what is not folded by then is no scaling factor. */
+const MAX_EXPRESSION = 256;
+
+function sizeOf(inputs: readonly Exact[]): number {
+  return inputs.reduce((sum, { data }) => sum + data.length, 0);
 }
 
 /** A value and all values that it is computed from, each once; lazily, so that a search may stop early. */

@@ -1,13 +1,13 @@
 /** Float64 evaluation of the operators that appear in constant expressions: scaling factors, shapes, layout changes. */
 
 import { signOf } from '../core/bits.ts';
-import { broadcastShapes, elementCount, normalizeAxis, rowMajorStrides } from '../core/shape.ts';
+import { broadcastShapes, elementCount, MAX_RANK, normalizeAxis, rowMajorStrides } from '../core/shape.ts';
 import type { Dtype } from '../core/tensor.ts';
 import type { Node } from '../graph/graph.ts';
 import { type Exact, exactOf, isInteger } from './exact.ts';
 
-/** Returns null when this use of the operator is not handled. */
-type Evaluator = (inputs: readonly Exact[], node: Node) => Exact | null;
+/** Returns null when this use of the operator is not handled, or the result has more than `maxElements`. */
+export type Evaluator = (inputs: readonly Exact[], node: Node, maxElements: number) => Exact | null;
 
 const unary =
   (f: (x: number) => number): Evaluator =>
@@ -16,10 +16,10 @@ const unary =
 
 const binary =
   (f: (a: number, b: number) => number, integer: (x: number) => number = (x) => x): Evaluator =>
-  ([a, b]) => {
+  ([a, b], _, maxElements) => {
     if (a === undefined || b === undefined || a.dtype !== b.dtype) return null;
     const shape = broadcastShapes(a.shape, b.shape);
-    if (shape === undefined) return null;
+    if (shape === undefined || elementCount(shape) > maxElements) return null;
     const left = broadcastIndex(a.shape, shape);
     const right = broadcastIndex(b.shape, shape);
     const data = new Float64Array(elementCount(shape));
@@ -47,6 +47,10 @@ function broadcastIndex(from: readonly number[], to: readonly number[]): (index:
     }
     return at;
   };
+}
+
+function isShape(sizes: readonly number[]): boolean {
+  return sizes.length <= MAX_RANK && sizes.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 
 /** Axes from the attribute (older operator sets) or from input 1, normalized; null when out of range. */
@@ -94,14 +98,15 @@ const reshape: Evaluator = ([x, target], node) => {
   const shape = [...target.data].map((size, i) => (size === 0 && !keepsZero ? (x.shape[i] ?? 0) : size));
   const open = shape.indexOf(-1);
   if (open >= 0) shape[open] = x.data.length / -elementCount(shape);
-  return elementCount(shape) === x.data.length ? { ...x, shape } : null;
+  return isShape(shape) && elementCount(shape) === x.data.length ? { ...x, shape } : null;
 };
 
 const unsqueeze: Evaluator = ([x, axesInput], node) => {
   if (x === undefined) return null;
   const count = axesInput?.data.length ?? node.ints('axes', []).length;
+  if (x.shape.length + count > MAX_RANK) return null;
   const axes = axesOf(node, axesInput, x.shape.length + count);
-  if (axes === null) return null;
+  if (axes === null || new Set(axes).size !== count) return null;
   const sizes = [...x.shape];
   const shape = Array.from({ length: x.shape.length + count }, (_, axis) =>
     axes.includes(axis) ? 1 : (sizes.shift() ?? 1),
@@ -124,6 +129,7 @@ const transpose: Evaluator = ([x], node) => {
     'perm',
     Array.from(x.shape, (_, axis) => x.shape.length - 1 - axis),
   );
+  if (order.length !== x.shape.length || !x.shape.every((_, axis) => order.includes(axis))) return null;
   const shape = order.map((axis) => x.shape[axis] ?? 1);
   const strides = rowMajorStrides(x.shape);
   const steps = order.map((axis) => strides[axis] ?? 0);
@@ -165,7 +171,7 @@ const cast: Evaluator = ([x], node) => {
   return { ...x, dtype, data: dtype === 'float32' ? x.data.map(Math.fround) : x.data };
 };
 
-const gather: Evaluator = ([x, indices], node) => {
+const gather: Evaluator = ([x, indices], node, maxElements) => {
   if (x === undefined || indices === undefined) return null;
   const axis = normalizeAxis(node.int('axis', 0), x.shape.length);
   if (axis === undefined) return null;
@@ -173,6 +179,7 @@ const gather: Evaluator = ([x, indices], node) => {
   const inner = elementCount(x.shape.slice(axis + 1));
   const outer = elementCount(x.shape.slice(0, axis));
   const count = indices.data.length;
+  if (x.shape.length + indices.shape.length > MAX_RANK || outer * count * inner > maxElements) return null;
   const data = new Float64Array(outer * count * inner);
   for (let o = 0; o < outer; o++) {
     for (let k = 0; k < count; k++) {
@@ -185,7 +192,7 @@ const gather: Evaluator = ([x, indices], node) => {
   return { ...x, shape: [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)], data };
 };
 
-const concat: Evaluator = (inputs, node) => {
+const concat: Evaluator = (inputs, node, maxElements) => {
   const [first] = inputs;
   if (first === undefined) return null;
   const axis = normalizeAxis(node.int('axis', 0), first.shape.length);
@@ -194,6 +201,10 @@ const concat: Evaluator = (inputs, node) => {
   const shape = first.shape.map((size, i) =>
     i === axis ? inputs.reduce((sum, x) => sum + (x.shape[axis] ?? 0), 0) : size,
   );
+  const isFitting = inputs.every(
+    (x) => x.shape.length === shape.length && shape.every((size, i) => i === axis || x.shape[i] === size),
+  );
+  if (!isFitting || elementCount(shape) > maxElements) return null;
   const data = new Float64Array(elementCount(shape));
   let at = 0;
   for (let o = 0; o < outer; o++) {

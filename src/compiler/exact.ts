@@ -49,6 +49,11 @@ export function isInteger(dtype: Dtype): boolean {
   return dtype !== 'float32' && dtype !== 'float64' && dtype !== 'float16' && dtype !== 'bfloat16';
 }
 
+/** Whether every number is one that the dtype can hold: an integer dtype has no fractions, no NaN, and nothing that float64 rounds. */
+export function fitsDtype({ dtype, data }: Exact): boolean {
+  return !isInteger(dtype) || data.every(Number.isSafeInteger);
+}
+
 /** Rounds to the dtype that the tensor has in the graph (to nearest, ties to even, for the float types). */
 export function roundExact({ dtype, shape, data }: Exact): Tensor {
   const rounded = createArray(dtype, elementCount(shape));

@@ -10,7 +10,7 @@ import { isLayer, nameOf } from './layers.ts';
 import type { Pass } from './pass.ts';
 import { PIPELINE } from './pipeline.ts';
 import { type CompileReport, createReport, type PassReport } from './report.ts';
-import { weightBytes } from './sizes.ts';
+import { layerBytes } from './sizes.ts';
 
 export interface LowerOptions {
   /** Names of layers to leave in float; `*` and `?` stand for any characters and any one. */
@@ -40,8 +40,8 @@ export function lowerToPacked(source: Model, options: LowerOptions = {}): Lowere
   if (options.verify === true) verify(source);
   const model = cloneModel(source);
   const context = new CompileContext(model, keepPatterns(model, options.keepFloat ?? []));
-  const before = weightBytes(model.graph);
-  const bytesBefore = context.layers.records.map(({ node }) => before.get(node) ?? 0);
+  const before = layerBytes(model.graph);
+  const layers = context.layers.records.map(({ node }) => node);
   const passes: PassReport[] = [];
   for (const pass of PIPELINE) {
     const report = runPass(pass, context);
@@ -49,7 +49,7 @@ export function lowerToPacked(source: Model, options: LowerOptions = {}): Lowere
     if (options.verify === true) verifyAfter(model, passes);
     options.onPass?.(report, model);
   }
-  return { model, report: createReport(context, passes, bytesBefore) };
+  return { model, report: createReport(context, passes, before, layers) };
 }
 
 function runPass(pass: Pass, context: CompileContext): PassReport {

@@ -5,6 +5,7 @@ import { FOLD_CONSTANTS, FOLD_SIGNS } from './passes/fold-constants.ts';
 import { INFER_TYPES } from './passes/infer-types.ts';
 import { INSTALL_FUNCTIONS } from './passes/install-functions.ts';
 import { REMOVE_DEAD } from './passes/remove-dead.ts';
+import { SHARE_CONSTANTS } from './passes/share-constants.ts';
 import { BINARIZE_CONV } from './rewrites/binarize-conv.ts';
 import { BINARIZE_GEMM } from './rewrites/binarize-gemm.ts';
 import { EMIT_SIGNS } from './rewrites/emit-signs.ts';
@@ -76,6 +77,8 @@ export const PIPELINE: readonly Pass[] = [
   // Binary weights of layers that stay float: nothing looks for Sign(W) any more.
   FOLD_SIGNS,
   REMOVE_DEAD,
+  // When constants are final.
+  SHARE_CONSTANTS,
   // Last: exactly the operators that are left.
   INSTALL_FUNCTIONS,
 ];

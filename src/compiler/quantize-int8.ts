@@ -17,6 +17,7 @@ import { tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
+import { factsOf, passesFirst } from '../operators/operator-facts.ts';
 import { cloneModel } from './clone-model.ts';
 import { CompileContext } from './context.ts';
 import {
@@ -46,8 +47,6 @@ export const INT8_REWRITES: readonly Rewrite[] = [RAISE_BATCHNORM, AFFINE_TO_CON
 const LAYERS = new Set(['Conv', 'Gemm', 'MatMul']);
 /** Operators on data alone that onnxruntime computes in 8-bit integers. */
 const ON_DATA = new Set(['Add', 'Mul', 'Concat', 'AveragePool', 'GlobalAveragePool', 'LeakyRelu']);
-/** Operators that move elements or take their maximum: the result is quantized like the data. */
-const MOVES = new Set(['MaxPool', 'Pad', 'Flatten', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze']);
 
 /** The largest magnitude of a weight in steps. */
 const LARGEST_WEIGHT = 127;
@@ -131,7 +130,8 @@ function chooseSteps(
     }
   }
   for (const node of graph.nodes()) {
-    if (node.domain !== '' || !MOVES.has(node.op) || node.outputs.length !== 1) continue;
+    // What moves elements, or takes their maximum, gives a result that is quantized like the data.
+    if (!(node.is('Pad') || passesFirst(factsOf(node))) || node.outputs.length !== 1) continue;
     const step = steps.get(node.requiredInput(0));
     const range = rangeOf.get(node.output);
     // Pad may add what lies outside.

@@ -1,16 +1,17 @@
 /** What a compilation did, for people and for `--explain`. */
 
+import type { Node } from '../graph/graph.ts';
 import { LAYER_VARIANTS } from '../operators/variants.ts';
 import type { CompileContext } from './context.ts';
-import { type LayerRecord, nameOf } from './layers.ts';
-import { addSizes, NO_SIZES, nodeSizes, type Sizes } from './sizes.ts';
+import { type LayerRecord, nameOf, whyNeverPacked } from './layers.ts';
+import { addSizes, type LayerBytes, NO_SIZES, nodeSizes, type Sizes, subtractSizes } from './sizes.ts';
 
 export type LayerOutcome = 'binary' | 'weight-only' | 'float' | 'int8' | 'removed';
 
 export interface LayerReport {
   /** Name of the node in the source model. */
   readonly name: string;
-  /** `Conv`, `Gemm` or `MatMul`. */
+  /** `Conv`, `Gemm`, `MatMul`, or an operator that is never packed. */
   readonly source: string;
   readonly outcome: LayerOutcome;
   /** The operator that computes it now, e.g. `bnn.BinaryConvReluAdd`. */
@@ -19,7 +20,9 @@ export interface LayerReport {
   readonly folded: readonly string[];
   /** Why it is not packed, or why what follows was not folded into it. */
   readonly reasons: readonly string[];
-  /** Bytes of its weights in the source. */
+  /** Name of the layer that has the same weights, if one stands before it. */
+  readonly sharedWith: string | null;
+  /** Bytes of its weights in the source, 0 where they count for another layer. */
   readonly bytesBefore: number;
   /** Of its constants in the result. */
   readonly sizes: Sizes;
@@ -43,7 +46,7 @@ export interface PassReport {
 }
 
 export interface CompileReport {
-  /** Every Conv, Gemm and MatMul of the source model, in its order. */
+  /** Every layer of the source model, and every other operator that holds weights, in its order. */
   readonly layers: readonly LayerReport[];
   readonly passes: readonly PassReport[];
   /** Every rewrite that did not apply to a node of the result. */
@@ -51,7 +54,16 @@ export interface CompileReport {
   readonly binaryLayers: number;
   readonly weightOnlyLayers: number;
   readonly floatLayers: number;
+  /** The constants that belong to no layer. */
+  readonly rest: RestReport;
   /** Of all constants of the result. */
+  readonly sizes: Sizes;
+}
+
+export interface RestReport {
+  /** Types of the operators of the result that hold them, the largest first. */
+  readonly operators: readonly string[];
+  readonly bytesBefore: number;
   readonly sizes: Sizes;
 }
 
@@ -69,6 +81,8 @@ function reasonsOf(record: LayerRecord, outcome: LayerOutcome, context: CompileC
   const { node } = record;
   if (outcome === 'removed') return ['no graph output depends on it'];
   if (outcome === 'float') {
+    const never = whyNeverPacked(node);
+    if (never !== null) return [never];
     const misses = context.misses.get(node);
     return PACKING.flatMap((rewrite) => {
       const found = misses?.get(rewrite);
@@ -88,12 +102,14 @@ function reasonsOf(record: LayerRecord, outcome: LayerOutcome, context: CompileC
 /**
  * Collects the report at the end of a compilation.
  *
- * @param bytesBefore  of each record, see `weightBytes`.
+ * @param before  of the source, by the nodes that its layers had.
+ * @param nodes   those nodes, in the order of the records.
  */
 export function createReport(
   context: CompileContext,
   passes: readonly PassReport[],
-  bytesBefore: readonly number[],
+  before: LayerBytes,
+  nodes: readonly Node[],
 ): CompileReport {
   const sizes = nodeSizes(context.model);
   const layers = context.layers.records.map((record, i): LayerReport => {
@@ -105,7 +121,7 @@ export function createReport(
       operator: record.node.type,
       folded: record.folded,
       reasons: reasonsOf(record, outcome, context),
-      bytesBefore: bytesBefore[i] ?? 0,
+      ...beforeOf(nodes[i], before),
       sizes: sizes.get(record.node) ?? NO_SIZES,
     };
   });
@@ -123,6 +139,36 @@ export function createReport(
     binaryLayers: count('binary'),
     weightOnlyLayers: count('weight-only'),
     floatLayers: count('float'),
+    rest: restOf(sizes, layers, new Set(context.layers.records.map(({ node }) => node)), before.total),
     sizes: addSizes(sizes.values()),
+  };
+}
+
+/** What the report says of a layer as it was in the source. */
+export function beforeOf(
+  node: Node | undefined,
+  { layers, sharedWith }: LayerBytes,
+): Pick<LayerReport, 'bytesBefore' | 'sharedWith'> {
+  const owner = node === undefined ? undefined : sharedWith.get(node);
+  return {
+    sharedWith: owner === undefined ? null : nameOf(owner),
+    bytesBefore: node === undefined ? 0 : (layers.get(node) ?? 0),
+  };
+}
+
+function restOf(
+  sizes: ReadonlyMap<Node, Sizes>,
+  layers: readonly LayerReport[],
+  layerNodes: ReadonlySet<Node>,
+  total: number,
+): RestReport {
+  const byOperator = new Map<string, number>();
+  for (const [node, { fileBytes }] of sizes) {
+    if (!layerNodes.has(node)) byOperator.set(node.type, (byOperator.get(node.type) ?? 0) + fileBytes);
+  }
+  return {
+    operators: [...byOperator].sort(([, a], [, b]) => b - a).map(([type]) => type),
+    bytesBefore: total - layers.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0),
+    sizes: subtractSizes(addSizes(sizes.values()), addSizes(layers.map((layer) => layer.sizes))),
   };
 }

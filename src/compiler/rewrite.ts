@@ -1,8 +1,9 @@
 /** Local graph rewrites and the driver that applies them to a fixed point. */
 
+import { BnnError } from '../errors.ts';
+import { formatShape } from '../graph/format-type.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { CompileContext } from './context.ts';
-import { nameOf } from './layers.ts';
 
 /** Why a rewrite does not apply at a node. */
 export interface Miss {
@@ -71,7 +72,7 @@ export function applyRewrites(rewrites: readonly Rewrite[], context: CompileCont
     let isChanged = false;
     for (const root of graph.nodes()) {
       for (const rewrite of rewrites) {
-        if (!rewrite.roots.has(root.type)) continue;
+        if (!rewrite.roots.has(root.type) || hasOtherReaders(root, graph)) continue;
         const result = rewrite.attempt(root, context);
         if (isMiss(result)) {
           noteMiss(context, root, rewrite.name, result);
@@ -88,6 +89,11 @@ export function applyRewrites(rewrites: readonly Rewrite[], context: CompileCont
   throw new Error(`internal: rewrites ${rewrites.map(({ name }) => name).join(', ')} do not come to an end`);
 }
 
+/** A rewrite replaces the first output: what has readers of another one would stay, and match for ever. */
+function hasOtherReaders({ outputs }: Node, graph: Graph): boolean {
+  return outputs.some((output, i) => i > 0 && (output.uses.length > 0 || graph.isOutput(output)));
+}
+
 function noteMiss(context: CompileContext, root: Node, rewrite: string, found: Miss): void {
   const misses = context.misses.get(root) ?? new Map<string, Miss>();
   misses.set(rewrite, found);
@@ -97,18 +103,28 @@ function noteMiss(context: CompileContext, root: Node, rewrite: string, found: M
 function replaceOutput(graph: Graph, root: Node, replacement: Value, rewrite: string): void {
   const { output } = root;
   if (output.dtype !== null && replacement.dtype !== null && output.dtype !== replacement.dtype) {
-    throw new Error(`internal: ${rewrite} turns ${nameOf(root)} from ${output.dtype} into ${replacement.dtype}`);
+    throw contradiction(root, output.dtype, replacement.dtype, rewrite);
   }
   if (contradict(output.shape, replacement.shape)) {
-    throw new Error(
-      `internal: ${rewrite} turns ${nameOf(root)} from [${output.shape?.join(', ')}] into [${replacement.shape?.join(', ')}]`,
-    );
+    throw contradiction(root, formatShape(output.shape), formatShape(replacement.shape), rewrite);
   }
   replacement.dtype ??= output.dtype;
   // Inference may have known more about the value that is replaced, e.g. the name of the batch dimension.
   if (output.shape !== null) replacement.shape = output.shape;
   graph.replaceAllUses(output, replacement);
   removeDead(graph, root);
+}
+
+/** Where inference knows nothing of an operator, its result is what the file declares. */
+function contradiction(root: Node, declared: string, computed: string, rewrite: string): BnnError {
+  return new BnnError(
+    'E_SHAPE',
+    `${root.output.name} is ${declared} where it stands, but ${computed} by what computes it (${rewrite})`,
+    {
+      at: root.describe(),
+      hint: 'the types that the file declares contradict its operators: export it again, or remove its value_info',
+    },
+  );
 }
 
 function contradict(a: Value['shape'], b: Value['shape']): boolean {

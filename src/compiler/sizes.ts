@@ -1,7 +1,7 @@
 /**
  * What the constants of a packed model take: on paper, in the file, and in memory once a session has loaded them.
  *
- * - Ideal: one bit per binary weight and 32 per other parameter, the count that papers give.
+ * - Ideal: one bit per binary weight and what it is stored in per other parameter (32 bits of a float), the count that papers give.
  * - Stock onnxruntime runs the body of a packed layer, which unpacks the bits to float32 when the session is made: 4 bytes per weight.
  * - With our op library a session holds the packed bytes as they are in the file, and beside them the weights in the order of the
  *   kernels: rows of whole 32-bit words, 4 words at a time, outputs rounded up to tiles, and one sum per tap for the padding
@@ -11,11 +11,13 @@
  * Activations, plans that depend on the image size, and freed blocks that the allocator keeps are not in these figures.
  */
 
+import type { Tensor } from '../core/tensor.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
-import { layerStatistics } from '../graph/statistics.ts';
 import { LAYER_VARIANTS, type LayerVariant } from '../operators/variants.ts';
-import { isLayer } from './layers.ts';
+import { EqualConstants } from './equal-constants.ts';
+import { isLayer, whyNeverPacked } from './layers.ts';
+import { computingNodes, layerStatistics } from './statistics.ts';
 
 export interface Sizes {
   readonly idealBits: number;
@@ -43,14 +45,20 @@ function roundUp(count: number, unit: number): number {
   return Math.ceil(count / unit) * unit;
 }
 
-/** The sizes of each node that has constants, in execution order; what several nodes share counts for the first. */
+/** Of parameters counted by the bits that each takes. */
+export function bitsOf(parameters: ReadonlyMap<number, number>): number {
+  let sum = 0;
+  for (const [bits, count] of parameters) sum += bits * count;
+  return sum;
+}
+
+/**
+ * The sizes of each node that has constants, in execution order; what several nodes share counts for the first, and what is computed
+ * from constants alone counts where it meets data.
+ */
 export function nodeSizes(model: Model): Map<Node, Sizes> {
-  const ideal = new Map(
-    layerStatistics(model).map(({ node, oneBitParameters, floatParameters }) => [
-      node,
-      oneBitParameters + 32 * floatParameters,
-    ]),
-  );
+  const ideal = new Map(layerStatistics(model).map(({ node, parameters }) => [node, bitsOf(parameters)]));
+  const computing = computingNodes(model.graph);
   const counted = new Set<Value>();
   const sizes = new Map<Node, Sizes>();
   for (const node of model.graph.nodes()) {
@@ -65,14 +73,28 @@ export function nodeSizes(model: Model): Map<Node, Sizes> {
     }
     if (fileBytes === 0 && variant === undefined) continue;
     const kernel = variant === undefined ? null : kernelBytes(node, variant);
-    sizes.set(node, {
-      idealBits: ideal.get(node) ?? 0,
+    const home = readerOf(node, computing);
+    const own = {
+      idealBits: ideal.get(home) ?? 0,
       fileBytes,
       stockBytes: unpacked + (kernel?.stock ?? 0),
       opsBytes: fileBytes + (kernel?.ops ?? 0),
-    });
+    };
+    const other = sizes.get(home);
+    sizes.set(home, other === undefined ? own : { ...addSizes([other, own]), idealBits: own.idealBits });
   }
   return sizes;
+}
+
+/** The node itself, or the first one behind it that data go through. */
+function readerOf(node: Node, computing: ReadonlySet<Node>): Node {
+  let current = node;
+  while (!computing.has(current)) {
+    const next = current.outputs.find(({ uses }) => uses.length > 0)?.uses[0]?.node;
+    if (next === undefined) return current;
+    current = next;
+  }
+  return current;
 }
 
 /** What a packed layer has beside its constants: the unpacked weights of the function body, or those of the kernel. */
@@ -104,6 +126,16 @@ function isTransformed(node: Node, outputs: number): boolean {
   return isNeighbours && Math.min(node.int('channels', 0), outputs) >= LEAST_TRANSFORMED;
 }
 
+/** What is left of `whole` without `parts`. */
+export function subtractSizes(whole: Sizes, parts: Sizes): Sizes {
+  return {
+    idealBits: whole.idealBits - parts.idealBits,
+    fileBytes: whole.fileBytes - parts.fileBytes,
+    stockBytes: whole.stockBytes - parts.stockBytes,
+    opsBytes: whole.opsBytes - parts.opsBytes,
+  };
+}
+
 export function addSizes(all: Iterable<Sizes>): Sizes {
   const total = { idealBits: 0, fileBytes: 0, stockBytes: 0, opsBytes: 0 };
   for (const { idealBits, fileBytes, stockBytes, opsBytes } of all) {
@@ -115,25 +147,49 @@ export function addSizes(all: Iterable<Sizes>): Sizes {
   return total;
 }
 
-/**
- * Bytes of the constant behind each layer's weights, by the layer's node; taken before anything is rewritten.
- *
- * @param source  the graph as it was in the file, where its constants may have had another dtype.
- */
-export function weightBytes(graph: Graph, source: Graph = graph): ReadonlyMap<Node, number> {
-  const bytes = new Map<Node, number>();
+/** What the layers of a model take before anything is rewritten. */
+export interface LayerBytes {
+  /**
+   * Of the largest constant behind each layer, its weights, by the layer's node; of all its constants where it is never packed. 0 where
+   * another layer has the same.
+   */
+  readonly layers: ReadonlyMap<Node, number>;
+  /** For a layer whose weights another one has: that one. */
+  readonly sharedWith: ReadonlyMap<Node, Node>;
+  /** Of all constants, each counted once. */
+  readonly total: number;
+}
+
+type Constant = Value & { readonly constant: Tensor };
+
+/** @param source  the graph as it was in the file, where its constants may have had another dtype. */
+export function layerBytes(graph: Graph, source: Graph = graph): LayerBytes {
+  const layers = new Map<Node, number>();
+  const sharedWith = new Map<Node, Node>();
+  const owners = new Map<Tensor | Value, Node>();
+  const equal = new EqualConstants();
   for (const node of graph.nodes()) {
     if (!isLayer(node)) continue;
-    let largest = 0;
-    for (const input of node.inputs.slice(0, node.op.startsWith('QLinear') ? 4 : 2)) {
-      for (const constant of constantsBehind(input)) {
-        const original = source.values.get(constant.name)?.constant ?? constant.constant;
-        largest = Math.max(largest, original?.data.byteLength ?? 0);
-      }
+    const constants = node.inputs
+      .flatMap(constantsBehind)
+      .map((value) => source.values.get(value.name) ?? value)
+      .filter((value): value is Constant => value.constant !== null)
+      .sort((a, b) => b.constant.data.byteLength - a.constant.data.byteLength);
+    const own = whyNeverPacked(node) === null ? constants.slice(0, 1) : constants;
+    let bytes = 0;
+    for (const [i, value] of own.entries()) {
+      const identity = equal.identityOf(value);
+      const owner = owners.get(identity);
+      if (owner === undefined) {
+        owners.set(identity, node);
+        bytes += value.constant.data.byteLength;
+      } else if (i === 0 && owner !== node) sharedWith.set(node, owner);
     }
-    bytes.set(node, largest);
+    layers.set(node, bytes);
   }
-  return bytes;
+  let total = 0;
+  for (const { constant } of source.constants()) total += constant.data.byteLength;
+  return { layers, sharedWith, total };
 }
 
 /** The constants that a value is computed from; none when an input of the graph takes part. */

@@ -1,8 +1,8 @@
 /** Values that are factor · signs + offset, with two numbers for the whole tensor. */
 
 import type { Value } from '../graph/graph.ts';
+import { isSignValued } from '../operators/sign-valued.ts';
 import { keepsRank, scalarOf } from './add-op.ts';
-import { isSignValued } from './sign-valued.ts';
 
 export interface AffineSigns {
   /** Every element is −1 or +1. */

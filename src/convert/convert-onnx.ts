@@ -2,7 +2,8 @@
 
 import { CompileContext } from '../compiler/context.ts';
 import { type Lowered, lowerToPacked } from '../compiler/lower-to-packed.ts';
-import { weightBytes } from '../compiler/sizes.ts';
+import type { RestReport } from '../compiler/report.ts';
+import { layerBytes } from '../compiler/sizes.ts';
 import type { Model } from '../graph/model.ts';
 import { verify } from '../graph/verify.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
@@ -20,6 +21,8 @@ export interface ConvertOptions {
 
 export interface ConvertReport {
   readonly layers: readonly LayerVerdict[];
+  /** The constants that belong to no layer. */
+  readonly rest: RestReport;
   readonly signs: SignReport;
   /** What is not exactly as in the source, in words. */
   readonly changes: readonly string[];
@@ -50,8 +53,8 @@ function convert(source: Model, options: ConvertOptions, trustsTypes: boolean): 
   const standard = standardForm(source, options.at, trustsTypes);
   const { model } = standard;
   const context = new CompileContext(model);
-  const bytes = weightBytes(model.graph, source.graph);
-  const bytesBefore = context.layers.records.map(({ node }) => bytes.get(node) ?? 0);
+  const before = layerBytes(model.graph, source.graph);
+  const nodes = context.layers.records.map(({ node }) => node);
   const log = new SignLog();
   const rewrites: Record<string, number> = {};
   for (const pass of conversionPasses(log, options.signZero ?? 'exact')) {
@@ -88,5 +91,11 @@ function convert(source: Model, options: ConvertOptions, trustsTypes: boolean): 
     changes.push(`${which} of 0 and one other number: the signs that stand for them have a border of signs, exactly`);
   }
   const lowered = lowerToPacked(model);
-  return { model, lowered, report: { layers: judgeLayers(context, lowered, bytesBefore), signs, changes, rewrites } };
+  const layers = judgeLayers(context, lowered, before, nodes);
+  const bytesBefore = before.total - layers.reduce((sum, layer) => sum + layer.bytesBefore, 0);
+  return {
+    model,
+    lowered,
+    report: { layers, rest: { ...lowered.report.rest, bytesBefore }, signs, changes, rewrites },
+  };
 }

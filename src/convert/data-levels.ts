@@ -2,31 +2,20 @@
 
 import type { CompileContext } from '../compiler/context.ts';
 import type { Node, Value } from '../graph/graph.ts';
+import { factsOf, passesOn } from '../operators/operator-facts.ts';
 import { numbersOf, scalarOf } from './add-op.ts';
 import { affineSignsOf } from './affine-signs.ts';
 import type { Levels } from './weight-levels.ts';
 
-/** Operators behind which values keep their levels, up to a factor and an offset. */
-const KEEPING = new Set([
-  ...[
-    'Identity',
-    'Reshape',
-    'Flatten',
-    'Transpose',
-    'Squeeze',
-    'Unsqueeze',
-    'MaxPool',
-    'Pad',
-    'Concat',
-    'Slice',
-    'Gather',
-  ],
-  ...['Neg', 'Mul', 'Div', 'Add', 'Sub', 'Clip', 'Relu'],
-]);
+/** Operators behind which values keep their levels, up to a factor, an offset and a border; beside those that pass elements on. */
+const KEEPING = new Set(['Neg', 'Mul', 'Div', 'Add', 'Sub', 'Clip', 'Relu', 'Pad']);
 const ROUNDING = new Set(['Round', 'Floor', 'Ceil', 'QuantizeLinear', 'DequantizeLinear']);
 const MAX_DEPTH = 64;
 
 const FLOAT: Levels = { kind: 'float', bits: 32, what: 'floats' };
+
+/** What a user may do about a sign that gives 0 at 0. */
+export const PLUS_ADVICE = '--sign-zero plus accepts +1 there';
 
 export function dataLevels(value: Value, context: CompileContext): Levels {
   const affine = affineSignsOf(value);
@@ -44,11 +33,11 @@ export function dataLevels(value: Value, context: CompileContext): Levels {
       return { ...FLOAT, what: mixed };
     }
     if (node.is('Sign')) {
-      const what = `ternary: ${node.describe()} gives 0 at 0 (--sign-zero plus accepts +1 there)`;
+      const what = `ternary: ${node.describe()} gives 0 at 0 (${PLUS_ADVICE})`;
       return { kind: 'ternary', bits: 2, what };
     }
     if (ROUNDING.has(node.type)) return roundedLevels(node);
-    if (!KEEPING.has(node.type)) return FLOAT;
+    if (!KEEPING.has(node.type) && !passesOn(factsOf(node), 0)) return FLOAT;
     const next = node.inputs.find((input) => input !== null && !context.isConstantExpression(input));
     if (next === undefined || next === null) return FLOAT;
     const isFactor = node.is('Mul') || node.is('Div');
@@ -99,7 +88,7 @@ function rangeOf(value: Value | null, depth: number): Range | null {
   const node = value?.producer ?? null;
   if (node === null || node.domain !== '' || depth > MAX_DEPTH) return null;
   if (node.op === 'Clip') return boundsOf(node);
-  const round = ROUNDERS[node.op];
+  const round = ROUNDERS.get(node.op);
   if (round !== undefined) {
     const inside = rangeOf(node.input(0), depth + 1);
     return inside === null ? null : { low: round(inside.low), high: round(inside.high) };
@@ -109,22 +98,26 @@ function rangeOf(value: Value | null, depth: number): Range | null {
   const number = right ?? left;
   const inner = number === null ? null : rangeOf(node.input(right === null ? 1 : 0), depth + 1);
   if (inner === null || number === null) return null;
-  const change = CHANGES[node.op];
+  const change = CHANGES.get(node.op);
   if (change === undefined || (right === null && !['Add', 'Mul'].includes(node.op))) return null;
   const [a, b] = [change(inner.low, number), change(inner.high, number)];
   return { low: Math.min(a, b), high: Math.max(a, b) };
 }
 
-const ROUNDERS: Readonly<Record<string, (x: number) => number>> = {
-  Ceil: Math.ceil,
-  DequantizeLinear: (x) => x,
-  Floor: Math.floor,
-  Round: Math.round,
-};
+const ROUNDERS: ReadonlyMap<string, (x: number) => number> = new Map(
+  Object.entries<(x: number) => number>({
+    Ceil: Math.ceil,
+    DequantizeLinear: (x) => x,
+    Floor: Math.floor,
+    Round: Math.round,
+  }),
+);
 
-const CHANGES: Readonly<Record<string, (x: number, c: number) => number>> = {
-  Add: (x, c) => x + c,
-  Div: (x, c) => x / c,
-  Mul: (x, c) => x * c,
-  Sub: (x, c) => x - c,
-};
+const CHANGES: ReadonlyMap<string, (x: number, c: number) => number> = new Map(
+  Object.entries<(x: number, c: number) => number>({
+    Add: (x, c) => x + c,
+    Div: (x, c) => x / c,
+    Mul: (x, c) => x * c,
+    Sub: (x, c) => x - c,
+  }),
+);

@@ -1,14 +1,9 @@
 /** Operators that work element by element. */
 
+import { operatorsWith } from '../operators/operator-facts.ts';
+
 /** Of one value; further inputs are single numbers. */
-export const UNARY: readonly string[] = [
-  ...['Abs', 'Ceil', 'Clip', 'Elu', 'Erf', 'Exp', 'Floor', 'HardSigmoid', 'HardSwish', 'Identity', 'LeakyRelu', 'Log'],
-  ...['Neg', 'Not', 'Reciprocal', 'Relu', 'Round', 'Selu', 'Sigmoid', 'Sign', 'Softplus', 'Softsign', 'Sqrt', 'Tanh'],
-  ...['Cast', 'bnn.Sign'],
-];
+export const UNARY: readonly string[] = operatorsWith(({ elementwise }) => elementwise === 'one');
 
 /** Of several values that are broadcast against each other. */
-export const BROADCASTING: readonly string[] = [
-  ...['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Min', 'Max', 'Sum', 'PRelu', 'Where', 'And', 'Or', 'Xor'],
-  ...['Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'],
-];
+export const BROADCASTING: readonly string[] = operatorsWith(({ elementwise }) => elementwise === 'several');

@@ -4,11 +4,12 @@
  * dtype. So no list of patterns has to be complete.
  */
 
+import { roundHalfEven } from '../core/round.ts';
 import type { Dtype } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
+import { factsOf } from '../operators/operator-facts.ts';
 import { scalarOf } from './add-op.ts';
-import { BINARY_OPERATORS, UNARY_OPERATORS } from './scalar-operators.ts';
-import { combineSteps, mapStep, rounderOf, roundHalfEven, type Scalar, type Step } from './step.ts';
+import { combineSteps, mapStep, rounderOf, type Scalar, type Step } from './step.ts';
 
 export interface FoundStep extends Step {
   /** What the function is of. */
@@ -50,21 +51,25 @@ function start(node: Node, step: Step, inner?: Node): FoundStep {
   return { ...step, source, nodes: new Set(inner === undefined ? [node] : [inner, node]) };
 }
 
-const COMPARISONS: Readonly<Record<string, readonly [below: number, at: number, above: number]>> = {
-  Greater: [0, 0, 1],
-  GreaterOrEqual: [0, 1, 1],
-  Less: [1, 0, 0],
-  LessOrEqual: [1, 1, 0],
-  Equal: [0, 1, 0],
-};
+const COMPARISONS: ReadonlyMap<string, readonly [below: number, at: number, above: number]> = new Map(
+  Object.entries<readonly [below: number, at: number, above: number]>({
+    Greater: [0, 0, 1],
+    GreaterOrEqual: [0, 1, 1],
+    Less: [1, 0, 0],
+    LessOrEqual: [1, 1, 0],
+    Equal: [0, 1, 0],
+  }),
+);
 /** c < x is x > c. */
-const SWAPPED: Readonly<Record<string, string>> = {
-  Greater: 'Less',
-  GreaterOrEqual: 'LessOrEqual',
-  Less: 'Greater',
-  LessOrEqual: 'GreaterOrEqual',
-  Equal: 'Equal',
-};
+const SWAPPED: ReadonlyMap<string, string> = new Map(
+  Object.entries<string>({
+    Greater: 'Less',
+    GreaterOrEqual: 'LessOrEqual',
+    Less: 'Greater',
+    LessOrEqual: 'GreaterOrEqual',
+    Equal: 'Equal',
+  }),
+);
 
 /** Looks at every value once: two operands may lead to the same one. */
 class StepFinder {
@@ -90,16 +95,16 @@ class StepFinder {
     const [x, y] = [node.input(0), node.input(1)];
     if (x === null || scalarOf(x) !== null) {
       const threshold = scalarOf(x);
-      const swapped = SWAPPED[node.op];
+      const swapped = SWAPPED.get(node.op);
       if (threshold === null || swapped === undefined || y === null || x === null || this.find(y, depth + 1) !== null)
         return null;
-      const [below, at, above] = COMPARISONS[swapped] ?? [0, 0, 0];
+      const [below, at, above] = COMPARISONS.get(swapped) ?? [0, 0, 0];
       return isOnLine(y, x) ? { threshold, below, at, above, source: y, nodes: new Set([node]) } : null;
     }
     if (this.find(x, depth + 1) !== null) return null;
     if (node.op === 'Sign') return start(node, { threshold: 0, below: -1, at: 0, above: 1 });
     const threshold = scalarOf(y);
-    const cases = COMPARISONS[node.op];
+    const cases = COMPARISONS.get(node.op);
     if (cases !== undefined && threshold !== null && y !== null && isOnLine(x, y)) {
       const [below, at, above] = cases;
       return start(node, { threshold, below, at, above });
@@ -140,13 +145,15 @@ function isOnLine(x: Value, constant: Value): boolean {
   return x.dtype === 'float32' && (constant.shape?.length ?? 0) <= (x.shape?.length ?? 0);
 }
 
-const ROUNDING: Readonly<Record<string, Scalar>> = { Round: roundHalfEven, Floor: Math.floor, Ceil: Math.ceil };
+const ROUNDING: ReadonlyMap<string, Scalar> = new Map(
+  Object.entries<Scalar>({ Round: roundHalfEven, Floor: Math.floor, Ceil: Math.ceil }),
+);
 
 /** Round(Clip(x, n, n + 1)) or Clip(Round(x), n, n + 1), the binarization by a hard sigmoid or by one bit: half way goes to even. */
 function roundedUnitStep(node: Node): FoundStep | null {
   const inner = node.input(0)?.producer ?? null;
   const [clip, rounding] = node.op === 'Clip' ? [node, inner] : [inner, node];
-  const round = rounding?.domain === '' ? ROUNDING[rounding.op] : undefined;
+  const round = rounding?.domain === '' ? ROUNDING.get(rounding.op) : undefined;
   if (rounding === null || round === undefined || rounding.requiredInput(0).dtype !== 'float32') return null;
   const isUnit = clip?.is('Sigmoid') === true;
   if (clip === null || !(isUnit || clip.is('Clip'))) return null;
@@ -177,18 +184,17 @@ function quantized(node: Node, step: Step, [scale, zero = 0]: readonly Operand[]
   return mapStep(step, (x) => Math.min(high, Math.max(low, roundHalfEven(Math.fround(x / scale)) + zero)));
 }
 
-/** Where another runtime could round differently, the three values would not be exact. */
-const INEXACT = new Set(['Exp', 'Log', 'Sigmoid', 'Tanh']);
-
 function apply(node: Node, operands: readonly Operand[], like: Step, round: Scalar): Step | null {
   const [a, b, c] = operands.map((operand) => (typeof operand === 'number' ? mapStep(like, () => operand) : operand));
   if (a === undefined) return null;
-  const unary = INEXACT.has(node.op) ? undefined : UNARY_OPERATORS[node.op];
-  if (unary !== undefined && operands.length === 1) return mapStep(a, (x) => round(unary(x)));
+  const { scalar, elementwise, isInexact } = factsOf(node);
+  if (scalar !== undefined && elementwise === 'one' && operands.length === 1) {
+    // Where another runtime could round differently, the three values would not be exact.
+    return isInexact === true ? null : mapStep(a, (x) => round(scalar(x)));
+  }
   if (node.op === 'QuantizeLinear' || node.op === 'DequantizeLinear') return quantized(node, a, operands.slice(1));
-  const binary = BINARY_OPERATORS[node.op];
-  if (binary !== undefined && b !== undefined && operands.length === 2) {
-    return combineSteps(a, b, (x, y) => round(binary(x, y)));
+  if (scalar !== undefined && elementwise === 'several' && b !== undefined && operands.length === 2) {
+    return combineSteps(a, b, (x, y) => round(scalar(x, y)));
   }
   if (b === undefined || c === undefined || operands.length !== 3) return null;
   if (node.op === 'Clip') {

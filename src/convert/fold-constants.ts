@@ -5,26 +5,26 @@
  */
 
 import type { CompileContext } from '../compiler/context.ts';
-import { EVALUATORS, reduction } from '../compiler/evaluate.ts';
+import { EVALUATORS, type Evaluator, reduction } from '../compiler/evaluate.ts';
 import { type Exact, exactOf, isInteger } from '../compiler/exact.ts';
 import type { Pass } from '../compiler/pass.ts';
 import { removeDead } from '../compiler/rewrite.ts';
-import { broadcastShapes, elementCount, normalizeAxis, rowMajorStrides } from '../core/shape.ts';
+import { broadcastShapes, elementCount, MAX_RANK, normalizeAxis, rowMajorStrides } from '../core/shape.ts';
 import type { Dtype } from '../core/tensor.ts';
 import { int64s } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
-import { BINARY_OPERATORS, PREDICATES, UNARY_OPERATORS } from './scalar-operators.ts';
-
-type Evaluator = (inputs: readonly Exact[], node: Node) => Exact | null;
-
-/** Larger results are not worth their memory: a file of a few bytes may ask for any size. */
-const MAX_ELEMENTS = 2 ** 26;
+import { factsOf, operatorsWith } from '../operators/operator-facts.ts';
 
 /** Applies a function of numbers to tensors that broadcast. */
-function broadcast(inputs: readonly Exact[], dtype: Dtype, f: (...x: number[]) => number): Exact | null {
+function broadcast(
+  inputs: readonly Exact[],
+  dtype: Dtype,
+  maxElements: number,
+  f: (...x: number[]) => number,
+): Exact | null {
   let shape: readonly number[] | undefined = [];
   for (const input of inputs) shape = shape === undefined ? undefined : broadcastShapes(shape, input.shape);
-  if (shape === undefined || elementCount(shape) > MAX_ELEMENTS) return null;
+  if (shape === undefined || elementCount(shape) > maxElements) return null;
   const target = shape;
   const steps = inputs.map((input) => {
     const strides = rowMajorStrides(input.shape);
@@ -49,57 +49,64 @@ function broadcast(inputs: readonly Exact[], dtype: Dtype, f: (...x: number[]) =
   return { dtype, shape: target, data, fromSign: inputs.some(({ fromSign }) => fromSign) };
 }
 
-const elementwise: Evaluator = (inputs, node) => {
+const onNumbers: Evaluator = (inputs, node, maxElements) => {
   const [a, b] = inputs;
   if (a === undefined) return null;
-  const dtype = PREDICATES.has(node.op) ? 'bool' : a.dtype;
+  const { scalar, elementwise, isPredicate } = factsOf(node);
+  if (scalar === undefined) return null;
+  const dtype = isPredicate === true ? 'bool' : a.dtype;
   const finish = isInteger(dtype) ? Math.trunc : (x: number) => x;
-  const unary = UNARY_OPERATORS[node.op];
-  if (unary !== undefined && inputs.length === 1) return { ...a, dtype, data: a.data.map((x) => finish(unary(x))) };
-  const binary = BINARY_OPERATORS[node.op];
-  if (binary === undefined || b === undefined || inputs.length !== 2) return null;
-  return broadcast(inputs, dtype, (x = Number.NaN, y = Number.NaN) => finish(binary(x, y)));
+  if (elementwise === 'one')
+    return inputs.length === 1 ? { ...a, dtype, data: a.data.map((x) => finish(scalar(x))) } : null;
+  if (b === undefined || inputs.length !== 2) return null;
+  return broadcast(inputs, dtype, maxElements, (x = Number.NaN, y = Number.NaN) => finish(scalar(x, y)));
 };
 
 /** Of unsigned integers, as graphs unpack bits with them. */
-const bitShift: Evaluator = (inputs, node) => {
+const bitShift: Evaluator = (inputs, node, maxElements) => {
   const [x] = inputs;
   const bits = x?.dtype === 'uint8' ? 8 : x?.dtype === 'uint16' ? 16 : x?.dtype === 'uint32' ? 32 : null;
   if (x === undefined || bits === null || inputs.length !== 2) return null;
   const isRight = node.string('direction', '') === 'RIGHT';
-  return broadcast(inputs, x.dtype, (a = 0, b = 0) => (isRight ? Math.floor(a / 2 ** b) : (a * 2 ** b) % 2 ** bits));
+  return broadcast(inputs, x.dtype, maxElements, (a = 0, b = 0) =>
+    isRight ? Math.floor(a / 2 ** b) : (a * 2 ** b) % 2 ** bits,
+  );
 };
 
 /** The result has the sign of the divisor, with `fmod` that of the dividend. */
-const modulo: Evaluator = (inputs, node) => {
+const modulo: Evaluator = (inputs, node, maxElements) => {
   const [x] = inputs;
   if (x === undefined || inputs.length !== 2) return null;
   const isFmod = node.int('fmod', 0) === 1;
-  return broadcast(inputs, x.dtype, (a = 0, b = Number.NaN) => (isFmod ? a % b : a - b * Math.floor(a / b)));
+  return broadcast(inputs, x.dtype, maxElements, (a = 0, b = Number.NaN) =>
+    isFmod ? a % b : a - b * Math.floor(a / b),
+  );
 };
 
-const where: Evaluator = (inputs) => {
+const where: Evaluator = (inputs, _, maxElements) => {
   const [, yes] = inputs;
   return inputs.length !== 3 || yes === undefined
     ? null
-    : broadcast(inputs, yes.dtype, (c = 0, a = Number.NaN, b = Number.NaN) => (c === 0 ? b : a));
+    : broadcast(inputs, yes.dtype, maxElements, (c = 0, a = Number.NaN, b = Number.NaN) => (c === 0 ? b : a));
 };
 
-const expand: Evaluator = ([x, shape]) => {
-  if (x === undefined || shape === undefined || elementCount([...shape.data]) > MAX_ELEMENTS) return null;
-  const like = {
-    dtype: x.dtype,
-    shape: [...shape.data],
-    data: new Float64Array(elementCount([...shape.data])),
-    fromSign: false,
-  };
-  return broadcast([x, like], x.dtype, (a = Number.NaN) => a);
+const expand: Evaluator = ([x, target], _, maxElements) => {
+  const shape = target === undefined ? null : sizesOf(target, maxElements);
+  if (x === undefined || shape === null) return null;
+  const like = { dtype: x.dtype, shape, data: new Float64Array(elementCount(shape)), fromSign: false };
+  return broadcast([x, like], x.dtype, maxElements, (a = Number.NaN) => a);
 };
 
-const constantOfShape: Evaluator = ([shape], node) => {
-  if (shape === undefined) return null;
-  const sizes = [...shape.data];
-  if (sizes.some((size) => size < 0) || elementCount(sizes) > MAX_ELEMENTS) return null;
+/** The numbers of a tensor as a shape; null when they are none, or one of too many elements. */
+function sizesOf({ data }: Exact, maxElements: number): number[] | null {
+  if (data.length > MAX_RANK || !data.every((size) => Number.isSafeInteger(size) && size >= 0)) return null;
+  const sizes = [...data];
+  return elementCount(sizes) > maxElements ? null : sizes;
+}
+
+const constantOfShape: Evaluator = ([shape], node, maxElements) => {
+  const sizes = shape === undefined ? null : sizesOf(shape, maxElements);
+  if (sizes === null) return null;
   const fill = node.attribute('value', 'tensor');
   const value = fill === undefined ? null : exactOf(fill);
   if (fill !== undefined && value === null) return null;
@@ -111,6 +118,7 @@ const constantOfShape: Evaluator = ([shape], node) => {
 const slice: Evaluator = ([x, starts, ends, axes, steps]) => {
   if (x === undefined || starts === undefined || ends === undefined) return null;
   let result: Exact = x;
+  if (starts.data.length > x.shape.length) return null;
   for (const [i, first] of starts.data.entries()) {
     const axis = normalizeAxis(axes?.data[i] ?? i, x.shape.length);
     const [end, step] = [ends.data[i], steps?.data[i] ?? 1];
@@ -141,7 +149,8 @@ function sliceAxis(x: Exact, axis: number, start: number, end: number, step: num
 const flatten: Evaluator = ([x], node) => {
   if (x === undefined) return null;
   const axis = node.int('axis', 1);
-  const at = axis < 0 ? axis + x.shape.length : axis;
+  const at = axis === x.shape.length ? axis : normalizeAxis(axis, x.shape.length);
+  if (at === undefined) return null;
   return { ...x, shape: [elementCount(x.shape.slice(0, at)), elementCount(x.shape.slice(at))] };
 };
 
@@ -178,10 +187,9 @@ const shapeOf: Evaluator = ([x], node) => {
 };
 
 const OWN: ReadonlyMap<string, Evaluator> = new Map<string, Evaluator>([
-  ...Object.keys(BINARY_OPERATORS).map((op): [string, Evaluator] => [op, elementwise]),
-  ...Object.keys(UNARY_OPERATORS)
+  ...operatorsWith(({ scalar }) => scalar !== undefined)
     .filter((op) => op !== 'Cast')
-    .map((op): [string, Evaluator] => [op, elementwise]),
+    .map((op): [string, Evaluator] => [op, onNumbers]),
   ['BitShift', bitShift],
   ['Mod', modulo],
   ['Where', where],
@@ -245,7 +253,8 @@ class Folder {
       if (exact === null) return null;
       inputs.push(exact);
     }
-    return theirs?.(inputs, node) ?? ours?.(inputs, node) ?? null;
+    const evaluate: Evaluator = (...given) => theirs?.(...given) ?? ours?.(...given) ?? null;
+    return this.#context.foldNode(node, inputs, evaluate);
   }
 
   /** 0 when nothing latent takes part, null when an input is not constant. */

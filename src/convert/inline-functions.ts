@@ -17,14 +17,16 @@ const MAX_NODES = 200_000;
  */
 export function inlineFunctions(model: Model, at?: string): void {
   if (model.functions.every(({ domain }) => domain === 'bnn')) return;
+  const findFunction = model.functionFinder();
+  const sizes = new Map(model.functions.map((f) => [f, [...f.body.nodes()].length]));
   let count = 0;
   for (let isChanged = true; isChanged; ) {
     isChanged = false;
     for (const node of model.graph.nodes()) {
-      const found = node.domain === 'bnn' ? undefined : model.findFunction(node.domain, node.op);
+      const found = node.domain === 'bnn' ? undefined : findFunction(node);
       if (found === undefined) continue;
       assertSameOpset(model, found, at);
-      count += [...found.body.nodes()].length;
+      count += 1 + (sizes.get(found) ?? 0);
       if (count > MAX_NODES) {
         throw new BnnError('E_UNSUPPORTED', `inlining its functions gives more than ${MAX_NODES} nodes`, { at });
       }

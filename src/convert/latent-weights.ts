@@ -4,14 +4,22 @@ import type { CompileContext } from '../compiler/context.ts';
 import { EVALUATORS } from '../compiler/evaluate.ts';
 import type { Exact } from '../compiler/exact.ts';
 import type { Value } from '../graph/graph.ts';
+import { factsOf } from '../operators/operator-facts.ts';
 import type { BinaryOperand } from './binary-operand.ts';
 
-/** Operators through which a latent weight keeps its place: layout, and factors. */
-const LAYOUT = new Set(['Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Identity']);
-
-function latentOf(value: Value, context: CompileContext): { readonly name: string; readonly exact: Exact } | null {
+/**
+ * The latent weight behind changes of layout, and factors.
+ *
+ * @param seen  values that were looked at: both operands of a product may lead to the same one.
+ */
+function latentOf(
+  value: Value,
+  context: CompileContext,
+  seen = new Set<Value>(),
+): { readonly name: string; readonly exact: Exact } | null {
   const node = value.producer;
-  if (node === null) return null;
+  if (node === null || seen.has(value)) return null;
+  seen.add(value);
   if (node.is('Sign', 'bnn')) {
     const source = node.requiredInput(0);
     const exact = context.evaluate(source);
@@ -19,14 +27,15 @@ function latentOf(value: Value, context: CompileContext): { readonly name: strin
   }
   if (node.is('Mul') || node.is('Div')) {
     const [a, b] = [node.requiredInput(0), node.requiredInput(1)];
-    return latentOf(a, context) ?? latentOf(b, context);
+    return latentOf(a, context, seen) ?? latentOf(b, context, seen);
   }
-  if (!LAYOUT.has(node.type)) return null;
-  const inner = latentOf(node.requiredInput(0), context);
+  if (factsOf(node).rearranges !== true) return null;
+  const inner = latentOf(node.requiredInput(0), context, seen);
   if (inner === null) return null;
   const rest = node.inputs.slice(1).map((input) => context.evaluate(input));
   if (rest.some((exact) => exact === null)) return null;
-  const moved = EVALUATORS.get(node.type)?.([inner.exact, ...rest.filter((exact) => exact !== null)], node) ?? null;
+  const inputs = [inner.exact, ...rest.filter((exact) => exact !== null)];
+  const moved = EVALUATORS.get(node.type)?.(inputs, node, inner.exact.data.length) ?? null;
   return moved === null ? null : { name: inner.name, exact: moved };
 }
 

@@ -7,24 +7,12 @@ import { affineOfBatchNorm, channelVector } from '../compiler/channel-vector.ts'
 import type { CompileContext } from '../compiler/context.ts';
 import { isMiss } from '../compiler/rewrite.ts';
 import type { Node, Value } from '../graph/graph.ts';
+import { factsOf, passesFirst } from '../operators/operator-facts.ts';
+import { isSignValued } from '../operators/sign-valued.ts';
 import { type BinaryOperand, binaryOperandOf } from './binary-operand.ts';
-import { isSignValued } from './sign-valued.ts';
 
 /** A float runtime may round the result of a layer differently; closer than this share of the largest value proves nothing. */
 const MARGIN = 1e-5;
-
-/** Operators that move values or select among them. */
-const SELECTIONS = new Set([
-  'Identity',
-  'Reshape',
-  'Flatten',
-  'Squeeze',
-  'Unsqueeze',
-  'Transpose',
-  'MaxPool',
-  'Slice',
-  'Gather',
-]);
 
 export function isNeverAt(value: Value, threshold: number, context: CompileContext): boolean {
   const constant = context.evaluate(value);
@@ -33,7 +21,7 @@ export function isNeverAt(value: Value, threshold: number, context: CompileConte
   let node = value.producer;
   while (node !== null && !isLayer(node)) {
     const step: Node = node;
-    if (!SELECTIONS.has(step.type) && affineOf(step, context, 1) === null) return false;
+    if (!passesFirst(factsOf(step)) && affineOf(step, context, 1) === null) return false;
     chain.unshift(step);
     node = dataOf(step, context).producer;
   }
@@ -101,7 +89,7 @@ function sumsMiss(
   // Channels must still be dimension 1 wherever a factor differs between them.
   let isMoved = false;
   for (const step of chain) {
-    if (SELECTIONS.has(step.type)) {
+    if (passesFirst(factsOf(step))) {
       isMoved ||= step.type !== 'Identity' && step.type !== 'MaxPool';
       continue;
     }

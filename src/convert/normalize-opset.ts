@@ -182,6 +182,8 @@ const groupNormalization: Change = (node, graph, version) => {
   const groups = node.int('num_groups', 1);
   const [, channels, ...spatial] = x.shape ?? [];
   if (typeof channels !== 'number') throw refusal(node, 'the number of its channels is unknown', 'known channels');
+  if (groups < 1 || channels % groups !== 0)
+    throw refusal(node, `${groups} groups of ${channels} channels`, 'equal groups');
   const add = (op: string, inputs: readonly Value[], attributes: Attributes = {}): Value =>
     graph.addNode(op, inputs, { attributes, before: node }).output;
   const constant = (name: string, data: Tensor): Value => graph.addConstant(`${node.output.name}.${name}`, data);
@@ -244,45 +246,49 @@ const gelu: Change = (node, graph) => {
 };
 
 /** Changes for nodes of an older version: applied when the model's version is below `before`. */
-const UPGRADES: Readonly<Record<string, readonly { readonly before: number; readonly change: Change }[]>> = {
-  BatchNormalization: [{ before: 14, change: batchNormalization }],
-  Clip: [{ before: 11, change: clip }],
-  Dropout: [{ before: 12, change: dropRatio }],
-  LogSoftmax: [{ before: 13, change: flattenedAxis }],
-  Pad: [{ before: 11, change: pad }],
-  ReduceSum: [{ before: 13, change: listToInput('axes', 1) }],
-  Resize: [{ before: 11, change: resize10 }],
-  Slice: [{ before: 10, change: slice }],
-  Softmax: [{ before: 13, change: flattenedAxis }],
-  Split: [{ before: 13, change: listToInput('split', 1) }],
-  Squeeze: [{ before: 13, change: listToInput('axes', 1) }],
-  TopK: [{ before: 10, change: topK }],
-  Unsqueeze: [{ before: 13, change: listToInput('axes', 1) }],
-  Upsample: [{ before: 10, change: upsample }],
-};
+const UPGRADES: ReadonlyMap<string, readonly { readonly before: number; readonly change: Change }[]> = new Map(
+  Object.entries<readonly { readonly before: number; readonly change: Change }[]>({
+    BatchNormalization: [{ before: 14, change: batchNormalization }],
+    Clip: [{ before: 11, change: clip }],
+    Dropout: [{ before: 12, change: dropRatio }],
+    LogSoftmax: [{ before: 13, change: flattenedAxis }],
+    Pad: [{ before: 11, change: pad }],
+    ReduceSum: [{ before: 13, change: listToInput('axes', 1) }],
+    Resize: [{ before: 11, change: resize10 }],
+    Slice: [{ before: 10, change: slice }],
+    Softmax: [{ before: 13, change: flattenedAxis }],
+    Split: [{ before: 13, change: listToInput('split', 1) }],
+    Squeeze: [{ before: 13, change: listToInput('axes', 1) }],
+    TopK: [{ before: 10, change: topK }],
+    Unsqueeze: [{ before: 13, change: listToInput('axes', 1) }],
+    Upsample: [{ before: 10, change: upsample }],
+  }),
+);
 
 const REDUCTIONS = ['L1', 'L2', 'LogSum', 'LogSumExp', 'Max', 'Mean', 'Min', 'Prod', 'SumSquare'];
 
 /** Changes for nodes of a newer version, from `since` on. */
-const DOWNGRADES: Readonly<Record<string, readonly { readonly since: number; readonly change: Change }[]>> = {
-  ...Object.fromEntries(REDUCTIONS.map((kind) => [`Reduce${kind}`, [{ since: 18, change: axesToAttribute }]])),
-  AveragePool: [{ since: 19, change: averageDilations }],
-  Cast: [{ since: 19, change: dropSaturation }],
-  CastLike: [{ since: 19, change: dropSaturation }],
-  DequantizeLinear: [{ since: 19, change: dequantizeAxis }],
-  Gelu: [{ since: 20, change: gelu }],
-  GroupNormalization: [{ since: 18, change: groupNormalization }],
-  Mish: [{ since: 18, change: mish }],
-  Pad: [
-    { since: 18, change: padAllAxes },
-    { since: 19, change: wrapPad },
-  ],
-  QuantizeLinear: [{ since: 19, change: dequantizeAxis }],
-  Resize: [{ since: 18, change: resize18 }],
-  ScatterElements: [{ since: 18, change: scatterReduction }],
-  ScatterND: [{ since: 18, change: scatterReduction }],
-  Split: [{ since: 18, change: evenSplit }],
-};
+const DOWNGRADES: ReadonlyMap<string, readonly { readonly since: number; readonly change: Change }[]> = new Map(
+  Object.entries<readonly { readonly since: number; readonly change: Change }[]>({
+    ...Object.fromEntries(REDUCTIONS.map((kind) => [`Reduce${kind}`, [{ since: 18, change: axesToAttribute }]])),
+    AveragePool: [{ since: 19, change: averageDilations }],
+    Cast: [{ since: 19, change: dropSaturation }],
+    CastLike: [{ since: 19, change: dropSaturation }],
+    DequantizeLinear: [{ since: 19, change: dequantizeAxis }],
+    Gelu: [{ since: 20, change: gelu }],
+    GroupNormalization: [{ since: 18, change: groupNormalization }],
+    Mish: [{ since: 18, change: mish }],
+    Pad: [
+      { since: 18, change: padAllAxes },
+      { since: 19, change: wrapPad },
+    ],
+    QuantizeLinear: [{ since: 19, change: dequantizeAxis }],
+    Resize: [{ since: 18, change: resize18 }],
+    ScatterElements: [{ since: 18, change: scatterReduction }],
+    ScatterND: [{ since: 18, change: scatterReduction }],
+    Split: [{ since: 18, change: evenSplit }],
+  }),
+);
 
 /** Operators that came after version 17 and have no equivalent that is written here. */
 const TOO_NEW: ReadonlyMap<string, number> = new Map([
@@ -312,11 +318,12 @@ export function normalizeOpset(graph: Graph, version: number, at?: string): void
   }
   for (const node of graph.nodes()) {
     if (node.domain !== '') continue;
-    for (const { before, change } of UPGRADES[node.op] ?? []) if (version < before) change(node, graph, version);
+    for (const { before, change } of UPGRADES.get(node.op) ?? []) if (version < before) change(node, graph, version);
     if (version <= OPSET) continue;
     const since = TOO_NEW.get(node.op);
     if (since !== undefined) throw refusal(node, `it came with operator set ${since}`, `an operator of set ${OPSET}`);
-    for (const change of DOWNGRADES[node.op] ?? []) if (version >= change.since) change.change(node, graph, version);
+    for (const change of DOWNGRADES.get(node.op) ?? [])
+      if (version >= change.since) change.change(node, graph, version);
   }
 }
 

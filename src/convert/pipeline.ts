@@ -3,6 +3,7 @@
 import { type Pass, rewritePass } from '../compiler/pass.ts';
 import { INFER_TYPES } from '../compiler/passes/infer-types.ts';
 import { REMOVE_DEAD } from '../compiler/passes/remove-dead.ts';
+import { SHARE_CONSTANTS } from '../compiler/passes/share-constants.ts';
 import { MATMUL_TO_GEMM } from '../compiler/rewrites/matmul-to-gemm.ts';
 import { REMOVE_DROPOUT } from '../compiler/rewrites/remove-dropout.ts';
 import { REMOVE_IDENTITY } from '../compiler/rewrites/remove-identity.ts';
@@ -120,6 +121,8 @@ export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pas
     // What still is a standard Sign of a constant has zeros.
     FOLD_TERNARY,
     REMOVE_DEAD,
+    // Each layer got latent weights of its own, also where the source has one tensor for several.
+    SHARE_CONSTANTS,
     INFER_TYPES,
   ];
 }

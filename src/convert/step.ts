@@ -38,11 +38,3 @@ export function combineSteps(a: Step, b: Step, f: (a: number, b: number) => numb
   if (a.threshold !== b.threshold) return null;
   return { threshold: a.threshold, below: f(a.below, b.below), at: f(a.at, b.at), above: f(a.above, b.above) };
 }
-
-/** Ties to even, as the operator Round. */
-export function roundHalfEven(x: number): number {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  if (rest !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
-}

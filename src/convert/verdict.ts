@@ -1,11 +1,12 @@
 /** What became of every layer of a foreign model, and why: the table that a conversion ends with. */
 
 import type { CompileContext } from '../compiler/context.ts';
-import { INTEGER_LAYERS, isLayer, type LayerRecord } from '../compiler/layers.ts';
+import { isLayer, type LayerRecord, whyNeverPacked } from '../compiler/layers.ts';
 import type { Lowered } from '../compiler/lower-to-packed.ts';
-import type { LayerReport } from '../compiler/report.ts';
-import { NO_SIZES, type Sizes } from '../compiler/sizes.ts';
+import { beforeOf, type LayerReport } from '../compiler/report.ts';
+import { type LayerBytes, NO_SIZES, type Sizes } from '../compiler/sizes.ts';
 import type { Node } from '../graph/graph.ts';
+import { factsOf } from '../operators/operator-facts.ts';
 import { dataLevels } from './data-levels.ts';
 import { CANONICAL } from './rewrites/canonicalize-layer.ts';
 import { type Levels, levelsOfWeights } from './weight-levels.ts';
@@ -23,7 +24,9 @@ export interface LayerVerdict {
   readonly dataBits: number;
   /** Shape of the weights, null when they are computed. */
   readonly shape: readonly number[] | null;
-  /** Bytes of the weights in the source. */
+  /** Name of the layer that has the same weights, if one stands before it. */
+  readonly sharedWith: string | null;
+  /** Bytes of the weights in the source, 0 where they count for another layer. */
   readonly bytesBefore: number;
   /** Of its constants in the packed model: weights, bias, and what was folded into it. */
   readonly sizes: Sizes;
@@ -34,32 +37,38 @@ export interface LayerVerdict {
 /**
  * Judges every layer of the source.
  *
- * @param bytesBefore  by the name of the source layer's record, in the order of the records.
+ * @param before  of the source in standard form, by the nodes that its layers had.
+ * @param nodes   those nodes, in the order of the records.
  */
-export function judgeLayers(context: CompileContext, lowered: Lowered, bytesBefore: readonly number[]): LayerVerdict[] {
+export function judgeLayers(
+  context: CompileContext,
+  lowered: Lowered,
+  before: LayerBytes,
+  nodes: readonly Node[],
+): LayerVerdict[] {
   const latent = [...context.graph.nodes()].filter(isLayer);
   const outcomes = new Map(latent.map((node, i) => [node, lowered.report.layers[i]]));
   return context.layers.records.map((record, i) =>
-    judge(record, outcomes.get(record.node), bytesBefore[i] ?? 0, context),
+    judge(record, outcomes.get(record.node), beforeOf(nodes[i], before), context),
   );
 }
 
 function judge(
   record: LayerRecord,
   outcome: LayerReport | undefined,
-  bytesBefore: number,
+  before: Pick<LayerVerdict, 'bytesBefore' | 'sharedWith'>,
   context: CompileContext,
 ): LayerVerdict {
   const { name, source, node } = record;
-  const base = { name, source, bytesBefore };
+  const base = { name, source, ...before };
   if (node.$graph === null || outcome === undefined || outcome.outcome === 'removed') {
     const reason = 'no output depends on it, or it was folded into a constant';
     return { ...base, kind: 'removed', weightBits: 0, dataBits: 0, shape: null, sizes: NO_SIZES, reason };
   }
-  if (INTEGER_LAYERS.has(node.type)) {
-    const shape = context.evaluate(node.input(node.op.startsWith('QLinear') ? 3 : 1))?.shape ?? null;
-    const reason = 'integer operators are not packed: give the model from before it was quantized';
-    return { ...base, kind: 'multi-bit', weightBits: 8, dataBits: 8, shape, sizes: outcome.sizes, reason };
+  const never = whyNeverPacked(node);
+  if (never !== null && !MULTIPLIES.has(node.type)) {
+    const reason = node.is('Einsum') ? (context.misses.get(node)?.get('lower-einsum')?.reason ?? never) : never;
+    return { ...base, ...storedWeights(node, context), sizes: outcome.sizes, reason };
   }
   const weights = context.evaluate(node.input(1)) ?? context.evaluate(node.input(0));
   const shape = weights?.shape ?? null;
@@ -74,8 +83,34 @@ function judge(
   const isLast = node.is('MatMul') || (node.is('Gemm') && node.int('transB', 0) === 0);
   const levels = weights === null ? FLOAT : levelsOfWeights(weights, isLast);
   const kind = kindOf(levels, data);
-  const reason = reasonOf(kind, node, levels, data, outcome, context);
+  const reason = never ?? reasonOf(kind, node, levels, data, outcome, context);
   return { ...base, kind, weightBits: levels.bits, dataBits: data.bits, shape, sizes: outcome.sizes, reason };
+}
+
+/** Layers whose operands are judged by their levels, also where they are never packed. */
+const MULTIPLIES = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
+
+/** What an operator that is never packed holds: its largest constant. */
+function storedWeights(
+  node: Node,
+  context: CompileContext,
+): Pick<LayerVerdict, 'kind' | 'weightBits' | 'dataBits' | 'shape'> {
+  let largest: { readonly bits: number; readonly bytes: number; readonly shape: readonly number[] } | null = null;
+  const { packedInput, isInteger } = factsOf(node);
+  for (const [index, input] of node.inputs.entries()) {
+    const stored = input?.producer?.is('DequantizeLinear') === true ? input.producer.input(0) : input;
+    const constant = stored?.constant ?? null;
+    const bytes = constant?.data.byteLength ?? 0;
+    if (constant === null || bytes <= (largest?.bytes ?? 0)) continue;
+    const isPacked = packedInput?.index === index;
+    const bits = isPacked ? node.int(packedInput.attribute, packedInput.bits) : 8 * constant.data.BYTES_PER_ELEMENT;
+    largest = { bits, bytes, shape: constant.shape };
+  }
+  const [first] = node.inputs;
+  const data = node.is('Gather') || first == null ? FLOAT : dataLevels(first, context);
+  const dataBits = isInteger === true ? 8 : data.bits;
+  const weightBits = largest?.bits ?? 32;
+  return { kind: weightBits <= 8 ? 'multi-bit' : 'float', weightBits, dataBits, shape: largest?.shape ?? null };
 }
 
 const FLOAT: Levels = { kind: 'float', bits: 32, what: 'floats' };
@@ -103,16 +138,11 @@ function reasonOf(
 }
 
 function whyFloat(node: Node, weights: Levels, data: Levels, outcome: LayerReport, context: CompileContext): string {
-  if (node.is('ConvTranspose')) return 'transposed convolutions are not packed';
-  if (node.domain === 'com.microsoft') {
-    return `${node.op} is an operator of onnxruntime: give the model from before onnxruntime optimized it`;
-  }
   const isComputed = [0, 1].every((i) => !context.isConstantExpression(node.input(i)));
   if (isComputed && !node.is('Conv')) return 'both of its operands are computed, it has no weights';
   if (weights.kind === 'float' && data.kind === 'float' && !isComputed)
     return 'neither its weights nor its data are signs';
   const misses = context.misses.get(node);
-  if (node.is('Einsum')) return misses?.get('lower-einsum')?.reason ?? 'it is no product of matrices';
   const missed = misses?.get('canonicalize-layer')?.reason;
   const reasons =
     weights.kind === 'binary' && missed !== undefined && missed !== CANONICAL ? [missed] : outcome.reasons;

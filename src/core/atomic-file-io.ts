@@ -1,9 +1,9 @@
 /** Files and folders that appear complete or not at all: written beside their place, flushed, then renamed. */
 
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fromSystemError } from '../errors.ts';
+import { fromSystemError, systemErrorCode } from '../errors.ts';
+import { removeAbandoned, temporaryName } from './temporary-name-io.ts';
 
 /** Writes and flushes one file. */
 async function writeFlushed(path: string, bytes: Uint8Array | string): Promise<void> {
@@ -16,19 +16,16 @@ async function writeFlushed(path: string, bytes: Uint8Array | string): Promise<v
   }
 }
 
-function temporaryName(path: string): string {
-  return `${path}.tmp-${randomBytes(4).toString('hex')}`;
-}
-
 /**
- * Replaces (or creates) a file by rename, creating its folder when missing.
+ * Replaces (or creates) a file by rename, creating its folder when missing; what a process killed while it did the same has left goes.
  *
  * @throws {BnnError} E_IO or E_NOT_FOUND with the path; the old file, if any, is untouched.
  */
 export async function writeFileAtomic(path: string, bytes: Uint8Array | string): Promise<void> {
   const temporary = temporaryName(path);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
+    await removeAbandoned(path);
     await writeFlushed(temporary, bytes);
     await rename(temporary, path);
   } catch (error) {
@@ -38,7 +35,37 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array | string):
 }
 
 /**
- * Replaces (or creates) a folder of files. The old folder is moved aside only when the new one is complete on disk; a process
+ * Creates a folder and those above it, where they are missing. Not by `recursive`: of a read-only disk that says that something does
+ * not exist, and below /proc it never ends.
+ *
+ * @returns the topmost folder that was created; undefined when all were there.
+ * @throws  what the system says.
+ */
+export async function makeFolder(path: string): Promise<string | undefined> {
+  try {
+    await mkdir(path);
+    return path;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code !== 'ENOENT' && (await isFolder(path))) return undefined;
+    const above = dirname(path);
+    if (code !== 'ENOENT' || above === path || (await isFolder(above))) throw error;
+    const created = await makeFolder(above);
+    const own = await makeFolder(path);
+    return created ?? own;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Replaces (or creates) a folder of files, in a folder that exists. The old folder is moved aside only when the new one is complete on disk; a process
  * killed between the two renames leaves `<path>.old`, which `recoverFolder` puts back.
  *
  * @throws {BnnError} E_IO or E_NOT_FOUND with the path; the old folder, if any, is untouched.
@@ -50,7 +77,7 @@ export async function writeFolderAtomic(
   const temporary = temporaryName(path);
   const old = `${path}.old`;
   try {
-    await mkdir(temporary, { recursive: true });
+    await mkdir(temporary);
     for (const [name, bytes] of Object.entries(files)) await writeFlushed(join(temporary, name), bytes);
     await rm(old, { recursive: true, force: true });
     await rename(path, old).catch((error: unknown) => {

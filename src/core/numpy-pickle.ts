@@ -1,8 +1,9 @@
 /** How NumPy arrays appear in pickles (numpy/_core/src/multiarray, `array_reduce`): an allow-list for `decodePickle`. */
 
 import { BnnError } from '../errors.ts';
+import { describeValue } from './describe-value.ts';
 import type { PickleConstructor, PickleStateful } from './pickle.ts';
-import { bytesPerElement, type Dtype, fromBytes, type Tensor } from './tensor.ts';
+import { bytesPerElement, type Dtype, fromBytes, type Tensor, toNumbers } from './tensor.ts';
 
 const DTYPE_OF: ReadonlyMap<string, Dtype> = new Map([
   ['f4', 'float32'],
@@ -21,13 +22,7 @@ const DTYPE_OF: ReadonlyMap<string, Dtype> = new Map([
 
 /** A NumPy array; its tensor is there once the pickle has set its state. */
 export class PickledArray implements PickleStateful {
-  readonly #charge: (bytes: number) => void;
   #tensor: Tensor | undefined;
-
-  /** @param charge  called with the size before bytes are copied; throws when it is too much. */
-  constructor(charge: (bytes: number) => void) {
-    this.#charge = charge;
-  }
 
   get tensor(): Tensor {
     if (this.#tensor === undefined) throw new BnnError('E_FORMAT', 'the pickle holds an array without elements');
@@ -45,7 +40,6 @@ export class PickledArray implements PickleStateful {
     if (!(dtype instanceof PickledDtype)) throw new Error('an array without a dtype');
     if (!isShape(shape)) throw new Error('the shape of an array is not a tuple of sizes');
     if (order !== 'C' && shape.length > 1) throw new BnnError('E_UNSUPPORTED', 'an array in Fortran order');
-    if (typeof data === 'string' || data instanceof Uint8Array) this.#charge(data.length);
     const bytes = typeof data === 'string' ? Buffer.from(data, 'latin1') : data;
     if (!(bytes instanceof Uint8Array)) throw new Error('an array whose elements are not bytes');
     this.#tensor = fromBytes(dtype.dtype, shape, bytes);
@@ -67,45 +61,60 @@ class PickledDtype implements PickleStateful {
     this.#order = state[1];
   }
 
+  get isNumber(): boolean {
+    return DTYPE_OF.has(this.#name);
+  }
+
   get dtype(): Dtype {
     const dtype = DTYPE_OF.get(this.#name);
-    if (dtype === undefined) throw new BnnError('E_UNSUPPORTED', `an array of NumPy type "${this.#name}"`);
+    if (dtype === undefined) throw new BnnError('E_UNSUPPORTED', `an array of NumPy type ${describeValue(this.#name)}`);
     if (this.#order === '>' && bytesPerElement(dtype) > 1) throw new BnnError('E_UNSUPPORTED', 'a big-endian array');
     return dtype;
   }
 }
 
-/**
- * Accepts arrays and what they are made of, from NumPy 1 and 2, protocols 0 to 5. Arrays come out as `PickledArray`.
- *
- * @param fileBytes  the size of the pickle. No more is copied altogether, so that a small file which refers to the same bytes many
- *                   times cannot claim much memory.
- */
-export function createNumpyConstructors(
-  fileBytes: number,
-): (module: string, name: string) => PickleConstructor | undefined {
-  let copiedBytes = 0;
-  const charge = (bytes: number): void => {
-    copiedBytes += bytes;
-    if (copiedBytes > fileBytes) throw new Error(`arrays of more bytes than the file's ${fileBytes}`);
-  };
-  const known: Readonly<Record<string, PickleConstructor>> = {
-    'multiarray._reconstruct': () => new PickledArray(charge),
-    'numpy.ndarray': () => new PickledArray(charge),
-    'numpy.dtype': ([name]) => {
+/** A number of a NumPy type (`np.float64(0.5)`); null for one of a type that is no number. */
+const scalar: PickleConstructor = ([dtype, data]) => {
+  if (!(dtype instanceof PickledDtype)) throw new Error('a scalar without a dtype');
+  const bytes = typeof data === 'string' ? Buffer.from(data, 'latin1') : data;
+  if (!dtype.isNumber || !(bytes instanceof Uint8Array)) return null;
+  return toNumbers(fromBytes(dtype.dtype, [], bytes))[0];
+};
+
+const KNOWN: ReadonlyMap<string, PickleConstructor> = new Map<string, PickleConstructor>([
+  ['multiarray._reconstruct', () => new PickledArray()],
+  ['multiarray.scalar', scalar],
+  ['numpy.ndarray', () => new PickledArray()],
+  [
+    'numpy.dtype',
+    ([name]) => {
       if (typeof name !== 'string') throw new Error('a dtype without a name');
       return new PickledDtype(name);
     },
-    'numeric._frombuffer': ([data, dtype, shape, order]) => {
-      const array = new PickledArray(charge);
+  ],
+  [
+    'numeric._frombuffer',
+    ([data, dtype, shape, order]) => {
+      const array = new PickledArray();
       array.fill(data, dtype, shape, order);
       return array;
     },
-  };
+  ],
+]);
+
+/**
+ * Accepts arrays and scalars and what they are made of, from NumPy 1 and 2, protocols 0 to 5. Arrays come out as `PickledArray`,
+ * scalars as numbers.
+ */
+export function numpyConstructor(module: string, name: string): PickleConstructor | undefined {
   // NumPy 2 renamed numpy.core to numpy._core.
-  return (module, name) => known[`${module.replace(/^numpy\._?core\./, '')}.${name}`];
+  return KNOWN.get(`${module.replace(/^numpy\._?core\./, '')}.${name}`);
 }
 
+/** NumPy 2 has 64 dimensions at most. */
+const MOST_DIMENSIONS = 64;
+
 function isShape(value: unknown): value is readonly number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+  if (!Array.isArray(value) || value.length > MOST_DIMENSIONS) return false;
+  return value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }

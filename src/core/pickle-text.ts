@@ -1,10 +1,11 @@
 /** The textual literals of pickle protocol 0, and its long integers. */
 
-/** Longest integer that is converted, in bytes or digits: far beyond any size or seed, and conversion is not linear. */
-const LONGEST_INTEGER = 1024;
+/** Longest number that is converted, in bytes or digits: far beyond any size or seed, and conversion is not linear. */
+const LONGEST_NUMBER = 1024;
 
 /** INT (`12`, `01` = True, `00` = False), LONG (`12L`) and FLOAT. */
 export function parseAsciiNumber(text: string, kind: 'int' | 'float'): number | bigint | boolean {
+  if (text.length > LONGEST_NUMBER) throw new Error(`a number of ${text.length} digits`);
   if (kind === 'float') {
     const special = /^([+-]?)(inf|nan)$/.exec(text);
     if (special !== null) return special[2] === 'nan' ? Number.NaN : special[1] === '-' ? -Infinity : Infinity;
@@ -12,7 +13,6 @@ export function parseAsciiNumber(text: string, kind: 'int' | 'float'): number | 
     return Number(text);
   }
   if (text === '00' || text === '01') return text === '01';
-  if (text.length > LONGEST_INTEGER) throw new Error(`an integer of ${text.length} digits`);
   const digits = /^\s*([+-]?)(\d+)L?\s*$/.exec(text);
   if (digits === null) throw new Error(`"${clip(text)}" is not an integer`);
   const magnitude = BigInt(digits[2] ?? '0');
@@ -21,10 +21,9 @@ export function parseAsciiNumber(text: string, kind: 'int' | 'float'): number | 
 
 /** LONG1 and LONG4: little-endian two's complement of any length. */
 export function signedInteger(bytes: Uint8Array): number | bigint {
-  if (bytes.length > LONGEST_INTEGER) throw new Error(`an integer of ${bytes.length} bytes`);
-  let value = 0n;
-  for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i] ?? 0);
-  return toNumber(BigInt.asIntN(8 * bytes.length, value));
+  if (bytes.length > LONGEST_NUMBER) throw new Error(`an integer of ${bytes.length} bytes`);
+  const hex = Buffer.from(bytes).reverse().toString('hex');
+  return toNumber(BigInt.asIntN(8 * bytes.length, BigInt(`0x0${hex}`)));
 }
 
 function toNumber(value: bigint): number | bigint {

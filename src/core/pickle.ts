@@ -15,10 +15,12 @@
 
 import { BnnError } from '../errors.ts';
 import { ByteReader } from './byte-reader.ts';
-import { createBuiltinConstructors } from './pickle-builtins.ts';
+import type { MemoryBudget } from './memory-budget.ts';
+import { builtinConstructor } from './pickle-builtins.ts';
+import { COST, pickleBudget, sizeOf } from './pickle-cost.ts';
 import { parseAsciiNumber, parseQuoted, parseRawUnicode, signedInteger } from './pickle-text.ts';
 
-/** Builds the value of a call of a Python class or function. */
+/** Builds the value of a call of a Python class or function. It may copy every argument once: that much memory is accounted for. */
 export type PickleConstructor = (args: readonly unknown[]) => unknown;
 
 export interface PickleOptions {
@@ -28,6 +30,8 @@ export interface PickleOptions {
   readonly keepUnknown?: boolean | undefined;
   /** What stands for a persistent id (PyTorch: the bytes of a storage); without it such pickles are refused. */
   readonly persistentLoad?: ((id: unknown) => unknown) | undefined;
+  /** Of the file that the pickle is part of; by default one for the pickle alone. */
+  readonly budget?: MemoryBudget | undefined;
   /** The file's name, for messages. */
   readonly at?: string | undefined;
 }
@@ -65,8 +69,9 @@ export class PickleGlobal {
 /**
  * Decodes the first pickle in `bytes`; what follows it is not read.
  *
- * @throws {BnnError} E_FORMAT for damaged bytes (with the offset), E_UNSUPPORTED for a class that is not on the allow-list.
- * Cost: linear in the bytes read, apart from what the caller's constructors do.
+ * @throws {BnnError} E_FORMAT for damaged bytes (with the offset) and for more objects than the budget allows, E_UNSUPPORTED for a class
+ *   that is not on the allow-list.
+ * Cost: linear in the bytes read and the budget, where the caller's constructors are linear in their arguments.
  */
 export function decodePickle(bytes: Uint8Array, options: PickleOptions): unknown {
   const machine = new PickleMachine(bytes, options);
@@ -86,7 +91,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 class PickleMachine {
   readonly #options: PickleOptions;
-  readonly #builtin: PickleOptions['construct'];
+  readonly #budget: MemoryBudget;
   readonly #reader: ByteReader;
   readonly #memo = new Map<number, unknown>();
   /** Heights of the stack at the open marks. */
@@ -95,7 +100,7 @@ class PickleMachine {
 
   constructor(bytes: Uint8Array, options: PickleOptions) {
     this.#options = options;
-    this.#builtin = createBuiltinConstructors(bytes.length);
+    this.#budget = options.budget ?? pickleBudget(bytes.length);
     this.#reader = new ByteReader(bytes, options.at);
   }
 
@@ -165,6 +170,7 @@ class PickleMachine {
     const reader = this.#reader;
     switch (opcode) {
       case 0x28: // MARK
+        this.#budget.charge(COST.value);
         this.#marks.push(this.#stack.length);
         return true;
       case 0x30: // POP, which also removes a mark
@@ -175,13 +181,13 @@ class PickleMachine {
         this.#popMark();
         return true;
       case 0x32: // DUP
-        return this.#push(this.#top());
+        return this.#again(this.#top());
       case 0x67: // GET
-        return this.#push(this.#recall(Number(this.#latin1(reader.line()))));
+        return this.#again(this.#recall(Number(this.#latin1(reader.line()))));
       case 0x68: // BINGET
-        return this.#push(this.#recall(reader.uint8()));
+        return this.#again(this.#recall(reader.uint8()));
       case 0x6a: // LONG_BINGET
-        return this.#push(this.#recall(reader.uint32()));
+        return this.#again(this.#recall(reader.uint32()));
       case 0x70: // PUT
         return this.#remember(Number(this.#latin1(reader.line())));
       case 0x71: // BINPUT
@@ -225,6 +231,7 @@ class PickleMachine {
         const set = this.#top();
         if (set instanceof PickledUnknown) return true;
         if (!(set instanceof Set)) throw this.#failure('items are added to what is not a set');
+        this.#budget.charge(COST.entry * items.length);
         for (const item of items) set.add(item);
         return true;
       }
@@ -291,7 +298,16 @@ class PickleMachine {
     }
   }
 
+  /** Every value that is made comes by here, whole. */
   #push(value: unknown): true {
+    this.#budget.charge(COST.value + sizeOf(value));
+    this.#stack.push(value);
+    return true;
+  }
+
+  /** A value that is there already. */
+  #again(value: unknown): true {
+    this.#budget.charge(COST.value);
     this.#stack.push(value);
     return true;
   }
@@ -318,6 +334,7 @@ class PickleMachine {
   }
 
   #remember(index: number): true {
+    this.#budget.charge(COST.entry);
     this.#memo.set(index, this.#top());
     return true;
   }
@@ -331,6 +348,7 @@ class PickleMachine {
     const list = this.#top();
     if (list instanceof PickledUnknown) return true;
     if (!Array.isArray(list) || Object.isFrozen(list)) throw this.#failure('items are appended to what is not a list');
+    this.#budget.charge(COST.value * items.length);
     for (const item of items) list.push(item);
     return true;
   }
@@ -340,6 +358,7 @@ class PickleMachine {
     if (map instanceof PickledUnknown) return true;
     if (!(map instanceof Map)) throw this.#failure('items are set in what is not a dict');
     if (items.length % 2 !== 0) throw this.#failure('a key without a value');
+    this.#budget.charge((COST.entry * items.length) / 2);
     for (let i = 0; i < items.length; i += 2) map.set(items[i], items[i + 1]);
     return true;
   }
@@ -347,8 +366,9 @@ class PickleMachine {
   #global(module: unknown, name: unknown): PickleGlobal {
     if (typeof module !== 'string' || typeof name !== 'string')
       throw this.#failure('a class whose name is not a string');
-    const construct = this.#options.construct(module, name) ?? this.#builtin(module, name);
-    if (construct !== undefined) return new PickleGlobal(module, name, construct);
+    this.#budget.charge(module.length + name.length);
+    const construct = this.#options.construct(module, name) ?? builtinConstructor(module, name);
+    if (construct !== undefined) return new PickleGlobal(module, name, this.#charged(construct));
     const fullName = `${module}.${name}`;
     if (this.#options.keepUnknown === true) {
       return new PickleGlobal(module, name, () => new PickledUnknown(fullName));
@@ -357,6 +377,20 @@ class PickleMachine {
       at: this.#options.at,
       hint: 'pickles can run code when Python loads them; this reader accepts only plain data and arrays',
     });
+  }
+
+  /** Whoever calls it, and however often with the same arguments. */
+  #charged(construct: PickleConstructor): PickleConstructor {
+    return (args) => {
+      this.#chargeItems(args);
+      return construct(args);
+    };
+  }
+
+  /** The sizes of the arguments of a call, or of the items of a state: what may be copied. */
+  #chargeItems(items: unknown): void {
+    this.#budget.charge(sizeOf(items));
+    if (Array.isArray(items)) for (const item of items as unknown[]) this.#budget.charge(sizeOf(item));
   }
 
   #call(callee: unknown, args: unknown): unknown {
@@ -368,6 +402,7 @@ class PickleMachine {
 
   #build(state: unknown): true {
     const object = this.#top();
+    this.#chargeItems(state);
     if (isStateful(object)) object.setState(state);
     // A dict subclass (OrderedDict) may carry attributes; only its items matter here.
     else if (!(object instanceof Map)) throw this.#failure('a state is set on what takes none');

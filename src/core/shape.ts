@@ -1,5 +1,8 @@
 /** Arithmetic on shapes: row-major, outermost dimension first. */
 
+/** Dimensions that a tensor may have; NumPy stops there too. */
+export const MAX_RANK = 64;
+
 /** Number of elements; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
   let count = 1;

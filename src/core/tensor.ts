@@ -91,8 +91,15 @@ export function float32(shape: readonly number[], data: Iterable<number> | Float
   return tensor('float32', shape, data instanceof Float32Array ? data : Float32Array.from(data));
 }
 
-/** A one-dimensional int64 tensor: shapes, axes, pads. */
+/**
+ * A one-dimensional int64 tensor: shapes, axes, pads.
+ *
+ * @throws {BnnError} E_SHAPE when a number is no integer.
+ */
 export function int64s(values: readonly number[]): Tensor<'int64'> {
+  const other = values.find((value) => !Number.isInteger(value));
+  if (other !== undefined)
+    throw new BnnError('E_SHAPE', `${other} where a size or an axis was needed, expected an integer`);
   return tensor('int64', [values.length], BigInt64Array.from(values, BigInt));
 }
 
@@ -133,6 +140,21 @@ export function toNumbers(t: Tensor): number[] {
   if (t.dtype === 'float16') return Array.from(t.data as Uint16Array, halfToNumber);
   if (t.dtype === 'bfloat16') return Array.from(t.data as Uint16Array, bfloatToNumber);
   return Array.from(t.data as ArrayLike<number | bigint>, Number);
+}
+
+/** All elements as float32, rounded where they do not fit; those of a float32 tensor are not copied. */
+export function toFloats(t: Tensor): Float32Array {
+  if (isDtype(t, 'float32')) return t.data;
+  if (t.dtype === 'float16') return mapped(t.data as Uint16Array, halfToNumber);
+  if (t.dtype === 'bfloat16') return mapped(t.data as Uint16Array, bfloatToNumber);
+  if (t.data instanceof BigInt64Array || t.data instanceof BigUint64Array) return mapped(t.data, Number);
+  return new Float32Array(t.data);
+}
+
+function mapped<V>(data: ArrayLike<V>, toNumber: (value: V) => number): Float32Array {
+  const floats = new Float32Array(data.length);
+  for (let i = 0; i < floats.length; i++) floats[i] = toNumber(data[i] as V);
+  return floats;
 }
 
 /** IEEE 754 binary16 bits to a number. */

@@ -1,7 +1,9 @@
 /** The two layouts in which CIFAR-10 and CIFAR-100 are distributed: fixed-size binary records, and pickles of NumPy arrays. */
 
-import { createNumpyConstructors, PickledArray } from '../core/numpy-pickle.ts';
+import { describeValue } from '../core/describe-value.ts';
+import { numpyConstructor, PickledArray } from '../core/numpy-pickle.ts';
 import { decodePickle } from '../core/pickle.ts';
+import { toNumbers } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 
 /** u8[3][32][32]. */
@@ -87,7 +89,10 @@ export function pythonLayout(variant: CifarVariant, labelKey: string): CifarLayo
   const maximumBytes = 5 * mostImages(variant) * PIXELS;
   const hint = damaged(variant.title);
   const notABatch = (message: string, at: string) =>
-    new BnnError('E_FORMAT', `not a ${variant.title} batch: ${message}`, { at, hint });
+    new BnnError('E_FORMAT', `not a ${variant.title} batch: ${message}`, {
+      at,
+      hint: `expected a dict with "data", uint8[n, ${PIXELS}], and "${labelKey}", n class numbers, as the official files have them`,
+    });
   return {
     ...variant,
     maximumBytes,
@@ -98,7 +103,7 @@ export function pythonLayout(variant: CifarVariant, labelKey: string): CifarLayo
       throw new BnnError('E_FORMAT', `a batch of ${sizeBytes} bytes, ${expected}`, { at, hint });
     },
     decode(bytes, at) {
-      const value = decodePickle(bytes, { construct: createNumpyConstructors(bytes.length), at });
+      const value = decodePickle(bytes, { construct: numpyConstructor, at });
       const data = entryOf(value, 'data');
       const labels = entryOf(value, labelKey);
       if (!(data instanceof PickledArray)) throw notABatch('no array "data"', at);
@@ -107,14 +112,30 @@ export function pythonLayout(variant: CifarVariant, labelKey: string): CifarLayo
       if (dtype !== 'uint8' || !(pixels instanceof Uint8Array) || shape.length !== 2 || width !== PIXELS) {
         throw notABatch(`"data" is ${dtype}[${shape.join(', ')}], expected uint8[n, ${PIXELS}]`, at);
       }
-      if (!Array.isArray(labels) || labels.length !== count) {
-        throw notABatch(`no list "${labelKey}" of ${count} numbers`, at);
-      }
-      const labelOf = (i: number): number => Number(labels[i]);
+      const classes = labelsOf(labels, count);
+      if (typeof classes === 'string') throw notABatch(`"${labelKey}" is ${classes}`, at);
+      const labelOf = (i: number): number => classes[i] ?? -1;
       checkLabels(count, labelOf, variant, at);
       return { count, pixels, pixelsAt: (i) => i * PIXELS, labelOf };
     },
   };
+}
+
+/** Class numbers from a list of them or from a NumPy array; a text says what there is instead. */
+function labelsOf(labels: unknown, count: number): readonly number[] | string {
+  if (labels === undefined) return 'missing';
+  if (labels instanceof PickledArray) {
+    const { dtype, shape } = labels.tensor;
+    const isColumn = shape.slice(1).every((size) => size === 1);
+    if (shape[0] === count && isColumn) return toNumbers(labels.tensor);
+    return `${dtype}[${shape.join(', ')}], expected ${count} numbers`;
+  }
+  if (!Array.isArray(labels) || labels.length !== count) return `${describeValue(labels)}, expected ${count} numbers`;
+  const list: readonly unknown[] = labels;
+  const strange = list.find((label) => typeof label !== 'number');
+  return strange === undefined
+    ? (list as readonly number[])
+    : `a list with ${describeValue(strange)} in it, expected numbers`;
 }
 
 /** Keys written by Python 3 from Python 2 strings read with `encoding='bytes'` are bytes. */

@@ -1,11 +1,13 @@
 /** `classes.txt`: the classes of a data set in the order of their labels. */
 
 import { join } from 'node:path';
+import { readRegularFile } from '../core/regular-file-io.ts';
 import { BnnError } from '../errors.ts';
-import { fileSize, readBytes } from './source-files.ts';
+import { fileSize } from './source-files.ts';
 
 /** Name of the file, in the root of a data set. */
 export const CLASS_LIST = 'classes.txt';
+const LONGEST_LIST = 1 << 26;
 
 /** Synonym sets of WordNet, by which the folders of ImageNet are called. */
 const WORDNET_ID = /^n\d{8}$/;
@@ -41,7 +43,7 @@ export function parseClassList(text: string, isFolder: (name: string) => boolean
 export async function readClassList(root: string): Promise<string | undefined> {
   const path = join(root, CLASS_LIST);
   if ((await fileSize(path)) === undefined) return undefined;
-  return new TextDecoder().decode(await readBytes(path));
+  return new TextDecoder().decode(await readRegularFile(path, { mostBytes: LONGEST_LIST }));
 }
 
 /**

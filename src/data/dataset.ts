@@ -47,11 +47,13 @@ export interface Dataset {
   readonly std: readonly number[];
   /**
    * sha256 (hex) over what is used: pixels (NHWC) and labels of both splits, whatever files they came from. For splits of files,
-   * relative paths, sizes and labels instead, since hashing every picture would take longer than using them.
+   * relative paths, sizes, labels and the encoded pictures; of large ones the times of change (`picture-fingerprint.ts`).
    */
   readonly fingerprint: string;
   /** Where it was found: a folder or an archive. */
   readonly root: string;
+  /** What was found and not taken, and whatever else the user should know; none where it is absent. */
+  readonly notes?: readonly string[] | undefined;
 }
 
 /** What a loader reports while it works. */

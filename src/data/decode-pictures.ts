@@ -35,7 +35,7 @@ export interface DecodeOptions {
  *
  * @param use  called for each with its position in `indices`, in any order; the pixels are those of the split's frame.
  * @returns    the broken pictures by their position in `indices`.
- * @throws {BnnError} E_NOT_FOUND or E_IO when a picture cannot be read; E_FORMAT for a broken one, unless they are skipped.
+ * @throws {BnnError} E_NOT_FOUND, E_IO or E_UNSUPPORTED when a picture cannot be read; E_FORMAT for a broken one, unless they are skipped.
  */
 export async function decodePictures(
   split: FileSplit,
@@ -52,8 +52,8 @@ export async function decodePictures(
       const i = next++;
       const sample = indices[i] ?? 0;
       const at = pictureName(pictures, sample);
-      const bytes = await readPicture(pictures, sample);
       try {
+        const bytes = await readPicture(pictures, sample);
         const pixels = await decodeImage(bytes, at, (width, height) =>
           cropScale > 0
             ? frameCrop(width, height, size, cropScale, { seed, epoch, sample })
@@ -61,7 +61,7 @@ export async function decodePictures(
         );
         use(i, pixels);
       } catch (error) {
-        if (onBroken === 'stop' || !(error instanceof BnnError)) throw error;
+        if (onBroken === 'stop' || !(error instanceof BnnError) || error.code !== 'E_FORMAT') throw error;
         broken.set(i, { index: sample, at, message: error.message });
       }
     }

@@ -1,22 +1,18 @@
 /** What the data sets of encoded pictures have in common. */
 
-import { createHash } from 'node:crypto';
-import { relative } from 'node:path';
 import { Rng } from '../core/rng.ts';
 import { BnnError } from '../errors.ts';
 import type { ClassFolders } from './class-folders.ts';
 import type { FileSplit, LoadOptions } from './dataset.ts';
 import { IMAGENET_STATISTICS } from './normalization.ts';
-import { type PictureSource, packTexts, textAt } from './picture-source.ts';
+import { type PictureSource, packTexts } from './picture-source.ts';
 import { createSharedInts } from './shared-memory.ts';
-import { fileSize } from './source-files.ts';
 
 const DEFAULT_SIZE = 224;
 /** The usual evaluation of ImageNet: shorter side to 256, of which the middle 224 are used; kept for other sizes. */
 const RESIZE_RATIO = 256 / 224;
 /** Pictures often lie sorted by class, so a limit takes them in this one shuffled order: every class keeps its share. */
 const LIMIT_SEED = 0x1ace;
-const STATS_AT_ONCE = 64;
 
 /**
  * The side of the square that pictures are framed to.
@@ -80,23 +76,4 @@ export function splitOfFolders(
     Array.from(order, (i) => labels[i] ?? 0),
     size,
   );
-}
-
-/** sha256 (hex) over the relative path, size and label of every file. */
-export async function fingerprintOfFiles(root: string, splits: readonly FileSplit[]): Promise<string> {
-  const hash = createHash('sha256');
-  for (const { pictures, labels, count } of splits) {
-    if (pictures.kind !== 'files') throw new Error('internal: no files');
-    for (let begin = 0; begin < count; begin += STATS_AT_ONCE) {
-      const indices = Array.from({ length: Math.min(STATS_AT_ONCE, count - begin) }, (_, i) => begin + i);
-      const files = indices.map((i) => textAt(pictures.paths, i));
-      const sizes = await Promise.all(files.map(fileSize));
-      for (const [i, file] of files.entries()) {
-        const path = relative(root, file).replaceAll('\\', '/');
-        hash.update(`${path}\0${sizes[i] ?? 0}\0${labels[begin + i] ?? 0}\n`);
-      }
-    }
-    hash.update('\n');
-  }
-  return hash.digest('hex');
 }

@@ -3,9 +3,9 @@
  * number of dimensions, one big-endian u32 for each size, then the elements in row-major order.
  */
 
-import { gunzipSync } from 'node:zlib';
+import { constants, gunzipSync } from 'node:zlib';
 import { elementCount } from '../core/shape.ts';
-import { BnnError } from '../errors.ts';
+import { BnnError, systemErrorCode } from '../errors.ts';
 
 export interface Idx {
   readonly shape: readonly number[];
@@ -14,16 +14,44 @@ export interface Idx {
 }
 
 const UNSIGNED_BYTE = 8;
+/** Of compressed bytes, whose beginning holds the header whatever names and tables stand before it. */
+const HEAD_BYTES = 1 << 16;
+/** Deflate at its best, with room for the header of gzip. */
+const MOST_RATIO = 1032;
+/** EMNIST, the largest set in this format, has 547 MB. */
+const MOST_ELEMENTS = 600_000_000;
 
 /**
- * Decodes an IDX file of unsigned bytes, gzipped or not.
+ * Decodes an IDX file of unsigned bytes, gzipped or not. What is gzipped takes no more memory than its header asks for.
  *
  * @param at    the file's name, for messages.
  * @param rank  the number of dimensions that the caller expects.
- * @throws {BnnError} E_FORMAT with expected and found sizes; E_UNSUPPORTED for element types other than unsigned byte.
+ * @throws {BnnError} E_FORMAT with expected and found sizes; E_UNSUPPORTED for element types other than unsigned byte and for more than
+ *   600 million elements.
  */
 export function decodeIdx(file: Uint8Array, rank: number, at: string): Idx {
-  const bytes = file[0] === 0x1f && file[1] === 0x8b ? gunzip(file, at) : file;
+  const isPacked = file[0] === 0x1f && file[1] === 0x8b;
+  const head = isPacked ? gunzipHead(file, at) : file;
+  const shape = parseHeader(head, rank, at);
+  const headerBytes = 4 + 4 * rank;
+  const expectedBytes = headerBytes + elementCount(shape);
+  const promised = `${shape.join('x')} elements need ${expectedBytes}`;
+  const hint = 'the file is damaged: fetch it again';
+  if (isPacked ? expectedBytes > (file.length + 1) * MOST_RATIO : file.length !== expectedBytes) {
+    const what = isPacked ? 'gzipped IDX file' : 'IDX file';
+    throw new BnnError('E_FORMAT', `${what} of ${file.length} bytes, but ${promised}`, { at, hint });
+  }
+  if (expectedBytes > MOST_ELEMENTS) {
+    throw new BnnError('E_UNSUPPORTED', `${promised} bytes, at most ${MOST_ELEMENTS} are read`, { at });
+  }
+  const bytes = isPacked ? gunzip(file, expectedBytes, at) : file;
+  if (bytes.length !== expectedBytes) {
+    throw new BnnError('E_FORMAT', `IDX file of ${bytes.length} bytes, but ${promised}`, { at, hint });
+  }
+  return { shape, data: bytes.subarray(headerBytes) };
+}
+
+function parseHeader(bytes: Uint8Array, rank: number, at: string): number[] {
   const headerBytes = 4 + 4 * rank;
   const [zero0, zero1, type, foundRank] = bytes;
   if (bytes.length < 4 || zero0 !== 0 || zero1 !== 0) {
@@ -44,23 +72,28 @@ export function decodeIdx(file: Uint8Array, rank: number, at: string): Idx {
     throw new BnnError('E_FORMAT', `IDX file of ${bytes.length} bytes, its header alone takes ${headerBytes}`, { at });
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const shape = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
-  const expectedBytes = headerBytes + elementCount(shape);
-  if (bytes.length !== expectedBytes) {
-    throw new BnnError(
-      'E_FORMAT',
-      `IDX file of ${bytes.length} bytes, but ${shape.join('x')} elements need ${expectedBytes}`,
-      { at, hint: 'the file is damaged: fetch it again' },
-    );
-  }
-  return { shape, data: bytes.subarray(headerBytes) };
+  return Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
 }
 
-function gunzip(file: Uint8Array, at: string): Uint8Array {
+/** What the first bytes of the file decompress to: some kilobytes, or what a bomb makes of them, at most 68 MB. */
+function gunzipHead(file: Uint8Array, at: string): Uint8Array {
+  // A part of a file is no damaged file.
+  const options = file.length > HEAD_BYTES ? { finishFlush: constants.Z_SYNC_FLUSH } : {};
+  return decompress(at, () => gunzipSync(file.subarray(0, HEAD_BYTES), options));
+}
+
+/** @param length  beyond which nothing is decompressed. */
+function gunzip(file: Uint8Array, length: number, at: string): Uint8Array {
+  // One piece of the whole length: pieces would be copied together.
+  return decompress(at, () => gunzipSync(file, { maxOutputLength: length, chunkSize: Math.max(64, length + 1) }));
+}
+
+function decompress(at: string, work: () => Uint8Array): Uint8Array {
   try {
-    return gunzipSync(file);
+    return work();
   } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
+    const isLonger = systemErrorCode(cause) === 'ERR_BUFFER_TOO_LARGE';
+    const text = isLonger ? 'more bytes than the header says' : cause instanceof Error ? cause.message : String(cause);
     throw new BnnError('E_FORMAT', `cannot decompress: ${text}`, {
       at,
       hint: 'the file is damaged: fetch it again',

@@ -1,21 +1,23 @@
 /**
  * ImageNet (O. Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", 2015) as it is usually unpacked:
- * DIR/train/<wnid>/*.JPEG and DIR/val/<wnid>/*.JPEG. Labels are ranks of the sorted folder names, or lines of DIR/classes.txt.
+ * DIR/train/<wnid>/*.JPEG and DIR/val/<wnid>/*.JPEG, or DIR/val/images and val_annotations.txt as Tiny ImageNet has it. Labels are ranks of the sorted folder names, or lines of DIR/classes.txt.
  */
 
 import { join, resolve } from 'node:path';
 import { BnnError } from '../errors.ts';
-import { listClassFolders } from './class-folders.ts';
+import type { ClassFolders } from './class-folders.ts';
 import { CLASS_LIST, labelFolders, parseClassList, readClassList } from './class-list.ts';
 import type { Dataset, LoadOptions } from './dataset.ts';
-import { fingerprintOfFiles, imageSizeOf, splitOfFolders } from './file-split.ts';
+import { imageSizeOf, splitOfFolders } from './file-split.ts';
 import { limitOf } from './limits.ts';
 import { IMAGENET_STATISTICS } from './normalization.ts';
+import { fingerprintOfPictures } from './picture-fingerprint.ts';
+import { listSplits, refuseEmptyClasses, refuseStrangers } from './split-folders.ts';
 
 /**
  * Lists ImageNet or a part of it. One of the two splits may be missing; it is then empty.
  *
- * @throws {BnnError} E_NOT_FOUND when neither split is there; E_FORMAT when the list of classes does not fit the folders, or when there
+ * @throws {BnnError} E_NOT_FOUND when neither split is there; E_FORMAT when a class has no pictures, the list of classes does not fit the folders, or when there
  *   is none and a folder of val is not in train.
  */
 export async function loadImagenet(options: LoadOptions): Promise<Dataset> {
@@ -24,15 +26,9 @@ export async function loadImagenet(options: LoadOptions): Promise<Dataset> {
   }
   const size = imageSizeOf(options);
   const root = resolve(options.dir);
-  const train = await listClassFolders(join(root, 'train'));
-  const val = await listClassFolders(join(root, 'val'));
-  if (train === undefined && val === undefined) {
-    throw new BnnError('E_NOT_FOUND', 'no folder train or val with one folder of pictures for each class', {
-      at: root,
-      hint: 'expected e.g. train/n01440764/*.JPEG and val/n01440764/*.JPEG below it',
-    });
-  }
-  const { classes, labels } = await orderClasses(root, train?.names, val?.names);
+  const { train, test: val, notes } = await listSplits(root, ['val']);
+  const { classes, labels } = await orderClasses(root, train, val);
+  refuseEmptyClasses(train ?? val);
   const labelOf = (name: string): number => {
     const label = labels.get(name);
     if (label === undefined) throw new Error(`internal: the folder ${name} has no label`);
@@ -50,30 +46,26 @@ export async function loadImagenet(options: LoadOptions): Promise<Dataset> {
     channels: 3,
     ...splits,
     ...IMAGENET_STATISTICS,
-    fingerprint: await fingerprintOfFiles(root, [splits.train, splits.test]),
+    fingerprint: await fingerprintOfPictures(root, [splits.train, splits.test]),
     root,
+    notes,
   };
 }
 
 async function orderClasses(
   root: string,
-  train: readonly string[] | undefined,
-  val: readonly string[] | undefined,
+  train: ClassFolders | undefined,
+  val: ClassFolders | undefined,
 ): Promise<{ readonly classes: readonly string[]; readonly labels: ReadonlyMap<string, number> }> {
   const text = await readClassList(root);
   if (text !== undefined) {
-    const folders = [...new Set([...(train ?? []), ...(val ?? [])])].sort();
+    const folders = [...new Set([...(train?.names ?? []), ...(val?.names ?? [])])].sort();
     const known = new Set(folders);
     const list = parseClassList(text, (name) => known.has(name));
     return { classes: list.map(({ name }) => name), labels: labelFolders(list, folders, join(root, CLASS_LIST)) };
   }
-  const classes = train ?? val ?? [];
-  const labels = new Map(classes.map((name, label) => [name, label]));
-  const stranger = (val ?? []).find((name) => !labels.has(name));
-  if (stranger !== undefined) {
-    const message = `the class "${stranger}" is not among the ${classes.length} classes of train`;
-    const hint = `give every class a folder in train, or list all classes in ${CLASS_LIST}`;
-    throw new BnnError('E_FORMAT', message, { at: join(root, 'val', stranger), hint });
-  }
-  return { classes, labels };
+  const classes = train?.names ?? val?.names ?? [];
+  const hint = `give every class a folder in train, or list all classes in ${CLASS_LIST}`;
+  if (val !== undefined) refuseStrangers(val, classes, hint);
+  return { classes, labels: new Map(classes.map((name, label) => [name, label])) };
 }

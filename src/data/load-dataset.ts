@@ -3,6 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { nearest } from '../core/nearest.ts';
+import { assertRegularFile } from '../core/regular-file-io.ts';
 import { BnnError, systemErrorCode } from '../errors.ts';
 import { loadCifar10 } from './cifar10.ts';
 import { loadCifar100 } from './cifar100.ts';
@@ -46,17 +47,19 @@ export async function loadDataset(name: string, options: LoadOptions = {}): Prom
       hint: near === undefined ? undefined : `did you mean ${near}?`,
     });
   }
-  if (options.dir !== undefined && !CAN_DOWNLOAD.includes(name)) await assertExists(options.dir);
+  if (options.dir !== undefined) await assertExists(options.dir, CAN_DOWNLOAD.includes(name));
   return load(options);
 }
 
-/** What is not there at all is no data set with parts missing. */
-async function assertExists(dir: string): Promise<void> {
+/** What is not there at all is no data set with parts missing, and a pipe is neither a folder nor an archive. */
+async function assertExists(dir: string, mayBeMissing: boolean): Promise<void> {
   if (dir.includes('{')) return; // a pattern
   try {
-    await stat(dir);
+    const facts = await stat(dir);
+    if (!facts.isDirectory()) assertRegularFile(facts, resolve(dir));
   } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') return;
+    if (error instanceof BnnError) throw error;
+    if (systemErrorCode(error) !== 'ENOENT' || mayBeMissing) return;
     throw new BnnError('E_NOT_FOUND', 'there is no such file or folder', { at: resolve(dir), hint: 'check --data' });
   }
 }

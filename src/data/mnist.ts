@@ -2,13 +2,14 @@
 
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
+import { readRegularFile } from '../core/regular-file-io.ts';
 import { BnnError } from '../errors.ts';
 import type { MemorySplit } from './dataset.ts';
 import { type Dataset, fingerprintOf, type LoadOptions } from './dataset.ts';
 import { decodeIdx } from './idx.ts';
 import { limitOf, refuseImageSize } from './limits.ts';
 import { createSharedBytes, createSharedInts } from './shared-memory.ts';
-import { fileSize, readBytes } from './source-files.ts';
+import { fileSize } from './source-files.ts';
 
 const SIZE = 28;
 const CLASSES = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
@@ -57,8 +58,8 @@ function embeddedFolder(): string {
 async function readSplit(root: string, prefix: 'train' | 't10k', limit: number): Promise<MemorySplit> {
   const imagesPath = await findIdx(root, `${prefix}-images`, 3);
   const labelsPath = await findIdx(root, `${prefix}-labels`, 1);
-  const images = decodeIdx(await readBytes(imagesPath), 3, imagesPath);
-  const labels = decodeIdx(await readBytes(labelsPath), 1, labelsPath);
+  const images = decodeIdx(await readRegularFile(imagesPath), 3, imagesPath);
+  const labels = decodeIdx(await readRegularFile(labelsPath), 1, labelsPath);
   const [stored = 0, height = 0, width = 0] = images.shape;
   if (height !== SIZE || width !== SIZE) {
     throw new BnnError('E_SHAPE', `images of ${height}x${width} pixels, expected ${SIZE}x${SIZE}`, { at: imagesPath });

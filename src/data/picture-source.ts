@@ -3,10 +3,12 @@
  * so that a million pictures cost their paths once, however many threads read them.
  */
 
-import { open } from 'node:fs/promises';
+import { openRegularFile, readInto, readRegularFile } from '../core/regular-file-io.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 import { createSharedBytes, createSharedFloats, createSharedInts } from './shared-memory.ts';
-import { readBytes } from './source-files.ts';
+
+/** An encoded picture. The largest that is decoded takes 200 MB when it is not compressed at all. */
+export const MOST_PICTURE_BYTES = 2 ** 28;
 
 /** Strings on shared memory. */
 export interface TextList {
@@ -30,7 +32,7 @@ export interface PictureRanges {
   readonly shards: readonly string[];
   readonly shardOf: Int32Array;
   readonly offsets: Float64Array;
-  readonly sizes: Int32Array;
+  readonly sizes: Float64Array;
   /** What a picture is called inside its shard. */
   readonly names: TextList;
 }
@@ -63,33 +65,30 @@ export function pictureName(source: PictureSource, i: number): string {
   return `${source.shards[source.shardOf[i] ?? 0]} > ${textAt(source.names, i)}`;
 }
 
-/** @throws {BnnError} E_NOT_FOUND or E_IO with the path; E_FORMAT when a shard has become shorter than its index. */
+/**
+ * @throws {BnnError} E_FORMAT for a file too large to be a picture; E_NOT_FOUND, E_IO or E_UNSUPPORTED with the path when it cannot be
+ *   read, also because a shard has become shorter than its index.
+ */
 export async function readPicture(source: PictureSource, i: number): Promise<Uint8Array> {
-  if (source.kind === 'files') return readBytes(textAt(source.paths, i));
-  const path = source.shards[source.shardOf[i] ?? 0] ?? '';
-  const bytes = new Uint8Array(source.sizes[i] ?? 0);
-  if (bytes.length === 0) return bytes;
+  if (source.kind === 'files') return readRegularFile(textAt(source.paths, i), { mostBytes: MOST_PICTURE_BYTES });
+  const [path = '', size = 0, offset = 0] = [source.shards[source.shardOf[i] ?? 0], source.sizes[i], source.offsets[i]];
+  if (size > MOST_PICTURE_BYTES) {
+    const message = `a file of ${size} bytes, at most ${MOST_PICTURE_BYTES} are read`;
+    throw new BnnError('E_FORMAT', message, { at: pictureName(source, i) });
+  }
+  const { handle } = await openRegularFile(path);
   try {
-    const file = await open(path);
-    try {
-      let done = 0;
-      while (done < bytes.length) {
-        const { bytesRead } = await file.read(bytes, done, bytes.length - done, (source.offsets[i] ?? 0) + done);
-        if (bytesRead === 0) {
-          throw new BnnError('E_FORMAT', 'the file has become shorter since it was opened', {
-            at: pictureName(source, i),
-            hint: 'start again when it is complete',
-          });
-        }
-        done += bytesRead;
-      }
-    } finally {
-      await file.close();
-    }
+    const bytes = new Uint8Array(size);
+    if ((await readInto(handle, bytes, offset)) === size) return bytes;
+    throw new BnnError('E_IO', 'the file has become shorter since it was opened', {
+      at: pictureName(source, i),
+      hint: 'start again when it is complete',
+    });
   } catch (error) {
     throw fromSystemError(error, 'read', path);
+  } finally {
+    await handle.close();
   }
-  return bytes;
 }
 
 /** The pictures with the given indices, in that order. */
@@ -101,13 +100,16 @@ export function selectPictures(source: PictureSource, indices: ArrayLike<number>
     for (let i = 0; i < some.length; i++) some[i] = values[indices[i] ?? 0] ?? 0;
     return some;
   };
-  const offsets = createSharedFloats(indices.length);
-  for (let i = 0; i < offsets.length; i++) offsets[i] = source.offsets[indices[i] ?? 0] ?? 0;
+  const floats = (values: Float64Array): Float64Array => {
+    const some = createSharedFloats(indices.length);
+    for (let i = 0; i < some.length; i++) some[i] = values[indices[i] ?? 0] ?? 0;
+    return some;
+  };
   return {
     ...source,
     shardOf: ints(source.shardOf),
-    sizes: ints(source.sizes),
-    offsets,
+    sizes: floats(source.sizes),
+    offsets: floats(source.offsets),
     names: texts(source.names),
   };
 }

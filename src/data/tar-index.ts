@@ -3,8 +3,10 @@
  * files. Only headers are read, so that an index of gigabytes takes seconds; the files are then read from where they lie.
  */
 
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { openRegularFile, readInto } from '../core/regular-file-io.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
+import { type PaxRecords, parsePax } from './pax-records.ts';
 
 export interface TarEntry {
   readonly name: string;
@@ -18,6 +20,14 @@ const BLOCK = 512;
 const WINDOW = 8 * BLOCK;
 /** Longer names or attributes than this are a damaged file. */
 const LONGEST_ATTRIBUTES = 1 << 20;
+
+/** Types of entries: attributes of the next file or of all, and links, devices, folders and pipes, which have no content. */
+const ATTRIBUTES = 'xLKg';
+const WITHOUT_CONTENT = '123456';
+const REGULAR = '0\x007';
+
+/** First bytes of compressed files, in hexadecimal. */
+const COMPRESSED = /^(?:1f8b|28b52ffd|fd377a58|425a68)/;
 
 /** A tar file that is being indexed. */
 export class TarFile {
@@ -33,14 +43,10 @@ export class TarFile {
     this.sizeBytes = sizeBytes;
   }
 
-  /** @throws {BnnError} E_NOT_FOUND or E_IO with the path. */
+  /** @throws {BnnError} E_NOT_FOUND, E_IO, or E_UNSUPPORTED for what is no regular file, with the path. */
   static async open(path: string): Promise<TarFile> {
-    try {
-      const file = await open(path);
-      return new TarFile(path, file, (await file.stat()).size);
-    } catch (error) {
-      throw fromSystemError(error, 'open', path);
-    }
+    const { handle, sizeBytes } = await openRegularFile(path);
+    return new TarFile(path, handle, sizeBytes);
   }
 
   /**
@@ -50,33 +56,34 @@ export class TarFile {
    */
   async *entries(): AsyncGenerator<TarEntry> {
     let at = 0;
-    let override: Overrides = {};
+    let own: PaxRecords = {};
     while (at < this.sizeBytes) {
       const block = await this.#bytes(at, BLOCK);
       if (block.every((byte) => byte === 0)) return;
       this.#checkHeader(block, at);
       const type = String.fromCharCode(block[156] ?? 0);
-      const size = (type === 'x' || type === 'L' ? undefined : override.size) ?? this.#sizeField(block, at);
+      const isAttribute = ATTRIBUTES.includes(type);
+      const size = WITHOUT_CONTENT.includes(type)
+        ? 0
+        : ((isAttribute ? undefined : own.size) ?? this.#sizeField(block, at));
       const offset = at + BLOCK;
       if (offset + size > this.sizeBytes) {
         throw this.#damaged(`a file of ${size} bytes goes beyond the end, at byte ${this.sizeBytes}`, at);
       }
-      if (type === 'x' || type === 'L') {
-        if (size > LONGEST_ATTRIBUTES) throw this.#damaged(`attributes of ${size} bytes`, at);
-        const text = await this.#bytes(offset, size);
-        override = { ...override, ...(type === 'x' ? parsePax(text) : { name: cString(text) }) };
-      } else {
-        const isFile = type === '0' || type === '\0' || type === '7';
-        if (isFile) yield { name: override.name ?? nameField(block), offset, size };
-        // 'g' and 'K' belong to a later file, as its own attributes do.
-        if (type !== 'g' && type !== 'K') override = {};
+      if (isAttribute) own = { ...own, ...(await this.#attributes(type, { offset, size }, at)) };
+      else {
+        const name = own.name ?? nameField(block);
+        if (type === 'S' || own.isSparse === true) throw this.#sparse(name);
+        // Tar files of old mark folders by a slash only.
+        if (REGULAR.includes(type) && !name.endsWith('/')) yield { name, offset, size };
+        own = {};
       }
       at = offset + Math.ceil(size / BLOCK) * BLOCK;
     }
   }
 
   /** The bytes of a file; meant for small ones. */
-  read({ offset, size }: TarEntry): Promise<Uint8Array> {
+  read({ offset, size }: Pick<TarEntry, 'offset' | 'size'>): Promise<Uint8Array> {
     return this.#bytes(offset, size);
   }
 
@@ -88,13 +95,9 @@ export class TarFile {
     const from = at - this.#windowAt;
     if (from >= 0 && from + length <= this.#window.length) return this.#window.subarray(from, from + length);
     const window = new Uint8Array(Math.max(WINDOW, length));
-    let filled = 0;
+    let filled: number;
     try {
-      while (filled < window.length) {
-        const { bytesRead } = await this.#file.read(window, filled, window.length - filled, at + filled);
-        if (bytesRead === 0) break;
-        filled += bytesRead;
-      }
+      filled = await readInto(this.#file, window, at);
     } catch (error) {
       throw fromSystemError(error, 'read', this.path);
     }
@@ -104,11 +107,19 @@ export class TarFile {
     return this.#window.subarray(0, length);
   }
 
+  /** Of the next file, by its name in a block of its own (GNU) or by pax records; those of links and of all files are not used. */
+  async #attributes(type: string, place: Omit<TarEntry, 'name'>, at: number): Promise<PaxRecords> {
+    if (type !== 'x' && type !== 'L') return {};
+    if (place.size > LONGEST_ATTRIBUTES) throw this.#damaged(`attributes of ${place.size} bytes`, at);
+    const bytes = await this.read(place);
+    return type === 'L' ? { name: cString(bytes) } : parsePax(bytes, (message) => this.#damaged(message, at));
+  }
+
   #checkHeader(block: Uint8Array, at: number): void {
-    if (at === 0 && block[0] === 0x1f && block[1] === 0x8b) {
+    if (at === 0 && COMPRESSED.test(Buffer.from(block.subarray(0, 4)).toString('hex'))) {
       throw new BnnError('E_UNSUPPORTED', 'a compressed tar file: its pictures cannot be read from where they lie', {
         at: this.path,
-        hint: 'unpack it with gunzip; pictures do not compress anyway',
+        hint: 'unpack it, e.g. with gunzip; pictures do not compress anyway',
       });
     }
     let sum = 0;
@@ -120,10 +131,18 @@ export class TarFile {
   #sizeField(block: Uint8Array, at: number): number {
     const field = block.subarray(124, 136);
     // GNU: sizes beyond 8 GiB as a binary number, marked by the highest bit.
-    const isBinary = ((field[0] ?? 0) & 0x80) !== 0;
-    const size = isBinary ? field.subarray(1).reduce((value, byte) => value * 256 + byte, 0) : octal(field);
+    const first = field[0] ?? 0;
+    const size =
+      first >= 0x80 ? field.subarray(1).reduce((value, byte) => value * 256 + byte, first & 0x7f) : octal(field);
     if (!Number.isSafeInteger(size)) throw this.#damaged('a size that is no number', at);
     return size;
+  }
+
+  #sparse(name: string): BnnError {
+    return new BnnError('E_UNSUPPORTED', 'a sparse file: its content does not lie in one piece', {
+      at: `${this.path} > ${name}`,
+      hint: 'pack the shard without --sparse',
+    });
   }
 
   #damaged(message: string, at: number): BnnError {
@@ -132,29 +151,6 @@ export class TarFile {
       hint: 'the file is damaged or incomplete: fetch it again',
     });
   }
-}
-
-interface Overrides {
-  readonly name?: string;
-  readonly size?: number;
-}
-
-/** `<length> <key>=<value>\n`, one after another; the length counts the whole record. */
-function parsePax(bytes: Uint8Array): Overrides {
-  let found: Overrides = {};
-  let at = 0;
-  while (at < bytes.length) {
-    const space = bytes.indexOf(0x20, at);
-    const length = space < 0 ? Number.NaN : Number(cString(bytes.subarray(at, space)));
-    if (!Number.isSafeInteger(length) || length <= 0) break;
-    const record = new TextDecoder().decode(bytes.subarray(space + 1, at + length - 1));
-    const equals = record.indexOf('=');
-    const [key, value] = [record.slice(0, equals), record.slice(equals + 1)];
-    if (key === 'path') found = { ...found, name: value };
-    if (key === 'size') found = { ...found, size: Number(value) };
-    at += length;
-  }
-  return found;
 }
 
 function nameField(block: Uint8Array): string {

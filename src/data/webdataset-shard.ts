@@ -1,7 +1,7 @@
 /** One shard of a WebDataset: files that share a key, the name up to its first dot, stand together and make a sample. */
 
 import { BnnError } from '../errors.ts';
-import { isPictureName } from './class-folders.ts';
+import { isPictureName } from './picture-format.ts';
 import { type TarEntry, TarFile } from './tar-index.ts';
 
 export interface ShardSample {
@@ -15,7 +15,8 @@ const LONGEST_LABEL = 64;
 /**
  * The samples of a shard. Samples without a picture and without a class, such as notes about the shard, are passed over.
  *
- * @throws {BnnError} E_FORMAT with shard and key for a picture without a class, a class without a picture, or one that is no number.
+ * @throws {BnnError} E_FORMAT with shard and key for a picture without a class, a class without a picture or one that is no number, and
+ *   for an empty file; E_UNSUPPORTED for two pictures or classes in a sample; what reading the tar file throws.
  */
 export async function readShard(path: string): Promise<ShardSample[]> {
   const tar = await TarFile.open(path);
@@ -31,19 +32,24 @@ export async function readShard(path: string): Promise<ShardSample[]> {
     }
     samples.push({ picture, label });
   };
+  const refuse = (message: string): never => {
+    throw new BnnError('E_UNSUPPORTED', `the sample has two ${message}`, { at: `${path} > ${current.key}` });
+  };
   try {
+    if (tar.sizeBytes === 0) {
+      throw new BnnError('E_FORMAT', 'an empty file, expected a tar file', { at: path, hint: 'fetch it again' });
+    }
     for await (const entry of tar.entries()) {
       const key = keyOf(entry.name);
       if (key !== current.key) {
         finish();
         current = { key };
       }
-      if (entry.name.endsWith('.cls')) current = { ...current, label: await readLabel(tar, entry) };
-      else if (isPictureName(entry.name)) {
-        if (current.picture !== undefined) {
-          const message = `the sample has two pictures, ${current.picture.name} and ${entry.name}`;
-          throw new BnnError('E_UNSUPPORTED', message, { at: `${path} > ${key}` });
-        }
+      if (entry.name.endsWith('.cls')) {
+        if (current.label !== undefined) refuse(`classes, the second in ${entry.name}`);
+        current = { ...current, label: await readLabel(tar, entry) };
+      } else if (isPictureName(entry.name)) {
+        if (current.picture !== undefined) refuse(`pictures, ${current.picture.name} and ${entry.name}`);
         current = { ...current, picture: entry };
       }
     }

@@ -4,7 +4,6 @@
  * all pictures and a run resumes exactly, as with separate files.
  */
 
-import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BnnError, fromSystemError } from '../errors.ts';
@@ -14,14 +13,18 @@ import type { Dataset, FileSplit, LoadOptions } from './dataset.ts';
 import { createFileSplit, imageSizeOf, limitedOrder } from './file-split.ts';
 import { limitOf } from './limits.ts';
 import { IMAGENET_STATISTICS } from './normalization.ts';
-import { type PictureRanges, packTexts, selectPictures, textAt } from './picture-source.ts';
+import { fingerprintOfPictures } from './picture-fingerprint.ts';
+import { type PictureRanges, packTexts, pictureName, selectPictures } from './picture-source.ts';
 import { createSharedFloats, createSharedInts } from './shared-memory.ts';
 import { fileSize } from './source-files.ts';
+import { nameSome } from './split-folders.ts';
 import { readShard, type ShardSample } from './webdataset-shard.ts';
 
 /** A shard whose name, or whose folder's name, has one of these words is for evaluation. */
 const HELD_OUT = /(?:^|[^a-z])(?:val|valid|validation|test)(?:[^a-z]|$)/i;
 const SHARDS_AT_ONCE = 8;
+/** Without a list of classes: a damaged label should not become a network with millions of outputs. */
+const MOST_CLASSES = 100_000;
 
 /**
  * Indexes the shards of a folder (and of the folders in it), or those that a brace pattern stands for. Shards with `val` or `test` in
@@ -57,8 +60,9 @@ export async function loadWebdataset(options: LoadOptions): Promise<Dataset> {
     channels: 3,
     ...used,
     ...IMAGENET_STATISTICS,
-    fingerprint: fingerprint([used.train, used.test]),
+    fingerprint: await fingerprintOfPictures(root, [used.train, used.test]),
     root,
+    notes: notesOn(index, classes, train),
   };
 }
 
@@ -112,7 +116,7 @@ async function indexShards(paths: readonly string[], { onProgress }: LoadOptions
 function toSplit(shards: readonly IndexedShard[], size: number): FileSplit {
   const samples = shards.flatMap(({ samples: some }) => some);
   const offsets = createSharedFloats(samples.length);
-  const sizes = createSharedInts(samples.length);
+  const sizes = createSharedFloats(samples.length);
   const shardOf = createSharedInts(samples.length);
   let next = 0;
   for (const [shard, { samples: some }] of shards.entries()) {
@@ -144,29 +148,31 @@ function limitSplit(split: FileSplit, limit: number): FileSplit {
 
 /** Names from the list of classes beside the shards; without one, the numbers up to the largest. */
 async function nameClasses(root: string, splits: readonly FileSplit[]): Promise<string[]> {
-  const largest = splits.reduce((most, { labels }) => labels.reduce((a, b) => Math.max(a, b), most), -1);
   const text = await readClassList(root);
-  if (text === undefined) return Array.from({ length: largest + 1 }, (_, label) => String(label));
-  const names = parseClassList(text, () => false).map(({ name }) => name);
-  if (largest < names.length) return names;
-  throw new BnnError('E_FORMAT', `a picture has class ${largest}, but ${names.length} classes are listed`, {
-    at: join(root, CLASS_LIST),
-    hint: 'the first line is class 0',
-  });
+  const names = text === undefined ? undefined : parseClassList(text, () => false).map(({ name }) => name);
+  const most = names?.length ?? MOST_CLASSES;
+  let largest = -1;
+  for (const { labels, pictures } of splits) {
+    for (const [i, label] of labels.entries()) {
+      largest = Math.max(largest, label);
+      if (label < most) continue;
+      const expected =
+        names === undefined ? `without a list of classes at most ${most - 1} is taken` : `${most} classes are listed`;
+      throw new BnnError('E_FORMAT', `a picture has class ${label}, but ${expected}`, {
+        at: names === undefined ? pictureName(pictures, i) : join(root, CLASS_LIST),
+        hint: names === undefined ? `list the classes in ${CLASS_LIST} beside the shards` : 'the first line is class 0',
+      });
+    }
+  }
+  return names ?? Array.from({ length: largest + 1 }, (_, label) => String(label));
 }
 
-/** sha256 (hex) over shard, name, place, size and class of every picture. */
-function fingerprint(splits: readonly FileSplit[]): string {
-  const hash = createHash('sha256');
-  for (const { pictures, labels, count } of splits) {
-    if (pictures.kind !== 'ranges') throw new Error('internal: no shards');
-    for (let i = 0; i < count; i++) {
-      const shard = basename(pictures.shards[pictures.shardOf[i] ?? 0] ?? '');
-      hash.update(
-        `${shard}\0${textAt(pictures.names, i)}\0${pictures.offsets[i]}\0${pictures.sizes[i]}\0${labels[i]}\n`,
-      );
-    }
-    hash.update('\n');
+function notesOn(shards: readonly IndexedShard[], classes: readonly string[], { labels, count }: FileSplit): string[] {
+  const notes = shards.filter(({ samples }) => samples.length === 0).map(({ path }) => `${path}: no pictures`);
+  const used = new Set(labels);
+  const unused = classes.filter((_, label) => !used.has(label));
+  if (count > 0 && unused.length > 0) {
+    notes.push(`no training pictures of ${unused.length} of ${classes.length} classes: ${nameSome(unused)}`);
   }
-  return hash.digest('hex');
+  return notes;
 }

@@ -37,6 +37,8 @@ export interface Plan {
 
 /** More than this would not fit the memory of a module. */
 const MOST_ELEMENTS = 2 ** 29;
+/** What shape arithmetic needs is small. */
+const MOST_FOLDED = 2 ** 20;
 
 /**
  * Plans a model.
@@ -141,7 +143,7 @@ class Planner {
     if (evaluate === undefined || constants.includes(null)) return false;
     const inputs = constants.map((constant) => (constant === null ? null : exactOf(constant)));
     if (inputs.includes(null)) return false;
-    const result = evaluate(inputs as Exact[], node);
+    const result = evaluate(inputs as Exact[], node, MOST_FOLDED);
     return result === null ? false : replace(roundExact(result));
   }
 

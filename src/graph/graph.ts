@@ -177,6 +177,9 @@ export class Graph {
   readonly #values = new Map<string, Value>();
   readonly #inputs: Value[] = [];
   readonly #outputs: Value[] = [];
+  readonly #inputSet = new Set<Value>();
+  readonly #outputSet = new Set<Value>();
+  #constantElements = 0;
   #first: Node | null = null;
   #last: Node | null = null;
   #counter = 0;
@@ -204,6 +207,11 @@ export class Graph {
     }
   }
 
+  /** Elements of all constants together. */
+  get constantElements(): number {
+    return this.#constantElements;
+  }
+
   /** Nodes in execution order; see the header for edits during iteration. */
   *nodes(): Generator<Node> {
     let node = this.#first;
@@ -217,10 +225,10 @@ export class Graph {
   }
 
   isInput(value: Value): boolean {
-    return this.#inputs.includes(value);
+    return this.#inputSet.has(value);
   }
   isOutput(value: Value): boolean {
-    return this.#outputs.includes(value);
+    return this.#outputSet.has(value);
   }
 
   /** A name that no value has yet. */
@@ -237,6 +245,7 @@ export class Graph {
     value.dtype = type.dtype;
     value.shape = type.shape;
     this.#inputs.push(value);
+    this.#inputSet.add(value);
     return value;
   }
 
@@ -250,6 +259,7 @@ export class Graph {
   /** Replaces the data of a constant (and its dtype and shape). */
   setConstant(value: Value, constant: Tensor): void {
     if (value.$producer !== null) throw new Error(`internal: ${value.name} is computed, it cannot become a constant`);
+    this.#constantElements += constant.data.length - (value.$constant?.data.length ?? 0);
     value.$constant = constant;
     value.dtype = constant.dtype;
     value.shape = constant.shape;
@@ -257,6 +267,7 @@ export class Graph {
 
   addOutput(value: Value): void {
     this.#outputs.push(value);
+    this.#outputSet.add(value);
   }
 
   /**
@@ -311,6 +322,8 @@ export class Graph {
       this.#rename(replacement, name);
     }
     for (const [i, value] of this.#outputs.entries()) if (value === old) this.#outputs[i] = output;
+    this.#outputSet.delete(old);
+    this.#outputSet.add(output);
   }
 
   /**
@@ -342,6 +355,7 @@ export class Graph {
     if (value.$uses.length > 0 || this.isOutput(value))
       throw new Error(`internal: constant ${value.name} is still used`);
     this.#values.delete(value.name);
+    this.#constantElements -= value.$constant.data.length;
   }
 
   /** Reorders the nodes so that every value is produced before it is read, else keeps their order; throws E_FORMAT on a cycle. */

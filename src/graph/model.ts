@@ -14,6 +14,9 @@ export interface GraphFunction {
   readonly opsets: ReadonlyMap<string, number>;
 }
 
+/** The function that a node calls, if any. */
+export type FindFunction = (node: { readonly domain: string; readonly op: string }) => GraphFunction | undefined;
+
 export class Model {
   readonly graph: Graph;
   irVersion = 8;
@@ -28,6 +31,13 @@ export class Model {
 
   constructor(graph: Graph = new Graph()) {
     this.graph = graph;
+  }
+
+  /** `findFunction` for many look-ups, as the functions are now. */
+  functionFinder(): FindFunction {
+    const keyOf = (domain: string, name: string): string => JSON.stringify([domain, name]);
+    const found = new Map(this.functions.map((f) => [keyOf(f.domain, f.name), f]));
+    return ({ domain, op }) => (found.size === 0 ? undefined : found.get(keyOf(domain, op)));
   }
 
   /** The function that defines an operator in this model, if any. */

@@ -3,7 +3,7 @@
 import { elementCount } from '../core/shape.ts';
 import { BnnError } from '../errors.ts';
 import type { Graph, Node, Value } from './graph.ts';
-import type { Model } from './model.ts';
+import type { FindFunction, GraphFunction, Model } from './model.ts';
 
 /** A graph and what it stands in. */
 interface Scope {
@@ -13,7 +13,7 @@ interface Scope {
   readonly opsets: ReadonlyMap<string, number>;
   /** Attributes of the caller that nodes may refer to; null outside functions. */
   readonly attributes: ReadonlySet<string> | null;
-  readonly model: Model;
+  readonly findFunction: FindFunction;
   readonly knownOps: ReadonlySet<string> | undefined;
 }
 
@@ -171,9 +171,9 @@ const RULES: readonly Rule[] = [
   },
   {
     name: 'calls of functions have no more operands than the function',
-    check({ graph, model }, report) {
+    check({ graph, findFunction }, report) {
       for (const node of graph.nodes()) {
-        const called = model.findFunction(node.domain, node.op)?.body;
+        const called = findFunction(node)?.body;
         if (called === undefined) continue;
         if (node.inputs.length > called.inputs.length) {
           report(`${node.inputs.length} inputs, the function has ${called.inputs.length}`, node);
@@ -186,10 +186,10 @@ const RULES: readonly Rule[] = [
   },
   {
     name: 'operators are known',
-    check({ graph, model, knownOps }, report) {
+    check({ graph, findFunction, knownOps }, report) {
       if (knownOps === undefined) return;
       for (const node of graph.nodes()) {
-        if (!knownOps.has(node.type) && model.findFunction(node.domain, node.op) === undefined) {
+        if (!knownOps.has(node.type) && findFunction(node) === undefined) {
           report(`operator ${node.type} is unknown`, node);
         }
       }
@@ -204,12 +204,13 @@ const RULES: readonly Rule[] = [
  * @throws {BnnError} E_FORMAT at the first violation: the message names the rule, the node and the value.
  */
 export function verify(model: Model, knownOps?: ReadonlySet<string>): void {
-  verifyFunctions(model);
+  const findFunction = model.functionFinder();
+  verifyFunctions(model, findFunction);
   const main = { label: `graph "${model.graph.name}"`, opsets: model.opsets, attributes: null };
-  verifyScope({ ...main, graph: model.graph, model, knownOps });
+  verifyScope({ ...main, graph: model.graph, findFunction, knownOps });
   for (const { domain, name, body, opsets, attributes } of model.functions) {
     const label = `function ${domain}.${name}`;
-    verifyScope({ graph: body, label, opsets, attributes: new Set(attributes), model, knownOps });
+    verifyScope({ graph: body, label, opsets, attributes: new Set(attributes), findFunction, knownOps });
   }
 }
 
@@ -224,26 +225,39 @@ function verifyScope(scope: Scope): void {
   }
 }
 
-/** Functions are unique, their domains are imported, and none calls itself, directly or through others. */
-function verifyFunctions(model: Model): void {
-  const open = new Set<string>();
-  const done = new Set<string>();
-  const visit = (domain: string, name: string): void => {
-    const found = model.findFunction(domain, name);
-    const key = `${domain}.${name}`;
-    if (found === undefined || done.has(key)) return;
-    if (open.has(key)) throw functionError(key, 'it calls itself');
-    open.add(key);
-    for (const node of found.body.nodes()) visit(node.domain, node.op);
-    done.add(key);
+/** Functions that may be called inside each other: far more than exporters nest, and no more than a stack holds. */
+const MAX_NESTING = 200;
+
+/** Functions are unique, their domains are imported, and none calls itself, directly or through others, or nests too deep. */
+function verifyFunctions(model: Model, findFunction: FindFunction): void {
+  const open = new Set<GraphFunction>();
+  /** How many functions are inside each other from one on. */
+  const heights = new Map<GraphFunction, number>();
+  const heightOf = (f: GraphFunction): number => {
+    const known = heights.get(f);
+    if (known !== undefined) return known;
+    const key = `${f.domain}.${f.name}`;
+    if (open.has(f)) throw functionError(key, 'it calls itself');
+    if (open.size >= MAX_NESTING) throw functionError(key, `it is nested in more than ${MAX_NESTING} functions`);
+    open.add(f);
+    let height = 0;
+    for (const node of f.body.nodes()) {
+      const called = findFunction(node);
+      if (called !== undefined) height = Math.max(height, heightOf(called));
+    }
+    open.delete(f);
+    if (height >= MAX_NESTING) throw functionError(key, `more than ${MAX_NESTING} functions are nested in it`);
+    heights.set(f, height + 1);
+    return height + 1;
   };
   const seen = new Set<string>();
-  for (const { domain, name } of model.functions) {
+  for (const f of model.functions) {
+    const { domain, name } = f;
     const key = `${domain}.${name}`;
     if (seen.has(key)) throw functionError(key, 'it is defined twice');
     seen.add(key);
     if (!model.opsets.has(domain)) throw functionError(key, `domain "${domain}" has no operator set version`);
-    visit(domain, name);
+    heightOf(f);
   }
 }
 

@@ -4,9 +4,11 @@ import { Rng } from '../core/rng.ts';
 import { elementCount } from '../core/shape.ts';
 import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import { BnnError } from '../errors.ts';
+import { decodeModel } from '../onnx/decode-model.ts';
 import type { Pictures } from './calibrate-channels.ts';
 import { AgreementSheet } from './classification.ts';
 import { runImages } from './image-input.ts';
+import { classNumbers, outputFormOf } from './output-form.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
 
 export interface CompareOptions extends SessionOptions {
@@ -45,7 +47,7 @@ export async function compareForms(a: Uint8Array, b: Uint8Array, options: Compar
   const sessions: Session[] = [];
   try {
     for (const bytes of [a, b]) sessions.push(await createSession(bytes, options));
-    return await compareSessions(sessions, options.images ?? 64, options.seed ?? 1);
+    return await compareSessions(sessions, formOf(a), options.images ?? 64, options.seed ?? 1);
   } finally {
     for (const session of sessions) await session.dispose();
   }
@@ -72,6 +74,8 @@ export async function compareDecisions(
   const sessions: Session[] = [];
   let sheet: AgreementSheet | undefined;
   let images = 0;
+  let outputs = 1;
+  const form = formOf(a);
   try {
     for (const bytes of [a, b]) sessions.push(await createSession(bytes, options));
     for (const { x, count } of batches) {
@@ -80,9 +84,11 @@ export async function compareDecisions(
         const { batch, sizes } = inputOf(session);
         const { data, shape } = await runImages(session, x, count, sizes, batch);
         results.push(data);
-        sheet ??= new AgreementSheet(shape[1] ?? 1);
+        outputs = shape[1] ?? 1;
       }
-      sheet?.add(results[0] ?? [], results[1] ?? []);
+      const numbers = results.map((data) => classNumbers(data, outputs, form(outputs)));
+      sheet ??= new AgreementSheet(Math.max(2, outputs));
+      sheet.add(numbers[0] ?? [], numbers[1] ?? []);
       images += count;
     }
   } finally {
@@ -90,6 +96,17 @@ export async function compareDecisions(
   }
   const agreement = sheet?.agreement ?? 1;
   return { images, agreement, passed: agreement >= 1 - ALLOWED_SHARE };
+}
+
+/** What the outputs of a file mean, as far as this project can read it. */
+function formOf(bytes: Uint8Array): ReturnType<typeof outputFormOf> {
+  try {
+    return outputFormOf(decodeModel(bytes).graph);
+  } catch (error) {
+    // onnxruntime may well run what the IR of this project cannot hold.
+    if (error instanceof BnnError) return () => 'logits';
+    throw error;
+  }
 }
 
 /** The fixed batch size, if there is one, and the sizes of one picture. */
@@ -109,13 +126,19 @@ function inputOf({ inputs, at }: Session): { readonly batch: number | null; read
   return { batch, sizes: known };
 }
 
-async function compareSessions(sessions: readonly Session[], images: number, seed: number): Promise<Comparison> {
+async function compareSessions(
+  sessions: readonly Session[],
+  form: ReturnType<typeof outputFormOf>,
+  images: number,
+  seed: number,
+): Promise<Comparison> {
   const [first, second] = sessions;
   if (first === undefined || second === undefined) throw new Error('internal: two sessions expected');
   const { batch, sizes } = inputOf(first);
   const rng = new Rng(seed);
   const step = batch ?? BATCH;
   let sheet: AgreementSheet | undefined;
+  let outputs = 1;
   let largest = 0;
   for (let done = 0; done < images; done += step) {
     const count = Math.min(step, images - done);
@@ -124,7 +147,7 @@ async function compareSessions(sessions: readonly Session[], images: number, see
     for (const session of [first, second]) {
       const { data, shape } = await runImages(session, x, count, sizes, batch);
       results.push(data);
-      sheet ??= new AgreementSheet(shape[1] ?? 1);
+      outputs = shape[1] ?? 1;
     }
     const [x1 = new Float32Array(), x2 = new Float32Array()] = results;
     if (x1.length !== x2.length) {
@@ -134,7 +157,8 @@ async function compareSessions(sessions: readonly Session[], images: number, see
       );
     }
     for (const logit of x1) largest = Math.max(largest, Math.abs(logit));
-    sheet?.add(x1, x2);
+    sheet ??= new AgreementSheet(Math.max(2, outputs));
+    sheet.add(classNumbers(x1, outputs, form(outputs)), classNumbers(x2, outputs, form(outputs)));
   }
   const tolerance = LOGITS_TOLERANCE * Math.max(1, largest);
   const imagesBeyondTolerance = sheet?.countBeyond(tolerance) ?? 0;

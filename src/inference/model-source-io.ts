@@ -2,6 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { describeFolder } from '../core/folder-kind-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 
 export const CHECKPOINTS = ['last', 'best'] as const;
@@ -47,10 +48,10 @@ export async function findModel(path: string, checkpoint?: CheckpointName): Prom
   for (const candidate of [file, join(path, `${name}.old`, 'model.onnx')]) {
     if ((await kindOf(candidate)) === 'file') return { path: candidate, run: path, checkpoint: name };
   }
-  throw new BnnError('E_NOT_FOUND', `this folder has no checkpoint "${name}": there is no ${file}`, {
-    at: path,
-    hint: 'give an .onnx file or the folder of a run, e.g. runs/NAME',
-  });
+  const { what, hint = 'give an .onnx file or the folder of a run, e.g. runs/NAME' } = await describeFolder(path);
+  const missing = `has no checkpoint "${name}": there is no ${file}`;
+  const message = what.endsWith('a folder') ? `this folder ${missing}` : `this is ${what}, it ${missing}`;
+  throw new BnnError('E_NOT_FOUND', message, { at: path, hint });
 }
 
 async function kindOf(path: string): Promise<'file' | 'folder' | null> {

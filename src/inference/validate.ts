@@ -10,10 +10,18 @@ import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import type { Normalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { readModel } from '../onnx/model-io.ts';
-import { AgreementSheet, type ClassScore, ScoreSheet, type Scores } from './classification.ts';
+import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
 import { type ImageInput, imageInputOf, runImages, toChannelsFirst } from './image-input.ts';
 import { type BatchSpeed, measureBatches, measureLatency } from './latency.ts';
 import { type EngineName, type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
+import {
+  classLogits,
+  classNumbers,
+  classProbabilities,
+  type OutputForm,
+  outputFormOf,
+  thresholdOf,
+} from './output-form.ts';
 import type { Placement } from './placement.ts';
 import type { ExecutionProvider } from './provider.ts';
 import type { ProviderChoice, Session } from './session.ts';
@@ -57,15 +65,18 @@ export interface ValidateProgress {
 export interface Validation {
   /** Fractions, 0 … 1. */
   readonly top1: number;
-  readonly top5: number;
+  /** Null where one number decides between two classes. */
+  readonly top5: number | null;
+  /** What that number must exceed to be the second class: 0, or 0.5 after a sigmoid; null where there is one for each class. */
+  readonly threshold: number | null;
   /** Mean cross-entropy. */
   readonly loss: number;
   readonly images: number;
   /** Share of images with the same arg-max as the other form, 0 … 1; null without one. */
   readonly agreement: number | null;
   /** How the other form does on the same pictures; null without one. */
-  readonly other: Pick<Scores, 'top1' | 'top5' | 'loss'> | null;
-  /** Largest difference of a logit from the other form; null without one. */
+  readonly other: Pick<Validation, 'top1' | 'top5' | 'loss'> | null;
+  /** Largest difference of a logit from the other form, of a probability where one of them gives those; null without one. */
   readonly maxLogitDifference: number | null;
   /**
    * Pictures with a logit further than `LOGITS_TOLERANCE` from the other form; null without one. Folding constants changes the
@@ -105,7 +116,7 @@ const DEFAULT_BATCH = 100;
 export async function validateModel(options: ValidateOptions): Promise<Validation> {
   const { ep, epOptions, allowCpuFallback, threads, verbose, againstEp } = options;
   const common = { allowCpuFallback, threads, verbose };
-  const facts = await readFacts(options.model);
+  const facts = [await readFacts(options.model)];
   const sessions = [
     await openSession(options.model, { ...common, ep, epOptions, ops: options.ops, engine: options.engine }),
   ];
@@ -114,6 +125,7 @@ export async function validateModel(options: ValidateOptions): Promise<Validatio
     const other = options.against ?? (againstEp === undefined ? undefined : options.model);
     // Options are those of one provider.
     const provider = againstEp === undefined || againstEp === ep ? { ep, epOptions } : { ep: againstEp };
+    if (other !== undefined) facts.push(await readFacts(other));
     if (other !== undefined)
       sessions.push(await openSession(other, { ...common, ...provider, ops: 'off', engine: 'onnxruntime' }));
     return await validateSessions(sessions, facts, options);
@@ -126,6 +138,8 @@ interface ModelFacts {
   readonly preprocessing: Preprocessing | null;
   /** Whether values are rounded to few steps on the way. */
   readonly isQuantized: boolean;
+  /** What so many outputs mean. */
+  readonly formOf: (outputs: number) => OutputForm;
 }
 
 async function readFacts(path: string): Promise<ModelFacts> {
@@ -133,21 +147,24 @@ async function readFacts(path: string): Promise<ModelFacts> {
     const { metadata, graph } = await readModel(path);
     const text = metadata.get(PREPROCESSING_KEY);
     const isQuantized = [...graph.nodes()].some((node) => node.is('QuantizeLinear'));
-    return { preprocessing: text === undefined ? null : parsePreprocessing(text, path), isQuantized };
+    const preprocessing = text === undefined ? null : parsePreprocessing(text, path);
+    return { preprocessing, isQuantized, formOf: outputFormOf(graph) };
   } catch (error) {
     // onnxruntime may well run what the IR of this project cannot hold.
-    if (error instanceof BnnError && error.code === 'E_UNSUPPORTED') return { preprocessing: null, isQuantized: false };
-    throw error;
+    if (!(error instanceof BnnError) || error.code !== 'E_UNSUPPORTED') throw error;
+    return { preprocessing: null, isQuantized: false, formOf: () => 'logits' };
   }
 }
 
 async function validateSessions(
   sessions: readonly OpenedSession[],
-  { preprocessing, isQuantized }: ModelFacts,
+  facts: readonly ModelFacts[],
   options: ValidateOptions,
 ): Promise<Validation> {
   const [session, other] = sessions;
-  if (session === undefined) throw new Error('internal: no session');
+  const [own, others] = facts;
+  if (session === undefined || own === undefined) throw new Error('internal: no session');
+  const { preprocessing, isQuantized } = own;
   const input = imageInputOf(session);
   const dataset = await loadDataset(options.dataset, {
     dir: options.dir || undefined,
@@ -171,6 +188,7 @@ async function validateSessions(
       'the model rounds values to 8-bit integers: logits differ by more than float rounding; compare top-1 and agreement',
     );
   }
+  notes.push(...(dataset.notes ?? []));
   const { normalize, from } = chooseNormalization(preprocessing, options, dataset, notes);
   const batchSize = input.batch ?? (options.batchSize || DEFAULT_BATCH);
   if (input.batch !== null && options.batchSize && options.batchSize !== input.batch) {
@@ -191,6 +209,7 @@ async function validateSessions(
   const batches = createBatches(dataset.test, { batchSize, normalize, onBroken: 'skip', onBrokenImage });
   const timer = { images: 0, ms: 0 };
   let first: Float32Array | undefined;
+  let threshold: number | null = null;
 
   const evaluate = async (batch: Batch): Promise<void> => {
     const x = toChannelsFirst(batch.images, batch.count, dataset.channels);
@@ -203,13 +222,17 @@ async function validateSessions(
     const { data, shape } = await runImages(session, x, batch.count, image, input.batch);
     timer.ms += performance.now() - begin;
     timer.images += batch.count;
-    assertClasses(session, shape, dataset);
-    scores.add(data, batch.labels);
+    const outputs = assertClasses(session, shape, dataset);
+    const form = own.formOf(outputs);
+    if (outputs === 1) threshold = thresholdOf(form);
+    scores.add(classLogits(data, outputs, form), batch.labels);
     if (other === undefined || agreement === null) return;
     const result = await runImages(other, x, batch.count, image, imageInputOf(other).batch);
-    assertClasses(other, result.shape, dataset);
-    agreement.add(data, result.data);
-    otherScores.add(result.data, batch.labels);
+    const otherOutputs = assertClasses(other, result.shape, dataset);
+    const otherForm = (others ?? own).formOf(otherOutputs);
+    const scale = form === otherForm && outputs === otherOutputs ? classNumbers : classProbabilities;
+    agreement.add(scale(data, outputs, form), scale(result.data, otherOutputs, otherForm));
+    otherScores.add(classLogits(result.data, otherOutputs, otherForm), batch.labels);
   };
   for await (const batch of batches) {
     await evaluate(batch);
@@ -225,11 +248,14 @@ async function validateSessions(
     notes.push(
       `${broken.length} broken pictures are left out: ${broken.slice(0, 5).join(', ')}${broken.length > 5 ? ' …' : ''}`,
     );
+  if (threshold !== null) notes.push(`one number decides: above ${threshold} is "${dataset.classes[1]}"`);
   const canRunOne = first !== undefined && (input.batch === null || input.batch === 1);
   return {
     ...scores.scores,
+    ...scoresOf(scores, threshold),
+    threshold,
     agreement: agreement?.agreement ?? null,
-    other: other === undefined ? null : scoresOf(otherScores),
+    other: other === undefined ? null : scoresOf(otherScores, threshold),
     maxLogitDifference: agreement?.maxDifference ?? null,
     imagesBeyondTolerance: agreement?.countBeyond(LOGITS_TOLERANCE) ?? null,
     latencyMs: first !== undefined && canRunOne ? await measureLatency(session, first, [1, ...image]) : null,
@@ -248,9 +274,9 @@ async function validateSessions(
   };
 }
 
-function scoresOf(sheet: ScoreSheet): Validation['other'] {
+function scoresOf(sheet: ScoreSheet, threshold: number | null): Pick<Validation, 'top1' | 'top5' | 'loss'> {
   const { top1, top5, loss } = sheet.scores;
-  return { top1, top5, loss };
+  return { top1, top5: threshold === null ? top5 : null, loss };
 }
 
 function chooseNormalization(
@@ -285,11 +311,13 @@ function assertImageSize(session: Session, input: ImageInput, dataset: Dataset):
   );
 }
 
-function assertClasses(session: Session, shape: readonly number[], dataset: Dataset): void {
-  if (shape[1] === dataset.classes.length) return;
+/** @returns  the outputs of a model: as many as there are classes, or one for two. */
+function assertClasses(session: Session, [, outputs = 0]: readonly number[], dataset: Dataset): number {
+  const classes = dataset.classes.length;
+  if (outputs === 1 ? classes === 2 : outputs === classes) return outputs;
   throw new BnnError(
     'E_SHAPE',
-    `the model tells ${shape[1]} classes apart, ${dataset.name} at ${dataset.root} has ${dataset.classes.length}`,
+    `the model ${outputs === 1 ? 'decides between two classes by one number' : `tells ${outputs} classes apart`}, ${dataset.name} at ${dataset.root} has ${dataset.classes.length}`,
     { at: session.at, hint: 'choose the data set that the model was trained for' },
   );
 }

@@ -1,10 +1,10 @@
 /** Our own engine behind the interface of a session: packed models without onnxruntime and without a compiler. */
 
-import { readFile } from 'node:fs/promises';
+import { readRegularFile } from '../core/regular-file-io.ts';
 import { EngineSession } from '../engine/engine-session.ts';
 import { loadEngineModule } from '../engine/load-engine-io.ts';
-import { BnnError, fromSystemError } from '../errors.ts';
-import { assertRegularFile, type RunOutput, type Session, type SessionOptions } from './session.ts';
+import { BnnError } from '../errors.ts';
+import type { RunOutput, Session, SessionOptions } from './session.ts';
 
 /**
  * Loads a model.
@@ -17,7 +17,11 @@ export async function createWasmSession(
   { ep = 'cpu', at = typeof model === 'string' ? model : 'model' }: SessionOptions = {},
 ): Promise<Session> {
   if (ep !== 'cpu') throw new BnnError('E_USAGE', `the WebAssembly engine runs on cpu, not on ${ep}`, { at });
-  const engine = await EngineSession.create(await loadEngineModule(), await bytesOf(model), at);
+  const engine = await EngineSession.create(
+    await loadEngineModule(),
+    typeof model === 'string' ? await readRegularFile(model, { expected: 'an ONNX file' }) : model,
+    at,
+  );
   return {
     at,
     ep,
@@ -27,14 +31,4 @@ export async function createWasmSession(
     run: async (x, shape): Promise<RunOutput> => engine.run(x, shape),
     dispose: async () => engine.dispose(),
   };
-}
-
-async function bytesOf(model: string | Uint8Array): Promise<Uint8Array> {
-  if (typeof model !== 'string') return model;
-  await assertRegularFile(model);
-  try {
-    return await readFile(model);
-  } catch (error) {
-    throw fromSystemError(error, 'read', model);
-  }
 }

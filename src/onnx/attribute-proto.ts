@@ -1,9 +1,9 @@
 /** AttributeProto <-> Attribute. */
 
-import type Long from 'long';
 import type { Attribute, AttributeKind, Attributes } from '../graph/attribute.ts';
 import type { DecodeContext } from './decode-context.ts';
 import { type AttributeProto, type Init, AttributeProtoAttributeType as Type } from './generated/onnx.ts';
+import { floats, integers64 } from './packed-numbers.ts';
 import { decodeTensor, encodeTensor, toLong } from './tensor-proto.ts';
 
 const TYPE_OF: Readonly<Record<AttributeKind, number>> = {
@@ -56,7 +56,7 @@ function decodeAttribute(proto: AttributeProto, at: DecodeContext): Attribute {
   }
   switch (kind) {
     case 'int':
-      return { kind, value: toSafeInteger(proto.i) };
+      return { kind, value: toSafeInteger(proto.i?.toNumber() ?? 0) };
     case 'float':
       return { kind, value: proto.f ?? 0 };
     case 'string':
@@ -65,9 +65,9 @@ function decodeAttribute(proto: AttributeProto, at: DecodeContext): Attribute {
       if (proto.t === null) at.fail('the attribute is of type TENSOR but holds none');
       return { kind, value: decodeTensor(proto.t, at) };
     case 'ints':
-      return { kind, value: proto.ints.map(toSafeInteger) };
+      return { kind, value: Array.from(complete(integers64(proto.ints), at), (value) => toSafeInteger(value)) };
     case 'floats':
-      return { kind, value: [...proto.floats] };
+      return { kind, value: Array.from(complete(floats(proto.floats, Float32Array), at)) };
     case 'strings':
       return { kind, value: proto.strings.map((bytes) => decodeText(bytes, at)) };
     default:
@@ -119,9 +119,12 @@ function impliedType(proto: AttributeProto): number {
  * Clamps to ±2^53: what lies beyond is in practice INT64_MAX or INT64_MIN, "to the end", which no size of a real tensor
  * tells from 2^53.
  */
-function toSafeInteger(value: Long | null): number {
-  const number = value === null ? 0 : value.toNumber();
-  return Math.min(Math.max(number, -(2 ** 53)), 2 ** 53);
+function toSafeInteger(value: number | bigint): number {
+  return Math.min(Math.max(Number(value), -(2 ** 53)), 2 ** 53);
+}
+
+function complete<T>(numbers: T | undefined, at: DecodeContext): T {
+  return numbers ?? at.fail('the list ends inside a number');
 }
 
 function decodeText(bytes: Uint8Array, at: DecodeContext): string {

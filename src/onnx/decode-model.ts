@@ -10,6 +10,7 @@ import { decodeAttributes } from './attribute-proto.ts';
 import { DecodeContext, type ReadExternal } from './decode-context.ts';
 import { type AttributeDefaults, decodeDomain, decodeGraph, GraphFiller } from './decode-graph.ts';
 import { type FunctionProto, ModelProto, type OperatorSetIdProto } from './generated/onnx.ts';
+import { keepPackedRuns } from './packed-numbers.ts';
 
 export interface DecodeOptions {
   /** Where the bytes come from, for messages. */
@@ -20,6 +21,8 @@ export interface DecodeOptions {
 
 /** A node with its names and attributes takes about ten fields, so this is far above any real network. */
 const FIELD_LIMIT = 1_000_000;
+/** Numbers of 64 bits that are not packed: attributes and dimensions. Each takes two bytes in the file and 66 as an object. */
+const NUMBER_LIMIT = 4_000_000;
 
 /**
  * Decodes an ONNX model.
@@ -60,8 +63,12 @@ export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Mod
 
 function parse(bytes: Uint8Array, context: DecodeContext): ModelProto {
   if (bytes.byteLength === 0) notOnnx(context, 'it is empty');
-  const reader = protobuf.Reader.create(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  // Node's buffers are faster to read; a browser has none.
+  const isNode = typeof Buffer !== 'undefined';
+  const view = isNode ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) : bytes;
+  const reader = protobuf.Reader.create(view);
   limitFields(reader);
+  keepPackedRuns(reader);
   try {
     return ModelProto.decode(reader);
   } catch (cause) {
@@ -71,16 +78,23 @@ function parse(bytes: Uint8Array, context: DecodeContext): ModelProto {
 }
 
 /**
- * Makes a reader stop after FIELD_LIMIT texts and messages. An empty message takes two bytes in the file but hundreds as an
- * object, so that a small file made for it would otherwise exhaust the memory.
+ * Makes a reader stop after FIELD_LIMIT texts and messages or NUMBER_LIMIT numbers. An empty message takes two bytes in the file but
+ * hundreds as an object, so that a small file made for it would otherwise exhaust the memory.
  */
 function limitFields(reader: protobuf.Reader): void {
   const readSize = reader.size;
-  let fields = 0;
+  let [fields, numbers] = [0, 0];
   reader.size = () => {
     if (++fields > FIELD_LIMIT) throw new Error(`more than ${FIELD_LIMIT} texts and messages,`);
     return readSize.call(reader);
   };
+  for (const method of ['int64', 'uint64'] as const) {
+    const readNumber = reader[method];
+    reader[method] = () => {
+      if (++numbers > NUMBER_LIMIT) throw new Error(`more than ${NUMBER_LIMIT} numbers that are not packed,`);
+      return readNumber.call(reader);
+    };
+  }
 }
 
 function notOnnx(context: DecodeContext, reason: string, cause?: unknown): never {

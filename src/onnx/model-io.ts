@@ -1,9 +1,10 @@
 /** ONNX files on disk. */
 
-import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
-import { BnnError, fromSystemError } from '../errors.ts';
+import { fileKindOf } from '../core/file-kind.ts';
+import { readRegularFile } from '../core/regular-file-io.ts';
+import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { decodeModel } from './decode-model.ts';
 import { type EncodeOptions, encodeModel } from './encode-model.ts';
@@ -15,8 +16,16 @@ import { createExternalReader } from './external-data-io.ts';
  * @throws {BnnError} E_NOT_FOUND, E_IO, or what `decodeModel` throws, with the path.
  */
 export async function readModel(path: string): Promise<Model> {
-  const bytes = await readBytes(path);
+  const bytes = await readRegularFile(path, { expected: 'an ONNX file' });
+  refuseForeign(bytes, path);
   return decodeModel(bytes, { at: path, readExternal: createExternalReader(dirname(path), path) });
+}
+
+/** @throws {BnnError} E_FORMAT naming what the bytes are, where they are known to be something else. */
+export function refuseForeign(bytes: Uint8Array, at: string): void {
+  const { kind, what, hint } = fileKindOf(bytes);
+  if (kind === 'onnx' || kind === 'unknown') return;
+  throw new BnnError('E_FORMAT', `not an ONNX file: this is ${what}`, { at, hint });
 }
 
 /**
@@ -26,20 +35,4 @@ export async function readModel(path: string): Promise<Model> {
  */
 export async function writeModel(path: string, model: Model, options: EncodeOptions = {}): Promise<void> {
   await writeFileAtomic(path, encodeModel(model, options));
-}
-
-async function readBytes(path: string): Promise<Uint8Array> {
-  try {
-    const status = await stat(path);
-    // A pipe or a device could keep the reader waiting, or never end.
-    if (!status.isFile()) {
-      throw new BnnError('E_IO', 'not a regular file, expected an ONNX file', {
-        at: path,
-        hint: 'give the path of a .onnx file',
-      });
-    }
-    return await readFile(path);
-  } catch (error) {
-    throw fromSystemError(error, 'read', path);
-  }
 }

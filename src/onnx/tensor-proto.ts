@@ -1,12 +1,13 @@
 /** TensorProto <-> Tensor. */
 
 import type Long from 'long';
-import { elementCount } from '../core/shape.ts';
+import { elementCount, MAX_RANK } from '../core/shape.ts';
 import { bytesOf, bytesPerElement, createArray, type Dtype, fromBytes, type Tensor } from '../core/tensor.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
 import { dataTypeName } from './data-type.ts';
 import type { DecodeContext } from './decode-context.ts';
 import { type Init, type TensorProto, TensorProtoDataLocation } from './generated/onnx.ts';
+import { floats, integers32, integers64 } from './packed-numbers.ts';
 
 /**
  * Decodes a tensor in any of its encodings. The element count that `dims` promises is compared with what is stored before
@@ -22,7 +23,7 @@ export function decodeTensor(proto: TensorProto, context: DecodeContext): Tensor
     at.unsupported(`element type ${dataTypeName(dataType)}, expected one of ${Object.keys(DTYPE_CODES).join(', ')}`);
   }
   if (proto.segment !== null) at.unsupported('the tensor is split into segments');
-  const shape = proto.dims.map((dim) => decodeSize(dim, at));
+  const shape = decodeShape(proto.dims, at);
   const count = elementCount(shape);
   const sizeBytes = count * bytesPerElement(dtype);
   if (!Number.isSafeInteger(sizeBytes)) at.fail(`${dtype}[${shape.join(', ')}] has more elements than any file holds`);
@@ -31,11 +32,12 @@ export function decodeTensor(proto: TensorProto, context: DecodeContext): Tensor
   }
   if (proto.rawData !== null) return fromStoredBytes(dtype, shape, proto.rawData, at);
   const field = typedField(proto, dtype);
-  const stored = field.values.length;
-  if (stored !== count) {
-    at.fail(`${dtype}[${shape.join(', ')}] needs ${count} elements but ${field.name} holds ${stored}`);
+  const values = field.read();
+  if (values === undefined) at.fail(`${field.name} ends inside a number`);
+  if (values.length !== count) {
+    at.fail(`${dtype}[${shape.join(', ')}] needs ${count} elements but ${field.name} holds ${values.length}`);
   }
-  return fromTypedField(dtype, shape, field);
+  return fromTypedField(dtype, shape, values);
 }
 
 /** Encodes a tensor as raw_data, the form every reader knows. */
@@ -58,10 +60,15 @@ export function toLong(value: number): Long {
   return value as unknown as Long;
 }
 
-function decodeSize(dim: Long, at: DecodeContext): number {
-  const size = dim.toNumber();
-  if (!Number.isSafeInteger(size) || size < 0) at.fail(`a dimension is ${dim}, expected a size of 0 or more`);
-  return size;
+function decodeShape(dims: TensorProto['dims'], at: DecodeContext): number[] {
+  const values = integers64(dims);
+  if (values === undefined) at.fail('its dimensions end inside a number');
+  if (values.length > MAX_RANK) at.unsupported(`${values.length} dimensions, expected at most ${MAX_RANK}`);
+  return Array.from(values, (value) => {
+    const size = Number(value);
+    if (!Number.isSafeInteger(size) || size < 0) at.fail(`a dimension is ${value}, expected a size of 0 or more`);
+    return size;
+  });
 }
 
 function fromStoredBytes(dtype: Dtype, shape: readonly number[], bytes: Uint8Array, at: DecodeContext): Tensor {
@@ -70,21 +77,25 @@ function fromStoredBytes(dtype: Dtype, shape: readonly number[], bytes: Uint8Arr
   return tensor;
 }
 
-type TypedField =
-  | { readonly name: string; readonly values: readonly number[] }
-  | { readonly name: string; readonly values: readonly Long[] };
+type TypedNumbers = BigInt64Array | Int32Array | Float32Array | Float64Array;
+
+interface TypedField {
+  readonly name: string;
+  /** Undefined when the field ends inside a number. */
+  readonly read: () => TypedNumbers | undefined;
+}
 
 function typedField(proto: TensorProto, dtype: Dtype): TypedField {
   switch (dtype) {
     case 'float32':
-      return { name: 'float_data', values: proto.floatData };
+      return { name: 'float_data', read: () => floats(proto.floatData, Float32Array) };
     case 'float64':
-      return { name: 'double_data', values: proto.doubleData };
+      return { name: 'double_data', read: () => floats(proto.doubleData, Float64Array) };
     case 'int64':
-      return { name: 'int64_data', values: proto.int64Data };
+      return { name: 'int64_data', read: () => integers64(proto.int64Data) };
     case 'uint32':
     case 'uint64':
-      return { name: 'uint64_data', values: proto.uint64Data };
+      return { name: 'uint64_data', read: () => integers64(proto.uint64Data) };
     case 'int8':
     case 'uint8':
     case 'int16':
@@ -94,21 +105,23 @@ function typedField(proto: TensorProto, dtype: Dtype): TypedField {
     // The 16 bits of a half-precision number, one per element.
     case 'float16':
     case 'bfloat16':
-      return { name: 'int32_data', values: proto.int32Data };
+      return { name: 'int32_data', read: () => integers32(proto.int32Data) };
     default:
       dtype satisfies never;
       throw new Error(`internal: dtype ${String(dtype)}`);
   }
 }
 
-function fromTypedField(dtype: Dtype, shape: readonly number[], field: TypedField): Tensor {
-  const data = createArray(dtype, field.values.length);
-  const isBigInt = data instanceof BigInt64Array || data instanceof BigUint64Array;
-  for (const [i, value] of field.values.entries()) {
-    if (isBigInt) data[i] = typeof value === 'number' ? BigInt(value) : value.toBigInt();
-    else if (dtype === 'bool') data[i] = Number(value) === 0 ? 0 : 1;
-    else data[i] = Number(value);
-  }
+/** Integers are cut to the bits of the dtype. */
+function fromTypedField(dtype: Dtype, shape: readonly number[], values: TypedNumbers): Tensor {
+  const data = createArray(dtype, values.length);
+  if (data instanceof BigUint64Array) data.set(new BigUint64Array(values.buffer));
+  else if (data instanceof BigInt64Array) data.set(values as BigInt64Array);
+  else if (values instanceof BigInt64Array) {
+    const halves = new Int32Array(values.buffer);
+    for (let i = 0; i < data.length; i++) data[i] = halves[2 * i] ?? 0;
+  } else if (dtype === 'bool') for (let i = 0; i < data.length; i++) data[i] = values[i] === 0 ? 0 : 1;
+  else data.set(values);
   return { dtype, shape, data } as Tensor;
 }
 

@@ -1,5 +1,6 @@
 /** TypeProto and ValueInfoProto <-> ValueType. */
 
+import { MAX_RANK } from '../core/shape.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
 import type { Dim, Shape, ValueType } from '../graph/graph.ts';
 import { dataTypeName } from './data-type.ts';
@@ -24,7 +25,7 @@ export function decodeType(type: TypeProto | null, at: DecodeContext): ValueType
   const elemType = tensor.elemType ?? 0;
   const dtype = elemType === 0 ? null : dtypeOfCode(elemType);
   if (dtype === undefined) at.unsupported(`the value has element type ${dataTypeName(elemType)}`);
-  return { dtype, shape: tensor.shape === null ? null : decodeShape(tensor.shape) };
+  return { dtype, shape: decodeShape(tensor.shape) };
 }
 
 /** The type of a value inside the graph, or undefined when it is one that this project does not handle. */
@@ -32,7 +33,7 @@ export function decodeInnerType(type: TypeProto | null): ValueType | undefined {
   const tensor = type?.tensorType;
   if (tensor == null) return undefined;
   const dtype = dtypeOfCode(tensor.elemType ?? 0) ?? null;
-  return { dtype, shape: tensor.shape === null ? null : decodeShape(tensor.shape) };
+  return { dtype, shape: decodeShape(tensor.shape) };
 }
 
 /** Leaves the type out when not even the dtype is known. */
@@ -42,7 +43,9 @@ export function encodeValueInfo(name: string, { dtype, shape }: ValueType): Init
   return { name, type: { tensorType: shape === null ? { elemType } : { elemType, shape: encodeShape(shape) } } };
 }
 
-function decodeShape(shape: TensorShapeProto): Shape {
+/** Unknown when there is none, or one of more dimensions than any tensor may have. */
+function decodeShape(shape: TensorShapeProto | null): Shape | null {
+  if (shape === null || shape.dim.length > MAX_RANK) return null;
   return shape.dim.map((dim): Dim => {
     if (dim.dimParam !== null && dim.dimParam !== '') return dim.dimParam;
     const size = dim.dimValue === null ? -1 : dim.dimValue.toNumber();

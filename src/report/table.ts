@@ -1,4 +1,6 @@
-/** Text tables of fixed width. */
+/** Text tables of fixed width. Cells are shown on one line, whatever they hold. */
+
+import { visible } from './visible-text.ts';
 
 export interface Column {
   readonly title: string;
@@ -21,7 +23,7 @@ function pad(text: string, width: number, align: Column['align']): string {
 /** One row of a table that is printed as it grows: `| 1 | 0.5 |`. Columns need a width; longer cells push the rest aside. */
 export function formatRow(columns: readonly Column[], cells: readonly string[]): string {
   const padded = columns.map(({ title, align, width = 0 }, i) =>
-    pad(cells[i] ?? '', Math.max(width, widthOf(title)), align),
+    pad(visible(cells[i] ?? ''), Math.max(width, widthOf(title)), align),
   );
   return `| ${padded.join(' | ')} |`;
 }
@@ -44,8 +46,10 @@ export function formatTable(
   footer: readonly (readonly string[])[] = [],
 ): string {
   const titles = columns.map(({ title }) => title);
+  const shown = rows.map((row) => row.map(visible));
+  const shownFooter = footer.map((row) => row.map(visible));
   const widths = columns.map(({ width = 0 }, i) =>
-    Math.max(width, ...[titles, ...rows, ...footer].map((row) => widthOf(row[i] ?? ''))),
+    Math.max(width, ...[titles, ...shown, ...shownFooter].map((row) => widthOf(row[i] ?? ''))),
   );
   const line = (cells: readonly string[]): string =>
     columns
@@ -53,13 +57,14 @@ export function formatTable(
       .join('  ')
       .trimEnd();
   const rule = widths.map((width) => '-'.repeat(width)).join('  ');
-  const lines = [line(titles), rule, ...rows.map(line)];
-  if (footer.length > 0) lines.push(rule, ...footer.map(line));
+  const lines = [line(titles), rule, ...shown.map(line)];
+  if (footer.length > 0) lines.push(rule, ...shownFooter.map(line));
   return lines.join('\n');
 }
 
 /** Names and values, one pair a line, values in one column. */
 export function formatPairs(pairs: readonly (readonly [name: string, value: string])[]): string {
-  const width = Math.max(0, ...pairs.map(([name]) => widthOf(name)));
-  return pairs.map(([name, value]) => `${pad(name, width, 'left')}  ${value}`.trimEnd()).join('\n');
+  const shown = pairs.map(([name, value]) => [visible(name), visible(value)] as const);
+  const width = Math.max(0, ...shown.map(([name]) => widthOf(name)));
+  return shown.map(([name, value]) => `${pad(name, width, 'left')}  ${value}`.trimEnd()).join('\n');
 }

@@ -1,40 +1,97 @@
 /** Loss and accuracy of a program over a split. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { isOutOfMemory } from '../backends/out-of-memory.ts';
+import type { Batch } from '../data/batch-maker.ts';
 import type { Batcher } from '../data/batches.ts';
-import { readOutcome, softmaxCrossEntropy, stackFigures } from './loss.ts';
+import { BnnError } from '../errors.ts';
+import { crossEntropy, type Outcome, readOutcome, stackFigures } from './loss.ts';
+import type { ImageSize } from './mix-batch.ts';
 import type { Program, RunSettings } from './program.ts';
+
+/** Pictures that are read, and evaluated, at once. */
+export const EVALUATION_BATCH = 250;
+/** What a batch of them may take. */
+const BATCH_BYTES = 2 ** 30;
+
+/** Pictures that are read at once: fewer where they are large. */
+export function evaluationBatch({ height, width, channels }: ImageSize): number {
+  return Math.max(1, Math.min(EVALUATION_BATCH, Math.floor(BATCH_BYTES / (4 * height * width * channels))));
+}
 
 export interface Evaluation {
   readonly images: number;
   /** Mean cross-entropy, without label smoothing. */
   readonly loss: number;
-  /** Share of images whose arg-max is the label, 0 … 1. */
+  /** Share of images whose decision is the label, 0 … 1. */
   readonly top1: number;
 }
 
-/** Goes through the split once, with running statistics; stops early when the signal fires (then the result is of a part). */
+export interface EvaluationOptions {
+  /** Stops early when it fires; the result is then of a part. */
+  readonly signal?: AbortSignal | undefined;
+  /** Pictures that go through the program at once; a whole batch unless told. */
+  readonly most?: number | undefined;
+}
+
+/**
+ * Goes through the split once, with running statistics.
+ *
+ * @throws {BnnError} E_BACKEND when there is too little memory.
+ */
 export async function evaluate(
   program: Program,
   batcher: Batcher,
-  image: { readonly height: number; readonly width: number; readonly channels: number },
+  image: ImageSize,
   settings: RunSettings,
-  signal?: AbortSignal,
+  { signal, most = Infinity }: EvaluationOptions = {},
 ): Promise<Evaluation> {
   let images = 0;
   let loss = 0;
   let correct = 0;
   for await (const batch of batcher.epoch(0)) {
     if (signal?.aborted === true) break;
-    const x = tf.tensor4d(batch.images, [batch.count, image.height, image.width, image.channels]);
-    const labels = tf.tensor1d(batch.labels, 'int32');
-    const logits = await program.inferInTurns(x, settings);
-    const result = softmaxCrossEntropy(logits, labels, 0);
-    const outcome = await readOutcome(stackFigures(result));
-    loss += outcome.loss * batch.count;
-    correct += outcome.correct;
-    images += batch.count;
-    tf.dispose([x, labels, logits, result.loss, result.correct, result.dlogits]);
+    for (let from = 0; from < batch.count; from += most) {
+      const part = partOf(batch, from, Math.min(most, batch.count - from));
+      const outcome = await evaluatePart(program, part, image, settings);
+      loss += outcome.loss * part.count;
+      correct += outcome.correct;
+      images += part.count;
+    }
   }
   return { images, loss: loss / images, top1: correct / images };
+}
+
+type Part = Pick<Batch, 'images' | 'labels' | 'count'>;
+
+function partOf({ images, labels, count: all }: Part, from: number, count: number): Part {
+  const pixels = images.length / all;
+  return {
+    images: images.subarray(from * pixels, (from + count) * pixels),
+    labels: labels.subarray(from, from + count),
+    count,
+  };
+}
+
+async function evaluatePart(
+  program: Program,
+  { images, labels, count }: Part,
+  { height, width, channels }: ImageSize,
+  settings: RunSettings,
+): Promise<Outcome> {
+  try {
+    const x = tf.tensor4d(images, [count, height, width, channels]);
+    const classes = tf.tensor1d(labels, 'int32');
+    const logits = await program.inferInTurns(x, settings);
+    const result = crossEntropy(logits, classes, 0);
+    const outcome = await readOutcome(stackFigures(result));
+    tf.dispose([x, classes, logits, result.loss, result.correct, result.dlogits]);
+    return outcome;
+  } catch (error) {
+    if (!isOutOfMemory(error)) throw error;
+    throw new BnnError('E_BACKEND', `there is too little memory to evaluate ${count} pictures at once`, {
+      hint: 'close what else uses the device, or choose smaller pictures or a smaller network',
+      cause: error,
+    });
+  }
 }

@@ -1,8 +1,8 @@
 /** `history.jsonl`: one object per completed epoch. */
 
-import { appendFile, readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
-import { fromSystemError, systemErrorCode } from '../errors.ts';
+import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import type { EpochIndicators } from './indicators.ts';
 
 export interface EpochRecord {
@@ -28,15 +28,26 @@ export interface EpochRecord {
   readonly indicators?: EpochIndicators;
 }
 
+/** Appends a record and flushes it, so that no checkpoint is on the disk before the records of its epochs. */
 export async function appendHistory(path: string, record: EpochRecord): Promise<void> {
   try {
-    await appendFile(path, `${JSON.stringify(record)}\n`);
+    const file = await open(path, 'a');
+    try {
+      await file.writeFile(`${JSON.stringify(record)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
   } catch (error) {
     throw fromSystemError(error, 'write the history', path);
   }
 }
 
-/** All records; a last line cut off by a kill is dropped. An absent file is an empty history. */
+/**
+ * All records; what a kill or a power cut left of a last line is dropped. An absent file is an empty history.
+ *
+ * @throws {BnnError} E_FORMAT that names the line when another one is damaged, or the epochs do not count from 1.
+ */
 export async function readHistory(path: string): Promise<EpochRecord[]> {
   let text: string;
   try {
@@ -45,21 +56,66 @@ export async function readHistory(path: string): Promise<EpochRecord[]> {
     if (systemErrorCode(error) === 'ENOENT') return [];
     throw fromSystemError(error, 'read the history', path);
   }
+  const lines = text.split('\n').filter((line) => line !== '');
   const records: EpochRecord[] = [];
-  for (const line of text.split('\n')) {
-    if (line === '') continue;
-    try {
-      records.push(JSON.parse(line) as EpochRecord);
-    } catch {
-      break;
-    }
+  for (const [i, line] of lines.entries()) {
+    const problem = problemOf(parse(line), i + 1);
+    if (problem === null) records.push(JSON.parse(line) as EpochRecord);
+    else if (i < lines.length - 1) throw damaged(problem, `${path}:${i + 1}`);
   }
   return records;
 }
 
-/** Forgets the records of epochs that the checkpoint does not contain: they will be trained again. */
-export async function truncateHistory(path: string, epochs: number): Promise<void> {
+/**
+ * Checks that the history fits a checkpoint: the records of all epochs that it contains, and at most that of the next one, which a
+ * killed run trains again.
+ *
+ * @returns the records that the checkpoint contains.
+ * @throws  {BnnError} E_FORMAT.
+ */
+export async function checkHistory(path: string, epochs: number): Promise<EpochRecord[]> {
   const records = await readHistory(path);
-  const kept = records.filter((record) => record.epoch <= epochs);
-  await writeFileAtomic(path, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));
+  if (records.length < epochs || records.length > epochs + 1) {
+    throw damaged(`it has ${records.length} epochs, the checkpoint last/ has ${epochs}`, path);
+  }
+  return records.slice(0, epochs);
+}
+
+export async function writeHistory(path: string, records: readonly EpochRecord[]): Promise<void> {
+  await writeFileAtomic(path, records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+}
+
+const NUMBERS = ['trainLoss', 'trainTop1', 'testLoss', 'testTop1', 'lr', 'seconds', 'imagesPerSecond'] as const;
+const SHARES: readonly string[] = ['trainTop1', 'testTop1'] satisfies (keyof EpochRecord)[];
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Null for a record; numbers that are infinite or NaN are null in JSON. */
+function problemOf(value: unknown, epoch: number): string | null {
+  if (value === undefined) return 'the line is not JSON';
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'the line is not an object';
+  const record = value as Readonly<Record<string, unknown>>;
+  if (record['epoch'] !== epoch) return `epoch is ${JSON.stringify(record['epoch']) ?? 'missing'}, expected ${epoch}`;
+  for (const name of NUMBERS) {
+    const number = record[name];
+    const isShare = SHARES.includes(name);
+    if (number === null && !isShare) continue;
+    if (typeof number !== 'number' || number < 0 || (isShare && number > 1)) {
+      return `${name} is ${JSON.stringify(number) ?? 'missing'}`;
+    }
+  }
+  return null;
+}
+
+function damaged(what: string, at: string): BnnError {
+  return new BnnError('E_FORMAT', `the history is damaged: ${what}`, {
+    at,
+    hint: 'take the run folder from a copy, or start a new run with another --out',
+  });
 }

@@ -1,21 +1,19 @@
 /** Makes a network from a file ready to be trained on a data set: its batch open, its vectors its own, its sizes those of the data. */
 
 import { encodePreprocessing, PREPROCESSING_KEY, parsePreprocessing } from '../core/preprocessing.ts';
-import { elementCount } from '../core/shape.ts';
-import { int64s, type Tensor, toNumbers } from '../core/tensor.ts';
+import { int64s, toNumbers } from '../core/tensor.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { type ChannelStatistics, resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
-import type { Graph, Node, Value } from '../graph/graph.ts';
+import type { Graph, Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
 import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
 import { BNN_RULES } from '../operators/registry.ts';
-import { filled, uniform } from '../zoo/initialize.ts';
+import { openHead, outputsOf, replaceClassifier } from './network-head.ts';
 import type { Recipe } from './recipe.ts';
+import { unshareVectors } from './shared-vectors.ts';
 
-/** Operators that the loss takes in itself: it starts from what they read. */
-const FINAL = ['Softmax', 'LogSoftmax'];
 const OPSET = 17;
 const TO_LATENT = 'bring the file into latent form: bnn-convert FILE -o latent.onnx';
 
@@ -39,28 +37,38 @@ export function prepareModel(model: Model, data: Pictures, choices: Choices, at:
   const notes: string[] = [];
   checkForm(model, at);
   const input = openInput(model, data, at);
-  dropFinal(graph, notes);
   unshareVectors(graph);
   infer(model, input);
+  pinSqueezes(model, input);
   const classes = data.classes.length;
-  const found = classesOf(graph, at);
-  if (found !== classes || choices.newClassifier) {
-    if (!choices.newClassifier) {
-      throw new BnnError('E_SHAPE', `the network tells ${found} classes apart, ${data.name} has ${classes}`, {
-        at,
-        hint: 'add --new-classifier to replace its last layer by a fresh one',
-      });
-    }
+  const found = outputsOf(graph, at);
+  const isBinary = found === 1 && classes === 2;
+  if (found !== classes && !isBinary && !choices.newClassifier) {
+    const says = found === 1 ? 'decides between two classes by one number' : `tells ${found} classes apart`;
+    throw new BnnError('E_SHAPE', `the network ${says}, ${data.name} has ${classes}`, {
+      at,
+      hint: 'add --new-classifier to replace its last layer by a fresh one',
+    });
+  }
+  notes.push(...openHead(graph, found, choices.newClassifier, at));
+  if (choices.newClassifier) {
     notes.push(
       `the last layer, ${replaceClassifier(graph, found, classes, choices.seed, at)}, starts from random weights`,
     );
     infer(model, input);
-    if (classesOf(graph, at) !== classes) {
-      throw new BnnError('E_SHAPE', `with a new last layer the network still has ${classesOf(graph, at)} outputs`, {
+    const outputs = outputsOf(graph, at);
+    if (outputs !== classes) {
+      throw new BnnError('E_SHAPE', `with a new last layer the network still has ${outputs} outputs`, {
         at,
         hint: 'something behind that layer fixes their number; export the network without it',
       });
     }
+  } else if (isBinary) {
+    const [below, above] = data.classes;
+    notes.push(
+      `one number decides, by binary cross-entropy: the network is trained to give more than 0 for "${above}", less for "${below}"`,
+    );
+    infer(model, input);
   }
   setPreprocessing(model, data, choices, at, notes);
   return { model, notes };
@@ -135,29 +143,14 @@ function openReshapes(graph: Graph, batch: number): void {
   }
 }
 
-function dropFinal(graph: Graph, notes: string[]): void {
-  const [output] = graph.outputs;
-  const node = output?.producer;
-  if (output === undefined || !node || !FINAL.includes(node.type) || output.uses.length > 0) return;
-  const axis = node.int('axis', -1);
-  if (axis !== -1 && axis !== 1) return;
-  notes.push(`${node.describe()} at the end is left out: the loss contains it`);
-  graph.replaceAllUses(output, node.requiredInput(0));
-  graph.removeNode(node);
-}
-
-/** Positions of vectors that are trained or move: exporters store equal ones once, but each layer trains its own. */
-const VECTORS: Readonly<Record<string, readonly number[]>> = { BatchNormalization: [1, 2, 3, 4], Conv: [2], Gemm: [2] };
-
-function unshareVectors(graph: Graph): void {
-  const taken = new Set<Value>();
-  for (const node of graph.nodes()) {
-    for (const index of VECTORS[node.type] ?? []) {
-      const value = node.input(index);
-      if (!value?.constant) continue;
-      if (taken.has(value)) graph.setInput(node, index, graph.addConstant(value.name, value.constant));
-      taken.add(value);
-    }
+/** Without axes, a Squeeze would take the batch for one more size where it is 1. */
+function pinSqueezes(model: Model, input: Value): void {
+  for (const node of model.graph.nodes()) {
+    const { shape } = node.inputs[0] ?? { shape: null };
+    if (!node.is('Squeeze') || node.input(1) !== null || !shape) continue;
+    const axes = shape.flatMap((size, axis) => (axis > 0 && size === 1 ? [axis] : []));
+    model.graph.setInput(node, 1, model.graph.addConstant(`${node.output.name}.axes`, int64s(axes)));
+    infer(model, input);
   }
 }
 
@@ -169,70 +162,6 @@ function infer(model: Model, input: Value): void {
   }
   input.dtype = 'float32';
   inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
-}
-
-function classesOf(graph: Graph, at: string): number {
-  const shape = graph.outputs[0]?.shape;
-  const classes = shape?.[1];
-  if (shape?.length === 2 && typeof classes === 'number') return classes;
-  throw new BnnError('E_UNSUPPORTED', `the output is [${shape?.join(', ') ?? '?'}], expected [N, classes]`, {
-    at,
-    hint: TO_LATENT,
-  });
-}
-
-/**
- * Replaces weights and bias of the layer that makes the logits by fresh ones, uniform in ±1/√fan-in.
- *
- * @returns the layer, for people.
- */
-function replaceClassifier(graph: Graph, found: number, classes: number, seed: number, at: string): string {
-  const layers = [...graph.nodes()].filter((node) => ['Gemm', 'MatMul', 'Conv'].some((type) => node.is(type)));
-  const last = layers.at(-1);
-  const weight = last?.input(1)?.constant;
-  if (last === undefined || weight === null || weight === undefined || last.int('group', 1) !== 1) {
-    throw new BnnError(
-      'E_UNSUPPORTED',
-      'there is no last dense layer or convolution with constant float weights to replace',
-      {
-        at,
-        hint: 'keep the last layer in float (bnn-convert --binarize does), or change the network where it was made',
-      },
-    );
-  }
-  const isOutFirst = last.is('Conv') || (last.is('Gemm') && last.int('transB', 0) !== 0);
-  const axis = isOutFirst ? 0 : weight.shape.length - 1;
-  const outputs = weight.shape[axis] ?? 0;
-  if (outputs !== found) {
-    throw new BnnError(
-      'E_UNSUPPORTED',
-      `the last layer, ${last.describe()}, has ${outputs} outputs, the network ${found}`,
-      { at },
-    );
-  }
-  const shape = weight.shape.map((size, i) => (i === axis ? classes : size));
-  const bound = 1 / Math.sqrt(elementCount(weight.shape) / outputs);
-  const fresh = (old: Value, index: number, node: Node, data: Tensor) =>
-    graph.setInput(node, index, graph.addConstant(`${old.name}.new`, data));
-  fresh(last.requiredInput(1), 1, last, uniform(seed, 'classifier.weight', shape, bound));
-  for (const { node, index, value } of biasesOf(last))
-    fresh(value, index, node, filled(resized(value, found, classes), 0));
-  return last.describe();
-}
-
-/** The bias of a layer: its own, and that of an Add behind it. */
-function biasesOf(layer: Node): { node: Node; index: number; value: Value }[] {
-  const own = layer.is('MatMul') ? null : layer.input(2);
-  const found = own?.constant ? [{ node: layer, index: 2, value: own }] : [];
-  for (const { node } of layer.output.uses) {
-    if (!node.is('Add')) continue;
-    for (const [index, value] of node.inputs.entries()) if (value?.constant) found.push({ node, index, value });
-  }
-  return found;
-}
-
-function resized(value: Value, found: number, classes: number): number[] {
-  return (value.constant?.shape ?? []).map((size) => (size === found ? classes : size));
 }
 
 /** The file's statistics, unless the recipe asks for others. */

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { InputData, InputTap } from '../backends/step-recorder.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { BnnError } from '../errors.ts';
-import { type Imitation, type LossResult, softmaxCrossEntropy, stackFigures } from './loss.ts';
+import { crossEntropy, type Imitation, type LossResult, stackFigures } from './loss.ts';
 import { type ImageSize, mixBatch, mixRng } from './mix-batch.ts';
 import type { Program, RunSettings } from './program.ts';
 import type { Teacher } from './train-options.ts';
@@ -82,7 +82,7 @@ export function learn(
     return {
       images,
       loss: (logits) =>
-        softmaxCrossEntropy(logits, labels, options.labelSmoothing, {
+        crossEntropy(logits, labels, options.labelSmoothing, {
           mixed: mixture ?? undefined,
           teacher: teacher === null ? undefined : createImitation(teacher, logits.shape, options),
         }),
@@ -128,6 +128,15 @@ function createImitation(
 ): Imitation {
   const wanted = shape.reduce((a, b) => a * b, 1);
   if (logits.size === wanted) return { logits: tf.reshape(logits, [...shape]), weight, temperature };
+  const count = shape[0] ?? 0;
+  // One number z decides as the two logits (0, z) do.
+  if (wanted === count && logits.size === 2 * count) {
+    const [first, second] = tf.unstack(tf.reshape(logits, [count, 2]), 1) as [tf.Tensor, tf.Tensor];
+    return { logits: tf.reshape(tf.sub(second, first), [...shape]), weight, temperature };
+  }
+  if (wanted === 2 * count && logits.size === count) {
+    return { logits: tf.stack([tf.zeros([count]), tf.reshape(logits, [count])], 1), weight, temperature };
+  }
   throw new BnnError(
     'E_SHAPE',
     `the teacher gave ${logits.size} logits, the network has ${wanted} (${shape.join(' × ')})`,

@@ -12,16 +12,17 @@ import type { Model } from '../graph/model.ts';
 import type { Checkpoint } from './checkpoint-io.ts';
 import { clipGradients } from './clip-gradients.ts';
 import { createEstimators } from './create-estimators.ts';
-import { evaluate } from './evaluate.ts';
+import { EVALUATION_BATCH, evaluate } from './evaluate.ts';
 import { IndicatorProbe } from './indicator-probe.ts';
 import type { EpochIndicators } from './indicators.ts';
 import { LatentWeights } from './latent-weights.ts';
 import { inputsOf, learn, type Pictures, prepareStep, type StepData } from './learn-batch.ts';
 import { type Outcome, outcomeOf, readOutcome } from './loss.ts';
-import { Optimizer } from './optimizer.ts';
+import { Optimizer, statesOf } from './optimizer.ts';
 import { Program } from './program.ts';
 import type { Recipe } from './recipe.ts';
 import { learningRate } from './schedule.ts';
+import { assertStepFits, largestBatch } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
 import type { TrainOptions } from './train-options.ts';
 import { WeightAverage } from './weight-average.ts';
@@ -33,6 +34,8 @@ export interface LearnerSettings {
   /** Whether the backend wants padding as a step of its own. */
   readonly explicitPadding: boolean;
   readonly recorder?: StepRecorder | undefined;
+  /** Bytes that a step may take; Infinity where they are not the host's. */
+  readonly memoryLimit: number;
 }
 
 export class Learner {
@@ -54,6 +57,7 @@ export class Learner {
     this.#settings = settings;
     this.#estimators = createEstimators(recipe);
     this.#program = new Program(model, { explicitPadding: settings.explicitPadding });
+    this.#checkMemory();
     this.#weights = new LatentWeights(this.#program, recipe.weightTransform);
     this.#optimizer = new Optimizer(this.#weights, recipe);
     this.#average = recipe.emaDecay > 0 ? new WeightAverage(this.#weights, recipe.emaDecay) : null;
@@ -61,6 +65,26 @@ export class Learner {
     this.#probe = recipe.indicators ? new IndicatorProbe(this.#program, { surrogate, seed: recipe.seed }) : null;
     const needsHost = recipe.clipGradients > 0 || this.#estimators.learned.length > 0 || this.#program.drawsRandomly;
     this.#replay = settings.recorder === undefined || needsHost ? null : new StepReplay(settings.recorder);
+  }
+
+  /** @throws {BnnError} E_BACKEND when a step cannot fit into memory. */
+  #checkMemory(): void {
+    const { dataset, memoryLimit } = this.#settings;
+    const batch = Math.min(this.#recipe.batchSize, dataset.train.count);
+    // In the graph and in the program, with gradients and the optimizer's state.
+    const weights = this.parameterCount * (3 + statesOf(this.#recipe.optimizer));
+    try {
+      assertStepFits((count) => 4 * (weights + this.#program.peakElements(count, true)), batch, memoryLimit);
+    } catch (error) {
+      this.#program.dispose();
+      throw error;
+    }
+  }
+
+  /** Pictures that are evaluated at once, at most: so many that they fit into memory. */
+  get #evaluationBatch(): number {
+    const bytes = (count: number) => 4 * (2 * this.parameterCount + this.#program.peakElements(count, false));
+    return Math.max(1, largestBatch(bytes, EVALUATION_BATCH, this.#settings.memoryLimit));
   }
 
   /** Steps taken since the run began. */
@@ -214,7 +238,8 @@ export class Learner {
   /** With the weights that count: the averaged ones, where there are any. */
   evaluate(batcher: Batcher, epoch: number, signal: AbortSignal | undefined): ReturnType<typeof evaluate> {
     const { dataset } = this.#settings;
-    return this.#deployed(() => evaluate(this.#program, batcher, dataset, this.#estimators.at(epoch), signal));
+    const options = { signal, most: this.#evaluationBatch };
+    return this.#deployed(() => evaluate(this.#program, batcher, dataset, this.#estimators.at(epoch), options));
   }
 
   #deployed<T>(work: () => Promise<T>): Promise<T> {

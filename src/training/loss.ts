@@ -1,13 +1,13 @@
-/** Softmax cross-entropy with label smoothing, mixed labels and a teacher. */
+/** Cross-entropy of softmax, or of one logit, with label smoothing, mixed labels and a teacher. */
 
 import * as tf from '@tensorflow/tfjs-core';
 
 export interface LossResult {
   /** Mean over the batch, a scalar. */
   readonly loss: tf.Tensor;
-  /** How many arg-maxima equal the label, a scalar. */
+  /** How many decisions equal the label, a scalar. */
   readonly correct: tf.Tensor;
-  /** Gradient of the mean loss, [N, K]. */
+  /** Gradient of the mean loss, of the shape of the logits. */
   readonly dlogits: tf.Tensor;
 }
 
@@ -15,14 +15,14 @@ export interface LossResult {
 export interface Outcome {
   /** Mean over the batch. */
   readonly loss: number;
-  /** How many arg-maxima equal the (main) label. */
+  /** How many decisions equal the (main) label. */
   readonly correct: number;
 }
 
 export interface LossExtras {
   /** Labels of a second picture in each image, int32[N], and the shares of both, which add up to 1, as scalars. */
   readonly mixed?: { readonly labels: tf.Tensor; readonly share: tf.Tensor; readonly rest: tf.Tensor } | undefined;
-  /** Logits [N, K] to imitate. */
+  /** Logits to imitate, of the shape of the network's. */
   readonly teacher?: Imitation | undefined;
 }
 
@@ -31,6 +31,30 @@ export interface Imitation {
   /** Share w of the imitation in the loss, 0 … 1. */
   readonly weight: number;
   readonly temperature: number;
+}
+
+/**
+ * The loss of a classifier: `softmaxCrossEntropy` of one logit for each class, or binary cross-entropy of one logit z, by which class 1
+ * has the probability σ(z) and is decided for above 0. As σ(z) is the second of softmax(0, z), the one is computed by the other: as stable,
+ * and with the same smoothing, mixing and teacher.
+ *
+ * @param logits  [N, K], or [N, 1] or [N] for two classes.
+ * @param labels  int32[N], classes.
+ */
+export function crossEntropy(
+  logits: tf.Tensor,
+  labels: tf.Tensor,
+  smoothing: number,
+  extras: LossExtras = {},
+): LossResult {
+  if (logits.rank === 2 && logits.shape[1] !== 1) return softmaxCrossEntropy(logits, labels, smoothing, extras);
+  return tf.tidy(() => {
+    const count = logits.size;
+    const beside = (z: tf.Tensor): tf.Tensor => tf.concat([tf.zeros([count, 1]), tf.reshape(z, [count, 1])], 1);
+    const teacher = extras.teacher && { ...extras.teacher, logits: beside(extras.teacher.logits) };
+    const { loss, correct, dlogits } = softmaxCrossEntropy(beside(logits), labels, smoothing, { ...extras, teacher });
+    return { loss, correct, dlogits: tf.reshape(tf.slice(dlogits, [0, 1], [count, 1]), logits.shape) };
+  });
 }
 
 /**

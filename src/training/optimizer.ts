@@ -34,6 +34,11 @@ const ADAM_BETAS = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const STATE_NAMES = { sgd: ['velocity'], adam: ['m', 'v'], adamw: ['m', 'v'], bop: ['average'] } as const;
 type Rule = keyof typeof STATE_NAMES;
 
+/** Numbers that a rule keeps for each of a parameter's. */
+export function statesOf(rule: OptimizerName): number {
+  return STATE_NAMES[rule].length;
+}
+
 function decays(role: ParameterRole, group: DecayGroup): boolean {
   if (group === 'all') return true;
   if (group === 'weights') return role === 'weight' || role === 'binary-weight';

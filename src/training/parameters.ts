@@ -36,7 +36,7 @@ export function layerOf(weight: string): string {
 }
 
 /** The constant that a weight input comes from, directly or through bnn.Sign. */
-function weightSource(value: Value): { constant: Value; binary: boolean } | null {
+export function weightSource(value: Value): { constant: Value; binary: boolean } | null {
   if (value.constant !== null) return { constant: value, binary: false };
   const { producer } = value;
   if (producer === null || !producer.is('Sign', 'bnn')) return null;
@@ -99,8 +99,10 @@ export function findParameters(graph: Graph): Map<Value, ParameterInfo> {
     for (const { value, role, layout, outputAxis } of rolesOf(node)) {
       const before = found.get(value);
       if (before !== undefined && (before.role !== role || before.layout !== layout)) {
-        throw new BnnError('E_UNSUPPORTED', `"${value.name}" is used as ${before.role} and as ${role}`, {
+        const [first, second] = before.role === role ? [before.layout, layout] : [before.role, role];
+        throw new BnnError('E_UNSUPPORTED', `"${value.name}" is used as ${first} and as ${second}`, {
           at: node.describe(),
+          hint: 'one parameter has one role; give one of the layers a copy of its own',
         });
       }
       const { constant } = value;
@@ -112,7 +114,7 @@ export function findParameters(graph: Graph): Map<Value, ParameterInfo> {
           at: node.describe(),
         });
       }
-      found.set(value, { name: value.name, role, layout, shape: constant.shape, outputAxis });
+      if (before === undefined) found.set(value, { name: value.name, role, layout, shape: constant.shape, outputAxis });
     }
   }
   return found;

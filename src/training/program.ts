@@ -14,6 +14,7 @@ import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
 import { BNN_RULES } from '../operators/registry.ts';
 import { download, findParameters, type ParameterInfo, upload } from './parameters.ts';
+import { peakElements, type StepLifetimes } from './step-memory.ts';
 import { buildNorm, type FusedNorm, fuseNorm } from './steps/batch-norm.ts';
 import { buildBinaryConv, isFusedSign } from './steps/binary-conv.ts';
 import { buildMeanMagnitude, fusedMagnitude } from './steps/reduce.ts';
@@ -21,16 +22,7 @@ import type { BuildContext, Layout, Run, Step } from './steps/step.ts';
 import { STEP_BUILDERS } from './steps/table.ts';
 import { runAtOnce, runInTurns } from './turns.ts';
 
-interface PlannedStep {
-  readonly step: Step;
-  readonly inputs: readonly number[];
-  readonly output: number;
-  /** Which inputs the gradient flows to. */
-  readonly needs: readonly boolean[];
-  /** Slots that nothing reads after this step's forward pass, in evaluation and in training. */
-  readonly freeInference: readonly number[];
-  readonly freeTraining: readonly number[];
-}
+type PlannedStep = StepLifetimes;
 
 export interface ProgramOptions {
   /** False for backends whose kernels know only the paddings VALID and SAME. */
@@ -110,6 +102,13 @@ export class Program {
   /** Whether training draws random numbers on the host. */
   get drawsRandomly(): boolean {
     return [...this.model.graph.nodes()].some((node) => node.is('Dropout'));
+  }
+
+  /** As `peakElements`, of a batch of so many pictures. */
+  peakElements(batch: number, isTraining: boolean): number {
+    const [input] = this.model.graph.inputs;
+    if (input === undefined) throw new Error('internal: the program has no input');
+    return peakElements(this.#steps, input, batch, isTraining);
   }
 
   /** Logits [N, classes] of images [N, H, W, C]; running statistics, nothing kept. */
@@ -229,8 +228,13 @@ export class Program {
     settings: RunSettings,
     lossGradient: LossGradient<L>,
   ): Generator<void, Gradients<L>> {
-    const run: Run = { ...settings, training: true, setBuffer: (slot, value) => this.#replace(slot, value) };
     const slots: (tf.Tensor | undefined)[] = [];
+    const setBuffer = (slot: number, value: tf.Tensor): void => {
+      this.#replace(slot, value);
+      // A layer that is used again moves them again.
+      slots[slot] = value;
+    };
+    const run: Run = { ...settings, training: true, setBuffer };
     const saved: (readonly tf.Tensor[])[] = [];
     const shapes: (readonly number[])[] = [];
     const logits = yield* this.#forward(x, run, { slots, saved, shapes });

@@ -4,11 +4,11 @@ import { Batcher } from '../data/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { holdOut } from '../data/hold-out.ts';
 import type { Model } from '../graph/model.ts';
+import { evaluationBatch } from './evaluate.ts';
 import { normalizationOf } from './initial-model.ts';
 import type { Recipe } from './recipe.ts';
 import type { TrainListeners } from './train-options.ts';
 
-const EVALUATION_BATCH = 250;
 const PREFETCH_BATCHES = 4;
 
 export interface RunBatches {
@@ -32,7 +32,7 @@ export function createRunBatches(
   const common = { normalize, prefetch: PREFETCH_BATCHES, onBroken, onBrokenImage };
   const augment = padCrop > 0 || flip || cropScale > 0 ? { padCrop, flip, cropScale } : null;
   const train = new Batcher(learned, { ...common, batchSize, seed, augment, shuffle: true });
-  const evaluation = { ...common, batchSize: EVALUATION_BATCH };
+  const evaluation = { ...common, batchSize: evaluationBatch(dataset) };
   const test = new Batcher(dataset.test, evaluation);
   const validation = held === null ? null : new Batcher(held, evaluation);
   return {

@@ -6,7 +6,7 @@ import { BnnError } from '../errors.ts';
 import { type Arm, type ArmResult, type ArmRun, runName, summarizeArm, summarizeRun } from './comparison.ts';
 import { readHistory } from './history-io.ts';
 import { parseRecipe, type Recipe } from './recipe.ts';
-import { checkRunFolder, readRecipe } from './run-folder-io.ts';
+import { checkRunFolder, isUntouched, readRecipe } from './run-folder-io.ts';
 import type { TrainListeners, TrainOptions } from './train-options.ts';
 import { train } from './trainer.ts';
 
@@ -68,7 +68,7 @@ async function completeRun(
   const recipe = parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name);
   const out = join(options.out, 'runs', runName(arm, seed));
   const history = join(out, 'history.jsonl');
-  const exists = (await readRecipe(out)) !== null;
+  const exists = (await readRecipe(out)) !== null && !(await isUntouched(out));
   if (exists) await checkRunFolder(out, recipe, true);
   const before = exists ? await readHistory(history) : [];
   if (before.length >= recipe.epochs) return { run: summarizeRun(seed, before), isNew: false };

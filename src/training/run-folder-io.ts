@@ -1,14 +1,18 @@
 /**
  * A run folder: `recipe.json` (everything needed to repeat the run), `history.jsonl` (one object per epoch) and the checkpoints
- * `last/` and `best/`.
+ * `last/` and `best/`; while a training has it, `lock.json` too.
  */
 
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { access, constants, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { recoverFolder, writeFileAtomic } from '../core/atomic-file-io.ts';
 import { parseJsonObject } from '../core/parse-json.ts';
+import { sha256 } from '../core/sealed-json.ts';
+import { isTemporaryOf, removeAbandoned } from '../core/temporary-name-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
-import { parseRecipe, type Recipe } from './recipe.ts';
+import { readHistory } from './history-io.ts';
+import { defaultRecipe, parseRecipe, type Recipe } from './recipe.ts';
+import { LOCK_FILE } from './run-lock-io.ts';
 
 /** The recipe of a run folder, or null when the folder holds no run. */
 export async function readRecipe(folder: string): Promise<Recipe | null> {
@@ -39,7 +43,9 @@ const FREE_FIELDS: readonly string[] = ['data', 'download', 'checkpointMinutes']
  */
 export async function checkRunFolder(folder: string, recipe: Recipe, resume: boolean): Promise<void> {
   const before = await readRecipe(folder);
-  if (before !== null && !resume) {
+  if (!resume) {
+    const history = join(folder, 'history.jsonl');
+    if (before === null ? (await readHistory(history)).length === 0 : await isUntouched(folder)) return;
     throw new BnnError('E_USAGE', 'this folder already holds a run', {
       at: folder,
       hint: 'continue it with --resume, or choose another --out',
@@ -55,17 +61,97 @@ export async function checkRunFolder(folder: string, recipe: Recipe, resume: boo
   }
 }
 
-const LEFTOVER = /^(last|best|recipe\.json|history\.jsonl)\.tmp-[0-9a-f]{8}$/;
+/** What of a recipe makes the weights, as one text: it tells a recipe that was changed since the run was trained by it. */
+export function recipeDigest(recipe: Recipe): string {
+  const defaults: Readonly<Record<string, unknown>> = { ...defaultRecipe() };
+  // What is at its default is left out, so that fields of later versions change nothing.
+  const fields = Object.entries(recipe).filter(
+    ([name, value]) => !FREE_FIELDS.includes(name) && value !== defaults[name],
+  );
+  return sha256(JSON.stringify(fields.sort()));
+}
 
-/** Deletes what a process killed while it wrote has left, and finishes a `best` whose replacement was cut short. */
+/** Whether the run in the folder has not learned anything yet: it was killed or failed at its start, and nothing is lost with it. */
+export async function isUntouched(folder: string): Promise<boolean> {
+  try {
+    const { epoch, batch } = JSON.parse(await readFile(join(folder, 'last', 'state.json'), 'utf8')) as {
+      epoch?: unknown;
+      batch?: unknown;
+    };
+    return epoch === 0 && batch === 0 && (await readHistory(join(folder, 'history.jsonl'))).length === 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Deletes a run that has not learned anything yet. */
+export async function removeUntouched(folder: string): Promise<void> {
+  if (!(await isUntouched(folder))) return;
+  // The recipe first: a folder with one can be resumed.
+  for (const name of RUN_FILES) await rm(join(folder, name), { recursive: true, force: true });
+}
+
+const RUN_FILES = ['recipe.json', 'history.jsonl', 'last', 'best'] as const;
+
+/**
+ * Checks that everything in the folder that a run replaces can be replaced: found after the first epoch, it would cost that.
+ *
+ * @throws {BnnError} E_IO with the path.
+ */
+export async function assertReplaceable(folder: string): Promise<void> {
+  for (const name of ['.', ...RUN_FILES]) {
+    const path = join(folder, name);
+    const isFile = name.includes('.json');
+    try {
+      const status = await stat(path);
+      if (isFile ? !status.isFile() : !status.isDirectory()) {
+        throw new BnnError('E_IO', `there is something here that is not a ${isFile ? 'file' : 'folder'} of a run`, {
+          at: path,
+          hint: 'choose another --out',
+        });
+      }
+      await access(path, isFile ? constants.W_OK : constants.W_OK | constants.X_OK);
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') throw fromSystemError(error, 'write into the run folder', path);
+    }
+  }
+}
+
+/**
+ * Checks that the disk has room for the checkpoints to come: `best`, and new ones of both beside those that they replace.
+ *
+ * @throws {BnnError} E_IO.
+ */
+export async function assertRoom(folder: string): Promise<void> {
+  const last = join(folder, 'last');
+  let bytes = 0;
+  for (const name of await readdir(last)) bytes += (await stat(join(last, name))).size;
+  const { bavail, bsize, blocks } = await statfs(folder);
+  // Some network file systems do not tell.
+  if (blocks === 0 || bavail * bsize >= 3 * bytes) return;
+  const mega = (size: number): string => `${(size / 1e6).toPrecision(3)} MB`;
+  throw new BnnError(
+    'E_IO',
+    `the disk has ${mega(bavail * bsize)} left, the checkpoints of this run take ${mega(3 * bytes)} more`,
+    {
+      at: folder,
+      hint: 'free some space on the disk, or choose another folder',
+    },
+  );
+}
+
+/** Deletes what a process killed while it wrote has left, and finishes a `best` whose replacement was cut short. Needs the lock. */
 export async function removeLeftovers(folder: string): Promise<void> {
   try {
     for (const name of await readdir(folder)) {
-      if (LEFTOVER.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+      // Under the lock, nobody else is writing these.
+      if (RUN_FILES.some((target) => isTemporaryOf(name, target)))
+        await rm(join(folder, name), { recursive: true, force: true });
     }
   } catch (error) {
     throw fromSystemError(error, 'tidy the run folder', folder);
   }
+  await removeAbandoned(join(folder, LOCK_FILE));
   await recoverFolder(join(folder, 'best'));
 }
 

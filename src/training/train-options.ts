@@ -3,10 +3,10 @@
 import type { SelectedBackend } from '../backends/select-backend.ts';
 import type { Dataset, LoadProgress } from '../data/dataset.ts';
 import type { BrokenImage } from '../data/decode-pictures.ts';
-import type { BestEpoch } from './checkpoint-io.ts';
 import type { EpochRecord } from './history-io.ts';
 import type { ImageSize } from './mix-batch.ts';
 import type { Recipe } from './recipe.ts';
+import type { BestEpoch } from './training-state.ts';
 
 export interface Opening {
   readonly recipe: Recipe;
@@ -37,7 +37,7 @@ export interface TrainListeners {
   readonly onStart?: (opening: Opening) => void;
   /** A picture that is left out because it cannot be read, once for each (`brokenImages: 'skip'`). */
   readonly onBrokenImage?: (image: BrokenImage) => void;
-  /** What of the network to start from is not as in its file. */
+  /** What of the data set is left out, and what of the network to start from is not as in its file. */
   readonly onNote?: (note: string) => void;
   readonly onStep?: (progress: StepProgress) => void;
   readonly onEpoch?: (record: EpochRecord) => void;

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { selectBackend } from '../backends/select-backend.ts';
+import { fromFailedAllocation } from '../core/memory.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../core/preprocessing.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
@@ -9,35 +10,57 @@ import { resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { buildModel } from '../zoo/zoo.ts';
-import { loadCheckpoint } from './checkpoint-io.ts';
+import { type Checkpoint, loadCheckpoint } from './checkpoint-io.ts';
 import { createEstimators } from './create-estimators.ts';
+import { checkHistory } from './history-io.ts';
 import { loadInitialModel, withInitialDigest } from './initial-model-io.ts';
-import type { Recipe } from './recipe.ts';
+import { parseRecipe, type Recipe } from './recipe.ts';
 import { createRunBatches } from './run-batches.ts';
-import { checkRunFolder } from './run-folder-io.ts';
-import { withRunLock } from './run-lock-io.ts';
+import { assertReplaceable, checkRunFolder, recipeDigest, removeUntouched } from './run-folder-io.ts';
+import { type RunLock, withRunLock } from './run-lock-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
 import { TrainingSession } from './training-session.ts';
+import { checkStateFits } from './training-state.ts';
 
 /**
- * Trains by a recipe.
+ * Trains by a recipe; fields that are left out have their defaults.
  *
- * @throws {BnnError} for everything that a user can cause: a missing data set, a network that does not fit it, an existing run folder,
- *   a folder that another training is using, a loss that is not a number (E_NUMERIC; the last good checkpoint stays), a full disk (likewise).
+ * @throws {BnnError} for everything that a user can cause: a field that is wrong, a missing data set, a network that does not fit it,
+ *   an existing run folder, a folder that another training is using or that goes away, a damaged checkpoint, a loss that is not a
+ *   number (E_NUMERIC; the last good checkpoint stays), a full disk (likewise). A new run that fails before it has learned anything
+ *   leaves nothing behind.
  */
-export async function train(given: Recipe, options: TrainOptions): Promise<TrainResult> {
-  checkRecipe(given, options);
+export async function train(given: Partial<Recipe>, options: TrainOptions): Promise<TrainResult> {
+  const parsed = parseRecipe([given]);
+  checkRecipe(parsed, options);
   const resume = options.resume === true;
   // A checkpoint holds the network, so a resumed run needs the file no more.
-  const recipe = resume ? given : await withInitialDigest(given);
+  const recipe = resume ? parsed : await withInitialDigest(parsed);
   await checkRunFolder(options.out, recipe, resume);
-  return withRunLock(options.out, () => trainAlone(recipe, options, resume));
+  return withRunLock(options.out, async (lock) => {
+    try {
+      return await trainAlone(recipe, options, resume, lock);
+    } catch (error) {
+      if (!resume && (await holds(lock))) await removeUntouched(options.out).catch(() => {});
+      throw fromFailedAllocation(error, 'train this network on these pictures');
+    }
+  });
 }
 
-async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean): Promise<TrainResult> {
-  const checkpoint = resume ? await loadCheckpoint(join(options.out, 'last')) : null;
+async function holds(lock: RunLock): Promise<boolean> {
+  try {
+    await lock.check();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean, lock: RunLock): Promise<TrainResult> {
+  await assertReplaceable(options.out);
   // Again: another training may have ended since.
   await checkRunFolder(options.out, recipe, resume);
+  const checkpoint = resume ? await openCheckpoint(recipe, options) : null;
   const backend = await selectBackend(recipe.backend, { threads: recipe.threads || undefined });
   const dataset = await loadDataset(recipe.dataset, {
     dir: recipe.data || undefined,
@@ -53,12 +76,17 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
       hint: 'give the same data and limits, or start a new run with another --out',
     });
   }
+  for (const note of dataset.notes ?? []) options.onNote?.(note);
   checkPictures(recipe, dataset);
   const model = checkpoint?.model ?? (await createModel(recipe, dataset, options));
   // Their threads would keep a process alive whose session could not be made.
   const batches = createRunBatches(recipe, dataset, model, options);
   try {
-    const session = new TrainingSession(recipe, options, dataset, backend, model, batches, checkpoint);
+    if (checkpoint !== null) {
+      const at = join(options.out, 'last', 'state.json');
+      checkStateFits(checkpoint.state, recipe, batches.train.batchesPerEpoch, at);
+    }
+    const session = new TrainingSession(recipe, options, dataset, backend, model, batches, checkpoint, lock);
     try {
       return await session.run();
     } finally {
@@ -69,13 +97,36 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
   }
 }
 
-/** @throws {BnnError} E_NOT_FOUND when a split is empty, E_USAGE when an augmentation would leave nothing of a picture. */
-function checkPictures({ cutout, padCrop }: Recipe, { train, test, height, width, root }: Dataset): void {
+/** Reads `last` and checks all of it that can be checked without the data. Writes nothing. */
+async function openCheckpoint(recipe: Recipe, { out, onNote }: TrainOptions): Promise<Checkpoint> {
+  const checkpoint = await loadCheckpoint(join(out, 'last'));
+  const { state, isSealed } = checkpoint;
+  await checkHistory(join(out, 'history.jsonl'), state.epoch);
+  if (state.recipe !== undefined && state.recipe !== recipeDigest(recipe)) {
+    throw new BnnError('E_FORMAT', 'this is not the recipe that the run was trained by', {
+      at: join(out, 'recipe.json'),
+      hint: 'take it from a copy, or start a new run with another --out',
+    });
+  }
+  if (isSealed !== true) {
+    onNote?.('an earlier version wrote this checkpoint, without digests: damage in its numbers cannot be seen');
+  }
+  return checkpoint;
+}
+
+/** @throws {BnnError} E_SHAPE when there is one class, E_NOT_FOUND when a split is empty, E_USAGE when an augmentation would leave nothing of a picture. */
+function checkPictures({ cutout, padCrop }: Recipe, { train, test, height, width, root, classes }: Dataset): void {
   for (const [name, { count }] of Object.entries({ training: train, test })) {
     if (count > 0) continue;
     throw new BnnError('E_NOT_FOUND', `the data set has no ${name} pictures`, {
       at: root,
       hint: 'training needs both: pictures to learn from, and pictures to test on; check the folders of both splits',
+    });
+  }
+  if (classes.length < 2) {
+    throw new BnnError('E_SHAPE', `all pictures are of one class, "${classes[0]}": there is nothing to tell apart`, {
+      at: root,
+      hint: 'give every class a folder of its own in train and test',
     });
   }
   for (const [name, size] of Object.entries({ cutout, padCrop })) {

@@ -4,19 +4,22 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { SelectedBackend } from '../backends/select-backend.ts';
+import { usableMemory } from '../core/memory.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import type { Batcher } from '../data/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
-import { type BestEpoch, type Checkpoint, type PartialEpoch, saveCheckpoint } from './checkpoint-io.ts';
-import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';
+import { type Checkpoint, saveCheckpoint } from './checkpoint-io.ts';
+import { appendHistory, checkHistory, type EpochRecord, writeHistory } from './history-io.ts';
 import { Learner } from './learner.ts';
 import type { Outcome } from './loss.ts';
 import type { Recipe } from './recipe.ts';
 import type { RunBatches } from './run-batches.ts';
-import { removeLeftovers, writeRecipe } from './run-folder-io.ts';
+import { assertRoom, recipeDigest, removeLeftovers, removeUntouched, writeRecipe } from './run-folder-io.ts';
+import type { RunLock } from './run-lock-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
+import type { BestEpoch, PartialEpoch } from './training-state.ts';
 
 const EMPTY_EPOCH: PartialEpoch = { loss: 0, correct: 0, images: 0, seconds: 0, waitMs: 0 };
 
@@ -34,6 +37,7 @@ export class TrainingSession {
   readonly #backend: SelectedBackend;
   readonly #batches: RunBatches;
   readonly #learner: Learner;
+  readonly #lock: RunLock;
   #epoch: number;
   #batch: number;
   #seconds: number;
@@ -45,6 +49,8 @@ export class TrainingSession {
   #trainedImages = 0;
   #trainedSeconds = 0;
   #lastSave = performance.now();
+  /** Whether a checkpoint holds more than the start. */
+  #hasLearned: boolean;
 
   /** @param model the network to train: fresh, or the checkpoint's. */
   constructor(
@@ -55,18 +61,21 @@ export class TrainingSession {
     model: Model,
     batches: RunBatches,
     checkpoint: Checkpoint | null,
+    lock: RunLock,
   ) {
     this.#recipe = recipe;
     this.#options = options;
     this.#dataset = dataset;
     this.#backend = backend;
     this.#batches = batches;
+    this.#lock = lock;
     this.#learner = new Learner(model, recipe, {
       dataset,
       stepsPerEpoch: this.#batches.train.batchesPerEpoch,
       teacher: options.teacher,
       explicitPadding: backend.name !== 'tensorflow',
       recorder: backend.recorder,
+      memoryLimit: backend.isGpu ? Infinity : usableMemory(),
     });
     const state = checkpoint?.state;
     this.#epoch = state?.epoch ?? 0;
@@ -74,6 +83,7 @@ export class TrainingSession {
     this.#seconds = state?.seconds ?? 0;
     this.#partial = state?.partial ?? EMPTY_EPOCH;
     this.#best = state?.best ?? null;
+    this.#hasLearned = (state?.step ?? 0) > 0;
     // A model between two epochs keeps the weights that were evaluated.
     if (this.#epoch === 0 || this.#batch > 0) this.#learner.setEpoch(this.#epoch);
     if (checkpoint !== null) this.#learner.restore(checkpoint, join(options.out, 'last'));
@@ -81,10 +91,12 @@ export class TrainingSession {
 
   async run(): Promise<TrainResult> {
     const { out } = this.#options;
-    if (this.#options.resume === true) {
-      await removeLeftovers(out);
-      await truncateHistory(join(out, 'history.jsonl'), this.#epoch);
-    }
+    const history = join(out, 'history.jsonl');
+    const records = await checkHistory(history, this.#epoch);
+    await removeLeftovers(out);
+    if (this.#options.resume !== true) await removeUntouched(out);
+    // Forgets the record of an epoch that the checkpoint does not contain: it will be trained again.
+    else await writeHistory(history, records);
     this.#options.onStart?.({
       recipe: this.#recipe,
       dataset: this.#dataset,
@@ -97,10 +109,12 @@ export class TrainingSession {
     // Shows, before any work is done, that the folder can be written and has room.
     await this.#save('last');
     await writeRecipe(out, this.#recipe);
+    await assertRoom(out);
     let interrupted = false;
     while (!this.#isFinished() && !interrupted) interrupted = !(await this.#trainEpoch());
     if (interrupted) await this.#save('last');
     else if (Number.isNaN(this.#lastTestTop1)) this.#lastTestTop1 = (await this.#evaluate(this.#batches.test)).top1;
+    await this.#lock.check();
     return {
       run: out,
       epochs: this.#epoch,
@@ -184,7 +198,7 @@ export class TrainingSession {
     if (!Number.isFinite(loss)) {
       throw new BnnError('E_NUMERIC', `the loss became ${loss} in epoch ${epoch + 1}, batch ${batch.index + 1}`, {
         at: this.#options.out,
-        hint: `the last good checkpoint is ${join(this.#options.out, 'last')}; try a lower lr than ${this.#recipe.lr}`,
+        hint: `${this.#hasLearned ? `the last good checkpoint is ${join(this.#options.out, 'last')}; ` : ''}try a lower lr than ${this.#recipe.lr}`,
       });
     }
     const partial = this.#partial;
@@ -227,6 +241,7 @@ export class TrainingSession {
     const isBest = this.#best === null || top1 > this.#best.top1;
     if (isBest) this.#best = { epoch: this.#epoch, top1 };
     // `last` comes last: a run killed before it repeats the epoch, and a resumed run drops the records of epochs that it repeats.
+    await this.#lock.check();
     await appendHistory(join(this.#options.out, 'history.jsonl'), record);
     if (isBest) await this.#save('best');
     await this.#save('last');
@@ -240,11 +255,11 @@ export class TrainingSession {
 
   async #save(name: 'last' | 'best'): Promise<void> {
     await this.#settle();
+    await this.#lock.check();
     const indicators = this.#batch > 0 ? this.#learner.indicators : null;
     await saveCheckpoint(join(this.#options.out, name), {
       ...(await this.#learner.save(this.#batch > 0)),
       state: {
-        version: 1,
         epoch: this.#epoch,
         batch: this.#batch,
         step: this.#learner.steps,
@@ -252,10 +267,12 @@ export class TrainingSession {
         partial: this.#partial,
         best: this.#best,
         data: this.#dataset.fingerprint,
+        recipe: recipeDigest(this.#recipe),
         ...(indicators !== null && { indicators }),
       },
     });
     this.#lastSave = performance.now();
+    this.#hasLearned ||= this.#learner.steps > 0;
   }
 
   #isInterrupted(): boolean {

@@ -1,8 +1,10 @@
 /** Random initial weights. Every tensor draws from a stream of its own name, so adding a layer does not change the others. */
 
+import { formatGigabytes, usableMemory } from '../core/memory.ts';
 import { Rng } from '../core/rng.ts';
 import { elementCount } from '../core/shape.ts';
 import { float32, type Tensor } from '../core/tensor.ts';
+import { BnnError } from '../errors.ts';
 
 /** Values for a weight of shape [out, in, ...kernel]. */
 export type Initializer = (seed: number, name: string, shape: readonly number[]) => Tensor;
@@ -37,13 +39,24 @@ export function uniform(seed: number, name: string, shape: readonly number[], bo
 }
 
 export function filled(shape: readonly number[], value: number): Tensor {
-  return float32(shape, new Float32Array(elementCount(shape)).fill(value));
+  return float32(shape, allocate(shape).fill(value));
 }
 
 function generated(shape: readonly number[], draw: () => number): Tensor {
-  const data = new Float32Array(elementCount(shape));
+  const data = allocate(shape);
   for (let i = 0; i < data.length; i++) data[i] = draw();
   return float32(shape, data);
+}
+
+/** @throws {BnnError} E_SHAPE when a tensor alone would take more memory than there is. */
+function allocate(shape: readonly number[]): Float32Array {
+  const bytes = 4 * elementCount(shape);
+  if (bytes <= usableMemory()) return new Float32Array(elementCount(shape));
+  throw new BnnError(
+    'E_SHAPE',
+    `weights of ${shape.join(' × ')} take ${formatGigabytes(bytes)}, ${formatGigabytes(usableMemory())} of memory can be used`,
+    { hint: 'choose smaller pictures, fewer classes, or another network' },
+  );
 }
 
 function streamOf(seed: number, name: string): Rng {

@@ -48,3 +48,27 @@ test('a bug: the stack, and where to go with it', () => {
   });
   expect(err).toMatch(/^error\[E_INTERNAL\] bnn-export: Error: internal: lost\n {4}at [\s\S]*please report/);
 });
+
+test('names in an error reach the terminal without their control characters, and JSON as they are', () => {
+  const name = 'w\u001b]0;title\u0007\r\nerror[E_IO] forged\u202e\u009b1m';
+  const error = new BnnError('E_FORMAT', `bad ${name}`, { at: name, hint: name, cause: new Error(name) });
+  const { out, err } = capture(error, { json: true, verbose: true });
+  expect(err).not.toMatch(/[^\P{Cc}\n]|\u202e/u);
+  expect(err.split('\n').slice(0, 3)).toEqual([
+    String.raw`error[E_FORMAT] bnn-export: bad w\u001b]0;title\u0007\r\nerror[E_IO] forged\u202e\u009b1m`,
+    String.raw`  at w\u001b]0;title\u0007\r\nerror[E_IO] forged\u202e\u009b1m`,
+    String.raw`  hint: w\u001b]0;title\u0007\r\nerror[E_IO] forged\u202e\u009b1m`,
+  ]);
+  expect(JSON.parse(out)).toMatchObject({ message: `bad ${name}`, at: name });
+});
+
+test('colours are sent, the same characters in a name are not', () => {
+  const terminal = new Terminal({ color: 'always' });
+  let text = '';
+  vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => {
+    text += String(chunk);
+    return true;
+  });
+  terminal.warn('\u001b[33mforged\u001b[39m');
+  expect(text).toBe('\u001b[33mwarning\u001b[39m: \\u001b[33mforged\\u001b[39m\n');
+});

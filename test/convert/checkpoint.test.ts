@@ -10,7 +10,19 @@ import { float32, type Tensor, toNumbers } from '../../src/core/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { createRun } from './run-model.ts';
 import { hasShared, sharedPath } from './shared-files.ts';
-import { call, counting, dict, global, Raw, tensorItem, torchLegacy, torchZip } from './torch-files.ts';
+import {
+  call,
+  counting,
+  dict,
+  encode,
+  global,
+  list,
+  pickle,
+  Raw,
+  tensorItem,
+  torchLegacy,
+  torchZip,
+} from './torch-files.ts';
 
 function failure(run: () => unknown): BnnError {
   try {
@@ -92,6 +104,19 @@ describe('readPytorchCheckpoint', () => {
     expect(toNumbers(found.tensors.get('v')!)).toEqual([3]);
   });
 
+  it('passes over paths and devices, however deep they are nested', () => {
+    let deep: Raw = list([]);
+    for (let i = 0; i < 40; i++) deep = new Raw([...deep.bytes, 0x71, 0, 0x28, 0x68, 0, 0x68, 0, 0x6c]);
+    const root = dict({
+      deep,
+      path: call(global('pathlib', 'PosixPath'), [new Raw([0x68, 0])]),
+      device: call(global('torch', 'device'), [new Raw([0x68, 0])]),
+      state_dict: dict({ w: tensorItem('0', 8, [1], [1], { offset: 5 }) }),
+    });
+    const found = readPytorchCheckpoint(torchZip({ deflate: false, root, storages: { '0': counting(8) } }));
+    expect(toNumbers(found.tensors.get('w')!)).toEqual([5]);
+  });
+
   it.each<[string, Uint8Array, string, RegExp]>([
     [
       'a tensor that leaves its storage',
@@ -137,7 +162,75 @@ describe('readPytorchCheckpoint', () => {
         storages: { '0': counting(8) },
       }),
       'E_FORMAT',
-      /times the file/,
+      /more than 6[45] MB/,
+    ],
+    [
+      'storages that unpack to much more than is used of them',
+      torchZip({
+        deflate: true,
+        root: dict({ a: tensorItem('0', 10_000_000, [1], [1]), b: tensorItem('1', 10_000_000, [1], [1]) }),
+        storages: { '0': new Uint8Array(4e7), '1': new Uint8Array(4e7) },
+      }),
+      'E_FORMAT',
+      /more than 6[45] MB/,
+    ],
+    [
+      'a pickle that unpacks to much more than the file',
+      torchZip({ deflate: true, root: list(new Array<Raw>(1_000_000).fill(dict({}))) }),
+      'E_FORMAT',
+      /more than \d+ MB/,
+    ],
+    [
+      'one storage of two types',
+      torchZip({
+        deflate: false,
+        root: dict({ a: tensorItem('0', 8, [1], [1]), b: tensorItem('0', 8, [1], [1], { type: 'IntStorage' }) }),
+        storages: { '0': counting(8) },
+      }),
+      'E_FORMAT',
+      /storage "0" has two types/,
+    ],
+    [
+      'more dimensions than PyTorch has',
+      torchZip({
+        deflate: false,
+        root: dict({ w: tensorItem('0', 8, new Array(65).fill(1), new Array(65).fill(1)) }),
+        storages: { '0': counting(8) },
+      }),
+      'E_FORMAT',
+      /no sizes/,
+    ],
+    [
+      'a shape without elements whose other sizes are endless',
+      torchZip({
+        deflate: false,
+        root: dict({ w: tensorItem('0', 8, [...new Array<number>(40).fill(2 ** 30), 0], new Array(41).fill(1)) }),
+        storages: { '0': counting(8) },
+      }),
+      'E_FORMAT',
+      /more than 6[45] MB/,
+    ],
+    [
+      'a protocol that is a list of lists',
+      Uint8Array.from([...pickle(0x1950a86a20f9469cfc6cn), ...pickle(list([list([1]), list([1])]))]),
+      'E_FORMAT',
+      /protocol a list of 2/,
+    ],
+    [
+      'an old file of a whole module',
+      torchLegacy(
+        new Raw([
+          ...encode(['module', global('torch.nn.modules.container', 'Sequential'), 'container.py', 'class Sequential']),
+          0x51,
+          ...encode([]),
+          0x81,
+          ...dict({ training: false }).bytes,
+          0x62,
+        ]),
+        {},
+      ),
+      'E_UNSUPPORTED',
+      /a whole object of "torch\.nn\.modules\.container\.Sequential"/,
     ],
     ['a half file', torchZip({ deflate: true }).subarray(0, 400), 'E_FORMAT', /ZIP/],
     ['a half legacy file', torchLegacy().subarray(0, -9), 'E_FORMAT', /left/],

@@ -17,7 +17,7 @@ const u32 = (value: number): number[] => [value & 255, (value >> 8) & 255, (valu
 const u16 = (value: number): number[] => [value & 255, (value >> 8) & 255];
 
 /** Arrays are tuples. */
-function encode(item: Item): number[] {
+export function encode(item: Item): number[] {
   if (item instanceof Raw) return [...item.bytes];
   if (item === null) return [0x4e];
   if (typeof item === 'boolean') return [item ? 0x88 : 0x89];
@@ -94,12 +94,20 @@ export function torchZip({
     ['archive/byteorder', Uint8Array.from(text(byteorder))],
     ...Object.entries(storages).map(([key, bytes]): [string, Uint8Array] => [`archive/data/${key}`, bytes]),
   ];
+  return zipFile(files, deflate ? (content) => deflateRawSync(content) : undefined);
+}
+
+/** @param pack  deflates; stored where there is none. */
+export function zipFile(
+  files: readonly (readonly [name: string, content: Uint8Array])[],
+  pack?: (content: Uint8Array) => Uint8Array,
+): Uint8Array {
   const body: number[] = [];
   const directory: number[] = [];
   for (const [name, content] of files) {
-    const stored = deflate ? deflateRawSync(content) : content;
+    const stored = pack?.(content) ?? content;
     const facts = [
-      ...u16(deflate ? 8 : 0),
+      ...u16(pack === undefined ? 0 : 8),
       0,
       0,
       0,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createNumpyConstructors, type PickledArray } from '../../src/core/numpy-pickle.ts';
+import { numpyConstructor, type PickledArray } from '../../src/core/numpy-pickle.ts';
 import { decodePickle, type PickleOptions } from '../../src/core/pickle.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { toNumbers } from '../../src/core/tensor.ts';
@@ -65,10 +65,7 @@ describe('values written by Python', () => {
 
   test.each(ARRAYS.map((text, protocol) => ({ protocol, text })))('arrays, protocol $protocol', ({ text }) => {
     const bytes = fromBase64(text);
-    const value = decodePickle(bytes, { construct: createNumpyConstructors(bytes.length) }) as Map<
-      string,
-      PickledArray
-    >;
+    const value = decodePickle(bytes, { construct: numpyConstructor }) as Map<string, PickledArray>;
     const a = value.get('a')!.tensor;
     expect([a.dtype, a.shape, toNumbers(a)]).toEqual(['uint8', [2, 3], [0, 50, 100, 150, 200, 250]]);
     const f = value.get('f')!.tensor;
@@ -157,12 +154,43 @@ describe('what is refused', () => {
     expect(failure(spelt(text)).message).toMatch(message);
   });
 
-  test('a bomb of one text encoded again and again', () => {
-    const text = 'A'.repeat(10_000);
-    const bytes = spelt(
-      `c_codecs\nencode\nq\x000X\x10\x27\x00\x00${text}q\x010X\x06\x00\x00\x00latin1q\x020]${'h\x00h\x01h\x02\x86Ra'.repeat(500)}.`,
-    );
-    expect(failure(bytes).message).toContain('more bytes than');
+  /** `count` times what a line makes of the text, list or dict that `make` puts into entry 0 of the memo. */
+  const repeated = (make: string, line: string, count: number): Uint8Array =>
+    spelt(`${make}q\x000](${line.repeat(count)}e.`);
+  const text = `X\xa0\x86\x01\x00${'A'.repeat(100_000)}`;
+  const list = `](${'N'.repeat(100_000)}e`;
+  const pairs = `](${')K\x01K\x02\x86'.repeat(20_000).replaceAll(')', '')}e`;
+
+  test.each<[string, Uint8Array]>([
+    ['one text encoded again and again', repeated(text, 'c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R', 3000)],
+    ['one list as many sets', repeated(list, 'c__builtin__\nset\nh\x00\x85R', 3000)],
+    ['one list of pairs as many dicts', repeated(pairs, 'ccollections\nOrderedDict\nh\x00\x85R', 3000)],
+    [
+      'one text as many arrays',
+      repeated(
+        text,
+        'cnumpy.core.multiarray\n_reconstruct\n)R(NJ\xa0\x86\x01\x00\x85cnumpy\ndtype\nX\x02\x00\x00\x00u1\x85RNh\x00tb',
+        3000,
+      ),
+    ],
+    ['names of classes', repeated(text, 'h\x00h\x00\x93', 3000)],
+    ['nothing but dicts', spelt(`(${'}'.repeat(2_000_000)}t.`)],
+    ['nothing but lists', spelt(`(${']'.repeat(4_000_000)}t.`)],
+    ['nothing but memo entries', spelt(`N${'\x94'.repeat(4_000_000)}.`)],
+  ])('a bomb: %s', (_, bytes) => {
+    const begin = performance.now();
+    const error = failure(bytes, { construct: numpyConstructor, keepUnknown: true });
+    expect(error.code).toBe('E_FORMAT');
+    expect(error.message).toMatch(/claims more than \d+ MB of memory/);
+    expect(performance.now() - begin).toBeLessThan(5000);
+  });
+
+  test('values that are endless as text', () => {
+    // A list of two times a list of two times …
+    const deep = `]${'q\x00(h\x00h\x00l'.repeat(60)}`;
+    const error = failure(spelt(`${deep}q\x000c_codecs\nencode\nX\x01\x00\x00\x00ah\x00\x86R.`));
+    expect(error.message).toContain('text encoded as a list of 2');
+    expect(failure(spelt(`F${'1'.repeat(1_000_000)}x\n.`)).message).toContain('a number of 1000001 digits');
   });
 
   test.each([
@@ -176,7 +204,7 @@ describe('what is refused', () => {
     ],
   ])('an array: %s', (message, text) => {
     const bytes = fromBase64(text);
-    const error = failure(bytes, { construct: createNumpyConstructors(bytes.length), at: 'y.pkl' });
+    const error = failure(bytes, { construct: numpyConstructor, at: 'y.pkl' });
     expect(error.message).toContain(message);
     expect(error.at).toBe('y.pkl');
   });
@@ -194,7 +222,7 @@ test('damaged pickles give a value or a BnnError, quickly', () => {
     else bytes = source.slice(0, rng.below(4) === 0 ? rng.below(source.length) : source.length);
     for (let n = rng.below(6); n > 0 && bytes.length > 0; n--) bytes[rng.below(bytes.length)] = rng.below(256);
     try {
-      decodePickle(bytes, { construct: createNumpyConstructors(bytes.length), persistentLoad: (id) => id });
+      decodePickle(bytes, { construct: numpyConstructor, persistentLoad: (id) => id });
     } catch (error) {
       if (!(error instanceof BnnError)) throw error;
       refused++;

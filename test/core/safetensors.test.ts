@@ -47,8 +47,65 @@ describe('safetensors', () => {
       handMade('{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}', [0, 0, 0, 0, 0, 0, 0, 0]),
       'needs 12 bytes but 8 are stored',
     ],
-    ['an unknown dtype', handMade('{"a":{"dtype":"Q4","shape":[0],"data_offsets":[0,0]}}', []), 'has dtype Q4'],
+    ['an unknown dtype', handMade('{"a":{"dtype":"Q4","shape":[0],"data_offsets":[0,0]}}', []), 'has dtype "Q4"'],
+    [
+      'a dtype that is no text',
+      handMade(`{"a":{"dtype":${'['.repeat(5000)}${']'.repeat(5000)},"shape":[0],"data_offsets":[0,0]}}`, []),
+      'has dtype a list of 1',
+    ],
+    [
+      'offsets that are no integers',
+      handMade('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1.5]}}', [0, 0]),
+      'lacks a shape or offsets',
+    ],
+    ['an entry that is no object', handMade('{"a":null}', []), 'has dtype undefined'],
+    [
+      'tensors that overlap',
+      handMade(
+        '{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}',
+        [1, 2, 3],
+      ),
+      'tensor "b" begins at byte 1 of the data, expected 2',
+    ],
+    [
+      'bytes between tensors',
+      handMade(
+        '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}',
+        [1, 2, 3],
+      ),
+      'tensor "b" begins at byte 2 of the data, expected 1',
+    ],
+    [
+      'bytes behind the last tensor',
+      handMade('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', [1, 2]),
+      '2 bytes of data, but the tensors end at 1',
+    ],
+    [
+      'a name that occurs twice',
+      handMade(
+        '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}',
+        [1, 2],
+      ),
+      'a name occurs twice',
+    ],
+    ['metadata that is no object', handMade('{"__metadata__":null}', []), '__metadata__ is null, expected texts'],
+    ['metadata that is a list', handMade('{"__metadata__":["a"]}', []), '__metadata__ is ["a"], expected texts'],
+    [
+      'metadata that is no text',
+      handMade('{"__metadata__":{"a":{"b":1}}}', []),
+      'entry "a" of __metadata__ is an object, expected a text',
+    ],
   ])('refuses %s', (_, file, message) => expect(() => decodeSafetensors(file)).toThrow(message));
+
+  it('reads names with quotes, colons and braces, and tensors in any order of the header', () => {
+    const header =
+      '{"b\\":{": {"dtype":"U8","shape":[1],"data_offsets":[1,2]}, "a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}';
+    const { tensors } = decodeSafetensors(handMade(header, [5, 6]));
+    expect(Array.from(tensors, ([name, { data }]) => [name, ...data])).toEqual([
+      ['b":{', 6],
+      ['a', 5],
+    ]);
+  });
 
   it('answers random damage with a BnnError or a result', () => {
     const valid = encodeSafetensors(new Map([['w', float32([4], [1, 2, 3, 4])]]), { a: 'b' });

@@ -42,7 +42,7 @@ it('keeps files, and ranges of shards, with their labels', () => {
       shards: ['/s0', '/s1'],
       shardOf: Int32Array.from(numbers, (i) => i % 2),
       offsets: Float64Array.from(numbers, (i) => i * 2 ** 33),
-      sizes: Int32Array.from(numbers, (i) => i + 100),
+      sizes: Float64Array.from(numbers, (i) => i + 100),
       names: packTexts(numbers.map((i) => `${i}.jpg`)),
     },
   ] as const;

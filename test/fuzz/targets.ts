@@ -1,6 +1,7 @@
 /** What is fuzzed: valid files of a kind, and how the product reads one. */
 
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
@@ -24,8 +25,9 @@ import { printModel } from '../../src/graph/print.ts';
 import { openSession } from '../../src/inference/open-session.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
-import { loadCheckpoint, saveCheckpoint, type TrainingState } from '../../src/training/checkpoint-io.ts';
+import { loadCheckpoint, saveCheckpoint } from '../../src/training/checkpoint-io.ts';
 import { parseRecipe } from '../../src/training/recipe.ts';
+import type { TrainingState } from '../../src/training/training-state.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { Source } from '../convert/build.ts';
 import { h5File, missingH5 } from '../convert/h5-files.ts';
@@ -41,7 +43,6 @@ export interface Target {
 }
 
 const STATE: TrainingState = {
-  version: 1,
   epoch: 1,
   batch: 2,
   step: 10,
@@ -191,15 +192,24 @@ const OPENERS: Readonly<Record<string, () => Target | Promise<Target>>> = {
       return parseRecipe([input as Record<string, unknown>], 'recipe.json');
     },
   }),
-  checkpoint: async () => ({
-    seeds: [text(STATE)],
-    read: async (bytes, folder) => {
-      const run = join(folder, 'last');
-      await saveCheckpoint(run, { model: smallNet(), optimizer: new Map(), state: STATE });
-      await writeFile(join(run, 'state.json'), bytes);
-      return loadCheckpoint(run);
-    },
-  }),
+  checkpoint: async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bnn-fuzz-run-'));
+    const run = join(folder, 'last');
+    await saveCheckpoint(run, { model: smallNet(), optimizer: new Map(), state: STATE });
+    const names = ['state.json', 'model.onnx', 'optimizer.safetensors'];
+    const files = await Promise.all(names.map((name) => readFile(join(run, name))));
+    return {
+      // The first byte says which file of the checkpoint it is; the others stay as they are.
+      seeds: files.map((file, i) => Buffer.concat([Buffer.of(i), file])),
+      read: async (bytes) => {
+        const index = (bytes[0] ?? 0) % names.length;
+        for (const [i, name] of names.entries()) {
+          await writeFile(join(run, name), i === index ? bytes.subarray(1) : (files[i] ?? ''));
+        }
+        return loadCheckpoint(run);
+      },
+    };
+  },
   packed: () => ({
     seeds: [encodeModel(lowerToPacked(smallNet()).model)],
     read: async (bytes) => {

@@ -100,7 +100,7 @@ describe('malformed files', () => {
     expect(error.code).toBe('E_FORMAT');
     expect(error.message).toMatch(/^not an ONNX file: /);
     expect(error.at).toBe('file.onnx');
-    expect(error.hint).toMatch(/complete/);
+    expect(error.hint).toMatch(/complete|download|fetch/);
   });
 
   test('a truncated file is reported with the byte', () => {
@@ -125,7 +125,73 @@ describe('malformed files', () => {
     expect(performance.now() - start).toBeLessThan(SECONDS_LIMIT * 1000);
     expect(process.memoryUsage().rss - memoryBefore).toBeLessThan(MEMORY_LIMIT_BYTES);
   });
+
+  test('packed numbers take the memory of a typed array', () => {
+    const count = 12_000_000;
+    // The initializer: dims = [count], data_type = INT64, int64_data = zeros, a byte each.
+    const tensor = concat(
+      varintField(1, count),
+      varintField(2, 7),
+      field(7, new Uint8Array(count)),
+      field(8, text('w')),
+    );
+    const bytes = concat(varintField(1, 8), field(7, field(5, tensor)), field(8, varintField(2, 17)));
+    const memoryBefore = process.memoryUsage().rss;
+    expect(decodeModel(bytes).graph.values.get('w')?.shape).toEqual([count]);
+    expect(process.memoryUsage().rss - memoryBefore).toBeLessThan(MEMORY_LIMIT_BYTES / 2);
+  });
+
+  test.each<[string, Uint8Array, RegExp]>([
+    [
+      'dimensions without end',
+      concat(...Array<Uint8Array>(65).fill(varintField(1, 1)), varintField(2, 1)),
+      /65 dimensions, expected at most 64/,
+    ],
+    [
+      'a run that ends inside a number',
+      concat(varintField(1, 1), varintField(2, 7), field(7, Uint8Array.of(0x80))),
+      /int64_data ends inside a number/,
+    ],
+    [
+      'a number of 11 bytes',
+      concat(varintField(1, 1), varintField(2, 7), field(7, new Uint8Array(11).fill(0x80).fill(1, 10))),
+      /int64_data ends inside a number/,
+    ],
+    [
+      'half a float',
+      concat(varintField(1, 1), varintField(2, 1), field(4, new Uint8Array(6))),
+      /float_data ends inside a number/,
+    ],
+  ])('%s: refused', (_, tensor, message) => {
+    const bytes = concat(
+      varintField(1, 8),
+      field(7, field(5, concat(tensor, field(8, text('w'))))),
+      field(8, varintField(2, 17)),
+    );
+    expect(failure(bytes).message).toMatch(message);
+  });
+
+  test('numbers that are not packed are counted', () => {
+    // dims of a tensor, two bytes each.
+    const dims = new Uint8Array(10_000_000);
+    for (let i = 0; i < dims.length; i += 2) dims[i] = 0x08;
+    expect(failure(field(7, field(5, dims))).message).toMatch(/more than \d+ numbers that are not packed/);
+  });
 });
+
+function text(value: string): Uint8Array {
+  return new TextEncoder().encode(value);
+}
+
+function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(Buffer.concat(parts));
+}
+
+function varintField(number: number, value: number): Uint8Array {
+  const bytes = [number << 3];
+  for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) | 128);
+  return Uint8Array.of(...bytes, value);
+}
 
 /** A length-delimited protobuf field. */
 function field(number: number, content: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -25,6 +25,20 @@ describe('formatTable', () => {
     ).toBe('×      1'));
 });
 
+test('a cell stays on its line, whatever it holds', () => {
+  const name = 'a\u001b[2J\nFAKE';
+  const shown = 'a\\u001b[2J\\nFAKE';
+  expect(formatTable(COLUMNS, [[name, '1']], [[name, '2']]).split('\n')).toEqual([
+    `${'name'.padEnd(shown.length)}  n`,
+    `${'-'.repeat(shown.length)}  -`,
+    `${shown}  1`,
+    `${'-'.repeat(shown.length)}  -`,
+    `${shown}  2`,
+  ]);
+  expect(formatPairs([[name, name]])).toBe(`${shown}  ${shown}`);
+  expect(formatRow([{ title: 'n' }], [name])).toBe(`| ${shown} |`);
+});
+
 describe('formatRow', () => {
   const columns: readonly Column[] = [
     { title: 'epoch', width: 5, align: 'right' },

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -207,8 +207,9 @@ async function untrainedRun(run: string, input: RecipeInput, data: string): Prom
   });
   const model = buildModel(recipe.model, { seed: 1, classes: classes.length, channels, imageSize: height });
   model.metadata.set(PREPROCESSING_KEY, encodePreprocessing({ dataset: recipe.dataset, mean, std, classes }));
-  const state = { version: 1, epoch: 0, batch: 0, step: 0, seconds: 0, best: null, data: fingerprint } as const;
+  const state = { epoch: 0, batch: 0, step: 0, seconds: 0, best: null, data: fingerprint } as const;
   const partial = { loss: 0, correct: 0, images: 0, seconds: 0, waitMs: 0 };
+  await mkdir(run, { recursive: true });
   await saveCheckpoint(join(run, 'last'), { model, optimizer: new Map(), state: { ...state, partial } });
   await writeRecipe(run, recipe);
 }

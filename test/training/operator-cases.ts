@@ -125,6 +125,27 @@ export const CASES: Record<string, Build> = {
     op('AveragePool', [x], { kernel_shape: ints([3, 3]), strides: ints([2, 2]), ceil_mode: int(1) }),
   GlobalAveragePool: ({ x, op }) => op('GlobalAveragePool', [x]),
   GlobalMaxPool: ({ x, op }) => op('GlobalMaxPool', [x]),
+  'Slice of rows and columns': ({ x, op, ints: list }) => op('Slice', [x, list(1, -4), list(2 ** 31, -1), list(2, 3)]),
+  'Slice of every second channel, backwards': ({ x, op, ints: list }) =>
+    op('Slice', [x, list(-1), list(-100), list(1), list(-2)]),
+  'Slice of rows of a matrix, in steps': ({ x, op, ints: list }) =>
+    op('Slice', [op('Flatten', [x]), list(0, 3), list(2 ** 40, 140), list(0, 1), list(1, 5)]),
+  'a Conv used twice': ({ x, op, param }) => {
+    const [w, b] = [param('w', 4, 4, 3, 3), param('b', 4)];
+    return op('Conv', [op('Tanh', [op('Conv', [x, w, b], WINDOW)]), w, b], WINDOW);
+  },
+  'a matrix used by MatMul and, transposed, by Gemm': ({ x, op, param }) => {
+    const w = param('w', 144, 5);
+    const hidden = op('Tanh', [op('MatMul', [op('Mul', [op('Flatten', [x]), param('small', 144)]), w])]);
+    return op('Gemm', [hidden, w], { transB: int(1) });
+  },
+  'a normalization used twice': ({ x, op, param, graph }) => {
+    const filled = (name: string, value: number) =>
+      graph.addConstant(name, float32([4], new Float32Array(4).fill(value)));
+    const norm = [param('gamma', 4), param('beta', 4), filled('mean', 0), filled('var', 1)];
+    const first = op('BatchNormalization', [x, ...norm]);
+    return op('BatchNormalization', [op('Tanh', [first]), ...norm]);
+  },
   'Pad of channels': ({ x, op, ints: list, number }) => op('Pad', [x, list(0, 1, 0, 0, 0, 2, 0, 0), number(0)]),
   Gemm: ({ x, param, op }) => op('Gemm', [op('Flatten', [x]), param('w', 4, 144), param('b', 4)], { transB: int(1) }),
   'Gemm with factors': ({ x, param, op }) =>

@@ -2,9 +2,9 @@
 
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { countParameters } from '../../src/compiler/statistics.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
 import { BnnError } from '../../src/errors.ts';
-import { countParameters } from '../../src/graph/statistics.ts';
 import { openSession } from '../../src/inference/open-session.ts';
 import { type ValidateOptions, validateModel } from '../../src/inference/validate.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';

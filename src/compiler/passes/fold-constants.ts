@@ -17,9 +17,15 @@ function evaluateShape(node: Node): Exact | null {
 
 function foldNode(node: Node, context: CompileContext, foldsSign: boolean): Exact | null {
   if (node.is('Shape')) return evaluateShape(node);
-  if (!EVALUATORS.has(node.type) || (node.is('Sign', 'bnn') && !foldsSign)) return null;
-  if (!node.inputs.every((input) => input !== null && input.constant !== null)) return null;
-  return context.evaluateNode(node);
+  const evaluate = EVALUATORS.get(node.type);
+  if (evaluate === undefined || (node.is('Sign', 'bnn') && !foldsSign)) return null;
+  const inputs: Exact[] = [];
+  for (const input of node.inputs) {
+    const exact = input?.constant == null ? null : context.evaluate(input);
+    if (exact === null) return null;
+    inputs.push(exact);
+  }
+  return context.foldNode(node, inputs, evaluate);
 }
 
 function foldConstants(context: CompileContext, foldsSign: boolean): boolean {

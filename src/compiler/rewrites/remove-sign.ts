@@ -1,7 +1,7 @@
 /** Sign of signs goes. */
 
+import { isSignValued } from '../../operators/sign-valued.ts';
 import { defineRewrite, miss } from '../rewrite.ts';
-import { isSigns } from '../signs.ts';
 import { passesThrough } from './remove-identity.ts';
 
 export const REMOVE_SIGN = defineRewrite({
@@ -14,6 +14,6 @@ export const REMOVE_SIGN = defineRewrite({
   },
   roots: ['bnn.Sign'],
   match: (root, context) =>
-    isSigns(root.requiredInput(0)) ? passesThrough(root, context) : miss(root, 'its input may be other than ±1'),
+    isSignValued(root.requiredInput(0)) ? passesThrough(root, context) : miss(root, 'its input may be other than ±1'),
   apply: (root) => root.requiredInput(0),
 });

@@ -1,8 +1,34 @@
 /** `auto_pad` of convolutions becomes explicit pads, the only form the packed layers have. */
 
 import { type Attributes, ints, string } from '../../graph/attribute.ts';
+import type { Node } from '../../graph/graph.ts';
 import { staticSize } from '../channel-vector.ts';
-import { defineRewrite, miss } from '../rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../rewrite.ts';
+
+/** The explicit pads of a convolution with `auto_pad`, or why they are unknown. */
+export function resolvedPads(root: Node): { readonly pads: readonly number[] } | Miss {
+  const mode = root.string('auto_pad', 'NOTSET');
+  if (mode === 'NOTSET') return miss(root, 'its pads are explicit');
+  const weight = root.requiredInput(1).shape;
+  if (weight === null) return miss(root, 'the shape of its weight is unknown');
+  const rank = weight.length - 2;
+  const pads = new Array<number>(2 * rank).fill(0);
+  if (mode === 'VALID') return { pads };
+  for (let axis = 0; axis < rank; axis++) {
+    const size = staticSize(root.requiredInput(0).shape, axis + 2);
+    const kernel = staticSize(weight, axis + 2);
+    const stride = root.ints('strides', [])[axis] ?? 1;
+    const dilation = root.ints('dilations', [])[axis] ?? 1;
+    if (kernel === null || (size === null && stride !== 1)) return miss(root, 'the image size is unknown');
+    const around = (kernel - 1) * dilation;
+    const steps = size === null ? 0 : (Math.ceil(size / stride) - 1) * stride + 1 - size;
+    const total = Math.max(0, steps + around);
+    const smaller = Math.floor(total / 2);
+    pads[axis] = mode === 'SAME_LOWER' ? total - smaller : smaller;
+    pads[axis + rank] = total - (pads[axis] ?? 0);
+  }
+  return { pads };
+}
 
 export const RESOLVE_AUTO_PAD = defineRewrite({
   name: 'resolve-auto-pad',
@@ -13,29 +39,7 @@ export const RESOLVE_AUTO_PAD = defineRewrite({
     exactness: 'bit-exact',
   },
   roots: ['Conv'],
-  match: (root) => {
-    const mode = root.string('auto_pad', 'NOTSET');
-    if (mode === 'NOTSET') return miss(root, 'its pads are explicit');
-    const weight = root.requiredInput(1).shape;
-    if (weight === null) return miss(root, 'the shape of its weight is unknown');
-    const rank = weight.length - 2;
-    const pads = new Array<number>(2 * rank).fill(0);
-    if (mode === 'VALID') return { pads };
-    for (let axis = 0; axis < rank; axis++) {
-      const size = staticSize(root.requiredInput(0).shape, axis + 2);
-      const kernel = staticSize(weight, axis + 2);
-      const stride = root.ints('strides', [])[axis] ?? 1;
-      const dilation = root.ints('dilations', [])[axis] ?? 1;
-      if (kernel === null || (size === null && stride !== 1)) return miss(root, 'the image size is unknown');
-      const around = (kernel - 1) * dilation;
-      const steps = size === null ? 0 : (Math.ceil(size / stride) - 1) * stride + 1 - size;
-      const total = Math.max(0, steps + around);
-      const smaller = Math.floor(total / 2);
-      pads[axis] = mode === 'SAME_LOWER' ? total - smaller : smaller;
-      pads[axis + rank] = total - (pads[axis] ?? 0);
-    }
-    return { pads };
-  },
+  match: resolvedPads,
   apply: (root, { pads }, context) => {
     const attributes: Attributes = { ...root.attributes, auto_pad: string('NOTSET'), pads: ints(pads) };
     const node = context.graph.addNode('Conv', root.inputs, { name: root.name, attributes, before: root });

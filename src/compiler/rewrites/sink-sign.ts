@@ -1,17 +1,24 @@
 /** Sign moves behind operators that only rearrange or select, to where a binary layer can absorb it. */
 
 import { BNN_DOMAIN } from '../../operators/definition.ts';
+import { operatorsWith, passesFirst } from '../../operators/operator-facts.ts';
 import { defineRewrite, miss } from '../rewrite.ts';
+
+/** Where Sign would have to be taken of every output, it stays. Identity goes by itself. */
+const ROOTS = operatorsWith((facts) => passesFirst(facts) && facts.everyOutput !== true).filter(
+  (type) => type !== 'Identity',
+);
 
 export const SINK_SIGN = defineRewrite({
   name: 'sink-sign',
   doc: {
-    before: 'f(Sign(x)), f one of Flatten, Reshape, Transpose, Squeeze, Unsqueeze, MaxPool',
+    before:
+      'f(Sign(x)), f an operator that moves or selects elements of its data: Reshape, Transpose, Slice, MaxPool …',
     after: 'Sign(f(x))',
-    requires: 'Sign has this one use and x is not constant; MaxPool has no Indices output',
+    requires: 'Sign has this one use and x is not constant; f has no second output',
     exactness: 'bit-exact: Sign is monotone, so it commutes with the maximum',
   },
-  roots: ['Flatten', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'MaxPool'],
+  roots: ROOTS,
   match: (root, context) => {
     const data = root.requiredInput(0);
     const sign = data.producer;

@@ -4,8 +4,9 @@ import type { Tensor } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
 import { type Converted, type ConvertOptions, convertOnnx } from '../convert-onnx.ts';
+import { deriveWeights } from './derived-weights.ts';
 import { modelFromMapping } from './mapped-model.ts';
-import type { Mapping } from './mapping.ts';
+import { type Mapping, namesOf } from './mapping.ts';
 import type { NamedTensors } from './prefix.ts';
 import { fittingHint, modelFromZoo } from './zoo-checkpoint.ts';
 
@@ -32,10 +33,11 @@ const MOST_NAMES = 6;
  * @throws {BnnError} E_USAGE when neither or both are given, and what reading and conversion throw.
  */
 export function convertCheckpoint(
-  { tensors }: { readonly tensors: ReadonlyMap<string, Tensor> },
+  checkpoint: { readonly tensors: ReadonlyMap<string, Tensor> },
   options: CheckpointOptions,
 ): ConvertedCheckpoint {
   const { network, mapping, at } = options;
+  const { tensors, notes } = deriveWeights(checkpoint.tensors, mapping && namesOf(mapping));
   if (network !== undefined && mapping !== undefined) {
     throw new BnnError('E_USAGE', 'a network and a mapping are given, expected one of them', { at });
   }
@@ -46,11 +48,12 @@ export function convertCheckpoint(
     });
   }
   const where = { prefix: options.prefix, at };
-  const { model, named, unused } =
+  const built =
     mapping === undefined ? modelFromZoo(tensors, network ?? '', where) : modelFromMapping(tensors, mapping, where);
-  const converted = convertOnnx(model, options);
-  const report = { ...converted.report, changes: [...converted.report.changes, ...notesOf(named, unused)] };
-  return { ...converted, report, source: model };
+  const converted = convertOnnx(built.model, options);
+  const all = [...notes, ...built.notes, ...notesOf(built.named, built.unused)];
+  const report = { ...converted.report, changes: [...converted.report.changes, ...all] };
+  return { ...converted, report, source: built.model };
 }
 
 function notesOf({ prefix, others, isUnwrapped }: NamedTensors, unused: readonly string[]): string[] {

@@ -1,7 +1,7 @@
 /** Builds the network that a mapping describes, in standard operators: a foreign model like any other. */
 
 import { nearest } from '../../core/nearest.ts';
-import { float32, scalar, type Tensor, tensor, toNumbers } from '../../core/tensor.ts';
+import { float32, scalar, type Tensor, tensor, toFloats } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { type Attribute, type Attributes, float, int, ints, string } from '../../graph/attribute.ts';
 import { Builder } from '../../graph/builder.ts';
@@ -10,6 +10,7 @@ import { STANDARD_RULES } from '../../graph/infer/standard-rules.ts';
 import type { Model } from '../../graph/model.ts';
 import { permute } from '../keras/keras-checkpoint.ts';
 import { GAMMA_OR_BETA } from '../keras/numbered-variables.ts';
+import { bitsNote, signsOfBits } from './bit-weights.ts';
 import { type MappedLayer, type Mapping, namesOf, SIMPLE_OPERATORS, type Without, type ZeroRule } from './mapping.ts';
 import { type NamedTensors, type NamesWanted, resolveNames } from './prefix.ts';
 
@@ -18,6 +19,8 @@ export interface MappedModel {
   readonly named: NamedTensors;
   /** Of those tensors, the ones that no layer names. */
   readonly unused: readonly string[];
+  /** What the reader should know of how weights are taken. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -44,6 +47,7 @@ class MappedNetwork {
   readonly #prefix: string;
   readonly #at: string | undefined;
   readonly #used = new Set<string>();
+  readonly #notes: string[] = [];
   #x: Value;
   #count = 0;
 
@@ -112,11 +116,13 @@ class MappedNetwork {
     const logits = this.#builder.op('Identity', [this.#x], {}, '', 'logits');
     const shape: Shape = this.#x.shape ?? ['N', null];
     this.#builder.output(logits, 'float32', shape);
-    return { model, unused: [...this.#tensors.keys()].filter((name) => !this.#used.has(name)) };
+    const unused = [...this.#tensors.keys()].filter((name) => !this.#used.has(name));
+    return { model, unused, notes: this.#notes };
   }
 
   #product(layer: Extract<MappedLayer, { op: 'linear' | 'conv' }>): Value {
     if (layer.op === 'conv') this.#arrangeDepthwise(layer.weight, layer.groups);
+    if (layer.binary) this.#arrangeBits(layer.weight);
     const weight = this.#parameter(layer.weight);
     const shape = weight.shape ?? [];
     const rank = layer.op === 'linear' ? 2 : Math.max(shape.length, 3);
@@ -166,6 +172,13 @@ class MappedNetwork {
     if (groups === 1 || channels !== groups || this.#x.shape?.[1] !== groups) return;
     const axes = found.shape.map((_, axis) => (axis === 0 ? 1 : axis === 1 ? 0 : axis));
     this.#tensors.set(name, { ...permute(found, axes), shape: [channels * multiplier, 1, ...spatial] });
+  }
+
+  #arrangeBits(name: string): void {
+    const signs = signsOfBits(this.#find(name));
+    if (signs === null) return;
+    this.#tensors.set(name, signs);
+    this.#notes.push(bitsNote(this.#prefix + name));
   }
 
   /** mean|W|, a number or one per output. */
@@ -236,12 +249,12 @@ class MappedNetwork {
     const constant = value.constant;
     if (constant === null) throw new Error('internal: a parameter is no constant');
     const shape = constant.data.length === 1 ? [] : [constant.data.length, ...new Array<number>(rank - 2).fill(1)];
-    return this.#builder.constant(`${value.name}.channels`, float32(shape, toNumbers(constant)));
+    return this.#builder.constant(`${value.name}.channels`, float32(shape, toFloats(constant)));
   }
 
-  #numbers(name: string): { readonly shape: readonly number[]; readonly data: readonly number[] } {
+  #numbers(name: string): { readonly shape: readonly number[]; readonly data: Float32Array } {
     const found = this.#find(name);
-    return { shape: found.shape, data: toNumbers(found) };
+    return { shape: found.shape, data: toFloats(found) };
   }
 
   #parameter(name: string): Value {

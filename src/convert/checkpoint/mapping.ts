@@ -1,5 +1,6 @@
 /** The mapping file: which layers the weights of a checkpoint belong to, in order. A checkpoint does not say what is done with them. */
 
+import { describeValue } from '../../core/describe-value.ts';
 import { nearest } from '../../core/nearest.ts';
 import { parseJsonObject } from '../../core/parse-json.ts';
 import { BnnError } from '../../errors.ts';
@@ -99,7 +100,7 @@ export function parseMapping(text: string, at?: string, conventions: Conventions
   const isInput =
     Array.isArray(input) && input.length > 0 && input.every((size) => Number.isSafeInteger(size) && size > 0);
   if (!isInput) {
-    throw new BnnError('E_FORMAT', `"input" is ${JSON.stringify(input)}, expected sizes such as [1, 28, 28]`, { at });
+    throw new BnnError('E_FORMAT', `"input" is ${describeValue(input)}, expected sizes such as [1, 28, 28]`, { at });
   }
   if (!Array.isArray(layers) || layers.length === 0) {
     throw new BnnError('E_FORMAT', '"layers" is no list of layers', { at });
@@ -197,7 +198,9 @@ class FieldReader {
 
   choice<C extends string>(name: string, choices: readonly C[], fallback: C): C {
     const value = this.#take(name) ?? fallback;
-    const found = choices.find((choice) => choice === String(value));
+    // true and false need no quotes.
+    const text = typeof value === 'boolean' ? String(value) : value;
+    const found = choices.find((choice) => choice === text);
     if (found !== undefined) return found;
     throw this.#failure(name, value, choices.join(' or '));
   }
@@ -223,7 +226,7 @@ class FieldReader {
   }
 
   #failure(name: string, found: unknown, expected: string): BnnError {
-    const text = found === undefined ? 'missing' : JSON.stringify(found);
+    const text = found === undefined ? 'missing' : describeValue(found);
     return new BnnError('E_FORMAT', `${this.#where}: "${name}" is ${text}, expected ${expected}`, { at: this.#at });
   }
 }

@@ -1,10 +1,11 @@
 /** Fills a network of the zoo from a state_dict by name: the zoo names its parameters as PyTorch does. */
 
 import { elementCount } from '../../core/shape.ts';
-import { float32, type Tensor, toNumbers } from '../../core/tensor.ts';
+import { float32, type Tensor, toFloats } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
 import { buildModel, findNetwork, ZOO, type ZooEntry } from '../../zoo/zoo.ts';
+import { bitsNote, signsOfBits } from './bit-weights.ts';
 import { fittingPrefixes, type NamedTensors, type NamesWanted, resolveNames } from './prefix.ts';
 
 export interface ZooCheckpoint {
@@ -12,6 +13,8 @@ export interface ZooCheckpoint {
   readonly named: NamedTensors;
   /** Of those tensors, the ones that the network has no place for. */
   readonly unused: readonly string[];
+  /** What the reader should know of how weights are taken. */
+  readonly notes: readonly string[];
 }
 
 /** What belongs to a state_dict; other constants of a network are part of its structure. */
@@ -34,6 +37,7 @@ export function modelFromZoo(all: Tensors, network: string, where: Omit<NamesWan
   const model = ofClasses(entry, plain, tensors);
   const missing: string[] = [];
   const used = new Set<string>();
+  const notes: string[] = [];
   for (const value of model.graph.constants()) {
     if (!PARAMETER.test(value.name)) continue;
     const found = tensors.get(value.name);
@@ -53,7 +57,9 @@ export function modelFromZoo(all: Tensors, network: string, where: Omit<NamesWan
         },
       );
     }
-    model.graph.setConstant(value, float32(shape, toNumbers(found)));
+    const signs = shape.length > 1 ? signsOfBits(found) : null;
+    if (signs !== null) notes.push(bitsNote(prefix + value.name));
+    model.graph.setConstant(value, signs ?? float32(shape, toFloats(found)));
   }
   if (missing.length > 0) {
     const shown = missing.slice(0, 4).join(', ') + (missing.length > 4 ? ', …' : '');
@@ -64,7 +70,7 @@ export function modelFromZoo(all: Tensors, network: string, where: Omit<NamesWan
       { at, hint: fittingHint(all) },
     );
   }
-  return { model, named, unused: [...tensors.keys()].filter((name) => !used.has(name)) };
+  return { model, named, unused: [...tensors.keys()].filter((name) => !used.has(name)), notes };
 }
 
 function build(entry: ZooEntry, classes = entry.classes): Model {
@@ -82,19 +88,21 @@ function ofClasses(entry: ZooEntry, plain: Model, tensors: Tensors): Model {
 }
 
 /** Elements that the larger networks have at least; building one only to see that it does not fit takes seconds. */
-const LEAST_ELEMENTS: Readonly<Record<string, number>> = {
-  'vgg-small': 4e6,
-  'resnet18-cifar': 1e7,
-  resnet18: 1e7,
-  resnet34: 2e7,
-};
+const LEAST_ELEMENTS: ReadonlyMap<string, number> = new Map(
+  Object.entries<number>({
+    'vgg-small': 4e6,
+    'resnet18-cifar': 1e7,
+    resnet18: 1e7,
+    resnet34: 2e7,
+  }),
+);
 
 /** The networks of the zoo whose parameters the checkpoint has, all in the right shape; every precision has the same ones. */
 export function fittingNetworks(tensors: Tensors): string[] {
   let elements = 0;
   for (const { shape } of tensors.values()) elements += elementCount(shape);
   return [...ZOO.values()]
-    .filter(({ name, precision }) => precision === '1w1a' && elements >= (LEAST_ELEMENTS[name] ?? 0))
+    .filter(({ name, precision }) => precision === '1w1a' && elements >= (LEAST_ELEMENTS.get(name) ?? 0))
     .filter((entry) => fits(entry, tensors))
     .map(({ name }) => name);
 }

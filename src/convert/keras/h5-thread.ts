@@ -1,6 +1,7 @@
 /** Reads HDF5 files in a thread: what damaged files make of the C library, endless loops included, ends with the thread. */
 
 import type { Worker } from 'node:worker_threads';
+import { isHdf5 } from '../../core/file-kind.ts';
 import { fromBytes, type Tensor } from '../../core/tensor.ts';
 import { startWorker } from '../../core/worker-thread.ts';
 import { BnnError } from '../../errors.ts';
@@ -27,7 +28,7 @@ export class H5Thread {
    * @throws {BnnError} E_FORMAT for a damaged file, E_NOT_FOUND when the package that reads HDF5 is not installed.
    */
   async read(bytes: Uint8Array, at?: string): Promise<H5Data> {
-    if (!hasSignature(bytes)) {
+    if (!isHdf5(bytes)) {
       throw new BnnError('E_FORMAT', 'not an HDF5 file: it has no signature of that format', {
         at,
         hint: 'give an .h5 file written by Keras or Larq, with save_weights or save',
@@ -80,14 +81,4 @@ export class H5Thread {
     if (answer.kind === 'damaged' && answer.aborted) await this.close();
     return answer;
   }
-}
-
-const SIGNATURE = Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a);
-
-/** The signature stands at 0, or behind a user block of 512, 1024, 2048 … bytes. */
-function hasSignature(bytes: Uint8Array): boolean {
-  for (let at = 0; at + SIGNATURE.length <= bytes.length; at = at === 0 ? 512 : 2 * at) {
-    if (SIGNATURE.every((byte, i) => bytes[at + i] === byte)) return true;
-  }
-  return false;
 }

@@ -14,6 +14,7 @@
 import { elementCount, rowMajorStrides } from '../../core/shape.ts';
 import { createArray, type Tensor } from '../../core/tensor.ts';
 import { H5Thread } from './h5-thread.ts';
+import type { LayerFacts } from './layer-config.ts';
 import { nameVariables } from './numbered-variables.ts';
 
 export interface KerasTensor {
@@ -29,12 +30,19 @@ export interface KerasCheckpoint {
   readonly entries: ReadonlyMap<string, KerasTensor>;
 }
 
-/** @throws {BnnError} as `H5Thread.read`. */
-export async function readKerasCheckpoint(bytes: Uint8Array, at?: string): Promise<KerasCheckpoint> {
+/**
+ * @param layers  what is known of them beside the file.
+ * @throws {BnnError} as `H5Thread.read`.
+ */
+export async function readKerasCheckpoint(
+  bytes: Uint8Array,
+  at?: string,
+  layers: readonly LayerFacts[] = [],
+): Promise<KerasCheckpoint> {
   const thread = new H5Thread();
   try {
     const { tensors, names } = await thread.read(bytes, at);
-    return fromKeras(tensors, names);
+    return fromKeras(tensors, names, layers);
   } finally {
     await thread.close();
   }
@@ -44,17 +52,18 @@ export async function readKerasCheckpoint(bytes: Uint8Array, at?: string): Promi
 const OTHERS = /^optimizer/;
 const MODEL = /^model_weights\//;
 
-/** @param names  of layers whose variables are numbered: see `nameVariables`. */
+/** @param names, layers  of layers whose variables are numbered: see `nameVariables`. */
 export function fromKeras(
   datasets: ReadonlyMap<string, Tensor>,
   names: ReadonlyMap<string, string> = new Map(),
+  layers: readonly LayerFacts[] = [],
 ): KerasCheckpoint {
   const entries = new Map<string, KerasTensor>();
-  const numbered = nameVariables(datasets, names);
+  const numbered = nameVariables(datasets, names, layers);
   for (const [path, found] of datasets) {
     if (OTHERS.test(path)) continue;
     const { layer, parameter } = numbered.get(path) ?? partsOf(path);
-    const translated = TRANSLATIONS[parameter];
+    const translated = TRANSLATIONS.get(parameter);
     const name = `${layer}.${translated?.name ?? parameter}`;
     // Two models in one file: the first keeps the short name.
     const unique = entries.has(name) ? path : name;
@@ -77,16 +86,18 @@ interface Translation {
   readonly arrange?: (tensor: Tensor) => Tensor;
 }
 
-const TRANSLATIONS: Readonly<Record<string, Translation>> = {
-  kernel: { name: 'weight', arrange: kernel },
-  depthwise_kernel: { name: 'weight', arrange: depthwiseKernel },
-  bias: { name: 'bias' },
-  gamma: { name: 'weight' },
-  beta: { name: 'bias' },
-  moving_mean: { name: 'running_mean' },
-  moving_variance: { name: 'running_var' },
-  alpha: { name: 'weight', arrange: slopes },
-};
+const TRANSLATIONS: ReadonlyMap<string, Translation> = new Map(
+  Object.entries<Translation>({
+    kernel: { name: 'weight', arrange: kernel },
+    depthwise_kernel: { name: 'weight', arrange: depthwiseKernel },
+    bias: { name: 'bias' },
+    gamma: { name: 'weight' },
+    beta: { name: 'bias' },
+    moving_mean: { name: 'running_mean' },
+    moving_variance: { name: 'running_var' },
+    alpha: { name: 'weight', arrange: slopes },
+  }),
+);
 
 /** Spatial sizes, inputs, outputs -> outputs, inputs, spatial sizes. */
 function kernel(tensor: Tensor): Tensor {

@@ -10,6 +10,7 @@
  */
 
 import type { Tensor } from '../../core/tensor.ts';
+import type { LayerFacts } from './layer-config.ts';
 
 export interface NamedVariable {
   /** Names of the layer and those around it, joined by `.`. */
@@ -27,18 +28,24 @@ const CONTAINERS = new Set(['layers', '_layer_checkpoint_dependencies']);
 
 /**
  * @param datasets  every tensor of a file by path.
- * @param names     attribute `name` of the `vars` in a group, by the group's path.
+ * @param inFile    attribute `name` of the `vars` in a group, by the group's path.
+ * @param layers    what a description beside the file says; the file itself counts more.
  * @returns         by path, for numbered variables alone.
  */
 export function nameVariables(
   datasets: ReadonlyMap<string, Tensor>,
-  names: ReadonlyMap<string, string>,
+  inFile: ReadonlyMap<string, string>,
+  layers: readonly LayerFacts[] = [],
 ): ReadonlyMap<string, NamedVariable> {
+  const facts = new Map(layers.map((layer) => [layer.group, layer]));
+  const names = new Map([...layers.map(({ group, name }): [string, string] => [group, name]), ...inFile]);
   const groups = new Map<string, [number: number, path: string, tensor: Tensor][]>();
   for (const [path, tensor] of datasets) {
     const [, group = '', number] = NUMBERED.exec(path) ?? [];
     if (number === undefined) continue;
-    groups.set(group, [...(groups.get(group) ?? []), [Number(number), path, tensor]]);
+    const variables = groups.get(group) ?? [];
+    variables.push([Number(number), path, tensor]);
+    groups.set(group, variables);
   }
   const result = new Map<string, NamedVariable>();
   for (const [group, variables] of groups) {
@@ -48,6 +55,7 @@ export function nameVariables(
     const parameters = parametersOf(
       kind,
       ordered.map(([, , tensor]) => tensor.shape),
+      facts.get(group)?.without ?? null,
     );
     for (const [i, [number, path]] of ordered.entries()) {
       result.set(path, { layer, parameter: parameters?.[i] ?? String(number) });
@@ -67,14 +75,24 @@ function layerName(group: string, names: ReadonlyMap<string, string>): string {
   return named.join('.');
 }
 
-/** @param kind  class and name of the layer, as far as they are known. */
-function parametersOf(kind: string, shapes: readonly (readonly number[])[]): readonly string[] | null {
+/**
+ * @param kind     class and name of the layer, as far as they are known.
+ * @param without  which of gamma and beta it lacks, where that is known.
+ */
+function parametersOf(
+  kind: string,
+  shapes: readonly (readonly number[])[],
+  without: LayerFacts['without'],
+): readonly string[] | null {
   const [first = [], second = []] = shapes;
   const count = shapes.length;
   const areVectors = shapes.every((shape) => shape.length === 1 && shape[0] === first[0]);
   const isNormalization = /batch_?norm/i.test(kind);
   if (areVectors && count === 4) return ['gamma', 'beta', 'moving_mean', 'moving_variance'];
-  if (areVectors && isNormalization && count === 3) return [GAMMA_OR_BETA, 'moving_mean', 'moving_variance'];
+  if (areVectors && isNormalization && count === 3) {
+    const first = without === null ? GAMMA_OR_BETA : without === 'gamma' ? 'beta' : 'gamma';
+    return [first, 'moving_mean', 'moving_variance'];
+  }
   if (areVectors && isNormalization && count === 2) return ['moving_mean', 'moving_variance'];
   if (count === 1 && /p_?re_?lu/i.test(kind)) return ['alpha'];
   if (/separable/i.test(kind) && first.length === second.length) {

@@ -1,6 +1,7 @@
 /** How PyTorch tensors appear in pickles (torch/_utils.py, torch/storage.py): an allow-list for `decodePickle`. */
 
-import { createNumpyConstructors, PickledArray } from '../../core/numpy-pickle.ts';
+import { describeValue } from '../../core/describe-value.ts';
+import { numpyConstructor, PickledArray } from '../../core/numpy-pickle.ts';
 import { type PickleConstructor, PickleGlobal, type PickleStateful } from '../../core/pickle.ts';
 import { elementCount } from '../../core/shape.ts';
 import { bytesPerElement, createArray, type Dtype, fromBytes, type Tensor } from '../../core/tensor.ts';
@@ -98,7 +99,7 @@ export class PickledTensor {
       (at, length, axis) => at + Math.max(0, length - 1) * (this.strides[axis] ?? 0),
       this.offset,
     );
-    if (count > 0 && (last + 1) * size > bytes.length) {
+    if (count > 0 && !((last + 1) * size <= bytes.length)) {
       throw new Error(`a tensor reaches element ${last} of a storage of ${Math.floor(bytes.length / size)}`);
     }
     if (isDense(this.shape, this.strides)) {
@@ -109,7 +110,8 @@ export class PickledTensor {
     const coordinates = this.shape.map(() => 0);
     let from = this.offset;
     for (let i = 0; i < count; i++) {
-      target.set(bytes.subarray(from * size, (from + 1) * size), i * size);
+      // A storage need not be aligned.
+      for (let byte = 0; byte < size; byte++) target[i * size + byte] = bytes[from * size + byte] ?? 0;
       for (let axis = this.shape.length - 1; axis >= 0; axis--) {
         const stride = this.strides[axis] ?? 0;
         const next = (coordinates[axis] ?? 0) + 1;
@@ -133,13 +135,16 @@ function isDense(shape: readonly number[], strides: readonly number[]): boolean 
   return true;
 }
 
-/** An object whose attributes do not matter: `argparse.Namespace` and the like. */
+/** An object that does not matter: an `argparse.Namespace`, a path. */
 class Inert implements PickleStateful {
   setState(): void {}
 }
 
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const isSizes = (value: unknown): value is readonly number[] => Array.isArray(value) && value.every(isSize);
+/** As PyTorch has it. */
+const MOST_DIMENSIONS = 64;
+const isSizes = (value: unknown): value is readonly number[] =>
+  Array.isArray(value) && value.length <= MOST_DIMENSIONS && value.every(isSize);
 
 function rebuildTensor([storage, offset, shape, strides]: readonly unknown[], dtype?: Dtype): PickledTensor {
   if (!(storage instanceof PickledStorage)) throw new Error('a tensor without a storage');
@@ -151,7 +156,8 @@ function rebuildTensor([storage, offset, shape, strides]: readonly unknown[], dt
 
 /** (function, type, arguments, state): a parameter with attributes of its own, which do not matter here. */
 function rebuildFromType([callee, , args]: readonly unknown[]): unknown {
-  if (!(callee instanceof PickleGlobal) || !Array.isArray(args))
+  const isNested = callee instanceof PickleGlobal && callee.name === '_rebuild_from_type_v2';
+  if (!(callee instanceof PickleGlobal) || isNested || !Array.isArray(args))
     throw new Error('a tensor without a function that makes it');
   return callee.construct(args as unknown[]);
 }
@@ -160,18 +166,7 @@ function first(args: readonly unknown[]): unknown {
   return args[0];
 }
 
-/** OrderedDict from nothing or from a list of pairs, as Python 2 wrote it. */
-function orderedDict([items]: readonly unknown[]): Map<unknown, unknown> {
-  if (items === undefined) return new Map();
-  if (items instanceof Map) return items;
-  if (!Array.isArray(items)) throw new Error('an OrderedDict made of what is no list');
-  return new Map(
-    items.map((pair): [unknown, unknown] => {
-      if (!Array.isArray(pair) || pair.length !== 2) throw new Error('an OrderedDict made of what are no pairs');
-      return [pair[0], pair[1]];
-    }),
-  );
-}
+const inert: PickleConstructor = () => new Inert();
 
 /** A type that appears as a value only. */
 const marker: PickleConstructor = () => {
@@ -195,13 +190,16 @@ const KNOWN: ReadonlyMap<string, PickleConstructor> = new Map<string, PickleCons
   ['torch.nn.parameter.Parameter', first],
   ['torch.Tensor', marker],
   ['torch.Size', (args) => first(args) ?? []],
-  ['torch.device', (args) => String(first(args))],
-  ['collections.OrderedDict', orderedDict],
+  ['torch.device', inert],
   ['collections.defaultdict', () => new Map()],
   ['collections.Counter', () => new Map()],
-  ['argparse.Namespace', () => new Inert()],
-  ['pathlib.PosixPath', (args) => args.join('/')],
-  ['pathlib.WindowsPath', (args) => args.join('/')],
+  ['argparse.Namespace', inert],
+  ...['PosixPath', 'WindowsPath', 'PurePosixPath', 'PureWindowsPath', 'Path'].flatMap(
+    (name): [string, PickleConstructor][] => [
+      [`pathlib.${name}`, inert],
+      [`pathlib._local.${name}`, inert],
+    ],
+  ),
   ['builtins.dict', () => new Map()],
   ['builtins.list', (args) => (Array.isArray(args[0]) ? args[0] : [])],
   ['builtins.int', first],
@@ -215,32 +213,44 @@ const KNOWN: ReadonlyMap<string, PickleConstructor> = new Map<string, PickleCons
 ]);
 
 /** Accepts tensors and the plain data that checkpoints hold beside them. */
-export function createTorchConstructors(
-  fileBytes: number,
-): (module: string, name: string) => PickleConstructor | undefined {
-  const numpy = createNumpyConstructors(fileBytes);
-  return (module, name) => {
-    const isScalar = /^numpy\.(_?core\.)multiarray$/.test(module) && name === 'scalar';
-    if (isScalar) return () => null;
-    return KNOWN.get(`${module === '__builtin__' ? 'builtins' : module}.${name}`) ?? numpy(module, name);
-  };
+export function torchConstructor(module: string, name: string): PickleConstructor | undefined {
+  return KNOWN.get(`${module === '__builtin__' ? 'builtins' : module}.${name}`) ?? numpyConstructor(module, name);
 }
 
-/** The storage of a persistent id: ('storage', type, key, device, elements). */
-export function storageOf(
-  id: unknown,
-  load: (key: string, bytes: number) => Uint8Array,
-): { key: string; storage: PickledStorage } {
-  const [kind, type, key, , length] = Array.isArray(id) ? (id as unknown[]) : [];
-  if (kind !== 'storage' || !(type instanceof PickleGlobal) || typeof key !== 'string' || !isSize(length)) {
-    throw new Error('a persistent id that is no storage');
-  }
-  if (Array.isArray(id) && Array.isArray(id[5]))
-    throw new BnnError('E_UNSUPPORTED', 'a storage that is a view of another one');
-  const dtype = STORAGES.get(type.name);
-  if (dtype === undefined) throw new BnnError('E_UNSUPPORTED', `a storage of type ${type.module}.${type.name}`);
-  const bytes = length * bytesPerElement(dtype);
-  return { key, storage: new PickledStorage(dtype, length, () => load(key, bytes)) };
+/** Ends with the bytes of a storage. */
+export type LoadStorage = (key: string, bytes: number) => Uint8Array;
+
+/**
+ * What persistent ids stand for: ('storage', type, key, device, elements) for a storage, the same one for the same key; in old
+ * files also ('module', class, source file, source text) for the class of a whole pickled module.
+ *
+ * @param storages  by key; those that are new are added.
+ */
+export function persistentLoader(
+  storages: Map<string, PickledStorage>,
+  load: LoadStorage,
+): (id: unknown) => PickledStorage | PickleGlobal {
+  return (id) => {
+    const [kind, type, key, , length, view] = Array.isArray(id) ? (id as unknown[]) : [];
+    if (kind === 'module' && type instanceof PickleGlobal) return type;
+    if (kind !== 'storage' || !(type instanceof PickleGlobal) || typeof key !== 'string' || !isSize(length)) {
+      throw new Error('a persistent id that is no storage');
+    }
+    if (Array.isArray(view)) throw new BnnError('E_UNSUPPORTED', 'a storage that is a view of another one');
+    const dtype = STORAGES.get(type.name);
+    if (dtype === undefined) {
+      throw new BnnError('E_UNSUPPORTED', `a storage of type ${describeValue(`${type.module}.${type.name}`)}`);
+    }
+    const before = storages.get(key);
+    if (before !== undefined) {
+      if (before.dtype === dtype && before.length === length) return before;
+      throw new Error(`storage ${describeValue(key)} has two types or sizes`);
+    }
+    const bytes = length * bytesPerElement(dtype);
+    const storage = new PickledStorage(dtype, length, () => load(key, bytes));
+    storages.set(key, storage);
+    return storage;
+  };
 }
 
 /** A tensor or a NumPy array as a tensor; null for anything else. */

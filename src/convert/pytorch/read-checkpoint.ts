@@ -6,14 +6,23 @@
  */
 
 import { ByteReader } from '../../core/byte-reader.ts';
+import { describeValue } from '../../core/describe-value.ts';
+import { contentBudget } from '../../core/memory-budget.ts';
 import { decodePickle } from '../../core/pickle.ts';
+import { pickleBudget } from '../../core/pickle-cost.ts';
 import { pickleLength } from '../../core/pickle-length.ts';
 import { elementCount } from '../../core/shape.ts';
 import { bytesPerElement, type Tensor } from '../../core/tensor.ts';
+import { isZip, readZip, type ZipEntry } from '../../core/zip.ts';
 import { BnnError } from '../../errors.ts';
-import { createTorchConstructors, type PickledStorage, PickledTensor, storageOf } from './pickled-tensor.ts';
+import {
+  type LoadStorage,
+  type PickledStorage,
+  PickledTensor,
+  persistentLoader,
+  torchConstructor,
+} from './pickled-tensor.ts';
 import { findStateDict } from './state-dict.ts';
-import { isZip, readZip } from './zip.ts';
 
 export interface PytorchCheckpoint {
   readonly format: 'zip' | 'legacy';
@@ -27,27 +36,25 @@ export interface PytorchCheckpoint {
 
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
-/** Views may repeat elements; no honest checkpoint repeats them so often. */
-const MOST_GROWTH = 8;
-const SLACK_BYTES = 1 << 20;
+/** Whatever the type, elements may become float32. */
+const LEAST_ELEMENT_BYTES = 4;
 
 /**
  * Reads a checkpoint.
  *
  * @param bytes  a `.pt`, `.pth` or `.pth.tar` file.
- * @throws {BnnError} E_FORMAT for damaged files, E_UNSUPPORTED where the state_dict should be but is of a class that is not on the
- *   allow-list (a whole pickled module, say), and for tensors of other types.
+ * @throws {BnnError} E_FORMAT for damaged files and for those that claim much more memory than their size, E_UNSUPPORTED where the
+ *   state_dict should be but is of a class that is not on the allow-list (a whole pickled module, say), and for tensors of other types.
  */
 export function readPytorchCheckpoint(bytes: Uint8Array, at?: string): PytorchCheckpoint {
   const format = isZip(bytes) ? 'zip' : 'legacy';
   try {
     const root = format === 'zip' ? readZipFormat(bytes, at) : readLegacyFormat(bytes, at);
     const { entries, path, metadata } = findStateDict(root, at);
-    let left = MOST_GROWTH * bytes.length + SLACK_BYTES;
+    const budget = contentBudget(bytes.length);
     const tensors = new Map<string, Tensor>();
     for (const [name, value] of entries) {
-      left -= elementCount(value.shape) * bytesPerElement(value.dtype);
-      if (left < 0) throw new Error(`tensors of more than ${MOST_GROWTH} times the file`);
+      budget.charge(elementCount(value.shape) * Math.max(LEAST_ELEMENT_BYTES, bytesPerElement(value.dtype)));
       tensors.set(name, value instanceof PickledTensor ? value.toTensor() : value);
     }
     return { format, tensors, path, metadata };
@@ -56,78 +63,68 @@ export function readPytorchCheckpoint(bytes: Uint8Array, at?: string): PytorchCh
       if (error.at !== undefined || at === undefined) throw error;
       throw new BnnError(error.code, error.message, { at, hint: error.hint, cause: error });
     }
-    const text = error instanceof Error ? error.message : String(error);
+    const text = error instanceof Error ? error.message : 'it cannot be read';
     throw new BnnError('E_FORMAT', `not a readable PyTorch checkpoint: ${text}`, { at, cause: error });
   }
 }
 
 function readZipFormat(bytes: Uint8Array, at: string | undefined): unknown {
   const entries = readZip(bytes, at);
-  const pickle = [...entries.keys()].find((name) => name === 'data.pkl' || name.endsWith('/data.pkl'));
+  const pickle = [...entries.values()].find(({ name }) => name === 'data.pkl' || name.endsWith('/data.pkl'));
   if (pickle === undefined) {
-    const isScript = [...entries.keys()].some((name) => name.includes('/code/'));
-    throw new BnnError('E_FORMAT', 'the archive holds no data.pkl, so it is no PyTorch checkpoint', {
-      at,
-      hint: isScript ? 'this is TorchScript: save the state_dict of the model instead' : undefined,
-    });
+    throw new BnnError('E_FORMAT', 'the archive holds no data.pkl, so it is no PyTorch checkpoint', { at });
   }
-  const folder = pickle.slice(0, -'data.pkl'.length);
+  // What is unpacked, and how often, is up to the pickle.
+  const content = contentBudget(bytes.length);
+  const unpack = (entry: ZipEntry): Uint8Array => {
+    content.charge(entry.size);
+    return entry.read();
+  };
+  const folder = pickle.name.slice(0, -'data.pkl'.length);
   const order = entries.get(`${folder}byteorder`);
-  if (order !== undefined && new TextDecoder().decode(order.read()) !== 'little') {
+  if (order !== undefined && new TextDecoder().decode(unpack(order)) !== 'little') {
     throw new BnnError('E_UNSUPPORTED', 'the checkpoint was written on a big-endian machine', { at });
   }
-  const load = (key: string, size: number): Uint8Array => {
+  const load: LoadStorage = (key, size) => {
     const entry = entries.get(`${folder}data/${key}`);
     if (entry === undefined) throw new Error(`storage ${key} is missing`);
     if (entry.size !== size) throw new Error(`storage ${key} has ${entry.size} bytes, expected ${size}`);
-    return entry.read();
+    return unpack(entry);
   };
-  const known = new Map<string, PickledStorage>();
-  return decodePickle(entries.get(pickle)?.read() ?? new Uint8Array(), {
+  return decodePickle(unpack(pickle), {
     at,
+    budget: pickleBudget(bytes.length),
     keepUnknown: true,
-    construct: createTorchConstructors(bytes.length),
-    persistentLoad: (id) => {
-      const { key, storage } = storageOf(id, load);
-      const before = known.get(key);
-      if (before !== undefined && before.dtype === storage.dtype && before.length === storage.length) return before;
-      known.set(key, storage);
-      return storage;
-    },
+    construct: torchConstructor,
+    persistentLoad: persistentLoader(new Map(), load),
   });
 }
 
 function readLegacyFormat(bytes: Uint8Array, at: string | undefined): unknown {
   let rest = bytes;
-  const construct = createTorchConstructors(bytes.length);
+  const budget = pickleBudget(bytes.length);
   const stored = new Map<string, Uint8Array>();
   const storages = new Map<string, PickledStorage>();
-  const load = (key: string): Uint8Array => {
+  const persistentLoad = persistentLoader(storages, (key) => {
     const content = stored.get(key);
     if (content === undefined) throw new Error(`storage ${key} is missing`);
     return content;
-  };
+  });
   const next = (): unknown => {
-    const length = pickleLength(rest, at);
-    const value = decodePickle(rest.subarray(0, length), {
-      at,
-      keepUnknown: true,
-      construct,
-      persistentLoad: (id) => {
-        const { key, storage } = storageOf(id, load);
-        const before = storages.get(key);
-        if (before !== undefined) return before;
-        storages.set(key, storage);
-        return storage;
-      },
-    });
-    rest = rest.subarray(length);
+    const pickle = rest.subarray(0, pickleLength(rest, at));
+    const value = decodePickle(pickle, { at, budget, keepUnknown: true, construct: torchConstructor, persistentLoad });
+    rest = rest.subarray(pickle.length);
     return value;
   };
-  if (next() !== MAGIC) throw notTorch(at);
+  const first = next();
+  // Without PyTorch: a dict of NumPy arrays.
+  if (first !== MAGIC && first instanceof Map) return first;
+  if (first !== MAGIC) throw notTorch(at);
   const protocol = next();
-  if (protocol !== PROTOCOL)
-    throw new BnnError('E_UNSUPPORTED', `protocol ${String(protocol)} of PyTorch, expected ${PROTOCOL}`, { at });
+  if (protocol !== PROTOCOL) {
+    const code = typeof protocol === 'number' ? 'E_UNSUPPORTED' : 'E_FORMAT';
+    throw new BnnError(code, `protocol ${describeValue(protocol)} of PyTorch, expected ${PROTOCOL}`, { at });
+  }
   const system = next();
   if (system instanceof Map && system.get('little_endian') === false) {
     throw new BnnError('E_UNSUPPORTED', 'the checkpoint was written on a big-endian machine', { at });
@@ -139,7 +136,7 @@ function readLegacyFormat(bytes: Uint8Array, at: string | undefined): unknown {
   for (const key of keys as unknown[]) {
     const storage = typeof key === 'string' ? storages.get(key) : undefined;
     if (typeof key !== 'string' || storage === undefined)
-      throw new Error(`storage ${String(key)} belongs to no tensor`);
+      throw new Error(`storage ${describeValue(key)} belongs to no tensor`);
     const length = reader.uint64();
     if (length !== storage.length) throw new Error(`storage ${key} has ${length} elements, expected ${storage.length}`);
     stored.set(key, reader.bytes(length * bytesPerElement(storage.dtype)));

@@ -1,5 +1,6 @@
 /** Finds the state_dict in what a checkpoint holds. */
 
+import { describeValue } from '../../core/describe-value.ts';
 import { PickledUnknown } from '../../core/pickle.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';
@@ -31,6 +32,12 @@ const HINT =
 
 /** @throws {BnnError} E_FORMAT when nothing in it maps names to tensors, E_UNSUPPORTED when something of an unknown class may have done so. */
 export function findStateDict(root: unknown, at?: string): StateDict {
+  if (root instanceof PickledUnknown) {
+    throw new BnnError('E_UNSUPPORTED', `the file holds a whole object of ${describeValue(root.name)}, no state_dict`, {
+      at,
+      hint: HINT,
+    });
+  }
   const unknown: PickledUnknown[] = [];
   const found = search(root, '', 0, { seen: new Set(), unknown });
   const [first] = unknown;
@@ -82,7 +89,7 @@ function search(value: unknown, path: string, depth: number, state: Search): Omi
 function complete(entries: StateDict['entries'], dict: ReadonlyMap<unknown, unknown>): StateDict['entries'] {
   for (const [name, item] of dict) {
     if (item instanceof PickledUnknown && item.name.startsWith('torch.'))
-      throw notRead(`"${String(name)}" is what`, item);
+      throw notRead(`${describeValue(name)} is what`, item);
   }
   return entries;
 }

@@ -8,10 +8,9 @@
 import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
 import { scalar } from '../../core/tensor.ts';
 import type { Node, Value } from '../../graph/graph.ts';
+import { factsOf, passesFirst } from '../../operators/operator-facts.ts';
 import { addOp, scalarOf } from '../add-op.ts';
 
-/** Operators that repeat or rearrange a single number. */
-const SPREADING = new Set(['Expand', 'Reshape', 'Identity', 'Unsqueeze', 'Squeeze', 'Slice', 'Tile']);
 const MAX_DEPTH = 16;
 
 /** The single number that a value is filled with. */
@@ -21,7 +20,7 @@ function fillOf(value: Value | null): number | null {
     const number = scalarOf(current);
     if (number !== null) return number;
     const node: Node | null = current.producer;
-    if (node === null || !SPREADING.has(node.type)) return null;
+    if (node === null || !passesFirst(factsOf(node))) return null;
     current = node.input(0);
   }
   return null;

@@ -14,12 +14,14 @@ import type { Node, Value } from '../../graph/graph.ts';
 import { addOp, numbersOf } from '../add-op.ts';
 import { QONNX_DOMAINS } from './lower-bipolar-quant.ts';
 
-const ROUNDING: Readonly<Record<string, string>> = { ROUND: 'Round', HALF_EVEN: 'Round', CEIL: 'Ceil', FLOOR: 'Floor' };
+const ROUNDING: ReadonlyMap<string, string> = new Map(
+  Object.entries<string>({ ROUND: 'Round', HALF_EVEN: 'Round', CEIL: 'Ceil', FLOOR: 'Floor' }),
+);
 
 /** The operator of a rounding mode, or why there is none. */
 export function roundingOf(root: Node, unless: string): string | Miss {
   const mode = root.string('rounding_mode', unless).toUpperCase();
-  return ROUNDING[mode] ?? miss(root, `its rounding mode is ${mode}`);
+  return ROUNDING.get(mode) ?? miss(root, `its rounding mode is ${mode}`);
 }
 
 /** The range of an integer of so many bits, by the attributes `signed` and `narrow`. */

@@ -26,7 +26,7 @@ export const generic: Operator = (context) => {
   const y = context.output();
   context.run(() => {
     const inputs = context.inputs.map((operand) => exactInput(context, operand)) as Exact[];
-    const result = evaluate(inputs, node);
+    const result = evaluate(inputs, node, count);
     if (result === null || result.data.length !== count) {
       throw new BnnError('E_UNSUPPORTED', `this use of ${node.type}`, { at });
     }

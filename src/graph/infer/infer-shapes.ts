@@ -1,8 +1,11 @@
 /** Shape and type inference over a whole graph. */
 
+import { MAX_RANK } from '../../core/shape.ts';
 import { BnnError } from '../../errors.ts';
-import type { Shape, Value, ValueType } from '../graph.ts';
+import { formatShape } from '../format-type.ts';
+import type { Node, Shape, Value, ValueType } from '../graph.ts';
 import type { Model } from '../model.ts';
+import { mismatch } from './dims.ts';
 import type { InferRules } from './rule.ts';
 
 export interface InferOptions {
@@ -25,14 +28,24 @@ export function inferShapes(model: Model, rules: InferRules, { strict = false }:
       throw new BnnError('E_UNSUPPORTED', `no shape rule for operator ${node.type}`, { at: node.describe() });
     }
     const types = rule(node, model.opsets.get(node.domain) ?? 1);
-    for (const [i, output] of node.outputs.entries()) refine(output, types[i]);
+    for (const [i, output] of node.outputs.entries()) refine(node, output, types[i]);
   }
 }
 
-function refine(value: Value, type: ValueType | undefined): void {
+function refine(node: Node, value: Value, type: ValueType | undefined): void {
   if (type === undefined) return;
+  assertPossible(node, type.shape);
   value.dtype = type.dtype ?? value.dtype;
   value.shape = refineShape(value.shape, type.shape);
+}
+
+/** Sizes come from constants of the file, which may hold any number. */
+function assertPossible(node: Node, shape: Shape | null): void {
+  if (shape === null) return;
+  if (shape.length > MAX_RANK) throw mismatch(node, `${shape.length} dimensions`, `at most ${MAX_RANK}`);
+  if (shape.some((dim) => typeof dim === 'number' && !(Number.isSafeInteger(dim) && dim >= 0))) {
+    throw mismatch(node, `a result of shape ${formatShape(shape)}`, 'sizes of 0 or more');
+  }
 }
 
 /** The inferred sizes; where they are unknown, the declared ones. */

@@ -1,6 +1,6 @@
 /** What shape rules read from a node: types, constants, and parameters that are an attribute in one opset and an input in another. */
 
-import { normalizeAxis } from '../../core/shape.ts';
+import { MAX_RANK, normalizeAxis } from '../../core/shape.ts';
 import { type Dtype, type Tensor, toNumbers } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { formatShape } from '../format-type.ts';
@@ -21,10 +21,15 @@ export function constantOf(value: Value | null): Tensor | null {
   return value.producer?.is('Constant') ? (value.producer.attribute('value', 'tensor') ?? null) : null;
 }
 
-/** The elements of a constant; null when the value is not constant. */
+/** More than any list of axes, sizes or pads has, but not so much that a constant of that size is worth reading. */
+const MAX_LIST = 2 ** 16;
+
+/** The elements of a constant list of integers; null when the value is not constant, or something else. */
 export function constantInts(value: Value | null): readonly number[] | null {
   const constant = constantOf(value);
-  return constant === null ? null : toNumbers(constant);
+  if (constant === null || constant.data.length > MAX_LIST) return null;
+  const numbers = toNumbers(constant);
+  return numbers.every(Number.isInteger) ? numbers : null;
 }
 
 /**
@@ -84,5 +89,5 @@ export function lengthOf(value: Value | null): number | null {
 
 /** A shape of `rank` unknown sizes. */
 export function unknownShape(rank: number | null): Shape | null {
-  return rank === null ? null : new Array<null>(rank).fill(null);
+  return rank === null || rank > MAX_RANK ? null : new Array<null>(rank).fill(null);
 }

@@ -2852,8 +2852,8 @@ export interface AttributeProto {
   readonly s: Uint8Array | null;
   readonly t: TensorProto | null;
   readonly g: GraphProto | null;
-  readonly floats: readonly number[];
-  readonly ints: readonly Long[];
+  readonly floats: readonly (number | Uint8Array)[];
+  readonly ints: readonly (Long | Uint8Array)[];
   readonly strings: readonly Uint8Array[];
   readonly tensors: readonly TensorProto[];
   readonly graphs: readonly GraphProto[];
@@ -2883,17 +2883,17 @@ export const AttributeProtoAttributeType = {
   TYPE_PROTOS: 14,
 } as const;
 export interface TensorProto {
-  readonly dims: readonly Long[];
+  readonly dims: readonly (Long | Uint8Array)[];
   readonly dataType: number | null;
   readonly segment: TensorProtoSegment | null;
-  readonly floatData: readonly number[];
-  readonly int32Data: readonly number[];
+  readonly floatData: readonly (number | Uint8Array)[];
+  readonly int32Data: readonly (number | Uint8Array)[];
   readonly stringData: readonly Uint8Array[];
-  readonly int64Data: readonly Long[];
+  readonly int64Data: readonly (Long | Uint8Array)[];
   readonly name: string | null;
   readonly rawData: Uint8Array | null;
-  readonly doubleData: readonly number[];
-  readonly uint64Data: readonly Long[];
+  readonly doubleData: readonly (number | Uint8Array)[];
+  readonly uint64Data: readonly (Long | Uint8Array)[];
   readonly docString: string | null;
   readonly externalData: readonly StringStringEntryProto[];
   readonly dataLocation: number | null;
@@ -2941,7 +2941,7 @@ export interface TensorProtoSegment {
 export interface SparseTensorProto {
   readonly values: TensorProto | null;
   readonly indices: TensorProto | null;
-  readonly dims: readonly Long[];
+  readonly dims: readonly (Long | Uint8Array)[];
 }
 export interface TensorShapeProto {
   readonly dim: readonly TensorShapeProtoDimension[];

@@ -197,8 +197,8 @@ function sumOfTaps(
   return sum;
 }
 
-/** Zeros between neighbours along dimensions `axis` and `axis + 1`, so that they lie `steps` apart. */
-function insertZeros(t: tf.Tensor, axis: 0 | 1, steps: readonly [number, number]): tf.Tensor {
+/** Zeros between neighbours along the dimensions from `axis` on, so that they lie `steps` apart. */
+export function insertZeros(t: tf.Tensor, axis: number, steps: readonly number[]): tf.Tensor {
   let result = t;
   for (const [i, step] of steps.entries()) {
     if (step === 1) continue;

@@ -1,7 +1,7 @@
 /** Pooling over NHWC activations. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Node } from '../../graph/graph.ts';
+import type { Node, Value } from '../../graph/graph.ts';
 import { runKernel } from '../kernels.ts';
 import { rankOf, sizeOf, unsupported } from './static-shape.ts';
 import type { BuildContext, Step, StepBuilder } from './step.ts';
@@ -10,13 +10,13 @@ import { padBefore, unpadGradient, type Window, windowOf } from './window.ts';
 /** Padding never wins a maximum: the lowest float32 stands in for −∞, which would make 0 · ∞ in some kernels. */
 const LOWEST = -3.4028234663852886e38;
 
-/** @param factor of each output pixel, [OH][OW]: what an average is multiplied by; null where all are 1. */
+/** @param factor makes f32[OH, OW, 1], what an average is multiplied by; null where that is 1 everywhere. */
 function pooling(
   node: Node,
   context: BuildContext,
   window: Window,
   kind: 'MaxPool' | 'AvgPool',
-  factor: readonly (readonly number[])[] | null = null,
+  factor: () => tf.Tensor | null = () => null,
 ): Step {
   const x = node.requiredInput(0);
   if (window.dilations.some((d) => d !== 1)) unsupported(node, 'dilations other than 1 are not implemented');
@@ -30,9 +30,10 @@ function pooling(
   const padValue = kind === 'MaxPool' ? LOWEST : 0;
   /** Owned by the caller; disposes its argument. */
   const scaled = (t: tf.Tensor): tf.Tensor => {
-    if (factor === null) return t;
-    const result = tf.tidy(() => tf.mul(t, tf.tensor(factor.map((row) => row.map((value) => [value])))));
-    t.dispose();
+    const factors = factor();
+    if (factors === null) return t;
+    const result = tf.mul(t, factors);
+    tf.dispose([t, factors]);
     return result;
   };
   return {
@@ -41,6 +42,7 @@ function pooling(
     layout: context.layout(x),
     readsInputs: [0],
     readsOutput: kind === 'MaxPool',
+    scratch: window.before === null ? 0 : sizeOf(x, 1) * paddedLength(window, x, 0) * paddedLength(window, x, 1),
     forward([x]) {
       const padded = padBefore(x as tf.Tensor, window, padValue);
       const output = runKernel(kind, { x: padded }, attributes);
@@ -57,6 +59,10 @@ function pooling(
       return [unpadGradient(dx, window, (x as tf.Tensor).shape)];
     },
   };
+}
+
+function paddedLength({ pads }: Window, x: Value, axis: 0 | 1): number {
+  return sizeOf(x, axis + 2) + pads[axis][0] + pads[axis][1];
 }
 
 function kernelOf(node: Node): [number, number] {
@@ -82,22 +88,40 @@ export const averagePool: StepBuilder = (node, context) => {
   const window = windowOf(node, x, kernelOf(node), false);
   if (window.pads.flat().every((amount) => amount === 0)) return pooling(node, context, window, 'AvgPool');
   const before: Window['before'] = [[0, 0], [...window.pads[0]], [...window.pads[1]], [0, 0]];
-  const counts = [0, 1].map((axis) => countsAlong(node, window, axis as 0 | 1, sizeOf(x, axis + 2)));
-  const area = window.kernel[0] * window.kernel[1];
-  const factor = (counts[0] ?? []).map((rows) => (counts[1] ?? []).map((columns) => area / (rows * columns)));
-  const isPlain = factor.flat().every((value) => value === 1);
-  return pooling(node, context, { ...window, pad: 'valid', before }, 'AvgPool', isPlain ? null : factor);
+  // Made when it is used first: by then it is known that there is room for the output.
+  let made: { readonly factors: Float32Array | null; readonly shape: number[] } | undefined;
+  const factor = (): tf.Tensor | null => {
+    made ??= factorsOf(node, window, x);
+    return made.factors === null ? null : tf.tensor(made.factors, made.shape);
+  };
+  return pooling(node, context, { ...window, pad: 'valid', before }, 'AvgPool', factor);
 };
 
+/** Window / count for every window; null where all are 1. */
+function factorsOf(node: Node, window: Window, x: Value): { factors: Float32Array | null; shape: number[] } {
+  const area = window.kernel[0] * window.kernel[1];
+  const rows = countsAlong(node, window, 0, sizeOf(x, 2));
+  const columns = countsAlong(node, window, 1, sizeOf(x, 3));
+  const shape = [rows.length, columns.length, 1];
+  const [height, width] = window.kernel;
+  if (rows.every((count) => count === height) && columns.every((count) => count === width))
+    return { factors: null, shape };
+  const factors = new Float32Array(rows.length * columns.length);
+  for (const [i, row] of rows.entries()) {
+    for (const [j, column] of columns.entries()) factors[i * columns.length + j] = area / (row * column);
+  }
+  return { factors, shape };
+}
+
 /** For every window along one axis, how many of its elements count. */
-function countsAlong(node: Node, window: Window, axis: 0 | 1, size: number): number[] {
+function countsAlong(node: Node, window: Window, axis: 0 | 1, size: number): Float64Array {
   const [begin, end] = window.pads[axis];
   const [extent, stride] = [window.kernel[axis], window.strides[axis]];
   const includes = node.int('count_include_pad', 0) !== 0;
   const declared = node.string('auto_pad', 'NOTSET') === 'NOTSET' ? (node.ints('pads', [])[axis + 2] ?? 0) : end;
   const [first, last] = includes ? [0, begin + size + declared] : [begin, begin + size];
   const count = Math.floor((begin + size + end - extent) / stride) + 1;
-  return Array.from({ length: count }, (_, i) => {
+  return new Float64Array(count).map((_, i) => {
     const at = i * stride;
     return Math.min(at + extent, last) - Math.max(at, first);
   });

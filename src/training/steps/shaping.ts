@@ -2,7 +2,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { elementCount } from '../../core/shape.ts';
-import type { Node } from '../../graph/graph.ts';
+import type { Node, Value } from '../../graph/graph.ts';
+import { insertZeros } from './convolution.ts';
 import {
   fromGraph,
   graphAxis,
@@ -13,7 +14,7 @@ import {
   permute,
   toGraph,
 } from './layout.ts';
-import { constantInput, listParameter, rankOf, unsupported } from './static-shape.ts';
+import { constantInput, listParameter, rankOf, sizeOf, unsupported } from './static-shape.ts';
 import type { BuildContext, Layout, Step, StepBuilder } from './step.ts';
 
 export const identity: StepBuilder = (node, context) => ({
@@ -22,9 +23,13 @@ export const identity: StepBuilder = (node, context) => ({
   layout: context.layout(node.requiredInput(0)),
   readsInputs: [],
   readsOutput: false,
+  sharesMemory: true,
   forward: ([x]) => ({ output: tf.clone(x as tf.Tensor) }),
   backward: ({ dy }) => [tf.clone(dy)],
 });
+
+/** ONNX writes "to the end" as the largest integer, of 32 or of 64 bits. */
+const MOST = 2 ** 31 - 1;
 
 /** Constant padding with numbers ≥ 0. */
 export const pad: StepBuilder = (node, context) => {
@@ -57,6 +62,83 @@ export const pad: StepBuilder = (node, context) => {
   };
 };
 
+interface Range {
+  readonly begin: number;
+  readonly count: number;
+  /** Not 0. */
+  readonly step: number;
+}
+
+/** Which positions of each axis a Slice takes, in the graph's order; null for a whole axis. */
+function rangesOf(node: Node, x: Value): (Range | null)[] {
+  const rank = rankOf(x);
+  const [starts = [], ends = []] = [listParameter(node, 'starts', 1), listParameter(node, 'ends', 2)];
+  const axes = listParameter(node, 'axes', 3) ?? starts.map((_, i) => i);
+  const steps = node.input(4) === null ? starts.map(() => 1) : constantInput(node, 4);
+  const ranges = new Array<Range | null>(rank).fill(null);
+  for (const [i, raw] of axes.entries()) {
+    const axis = graphAxis(node, raw, rank);
+    const [start = 0, end = 0, step = 1] = [starts[i], ends[i], steps[i]];
+    if (axis === 0 && start === 0 && step === 1 && end >= MOST) continue;
+    if (axis === 0) unsupported(node, 'it takes a part of the batch');
+    const size = sizeOf(x, axis);
+    const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
+    const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, low), high);
+    const begin = clamp(start);
+    ranges[axis] = { begin, count: Math.max(0, Math.ceil((clamp(end) - begin) / step)), step };
+    if (ranges[axis]?.count === 0) unsupported(node, `nothing is left along axis ${axis}`);
+  }
+  return ranges;
+}
+
+/** A part of each picture: every `step`th position of an axis, backwards where it is negative. */
+export const slice: StepBuilder = (node, context) => {
+  const x = node.requiredInput(0);
+  const layout = context.layout(x);
+  const ranges = inMemoryOrder(rangesOf(node, x), layout);
+  const turned = ranges.flatMap((range, axis) => (range !== null && range.step < 0 ? [axis] : []));
+  // Of the turned tensor, positions are counted from the other end.
+  const beginOf = (range: Range, size: number) => (range.step < 0 ? size - 1 - range.begin : range.begin);
+  const strides = ranges.map((range) => Math.abs(range?.step ?? 1));
+  const turn = (t: tf.Tensor): tf.Tensor => (turned.length === 0 ? t : tf.reverse(t, turned));
+  return {
+    inputs: [x],
+    output: node.output,
+    layout,
+    readsInputs: [],
+    readsOutput: false,
+    forward: ([x]) => ({
+      output: tf.tidy(() => {
+        const t = turn(x as tf.Tensor);
+        const begin = ranges.map((range, axis) => (range === null ? 0 : beginOf(range, t.shape[axis] ?? 0)));
+        const span = ranges.map((range, axis) =>
+          range === null ? (t.shape[axis] ?? 0) : (range.count - 1) * (strides[axis] ?? 1) + 1,
+        );
+        const part = tf.slice(t, begin, span);
+        return strides.every((stride) => stride === 1)
+          ? part
+          : tf.stridedSlice(
+              part,
+              span.map(() => 0),
+              span,
+              strides,
+            );
+      }),
+    }),
+    backward: ({ dy, inputShapes: [shape = []] }) => [
+      tf.tidy(() => {
+        const spread = insertZeros(dy, 0, strides);
+        const margins = ranges.map((range, axis): [number, number] => {
+          if (range === null) return [0, 0];
+          const before = beginOf(range, shape[axis] ?? 0);
+          return [before, (shape[axis] ?? 0) - before - (spread.shape[axis] ?? 0)];
+        });
+        return tf.clone(turn(tf.pad(spread, margins)));
+      }),
+    ],
+  };
+};
+
 /** The same elements in the graph's order under another shape, which `target` makes of the graph's shape of x. */
 function reshaping(node: Node, context: BuildContext, target: (shape: readonly number[]) => number[]): Step {
   const x = node.requiredInput(0);
@@ -68,6 +150,7 @@ function reshaping(node: Node, context: BuildContext, target: (shape: readonly n
     layout,
     readsInputs: [],
     readsOutput: false,
+    sharesMemory: true,
     forward: ([x]) => ({
       output: tf.tidy(() => {
         const ordered = toGraph(x as tf.Tensor, from);

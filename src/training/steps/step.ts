@@ -51,6 +51,10 @@ export interface Step {
   /** Positions of the inputs that `backward` reads. */
   readonly readsInputs: readonly number[];
   readonly readsOutput: boolean;
+  /** Whether the output lies where the input does. */
+  readonly sharesMemory?: boolean;
+  /** Numbers for each picture that both passes need besides inputs and outputs. */
+  readonly scratch?: number;
   /** Positions of the inputs to whose `sums` `backward` adds its gradient itself. */
   readonly addsTo?: readonly number[];
   forward(

@@ -7,7 +7,7 @@ import { dropout } from './dropout.ts';
 import { gemm, matMul } from './linear.ts';
 import { averagePool, globalAveragePool, globalMaxPool, maxPool } from './pooling.ts';
 import { reduceMean } from './reduce.ts';
-import { concat, flatten, identity, pad, reshape, squeeze, transpose, unsqueeze } from './shaping.ts';
+import { concat, flatten, identity, pad, reshape, slice, squeeze, transpose, unsqueeze } from './shaping.ts';
 import { signStep } from './sign.ts';
 import type { StepBuilder } from './step.ts';
 
@@ -31,6 +31,7 @@ export const STEP_BUILDERS: ReadonlyMap<string, StepBuilder> = new Map([
   ['Pad', pad],
   ['ReduceMean', reduceMean],
   ['Reshape', reshape],
+  ['Slice', slice],
   ['Softmax', softmax],
   ['Squeeze', squeeze],
   ['Sub', sub],

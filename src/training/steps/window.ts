@@ -2,6 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { slidingWindowSize } from '../../core/shape.ts';
+import { BnnError } from '../../errors.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { sizeOf } from './static-shape.ts';
 
@@ -19,6 +20,9 @@ export interface Window {
   /** Padding to be applied to the input beforehand, for backends that know only VALID and SAME; NHWC. */
   readonly before: ExplicitPadding | null;
 }
+
+/** What positions in a picture are counted with by the kernels of every backend. */
+const MOST_PIXELS = 2 ** 31 - 1;
 
 function pair(values: readonly number[]): Pair {
   return [values[0] ?? 1, values[1] ?? 1];
@@ -39,7 +43,8 @@ function samePads(x: Value, kernel: Pair, strides: Pair, dilations: Pair, lower:
 /** Reads kernel size, strides, dilations, padding and rounding of a Conv or a pooling node over the NCHW value `x`. */
 export function windowOf(node: Node, x: Value, kernel: Pair, explicitPadding: boolean): Window {
   const strides = pair(node.ints('strides', [1, 1]));
-  const dilations = pair(node.ints('dilations', [1, 1]));
+  // One element has no neighbours.
+  const dilations = pair(node.ints('dilations', [1, 1])).map((d, axis) => (kernel[axis] === 1 ? 1 : d)) as Pair;
   const mode = node.string('auto_pad', 'NOTSET');
   const [top = 0, left = 0, bottom = 0, right = 0] = node.ints('pads', [0, 0, 0, 0]);
   let pads: [Pair, Pair] = [
@@ -61,7 +66,19 @@ export function windowOf(node: Node, x: Value, kernel: Pair, explicitPadding: bo
     }) as [Pair, Pair];
   }
   const explicit: ExplicitPadding = [[0, 0], pads[0], pads[1], [0, 0]];
-  const base = { kernel, strides, dilations, pads };
+  const padded = pads.map(([begin, end], axis) => sizeOf(x, axis + 2) + begin + end) as Pair;
+  if (padded.some((size) => size > MOST_PIXELS)) {
+    throw new BnnError(
+      'E_SHAPE',
+      `with its padding the input has ${padded.join(' × ')} pixels, more than can be computed`,
+      {
+        at: node.describe(),
+        hint: `training takes up to ${MOST_PIXELS} along a side`,
+      },
+    );
+  }
+  // A longer stride than the input makes one step, too.
+  const base = { kernel, strides: strides.map((s, axis) => Math.min(s, padded[axis] ?? s)) as Pair, dilations, pads };
   if (pads.flat().every((pad) => pad === 0)) return { ...base, pad: 'valid', before: null };
   const same = samePads(x, kernel, strides, dilations, false);
   if (same.flat().every((pad, i) => pad === pads.flat()[i])) return { ...base, pad: 'same', before: null };

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { countMacs, countParameters, layerStatistics } from '../../src/compiler/statistics.ts';
 import { float32, scalar, type Tensor, tensor } from '../../src/core/tensor.ts';
 import { type Attributes, int, ints } from '../../src/graph/attribute.ts';
 import type { Shape, Value } from '../../src/graph/graph.ts';
@@ -6,9 +7,16 @@ import { inferShapes } from '../../src/graph/infer/infer-shapes.ts';
 import type { InferRules } from '../../src/graph/infer/rule.ts';
 import { STANDARD_RULES } from '../../src/graph/infer/standard-rules.ts';
 import { Model } from '../../src/graph/model.ts';
-import { countMacs, countParameters, layerStatistics } from '../../src/graph/statistics.ts';
 
 const ones = (...shape: number[]): Tensor => float32(shape, new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(1));
+/** Numbers of several magnitudes. */
+const several = (...shape: number[]): Tensor => {
+  const { data } = ones(...shape) as Tensor<'float32'>;
+  return float32(
+    shape,
+    data.map((_, i) => i + 1),
+  );
+};
 
 class Net {
   readonly model = new Model();
@@ -43,9 +51,12 @@ describe('layerStatistics', () => {
     net.op('Conv', [net.sign(x), net.sign(w()), net.constant(ones(6))], { group: int(2) });
     net.op('Conv', [x, net.sign(w())], { group: int(2), pads: ints([1, 1, 1, 1]) });
     net.op('Conv', [net.sign(x), w()], { group: int(2) });
+    net.op('Conv', [net.sign(x), net.constant(several(6, 2, 3, 3))], { group: int(2) });
     expect(rows(net.infer())).toEqual([
       ['Conv', 'binary', 6 * 36 * 18, 108, 6],
       ['Conv', 'weight-only', 6 * 64 * 18, 108, 0],
+      // Plain numbers of one magnitude are as good as signs, where the data are signs.
+      ['Conv', 'binary', 6 * 36 * 18, 108, 0],
       ['Conv', 'float', 6 * 36 * 18, 0, 108],
     ]);
   });
@@ -56,7 +67,7 @@ describe('layerStatistics', () => {
     const flat = net.op('Flatten', [net.sign(x)]);
     const transposed = net.op('Transpose', [net.sign(net.constant(ones(16, 5)))]);
     net.op('Gemm', [flat, transposed, net.constant(ones(5))], { transB: int(1) });
-    net.op('MatMul', [flat, net.constant(ones(16, 3))]);
+    net.op('MatMul', [flat, net.constant(several(16, 3))]);
     expect(rows(net.infer())).toEqual([
       ['Gemm', 'binary', 80, 80, 5],
       ['MatMul', 'float', 48, 0, 48],

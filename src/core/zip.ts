@@ -1,7 +1,7 @@
 /** Reads ZIP archives (PKWARE APPNOTE 6.3.10): stored and deflated entries, ZIP64 sizes. */
 
 import { crc32, inflateRawSync } from 'node:zlib';
-import { BnnError } from '../../errors.ts';
+import { BnnError } from '../errors.ts';
 
 const END = 0x06054b50;
 const END64_LOCATOR = 0x07064b50;
