@@ -18,9 +18,11 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   data: ['core'],
   report: ['core'],
   training: ['zoo', 'onnx', 'estimators', 'backends', 'data'],
-  inference: ['operators', 'onnx', 'data'],
+  engine: ['compiler', 'onnx'],
+  web: ['engine'],
+  inference: ['engine', 'operators', 'onnx', 'data'],
   convert: ['compiler', 'zoo', 'onnx'],
-  cli: ['convert', 'compiler', 'training', 'inference', 'report'],
+  cli: ['convert', 'compiler', 'training', 'inference', 'engine', 'report'],
 };
 
 /** Packages whose types must not leave their folders. */

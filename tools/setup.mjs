@@ -45,3 +45,4 @@ if (installed) {
   writeFileSync(stampFile, lockHash);
 }
 run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'src']);
+run(process.execPath, ['tools/build-web.mjs']);

@@ -1,8 +1,9 @@
 #include "memory/scratch_pool.h"
 
-#include <mutex>
 #include <new>
 #include <vector>
+
+#include "memory/spin_lock.h"
 
 namespace bnn {
 namespace {
@@ -20,7 +21,7 @@ class Pool {
 
   Block take(size_t bytes) {
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      const Locked locked(lock_);
       // The smallest one that fits, so that a large block stays free for who needs it.
       size_t best = free_.size();
       for (size_t i = 0; i < free_.size(); i++) {
@@ -44,7 +45,7 @@ class Pool {
   }
 
   void give(Block block) noexcept {
-    std::lock_guard<std::mutex> lock(mutex_);
+    const Locked locked(lock_);
     if (free_.size() < free_.capacity()) {
       free_.push_back(block);
     } else {
@@ -55,7 +56,7 @@ class Pool {
  private:
   static void release(const Block& block) { ::operator delete(block.data, std::align_val_t{64}); }
 
-  std::mutex mutex_;
+  SpinLock lock_;
   std::vector<Block> free_;
 };
 

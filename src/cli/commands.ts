@@ -55,6 +55,12 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     writesFiles: false,
     load: async () => (await import('./inspect-command.ts')).createInspectCommand,
   },
+  web: {
+    summary: 'write a web page that classifies pictures with a model',
+    hasOwnProgram: false,
+    writesFiles: true,
+    load: async () => (await import('./web-command.ts')).createWebCommand,
+  },
   setup: {
     summary: 'install what GPUs need: tensorflow, webgpu or cuda',
     hasOwnProgram: false,

@@ -6,7 +6,7 @@ import { canDownload, DATASET_NAMES } from '../data/load-dataset.ts';
 import { NORMALIZATIONS, type Normalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
-import { OPS_CHOICES, type OpsChoice } from '../inference/open-session.ts';
+import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../inference/open-session.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../inference/provider.ts';
 import { type Validation, validateModel } from '../inference/validate.ts';
 import { formatBytes, formatCount, formatDifference, formatPercent, plural, threeDigits } from '../report/format.ts';
@@ -39,6 +39,7 @@ interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
   readonly againstEp?: ExecutionProvider;
   readonly batch?: readonly number[];
   readonly ops: OpsChoice;
+  readonly engine: EngineName;
   readonly limit?: number;
   readonly batchSize?: number;
   readonly against?: string;
@@ -74,6 +75,11 @@ export function createValidateCommand(name: string): Command {
     .addOption(
       new Option('--ops <how>', 'kernels for binary layers; off = stock onnxruntime')
         .choices(OPS_CHOICES)
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--engine <name>', 'what runs the file; wasm = our kernels in WebAssembly')
+        .choices(ENGINES)
         .default('auto'),
     )
     .option('--download', 'fetch the official archive when the data set is missing');
@@ -155,7 +161,9 @@ function formatValidation(path: string, validation: Validation): string {
     ]),
     [
       'runtime',
-      `onnxruntime, ${validation.ep}, ${threads} threads, ${validation.ops === 'on' ? 'our kernels for binary layers' : 'stock operators'}`,
+      validation.engine === 'wasm'
+        ? 'our kernels in WebAssembly, 1 thread'
+        : `onnxruntime, ${validation.ep}, ${threads} threads, ${validation.ops === 'on' ? 'our kernels for binary layers' : 'stock operators'}`,
     ],
   );
   if (validation.nodes !== null) lines.push(['nodes', formatNodes(validation.nodes)]);

@@ -1,4 +1,4 @@
-/** Chooses between stock onnxruntime and onnxruntime with our operator library. */
+/** Chooses between stock onnxruntime, onnxruntime with our operator library, and our own engine in WebAssembly. */
 
 import { BnnError } from '../errors.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
@@ -7,18 +7,26 @@ import { BNN_DOMAIN } from '../operators/definition.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 import { createNativeSession } from './native-session.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
+import { createWasmSession } from './wasm-session.ts';
 
 /** `on`: our kernels or an error; `off`: stock onnxruntime; `auto`: our kernels where they are there and the model has work for them. */
 export const OPS_CHOICES = ['auto', 'on', 'off'] as const;
 export type OpsChoice = (typeof OPS_CHOICES)[number];
 
+/** `wasm`: our own engine; `auto`: that where the operator library is missing and the model has work for it, else onnxruntime. */
+export const ENGINES = ['auto', 'onnxruntime', 'wasm'] as const;
+export type EngineName = (typeof ENGINES)[number];
+
 export interface OpenOptions extends SessionOptions {
+  /** `auto` unless told. */
+  readonly engine?: EngineName | undefined;
   /** `auto` unless told. */
   readonly ops?: OpsChoice | undefined;
 }
 
 /** A session that knows whose kernels run its binary layers. */
 export interface OpenedSession extends Session {
+  readonly engine: Exclude<EngineName, 'auto'>;
   readonly ops: 'on' | 'off';
   /** Why, in a few words. */
   readonly opsReason: string;
@@ -31,19 +39,28 @@ export interface OpenedSession extends Session {
  * @throws {BnnError} E_BACKEND when `ops` is `on` and something is missing, else as `createSession`.
  */
 export async function openSession(model: string | Uint8Array, options: OpenOptions = {}): Promise<OpenedSession> {
-  const { ops = 'auto', ep = 'cpu' } = options;
+  const { engine = 'auto', ops = 'auto', ep = 'cpu' } = options;
+  if (engine === 'wasm') {
+    if (ops === 'on')
+      throw new BnnError('E_USAGE', 'the operator library is part of onnxruntime', {
+        hint: 'leave out --ops, or --engine wasm',
+      });
+    return withFacts(await createWasmSession(model, options), 'wasm', 'off', 'asked for');
+  }
   if (ops === 'off') return stock(model, options, 'asked for');
   const obstacle = findObstacle(ep);
   if (ops === 'on') {
     if (obstacle !== undefined) throw new BnnError('E_BACKEND', obstacle.reason, { hint: obstacle.hint });
     return withOps(model, options, 'asked for');
   }
-  if (obstacle !== undefined) return stock(model, options, obstacle.reason);
+  if (ep !== 'cpu') return stock(model, options, obstacle?.reason ?? '');
   if (!(await usesOps(model))) return stock(model, options, `the model has no ${BNN_DOMAIN} operators`);
+  // Whatever is wrong with the model, the stock session says it too; what does not load or lacks an operator is no obstacle for `auto`.
   try {
-    return await withOps(model, options, `the model has ${BNN_DOMAIN} operators`);
+    if (obstacle === undefined) return await withOps(model, options, `the model has ${BNN_DOMAIN} operators`);
+    if (engine === 'onnxruntime') return await stock(model, options, obstacle.reason);
+    return withFacts(await createWasmSession(model, options), 'wasm', 'off', obstacle.reason);
   } catch (error) {
-    // Whatever is wrong with the model, the stock session says it too; a library that does not load is no obstacle for `auto`.
     if (!(error instanceof BnnError)) throw error;
     return stock(model, options, error.message);
   }
@@ -68,16 +85,23 @@ async function usesOps(model: string | Uint8Array): Promise<boolean> {
 }
 
 async function stock(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
-  return withFacts(await createSession(model, options), 'off', opsReason);
+  return withFacts(await createSession(model, options), 'onnxruntime', 'off', opsReason);
 }
 
 async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
   const { ep, threads, verbose, at } = options;
-  return withFacts(await createNativeSession(model, { ep, threads, verbose, at, ops: true }), 'on', opsReason);
+  const session = await createNativeSession(model, { ep, threads, verbose, at, ops: true });
+  return withFacts(session, 'onnxruntime', 'on', opsReason);
 }
 
-function withFacts(session: Session, ops: 'on' | 'off', opsReason: string): OpenedSession {
+function withFacts(
+  session: Session,
+  engine: OpenedSession['engine'],
+  ops: 'on' | 'off',
+  opsReason: string,
+): OpenedSession {
   return {
+    engine,
     at: session.at,
     ep: session.ep,
     inputs: session.inputs,

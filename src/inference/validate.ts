@@ -13,7 +13,7 @@ import { readModel } from '../onnx/model-io.ts';
 import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
 import { type ImageInput, imageInputOf, runImages, toChannelsFirst } from './image-input.ts';
 import { type BatchSpeed, measureBatches, measureLatency } from './latency.ts';
-import { type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
+import { type EngineName, type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
 import {
   classLogits,
   classNumbers,
@@ -34,6 +34,8 @@ export interface ValidateOptions extends ProviderChoice {
   readonly dir?: string | undefined;
   readonly download?: boolean | undefined;
   readonly ops?: OpsChoice | undefined;
+  /** `auto` unless told; of `--against` it stays onnxruntime. */
+  readonly engine?: EngineName | undefined;
   /** 0 (unless told): as many as onnxruntime likes. */
   readonly threads?: number | undefined;
   /** 100 unless told. */
@@ -95,6 +97,7 @@ export interface Validation {
   readonly nodes: Placement['nodes'] | null;
   /** Whether our kernels ran the binary layers. */
   readonly ops: 'on' | 'off';
+  readonly engine: OpenedSession['engine'];
   readonly threads: number;
   readonly classes: readonly ClassScore[];
   readonly dataset: { readonly name: string; readonly root: string; readonly fingerprint: string };
@@ -114,14 +117,17 @@ export async function validateModel(options: ValidateOptions): Promise<Validatio
   const { ep, epOptions, allowCpuFallback, threads, verbose, againstEp } = options;
   const common = { allowCpuFallback, threads, verbose };
   const facts = [await readFacts(options.model)];
-  const sessions = [await openSession(options.model, { ...common, ep, epOptions, ops: options.ops })];
+  const sessions = [
+    await openSession(options.model, { ...common, ep, epOptions, ops: options.ops, engine: options.engine }),
+  ];
   try {
     // Always stock: what a result is compared with should not come from the same kernels.
     const other = options.against ?? (againstEp === undefined ? undefined : options.model);
     // Options are those of one provider.
     const provider = againstEp === undefined || againstEp === ep ? { ep, epOptions } : { ep: againstEp };
     if (other !== undefined) facts.push(await readFacts(other));
-    if (other !== undefined) sessions.push(await openSession(other, { ...common, ...provider, ops: 'off' }));
+    if (other !== undefined)
+      sessions.push(await openSession(other, { ...common, ...provider, ops: 'off', engine: 'onnxruntime' }));
     return await validateSessions(sessions, facts, options);
   } finally {
     for (const session of sessions) await session.dispose();
@@ -172,7 +178,11 @@ async function validateSessions(
   assertImageSize(session, input, dataset);
   if (other !== undefined) assertImageSize(other, imageInputOf(other), dataset);
   const notes: string[] = [];
-  if (session.ops !== 'on' && options.ops !== 'off') notes.push(`stock operators of onnxruntime: ${session.opsReason}`);
+  if (session.engine === 'wasm') {
+    if (options.engine !== 'wasm') notes.push(`kernels in WebAssembly, on one thread: ${session.opsReason}`);
+  } else if (session.ops !== 'on' && options.ops !== 'off') {
+    notes.push(`stock operators of onnxruntime: ${session.opsReason}`);
+  }
   if (isQuantized && other !== undefined) {
     notes.push(
       'the model rounds values to 8-bit integers: logits differ by more than float rounding; compare top-1 and agreement',
@@ -256,6 +266,7 @@ async function validateSessions(
     againstEp: other?.ep ?? null,
     nodes: session.placement?.nodes ?? null,
     ops: session.ops,
+    engine: session.engine,
     threads: options.threads ?? 0,
     dataset: { name: dataset.name, root: dataset.root, fingerprint: dataset.fingerprint },
     normalization: from,

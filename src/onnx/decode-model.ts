@@ -2,7 +2,6 @@
 
 import type Long from 'long';
 import protobuf from 'protobufjs/minimal.js';
-import { fileKindOf } from '../core/file-kind.ts';
 import { BnnError } from '../errors.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import { Graph } from '../graph/graph.ts';
@@ -64,11 +63,10 @@ export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Mod
 
 function parse(bytes: Uint8Array, context: DecodeContext): ModelProto {
   if (bytes.byteLength === 0) notOnnx(context, 'it is empty');
-  const { kind, what, hint } = fileKindOf(bytes);
-  if (kind !== 'onnx' && kind !== 'unknown') {
-    throw new BnnError('E_FORMAT', `not an ONNX file: this is ${what}`, { at: context.at, hint });
-  }
-  const reader = protobuf.Reader.create(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  // Node's buffers are faster to read; a browser has none.
+  const isNode = typeof Buffer !== 'undefined';
+  const view = isNode ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) : bytes;
+  const reader = protobuf.Reader.create(view);
   limitFields(reader);
   keepPackedRuns(reader);
   try {

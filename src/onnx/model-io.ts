@@ -2,7 +2,9 @@
 
 import { dirname } from 'node:path';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { fileKindOf } from '../core/file-kind.ts';
 import { readRegularFile } from '../core/regular-file-io.ts';
+import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { decodeModel } from './decode-model.ts';
 import { type EncodeOptions, encodeModel } from './encode-model.ts';
@@ -26,9 +28,17 @@ export interface SizedModel {
 /** The same, with the size of what was read. */
 export async function readSizedModel(path: string): Promise<SizedModel> {
   const bytes = await readRegularFile(path, { expected: 'an ONNX file' });
+  refuseForeign(bytes, path);
   const sizes = new Map<string, number>();
   const model = decodeModel(bytes, { at: path, readExternal: createExternalReader(dirname(path), path, sizes) });
   return { model, fileBytes: bytes.byteLength + [...sizes.values()].reduce((sum, size) => sum + size, 0) };
+}
+
+/** @throws {BnnError} E_FORMAT naming what the bytes are, where they are known to be something else. */
+export function refuseForeign(bytes: Uint8Array, at: string): void {
+  const { kind, what, hint } = fileKindOf(bytes);
+  if (kind === 'onnx' || kind === 'unknown') return;
+  throw new BnnError('E_FORMAT', `not an ONNX file: this is ${what}`, { at, hint });
 }
 
 /**

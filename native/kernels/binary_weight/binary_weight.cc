@@ -48,36 +48,63 @@ const uint32_t* pad_images(const BinaryConvShape& s, const ConvLayout& layout, c
   return planes;
 }
 
-}  // namespace
+// Outputs of a group, up to whole tiles.
+int tiled_outputs(const BinaryConvShape& s) {
+  return static_cast<int>(ceil_div(s.outputs / s.groups, kTileOutputs) * kTileOutputs);
+}
 
-UnpackedWeights unpack_conv_weights(const BinaryConvShape& s, const uint8_t* bits) {
+// at(output, tap, channel)
+template <typename At>
+UnpackedWeights conv_values(const BinaryConvShape& s, const At& at) {
   UnpackedWeights result;
   const int64_t perGroup = s.outputs / s.groups;
-  result.groupOutputs = static_cast<int>(ceil_div(perGroup, kTileOutputs) * kTileOutputs);
-  if (suits_winograd(s)) {
-    result.spectra = winograd_weights(s, bits);
-    return result;
-  }
+  result.groupOutputs = tiled_outputs(s);
   result.values = AlignedArray<float>(static_cast<size_t>(s.groups * result.groupOutputs * s.bits()));
   for (int64_t o = 0; o < s.outputs; o++) {
     const int64_t row = o / perGroup * result.groupOutputs + o % perGroup;
     float* values = result.values.data() + row / kTileOutputs * s.bits() * kTileOutputs + row % kTileOutputs;
     for (int64_t t = 0; t < s.taps(); t++) {
-      for (int64_t c = 0; c < s.channels; c++) values[(t * s.channels + c) * kTileOutputs] = weight_at(s, bits, o, t, c);
+      for (int64_t c = 0; c < s.channels; c++) values[(t * s.channels + c) * kTileOutputs] = at(o, t, c);
     }
   }
   return result;
 }
 
-UnpackedWeights unpack_dense_weights(const BinaryConvShape& s, const uint8_t* bits) {
+// at(output, channel)
+template <typename At>
+UnpackedWeights dense_values(const BinaryConvShape& s, const At& at) {
   UnpackedWeights result;
   result.groupOutputs = static_cast<int>(ceil_div(s.outputs, kTilePixels) * kTilePixels);
   result.values = AlignedArray<float>(static_cast<size_t>(result.groupOutputs * s.channels));
   for (int64_t o = 0; o < s.outputs; o++) {
     float* values = result.values.data() + o / kTilePixels * s.channels * kTilePixels + o % kTilePixels;
-    for (int64_t c = 0; c < s.channels; c++) values[c * kTilePixels] = weight_at(s, bits, o, 0, c);
+    for (int64_t c = 0; c < s.channels; c++) values[c * kTilePixels] = at(o, c);
   }
   return result;
+}
+
+}  // namespace
+
+UnpackedWeights unpack_conv_weights(const BinaryConvShape& s, const uint8_t* bits) {
+  if (suits_winograd(s)) {
+    UnpackedWeights result;
+    result.groupOutputs = tiled_outputs(s);
+    result.spectra = winograd_weights(s, bits);
+    return result;
+  }
+  return conv_values(s, [&](int64_t o, int64_t t, int64_t c) { return weight_at(s, bits, o, t, c); });
+}
+
+UnpackedWeights arrange_conv_weights(const BinaryConvShape& s, const float* weights) {
+  return conv_values(s, [&](int64_t o, int64_t t, int64_t c) { return weights[(o * s.channels + c) * s.taps() + t]; });
+}
+
+UnpackedWeights unpack_dense_weights(const BinaryConvShape& s, const uint8_t* bits) {
+  return dense_values(s, [&](int64_t o, int64_t c) { return weight_at(s, bits, o, 0, c); });
+}
+
+UnpackedWeights arrange_dense_weights(const BinaryConvShape& s, const float* weights) {
+  return dense_values(s, [&](int64_t o, int64_t c) { return weights[o * s.channels + c]; });
 }
 
 void binary_weight_conv(const BinaryConvShape& s, const UnpackedWeights& weights, const WeightLayerCall& call,

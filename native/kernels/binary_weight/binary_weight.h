@@ -41,6 +41,10 @@ struct UnpackedWeights {
 UnpackedWeights unpack_conv_weights(const BinaryConvShape& shape, const uint8_t* bits);
 UnpackedWeights unpack_dense_weights(const BinaryConvShape& shape, const uint8_t* bits);
 
+// The same of any weights, f32[outputs][channels][kernel rows][kernel columns]: the kernels below do not need them to be ±1.
+UnpackedWeights arrange_conv_weights(const BinaryConvShape& shape, const float* weights);
+UnpackedWeights arrange_dense_weights(const BinaryConvShape& shape, const float* weights);
+
 struct WeightLayerCall {
   int64_t batch, height, width;  // dense: batch rows of 1 × 1
   const float* x;

@@ -1,0 +1,104 @@
+/** The kernels as a WebAssembly module: an instance with memory of its own. Built from `native/` by `tools/build-wasm.mjs`. */
+
+import { BnnError } from '../errors.ts';
+import { type WasmMemory, type WasmModule, wasm } from './web-assembly.ts';
+
+/** Offset into the memory of an instance; 0 is no place. */
+export type Pointer = number;
+
+/** Documented in `native/wasm`. */
+export interface EngineExports {
+  readonly memory: WasmMemory;
+  _initialize(): void;
+  alloc(bytes: number): Pointer;
+  free(data: Pointer): void;
+  layer(kind: number, shape: Pointer, weights: Pointer): Pointer;
+  layerFree(layer: Pointer): void;
+  layerVector(layer: Pointer, which: number, values: Pointer): void;
+  layerRun(
+    layer: Pointer,
+    batch: number,
+    height: number,
+    width: number,
+    x: Pointer,
+    residual: Pointer,
+    relu: number,
+    y: Pointer,
+  ): void;
+  sign(x: Pointer, count: number, y: Pointer): void;
+  maxPool(window: Pointer, planes: number, x: Pointer, y: Pointer): void;
+  averagePool(window: Pointer, pads: Pointer, countPadding: number, planes: number, x: Pointer, y: Pointer): void;
+  planeMean(x: Pointer, planes: number, size: number, y: Pointer): void;
+  planeAffine(
+    x: Pointer,
+    planes: number,
+    size: number,
+    channels: number,
+    scale: Pointer,
+    bias: Pointer,
+    y: Pointer,
+  ): void;
+  planeSlope(x: Pointer, planes: number, size: number, channels: number, slope: Pointer, y: Pointer): void;
+  relu(x: Pointer, count: number, y: Pointer): void;
+  clip(x: Pointer, count: number, least: number, most: number, y: Pointer): void;
+  combine(which: number, a: Pointer, b: Pointer, count: number, y: Pointer): void;
+}
+
+export class Engine {
+  readonly calls: EngineExports;
+
+  /** @throws {BnnError} E_BACKEND where WebAssembly's vector instructions are missing. */
+  static async create(module: WasmModule): Promise<Engine> {
+    try {
+      return new Engine((await wasm.instantiate(module, {})).exports);
+    } catch (cause) {
+      throw new BnnError('E_BACKEND', `the WebAssembly kernels do not start: ${messageOf(cause)}`, {
+        hint: 'they need the vector instructions of WebAssembly (every browser since 2023, Node since 16)',
+        cause,
+      });
+    }
+  }
+
+  private constructor(exports: unknown) {
+    this.calls = exports as EngineExports;
+    this.calls._initialize();
+  }
+
+  /**
+   * Memory for `bytes`, contents undefined.
+   *
+   * @throws {BnnError} E_BACKEND when there is none left.
+   */
+  allocate(bytes: number): Pointer {
+    const data = bytes > MOST_BYTES ? 0 : this.calls.alloc(Math.max(bytes, 1)) >>> 0;
+    if (data === 0) {
+      throw new BnnError('E_BACKEND', `no ${Math.ceil(bytes / 2 ** 20)} MiB of WebAssembly memory left`, {
+        hint: 'run fewer pictures at a time',
+      });
+    }
+    return data;
+  }
+
+  /** Copies into memory of the module; free it with `calls.free`. */
+  copyIn(data: Uint8Array | Float32Array | Int32Array): Pointer {
+    const pointer = this.allocate(data.byteLength);
+    this.bytes(pointer, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    return pointer;
+  }
+
+  /** Views hold until memory grows: take them anew after every call. */
+  bytes(at: Pointer, count: number): Uint8Array {
+    return new Uint8Array(this.calls.memory.buffer, at, count);
+  }
+
+  floats(at: Pointer, count: number): Float32Array {
+    return new Float32Array(this.calls.memory.buffer, at, count);
+  }
+}
+
+/** An address has 32 bits. */
+const MOST_BYTES = 2 ** 32 - 2 ** 16;
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

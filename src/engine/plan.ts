@@ -1,0 +1,236 @@
+/** A model for inputs of given sizes: every shape known, every activation in its place, one step a node. */
+
+import { EVALUATORS } from '../compiler/evaluate.ts';
+import { type Exact, exactOf, roundExact } from '../compiler/exact.ts';
+import { elementCount } from '../core/shape.ts';
+import { int64s, isDtype, type Tensor, toNumbers } from '../core/tensor.ts';
+import { BnnError } from '../errors.ts';
+import type { Node, Value } from '../graph/graph.ts';
+import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
+import type { Model } from '../graph/model.ts';
+import { BNN_RULES } from '../operators/registry.ts';
+import { Arena, type Slot } from './arena.ts';
+import type { Engine, Pointer } from './engine-module.ts';
+import type { Layer } from './layer.ts';
+import { OPERATORS } from './operator-table.ts';
+import type { Operand, StepContext } from './step.ts';
+
+/** What all plans of a session share. */
+export interface Shared {
+  readonly engine: Engine;
+  /** By the name of a node's output. */
+  readonly layers: Map<string, Layer>;
+  readonly kept: Map<string, Pointer>;
+  /** Where the activations of the plan that runs begin. */
+  base: Pointer;
+}
+
+export interface Plan {
+  /** Of all activations. */
+  readonly bytes: number;
+  /** In the order of the model's inputs. */
+  readonly inputs: readonly Slot[];
+  readonly outputs: readonly { readonly name: string; readonly slot: Slot }[];
+  readonly steps: readonly (() => void)[];
+  free(): void;
+}
+
+/** More than this would not fit the memory of a module. */
+const MOST_ELEMENTS = 2 ** 29;
+/** What shape arithmetic needs is small. */
+const MOST_FOLDED = 2 ** 20;
+
+/**
+ * Plans a model.
+ *
+ * @param model  is changed: shapes become known, what is computed from constants becomes constant.
+ * @throws {BnnError} E_UNSUPPORTED for an operator that the engine lacks, E_SHAPE for sizes that the model does not take.
+ */
+export function planModel(shared: Shared, model: Model, inputShapes: readonly (readonly number[])[]): Plan {
+  return new Planner(shared, model).plan(inputShapes);
+}
+
+class Planner {
+  readonly #shared: Shared;
+  readonly #model: Model;
+  readonly #arena = new Arena();
+  readonly #slots = new Map<Value, Slot>();
+  readonly #steps: (() => void)[] = [];
+  readonly #own: Pointer[] = [];
+
+  constructor(shared: Shared, model: Model) {
+    this.#shared = shared;
+    this.#model = model;
+  }
+
+  plan(inputShapes: readonly (readonly number[])[]): Plan {
+    const { graph } = this.#model;
+    const inputs = graph.inputs.map((value, i) => {
+      const slot = this.#arena.add(inputShapes[i] ?? [], 0);
+      value.shape = slot.shape;
+      this.#slots.set(value, slot);
+      return slot;
+    });
+    try {
+      for (const node of graph.nodes()) this.#visit(node);
+      const outputs = graph.outputs.map((value) => ({ name: value.name, slot: this.#outputSlot(value) }));
+      for (const { slot } of outputs) this.#arena.read(slot, this.#steps.length);
+      const bytes = this.#arena.place();
+      return { bytes, inputs, outputs, steps: this.#steps, free: () => this.#free() };
+    } catch (error) {
+      this.#free();
+      throw error;
+    }
+  }
+
+  #free(): void {
+    for (const pointer of this.#own.splice(0)) this.#shared.engine.calls.free(pointer);
+  }
+
+  #outputSlot(value: Value): Slot {
+    const slot = this.#slots.get(value);
+    if (slot !== undefined) return slot;
+    const { constant } = value;
+    if (constant === null) throw new BnnError('E_FORMAT', `nothing computes the output "${value.name}"`);
+    const made = this.#arena.add(constant.shape, this.#steps.length);
+    const numbers = toNumbers(constant);
+    this.#steps.push(() => this.#shared.engine.floats(this.#at(made), numbers.length).set(numbers));
+    return made;
+  }
+
+  #at(slot: Slot): Pointer {
+    return this.#shared.base + slot.offset;
+  }
+
+  #visit(node: Node): void {
+    this.#infer(node);
+    if (this.#fold(node)) return;
+    const operator = OPERATORS.get(node.type);
+    if (operator === undefined || node.outputs.length > 1) {
+      const what = operator === undefined ? node.type : `${node.type} with ${node.outputs.length} outputs`;
+      throw new BnnError('E_UNSUPPORTED', `the WebAssembly engine has no operator ${what}`, {
+        at: node.describe(),
+        hint: 'run this file with onnxruntime (onnxruntime-web in a browser)',
+      });
+    }
+    operator(this.#context(node));
+  }
+
+  #infer(node: Node): void {
+    const rule = STANDARD_RULES.get(node.type) ?? BNN_RULES.get(node.type);
+    if (rule === undefined) return;
+    const types = rule(node, this.#model.opsets.get(node.domain) ?? 1);
+    for (const [i, output] of node.outputs.entries()) {
+      output.dtype = types[i]?.dtype ?? output.dtype;
+      output.shape = types[i]?.shape ?? output.shape;
+    }
+  }
+
+  /** Computes what follows from constants and shapes alone; false when the node depends on data. */
+  #fold(node: Node): boolean {
+    const { graph } = this.#model;
+    const replace = (constant: Tensor): true => {
+      const value = graph.addConstant(graph.freshName(node.output.name), constant);
+      graph.replaceAllUses(node.output, value);
+      return true;
+    };
+    if (node.type === 'Shape') {
+      const sizes = node.requiredInput(0).shape;
+      return sizes !== null && isKnown(sizes) ? replace(int64s(sizes)) : false;
+    }
+    const constants = node.inputs.map((input) => input?.constant ?? null);
+    const evaluate = EVALUATORS.get(node.type);
+    if (evaluate === undefined || constants.includes(null)) return false;
+    const inputs = constants.map((constant) => (constant === null ? null : exactOf(constant)));
+    if (inputs.includes(null)) return false;
+    const result = evaluate(inputs as Exact[], node, MOST_FOLDED);
+    return result === null ? false : replace(roundExact(result));
+  }
+
+  #context(node: Node): StepContext {
+    const { engine, layers, kept } = this.#shared;
+    const at = node.describe();
+    const shape = node.output.shape;
+    if (shape === null || !isKnown(shape)) {
+      throw new BnnError('E_UNSUPPORTED', `the shape of the result of ${node.type} depends on the data`, { at });
+    }
+    if (elementCount(shape) > MOST_ELEMENTS) {
+      throw new BnnError('E_SHAPE', `a result of shape [${shape.join(', ')}] is more than the engine takes`, { at });
+    }
+    const index = this.#steps.length;
+    const inputs = node.inputs.map((value) => (value === null ? null : this.#operand(value, at)));
+    const input = (i: number): Operand => {
+      const operand = inputs[i];
+      if (operand === null || operand === undefined) node.requiredInput(i);
+      return operand as Operand;
+    };
+    return {
+      engine,
+      node,
+      at,
+      opset: this.#model.opsets.get(node.domain) ?? 1,
+      inputs,
+      input,
+      shape,
+      constant: (i) => {
+        const operand = inputs[i];
+        if (operand === null || operand === undefined) return undefined;
+        if (operand.constant !== null) return operand.constant;
+        throw new BnnError('E_UNSUPPORTED', `input ${i} of ${node.type} is computed, expected a constant`, { at });
+      },
+      output: () => {
+        const slot = this.#arena.add(shape, index);
+        this.#slots.set(node.output, slot);
+        return { pointer: () => this.#at(slot) };
+      },
+      view: (i) => {
+        const value = node.requiredInput(i);
+        const viewed = this.#slots.get(value);
+        if (viewed === undefined) throw new BnnError('E_UNSUPPORTED', `${node.type} of a constant`, { at });
+        this.#slots.set(node.output, this.#arena.view(viewed, shape));
+      },
+      run: (step) => {
+        this.#steps.push(step);
+        for (const value of node.inputs) {
+          const slot = value === null ? undefined : this.#slots.get(value);
+          if (slot !== undefined) this.#arena.read(slot, index);
+        }
+      },
+      layer: (make) => cached(layers, node.output.name, make),
+      keep: (name, make) => cached(kept, `${node.output.name}\n${name}`, () => engine.copyIn(make())),
+      keepInts: (values) => {
+        const pointer = engine.copyIn(Int32Array.from(values));
+        this.#own.push(pointer);
+        return pointer;
+      },
+    };
+  }
+
+  #operand(value: Value, at: string): Operand {
+    const { constant, dtype } = value;
+    if (constant !== null) {
+      const pointer = (): Pointer =>
+        cached(this.#shared.kept, value.name, () => this.#shared.engine.copyIn(floatsOf(constant)));
+      return { shape: constant.shape, dtype: constant.dtype, constant, pointer };
+    }
+    const slot = this.#slots.get(value);
+    if (slot === undefined) throw new BnnError('E_UNSUPPORTED', `nothing computes the input "${value.name}"`, { at });
+    return { shape: slot.shape, dtype: dtype ?? 'float32', constant: null, pointer: () => this.#at(slot) };
+  }
+}
+
+function cached<T>(map: Map<string, T>, key: string, make: () => T): T {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+function floatsOf(constant: Tensor): Float32Array {
+  return isDtype(constant, 'float32') ? constant.data : Float32Array.from(toNumbers(constant));
+}
+
+function isKnown(shape: readonly unknown[]): shape is readonly number[] {
+  return shape.every((size) => typeof size === 'number' && Number.isInteger(size) && size >= 0);
+}

@@ -1,0 +1,143 @@
+/**
+ * `bnn-toolchain/web`: packed models in a browser. One file of JavaScript and one of WebAssembly, nothing else.
+ *
+ *     const session = await createSession('model.onnx');
+ *     const [best] = await session.classify(image);
+ */
+
+import type { Preprocessing } from '../core/preprocessing.ts';
+import { EngineSession, type EngineTensor, type EngineTensorInfo } from '../engine/engine-session.ts';
+import {
+  type Guess,
+  guessesOf,
+  type PictureInput,
+  type Pixels,
+  pictureInputOf,
+  prepare,
+  preprocessingOf,
+} from '../engine/picture-input.ts';
+import { type WasmModule, wasm } from '../engine/web-assembly.ts';
+import { BnnError } from '../errors.ts';
+import { type Drawable, pixelsOf } from './dom.ts';
+
+export { BnnError, type ErrorCode } from '../errors.ts';
+export type { Drawable, EngineTensor, EngineTensorInfo, Guess, Pixels, Preprocessing };
+
+export interface WebSessionOptions {
+  /** Where `engine.wasm` lies; beside this file unless told. */
+  readonly engine?: string | URL;
+  /** How pictures are prepared, where the file does not say. */
+  readonly preprocessing?: Pick<Preprocessing, 'mean' | 'std' | 'classes'>;
+  /** What to call the model in messages. */
+  readonly at?: string;
+}
+
+export class WebSession {
+  readonly #session: EngineSession;
+  readonly #preprocessing: WebSessionOptions['preprocessing'];
+
+  /** Use `createSession`. */
+  constructor(session: EngineSession, preprocessing: WebSessionOptions['preprocessing']) {
+    this.#session = session;
+    this.#preprocessing = preprocessing;
+  }
+
+  get inputs(): readonly EngineTensorInfo[] {
+    return this.#session.inputs;
+  }
+  get outputs(): readonly EngineTensorInfo[] {
+    return this.#session.outputs;
+  }
+  get metadata(): ReadonlyMap<string, string> {
+    return this.#session.metadata;
+  }
+  /** The picture that the network takes; E_UNSUPPORTED when it takes none. */
+  get picture(): PictureInput {
+    const [input] = this.inputs;
+    if (input === undefined) throw new BnnError('E_UNSUPPORTED', 'the model has no input');
+    return pictureInputOf(input);
+  }
+  /** Names of the classes, as far as the file tells them. */
+  get classes(): readonly string[] {
+    return (this.#preprocessing ?? preprocessingOf(this.metadata)).classes;
+  }
+
+  /**
+   * Runs the model on numbers.
+   *
+   * @param feeds  the inputs by name.
+   * @returns      the outputs by name.
+   * @throws {BnnError} E_SHAPE when the model does not take those shapes, E_BACKEND when memory runs out.
+   */
+  async run(feeds: Readonly<Record<string, EngineTensor>>): Promise<Record<string, EngineTensor>> {
+    return this.#session.runAll(feeds);
+  }
+
+  /**
+   * The most likely classes of a picture (the middle of it, in the proportions of the network's input).
+   *
+   * @throws {BnnError} E_UNSUPPORTED when the model does not classify pictures or does not say how they are prepared.
+   */
+  async classify(source: Drawable | Pixels, { top = 5 }: { readonly top?: number } = {}): Promise<readonly Guess[]> {
+    const preprocessing = this.#preprocessing ?? preprocessingOf(this.metadata);
+    const input = this.picture;
+    const { layout, channels, height, width } = input;
+    const x = prepare(pixelsOf(source), input, preprocessing);
+    const { data } = this.#session.run(
+      x,
+      layout === 'NCHW' ? [1, channels, height, width] : [1, height, width, channels],
+    );
+    return guessesOf(data, preprocessing.classes, top);
+  }
+
+  async dispose(): Promise<void> {
+    this.#session.dispose();
+  }
+}
+
+/**
+ * Loads a model.
+ *
+ * @param model  its bytes, or where it lies.
+ * @throws {BnnError} E_NOT_FOUND when there is nothing at an address, E_FORMAT for what is no ONNX file, E_UNSUPPORTED for operators
+ *   that the engine lacks, E_BACKEND where WebAssembly does not work.
+ */
+export async function createSession(
+  model: Uint8Array | ArrayBuffer | string | URL,
+  options: WebSessionOptions = {},
+): Promise<WebSession> {
+  const { engine = new URL('engine.wasm', import.meta.url), preprocessing } = options;
+  const isPlace = typeof model === 'string' || model instanceof URL;
+  const [module, bytes] = await Promise.all([
+    compiledFrom(engine),
+    isPlace ? fetchBytes(model, 'the model') : model instanceof Uint8Array ? model : new Uint8Array(model),
+  ]);
+  const at = options.at ?? (isPlace ? String(model) : 'model');
+  return new WebSession(await EngineSession.create(module, bytes, at), preprocessing);
+}
+
+const compiled = new Map<string, Promise<WasmModule>>();
+
+/** Once for all sessions of a page; tried anew after a failure. */
+function compiledFrom(engine: string | URL): Promise<WasmModule> {
+  const key = String(engine);
+  const known = compiled.get(key);
+  if (known !== undefined) return known;
+  const made = fetchBytes(engine, 'the engine').then((bytes) => wasm.compile(bytes));
+  compiled.set(key, made);
+  made.catch(() => compiled.delete(key));
+  return made;
+}
+
+async function fetchBytes(place: string | URL, what: string): Promise<Uint8Array> {
+  const at = String(place);
+  try {
+    const response = await fetch(at);
+    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+    throw new BnnError('E_NOT_FOUND', `${what} is not there: HTTP ${response.status} ${response.statusText}`, { at });
+  } catch (cause) {
+    if (cause instanceof BnnError) throw cause;
+    const text = cause instanceof Error ? cause.message : String(cause);
+    throw new BnnError('E_IO', `cannot fetch ${what}: ${text}`, { at, cause });
+  }
+}

@@ -1,0 +1,140 @@
+/** Our engine in WebAssembly against stock onnxruntime. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
+import { convertOnnx } from '../../src/convert/convert-onnx.ts';
+import { Rng } from '../../src/core/rng.ts';
+import { elementCount } from '../../src/core/shape.ts';
+import { float32, type Tensor } from '../../src/core/tensor.ts';
+import { relativeError } from '../../src/core/tolerance.ts';
+import { EngineSession } from '../../src/engine/engine-session.ts';
+import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
+import { type Attributes, int, ints } from '../../src/graph/attribute.ts';
+import type { Model } from '../../src/graph/model.ts';
+import { decodeModel } from '../../src/onnx/decode-model.ts';
+import { encodeModel } from '../../src/onnx/encode-model.ts';
+import { packConvWeights, packGemmWeights } from '../../src/operators/pack-weights.ts';
+import { LAYER_VARIANTS } from '../../src/operators/variants.ts';
+import { buildModel, zooNames } from '../../src/zoo/zoo.ts';
+import { Source } from '../convert/build.ts';
+import { sharedPath } from '../convert/shared-files.ts';
+import { caught } from '../graph/caught.ts';
+import { randomEpilogue } from '../operators/epilogues.ts';
+import { oneNodeModel, runStock } from '../operators/run-stock.ts';
+import { CASES, createModel, INPUT_SHAPE, random } from '../training/operator-cases.ts';
+
+const module = await loadEngineModule();
+
+/** Floats are summed in another order. */
+const TOLERANCE = 1e-5;
+
+async function runEngine(model: Model, feeds: Readonly<Record<string, Tensor>>): Promise<Float32Array> {
+  const session = await EngineSession.create(module, encodeModel(model));
+  try {
+    const named = Object.entries(feeds).map(([name, { data, shape }]) => [name, { data: data as Float32Array, shape }]);
+    return Object.values(session.runAll(Object.fromEntries(named) as Parameters<EngineSession['runAll']>[0]))[0]!.data;
+  } finally {
+    session.dispose();
+  }
+}
+
+describe.each(zooNames())('%s', (name) => {
+  it('gives the logits of onnxruntime', async () => {
+    const [channels, imageSize] = name.startsWith('binarynet') ? [1, 28] : [3, 32];
+    const { model } = lowerToPacked(buildModel(name, { classes: 7, channels, imageSize, seed: 3 }));
+    const x = random(2, 2, channels, imageSize, imageSize);
+    const expected = await runStock(model, { input: x });
+    expect(relativeError(await runEngine(model, { input: x }), expected)).toBeLessThan(1e-4);
+  });
+});
+
+const CONV: Attributes = {
+  strides: ints([2, 1]),
+  pads: ints([1, 0, 2, 1]),
+  dilations: ints([1, 2]),
+  group: int(2),
+  kernel_shape: ints([3, 2]),
+  channels: int(9),
+};
+
+describe.each([...LAYER_VARIANTS])('bnn.%s', (name, variant) => {
+  it('is what its function body computes', async () => {
+    const rng = new Rng(7);
+    const isDense = variant.layer === 'Gemm';
+    const floats = (...shape: number[]) =>
+      float32(
+        shape,
+        Float32Array.from({ length: elementCount(shape) }, () => rng.normal()),
+      );
+    const x = isDense ? floats(3, 37) : floats(2, 18, 7, 6);
+    const w = isDense
+      ? packGemmWeights(floats(6, 37).data, [6, 37])
+      : packConvWeights(floats(6, 9, 3, 2).data, [6, 9, 3, 2]);
+    const resultShape = isDense ? [3, 6] : [2, 6, 4, 5];
+    const { inputs } = randomEpilogue(variant, rng, { outputs: 6, resultShape, unit: false });
+    const thresholds = variant.threshold ? [floats(18)] : [];
+    const model = oneNodeModel(name, [x, w, ...inputs, ...thresholds], isDense ? { channels: int(37) } : CONV);
+    const feeds: Record<string, Tensor> = { x, ...(variant.add ? { residual: inputs[2]! } : {}) };
+    const [found, expected] = [await runEngine(model, feeds), await runStock(model, feeds)];
+    if (variant.weightOnly) expect(relativeError(found, expected)).toBeLessThan(TOLERANCE);
+    else expect(found).toEqual(expected);
+  });
+});
+
+/** What a packed file does not have. */
+const REFUSED = ['Erf', 'Gemm of transposed rows'];
+
+describe.each(Object.entries(CASES))('%s', (name, build) => {
+  const isRefused = REFUSED.includes(name);
+  it(isRefused ? 'is refused' : 'gives the numbers of onnxruntime', async () => {
+    const feeds = { x: random(4, ...INPUT_SHAPE) };
+    const found = runEngine(createModel(build), feeds);
+    if (isRefused) await expect(found).rejects.toMatchObject({ code: 'E_UNSUPPORTED' });
+    else expect(relativeError(await found, await runStock(createModel(build), feeds))).toBeLessThan(TOLERANCE);
+  });
+});
+
+describe('networks from elsewhere', () => {
+  const files = ['larq-gtsrb-30px', 'larq-gtsrb-48px', 'brevitas-tfc-1w1a-qonnx', 'qonnx-one-layer'];
+  it.each(files)('%s', async (name) => {
+    const path = sharedPath(`foreign/${name}.onnx`);
+    if (!existsSync(path)) return;
+    const { model } = convertOnnx(decodeModel(readFileSync(path))).lowered;
+    const [input] = model.graph.inputs;
+    const shape = input!.shape!.map((size) => (typeof size === 'number' ? size : 2));
+    const feeds = { [input!.name]: random(9, ...shape) };
+    expect(relativeError(await runEngine(model, feeds), await runStock(model, feeds))).toBeLessThan(TOLERANCE);
+  });
+});
+
+describe('what it does not run', () => {
+  it('an operator that it lacks, by name', async () => {
+    const s = new Source([1, 3, 4, 4]);
+    const model = s.finish(s.op('Hardmax', [s.x]));
+    const error = await EngineSession.create(module, encodeModel(model)).catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: 'E_UNSUPPORTED', message: expect.stringContaining('Hardmax') });
+    expect(error).toMatchObject({ hint: expect.stringContaining('onnxruntime') });
+  });
+
+  it('numbers that do not fit the input, a session that is over', async () => {
+    const s = new Source([2, 3]);
+    const session = await EngineSession.create(module, encodeModel(s.finish(s.op('Relu', [s.x]))));
+    expect(caught(() => session.run(new Float32Array(5), [2, 3])).code).toBe('E_SHAPE');
+    expect(caught(() => session.run(new Float32Array(6), [3, 2])).code).toBe('E_SHAPE');
+    expect([...session.run(Float32Array.of(-1, 2, 3, -4, 5, -6), [2, 3]).data]).toEqual([0, 2, 3, 0, 5, 0]);
+    session.dispose();
+    expect(caught(() => session.run(new Float32Array(6), [2, 3])).code).toBe('E_BACKEND');
+  });
+});
+
+it('runs batches of many sizes, one after another', async () => {
+  const { model } = lowerToPacked(buildModel('binarynet-mini', { classes: 5, channels: 1, imageSize: 12, seed: 1 }));
+  const session = await EngineSession.create(module, encodeModel(model));
+  const x = random(1, 9, 1, 12, 12).data as Float32Array;
+  const all = session.run(x, [9, 1, 12, 12]).data;
+  for (const count of [1, 2, 9, 5, 3, 7, 1]) {
+    const { data } = session.run(x.subarray(0, count * 144), [count, 1, 12, 12]);
+    expect(data).toEqual(all.slice(0, count * 5));
+  }
+});

@@ -1,0 +1,28 @@
+/**
+ * What `tsc` leaves undone of dist/: the engine's WebAssembly beside the code that loads it, and `bnn-toolchain/web` as one file that a
+ * browser loads as it is.
+ */
+
+import { copyFileSync, cpSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+for (const folder of ['engine', 'web']) {
+  mkdirSync(join(root, 'dist', folder), { recursive: true });
+  copyFileSync(join(root, 'src/engine/engine.wasm'), join(root, 'dist', folder, 'engine.wasm'));
+}
+cpSync(join(root, 'src/web/site'), join(root, 'dist/web/site'), { recursive: true });
+await build({
+  entryPoints: [join(root, 'src/web/index.ts')],
+  outfile: join(root, 'dist/web/index.js'),
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  legalComments: 'none',
+  logLevel: 'warning',
+});
