@@ -13,7 +13,6 @@ import type { Model } from '../graph/model.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
-import type { EpochIndicators } from './indicators.ts';
 
 /** Sums over the batches of an unfinished epoch. */
 export interface PartialEpoch {
@@ -45,8 +44,6 @@ export interface TrainingState {
   readonly best: BestEpoch | null;
   /** Fingerprint of the data set. */
   readonly data: string;
-  /** Of an epoch whose batches are done, but which is not evaluated yet. */
-  readonly indicators?: EpochIndicators | undefined;
 }
 
 export interface Checkpoint {

@@ -123,7 +123,7 @@ export class Program {
   }
 
   /**
-   * One training pass: batch statistics (the running ones move), then gradients.
+   * One training pass: batch statistics (the running ones move, unless `statisticsKeep` is 1), then gradients.
    *
    * @returns gradients by parameter name, owned by the caller, in the layout of the program.
    */
@@ -134,6 +134,22 @@ export class Program {
   /** The same, with turns for the event loop between layers. Until it is done, nobody may touch the program. */
   differentiateInTurns<L>(x: tf.Tensor, settings: RunSettings, lossGradient: LossGradient<L>): Promise<Gradients<L>> {
     return runInTurns(this.#differentiate(x, settings, lossGradient));
+  }
+
+  /**
+   * Moves the running statistics towards those of a batch; nothing else happens.
+   *
+   * @param keep  what is left of the running ones, in place of the momentum of each normalization; 0 replaces them.
+   */
+  async adoptStatistics(x: tf.Tensor, settings: RunSettings, keep: number): Promise<void> {
+    const run = this.#training({ ...settings, statisticsKeep: keep });
+    const engine = tf.engine();
+    engine.startScope();
+    try {
+      await runInTurns(this.#forward(x, run, null));
+    } finally {
+      engine.endScope();
+    }
   }
 
   /** The current tensors of all parameters and buffers, in the order of `parameters`; still owned by the program. */
@@ -220,6 +236,12 @@ export class Program {
     }));
   }
 
+  #training(settings: RunSettings): Run {
+    const moves = settings.statisticsKeep !== 1;
+    const setBuffer = (slot: number, value: tf.Tensor): void => (moves ? this.#replace(slot, value) : value.dispose());
+    return { ...settings, training: true, setBuffer };
+  }
+
   #infer(x: tf.Tensor, settings: RunSettings): Generator<void, tf.Tensor> {
     return this.#forward(x, { ...settings, training: false, setBuffer: refuseBuffer }, null);
   }
@@ -229,7 +251,7 @@ export class Program {
     settings: RunSettings,
     lossGradient: LossGradient<L>,
   ): Generator<void, Gradients<L>> {
-    const run: Run = { ...settings, training: true, setBuffer: (slot, value) => this.#replace(slot, value) };
+    const run = this.#training(settings);
     const slots: (tf.Tensor | undefined)[] = [];
     const saved: (readonly tf.Tensor[])[] = [];
     const shapes: (readonly number[])[] = [];

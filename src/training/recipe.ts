@@ -79,6 +79,8 @@ export interface Recipe {
   readonly teacherWeight: number;
   readonly temperature: number;
   readonly indicators: boolean;
+  readonly reestimate: boolean;
+  readonly samplePictures: number;
   readonly checkpointMinutes: number;
   readonly backend: (typeof BACKENDS)[number];
   readonly threads: number;
@@ -184,6 +186,13 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   teacherWeight: number(0.5, 0, 1, 'share of the imitation in the loss'),
   temperature: number(4, 1e-3, 1e3, 'softness of what is imitated'),
   indicators: flag(false, 'record estimating error, gradient stability, flips and entropies of each epoch'),
+  reestimate: flag(false, 'evaluate and save with batch statistics measured anew; always so with relaxShare'),
+  samplePictures: integer(
+    1024,
+    1,
+    MAX,
+    'training pictures, the same ones throughout, on which indicators and batch statistics are measured, in full batches',
+  ),
   checkpointMinutes: number(5, 0, MAX, 'also save inside long epochs, this often; 0 = only after epochs'),
   backend: { ...choice(BACKENDS, 'auto', 'where to compute'), common: true },
   threads: { ...integer(0, 0, 64, 'threads of the native backend; 0 = all cores'), common: true },
@@ -195,6 +204,21 @@ export function networkName({ model, init }: Pick<Recipe, 'model' | 'init'>): st
   if (init === '') return model;
   const file = init.replace(/([\\/](last|best))?[\\/]model\.onnx$/, '');
   return (file.split(/[\\/]/).at(-1) ?? file).replace(/\.onnx$/, '');
+}
+
+/** Whether evaluation takes statistics of the weights that it evaluates: those of training are of other weights while these are relaxed. */
+export function measuresStatistics({ reestimate, relaxShare }: Pick<Recipe, 'reestimate' | 'relaxShare'>): boolean {
+  return reestimate || relaxShare > 0;
+}
+
+/** Whether a run measures anything on its fixed sample. */
+export function measuresSample(recipe: Recipe): boolean {
+  return recipe.indicators || measuresStatistics(recipe) || startsTransformed(recipe);
+}
+
+/** Whether a run starts from a network whose weights its transform must give. */
+export function startsTransformed({ init, weightTransform }: Pick<Recipe, 'init' | 'weightTransform'>): boolean {
+  return init !== '' && weightTransform !== 'none';
 }
 
 export type RecipeInput = Readonly<Record<string, unknown>>;

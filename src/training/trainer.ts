@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { selectBackend } from '../backends/select-backend.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../core/preprocessing.ts';
+import type { Tensor } from '../core/tensor.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import { resolveNormalization } from '../data/normalization.ts';
@@ -54,11 +55,11 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
     });
   }
   checkPictures(recipe, dataset);
-  const model = checkpoint?.model ?? (await createModel(recipe, dataset, options));
+  const { model, latent }: Start = checkpoint ?? (await createModel(recipe, dataset, options));
   // Their threads would keep a process alive whose session could not be made.
   const batches = createRunBatches(recipe, dataset, model, options);
   try {
-    const session = new TrainingSession(recipe, options, dataset, backend, model, batches, checkpoint);
+    const session = new TrainingSession(recipe, options, dataset, backend, model, batches, checkpoint, latent);
     try {
       return await session.run();
     } finally {
@@ -101,11 +102,17 @@ function checkRecipe(recipe: Recipe, options: TrainOptions): void {
   }
 }
 
-async function createModel(recipe: Recipe, dataset: Dataset, { onNote }: TrainOptions): Promise<Model> {
+interface Start {
+  readonly model: Model;
+  /** What a weight transform starts from, where that is not the weights of the model. */
+  readonly latent?: ReadonlyMap<string, Tensor>;
+}
+
+async function createModel(recipe: Recipe, dataset: Dataset, { onNote }: TrainOptions): Promise<Start> {
   if (recipe.init !== '') {
-    const { model, notes } = await loadInitialModel(recipe, dataset);
+    const { notes, ...start } = await loadInitialModel(recipe, dataset);
     for (const note of notes) onNote?.(note);
-    return model;
+    return start;
   }
   const { channels, height, width, classes } = dataset;
   if (height !== width) {
@@ -117,5 +124,5 @@ async function createModel(recipe: Recipe, dataset: Dataset, { onNote }: TrainOp
     PREPROCESSING_KEY,
     encodePreprocessing({ dataset: dataset.name, mean: statistics.mean, std: statistics.std, classes }),
   );
-  return model;
+  return { model };
 }

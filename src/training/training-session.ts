@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { SelectedBackend } from '../backends/select-backend.ts';
+import type { Tensor } from '../core/tensor.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import type { Batcher } from '../data/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -13,7 +14,7 @@ import { type BestEpoch, type Checkpoint, type PartialEpoch, saveCheckpoint } fr
 import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';
 import { Learner } from './learner.ts';
 import type { Outcome } from './loss.ts';
-import type { Recipe } from './recipe.ts';
+import { type Recipe, startsTransformed } from './recipe.ts';
 import type { RunBatches } from './run-batches.ts';
 import { removeLeftovers, writeRecipe } from './run-folder-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
@@ -46,7 +47,10 @@ export class TrainingSession {
   #trainedSeconds = 0;
   #lastSave = performance.now();
 
-  /** @param model the network to train: fresh, or the checkpoint's. */
+  /**
+   * @param model   the network to train: fresh, or the checkpoint's.
+   * @param latent  what its weight transform starts from, where that is not its weights.
+   */
   constructor(
     recipe: Recipe,
     options: TrainOptions,
@@ -55,6 +59,7 @@ export class TrainingSession {
     model: Model,
     batches: RunBatches,
     checkpoint: Checkpoint | null,
+    latent?: ReadonlyMap<string, Tensor>,
   ) {
     this.#recipe = recipe;
     this.#options = options;
@@ -64,6 +69,8 @@ export class TrainingSession {
     this.#learner = new Learner(model, recipe, {
       dataset,
       stepsPerEpoch: this.#batches.train.batchesPerEpoch,
+      sample: this.#batches.sample,
+      latent,
       teacher: options.teacher,
       explicitPadding: backend.name !== 'tensorflow',
       recorder: backend.recorder,
@@ -94,6 +101,7 @@ export class TrainingSession {
       from: { epoch: this.#epoch, batch: this.#batch },
       isComplete: this.#isFinished(),
     });
+    if (this.#options.resume !== true && startsTransformed(this.#recipe)) await this.#learner.adaptStatistics(0);
     // Shows, before any work is done, that the folder can be written and has room.
     await this.#save('last');
     await writeRecipe(out, this.#recipe);
@@ -130,7 +138,7 @@ export class TrainingSession {
     const { epochs, checkpointMinutes } = this.#recipe;
     const { train } = this.#batches;
     this.#learner.setEpoch(this.#epoch);
-    if (this.#batch === 0) await this.#learner.beginEpoch();
+    if (this.#batch === 0) this.#learner.beginEpoch();
     const stream = train.epoch(this.#epoch, this.#batch);
     let begin = performance.now();
     let waited = 0;
@@ -198,12 +206,13 @@ export class TrainingSession {
 
   /** Evaluates, records and saves a completed epoch; false when interrupted meanwhile (the epoch is then evaluated on resume). */
   async #finishEpoch(): Promise<boolean> {
+    await this.#settle();
     const { validation: held } = this.#batches;
+    const indicators = await this.#learner.measure(this.#epoch);
     const test = await this.#evaluate(this.#batches.test);
     const validation = held === null ? null : await this.#evaluate(held);
     if (this.#isInterrupted()) return false;
     const { loss, correct, images, seconds, waitMs } = this.#partial;
-    const { indicators } = this.#learner;
     const record: EpochRecord = {
       epoch: this.#epoch + 1,
       trainLoss: loss / images,
@@ -240,9 +249,8 @@ export class TrainingSession {
 
   async #save(name: 'last' | 'best'): Promise<void> {
     await this.#settle();
-    const indicators = this.#batch > 0 ? this.#learner.indicators : null;
     await saveCheckpoint(join(this.#options.out, name), {
-      ...(await this.#learner.save(this.#batch > 0)),
+      ...(await this.#learner.save(this.#batch > 0 || this.#epoch === 0 ? null : this.#epoch - 1)),
       state: {
         version: 1,
         epoch: this.#epoch,
@@ -252,7 +260,6 @@ export class TrainingSession {
         partial: this.#partial,
         best: this.#best,
         data: this.#dataset.fingerprint,
-        ...(indicators !== null && { indicators }),
       },
     });
     this.#lastSave = performance.now();

@@ -48,7 +48,8 @@ it('accuracy is that of the last epoch, or of the best by validation, never the 
 it('the paper’s run summary: mean of the errors, sum of the stabilities', () => {
   const indicators = (estimatingError: number, gradientVariance: number) => ({
     ...{ estimatingError, gradientVariance, errorPerWeight: 1, gradientVariation: 2, flipRatio: 0.1 },
-    ...{ signEntropy: 0.9, deadChannels: 1, preSignGap: null, layers: [] },
+    ...{ stepFlipRate: 0.01, oscillation: 0.2, neverFlipped: 0.7, firstSignCorrelation: 0.6 },
+    ...{ signEntropy: 0.9, labelInformation: 0.01, deadChannels: 1, preSignGap: null, layers: [] },
   });
   const run = summarizeRun(1, [
     { ...record(1, 0.5), indicators: indicators(10, 1) },
