@@ -79,13 +79,14 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
   const { oEnds = [], lrs = [], seeds = SEEDS, out } = options;
   const { estimators = oEnds.length > 0 ? [] : PAPER_ESTIMATORS } = options;
   const arms = createArms({ estimators, oEnds, lrs });
+  const { checkRecipe } = await import('../training/trainer.ts');
+  const { runComparison } = await import('../training/run-comparison-io.ts');
   // What is wrong with an arm should not come out after hours.
-  for (const arm of arms) parseRecipe([{ ...recipe }, arm.overrides], `arm "${arm.name}"`);
+  for (const arm of arms) checkRecipe(parseRecipe([{ ...recipe }, arm.overrides], `arm "${arm.name}"`));
   for (const seed of seeds) parseRecipe([{ seed }], '--seeds');
   if (new Set(seeds).size !== seeds.length) throw new BnnError('E_USAGE', 'a seed is given twice', { at: '--seeds' });
 
   await assertNoRun(out);
-  const { runComparison } = await import('../training/run-comparison-io.ts');
   const { teacher, close } = await openTeacher(recipe);
   let count = 0;
   const total = arms.length * seeds.length;

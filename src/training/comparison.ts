@@ -24,7 +24,7 @@ export interface ArmChoice {
 
 /** @throws {BnnError} E_USAGE when there is nothing to compare. */
 export function createArms({ estimators, oEnds, lrs }: ArmChoice): Arm[] {
-  const byEstimator = estimators.map((estimator): Arm => ({ name: estimator, overrides: { estimator }, oEnd: null }));
+  const byEstimator = estimators.map((name): Arm => ({ name, overrides: overridesOf(name), oEnd: null }));
   const sweep = oEnds.map((oEnd): Arm => ({ name: `reste o=${oEnd}`, overrides: { estimator: 'reste', oEnd }, oEnd }));
   let arms = [...byEstimator, ...sweep];
   if (lrs.length > 0) {
@@ -43,6 +43,11 @@ export function createArms({ estimators, oEnds, lrs }: ArmChoice): Arm[] {
     throw new BnnError('E_USAGE', 'there is nothing to compare', { hint: 'give --estimators or --o-ends' });
   }
   return arms;
+}
+
+/** AdaSTE is for weights alone: activations are clipped beside it, unless the recipe names an estimator for them. */
+function overridesOf(estimator: string): RecipeInput {
+  return estimator === 'adaste' ? { estimator: 'ste', weightEstimator: 'adaste' } : { estimator };
 }
 
 /** Folder name of a run: `reste o=1.5` with seed 2 is `reste-o-1.5-seed-2`. */

@@ -23,7 +23,34 @@ export interface Estimators {
   o(epoch: number): number | null;
 }
 
+/** Bop moves weights of ±1 by their own gradient: there is no latent weight that an estimator could look at. */
+function weightEstimatorOf({ optimizer, weightEstimator, estimator }: Recipe): EstimatorName {
+  if (weightEstimator !== '') return weightEstimator;
+  return optimizer === 'bop' ? 'ste-identity' : estimator;
+}
+
+/** @throws {BnnError} E_USAGE when Bop is given what only latent weights can use. */
+function checkBop({ optimizer, weightEstimator, weightTransform, clampWeights, relaxShare }: Recipe): void {
+  if (optimizer !== 'bop') return;
+  const found =
+    weightEstimator !== '' && weightEstimator !== 'ste-identity'
+      ? `weightEstimator is ${weightEstimator}`
+      : weightTransform !== 'none'
+        ? `weightTransform is ${weightTransform}`
+        : clampWeights > 0
+          ? `clampWeights is ${clampWeights}`
+          : relaxShare > 0
+            ? `relaxShare is ${relaxShare}`
+            : null;
+  if (found === null) return;
+  throw new BnnError('E_USAGE', `${found}, but bop has no latent weights: it flips weights of ±1 by their gradient`, {
+    hint: 'leave it out, or choose another --optimizer; --estimator applies to activations',
+  });
+}
+
+/** @throws {BnnError} E_USAGE for an estimator where it cannot be used. */
 export function createEstimators(recipe: Recipe): Estimators {
+  checkBop(recipe);
   const learned: LearnedDsq[] = [];
   const create = (name: EstimatorName, role: 'weight' | 'activation'): EstimatorSchedule => {
     switch (name) {
@@ -59,7 +86,7 @@ export function createEstimators(recipe: Recipe): Estimators {
         return name satisfies never;
     }
   };
-  const weight = create(recipe.weightEstimator || recipe.estimator, 'weight');
+  const weight = create(weightEstimatorOf(recipe), 'weight');
   const activation = create(recipe.activationEstimator || recipe.estimator, 'activation');
   const usesReste = weight.name === 'reste' || activation.name === 'reste';
   // An estimator may hold a table, which should be made once an epoch and not once a step.

@@ -22,7 +22,7 @@ import { type Outcome, outcomeOf, readOutcome } from './loss.ts';
 import { Optimizer } from './optimizer.ts';
 import { Program } from './program.ts';
 import { measuresStatistics, type Recipe } from './recipe.ts';
-import { learningRate } from './schedule.ts';
+import { bopGamma, learningRate } from './schedule.ts';
 import { StepReplay } from './step-replay.ts';
 import type { TrainOptions } from './train-options.ts';
 import { WeightAverage } from './weight-average.ts';
@@ -146,7 +146,7 @@ export class Learner {
     const run = async (input: InputTap): Promise<tf.Tensor> => {
       const { figures, gradients } = await learn(this.#program, data, settings, options, input);
       try {
-        await this.#update(gradients);
+        await this.#update(gradients, epoch);
         return figures;
       } catch (error) {
         figures.dispose();
@@ -186,12 +186,12 @@ export class Learner {
     ];
   }
 
-  async #update(learned: ReadonlyMap<string, tf.Tensor>): Promise<void> {
+  async #update(learned: ReadonlyMap<string, tf.Tensor>, epoch: number): Promise<void> {
     let gradients = this.#weights.toLatent(learned);
     const { clipGradients: limit } = this.#recipe;
     if (limit > 0) gradients = await clipGradients(gradients, limit);
     const lr = this.learningRate(this.#optimizer.step);
-    this.#optimizer.apply(gradients, lr);
+    this.#optimizer.apply(gradients, lr, bopGamma(this.#recipe, epoch));
     for (const sharpness of this.#estimators.learned) await sharpness.apply(lr, this.#optimizer.step);
     this.#average?.update(this.#optimizer.step);
     this.#probe?.afterStep();

@@ -67,6 +67,7 @@ export interface Recipe {
   readonly emaDecay: number;
   readonly bopGamma: number;
   readonly bopThreshold: number;
+  readonly bopDecay: number;
   readonly schedule: ScheduleName;
   readonly warmupEpochs: number;
   readonly stepEpochs: number;
@@ -147,7 +148,7 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   limitTest: integer(0, 0, MAX, 'test on the first so many pictures only; 0 = all'),
   validation: integer(0, 0, MAX, 'hold out so many training pictures and choose the best epoch by them'),
   estimator: { ...choice(ESTIMATORS, 'reste', 'gradient of sign'), common: true },
-  weightEstimator: choice(['', ...ESTIMATORS], '', 'gradient of sign for weights, when it differs'),
+  weightEstimator: choice(['', ...ESTIMATORS], '', 'gradient of sign for weights, when it differs; bop has none'),
   activationEstimator: choice(['', ...ESTIMATORS], '', 'gradient of sign for activations, when it differs'),
   weightTransform: choice(WEIGHT_TRANSFORMS, 'none', 'what stands between the latent weights and their sign'),
   relaxShare: number(
@@ -163,7 +164,10 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   swishBeta: number(5, 1e-3, 1e3, 'swish-sign: steepness'),
   dsqAlpha: number(0.2, 1e-6, 0.999, 'dsq: distance of the surrogate from a step; dsq-learned: at the start'),
   epochs: { ...integer(5, 1, MAX, 'passes over the training set'), common: true },
-  batchSize: { ...integer(128, 1, 65536, 'pictures per step'), common: true },
+  batchSize: {
+    ...integer(128, 1, 65536, 'pictures per step; what does not fill a batch is left out of an epoch'),
+    common: true,
+  },
   optimizer: { ...choice(OPTIMIZERS, 'adam', 'optimizer'), common: true },
   lr: { ...number(0.005, 0, 1e6, 'peak learning rate'), common: true },
   momentum: number(0.9, 0, 1, 'sgd: momentum'),
@@ -172,8 +176,9 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   clampWeights: number(0, 0, 1e6, 'keep latent binary weights within ± this; 0 = no limit'),
   clipGradients: number(0, 0, 1e6, 'scale gradients down to this norm of all together; 0 = no limit'),
   emaDecay: number(0, 0, 0.999999, 'evaluate and save a moving average of the weights; 0 = the weights themselves'),
-  bopGamma: number(1e-4, 0, 1, 'bop: how fast the average of gradients adapts'),
+  bopGamma: number(1e-4, 0, 1, 'bop: how fast the average of gradients adapts, at the start'),
   bopThreshold: number(1e-8, 0, 1e6, 'bop: size of that average that flips a weight'),
+  bopDecay: number(0.1, 0, 1, 'bop: what each fifth of the epochs leaves of bopGamma, as in the paper; 1 = all'),
   schedule: choice(SCHEDULES, 'cosine', 'how the learning rate falls'),
   warmupEpochs: number(0, 0, MAX, 'epochs in which the learning rate rises; may be a fraction'),
   stepEpochs: number(30, 1e-6, MAX, 'schedule step: epochs between two falls'),

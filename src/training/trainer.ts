@@ -27,7 +27,8 @@ import { TrainingSession } from './training-session.ts';
  *   a folder that another training is using, a loss that is not a number (E_NUMERIC; the last good checkpoint stays), a full disk (likewise).
  */
 export async function train(given: Recipe, options: TrainOptions): Promise<TrainResult> {
-  checkRecipe(given, options);
+  checkRecipe(given);
+  checkTeacher(given, options);
   const resume = options.resume === true;
   // A checkpoint holds the network, so a resumed run needs the file no more.
   const recipe = resume ? given : await withInitialDigest(given);
@@ -87,14 +88,21 @@ function checkPictures({ cutout, padCrop }: Recipe, { train, test, height, width
   }
 }
 
-/** What only several fields together make wrong: said before anything is loaded. */
-function checkRecipe(recipe: Recipe, options: TrainOptions): void {
+/**
+ * What only several fields together make wrong: said before anything is loaded.
+ *
+ * @throws {BnnError} E_USAGE.
+ */
+export function checkRecipe(recipe: Recipe): void {
   createEstimators(recipe);
   if (recipe.patience > 0 && recipe.validation === 0) {
     throw new BnnError('E_USAGE', `patience is ${recipe.patience}, but no pictures are held out to stop by`, {
       hint: 'give --validation N as well',
     });
   }
+}
+
+function checkTeacher(recipe: Recipe, options: TrainOptions): void {
   if (recipe.teacher !== '' && options.teacher === undefined) {
     throw new BnnError('E_USAGE', `the recipe names the teacher ${recipe.teacher}, but none was given to train()`, {
       hint: 'pass a function as `teacher`; the command line does so',

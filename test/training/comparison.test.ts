@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest';
 import { mean, spreadOf, standardDeviation } from '../../src/core/statistics.ts';
 import { createArms, runName, summarizeArm, summarizeRun } from '../../src/training/comparison.ts';
+import { createEstimators } from '../../src/training/create-estimators.ts';
 import type { EpochRecord } from '../../src/training/history-io.ts';
+import { ESTIMATORS, parseRecipe } from '../../src/training/recipe.ts';
 
 function record(epoch: number, testTop1: number, validationTop1: number | null = null): EpochRecord {
   return {
@@ -31,6 +33,14 @@ it('arms: estimators, the sweep, and both at several learning rates', () => {
     oEnd: 1,
   });
   expect(runName(arms[4]!, 7)).toBe('reste-o-1-lr-0.2-seed-7');
+});
+
+it('every estimator can be an arm: AdaSTE, which is for weights, has clipped activations', () => {
+  for (const arm of createArms({ estimators: ESTIMATORS, oEnds: [], lrs: [] })) {
+    const { at } = createEstimators(parseRecipe([arm.overrides]));
+    expect(at(0).weightEstimator.name).toBe(arm.name === 'ste-identity' ? 'ste' : arm.name);
+    expect(at(0).activationEstimator.name).toBe(arm.name === 'adaste' ? 'ste' : at(0).weightEstimator.name);
+  }
 });
 
 it('refuses nothing and twice the same', () => {
