@@ -235,6 +235,9 @@ export class TrainingSession {
     const top1 = validation?.top1 ?? test.top1;
     const isBest = this.#best === null || top1 > this.#best.top1;
     if (isBest) this.#best = { epoch: this.#epoch, top1 };
+    const labels = Array.from(this.#dataset.test.labels);
+    const predictions = labels.map((_, i) => test.predictions[i] ?? -1);
+    await this.#options.onTested?.({ epoch: this.#epoch, isBest, predictions, labels });
     // `last` comes last: a run killed before it repeats the epoch, and a resumed run drops the records of epochs that it repeats.
     await appendHistory(join(this.#options.out, 'history.jsonl'), record);
     if (isBest) await this.#save('best');
