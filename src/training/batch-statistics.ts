@@ -26,9 +26,11 @@ export async function measureStatistics(
   { height, width, channels }: ImageShape,
   settings: RunSettings,
 ): Promise<void> {
-  for await (const { images, count, index } of sample.epoch(0)) {
+  let seen = 0;
+  for await (const { images, count } of sample.epoch(0)) {
     const x = tf.tensor4d(images, [count, height, width, channels]);
-    await program.adoptStatistics(x, { ...settings, relaxWeights: false }, index / (index + 1));
+    await program.adoptStatistics(x, { ...settings, relaxWeights: false }, seen / (seen + 1));
+    seen++;
     x.dispose();
   }
 }

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../core/tensor.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -116,9 +116,10 @@ interface StartingLatent {
 
 /** What a checkpoint keeps beside its network; nothing where the file is not one of a run with the same transform. */
 async function latentOfRun(model: string, transform: WeightTransformName): Promise<ReadonlyMap<string, Tensor>> {
-  const folder = dirname(model);
-  if (basename(model) !== 'model.onnx' || (await readRecipe(dirname(folder)))?.weightTransform !== transform)
-    return new Map();
+  const folder = dirname(resolve(model));
+  // Another folder's recipe.json may be anybody's.
+  const isCheckpoint = basename(model) === 'model.onnx' && /^(last|best)(\.old)?$/.test(basename(folder));
+  if (!isCheckpoint || (await readRecipe(dirname(folder)))?.weightTransform !== transform) return new Map();
   const { optimizer } = await loadCheckpoint(folder);
   return optimizer;
 }
