@@ -12,6 +12,7 @@ import { rbnnSchedule } from '../estimators/rbnn.ts';
 import { resteO, resteSchedule } from '../estimators/reste.ts';
 import { steSchedule } from '../estimators/ste.ts';
 import { swishSignSchedule } from '../estimators/swish-sign.ts';
+import { withPeak } from '../estimators/with-peak.ts';
 import type { RunSettings } from './program.ts';
 import type { EstimatorName, Recipe } from './recipe.ts';
 
@@ -52,6 +53,14 @@ function checkBop({ optimizer, weightEstimator, weightTransform, clampWeights, r
 export function createEstimators(recipe: Recipe): Estimators {
   checkBop(recipe);
   const learned: LearnedDsq[] = [];
+  const ofSize = (name: EstimatorName, role: 'weight' | 'activation'): EstimatorSchedule => {
+    const schedule = create(name, role);
+    if (recipe.slopePeak === 0) return schedule;
+    if (name !== 'dsq-learned' && name !== 'adaste') return withPeak(schedule, recipe.slopePeak);
+    throw new BnnError('E_USAGE', `slopePeak is ${recipe.slopePeak}, but the slope of ${name} has no one size`, {
+      hint: 'leave it out, or choose another estimator',
+    });
+  };
   const create = (name: EstimatorName, role: 'weight' | 'activation'): EstimatorSchedule => {
     switch (name) {
       case 'reste':
@@ -86,8 +95,8 @@ export function createEstimators(recipe: Recipe): Estimators {
         return name satisfies never;
     }
   };
-  const weight = create(weightEstimatorOf(recipe), 'weight');
-  const activation = create(recipe.activationEstimator || recipe.estimator, 'activation');
+  const weight = ofSize(weightEstimatorOf(recipe), 'weight');
+  const activation = ofSize(recipe.activationEstimator || recipe.estimator, 'activation');
   const usesReste = weight.name === 'reste' || activation.name === 'reste';
   // An estimator may hold a table, which should be made once an epoch and not once a step.
   let current: { readonly epoch: number; readonly settings: RunSettings } | undefined;

@@ -55,6 +55,7 @@ export interface Recipe {
   readonly steClip: number;
   readonly swishBeta: number;
   readonly dsqAlpha: number;
+  readonly slopePeak: number;
   readonly epochs: number;
   readonly batchSize: number;
   readonly optimizer: OptimizerName;
@@ -163,6 +164,12 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   steClip: number(1, 0, 1e6, 'ste: no gradient beyond this'),
   swishBeta: number(5, 1e-3, 1e3, 'swish-sign: steepness'),
   dsqAlpha: number(0.2, 1e-6, 0.999, 'dsq: distance of the surrogate from a step; dsq-learned: at the start'),
+  slopePeak: number(
+    0,
+    0,
+    1e6,
+    'scale the gradient of sign to this value at 0, which tells the shape of an estimator from its size; 0 = as it is',
+  ),
   epochs: { ...integer(5, 1, MAX, 'passes over the training set'), common: true },
   batchSize: {
     ...integer(128, 1, 65536, 'pictures per step; what does not fill a batch is left out of an epoch'),
