@@ -68,7 +68,7 @@ export class Optimizer {
    *
    * @param gamma  Bop's adaptation rate.
    */
-  apply(gradients: ReadonlyMap<string, tf.Tensor>, lr: number, gamma = 0): void {
+  apply(gradients: ReadonlyMap<string, tf.Tensor>, lr: number, gamma = 1e-4): void {
     this.#step++;
     for (const info of this.#trainable()) {
       const gradient = gradients.get(info.name);

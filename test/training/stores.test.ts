@@ -108,10 +108,10 @@ describe('Bop', () => {
     const program = createProgram();
     const optimizer = new Optimizer(program, {
       ...{ optimizer: 'bop', momentum: 0, weightDecay: 0, weightDecayOn: 'all', clampWeights: 0 },
-      ...{ bopGamma: 0.5, bopThreshold: 1e-6 },
+      bopThreshold: 1e-6,
     });
     const before = values(program.parameter('conv2.weight'));
-    optimizer.apply(gradientsOf(program), 0.01);
+    optimizer.apply(gradientsOf(program), 0.01, 0.5);
     const after = values(program.parameter('conv2.weight'));
     expect(new Set([...before, ...after])).toEqual(new Set([1, -1]));
     expect(after).not.toEqual(before);
