@@ -12,7 +12,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { type Checkpoint, saveCheckpoint } from './checkpoint-io.ts';
-import { appendHistory, checkHistory, type EpochRecord, writeHistory } from './history-io.ts';
+import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';
 import { Learner } from './learner.ts';
 import type { Outcome } from './loss.ts';
 import { type Recipe, startsTransformed } from './recipe.ts';
@@ -98,12 +98,9 @@ export class TrainingSession {
 
   async run(): Promise<TrainResult> {
     const { out } = this.#options;
-    const history = join(out, 'history.jsonl');
-    const records = await checkHistory(history, this.#epoch);
     await removeLeftovers(out);
-    if (this.#options.resume !== true) await removeUntouched(out);
-    // Forgets the record of an epoch that the checkpoint does not contain: it will be trained again.
-    else await writeHistory(history, records);
+    if (this.#options.resume === true) await truncateHistory(join(out, 'history.jsonl'), this.#epoch);
+    else await removeUntouched(out);
     this.#options.onStart?.({
       recipe: this.#recipe,
       dataset: this.#dataset,
