@@ -61,7 +61,7 @@ export async function decodePictures(
         );
         use(i, pixels);
       } catch (error) {
-        if (onBroken === 'stop' || !(error instanceof BnnError)) throw error;
+        if (onBroken === 'stop' || !(error instanceof BnnError) || error.code !== 'E_FORMAT') throw error;
         broken.set(i, { index: sample, at, message: error.message });
       }
     }
