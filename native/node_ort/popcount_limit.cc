@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <thread>
 
 #if defined(__x86_64__)
@@ -173,7 +174,13 @@ double popcount_limit(const std::string& row, int threads, double milliseconds) 
   if (loop == nullptr) return 0;
   std::vector<double> rates(static_cast<size_t>(threads), 0);
   std::vector<std::thread> workers;
-  for (double& rate : rates) workers.emplace_back([&rate, loop, milliseconds] { rate = measure(loop, milliseconds); });
+  workers.reserve(rates.size());
+  try {
+    for (double& rate : rates) workers.emplace_back([&rate, loop, milliseconds] { rate = measure(loop, milliseconds); });
+  } catch (const std::exception&) {
+    // The system starts no more. This thread is there in any case.
+    if (workers.empty()) rates[0] = measure(loop, milliseconds);
+  }
   for (std::thread& worker : workers) worker.join();
   double total = 0;
   for (const double rate : rates) total += rate;

@@ -98,7 +98,7 @@ static void test_sign_grad() {
       const double s = a > t ? 0.0 : o == 1.0 ? 1.0 : a <= m ? std::pow(static_cast<double>(m), p) : std::pow(static_cast<double>(a), p) / o;
       want[i] = static_cast<float>(dy[i] * s);
     }
-    bnn::sign_grad_reste(x.data(), dy.data(), o, t, m, dx.data(), n);
+    bnn::sign_grad(bnn::reste_gradient(o, t, m), x.data(), dy.data(), dx.data(), n);
     expect_close(dx, want, 1e-6, label, "sign gradient");
   }
 }

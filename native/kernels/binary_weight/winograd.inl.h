@@ -44,10 +44,13 @@ static void winograd_input(const float* channel, int64_t rowPitch, const TileRun
   }
 }
 
-static void winograd_output(const float* spectrum, int64_t plane, const TileRun* runs, int runCount, int64_t rowPitch, bool relu, float scale,
+static bool winograd_output(const float* spectrum, int64_t plane, const TileRun* runs, int runCount, int64_t rowPitch, bool relu, float scale,
                             float bias, const float* residual, float* y) {
   const V s = splat(scale), b = splat(bias);
+  M lanes{}, odd{};
+  for (int i = 0; i < W; i++) lanes[i] = i;
   const auto finish = [&](V sum, int64_t at, int count) {
+    odd |= (sum - sum != zero()) & (lanes < count);
     if (relu) sum = bnn::BNN_ISA::relu(sum);
     V value = s * sum + b;
     if (count >= W) {
@@ -77,6 +80,9 @@ static void winograd_output(const float* spectrum, int64_t plane, const TileRun*
       }
     }
   }
+  int32_t any = 0;
+  for (int i = 0; i < W; i++) any |= odd[i];
+  return any == 0;
 }
 
 static void widen(const int8_t* from, int64_t count, const int8_t* next, float* to) {

@@ -135,11 +135,13 @@ inline V polynomial(V x, const float (&coefficients)[N]) {
   return odd * x + even;
 }
 
-// 2^(high + low), which is in the range of exponents: a minimax polynomial (relative error 8e-8) on what is left of an integer, at most ½.
+// 2^(high + low) with |low| ≤ 1, at the ends of the range of exponents for a `high` that is beyond them: a minimax polynomial (relative error 8e-8) on what is left of an integer, at most ½.
 inline V power_of_two(V high, V low) {
   constexpr float kCoefficients[] = {1.34099997e-3f, 9.67603642e-3f, 5.55029735e-2f, 0.240221068f, 0.693147242f, 1.0000001f};
   // Adding 1.5 · 2^23 rounds to an integer, which then stands in the low bits.
   const V magic = splat(12582912.0f);
+  high = select(high > splat(-126.0f), high, splat(-126.0f));
+  high = select(high < splat(127.0f), high, splat(127.0f));
   const V shifted = high + low + magic;
   const M n = reinterpret_cast<M>(shifted) - reinterpret_cast<M>(magic);
   const V r = (high - (shifted - magic)) + low;
