@@ -9,7 +9,6 @@ import {
   type BenchCase,
   type CaseRequest,
   kernelRow,
-  kernelRows,
   measureCase,
   measureProviderCase,
 } from '../inference/bench-case.ts';
@@ -123,7 +122,10 @@ export function createBenchCommand(name: string): Command {
     )
     .addOption(new Option('--backend <name>', 'for train: where to compute').choices(BACKEND_NAMES).default('native'))
     .option('--repetitions <n>', 'runs in each turn (default: as many as take 20 ms)', wholeNumber(1))
-    .option('--kernel <name>', 'force a row of kernels, as BNN_KERNEL does: avx512vpopcntdq, avx2, neon, scalar')
+    .option(
+      '--kernel <name>',
+      'force an instruction set, as BNN_KERNEL does: avx512vpopcntdq, avx512, avx2, neon, scalar',
+    )
     .option('--no-memory', 'leave out the measurement of memory, a process for each variant');
   addAdvancedProviderOptions(command);
   addGeneralOptions(command, { threads: false });
@@ -273,7 +275,7 @@ async function modelRequests(model: string, options: BenchOptions, terminal: Ter
 
 /** Must come before the library is loaded: it reads the variable when its first kernel is chosen. */
 function forceKernel(name: string): void {
-  kernelRow(kernelRows(), name);
+  kernelRow(name);
   process.env['BNN_KERNEL'] = name;
 }
 
