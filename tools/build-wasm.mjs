@@ -1,18 +1,18 @@
 /**
- * Compiles the kernels to WebAssembly with clang: `src/engine/engine.wasm`, which is committed, so that nobody who installs needs a
- * compiler for it. `--check` compiles anew and compares the bytes.
+ * Compiles the kernels to WebAssembly with clang (see MODULES). The results are committed, so that nobody who installs needs a compiler for
+ * them. `--check` compiles anew and compares the bytes.
  */
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../native/', import.meta.url));
-const target = fileURLToPath(new URL('../src/engine/engine.wasm', import.meta.url));
+const project = fileURLToPath(new URL('../', import.meta.url));
 
-const SOURCES = [
+const ENGINE = [
   'kernels/binarize/binarize_scalar.cc',
   'kernels/binary_conv/binary_conv.cc',
   'kernels/binary_conv/conv_shape.cc',
@@ -33,6 +33,26 @@ const SOURCES = [
   'wasm/system.cc',
 ];
 
+const kernels = (folder, ...files) => files.map((file) => `kernels/${folder}/${file}.cc`);
+const TRAINING = [
+  ...['kernels/binarize/binarize_scalar.cc', 'kernels/copy/copy.cc', 'simd/isa.cc', 'memory/scratch_pool.cc'],
+  ...kernels('binary_conv', 'binary_conv', 'conv_shape', 'dispatch', 'pack_filter', 'prepare', 'tile_scalar'),
+  ...kernels('conv2d', 'bit_conv2d', 'chunk.isa', 'conv2d', 'panel', 'windows', 'winograd', 'winograd.isa'),
+  ...kernels('batch_norm', 'batch_norm', 'batch_norm.isa'),
+  ...kernels('depthwise', 'depthwise', 'depthwise.isa'),
+  ...kernels('elementwise', 'elementwise', 'elementwise.isa', 'slope_table', 'slope_table.isa'),
+  ...kernels('optimizer', 'optimizer', 'optimizer.isa'),
+  ...kernels('pooling', 'pooling', 'pooling.isa'),
+  ...['batch_norm', 'convolutions', 'elementwise', 'movement', 'sign_gradients'].map((file) => `node/${file}.cc`),
+  ...['training', 'serial_pool', 'system'].map((file) => `wasm/${file}.cc`),
+];
+
+/** Memory of the training module is fixed, so that views of it stay valid; the system gives it page by page as it is touched. */
+const MODULES = [
+  { target: 'src/engine/engine.wasm', sources: ENGINE, memory: { initial: 2 ** 20, most: 2 ** 32 } },
+  { target: 'src/backends/wasm/training.wasm', sources: TRAINING, memory: { initial: 2 ** 31, most: 2 ** 31 } },
+];
+
 const FLAGS = [
   '--target=wasm32-wasi',
   '-std=c++17',
@@ -50,6 +70,7 @@ const FLAGS = [
   '-ffile-prefix-map=.=',
   '-Wall',
   '-Wextra',
+  '-Iwasm/shim',
   '-I.',
 ];
 /** A vector has the 128 bits of WebAssembly's, which clang makes of vector extensions: no instruction set of its own is needed. */
@@ -59,8 +80,7 @@ const LINK = [
   '-mexec-model=reactor',
   '-Wl,--gc-sections',
   '-Wl,--strip-all',
-  '-Wl,--initial-memory=1048576',
-  '-Wl,--max-memory=4294967296',
+  '-Wl,--export=__stack_pointer',
   '-Wl,-z,stack-size=262144',
 ];
 
@@ -77,22 +97,26 @@ function run(args) {
 
 const folder = mkdtempSync(join(tmpdir(), 'bnn-wasm-'));
 try {
-  const objects = SOURCES.map((source) => {
-    const object = join(folder, `${source.replaceAll('/', '-')}.o`);
-    run([...FLAGS, ...(source.endsWith('.isa.cc') ? ISA_FLAGS : []), '-c', source, '-o', object]);
-    return object;
-  });
-  const made = join(folder, 'engine.wasm');
-  run([...FLAGS, ...LINK, ...objects, '-o', made]);
-  const bytes = readFileSync(made);
-  if (!process.argv.includes('--check')) {
-    writeFileSync(target, bytes);
-    console.log(`wrote ${target}, ${bytes.length} bytes`);
-  } else if (!bytes.equals(readFileSync(target))) {
-    console.error(
-      'build-wasm: src/engine/engine.wasm is not what the sources give: run node tools/build-wasm.mjs and commit it',
-    );
-    process.exitCode = 1;
+  for (const { target, sources, memory } of MODULES) {
+    const objects = sources.map((source) => {
+      const object = join(folder, `${source.replaceAll('/', '-')}.o`);
+      if (existsSync(object)) return object;
+      run([...FLAGS, ...(source.endsWith('.isa.cc') ? ISA_FLAGS : []), '-c', source, '-o', object]);
+      return object;
+    });
+    const made = join(folder, 'made.wasm');
+    const sizes = [`-Wl,--initial-memory=${memory.initial}`, `-Wl,--max-memory=${memory.most}`];
+    run([...FLAGS, ...LINK, ...sizes, ...objects, '-o', made]);
+    const bytes = readFileSync(made);
+    const path = join(project, target);
+    if (!process.argv.includes('--check')) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, bytes);
+      console.log(`wrote ${target}, ${bytes.length} bytes`);
+    } else if (!bytes.equals(readFileSync(path))) {
+      console.error(`build-wasm: ${target} is not what the sources give: run node tools/build-wasm.mjs and commit it`);
+      process.exitCode = 1;
+    }
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -3,7 +3,7 @@
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import type { backend_util, DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import type { NativeAddon } from './addon.ts';
-import { MemoryPool, type PoolStatistics } from './memory-pool.ts';
+import { bufferSource, MemoryPool, type MemorySource, type PoolStatistics } from './memory-pool.ts';
 
 /** tfjs's name for a handle of stored data. */
 type DataId = TensorInfo['dataId'];
@@ -12,10 +12,11 @@ export class NativeBackend extends MathBackendCPU {
   readonly addon: NativeAddon;
   readonly #pool: MemoryPool;
 
-  constructor(addon: NativeAddon) {
+  /** @param memory  where results lie; buffers of the JavaScript engine unless told. */
+  constructor(addon: NativeAddon, memory: MemorySource = bufferSource((buffer) => addon.align(buffer))) {
     super();
     this.addon = addon;
-    this.#pool = new MemoryPool((buffer) => addon.align(buffer));
+    this.#pool = new MemoryPool(memory);
     // The parent would print an advertisement for tfjs-node on first use.
     (this as unknown as { firstUse: boolean }).firstUse = false;
   }

@@ -30,10 +30,33 @@ interface Range {
   end: number;
 }
 
-interface Chunk {
+/** Memory that a pool hands out in pieces. */
+export interface Memory {
   readonly buffer: ArrayBuffer;
-  /** Bytes before the first aligned float. */
+  /** Bytes before the first float, which lies at the start of a cache line. */
   readonly offset: number;
+}
+
+/** Where a pool gets its memory. */
+export interface MemorySource {
+  /** @throws {RangeError} when there is none left. */
+  allocate(bytes: number): Memory;
+  free(memory: Memory): void;
+}
+
+/** Buffers of their own, of the JavaScript engine. @param align  bytes from the start of a buffer to its first 64-byte boundary. */
+export function bufferSource(align: (buffer: ArrayBuffer) => number): MemorySource {
+  return {
+    allocate: (bytes) => {
+      const buffer = new ArrayBuffer(bytes + LINE_BYTES);
+      return { buffer, offset: align(buffer) };
+    },
+    // Its memory goes with the last reference.
+    free: () => {},
+  };
+}
+
+interface Chunk extends Memory {
   readonly length: number;
   readonly isLarge: boolean;
   /** Free ranges by position; no two touch. */
@@ -41,15 +64,14 @@ interface Chunk {
 }
 
 export class MemoryPool {
-  readonly #align: (buffer: ArrayBuffer) => number;
-  readonly #chunks = new Map<ArrayBufferLike, Chunk>();
+  readonly #source: MemorySource;
+  readonly #chunks = new Set<Chunk>();
   #bytesInUse = 0;
   #bytesHeld = 0;
   #peakBytes = 0;
 
-  /** @param align  bytes from the start of a buffer to its first 64-byte boundary. */
-  constructor(align: (buffer: ArrayBuffer) => number) {
-    this.#align = align;
+  constructor(source: MemorySource) {
+    this.#source = source;
   }
 
   /** An array of `length` elements with undefined contents. */
@@ -69,7 +91,7 @@ export class MemoryPool {
 
   /** Takes back an array from `take`; nothing may read it afterwards. Arrays that are not the pool's are ignored. */
   give(array: Float32Array): void {
-    const chunk = this.#chunks.get(array.buffer);
+    const chunk = this.#chunkOf(array);
     if (chunk === undefined) return;
     const begin = (array.byteOffset - chunk.offset) / 4;
     const end = begin + wholeLines(array.length);
@@ -88,17 +110,26 @@ export class MemoryPool {
   }
 
   /** Whether the array lies in the pool's memory. */
-  owns(array: { readonly buffer: ArrayBufferLike }): boolean {
-    return this.#chunks.has(array.buffer);
+  owns(array: Pick<Float32Array, 'buffer' | 'byteOffset'>): boolean {
+    return this.#chunkOf(array) !== undefined;
+  }
+
+  #chunkOf({ buffer, byteOffset }: Pick<Float32Array, 'buffer' | 'byteOffset'>): Chunk | undefined {
+    for (const chunk of this.#chunks) {
+      const from = byteOffset - chunk.offset;
+      if (chunk.buffer === buffer && from >= 0 && from < 4 * chunk.length) return chunk;
+    }
+    return undefined;
   }
 
   /** Lets go of the buffers in which nothing is in use. */
   trim(): void {
-    for (const [buffer, { free, length }] of this.#chunks) {
-      const [only] = free;
-      if (only?.begin !== 0 || only.end !== length) continue;
-      this.#chunks.delete(buffer);
-      this.#bytesHeld -= 4 * length;
+    for (const chunk of this.#chunks) {
+      const [only] = chunk.free;
+      if (only?.begin !== 0 || only.end !== chunk.length) continue;
+      this.#chunks.delete(chunk);
+      this.#source.free(chunk);
+      this.#bytesHeld -= 4 * chunk.length;
     }
   }
 
@@ -111,7 +142,7 @@ export class MemoryPool {
   #bestFit(length: number): [Chunk, number] | undefined {
     let best: [Chunk, number] | undefined;
     let bestLength = Infinity;
-    for (const chunk of this.#chunks.values()) {
+    for (const chunk of this.#chunks) {
       if (chunk.isLarge !== length >= LARGE_FLOATS) continue;
       for (const [index, { begin, end }] of chunk.free.entries()) {
         const found = end - begin;
@@ -126,9 +157,9 @@ export class MemoryPool {
   #addChunk(length: number): Chunk {
     const isLarge = length >= LARGE_FLOATS;
     const floats = Math.max(length, (isLarge ? CHUNK_BYTES : SMALL_CHUNK_BYTES) / 4);
-    const buffer = new ArrayBuffer(4 * floats + LINE_BYTES);
-    const chunk = { buffer, offset: this.#align(buffer), length: floats, isLarge, free: [{ begin: 0, end: floats }] };
-    this.#chunks.set(buffer, chunk);
+    const memory = this.#source.allocate(4 * floats);
+    const chunk = { ...memory, length: floats, isLarge, free: [{ begin: 0, end: floats }] };
+    this.#chunks.add(chunk);
     this.#bytesHeld += 4 * floats;
     return chunk;
   }

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { NativeBackend } from '../../../src/backends/native/backend.ts';
-import { MemoryPool } from '../../../src/backends/native/memory-pool.ts';
+import { bufferSource, MemoryPool } from '../../../src/backends/native/memory-pool.ts';
 import { Rng } from '../../../src/core/rng.ts';
 import { describeNative } from './harness.ts';
 
@@ -12,7 +12,7 @@ function backend(): NativeBackend {
 }
 
 describe('the arena', () => {
-  const create = () => new MemoryPool(() => 0);
+  const create = () => new MemoryPool(bufferSource(() => 0));
 
   it('never gives the same memory to two arrays, aligns all, and becomes one free range again', () => {
     const rng = new Rng(11);

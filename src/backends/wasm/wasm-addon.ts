@@ -1,0 +1,166 @@
+/**
+ * The functions of the native addon, from the same sources compiled to WebAssembly. Arrays that lie in the module's memory are used where
+ * they are, others are copied in and, since they may be results, out again. Overlap is not checked: the kernels of the backend never do.
+ */
+
+import { readFileSync } from 'node:fs';
+import type { NativeAddon } from '../native/addon.ts';
+
+/** As far as it is used here; see `native/wasm/training.cc`. */
+interface Exports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  readonly __stack_pointer: { value: number };
+  _initialize(): void;
+  setUp(): number;
+  nameOf(index: number): number;
+  argumentBlock(): number;
+  problemText(): number;
+  call(index: number): number;
+  alloc(bytes: number): number;
+  free(data: number): void;
+  scratchBytes(): number;
+  releaseScratch(): void;
+}
+
+interface WasmInterface {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
+  readonly RuntimeError: new () => Error;
+}
+
+const { WebAssembly: wasm } = globalThis as unknown as { readonly WebAssembly: WasmInterface };
+
+/** In the order of `ArgumentKind` in `native/wasm/shim/node/args.h`. */
+const KINDS = { missing: 0, number: 1, flag: 2, null: 3, floats: 4, doubles: 5, ints: 6 } as const;
+const MOST_ARGUMENTS = 16;
+/** Bytes of one argument: number f64, kind u32, count u32, address u32, unused. */
+const ARGUMENT_BYTES = 24;
+
+type Numbers = Float32Array | Float64Array | Int32Array;
+type Argument = number | boolean | null | Numbers;
+
+function kindOf(array: Numbers): number {
+  return array instanceof Float32Array ? KINDS.floats : array instanceof Float64Array ? KINDS.doubles : KINDS.ints;
+}
+
+/** An instance of the training module. */
+export class WasmKernels {
+  readonly #exports: Exports;
+  readonly #block: DataView;
+  readonly buffer: ArrayBuffer;
+  /** Index of each function by name. */
+  readonly functions: ReadonlyMap<string, number>;
+
+  /** @throws {Error} when WebAssembly or its vector instructions are missing, or there is no room for its memory. */
+  constructor() {
+    const bytes = readFileSync(new URL('training.wasm', import.meta.url));
+    this.#exports = new wasm.Instance(new wasm.Module(bytes), {}).exports as Exports;
+    this.#exports._initialize();
+    this.buffer = this.#exports.memory.buffer;
+    this.#block = new DataView(this.buffer, this.#exports.argumentBlock(), MOST_ARGUMENTS * ARGUMENT_BYTES);
+    this.functions = new Map(
+      Array.from({ length: this.#exports.setUp() }, (_, index) => [this.#text(this.#exports.nameOf(index)), index]),
+    );
+  }
+
+  call(index: number, args: readonly Argument[]): number {
+    const copied: { readonly array: Numbers; readonly at: number }[] = [];
+    const stack = this.#exports.__stack_pointer.value;
+    try {
+      for (let i = 0; i < MOST_ARGUMENTS; i++) this.#write(i, args[i], copied);
+      const result = this.#exports.call(index);
+      for (const { array, at } of copied) {
+        if (!(array instanceof Int32Array))
+          new Uint8Array(array.buffer, array.byteOffset, array.byteLength).set(
+            new Uint8Array(this.buffer, at, array.byteLength),
+          );
+      }
+      return result;
+    } catch (error) {
+      this.#exports.__stack_pointer.value = stack;
+      if (!(error instanceof wasm.RuntimeError)) throw error;
+      throw this.#explain(error);
+    } finally {
+      for (const { at } of copied) this.#exports.free(at);
+    }
+  }
+
+  #write(i: number, argument: Argument | undefined, copied: { readonly array: Numbers; readonly at: number }[]): void {
+    const at = i * ARGUMENT_BYTES;
+    const block = this.#block;
+    if (argument === undefined || argument === null) {
+      block.setUint32(at + 8, argument === null ? KINDS.null : KINDS.missing, true);
+    } else if (typeof argument === 'number' || typeof argument === 'boolean') {
+      block.setFloat64(at, Number(argument), true);
+      block.setUint32(at + 8, typeof argument === 'number' ? KINDS.number : KINDS.flag, true);
+    } else {
+      block.setUint32(at + 8, kindOf(argument), true);
+      block.setUint32(at + 12, argument.length, true);
+      block.setUint32(at + 16, this.#place(argument, copied), true);
+    }
+  }
+
+  /** Where the elements are in the module's memory. */
+  #place(array: Numbers, copied: { readonly array: Numbers; readonly at: number }[]): number {
+    if (array.buffer === this.buffer) return array.byteOffset;
+    const at = this.allocate(array.byteLength);
+    copied.push({ array, at });
+    new Uint8Array(this.buffer, at, array.byteLength).set(
+      new Uint8Array(array.buffer, array.byteOffset, array.byteLength),
+    );
+    return at;
+  }
+
+  /** @throws {RangeError} when there is no memory left, in the words of a failed allocation. */
+  allocate(bytes: number): number {
+    const at = bytes < this.buffer.byteLength ? this.#exports.alloc(Math.max(bytes, 1)) >>> 0 : 0;
+    if (at === 0) throw new RangeError('Array buffer allocation failed');
+    return at;
+  }
+
+  free(at: number): void {
+    this.#exports.free(at);
+  }
+
+  scratchBytes(): number {
+    return this.#exports.scratchBytes();
+  }
+
+  releaseScratch(): void {
+    this.#exports.releaseScratch();
+  }
+
+  #explain(error: Error): Error {
+    const at = this.#exports.problemText();
+    const text = this.#text(at);
+    new Uint8Array(this.buffer, at, 1)[0] = 0;
+    return text === '' ? new RangeError(`Array buffer allocation failed: ${error.message}`) : new RangeError(text);
+  }
+
+  #text(at: number): string {
+    const bytes = new Uint8Array(this.buffer, at);
+    return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
+  }
+}
+
+/** The kernels under the interface of the addon; one thread. */
+export function addonOf(kernels: WasmKernels): NativeAddon {
+  const functions = Array.from(kernels.functions, ([name, index]) => [
+    name,
+    (...args: Argument[]): number => kernels.call(index, args),
+  ]);
+  return {
+    ...(Object.fromEntries(functions) as NativeAddon),
+    isa: () => 'wasm',
+    isas: () => 'wasm',
+    compiledIsas: () => 'wasm',
+    setIsa: () => {},
+    threads: () => 1,
+    setThreads: () => {},
+    startThreads: () => 1,
+    align: () => 0,
+    multiplyAddPeak: () => Number.NaN,
+    scratchBytes: () => kernels.scratchBytes(),
+    releaseScratch: () => kernels.releaseScratch(),
+  };
+}
