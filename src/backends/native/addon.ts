@@ -98,7 +98,6 @@ export interface NativeAddon {
     lr: number,
     momentum: number,
     weightDecay: number,
-    nesterov: boolean,
   ): void;
   adam(
     param: Float32Array,

@@ -2,15 +2,30 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../errors.ts';
+import { kernelSet } from '../../kernels/contract.ts';
+import { registerKernels } from '../../kernels/run.ts';
 import { importPeer, importQuietly } from '../peers.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { GpuAdapter, GpuDevice, WebgpuBackend } from './device.ts';
 import { STORAGE_BUFFERS } from './dispatch.ts';
-import { registerBatchNorm } from './kernels/batch-norm.ts';
-import { registerBinaryConvolutions } from './kernels/binary-convolution.ts';
+import { BATCH_NORM_KERNELS } from './kernels/batch-norm.ts';
+import { BINARY_CONVOLUTION_KERNELS } from './kernels/binary-convolution.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
-import { registerElementwise } from './kernels/elementwise.ts';
+import { ELEMENTWISE_KERNELS } from './kernels/elementwise.ts';
 import { WEBGPU } from './kernels/kernel.ts';
+
+const GROUPED = 'no shader knows groups or dilations; the composition calls Conv2D, which is one of ours';
+
+export const WEBGPU_KERNELS = kernelSet<WebgpuBackend>()(
+  { ...ELEMENTWISE_KERNELS, ...BATCH_NORM_KERNELS, ...BINARY_CONVOLUTION_KERNELS },
+  {
+    BnnConv: GROUPED,
+    BnnConvInputGrad: GROUPED,
+    BnnConvFilterGrad: GROUPED,
+    BnnClipGrad: 'no shader is written; the composition is up to five element-wise ones of tfjs',
+    BnnSignGradDsq: 'no shader is written; the composition is element-wise ones of tfjs and a sum',
+  },
+);
 
 const PACKAGES = ['webgpu', '@tensorflow/tfjs-backend-webgpu'] as const;
 const SETUP_HINT = 'bnn setup webgpu';
@@ -121,9 +136,7 @@ async function createBackend(adapter: GpuAdapter, { WebGPUBackend }: BackendPack
   tf.removeBackend(WEBGPU);
   tf.registerBackend(WEBGPU, () => backend, 0);
   registerConvolutions();
-  registerBinaryConvolutions();
-  registerBatchNorm();
-  registerElementwise();
+  registerKernels(WEBGPU, WEBGPU_KERNELS);
   return backend;
 }
 

@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BnnError } from '../../../src/errors.ts';
-import { convolution } from '../../../src/training/steps/convolution.ts';
-import type { Window } from '../../../src/training/steps/window.ts';
+import type { GroupedConvAttributes } from '../../../src/kernels/convolution.ts';
+import { run as runKernel } from '../../../src/kernels/run.ts';
 import { compare, describeNative, native, random, run, setThreads, type Values, worstError } from './harness.ts';
 
 const pair = (min: number, max: number) => fc.tuple(fc.integer({ min, max }), fc.integer({ min, max }));
@@ -35,26 +35,32 @@ const shapes = fc
   );
 type Shape = typeof shapes extends fc.Arbitrary<infer T> ? T : never;
 
-function windowOf({ kernel, strides, dilations, pads: [top, left, bottom, right] }: Shape): Window {
-  const pads: Window['pads'] = [
+function attributesOf({ groups, strides, dilations, pads: [top, left, bottom, right] }: Shape): GroupedConvAttributes {
+  const pad: GroupedConvAttributes['pad'] = [
+    [0, 0],
     [top, bottom],
     [left, right],
+    [0, 0],
   ];
-  return { kernel, strides, dilations, pads, pad: [[0, 0], ...pads, [0, 0]], before: null };
+  return { groups, strides, dilations, pad, padsBefore: false, dataFormat: 'NHWC', dimRoundingMode: undefined };
 }
 
 /** Output and both gradients as a training step computes them on a backend. */
 async function passes(backend: string, s: Shape): Promise<Values[]> {
   await tf.setBackend(backend);
   const channels = s.groups * s.perGroup;
-  const operation = convolution(windowOf(s), s.groups, s.perGroup);
+  const attributes = attributesOf(s);
   const tensor = ({ values, shape }: Values) => tf.tensor(values.slice(), [...shape]);
   const tensors = tf.tidy(() => {
     const x = tensor(random([s.batch, ...s.size, channels], s.seed));
     const filter = tensor(random([...s.kernel, s.perGroup, s.groups * s.outputs], s.seed + 1));
-    const y = operation.forward(x, filter);
+    const y = runKernel('BnnConv', { x, filter }, attributes);
     const dy = tensor(random(y.shape, s.seed + 2));
-    return [y, operation.inputGradient(dy, filter, x.shape), operation.filterGradient(x, dy, filter.shape)];
+    return [
+      y,
+      runKernel('BnnConvInputGrad', { dy, filter }, { ...attributes, inputShape: x.shape }),
+      runKernel('BnnConvFilterGrad', { x, dy }, { ...attributes, filterShape: filter.shape }),
+    ];
   });
   const outputs = tensors.map((t) => ({ shape: t.shape, values: t.dataSync() as Float32Array }));
   tf.dispose(tensors);
