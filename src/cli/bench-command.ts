@@ -2,7 +2,7 @@
 
 import { availableParallelism, cpus } from 'node:os';
 import { Command, Option } from 'commander';
-import { BACKEND_NAMES, type BackendName } from '../backends/backend-names.ts';
+import { BACKEND_NAMES, type BackendName, canBackend } from '../backends/backends.ts';
 import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 import {
@@ -281,8 +281,8 @@ async function runTrain(command: Command, options: TrainBenchOptions): Promise<v
   const terminal = terminalOf(options);
   const { model, batch, backend, estimator, rounds, steps, threads = 0, profile, kernel } = options;
   refuseUnused(`--backend ${backend}`, {
-    '--kernel': kernel !== undefined && backend !== 'native',
-    '--threads': options.threads !== undefined && (backend === 'webgpu' || backend === 'cpu'),
+    '--kernel': kernel !== undefined && !canBackend(backend, 'kernelChoice'),
+    '--threads': options.threads !== undefined && !canBackend(backend, 'threads'),
   });
   refuseUnused(`the network ${model}, which has no sign`, {
     '--estimator': model.endsWith('-fp') && command.getOptionValueSource('estimator') === 'cli',

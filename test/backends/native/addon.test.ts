@@ -6,7 +6,7 @@ import { resizableBuffer } from '../../resizable-buffer.ts';
 import { describeNative, native } from './harness.ts';
 
 describeNative('wrong arguments of the addon', () => {
-  const addon = native.ok ? native.addon : ({} as NativeAddon);
+  const addon = native.ok ? native.value : ({} as NativeAddon);
   const f = (n: number) => new Float32Array(n);
   const conv = (...changes: [number, number][]) => {
     const shape = Int32Array.of(1, 4, 4, 2, 3, 3, 5, 4, 4, 1, 1, 1, 1, 1, 1, 1);

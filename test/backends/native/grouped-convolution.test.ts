@@ -72,13 +72,13 @@ function bytes(values: Float32Array = new Float32Array(0)): Buffer {
 }
 
 describeNative('BnnConv and its gradients', () => {
-  it.each(native.ok ? native.addon.isas().split(',') : [])(
+  it.each(native.ok ? native.value.isas().split(',') : [])(
     'agree with compositions of plain tfjs operations: %s',
     { timeout: 60_000 },
     async (isa) => {
       if (!native.ok) return;
-      const [chosen, threads] = [native.addon.isa(), native.addon.threads()];
-      native.addon.setIsa(isa);
+      const [chosen, threads] = [native.value.isa(), native.value.threads()];
+      native.value.setIsa(isa);
       const agrees = async (s: Shape, count: number) => {
         setThreads(count);
         const got = await passes('native', s);
@@ -90,7 +90,7 @@ describeNative('BnnConv and its gradients', () => {
       try {
         await fc.assert(fc.asyncProperty(shapes, fc.integer({ min: 1, max: 3 }), agrees), { numRuns: 60 });
       } finally {
-        native.addon.setIsa(chosen);
+        native.value.setIsa(chosen);
         setThreads(threads);
       }
     },
@@ -101,7 +101,7 @@ describeNative('BnnConv and its gradients', () => {
     ['grouped', 4, 16],
   ])('%s: the same bits every time for a number of threads', async (_, groups, perGroup) => {
     if (!native.ok) return;
-    const threads = native.addon.threads();
+    const threads = native.value.threads();
     const common = { batch: 5, size: [16, 16], kernel: [3, 3], strides: [1, 1], dilations: [1, 1] } as const;
     const s = { ...common, pads: [1, 1, 1, 1], groups, perGroup, outputs: perGroup, seed: 1 } as unknown as Shape;
     for (const count of [1, 2, 3]) {
