@@ -2,6 +2,7 @@
 
 export { type Lowered, type LowerOptions, lowerToPacked } from './compiler/lower-to-packed.ts';
 export type { CompileReport, LayerReport } from './compiler/report.ts';
+export { countMacs, countParameters, type LayerStatistics, layerStatistics } from './compiler/statistics.ts';
 export { type Converted, type ConvertOptions, type ConvertReport, convertOnnx } from './convert/convert-onnx.ts';
 export type { LayerVerdict } from './convert/verdict.ts';
 export { packSigns, signOf, unpackSigns } from './core/bits.ts';
@@ -20,7 +21,6 @@ export { STANDARD_RULES } from './graph/infer/standard-rules.ts';
 export { type GraphFunction, Model } from './graph/model.ts';
 export { parseModel } from './graph/parse.ts';
 export { printModel } from './graph/print.ts';
-export { countMacs, countParameters, type LayerStatistics, layerStatistics } from './compiler/statistics.ts';
 export { verify } from './graph/verify.ts';
 export { toChannelsFirst } from './inference/image-input.ts';
 export { type OpenedSession, type OpenOptions, openSession } from './inference/open-session.ts';

@@ -1,7 +1,6 @@
 /** `bnn-inspect`. */
 
 import { Command } from 'commander';
-import { BnnError } from '../errors.ts';
 import { formatShape, formatType } from '../graph/format-type.ts';
 import type { Model } from '../graph/model.ts';
 import { printModel } from '../graph/print.ts';

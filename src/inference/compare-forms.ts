@@ -53,7 +53,12 @@ export async function compareForms(a: Uint8Array, b: Uint8Array, options: Compar
   try {
     for (const bytes of [a, b]) sessions.push(await createTensorSession(bytes, options));
     const threshold = thresholdOf(formOf(a)(1));
-    return await compareSessions(sessions, { ranges: indexRanges(b), threshold }, options.images ?? 64, options.seed ?? 1);
+    return await compareSessions(
+      sessions,
+      { ranges: indexRanges(b), threshold },
+      options.images ?? 64,
+      options.seed ?? 1,
+    );
   } finally {
     for (const session of sessions) await session.dispose();
   }
