@@ -144,6 +144,42 @@ describe.skipIf(missingBrowser !== undefined)(
       expect(found).toEqual({ code, message: expect.stringMatching(message), isOurs: true });
     });
 
+    it('keeps the limits for hostile files, and survives mutated ones', async () => {
+      const found = await inPage<{ hostile: string; results: number; errors: Record<string, number> }>(`
+        // More nodes than any network has, in two bytes each.
+        const count = 1_100_000;
+        const nodes = Uint8Array.from({ length: 2 * count }, (_, i) => (i % 2 === 0 ? 0x0a : 0));
+        const size = [0, 7, 14, 21].map((shift, i) => ((nodes.length >> shift) & 127) | (i < 3 ? 128 : 0));
+        const hostile = await web.createSession(new Uint8Array([8, 8, 0x3a, ...size, ...nodes])).catch((error) => error);
+        const model = new Uint8Array(await (await fetch('model.onnx')).arrayBuffer());
+        let state = 1;
+        const random = (below) => {
+          state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+          return Math.floor((state / 2 ** 32) * below);
+        };
+        let results = 0;
+        const errors = {};
+        for (let i = 0; i < 200; i++) {
+          const bytes = model.slice(0, i % 10 === 0 ? random(model.length) : model.length);
+          // Names and numbers of the graph stand before and behind the weights.
+          for (let k = 0; k < 1 + (i % 4); k++) bytes[random(i % 2 === 0 ? bytes.length : Math.min(900, bytes.length))] = random(256);
+          try {
+            const session = await web.createSession(bytes);
+            await session.classify(new ImageData(20, 20));
+            await session.dispose();
+            results++;
+          } catch (error) {
+            const kind = error instanceof web.BnnError ? error.code : String(error);
+            errors[kind] = (errors[kind] ?? 0) + 1;
+          }
+        }
+        return { hostile: hostile.message, results, errors };`);
+      expect(found.hostile).toMatch(/more than 1000000 texts and messages/);
+      expect(Object.keys(found.errors).filter((kind) => !/^E_[A-Z_]+$/.test(kind))).toEqual([]);
+      expect(found.results).toBeGreaterThan(5);
+      expect(Object.values(found.errors).reduce((sum, count) => sum + count, 0)).toBe(200 - found.results);
+    });
+
     it('leaves the page in order after a failure: the next session works', async () => {
       const found = await inPage<string[]>(`
         await web.createSession('model.onnx', { engine: 'absent.wasm' }).catch(() => {});
