@@ -19,6 +19,8 @@ import { decodeImage } from '../../src/data/decode-image.ts';
 import { frameMiddle } from '../../src/data/framing.ts';
 import { decodeIdx } from '../../src/data/idx.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
+import { EngineSession } from '../../src/engine/engine-session.ts';
+import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
 import { BnnError } from '../../src/errors.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import { printModel } from '../../src/graph/print.ts';
@@ -218,6 +220,28 @@ const OPENERS: Readonly<Record<string, () => Target | Promise<Target>>> = {
         return await session.run(new Float32Array(2 * 144).fill(0.3), [2, 1, 12, 12]);
       } finally {
         await session.dispose();
+      }
+    },
+  }),
+  engine: () => ({
+    seeds: [
+      encodeModel(lowerToPacked(smallNet()).model),
+      encodeModel(convertOnnx(decodeModel(foreignModel())).lowered.model),
+      encodeModel(lowerToPacked(buildModel('resnet20-react', { ...small, imageSize: 16 })).model),
+    ],
+    read: async (bytes) => {
+      const session = await EngineSession.create(await loadEngineModule(), bytes);
+      try {
+        // One picture of whatever size the file asks for, as far as that is a picture.
+        const feeds = session.inputs.map(({ name, shape }) => {
+          const sizes = shape.map((size, axis) => (typeof size === 'number' ? size : axis === 0 ? 2 : 8));
+          const count = sizes.reduce((product, size) => product * size, 1);
+          if (count > 2 ** 20) throw new BnnError('E_SHAPE', 'more than a picture');
+          return [name, { data: new Float32Array(count).fill(0.3), shape: sizes }] as const;
+        });
+        return session.runAll(Object.fromEntries(feeds));
+      } finally {
+        session.dispose();
       }
     },
   }),
