@@ -40,7 +40,7 @@ export async function writeSite(modelPath: string, folder: string, title?: strin
   const name = title ?? basename(modelPath).replace(/\.onnx$/, '');
   const [html = '', ...rest] = await Promise.all(PAGE.map((file) => readWebAsset(`site/${file}`)));
   const contents = new Map<string, Uint8Array>([
-    [PAGE[0], Buffer.from(html.toString().replaceAll(`>${TITLE}<`, `>${escapeHtml(name)}<`))],
+    [PAGE[0], Buffer.from(html.toString().replaceAll(`>${TITLE}<`, () => `>${escapeHtml(name)}<`))],
     ...PAGE.slice(1).map((file, i): [string, Uint8Array] => [file, rest[i] ?? new Uint8Array()]),
     [RUNTIME, await readWebAsset('index.js')],
     [ENGINE, await readWebAsset(ENGINE)],

@@ -34,10 +34,10 @@ export const PREPROCESSING: Preprocessing = {
 /** Of the pictures that the model takes. */
 export const SIZE = 16;
 
-export function smallModel(seed = 3, preprocessing: Preprocessing | undefined = PREPROCESSING): Uint8Array {
+export function smallModel(seed = 3, preprocessing: Preprocessing | null = PREPROCESSING): Uint8Array {
   const options = { classes: 4, channels: 3, imageSize: SIZE, seed };
   const { model } = lowerToPacked(buildModel('binarynet-mini', options));
-  if (preprocessing !== undefined) model.metadata.set(PREPROCESSING_KEY, encodePreprocessing(preprocessing));
+  if (preprocessing !== null) model.metadata.set(PREPROCESSING_KEY, encodePreprocessing(preprocessing));
   return encodeModel(model);
 }
 
