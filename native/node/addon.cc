@@ -1,12 +1,10 @@
 // Entry point of the Node addon: settings and memory; the kernels are defined in the other files of this folder.
-#include "kernels/binary_conv/binary_conv.h"
 #include "kernels/peak/peak.h"
 #include "node/args.h"
 #include "simd/isa.h"
+#include "simd/isa_names.h"
 #include "threading/thread_pool.h"
 
-#include <cstdlib>
-#include <cstring>
 #include <mutex>
 
 #if defined(__linux__)
@@ -24,54 +22,42 @@ void unlock_kernels() { kernel_mutex().unlock(); }
 
 namespace {
 
-napi_value to_number(const Args& args, double number) {
+napi_value to_number(Args& args, double number) {
   napi_value value = nullptr;
   napi_create_double(args.env(), number, &value);
   return value;
 }
 
-napi_value to_string(const Args& args, const std::string& text) {
+napi_value to_string(Args& args, const std::string& text) {
   napi_value value = nullptr;
   napi_create_string_utf8(args.env(), text.data(), text.size(), &value);
   return value;
 }
 
-napi_value isa(const Args& args) { return to_string(args, bnn::isa_name(bnn::active_isa())); }
+napi_value isa(Args& args) { return to_string(args, bnn::isa_name(bnn::active_isa())); }
 
 // Names of the usable instruction sets, worst first, separated by commas.
-napi_value isas(const Args& args) {
-  std::string names;
-  for (int i = 0; i < bnn::kIsaCount; i++) {
-    const bnn::Isa isa = static_cast<bnn::Isa>(i);
-    if (!bnn::isa_available(isa)) continue;
-    if (!names.empty()) names += ",";
-    names += bnn::isa_name(isa);
-  }
-  return to_string(args, names);
+napi_value isas(Args& args) { return to_string(args, bnn::available_isas(",")); }
+
+napi_value compiled_isas(Args& args) { return to_string(args, bnn::compiled_isas(",")); }
+
+napi_value set_isa(Args& args) {
+  const std::string name = args.text(0);
+  if (!bnn::set_active_isa(name.c_str())) fail("instruction set '" + name + "' is not available here");
+  return nullptr;
 }
 
-napi_value set_isa(const Args& args) {
-  char name[16] = {};
-  size_t length = 0;
-  if (napi_get_value_string_utf8(args.env(), args.value(0), name, sizeof name, &length) != napi_ok) fail("argument 0 is not a string");
-  for (int i = 0; i < bnn::kIsaCount; i++) {
-    const bnn::Isa isa = static_cast<bnn::Isa>(i);
-    if (std::strcmp(name, bnn::isa_name(isa)) != 0 || !bnn::set_active_isa(isa)) continue;
-    bnn::force_binary_row(name);
-    return nullptr;
-  }
-  fail(std::string("instruction set '") + name + "' is not available here");
-}
+napi_value threads(Args& args) { return to_number(args, bnn::thread_count()); }
 
-napi_value threads(const Args& args) { return to_number(args, bnn::thread_count()); }
-
-napi_value set_threads(const Args& args) {
+napi_value set_threads(Args& args) {
   bnn::set_thread_count(static_cast<int>(args.integer(0, 1, bnn::kMaxThreads)));
   return nullptr;
 }
 
+napi_value start_threads(Args& args) { return to_number(args, bnn::start_threads()); }
+
 // Bytes from the start of an ArrayBuffer to its first multiple of 64. Also asks for huge pages where the buffer is large.
-napi_value align(const Args& args) {
+napi_value align(Args& args) {
   void* data = nullptr;
   size_t bytes = 0;
   if (napi_get_arraybuffer_info(args.env(), args.value(0), &data, &bytes) != napi_ok) fail("argument 0 is not an ArrayBuffer");
@@ -85,11 +71,11 @@ napi_value align(const Args& args) {
   return to_number(args, static_cast<double>((64 - address % 64) % 64));
 }
 
-napi_value multiply_add_peak(const Args& args) { return to_number(args, bnn::multiply_add_peak()); }
+napi_value multiply_add_peak(Args& args) { return to_number(args, bnn::multiply_add_peak()); }
 
-napi_value scratch_bytes(const Args& args) { return to_number(args, static_cast<double>(bnn::scratch_total_bytes())); }
+napi_value scratch_bytes(Args& args) { return to_number(args, static_cast<double>(bnn::scratch_total_bytes())); }
 
-napi_value release_scratch(const Args&) {
+napi_value release_scratch(Args&) {
   bnn::release_scratch();
   return nullptr;
 }
@@ -99,25 +85,25 @@ napi_value release_scratch(const Args&) {
 
 NAPI_MODULE_INIT() {
   using namespace bnn_node;
-  const char* forced = std::getenv("BNN_KERNEL");
-  bnn::Isa chosen;
-  if (!bnn::choose_isa(bnn::cpu_flags(), forced, &chosen)) {
-    const std::string text = "BNN_KERNEL is \"" + std::string(forced) + "\", which this processor does not have; unset it";
-    napi_throw_error(env, nullptr, text.c_str());
+  const std::string problem = bnn::isa_problem();
+  if (!problem.empty()) {
+    napi_throw_error(env, nullptr, problem.c_str());
     return nullptr;
   }
   define(env, exports, "isa", method<isa>);
   define(env, exports, "isas", method<isas>);
+  define(env, exports, "compiledIsas", method<compiled_isas>);
   define(env, exports, "setIsa", method<set_isa>);
   define(env, exports, "threads", method<threads>);
   define(env, exports, "setThreads", method<set_threads>);
+  define(env, exports, "startThreads", method<start_threads>);
   define(env, exports, "align", method<align>);
   define(env, exports, "multiplyAddPeak", method<multiply_add_peak>);
   define(env, exports, "scratchBytes", method<scratch_bytes>);
   define(env, exports, "releaseScratch", method<release_scratch>);
   define_convolutions(env, exports);
   define_elementwise(env, exports);
-  define_slope_table(env, exports);
+  define_sign_gradients(env, exports);
   define_batch_norm(env, exports);
   define_movement(env, exports);
   return exports;

@@ -5,6 +5,8 @@
 namespace bnn_node {
 namespace {
 
+constexpr double kMostEpsilon = 1e30;
+
 // x is argument 0; the number of channels is that of `per_channel`.
 bnn::BatchNormShape norm_shape(const Floats& x, const Floats& per_channel, double epsilon, bool relu) {
   const int64_t channels = per_channel.count;
@@ -13,48 +15,48 @@ bnn::BatchNormShape norm_shape(const Floats& x, const Floats& per_channel, doubl
 }
 
 // batchNormTrain(x, scale, gamma, beta, y, mean, variance, epsilon, relu, residual: Float32Array | null)
-napi_value train(const Args& args) {
+napi_value train(Args& args) {
   const Floats x = args.floats(0), gamma = args.floats(2);
   const int64_t c = gamma.count;
-  const bnn::BatchNormShape shape = norm_shape(x, gamma, args.number(7), args.flag(8));
+  const bnn::BatchNormShape shape = norm_shape(x, gamma, args.number(7, 0, kMostEpsilon), args.flag(8));
   bnn::batch_norm_train(shape, x.data, args.floats(1, c).data, gamma.data, args.floats(3, c).data,
-                        args.floats_or_null(9, x.count).data, args.floats(4, x.count).data, args.floats(5, c).data,
-                        args.floats(6, c).data);
+                        args.floats_or_null(9, x.count).data, args.result(4, x.count).data, args.result(5, c).data,
+                        args.result(6, c).data);
   return nullptr;
 }
 
 // batchNormInfer(x, scale, gamma, beta, mean, variance, y, epsilon, relu, residual: Float32Array | null)
-napi_value infer(const Args& args) {
+napi_value infer(Args& args) {
   const Floats x = args.floats(0), gamma = args.floats(2);
   const int64_t c = gamma.count;
-  const bnn::BatchNormShape shape = norm_shape(x, gamma, args.number(7), args.flag(8));
+  const bnn::BatchNormShape shape = norm_shape(x, gamma, args.number(7, 0, kMostEpsilon), args.flag(8));
   bnn::batch_norm_infer(shape, x.data, args.floats(1, c).data, gamma.data, args.floats(3, c).data, args.floats(4, c).data,
-                        args.floats(5, c).data, args.floats_or_null(9, x.count).data, args.floats(6, x.count).data);
+                        args.floats(5, c).data, args.floats_or_null(9, x.count).data, args.result(6, x.count).data);
   return nullptr;
 }
 
 // batchNormGrad(x, dy, scale, gamma, mean, variance, dx, dgamma, dbeta, dscale: Float64Array | null, epsilon, relu)
-napi_value grad(const Args& args) {
+napi_value grad(Args& args) {
   const Floats x = args.floats(0), gamma = args.floats(3);
   const int64_t c = gamma.count;
-  const bnn::BatchNormShape shape = norm_shape(x, gamma, args.number(10), args.flag(11));
+  const bnn::BatchNormShape shape = norm_shape(x, gamma, args.number(10, 0, kMostEpsilon), args.flag(11));
   bnn::batch_norm_grad(shape, x.data, args.floats(1, x.count).data, args.floats(2, c).data, gamma.data, args.floats(4, c).data,
-                       args.floats(5, c).data, args.floats(6, x.count).data, args.floats(7, c).data, args.floats(8, c).data,
-                       args.doubles_or_null(9, c).data);
+                       args.floats(5, c).data, args.result(6, x.count).data, args.result(7, c).data, args.result(8, c).data,
+                       args.double_result_or_null(9, c).data);
   return nullptr;
 }
 
 // channelSums(x, sums: Float64Array)
-napi_value channel_sums(const Args& args) {
+napi_value channel_sums(Args& args) {
   const Floats x = args.floats(0);
-  const Doubles sums = args.doubles_or_null(1, -1);
+  const Doubles sums = args.double_result(1);
   require(sums.count > 0 && x.count % sums.count == 0, "the elements of x are not a multiple of the channels");
   bnn::channel_sums(x.data, x.count / sums.count, sums.count, sums.data);
   return nullptr;
 }
 
 // totalSum(x): number
-napi_value total_sum(const Args& args) {
+napi_value total_sum(Args& args) {
   const Floats x = args.floats(0);
   napi_value result = nullptr;
   napi_create_double(args.env(), bnn::total_sum(x.data, x.count), &result);

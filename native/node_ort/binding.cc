@@ -8,13 +8,17 @@
 //     time(handle, names, tensors, outputNames, runs) → Promise<Float64Array> of milliseconds
 //     endProfiling(handle)                            → path
 //     dispose(handle)                                 → Promise<undefined>
+//     startableThreads(count)                         → how many of `count` threads the system would start now
 //     popcountRows()                                  → [name]
+//     popcountRow(forced)                             → the row in use where BNN_KERNEL is `forced` ("": not set)
 //     popcountLimit(row, threads, milliseconds)       → Promise<bits per second>
 //
 // A tensor is {type: element type of the ONNX standard, shape: [sizes], data: typed array}.
 #include "node_ort/napi.h"
 #include "node_ort/popcount_limit.h"
 #include "node_ort/session.h"
+#include "node_ort/startable_threads.h"
+#include "simd/isa_names.h"
 
 #include <chrono>
 #include <cstring>
@@ -60,6 +64,7 @@ napi_value new_handle(napi_env env, std::shared_ptr<Session> session) {
 
 struct CreateTask final : Task {
   Settings settings;
+  Bytes model;
   std::shared_ptr<Session> session;
 
   void execute() override { session = std::make_shared<Session>(settings); }
@@ -75,10 +80,9 @@ napi_value create(const Args& args) {
   if (is_string(args.env(), model)) {
     s.path = text_of(args.env(), model);
   } else {
-    const Bytes bytes = bytes_of(args.env(), model);
-    s.bytes = bytes.data == nullptr ? static_cast<const void*>("") : bytes.data;
-    s.byte_count = bytes.count;
-    task->keep(args.env(), model);
+    task->model = bytes_of(args.env(), model);
+    s.bytes = task->model.data == nullptr ? static_cast<const void*>("") : task->model.data.get();
+    s.byte_count = task->model.count;
   }
   s.ops_library = options.text("opsLibrary", "");
   s.profile_prefix = options.text("profilePrefix", "");
@@ -119,6 +123,7 @@ struct FeedTask : Task {
   std::shared_ptr<Session> session;
   std::vector<std::string> input_names;
   std::vector<TensorView> tensors;
+  std::vector<Bytes> elements;  // of the tensors
   std::vector<std::string> output_names;
 
   void read(const Args& args) {
@@ -128,14 +133,13 @@ struct FeedTask : Task {
     if (feeds.size() != input_names.size()) throw Problem{kUsageProblem, "as many tensors as names are needed"};
     for (const napi_value feed : feeds) {
       const Object object(args.env(), feed);
-      const napi_value data = object.get("data");
-      const Bytes bytes = bytes_of(args.env(), data);
-      TensorView tensor{object.integer("type", 0), bytes.data, bytes.count, {}};
+      Bytes bytes = bytes_of(args.env(), object.get("data"));
+      TensorView tensor{object.integer("type", 0), bytes.data.get(), bytes.count, {}};
       for (const napi_value size : elements_of(args.env(), object.get("shape"))) {
         tensor.shape.push_back(integer_of(args.env(), size));
       }
       tensors.push_back(std::move(tensor));
-      keep(args.env(), data);
+      elements.push_back(std::move(bytes));
     }
     output_names = texts_of(args.env(), args[3]);
   }
@@ -226,10 +230,23 @@ napi_value dispose(const Args& args) {
   return Task::start(args.env(), std::move(task));
 }
 
+napi_value startable_threads(const Args& args) {
+  const int64_t count = integer_of(args.env(), args[0]);
+  if (count < 0 || count > 1024) throw Problem{kUsageProblem, std::to_string(count) + " threads"};
+  return new_number(args.env(), bnn_ort::startable_threads(static_cast<int>(count)));
+}
+
 napi_value popcount_rows(const Args& args) {
   Array array(args.env());
   for (const std::string& row : bnn_ort::popcount_rows()) array.push(new_text(args.env(), row));
   return array.value();
+}
+
+napi_value popcount_row(const Args& args) {
+  const std::string forced = text_of(args.env(), args[0]);
+  const std::string row = bnn_ort::popcount_row(forced);
+  if (row.empty()) throw Problem{kUsageProblem, "the instruction sets of this processor are " + bnn::available_isas(", ")};
+  return new_text(args.env(), row);
 }
 
 struct PopcountTask final : Task {
@@ -266,7 +283,9 @@ NAPI_MODULE_INIT() {
   define(env, exports, "time", method<time>);
   define(env, exports, "endProfiling", method<end_profiling>);
   define(env, exports, "dispose", method<dispose>);
+  define(env, exports, "startableThreads", method<startable_threads>);
   define(env, exports, "popcountRows", method<popcount_rows>);
+  define(env, exports, "popcountRow", method<popcount_row>);
   define(env, exports, "popcountLimit", method<popcount_limit>);
   return exports;
 }

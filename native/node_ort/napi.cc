@@ -1,5 +1,7 @@
 #include "node_ort/napi.h"
 
+#include <cstring>
+
 namespace bnn_ort {
 namespace {
 
@@ -99,11 +101,20 @@ Bytes bytes_of(napi_env env, napi_value value) {
   napi_typedarray_type type = napi_int8_array;
   size_t length = 0;
   void* data = nullptr;
+  napi_value buffer = nullptr;
+  size_t offset = 0;
   if (napi_is_typedarray(env, value, &typed) != napi_ok || !typed ||
-      napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok || element_size(type) == 0) {
+      napi_get_typedarray_info(env, value, &type, &length, &data, &buffer, &offset) != napi_ok || element_size(type) == 0) {
     fail("a typed array was expected");
   }
-  return {data, length * element_size(type)};
+  const size_t count = length * element_size(type);
+  // An array may be longer than what a resizable buffer has left. Shared buffers, which this does not know, never shrink.
+  void* start = nullptr;
+  size_t bytes = 0;
+  if (napi_get_arraybuffer_info(env, buffer, &start, &bytes) == napi_ok && (offset > bytes || count > bytes - offset)) return {};
+  Bytes copy{std::unique_ptr<uint8_t[]>(new uint8_t[count + 1]), count};
+  if (count > 0) std::memcpy(copy.data.get(), data, count);
+  return copy;
 }
 
 std::vector<napi_value> elements_of(napi_env env, napi_value array) {
@@ -162,17 +173,6 @@ std::vector<std::pair<std::string, std::string>> Object::texts(const char* name)
   if (napi_get_property_names(env_, value, &names) != napi_ok) fail(std::string("property ") + name + " is no object");
   for (const std::string& key : texts_of(env_, names)) texts.emplace_back(key, Object(env_, value).text(key.c_str()));
   return texts;
-}
-
-void Task::keep(napi_env env, napi_value object) {
-  napi_ref reference = nullptr;
-  if (napi_create_reference(env, object, 1, &reference) != napi_ok) fail("an object cannot be kept alive");
-  env_ = env;
-  kept_.push_back(reference);
-}
-
-Task::~Task() {
-  for (const napi_ref reference : kept_) napi_delete_reference(env_, reference);
 }
 
 napi_value Task::start(napi_env env, std::unique_ptr<Task> task) {

@@ -24,14 +24,14 @@ napi_value new_error(napi_env env, const Problem& problem);
 void throw_error(napi_env env, const Problem& problem);
 
 struct Bytes {
-  void* data;
-  size_t count;
+  std::unique_ptr<uint8_t[]> data;
+  size_t count = 0;
 };
 
 bool is_string(napi_env env, napi_value value);
 std::string text_of(napi_env env, napi_value value);
 int64_t integer_of(napi_env env, napi_value value);
-// The memory of a typed array; its owner must be kept while it is used.
+// A copy of the elements of a typed array: while a task works, its owner may resize their memory or hand it on.
 Bytes bytes_of(napi_env env, napi_value value);
 std::vector<napi_value> elements_of(napi_env env, napi_value array);
 std::vector<std::string> texts_of(napi_env env, napi_value array);
@@ -83,14 +83,12 @@ class Array {
 class Task {
  public:
   // On the JavaScript thread.
-  virtual ~Task();
+  virtual ~Task() = default;
   // On a worker thread; may throw Problem or std::exception.
   virtual void execute() = 0;
   // On the JavaScript thread, after `execute` succeeded; null when JavaScript has an exception pending. May throw as above.
   virtual napi_value result(napi_env env) = 0;
 
-  // Keeps a JavaScript object alive until the task is done.
-  void keep(napi_env env, napi_value object);
   // Queues the task and returns its promise.
   static napi_value start(napi_env env, std::unique_ptr<Task> task);
 
@@ -98,10 +96,8 @@ class Task {
   static void on_execute(napi_env env, void* data);
   static void on_complete(napi_env env, napi_status status, void* data);
 
-  napi_env env_ = nullptr;
   napi_async_work work_ = nullptr;
   napi_deferred deferred_ = nullptr;
-  std::vector<napi_ref> kept_;
   bool failed_ = false;
   Problem problem_{kRunProblem, ""};
 };

@@ -37,7 +37,7 @@ TensorView view(const OrtApi* api, const OrtValue* value) {
   check(api, GetTensorTypeAndShape::call(api, value, &info));
   OrtStatus* status = GetTensorElementType::call(api, info, &result.type);
   if (status == nullptr) status = GetDimensionsCount::call(api, info, &result.rank);
-  if (status == nullptr && result.rank <= 4) status = GetDimensions::call(api, info, result.dims, result.rank);
+  if (status == nullptr && result.rank <= TensorView::kMostRank) status = GetDimensions::call(api, info, result.dims, result.rank);
   ReleaseTensorTypeAndShapeInfo::call(api, info);
   check(api, status);
   void* data = nullptr;
@@ -49,16 +49,15 @@ TensorView view(const OrtApi* api, const OrtValue* value) {
 
 std::string describe(const TensorView& tensor) {
   if (tensor.type == kUndefined) return "nothing";
-  if (tensor.rank > 4) return std::string(type_name(tensor.type)) + " of rank " + std::to_string(tensor.rank);
+  if (tensor.rank > TensorView::kMostRank) return std::string(type_name(tensor.type)) + " of rank " + std::to_string(tensor.rank);
   return type_name(tensor.type) + list(tensor.dims, tensor.rank);
 }
 
 void expect(const char* name, const TensorView& tensor, int type, const int64_t* dims, size_t rank) {
   bool fits = tensor.type == type && tensor.rank == rank;
-  for (size_t i = 0; fits && i < rank; i++) fits = tensor.dims[i] > 0 && (dims[i] < 0 || tensor.dims[i] == dims[i]);
+  for (size_t i = 0; fits && i < rank; i++) fits = dims[i] < 0 || tensor.dims[i] == dims[i];
   if (fits) return;
-  throw Problem(std::string("input ") + name + " is " + describe(tensor) + ", expected " + type_name(type) + list(dims, rank) +
-                " without empty dimensions");
+  throw Problem(std::string("input ") + name + " is " + describe(tensor) + ", expected " + type_name(type) + list(dims, rank));
 }
 
 std::string describe_node(const OrtApi* api, const OrtKernelInfo* info, const char* op) {

@@ -11,10 +11,12 @@
 namespace bnn {
 namespace ort {
 
-// Shape and data of a tensor of rank up to 4. Larger ranks are reported with the rank only.
+// Shape and data of a tensor. Of a rank beyond kMostRank only the rank is known.
 struct TensorView {
+  static constexpr size_t kMostRank = 8;
+
   size_t rank = 0;
-  int64_t dims[4] = {1, 1, 1, 1};
+  int64_t dims[kMostRank] = {1, 1, 1, 1, 1, 1, 1, 1};
   int type = kUndefined;
   const void* data = nullptr;
 
@@ -26,7 +28,7 @@ TensorView view(const OrtApi* api, const OrtValue* value);
 // "f32[1, 64, 56, 56]"
 std::string describe(const TensorView& tensor);
 
-// Throws Problem unless the tensor has this element type and these dimensions; −1 stands for any size of at least 1.
+// Throws Problem unless the tensor has this element type and these dimensions; −1 stands for any size.
 void expect(const char* name, const TensorView& tensor, int type, const int64_t* dims, size_t rank);
 
 // `node "conv1" (bnn.BinaryConv)`

@@ -7,6 +7,7 @@
 #include "kernels/binary_conv/binary_conv.h"
 #include "kernels/binary_gemm/binary_gemm.h"
 #include "kernels/binary_weight/binary_weight.h"
+#include "ort/broadcast.h"
 #include "ort/context.h"
 #include "ort/layer_op.h"
 #include "ort/problem.h"
@@ -39,7 +40,7 @@ struct LayerKernel {
 
   bool constantWeights = false;
   Layer layer;                        // when constantWeights
-  // Of each of op->inputs that holds one number per channel: empty unless constant.
+  // Of each of op->inputs that holds one number per channel: empty unless it is that and constant.
   std::vector<std::vector<float>> vectors;
 
   // Plans by image size, made when first needed; runs may come at the same time.
@@ -77,6 +78,7 @@ Layer prepare_layer(const LayerKernel& kernel, const TensorView& w) {
   } else {
     expect("w", w, kUint8, dims, 4);
   }
+  if (w.dims[0] == 0) throw Problem("input w is " + describe(w) + ", expected at least one output");
   layer.shape.outputs = w.dims[0];
   if (layer.shape.outputs % layer.shape.groups != 0) {
     throw Problem(std::to_string(layer.shape.outputs) + " output channels in " + std::to_string(layer.shape.groups) + " groups");
@@ -99,15 +101,27 @@ size_t vector_size(const LayerKernel& kernel, const Layer& layer, const LayerInp
   return static_cast<size_t>(kernel.op->weightOnly ? s.outputs : s.groups * layer.weights.binary.groupOutputs);
 }
 
-void read_vector(const LayerKernel& kernel, const Layer& layer, const LayerInput& input, const TensorView& tensor, float* out) {
+// Whether a tensor says one number for each channel: it is a vector of them, or one number for all, or, where nothing follows the channels, a row.
+bool is_per_channel(const LayerKernel& kernel, const TensorView& tensor, int64_t size) {
+  if (tensor.type != kFloat || tensor.rank > 2 || (tensor.rank == 0 && !kernel.op->dense)) return false;
+  const int64_t rows = tensor.rank == 2 ? tensor.dims[0] : 1, last = tensor.rank == 0 ? 1 : tensor.dims[tensor.rank - 1];
+  return rows == 1 && (last == 1 || (last == size && (tensor.rank == 1 || kernel.op->dense)));
+}
+
+// Reads a vector in the form that the kernels want; false when it is none.
+bool read_vector(const LayerKernel& kernel, const Layer& layer, const LayerInput& input, const TensorView& tensor, float* out) {
   const BinaryConvShape& s = layer.shape;
   const int64_t size = input.target == nullptr ? s.groups * s.channels : s.outputs;
-  expect(input.name, tensor, kFloat, &size, 1);
+  if (!is_per_channel(kernel, tensor, size)) return false;
+  const bool isOne = tensor.rank == 0 || tensor.dims[tensor.rank - 1] == 1;
+  const std::vector<float> repeated(isOne ? static_cast<size_t>(size) : 0, tensor.floats()[0]);
+  const float* values = isOne ? repeated.data() : tensor.floats();
   if (input.target == nullptr || kernel.op->weightOnly) {
-    std::copy_n(tensor.floats(), size, out);
+    std::copy_n(values, size, out);
   } else {
-    pad_outputs(s, layer.weights.binary, tensor.floats(), out);
+    pad_outputs(s, layer.weights.binary, values, out);
   }
+  return true;
 }
 
 const OrtValue* constant_input(const OrtApi* api, const OrtKernelInfo* info, size_t index) {
@@ -129,7 +143,7 @@ void read_constants(LayerKernel& kernel, const OrtKernelInfo* info) {
     const OrtValue* value = input.is_residual() ? nullptr : constant_input(api, info, 2 + i);
     if (value == nullptr) continue;
     kernel.vectors[i].resize(vector_size(kernel, kernel.layer, input));
-    read_vector(kernel, kernel.layer, input, view(api, value), kernel.vectors[i].data());
+    if (!read_vector(kernel, kernel.layer, input, view(api, value), kernel.vectors[i].data())) kernel.vectors[i].clear();
   }
 }
 
@@ -153,10 +167,26 @@ TensorView input(const LayerKernel& kernel, OrtKernelContext* context, size_t in
   return view(kernel.api, value);
 }
 
-void check_data(const LayerKernel& kernel, const BinaryConvShape& s, const TensorView& x) {
-  const int64_t dims[4] = {-1, s.channels * s.groups, -1, -1};
-  expect("x", x, kFloat, dims, kernel.op->dense ? 2 : 4);
-  if (kernel.op->dense) return;
+// The data as images, or as rows of a dense layer, and what becomes of them.
+struct Data {
+  const float* x;
+  int64_t batch, height, width;
+  std::vector<int64_t> outDims;
+};
+
+Data check_data(const LayerKernel& kernel, const BinaryConvShape& s, const TensorView& x) {
+  const int64_t channels = s.channels * s.groups;
+  if (kernel.op->dense) {
+    if (x.type != kFloat || x.rank == 0 || x.rank > TensorView::kMostRank || x.dims[x.rank - 1] != channels) {
+      throw Problem("input x is " + describe(x) + ", expected f32[?, " + std::to_string(channels) + "]");
+    }
+    Data data{x.floats(), 1, 1, 1, {x.dims, x.dims + x.rank}};
+    data.outDims.back() = s.outputs;
+    for (size_t i = 0; i + 1 < x.rank; i++) data.batch *= x.dims[i];
+    return data;
+  }
+  const int64_t dims[4] = {-1, channels, -1, -1};
+  expect("x", x, kFloat, dims, 4);
   for (int axis = 0; axis < 2; axis++) {
     const int64_t size = x.dims[2 + axis];
     if (s.out_size(axis, size) >= 1) continue;
@@ -165,64 +195,153 @@ void check_data(const LayerKernel& kernel, const BinaryConvShape& s, const Tenso
   }
   const ConvLayout layout = layout_of(s, x.dims[2], x.dims[3]);
   if (layout.rowWords > kMaxPlane / layout.paddedHeight) throw Problem("a padded image of more than 2^31 elements");
+  return {x.floats(), x.dims[0], x.dims[2], x.dims[3], {x.dims[0], s.outputs, layout.outHeight, layout.outWidth}};
 }
 
-void run(LayerKernel& kernel, OrtKernelContext* context) {
-  const OrtApi* api = kernel.api;
-  const LayerOp& op = *kernel.op;
-  const Layer own = kernel.constantWeights ? Layer{} : prepare_layer(kernel, input(kernel, context, 1));
-  const Layer& layer = kernel.constantWeights ? kernel.layer : own;
-  const BinaryConvShape& s = layer.shape;
-  const TensorView x = input(kernel, context, 0);
-  check_data(kernel, s, x);
+float* new_output(const OrtApi* api, OrtKernelContext* context, const std::vector<int64_t>& dims) {
+  OrtValue* output = nullptr;
+  check(api, KernelContext_GetOutput::call(api, context, 0, dims.data(), dims.size(), &output));
+  void* y = nullptr;
+  check(api, GetTensorMutableData::call(api, output, &y));
+  return static_cast<float*>(y);
+}
 
-  const int64_t height = op.dense ? 1 : x.dims[2], width = op.dense ? 1 : x.dims[3];
-  const int64_t outDims[4] = {x.dims[0], s.outputs, s.out_size(0, height), s.out_size(1, width)};
-  const size_t rank = op.dense ? 2 : 4;
+// y, where there is any.
+void compute(LayerKernel& kernel, const Layer& layer, const Data& data, const float* xThreshold, const Epilogue& epilogue,
+             const Parallel& parallel, float* y) {
+  const LayerOp& op = *kernel.op;
+  const BinaryConvShape& s = layer.shape;
+  if (data.batch == 0) return;
+  if (op.weightOnly) {
+    const WeightLayerCall call{data.batch, data.height, data.width, data.x, epilogue.scale, epilogue.bias, epilogue.relu, epilogue.residual, y};
+    const auto run = op.dense ? binary_weight_gemm : binary_weight_conv;
+    run(s, layer.weights.unpacked, call, parallel);
+    return;
+  }
+  const std::shared_ptr<const BinaryConvPlan> plan = plan_for(kernel, layer, data.height, data.width);
+  if (op.dense) {
+    binary_gemm(s, layer.weights.binary, *plan, {data.batch, data.x, epilogue, y}, parallel);
+  } else {
+    binary_conv(s, layer.weights.binary, *plan, {data.batch, data.height, data.width, data.x, xThreshold, epilogue, y}, parallel);
+  }
+}
+
+// What the node's function body does with shapes that the kernels do not know, step by step: only the accumulators come from them.
+class LooseLayer {
+ public:
+  LooseLayer(LayerKernel& kernel, const Layer& layer, OrtKernelContext* context) : kernel_(kernel), layer_(layer), context_(context) {}
+
+  AnyTensor run(const TensorView& x, const Parallel& parallel) {
+    AnyTensor signs;
+    TensorView view = x;
+    if (find("x_threshold") >= 0) {
+      signs = broadcast(any_tensor("x", x), vector("x_threshold"), [](float v, float least) { return v >= least ? 1.0f : -1.0f; });
+      if (signs.dims.size() != 4) throw Problem("x and x_threshold make a tensor of rank " + std::to_string(signs.dims.size()) + ", expected 4");
+      std::copy(signs.dims.begin(), signs.dims.end(), view.dims);
+      view.data = signs.values.data();
+    }
+    AnyTensor y = sums(check_data(kernel_, layer_.shape, view), parallel);
+    if (find("acc_threshold") >= 0) return broadcast(y, vector("acc_threshold"), [](float v, float least) { return v >= least ? 1.0f : -1.0f; });
+    const auto multiply = [](float a, float b) { return a * b; };
+    const auto add = [](float a, float b) { return a + b; };
+    if (kernel_.op->relu) {
+      for (float& value : y.values) value = value < 0.0f ? 0.0f : value;
+    }
+    y = broadcast(broadcast(vector("scale"), y, multiply), vector("bias"), add);
+    if (find("residual") >= 0) y = broadcast(y, any_tensor("residual", input(kernel_, context_, index("residual"))), add);
+    if (find("slope") < 0) return y;
+    const std::vector<int64_t> dims = y.dims;
+    y = broadcast(y, vector("slope"), [](float v, float slope) { return v < 0.0f ? slope * v : v; });
+    if (y.dims != dims) throw Problem("slope has more elements than what it multiplies");
+    return broadcast(y, vector("offset"), add);
+  }
+
+ private:
+  int find(const std::string& name) const {
+    const std::vector<LayerInput>& inputs = kernel_.op->inputs;
+    for (size_t i = 0; i < inputs.size(); i++) {
+      if (name == inputs[i].name) return static_cast<int>(i);
+    }
+    return -1;
+  }
+  size_t index(const char* name) const { return 2 + static_cast<size_t>(find(name)); }
+
+  // In a convolution, rows and columns follow the first dimension.
+  AnyTensor vector(const char* name) const {
+    AnyTensor tensor = any_tensor(name, input(kernel_, context_, index(name)));
+    if (kernel_.op->dense) return tensor;
+    if (tensor.dims.empty()) throw Problem(std::string("input ") + name + " is a scalar, expected a vector");
+    tensor.dims.insert(tensor.dims.begin() + 1, 2, 1);
+    return tensor;
+  }
+
+  AnyTensor sums(const Data& data, const Parallel& parallel) {
+    AnyTensor y{data.outDims, std::vector<float>(static_cast<size_t>(element_count(data.outDims)))};
+    // Padding alone adds nothing.
+    if (data.height == 0 || data.width == 0) return y;
+    const BinaryConvShape& s = layer_.shape;
+    const size_t size = static_cast<size_t>(kernel_.op->weightOnly ? s.outputs : s.groups * layer_.weights.binary.groupOutputs);
+    const std::vector<float> ones(size, 1.0f), zeros(size);
+    Epilogue epilogue{};
+    epilogue.scale = ones.data();
+    epilogue.bias = zeros.data();
+    compute(kernel_, layer_, data, nullptr, epilogue, parallel, y.values.data());
+    return y;
+  }
+
+  LayerKernel& kernel_;
+  const Layer& layer_;
+  OrtKernelContext* context_;
+};
+
+// The inputs after w, in the form that the kernels want.
+struct Operands {
+  std::vector<float> read;  // what was not constant
+  Epilogue epilogue{};
+  const float* xThreshold = nullptr;
+};
+
+// False when an input has another form.
+bool read_operands(LayerKernel& kernel, const Layer& layer, OrtKernelContext* context, const std::vector<int64_t>& outDims, Operands& operands) {
+  const LayerOp& op = *kernel.op;
   size_t missing = 0;
   for (size_t i = 0; i < op.inputs.size(); i++) {
     if (kernel.vectors[i].empty() && !op.inputs[i].is_residual()) missing += vector_size(kernel, layer, op.inputs[i]);
   }
-  std::vector<float> read(missing);
-  float* free = read.data();
-  Epilogue epilogue{};
-  epilogue.relu = op.relu;
-  const float* xThreshold = nullptr;
+  operands.read.resize(missing);
+  float* free = operands.read.data();
+  operands.epilogue.relu = op.relu;
   for (size_t i = 0; i < op.inputs.size(); i++) {
     const LayerInput& in = op.inputs[i];
     const float* values = kernel.vectors[i].data();
     if (in.is_residual()) {
       const TensorView tensor = input(kernel, context, 2 + i);
-      expect(in.name, tensor, kFloat, outDims, rank);
+      if (tensor.type != kFloat || tensor.rank != outDims.size() || !std::equal(outDims.begin(), outDims.end(), tensor.dims)) return false;
       values = tensor.floats();
     } else if (kernel.vectors[i].empty()) {
-      read_vector(kernel, layer, in, input(kernel, context, 2 + i), free);
+      if (!read_vector(kernel, layer, in, input(kernel, context, 2 + i), free)) return false;
       values = free;
       free += vector_size(kernel, layer, in);
     }
-    (in.target == nullptr ? xThreshold : epilogue.*in.target) = values;
+    (in.target == nullptr ? operands.xThreshold : operands.epilogue.*in.target) = values;
   }
-  OrtValue* output = nullptr;
-  check(api, KernelContext_GetOutput::call(api, context, 0, outDims, rank, &output));
-  void* y = nullptr;
-  check(api, GetTensorMutableData::call(api, output, &y));
+  return true;
+}
 
-  const ContextThreads threads(api, context);
-  float* result = static_cast<float*>(y);
-  if (op.weightOnly) {
-    const WeightLayerCall call{x.dims[0],     height,           width,   x.floats(), epilogue.scale, epilogue.bias,
-                               epilogue.relu, epilogue.residual, result};
-    const auto compute = op.dense ? binary_weight_gemm : binary_weight_conv;
-    compute(s, layer.weights.unpacked, call, threads.parallel());
+void run(LayerKernel& kernel, OrtKernelContext* context) {
+  const Layer own = kernel.constantWeights ? Layer{} : prepare_layer(kernel, input(kernel, context, 1));
+  const Layer& layer = kernel.constantWeights ? kernel.layer : own;
+  const TensorView x = input(kernel, context, 0);
+  const Data data = check_data(kernel, layer.shape, x);
+  const ContextThreads threads(kernel.api, context);
+  Operands operands;
+  if (data.height > 0 && data.width > 0 && read_operands(kernel, layer, context, data.outDims, operands)) {
+    float* y = new_output(kernel.api, context, data.outDims);
+    compute(kernel, layer, data, operands.xThreshold, operands.epilogue, threads.parallel(), y);
     return;
   }
-  const std::shared_ptr<const BinaryConvPlan> plan = plan_for(kernel, layer, height, width);
-  if (op.dense) {
-    binary_gemm(s, layer.weights.binary, *plan, {x.dims[0], x.floats(), epilogue, result}, threads.parallel());
-  } else {
-    binary_conv(s, layer.weights.binary, *plan, {x.dims[0], height, width, x.floats(), xThreshold, epilogue, result},
-                threads.parallel());
-  }
+  const AnyTensor y = LooseLayer(kernel, layer, context).run(x, threads.parallel());
+  std::copy(y.values.begin(), y.values.end(), new_output(kernel.api, context, y.dims));
 }
 
 }  // namespace

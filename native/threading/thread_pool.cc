@@ -1,8 +1,10 @@
 #include "threading/thread_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -50,6 +52,8 @@ struct Pool {
   std::mutex sleep;
   std::condition_variable wake;
   int workers = 0;
+  // The system would not start another worker.
+  bool refused = false;
   Block blocks[kMaxThreads][kSlots] = {};
 };
 
@@ -111,10 +115,15 @@ void throw_if_failed(Pool& p) {
   if (p.failed.exchange(false)) throw std::bad_alloc();
 }
 
+// As many workers as the system gives; once it has refused one, it is not asked again.
 void ensure_workers(Pool& p, int wanted) {
-  while (p.workers < wanted) {
-    p.workers++;
-    std::thread(work, p.workers).detach();
+  while (p.workers < wanted && !p.refused) {
+    try {
+      std::thread(work, p.workers + 1).detach();
+      p.workers++;
+    } catch (const std::exception&) {
+      p.refused = true;
+    }
   }
 }
 
@@ -125,6 +134,13 @@ int thread_count() { return pool().threads.load(std::memory_order_relaxed); }
 void set_thread_count(int count) {
   const int clamped = count < 1 ? 1 : count > kMaxThreads ? kMaxThreads : count;
   pool().threads.store(clamped, std::memory_order_relaxed);
+  pool().refused = false;
+}
+
+int start_threads() {
+  Pool& p = pool();
+  ensure_workers(p, thread_count() - 1);
+  return std::min(p.workers + 1, thread_count());
 }
 
 int max_pieces() { return thread_count() == 1 ? 1 : kPiecesPerThread * thread_count(); }

@@ -12,6 +12,9 @@ namespace bnn {
 constexpr int kMaxThreads = 64;
 int thread_count();
 void set_thread_count(int count);
+// Starts those that are not there yet, and returns how many there are: fewer than set where the system refuses more. They do the same
+// work to the same bits, later.
+int start_threads();
 
 using PieceFunction = void (*)(void* context, int thread, int piece, int64_t begin, int64_t end);
 

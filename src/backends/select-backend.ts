@@ -141,13 +141,16 @@ async function selectNative(threads: number): Promise<SelectedBackend> {
   await activate('native');
   const { addon } = registration;
   addon.setThreads(threads);
+  const started = addon.startThreads();
   const isa = addon.isa();
   const backend = tf.backend();
   if (!(backend instanceof NativeBackend)) throw new Error('internal: the current backend is not the native one');
   return {
     name: 'native',
-    description: `native ${isa}, ${threads} thread${threads === 1 ? '' : 's'}`,
-    threads,
+    description: `native ${isa}, ${started} thread${started === 1 ? '' : 's'}${
+      started < threads ? ` instead of ${threads}: the system allows no more` : ''
+    }`,
+    threads: started,
     isa,
     isGpu: false,
     multiplyAddPeak: () => Promise.resolve(addon.multiplyAddPeak()),

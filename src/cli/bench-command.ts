@@ -10,7 +10,6 @@ import {
   type BenchCase,
   type CaseRequest,
   kernelRow,
-  kernelRows,
   measureCase,
   measureProviderCase,
 } from '../inference/bench-case.ts';
@@ -218,7 +217,7 @@ function createWebBench(): Command {
   ]).action((options: WebBenchOptions) => runWeb(options));
 }
 
-const KERNEL_HELP = 'force a row of kernels, as BNN_KERNEL does: avx512vpopcntdq, avx2, neon, scalar';
+const KERNEL_HELP = 'force an instruction set, as BNN_KERNEL does: avx512vpopcntdq, avx512, avx2, neon, scalar';
 
 function threadsHelp(otherwise: number): string {
   return `threads; 0 = all ${availableParallelism()} of this machine (default: ${otherwise})`;
@@ -398,7 +397,7 @@ async function modelRequests(model: string, options: ModelBenchOptions, terminal
 
 /** Must come before the library is loaded: it reads the variable when its first kernel is chosen. */
 function forceKernel(name: string): void {
-  kernelRow(kernelRows(), name);
+  kernelRow(name);
   process.env['BNN_KERNEL'] = name;
 }
 

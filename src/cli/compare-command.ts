@@ -7,16 +7,20 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { BnnError } from '../errors.ts';
+import { findModel } from '../inference/model-source-io.ts';
 import { plural } from '../report/format.ts';
 import { plotEquilibrium } from '../report/plot-equilibrium.ts';
 import { visible } from '../report/visible-text.ts';
-import { type Arm, createArms } from '../training/comparison.ts';
+import { type Arm, assertNoTwins, createArms } from '../training/comparison.ts';
 import { withInitialDigest } from '../training/initial-model-io.ts';
 import { parseRecipe, type Recipe } from '../training/recipe.ts';
 import { missingUse } from '../training/recipe-uses.ts';
+import type { Tuning } from '../training/run-comparison-io.ts';
 import { readRecipe } from '../training/run-folder-io.ts';
 import { findNetwork } from '../zoo/zoo.ts';
-import { equilibriumPanels, formatComparison, formatRun, plotTitles } from './compare-report.ts';
+import { formatCsv, formatLatex } from './compare-files.ts';
+import { equilibriumPanels, formatComparison, formatRun, formatTuned, plotTitles } from './compare-report.ts';
+import { describeEnvironment } from './environment.ts';
 import { withInterrupt } from './interrupt.ts';
 import { openTeacher } from './open-teacher.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
@@ -31,30 +35,49 @@ interface CompareOptions extends GeneralOptions {
   readonly oEnds?: readonly number[];
   readonly lrs?: readonly number[];
   readonly seeds?: readonly number[];
+  readonly arm?: readonly string[];
+  readonly tuneLrs?: readonly number[];
+  readonly tuneSeeds?: readonly number[];
   readonly out: string;
 }
 
 /** The estimators of the paper's comparison (its Table 3). */
 const PAPER_ESTIMATORS = ['ste', 'dsq', 'ede', 'fda', 'rbnn', 'reste'];
-const SEEDS = [1, 2, 3];
+const SEEDS = [1, 2, 3, 4, 5];
+const TUNE_SEEDS = [1001];
 const RESULTS = 'results.json';
 const PLOT = 'equilibrium.svg';
 
 export function createCompareCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Trains several estimators by one recipe over the same seeds and data, and prints mean ± standard deviation. Call it again with the same --out to go on where it stopped.',
+      'Trains several estimators, or whatever differs between recipes, over the same seeds and data, and prints mean ± standard deviation and paired differences from the first. Call it again with the same --out to go on where it stopped.',
     )
     .argument('[recipe]', 'a recipe as JSON; options override its fields')
     .optionsGroup(COMMON)
-    .option('--out <folder>', 'holds the runs, results.json and equilibrium.svg', 'runs/compare')
+    .option(
+      '--out <folder>',
+      'holds the runs, results.json, results.csv, results.tex and equilibrium.svg',
+      'runs/compare',
+    )
     .option(
       '--estimators <list>',
-      `what to compare, separated by commas (default: ${PAPER_ESTIMATORS.join()}; none with --o-ends)`,
+      `what to compare, separated by commas (default: ${PAPER_ESTIMATORS.join()}; none with --o-ends or --arm)`,
       texts,
     )
     .option('--o-ends <list>', 'final powers of ReSTE to sweep: 1,2,3,5,10', numbers)
+    .option(
+      '--arm <name:field=value,…>',
+      'another arm, over any fields of the recipe; may be given several times, the first arm is what others are compared with',
+      (spec: string, before: readonly string[] = []) => [...before, spec],
+    )
     .option('--lrs <list>', 'train everything with each of these learning rates', numbers)
+    .option(
+      '--tune-lrs <list>',
+      'choose the learning rate of each arm among these, by held-out pictures (--validation N), before its runs',
+      numbers,
+    )
+    .option('--tune-seeds <list>', `seeds that rates are chosen with (default: ${TUNE_SEEDS.join()})`, numbers)
     .option('--seeds <list>', `seeds (default: ${SEEDS.join()})`, numbers);
   addRecipeOptions(command);
   addGeneralOptions(command, { threads: false });
@@ -68,8 +91,12 @@ export function createCompareCommand(name: string): Command {
       'the equilibrium plot over the final power of ReSTE',
     ],
     [
-      'bnn compare recipe.json --estimators ste,reste --lrs 0.03,0.1,0.3 --seeds 1,2,3,4,5 --out runs/fair',
-      'estimators scale gradients differently: compare them at several learning rates',
+      'bnn compare recipe.json --estimators ste,reste --validation 5000 --tune-lrs 0.03,0.1,0.3 --out runs/fair',
+      'estimators scale gradients differently: each gets the learning rate that suits it on held-out pictures',
+    ],
+    [
+      "bnn compare recipe.json --arm 'base:' --arm 'weights only:weightEstimator=reste,estimator=ste' --out runs/roles",
+      'arms over any fields of the recipe',
     ],
   ]).action((recipePath: string | undefined, options: CompareOptions) => runCompare(command, recipePath, options));
 }
@@ -81,9 +108,13 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
     await withModelFiles(parseRecipe([{ indicators: true }, ...given, recipeFromOptions(command)], recipePath)),
   );
   if (recipe.init === '') findNetwork(recipe.model);
-  const { oEnds = [], lrs = [], seeds = SEEDS, out } = options;
-  const { estimators = oEnds.length > 0 ? [] : PAPER_ESTIMATORS } = options;
-  const arms = createArms({ estimators, oEnds, lrs });
+  const { oEnds = [], lrs = [], seeds = SEEDS, arm: specs = [], out } = options;
+  const { estimators = oEnds.length + specs.length > 0 ? [] : PAPER_ESTIMATORS } = options;
+  const arms = await withStartFiles(createArms({ estimators, oEnds, lrs, specs }));
+  const tuning = tuningOf(options, recipe, seeds, arms);
+  assertNoTwins(recipe, arms);
+  const { checkRecipe } = await import('../training/trainer.ts');
+  const { runComparison } = await import('../training/run-comparison-io.ts');
   // What is wrong with an arm should not come out after hours.
   const recipes = arms.map(({ name, overrides }) => ({
     recipe: parseRecipe([{ ...recipe }, overrides], `arm "${name}"`),
@@ -91,17 +122,18 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
   }));
   refuseUnusedFields(command, recipes);
   assertArmsDiffer(arms, recipes);
+  for (const arm of recipes) checkRecipe(arm.recipe);
   for (const seed of seeds) parseRecipe([{ seed }], '--seeds');
   if (new Set(seeds).size !== seeds.length) throw new BnnError('E_USAGE', 'a seed is given twice', { at: '--seeds' });
 
   await assertNoRun(out);
   for (const name of [RESULTS, PLOT]) await assertWritable(join(out, name));
-  const { runComparison } = await import('../training/run-comparison-io.ts');
   const { teacher, close } = await openTeacher(recipe);
   let count = 0;
-  const total = arms.length * seeds.length;
+  const total = arms.length * (seeds.length + (tuning === undefined ? 0 : tuning.lrs.length * tuning.seeds.length));
+  const environment = await describeEnvironment();
   terminal.note(
-    `${plural(arms.length, 'arm')} × ${plural(seeds.length, 'seed')} = ${plural(total, 'run')} of ${plural(recipe.epochs, 'epoch')} in ${visible(out)}`,
+    `${plural(arms.length, 'arm')} × ${plural(seeds.length, 'seed')}${tuning === undefined ? '' : ' and the choice of learning rates'} = ${plural(total, 'run')} of ${plural(recipe.epochs, 'epoch')} in ${visible(out)}`,
   );
   const comparison = await withInterrupt(
     () => terminal.warn('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
@@ -110,12 +142,18 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
         out,
         arms,
         seeds,
+        tuning,
+        environment,
         signal,
         teacher,
         listen: (arm, seed) => ({
           onStep: (progress) =>
             terminal.live(() => `run ${count + 1}/${total}  ${arm.name} seed ${seed}  ${formatStep(progress)}`),
         }),
+        onTuned: (arm, tried, lr) => {
+          terminal.event('tuned', { arm: arm.name, tried, lr });
+          terminal.note(formatTuned(arm, tried, lr));
+        },
         onRun: (arm, run, isNew) => {
           count++;
           terminal.event('run', { arm: arm.name, isNew, ...run });
@@ -128,6 +166,8 @@ async function runCompare(command: Command, recipePath: string | undefined, opti
   const plot = panels.length === 0 ? null : join(out, PLOT);
   if (plot !== null) await writeFileAtomic(plot, plotEquilibrium(panels, plotTitles(comparison)));
   const results = join(out, RESULTS);
+  await writeFileAtomic(join(out, 'results.csv'), formatCsv(comparison));
+  await writeFileAtomic(join(out, 'results.tex'), formatLatex(comparison));
   terminal.clearLive();
   terminal.event('result', { out, results, plot, ...comparison });
   if (comparison.arms.some(({ runs }) => runs.length > 0)) terminal.result(`${formatComparison(comparison)}\n`);
@@ -150,6 +190,50 @@ function assertArmsDiffer(arms: readonly Arm[], recipes: readonly { readonly rec
       });
     }
   }
+}
+
+/** @throws {BnnError} E_USAGE when learning rates cannot be chosen as asked. */
+function tuningOf(
+  { tuneLrs: lrs, tuneSeeds }: CompareOptions,
+  { validation }: Recipe,
+  seeds: readonly number[],
+  arms: readonly Arm[],
+): Tuning | undefined {
+  const fail = (message: string, hint: string, at = '--tune-lrs'): never => {
+    throw new BnnError('E_USAGE', message, { at, hint });
+  };
+  if (lrs === undefined) {
+    return tuneSeeds === undefined
+      ? undefined
+      : fail('there are no rates to choose among', 'give --tune-lrs', '--tune-seeds');
+  }
+  if (validation === 0) {
+    fail('learning rates are chosen by held-out pictures, and none are held out', 'give --validation N as well');
+  }
+  const fixed = arms.find(({ overrides }) => 'lr' in overrides);
+  if (fixed !== undefined) fail(`arm "${fixed.name}" has a learning rate`, 'leave out --lrs, and lr in --arm');
+  const own = tuneSeeds ?? TUNE_SEEDS;
+  const shared = own.find((seed) => seeds.includes(seed));
+  if (shared !== undefined) {
+    fail(`seed ${shared} would choose a rate and be compared`, 'choose rates with other seeds', '--tune-seeds');
+  }
+  for (const list of [lrs, own]) {
+    if (new Set(list).size !== list.length) fail('a value is given twice', 'leave one out');
+  }
+  for (const lr of lrs) parseRecipe([{ lr }], '--tune-lrs');
+  for (const seed of own) parseRecipe([{ seed }], '--tune-seeds');
+  return { lrs, seeds: own };
+}
+
+/** Arms that start from a network of their own name its file, as the recipe does. */
+async function withStartFiles(arms: readonly Arm[]): Promise<Arm[]> {
+  return Promise.all(
+    arms.map(async (arm) => {
+      const { init } = arm.overrides;
+      if (typeof init !== 'string' || init === '') return arm;
+      return { ...arm, overrides: { ...arm.overrides, init: (await findModel(init)).path } };
+    }),
+  );
 }
 
 /** The runs of a comparison lie in folders of their own. */

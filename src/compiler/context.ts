@@ -78,7 +78,7 @@ export class CompileContext {
   /** The numbers of a constant expression, unrounded where they were folded; null when it is none, or too large (`FoldBudget`). */
   evaluate(value: Value | null): Exact | null {
     if (value === null || !this.isConstantExpression(value)) return null;
-    return this.#look(value, new Map());
+    return this.#look(value, { known: new Map(), held: 0 });
   }
 
   /** What a node on constants computes, by the evaluator that is given; null when it does not, or the result would be too large. */
@@ -92,27 +92,27 @@ export class CompileContext {
     return exact.data.length > room ? null : exact;
   }
 
-  /** @param known  results of this search, so that each node is computed once. */
-  #look(value: Value, known: Map<Value, Exact | null>): Exact | null {
-    let exact = this.#exact.get(value) ?? known.get(value);
+  #look(value: Value, search: Search): Exact | null {
+    let exact = this.#exact.get(value) ?? search.known.get(value);
     if (exact !== undefined) return exact;
     if (value.constant !== null) exact = exactOf(value.constant);
-    else exact = value.producer === null ? null : this.#lookAtNode(value.producer, known);
-    known.set(value, exact);
+    else exact = value.producer === null ? null : this.#lookAtNode(value.producer, search);
+    search.known.set(value, exact);
+    search.held += exact?.data.length ?? 0;
     return exact;
   }
 
-  #lookAtNode(node: Node, known: Map<Value, Exact | null>): Exact | null {
+  #lookAtNode(node: Node, search: Search): Exact | null {
     const inputs: Exact[] = [];
     for (const input of node.inputs) {
-      const exact = input === null ? null : this.#look(input, known);
+      const exact = input === null ? null : this.#look(input, search);
       if (exact === null) return null;
       inputs.push(exact);
     }
     const budget = this.#budget;
     budget.spendOnLook(sizeOf(inputs));
-    const room = budget.lookRoom;
-    const exact = room < 0 ? null : (EVALUATORS.get(node.type)?.(inputs, node, room) ?? null);
+    const room = budget.lookRoom(search.held);
+    const exact = room <= 0 ? null : (EVALUATORS.get(node.type)?.(inputs, node, room) ?? null);
     budget.spendOnLook(exact?.data.length ?? 0);
     return exact !== null && fitsDtype(exact) ? exact : null;
   }
@@ -120,6 +120,13 @@ export class CompileContext {
 
 /** Values that a constant expression may consist of: what is not folded by then is no scaling factor. */
 const MAX_EXPRESSION = 128;
+
+/** What an evaluation knows already, so that each node is computed once. */
+interface Search {
+  readonly known: Map<Value, Exact | null>;
+  /** Elements of those results. */
+  held: number;
+}
 
 function sizeOf(inputs: readonly Exact[]): number {
   return inputs.reduce((sum, { data }) => sum + data.length, 0);

@@ -17,6 +17,9 @@ const LARGE_GROWTH = 2;
 const FOLD_WORK = { free: 2 ** 24, perElement: 2 ** 8 };
 const LOOK_WORK = { free: 2 ** 25, perElement: 2 ** 12 };
 
+/** Results of the largest size that a search may hold. */
+const LOOK_HELD = 8;
+
 export class FoldBudget {
   readonly #maxElements: number;
   readonly #graph: Graph;
@@ -42,9 +45,13 @@ export class FoldBudget {
     return Math.min(this.#maxElements, this.#maxConstants - this.#graph.constantElements, this.#foldWork);
   }
 
-  /** Elements that the next result may have that is only looked at. */
-  get lookRoom(): number {
-    return Math.min(this.#maxElements, this.#lookWork);
+  /**
+   * Elements that the next result may have that is only looked at.
+   *
+   * @param held  elements that the search holds already.
+   */
+  lookRoom(held: number): number {
+    return Math.min(this.#maxElements, LOOK_HELD * this.#maxElements - held, this.#lookWork);
   }
 
   /** Takes elements that are read or written from the budget of folds. */

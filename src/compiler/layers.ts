@@ -51,8 +51,8 @@ const NEVER_PACKED: ReadonlyMap<string, string> = new Map([
 export function whyNeverPacked(node: Node): string | null {
   if (node.is('Conv')) {
     const spatial = (node.input(1)?.shape?.length ?? 4) - 2;
-    const instead = 'where it is written as one of 2 for each step of the third, those are';
-    return spatial > 2 ? `convolutions of ${spatial} dimensions are not packed; ${instead}` : null;
+    const instead = 'written as one of 2 for each step of the third, those would be packed';
+    return spatial > 2 ? `it has ${spatial} spatial dimensions, binary convolutions have 2; ${instead}` : null;
   }
   if (PACKABLE.has(node.type)) return null;
   const reason = NEVER_PACKED.get(node.type);
@@ -75,6 +75,8 @@ export function isLayer(node: Node): boolean {
   const isTable = node.is('Gather');
   if (elementwise !== undefined || BESIDES.has(node.type) || (elementsOf !== undefined && !isTable)) return false;
   if (node.domain === BNN_DOMAIN) return false;
+  // What reads constants alone is folded.
+  if (node.inputs.every((input) => input === null || storedBytes(input) > 0)) return false;
   return (isTable ? node.inputs.slice(0, 1) : node.inputs).some((input) => storedBytes(input) > LEAST_PARAMETER_BYTES);
 }
 

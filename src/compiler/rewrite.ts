@@ -64,29 +64,57 @@ export function defineRewrite<Captures extends object>(definition: RewriteDefini
 /** More sweeps than any sensible chain of folds needs; beyond it two rewrites undo each other. */
 const MAX_SWEEPS = 1000;
 
+/**
+ * From this sweep on, what a rewrite builds is looked at at once: a chain of thousands that each sweep makes shorter by one would take as
+ * many sweeps. Networks are done by then.
+ */
+const FOLLOWING_SWEEP = 32;
+
 /** Applies rewrites until none matches; returns how often each did. At a node, earlier rewrites go first. */
 export function applyRewrites(rewrites: readonly Rewrite[], context: CompileContext): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   const { graph } = context;
   for (let sweep = 0; sweep < MAX_SWEEPS; sweep++) {
     let isChanged = false;
+    const longest = graph.values.size;
     for (const root of graph.nodes()) {
-      for (const rewrite of rewrites) {
-        if (!rewrite.roots.has(root.type) || hasOtherReaders(root, graph)) continue;
-        const result = rewrite.attempt(root, context);
-        if (isMiss(result)) {
-          noteMiss(context, root, rewrite.name, result);
-          continue;
-        }
-        replaceOutput(graph, root, result, rewrite.name);
-        counts.set(rewrite.name, (counts.get(rewrite.name) ?? 0) + 1);
-        isChanged = true;
-        break;
+      let next: Node | null = root;
+      for (let steps = 0; next !== null && next.$graph === graph; steps++) {
+        if (steps > longest) throw endless(rewrites);
+        const replacement: Value | null = applyFirst(rewrites, next, context, counts);
+        isChanged ||= replacement !== null;
+        next = sweep < FOLLOWING_SWEEP ? null : (replacement?.producer ?? null);
       }
     }
     if (!isChanged) return counts;
   }
-  throw new Error(`internal: rewrites ${rewrites.map(({ name }) => name).join(', ')} do not come to an end`);
+  throw endless(rewrites);
+}
+
+function endless(rewrites: readonly Rewrite[]): Error {
+  return new Error(`internal: rewrites ${rewrites.map(({ name }) => name).join(', ')} do not come to an end`);
+}
+
+/** The replacement by the first rewrite that matches at a node; null when none does. */
+function applyFirst(
+  rewrites: readonly Rewrite[],
+  root: Node,
+  context: CompileContext,
+  counts: Map<string, number>,
+): Value | null {
+  const { graph } = context;
+  for (const rewrite of rewrites) {
+    if (!rewrite.roots.has(root.type) || hasOtherReaders(root, graph)) continue;
+    const result = rewrite.attempt(root, context);
+    if (isMiss(result)) {
+      noteMiss(context, root, rewrite.name, result);
+      continue;
+    }
+    replaceOutput(graph, root, result, rewrite.name);
+    counts.set(rewrite.name, (counts.get(rewrite.name) ?? 0) + 1);
+    return result;
+  }
+  return null;
 }
 
 /** A rewrite replaces the first output: what has readers of another one would stay, and match for ever. */

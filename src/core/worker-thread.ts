@@ -1,6 +1,7 @@
 /** Worker threads that run from the sources as well as from the built package. */
 
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { isOutOfThreads, outOfThreads } from './scarce-threads.ts';
 
 /**
  * Lets a worker run the sources; the built package needs none of it. `--import tsx` alone registers tsx in main threads only, so the
@@ -19,11 +20,16 @@ const TYPESCRIPT_ARGUMENTS = [
  *
  * @param base  `import.meta.url` of the caller.
  * @param name  of the module beside it, without extension.
+ * @throws {BnnError} E_BACKEND when the system starts no more threads.
  */
 export function startWorker(base: string, name: string, options: WorkerOptions = {}): Worker {
   const fromSources = base.endsWith('.ts');
-  return new Worker(new URL(`./${name}.${fromSources ? 'ts' : 'js'}`, base), {
-    ...options,
-    execArgv: fromSources ? TYPESCRIPT_ARGUMENTS : [],
-  });
+  try {
+    return new Worker(new URL(`./${name}.${fromSources ? 'ts' : 'js'}`, base), {
+      ...options,
+      execArgv: fromSources ? TYPESCRIPT_ARGUMENTS : [],
+    });
+  } catch (error) {
+    throw isOutOfThreads(error) ? outOfThreads(name, error) : error;
+  }
 }

@@ -1,5 +1,6 @@
 /** Several batch threads that share the work: batch k is made by thread k mod n, so each is busy with one of the next n batches. */
 
+import { isOutOfThreads, sayFewerThreads } from '../core/scarce-threads.ts';
 import type { Batch, BatchOptions } from './batch-maker.ts';
 import { BatchThread } from './batch-thread.ts';
 import type { Split } from './dataset.ts';
@@ -8,8 +9,20 @@ import type { Split } from './dataset.ts';
 export class BatchWorkers {
   readonly #threads: readonly BatchThread[];
 
-  constructor(split: Split, options: BatchOptions, count: number) {
-    this.#threads = Array.from({ length: count }, () => new BatchThread(split, options));
+  private constructor(threads: readonly BatchThread[]) {
+    this.#threads = threads;
+  }
+
+  /** `count` threads, or as many as the system starts, which is said; undefined when that is none. */
+  static start(split: Split, options: BatchOptions, count: number): BatchWorkers | undefined {
+    const threads: BatchThread[] = [];
+    try {
+      while (threads.length < count) threads.push(new BatchThread(split, options));
+    } catch (error) {
+      if (!(error instanceof Error && isOutOfThreads(error.cause))) throw error;
+      sayFewerThreads(`batches are made ahead by ${threads.length} of ${count} threads`);
+    }
+    return threads.length === 0 ? undefined : new BatchWorkers(threads);
   }
 
   request(stream: number, epoch: number, index: number): Promise<Batch> {

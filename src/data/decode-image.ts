@@ -1,5 +1,7 @@
 /** Encoded pictures to pixels. */
 
+import { setTimeout } from 'node:timers/promises';
+import { isOutOfThreads, outOfThreads, sayFewerThreads } from '../core/scarce-threads.ts';
 import { BnnError } from '../errors.ts';
 import type { Framing } from './framing.ts';
 import { jpegSize } from './jpeg-size.ts';
@@ -42,6 +44,37 @@ const BYTES_OF_OTHER_SAMPLES = 8;
 /** At most: CMYK. */
 const JPEG_SAMPLES = { channels: 4, depth: 'uchar' };
 
+/** Tries where libvips gets no thread, and the longest pause between two, in milliseconds. */
+const TRIES = 60;
+const LONGEST_PAUSE = 100;
+/** Once threads are scarce, any failure may be for want of one: libvips collects messages from all threads. */
+let isScarce = false;
+
+/** Runs `decode` again while other pictures hold the threads that it needs. */
+async function withThreads<T>(sharp: Sharp, decode: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await decode();
+    } catch (error) {
+      const isRefused = error instanceof BnnError && isForWantOfThreads(error.cause);
+      if (isRefused && !isScarce) {
+        isScarce = true;
+        // Threads of one picture.
+        sharp.concurrency(1);
+        sayFewerThreads('pictures are decoded on fewer threads');
+      }
+      if (!isScarce) throw error;
+      if (tries === TRIES) throw isRefused ? outOfThreads('decoding pictures', error) : error;
+      await setTimeout(Math.random() * Math.min(LONGEST_PAUSE, 2 ** tries));
+    }
+  }
+}
+
+/** libvips has no words at all for some of these failures; damaged pictures are described. */
+function isForWantOfThreads(cause: unknown): boolean {
+  return isOutOfThreads(cause) || (cause instanceof Error && cause.message.trim() === 'Unknown error');
+}
+
 /**
  * Decodes a picture to RGB and frames it (bilinear with antialiasing). Colour profiles, EXIF rotation and transparency are ignored, as
  * in torchvision. A JPEG that becomes less than a quarter as large as a whole is decoded at half, a quarter or an eighth of its size,
@@ -51,7 +84,8 @@ const JPEG_SAMPLES = { channels: 4, depth: 'uchar' };
  * @param at     how messages call the picture.
  * @param frame  what to use of a picture of the given size.
  * @returns      u8[height][width][3] of the frame.
- * @throws {BnnError} E_FORMAT naming the picture when it is none of `PICTURE_FORMATS`, a damaged or too large one.
+ * @throws {BnnError} E_FORMAT naming the picture when it is none of `PICTURE_FORMATS`, a damaged or too large one; E_BACKEND when libvips
+ *   gets no thread.
  */
 export async function decodeImage(
   bytes: Uint8Array,
@@ -59,6 +93,15 @@ export async function decodeImage(
   frame: (width: number, height: number) => Framing,
 ): Promise<Uint8Array> {
   const sharp = await loadSharp();
+  return withThreads(sharp, () => decodeWith(sharp, bytes, at, frame));
+}
+
+async function decodeWith(
+  sharp: Sharp,
+  bytes: Uint8Array,
+  at: string,
+  frame: (width: number, height: number) => Framing,
+): Promise<Uint8Array> {
   try {
     const format = pictureFormatOf(bytes);
     const known = jpegSize(bytes);

@@ -26,7 +26,8 @@ export function holdOut(split: Split, count: number, seed: number): { readonly t
   return { train: part(0), held: part(1) };
 }
 
-function subset(split: Split, indices: readonly number[]): Split {
+/** The images at `indices`, in their order. */
+export function subset(split: Split, indices: readonly number[]): Split {
   const labels = createSharedInts(indices.length);
   for (const [i, index] of indices.entries()) labels[i] = split.labels[index] ?? 0;
   if (split.kind === 'files') {

@@ -17,6 +17,8 @@ export interface Estimator {
    * this estimator.
    */
   readonly attributes: KernelAttributes | null;
+  /** What kernels of `attributes` are given the incoming gradient times; 1 unless told. `factor` and `gradient` contain it. */
+  readonly scale?: number;
   /** The function whose derivative replaces sign′, in float64. */
   surrogate(z: number): number;
   /**

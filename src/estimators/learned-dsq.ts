@@ -78,6 +78,14 @@ export class LearnedDsq {
     }
   }
 
+  /** Gradients since the last call of `apply` were not of a step. */
+  forgetGradients(): void {
+    for (const layer of this.#layers.values()) {
+      layer.gradient?.dispose();
+      layer.gradient = undefined;
+    }
+  }
+
   /** `dsq.<role>.<layer>`: α and Adam's averages. */
   save(): Map<string, Tensor> {
     return new Map(
@@ -100,7 +108,7 @@ export class LearnedDsq {
   }
 
   dispose(): void {
-    for (const layer of this.#layers.values()) layer.gradient?.dispose();
+    this.forgetGradients();
     this.#layers.clear();
   }
 

@@ -65,7 +65,8 @@ export function parseData(scanner: TextScanner, dtype: Dtype, shape: readonly nu
   const position = scanner.mark();
   const base64 = scanner.match(BASE64);
   if (base64 !== undefined) return fromBytes(dtype, shape, Buffer.from(base64[1] ?? '', 'base64'), position.text);
-  const data = createArray(dtype, count);
+  // An element takes a character at least, so a shape that promises more than there are costs no memory.
+  const data = createArray(dtype, Math.min(count, scanner.remaining));
   let index = 0;
   scanner.expect('[', 'a list of numbers or base64"…"');
   for (let first = true; !scanner.accept(']'); first = false) {

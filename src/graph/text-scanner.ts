@@ -33,6 +33,11 @@ export class TextScanner {
     return this.#offset === this.#text.length;
   }
 
+  /** Characters that are not read yet. */
+  get remaining(): number {
+    return this.#text.length - this.#offset;
+  }
+
   /** The match of a sticky pattern here, which is then read; undefined when there is none. */
   match(pattern: RegExp): RegExpExecArray | undefined {
     pattern.lastIndex = this.#offset;

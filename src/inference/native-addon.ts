@@ -71,7 +71,11 @@ export interface OrtAddon {
   endProfiling(handle: OrtHandle): string;
   /** Frees the session once no run needs it; harmless when repeated. */
   dispose(handle: OrtHandle): Promise<void>;
+  /** How many threads the system would start now, up to `count`. */
+  startableThreads(count: number): number;
   popcountRows(): string[];
+  /** The row of binary kernels in use where BNN_KERNEL is `forced` (empty: not set). */
+  popcountRow(forced: string): string;
   /** Bits per second of xor, population count and add in registers, on several threads together. */
   popcountLimit(row: string, threads: number, milliseconds: number): Promise<number>;
 }

@@ -1,5 +1,6 @@
 /** A session over the C interface of onnxruntime: like the stock one, and able to register our operator library. */
 
+import { isOutOfThreads, outOfThreads } from '../core/scarce-threads.ts';
 import { type Dtype, fromBytes, type Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
@@ -24,6 +25,8 @@ import {
   signatureOf,
   type TensorInfo,
 } from './session.ts';
+import { SessionLifetime } from './session-lifetime.ts';
+import { affordableThreads } from './session-threads.ts';
 
 const OPTIMIZATION_LEVELS = { none: 0, basic: 1, extended: 2, all: 99 } as const;
 
@@ -53,7 +56,7 @@ export async function createNativeSession(
   model: string | Uint8Array,
   options: NativeSessionOptions = {},
 ): Promise<NativeSession> {
-  const { ep = 'cpu', threads = 0, verbose = false, ops = false, optimization = 'all' } = options;
+  const { ep = 'cpu', verbose = false, ops = false, optimization = 'all' } = options;
   const at = options.at ?? (typeof model === 'string' ? model : 'model');
   if (ep !== 'cpu') {
     throw new BnnError('E_UNSUPPORTED', `our session for onnxruntime runs on cpu, not on ${ep}`, { at });
@@ -64,7 +67,7 @@ export async function createNativeSession(
   const settings: OrtSettings = {
     runtime: binding.runtime,
     model,
-    intraOpThreads: threads,
+    intraOpThreads: affordableThreads(options.threads ?? 0),
     interOpThreads: options.interOpThreads ?? 0,
     optimizationLevel: OPTIMIZATION_LEVELS[optimization],
     logSeverity: verbose ? 2 : 4,
@@ -101,6 +104,7 @@ function explainCreateFailure(cause: unknown, at: string): BnnError {
         cause,
       });
     default:
+      if (isOutOfThreads(cause)) return outOfThreads('a session of onnxruntime', cause);
       return new BnnError('E_BACKEND', `onnxruntime cannot make a session: ${messageOf(cause)}`, { at, cause });
   }
 }
@@ -115,12 +119,14 @@ export class NativeSession implements Session {
   readonly hasOps: boolean;
   readonly #binding: OrtBinding;
   readonly #handle: OrtHandle;
+  readonly #lifetime: SessionLifetime;
 
   /** Use `createNativeSession`. */
   constructor(binding: OrtBinding, handle: OrtHandle, at: string, hasOps: boolean) {
     this.#binding = binding;
     this.#handle = handle;
     this.at = at;
+    this.#lifetime = new SessionLifetime(at);
     this.hasOps = hasOps;
     this.inputs = binding.addon.inputs(handle).map(describe);
     this.outputs = binding.addon.outputs(handle).map(describe);
@@ -138,7 +144,7 @@ export class NativeSession implements Session {
   }
 
   /**
-   * Runs a model of any inputs and outputs. The data are not copied: leave them alone until the result is there.
+   * Runs a model of any inputs and outputs. The data are copied, so they are the caller's again at once.
    *
    * @param outputs  names of the outputs that are wanted; all unless told.
    * @throws {BnnError} E_SHAPE when names, types or shapes are not the model's, E_BACKEND when onnxruntime fails.
@@ -170,14 +176,18 @@ export class NativeSession implements Session {
     return await this.#guard(() => this.#binding.addon.time(this.#handle, names, tensors, outputs, runs));
   }
 
-  /** Ends profiling; returns the path of the profile, a JSON file for chrome://tracing. */
+  /**
+   * Ends profiling; returns the path of the profile, a JSON file for chrome://tracing.
+   *
+   * @throws {BnnError} E_BACKEND when the session has been disposed of.
+   */
   endProfiling(): string {
+    this.#lifetime.assertOpen();
     return this.#binding.addon.endProfiling(this.#handle);
   }
 
-  /** Frees the session once the runs that are under way have ended. */
-  async dispose(): Promise<void> {
-    await this.#binding.addon.dispose(this.#handle);
+  dispose(): Promise<void> {
+    return this.#lifetime.end(() => this.#binding.addon.dispose(this.#handle));
   }
 
   #feedsOf(feeds: NamedTensors): { names: string[]; tensors: OrtFeed[] } {
@@ -210,8 +220,9 @@ export class NativeSession implements Session {
   }
 
   async #guard<T>(work: () => Promise<T>): Promise<T> {
+    this.#lifetime.assertOpen();
     try {
-      return await work();
+      return await this.#lifetime.during(work);
     } catch (cause) {
       const text = messageOf(cause);
       // onnxruntime checks sizes itself; so does the addon.

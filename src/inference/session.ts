@@ -2,12 +2,15 @@
 
 import { stat } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
+import { isOutOfThreads, outOfThreads } from '../core/scarce-threads.ts';
 import { elementCount } from '../core/shape.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 import { assertPlacement, type Placement } from './placement.ts';
 import { ProfileFolder } from './profile-folder-io.ts';
 import { assertProvider, type ExecutionProvider, providerHint } from './provider.ts';
 import type { ProviderOptions } from './provider-options.ts';
+import { SessionLifetime } from './session-lifetime.ts';
+import { affordableThreads } from './session-threads.ts';
 
 export interface ProviderChoice {
   /** `cpu` unless told. Where onnxruntime runs a node on the CPU instead, the first run fails. */
@@ -49,11 +52,12 @@ export interface Session {
   /**
    * Runs a model of one float32 input and takes its first output.
    *
-   * @param x      row-major elements of `shape`; not copied, so leave them alone until the result is there.
+   * @param x      row-major elements of `shape`; copied, so they are the caller's again at once.
    * @throws {BnnError} E_SHAPE when the model does not take that shape, E_UNSUPPORTED for several inputs or other types,
-   *   E_BACKEND when a node ran on another provider than the one asked for.
+   *   E_BACKEND when a node ran on another provider than the one asked for, or the session has been disposed of.
    */
   run(x: Float32Array, shape: readonly number[]): Promise<RunOutput>;
+  /** Frees the session once the runs that are under way have ended; harmless when repeated. */
   dispose(): Promise<void>;
 }
 
@@ -69,10 +73,11 @@ const FATAL = 4;
  *   onnxruntime lacks, E_BACKEND when the execution provider does not work here.
  */
 export async function createSession(model: string | Uint8Array, options: SessionOptions = {}): Promise<Session> {
-  const { ep = 'cpu', threads = 0, verbose = false } = options;
+  const { ep = 'cpu', verbose = false } = options;
   const at = options.at ?? (typeof model === 'string' ? model : 'model');
   assertProvider(ep);
   if (typeof model === 'string') await assertRegularFile(model);
+  const threads = affordableThreads(options.threads ?? 0);
   // onnxruntime prints what it also throws.
   ort.env.logLevel = verbose ? 'warning' : 'fatal';
   // The profile of the first run tells which provider ran each node; onnxruntime says it nowhere else.
@@ -121,6 +126,7 @@ export async function assertRegularFile(path: string): Promise<void> {
 /** What onnxruntime says about a model that it does not load, as an error of this project. */
 export function explainLoadFailure(cause: unknown, at: string, ep: ExecutionProvider): BnnError {
   const text = messageOf(cause).replace(/^Load model from .* failed: ?/, '');
+  if (isOutOfThreads(cause)) return outOfThreads('a session of onnxruntime', cause);
   if (/protobuf parsing failed|data pointer is null|ModelProto does not have a graph|Missing model IR/i.test(text)) {
     return new BnnError('E_FORMAT', `onnxruntime cannot read it as an ONNX file: ${text}`, {
       at,
@@ -204,22 +210,38 @@ class OnnxruntimeSession implements Session {
   #profile: ProfileFolder | null;
   readonly #allowCpuFallback: boolean;
   readonly #session: ort.InferenceSession;
+  readonly #lifetime: SessionLifetime;
 
   constructor(session: ort.InferenceSession, at: string, { ep, profile, allowCpuFallback }: OnnxruntimeSettings) {
     this.#session = session;
     this.#profile = profile;
     this.#allowCpuFallback = allowCpuFallback;
     this.at = at;
+    this.#lifetime = new SessionLifetime(at);
     this.ep = ep;
     this.inputs = session.inputMetadata.map(describe);
     this.outputs = session.outputMetadata.map(describe);
   }
 
-  async run(x: Float32Array, shape: readonly number[]): Promise<RunOutput> {
+  run(x: Float32Array, shape: readonly number[]): Promise<RunOutput> {
+    return this.#lifetime.during(() => this.#run(x, shape));
+  }
+
+  dispose(): Promise<void> {
+    return this.#lifetime.end(async () => {
+      await this.#session.release();
+      this.#profile?.remove();
+      this.#profile = null;
+    });
+  }
+
+  async #run(x: Float32Array, shape: readonly number[]): Promise<RunOutput> {
     const { input, output } = signatureOf(this, x, shape);
     let results: ort.InferenceSession.OnnxValueMapType;
     try {
-      results = await this.#session.run({ [input.name]: new ort.Tensor('float32', x, [...shape]) }, [output.name]);
+      // A copy: onnxruntime-node reads the elements later, when their memory may have been resized or handed on.
+      const tensor = new ort.Tensor('float32', x.slice(), [...shape]);
+      results = await this.#session.run({ [input.name]: tensor }, [output.name]);
     } catch (cause) {
       throw new BnnError('E_BACKEND', `onnxruntime failed: ${messageOf(cause)}`, { at: this.at, cause });
     }
@@ -229,12 +251,6 @@ class OnnxruntimeSession implements Session {
       throw new BnnError('E_UNSUPPORTED', `output ${output.name} is no float32 tensor`, { at: this.at });
     }
     return { data: result.data, shape: result.dims };
-  }
-
-  async dispose(): Promise<void> {
-    await this.#session.release();
-    this.#profile?.remove();
-    this.#profile = null;
   }
 
   /** @throws {BnnError} E_BACKEND: see `Session.run`. */

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Estimator } from '../estimators/estimator.ts';
-import { hasKernel, runKernel, sign, signGradient } from './kernels.ts';
+import { hasKernel, runKernel, sign, signGradient, withScale } from './kernels.ts';
 import { padBefore, unpadGradient, type Window } from './steps/window.ts';
 
 export interface BinaryConvOptions {
@@ -43,8 +43,10 @@ export function binaryConvInputGradient(
 ): tf.Tensor {
   const slope = estimator.attributes;
   if (slope !== null && hasKernel('BnnBinaryConvInputGrad')) {
-    const inputs = sum === undefined ? { dy, filter, x } : { dy, filter, x, sum };
-    return runKernel('BnnBinaryConvInputGrad', inputs, { ...attributes, ...slope });
+    return withScale(dy, estimator, (dy) => {
+      const inputs = sum === undefined ? { dy, filter, x } : { dy, filter, x, sum };
+      return runKernel('BnnBinaryConvInputGrad', inputs, { ...attributes, ...slope });
+    });
   }
   const inputShape = paddedShape(x.shape, window);
   const dpadded = runKernel('Conv2DBackpropInput', { dy, filter }, { ...attributes, inputShape });

@@ -2,9 +2,10 @@
 
 import { type Spread, spreadOf } from '../core/statistics.ts';
 import { BnnError } from '../errors.ts';
+import { type Contrast, contrastOf, type Disagreement } from './contrast.ts';
 import type { EpochRecord } from './history-io.ts';
 import type { EpochIndicators } from './indicators.ts';
-import type { RecipeInput } from './recipe.ts';
+import { parseRecipe, RECIPE_FIELDS, type Recipe, type RecipeInput } from './recipe.ts';
 
 /** One of the recipes that are compared. */
 export interface Arm {
@@ -20,13 +21,15 @@ export interface ArmChoice {
   readonly oEnds: readonly number[];
   /** Learning rates; with more than one, every arm is trained with each. */
   readonly lrs: readonly number[];
+  /** Arms over any fields: `name:field=value,field=value`. */
+  readonly specs?: readonly string[];
 }
 
-/** @throws {BnnError} E_USAGE when there is nothing to compare. */
-export function createArms({ estimators, oEnds, lrs }: ArmChoice): Arm[] {
-  const byEstimator = estimators.map((estimator): Arm => ({ name: estimator, overrides: { estimator }, oEnd: null }));
+/** @throws {BnnError} E_USAGE when there is nothing to compare, or an arm is not written as it should be. */
+export function createArms({ estimators, oEnds, lrs, specs = [] }: ArmChoice): Arm[] {
+  const byEstimator = estimators.map((name): Arm => ({ name, overrides: overridesOf(name), oEnd: null }));
   const sweep = oEnds.map((oEnd): Arm => ({ name: `reste o=${oEnd}`, overrides: { estimator: 'reste', oEnd }, oEnd }));
-  let arms = [...byEstimator, ...sweep];
+  let arms = [...specs.map(parseArm), ...byEstimator, ...sweep];
   if (lrs.length > 0) {
     arms = lrs.flatMap((lr) =>
       arms.map((arm) => ({
@@ -40,14 +43,98 @@ export function createArms({ estimators, oEnds, lrs }: ArmChoice): Arm[] {
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new BnnError('E_USAGE', `"${twice}" would be compared with itself`);
   if (arms.length === 0) {
-    throw new BnnError('E_USAGE', 'there is nothing to compare', { hint: 'give --estimators or --o-ends' });
+    throw new BnnError('E_USAGE', 'there is nothing to compare', { hint: 'give --arm, --estimators or --o-ends' });
   }
   return arms;
+}
+
+/** Fields that are the comparison's own, or that would make its arms answer different questions. */
+const NO_ARM = ['seed', 'teacher', 'dataset', 'data', 'limitTest', 'validation'];
+
+/** @throws {BnnError} E_USAGE. */
+function parseArm(spec: string): Arm {
+  const colon = spec.indexOf(':');
+  const name = spec.slice(0, Math.max(0, colon)).trim();
+  if (name === '') {
+    throw new BnnError('E_USAGE', `"${spec}" is no arm, expected NAME:FIELD=VALUE,FIELD=VALUE`, {
+      at: '--arm',
+      hint: "e.g. --arm 'weights only:weightEstimator=reste,activationEstimator=ste'",
+    });
+  }
+  const overrides: Record<string, unknown> = {};
+  for (const part of spec
+    .slice(colon + 1)
+    .split(',')
+    .map((text) => text.trim())) {
+    if (part === '') continue;
+    const [given = '', ...rest] = part.split('=');
+    const field = given.trim().replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    const at = `arm "${name}"`;
+    if (rest.length === 0) {
+      throw new BnnError('E_USAGE', `"${part}" is no FIELD=VALUE`, {
+        at,
+        hint: 'e.g. lr=0.01; commas stand between fields',
+      });
+    }
+    if (NO_ARM.includes(field)) {
+      throw new BnnError('E_USAGE', `${field} cannot differ between arms`, {
+        at,
+        hint: 'give it as an option for all of them',
+      });
+    }
+    if (Object.hasOwn(overrides, field)) throw new BnnError('E_USAGE', `${field} is given twice`, { at });
+    overrides[field] = fieldValue(field, rest.join('=').trim());
+  }
+  return { name, overrides: parsedOnly(overrides, `arm "${name}"`), oEnd: null };
+}
+
+/** As the field wants it; what does not fit stays text, of which the recipe says what is wrong. */
+function fieldValue(field: string, text: string): unknown {
+  const kind = Object.hasOwn(RECIPE_FIELDS, field) ? RECIPE_FIELDS[field as keyof Recipe].kind : 'string';
+  if (kind === 'flag' && (text === 'true' || text === 'false')) return text === 'true';
+  if ((kind === 'number' || kind === 'integer') && text !== '' && Number.isFinite(Number(text))) return Number(text);
+  return text;
+}
+
+function parsedOnly(overrides: RecipeInput, at: string): RecipeInput {
+  parseRecipe([overrides], at);
+  return overrides;
+}
+
+/** AdaSTE is for weights alone: activations are clipped beside it, unless the recipe names an estimator for them. */
+function overridesOf(estimator: string): RecipeInput {
+  return estimator === 'adaste' ? { estimator: 'ste', weightEstimator: 'adaste' } : { estimator };
 }
 
 /** Folder name of a run: `reste o=1.5` with seed 2 is `reste-o-1.5-seed-2`. */
 export function runName(arm: Arm, seed: number): string {
   return `${arm.name.replaceAll(/[^\w.]+/g, '-')}-seed-${seed}`;
+}
+
+/**
+ * Checks that no two arms are the same training by different names.
+ *
+ * @throws {BnnError} E_USAGE.
+ */
+export function assertNoTwins(recipe: Recipe, arms: readonly Arm[]): void {
+  const names = new Map<string, string>();
+  for (const { name, overrides } of arms) {
+    const key = JSON.stringify(effective(parseRecipe([{ ...recipe }, overrides])));
+    const other = names.get(key);
+    if (other !== undefined) {
+      throw new BnnError('E_USAGE', `the arms "${other}" and "${name}" are the same training`, {
+        hint: 'where a recipe has estimators for weights and activations apart, compare these: --arm NAME:weightEstimator=…',
+      });
+    }
+    names.set(key, name);
+  }
+}
+
+/** A recipe with what stands for something else in its place. */
+function effective(recipe: Recipe): Recipe {
+  const { estimator, weightEstimator, activationEstimator } = recipe;
+  const [weights, activations] = [weightEstimator || estimator, activationEstimator || estimator];
+  return { ...recipe, estimator: activations, weightEstimator: weights, activationEstimator: activations };
 }
 
 /** What one run says. Indicators are null where the recipe did not ask for them or the network has no binary weights. */
@@ -56,6 +143,8 @@ export interface ArmRun {
   readonly epochs: number;
   /** Of the last epoch, or of the best one by held-out pictures where there are some: never chosen by the test set. */
   readonly testTop1: number;
+  /** Of the same epoch; null without held-out pictures. */
+  readonly validationTop1: number | null;
   readonly trainLoss: number;
   readonly seconds: number;
   /** The paper's: the mean over the epochs. */
@@ -66,7 +155,11 @@ export interface ArmRun {
   readonly errorPerWeight: number | null;
   readonly gradientVariation: number | null;
   readonly flipRatio: number | null;
+  readonly stepFlipRate: number | null;
+  readonly oscillation: number | null;
   /** Of the last epoch. */
+  readonly neverFlipped: number | null;
+  readonly firstSignCorrelation: number | null;
   readonly signEntropy: number | null;
   readonly deadChannels: number | null;
 }
@@ -90,6 +183,7 @@ export function summarizeRun(seed: number, records: readonly EpochRecord[]): Arm
     seed,
     epochs: records.length,
     testTop1: chosen.testTop1,
+    validationTop1: chosen.validationTop1,
     trainLoss: last.trainLoss,
     seconds: records.reduce((sum, record) => sum + record.seconds, 0),
     estimatingError: average((epoch) => epoch.estimatingError),
@@ -97,13 +191,18 @@ export function summarizeRun(seed: number, records: readonly EpochRecord[]): Arm
     errorPerWeight: average((epoch) => epoch.errorPerWeight),
     gradientVariation: average((epoch) => epoch.gradientVariation),
     flipRatio: average((epoch) => epoch.flipRatio),
+    stepFlipRate: average((epoch) => epoch.stepFlipRate),
+    oscillation: average((epoch) => epoch.oscillation),
+    neverFlipped: last.indicators?.neverFlipped ?? null,
+    firstSignCorrelation: last.indicators?.firstSignCorrelation ?? null,
     signEntropy: last.indicators?.signEntropy ?? null,
     deadChannels: last.indicators?.deadChannels ?? null,
   };
 }
 
-const MEASURES = [
+export const MEASURES = [
   'testTop1',
+  'validationTop1',
   'trainLoss',
   'seconds',
   'estimatingError',
@@ -111,24 +210,47 @@ const MEASURES = [
   'errorPerWeight',
   'gradientVariation',
   'flipRatio',
+  'stepFlipRate',
+  'oscillation',
+  'neverFlipped',
+  'firstSignCorrelation',
   'signEntropy',
   'deadChannels',
 ] as const;
 export type Measure = (typeof MEASURES)[number];
 
+/** How an arm's learning rate was chosen. */
+export interface TuningRate {
+  readonly lr: number;
+  /** On held-out pictures, mean over the seeds of the tuning. */
+  readonly validationTop1: number;
+}
+
 export interface ArmResult {
   readonly name: string;
   readonly overrides: RecipeInput;
   readonly oEnd: number | null;
+  /** Rates that were tried, in the order given; null where the rate was not chosen. */
+  readonly tuning: readonly TuningRate[] | null;
   readonly runs: readonly ArmRun[];
   /** Over the seeds; null where no run has the measure. */
   readonly spread: Readonly<Record<Measure, Spread | null>>;
   /** Test accuracy less that of the first arm with the same seed, over the seeds that both have; null for the first arm. */
-  readonly difference: Spread | null;
+  readonly difference: Contrast | null;
+  /** Against the first arm, for the seeds whose predictions both kept; empty for the first arm. */
+  readonly disagreements: readonly Disagreement[];
 }
 
-/** @param baseline the runs of the first arm; null for that arm itself. */
-export function summarizeArm(arm: Arm, runs: readonly ArmRun[], baseline: readonly ArmRun[] | null): ArmResult {
+/**
+ * @param baseline   the runs of the first arm; null for that arm itself.
+ * @param contrasts  how many arms are compared with the first; `holmP` stays null.
+ */
+export function summarizeArm(
+  arm: Arm,
+  runs: readonly ArmRun[],
+  baseline: readonly ArmRun[] | null,
+  contrasts: number,
+): Omit<ArmResult, 'tuning' | 'disagreements'> {
   const spread = Object.fromEntries(
     MEASURES.map((measure) => [measure, spreadOf(runs.flatMap((run) => run[measure] ?? []))]),
   ) as Record<Measure, Spread | null>;
@@ -136,5 +258,10 @@ export function summarizeArm(arm: Arm, runs: readonly ArmRun[], baseline: readon
     const other = baseline?.find(({ seed }) => seed === run.seed);
     return other === undefined ? [] : [run.testTop1 - other.testTop1];
   });
-  return { ...arm, runs, spread, difference: spreadOf(differences) };
+  return { ...arm, runs, spread, difference: contrastOf(differences, contrasts) };
+}
+
+/** The rate that is best on held-out pictures, the first of equals. @param tried  at least one. */
+export function bestRate(tried: readonly TuningRate[]): number {
+  return tried.reduce((best, rate) => (rate.validationTop1 > best.validationTop1 ? rate : best)).lr;
 }

@@ -25,6 +25,8 @@ export interface Evaluation {
   readonly loss: number;
   /** Share of images whose decision is the label, 0 … 1. */
   readonly top1: number;
+  /** The class that is decided for, by position in the split; −1 for a picture that was left out. */
+  readonly predictions: readonly number[];
 }
 
 export interface EvaluationOptions {
@@ -49,17 +51,35 @@ export async function evaluate(
   let images = 0;
   let loss = 0;
   let correct = 0;
+  const predictions: number[] = [];
   for await (const batch of batcher.epoch(0)) {
     if (signal?.aborted === true) break;
     for (let from = 0; from < batch.count; from += most) {
       const part = partOf(batch, from, Math.min(most, batch.count - from));
-      const outcome = await evaluatePart(program, part, image, settings);
+      const { outcome, decisions } = await evaluatePart(program, part, image, settings);
       loss += outcome.loss * part.count;
       correct += outcome.correct;
       images += part.count;
+      for (const [row, decision] of decisions.entries()) {
+        const index = batch.indices[from + row] ?? 0;
+        while (predictions.length < index) predictions.push(-1);
+        predictions[index] = decision;
+      }
     }
   }
-  return { images, loss: loss / images, top1: correct / images };
+  return { images, loss: loss / images, top1: correct / images, predictions };
+}
+
+/** The class of each picture: of the largest logit, the first of equals; of one logit, whether it is above 0. */
+function decisionsOf(logits: ArrayLike<number>, count: number): number[] {
+  const classes = logits.length / count;
+  return Array.from({ length: count }, (_, row) => {
+    const at = (k: number): number => logits[row * classes + k] ?? 0;
+    if (classes === 1) return at(0) > 0 ? 1 : 0;
+    let best = 0;
+    for (let k = 1; k < classes; k++) if (at(k) > at(best)) best = k;
+    return best;
+  });
 }
 
 type Part = Pick<Batch, 'images' | 'labels' | 'count'>;
@@ -78,15 +98,16 @@ async function evaluatePart(
   { images, labels, count }: Part,
   { height, width, channels }: ImageSize,
   settings: RunSettings,
-): Promise<Outcome> {
+): Promise<{ readonly outcome: Outcome; readonly decisions: readonly number[] }> {
   try {
     const x = tf.tensor4d(images, [count, height, width, channels]);
     const classes = tf.tensor1d(labels, 'int32');
     const logits = await program.inferInTurns(x, settings);
     const result = crossEntropy(logits, classes, 0);
     const outcome = await readOutcome(stackFigures(result));
+    const decisions = decisionsOf(await logits.data(), count);
     tf.dispose([x, classes, logits, result.loss, result.correct, result.dlogits]);
-    return outcome;
+    return { outcome, decisions };
   } catch (error) {
     if (!isOutOfMemory(error)) throw error;
     throw new BnnError('E_BACKEND', `there is too little memory to evaluate ${count} pictures at once`, {

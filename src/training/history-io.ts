@@ -70,7 +70,7 @@ export async function readHistory(path: string): Promise<EpochRecord[]> {
  * Checks that the history fits a checkpoint: the records of all epochs that it contains, and at most that of the next one, which a
  * killed run trains again.
  *
- * @returns the records that the checkpoint contains.
+ * @returns the records of the epochs that the checkpoint contains.
  * @throws  {BnnError} E_FORMAT.
  */
 export async function checkHistory(path: string, epochs: number): Promise<EpochRecord[]> {
@@ -81,7 +81,13 @@ export async function checkHistory(path: string, epochs: number): Promise<EpochR
   return records.slice(0, epochs);
 }
 
-export async function writeHistory(path: string, records: readonly EpochRecord[]): Promise<void> {
+/**
+ * Forgets the record of an epoch that the checkpoint does not contain: it will be trained again.
+ *
+ * @throws {BnnError} as `checkHistory`, before anything is written.
+ */
+export async function truncateHistory(path: string, epochs: number): Promise<void> {
+  const records = await checkHistory(path, epochs);
   await writeFileAtomic(path, records.map((record) => `${JSON.stringify(record)}\n`).join(''));
 }
 

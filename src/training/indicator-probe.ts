@@ -1,154 +1,173 @@
 /** Measures the indicators of a program at the end of an epoch (see `indicators.ts`). */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { packedBytes, packSigns } from '../core/bits.ts';
 import { Rng } from '../core/rng.ts';
-import { type Tensor, tensor } from '../core/tensor.ts';
-import { BnnError } from '../errors.ts';
+import { mean } from '../core/statistics.ts';
+import type { Tensor } from '../core/tensor.ts';
+import type { Batch } from '../data/batch-maker.ts';
+import type { Batcher } from '../data/batches.ts';
+import type { Estimator } from '../estimators/estimator.ts';
 import {
   type ActivationIndicators,
-  countFlips,
   DEAD_BITS,
   type EpochIndicators,
   estimatingError,
   magnitudeStatistics,
   meanOf,
-  signEntropies,
+  SignCounts,
   summarizeLayers,
 } from './indicators.ts';
-import { type EntropyEstimate, estimateEntropy } from './knife.ts';
-import { layerOf, type ParameterInfo } from './parameters.ts';
+import { layerOf } from './parameters.ts';
 import type { Program } from './program.ts';
+import { SignChanges } from './sign-changes.ts';
+import { spacingEntropy } from './spacing-entropy.ts';
+import { ofLayer } from './steps/sign.ts';
+import type { Run } from './steps/step.ts';
 
-/** Per layer, so that the cost does not grow with the network's width. */
-const ENTROPY_CHANNELS = 2;
-const ENTROPY_SAMPLES = 512;
-const ENTROPY_STREAM = 0x6b6e6966;
-const SIGNS_SUFFIX = '.epoch_signs';
+/** Places of each batch at which signs are counted, and of the whole sample at which entropies are estimated: enough for either. */
+const COUNTED_ROWS = 4096;
+const ENTROPY_ROWS = 1024;
+const ROWS_STREAM = 0x726f7773;
 
 export interface ProbeOptions {
-  /** The function whose distance from sign is the estimating error. */
-  readonly surrogate: (w: number) => number;
+  /** Its surrogate at the end of training is what the estimating error is measured from. */
+  readonly estimator: Estimator;
   readonly seed: number;
+  readonly stepsPerEpoch: number;
+  /** Gradients of the latent weights over a batch, which `measure` disposes; moves nothing. */
+  readonly differentiate: (
+    batch: Batch,
+    epoch: number,
+    observe: NonNullable<Run['observe']>,
+  ) => Promise<ReadonlyMap<string, tf.Tensor>>;
 }
 
-/**
- * Call `begin` at the start of each epoch; in its last batch pass `observe` to the forward pass and the gradients to `addGradients`;
- * then, after the optimizer's step, call `finish`.
- */
+interface SeenActivations {
+  readonly channels: number;
+  readonly counts: SignCounts;
+  /** Values of some rows, all channels each. */
+  readonly rows: number[][];
+}
+
+/** Call `beginEpoch` before the first step of an epoch, `afterStep` after each, and `measure` after the last. */
 export class IndicatorProbe {
   readonly #program: Program;
   readonly #options: ProbeOptions;
-  /** Packed signs at the start of the epoch, in the order of the program. */
-  readonly #signs = new Map<string, Uint8Array>();
-  readonly #observed = new Map<string, tf.Tensor>();
-  readonly #gradients = new Map<string, { readonly mean: number; readonly variance: number }>();
+  readonly #changes: SignChanges;
 
   constructor(program: Program, options: ProbeOptions) {
     this.#program = program;
     this.#options = options;
+    this.#changes = new SignChanges(program);
   }
 
-  /** Remembers the signs from which flips are counted. */
-  async begin(): Promise<void> {
-    for (const { name } of this.#weights()) this.#signs.set(name, await this.#signsOf(name));
+  beginEpoch(): void {
+    this.#changes.beginEpoch();
   }
 
-  /** Keeps what a layer binarizes, until `finish`. */
-  readonly observe = (layer: string, x: tf.Tensor): void => {
-    this.#observed.get(layer)?.dispose();
-    this.#observed.set(layer, tf.keep(tf.clone(x)));
-  };
+  afterStep(): void {
+    this.#changes.update();
+  }
 
-  /** Reads the gradients of the binary weights; they stay the caller's. */
-  async addGradients(gradients: ReadonlyMap<string, tf.Tensor>): Promise<void> {
-    for (const { name } of this.#weights()) {
-      const gradient = gradients.get(name);
-      if (gradient !== undefined) this.#gradients.set(name, magnitudeStatistics(await gradient.data()));
-    }
+  /** Those that `afterStep` replaces. */
+  tensors(): tf.Tensor[] {
+    return this.#changes.tensors();
   }
 
   /** Null for a network without binary weights. */
-  async finish(epoch: number): Promise<EpochIndicators | null> {
+  async measure(sample: Batcher, epoch: number): Promise<EpochIndicators | null> {
+    const gradients = new Map<string, { mean: number; variance: number }[]>();
+    const activations = new Map<string, SeenActivations>();
+    for await (const batch of sample.epoch(0)) {
+      const observed = new Map<string, tf.Tensor>();
+      const observe = (layer: string, x: tf.Tensor): void => {
+        if (!observed.has(layer)) observed.set(layer, tf.keep(tf.clone(x)));
+      };
+      const found = await this.#options.differentiate(batch, epoch, observe);
+      for (const { name } of this.#changes.weights()) {
+        const gradient = found.get(name);
+        if (gradient === undefined) continue;
+        const statistics = magnitudeStatistics(await gradient.data());
+        gradients.set(name, [...(gradients.get(name) ?? []), statistics]);
+      }
+      tf.dispose([...found.values()]);
+      const entropyRows = Math.ceil(ENTROPY_ROWS / sample.batchesPerEpoch);
+      for (const [layer, x] of observed)
+        activations.set(layer, await this.#see(layer, x, batch, entropyRows, activations));
+      tf.dispose([...observed.values()]);
+    }
     const layers = [];
-    for (const { name } of this.#weights()) {
+    for (const { name } of this.#changes.weights()) {
       const weights = await this.#program.parameter(name).data();
-      const { mean, variance } = this.#gradients.get(name) ?? { mean: Number.NaN, variance: Number.NaN };
-      const error = estimatingError(weights, this.#options.surrogate);
-      const before = this.#signs.get(name);
-      const flips = before === undefined ? Number.NaN : countFlips(before, packSigns(weights, weights.length));
       const layer = layerOf(name);
-      const seen = this.#observed.get(layer);
+      const error = estimatingError(weights, ofLayer(this.#options.estimator, layer).surrogate);
+      const statistics = gradients.get(name) ?? [];
+      const seen = activations.get(layer);
       layers.push({
         layer,
         weights: weights.length,
         estimatingError: error,
-        gradientVariance: variance,
+        gradientVariance: mean(statistics.map(({ variance }) => variance)),
         errorPerWeight: error / Math.sqrt(weights.length),
-        gradientVariation: mean === 0 ? 0 : Math.sqrt(variance) / mean,
-        flipRatio: flips / weights.length,
-        activations: seen === undefined ? null : await this.#measureActivations(seen, epoch, layers.length),
+        gradientVariation: mean(statistics.map((g) => (g.mean === 0 ? 0 : Math.sqrt(g.variance) / g.mean))),
+        ...(await this.#changes.measure(name, this.#options.stepsPerEpoch)),
+        activations: seen === undefined ? null : summarizeActivations(seen),
       });
     }
-    this.dispose();
     return layers.length === 0 ? null : summarizeLayers(layers);
   }
 
-  /** The state inside an epoch, as named tensors. */
-  save(): Map<string, Tensor> {
-    return new Map(
-      Array.from(this.#signs, ([name, signs]) => [name + SIGNS_SUFFIX, tensor('uint8', [signs.length], signs)]),
-    );
+  /** The state, as named tensors. */
+  save(): Promise<Map<string, Tensor>> {
+    return this.#changes.save();
   }
 
   /** @throws {BnnError} E_FORMAT when a tensor is missing or has another size. */
   restore(saved: ReadonlyMap<string, Tensor>, at?: string): void {
-    for (const { name, shape } of this.#weights()) {
-      const signs = saved.get(name + SIGNS_SUFFIX);
-      const bytes = packedBytes(shape.reduce((a, b) => a * b, 1));
-      if (signs?.dtype !== 'uint8' || signs.data.length !== bytes) {
-        throw new BnnError('E_FORMAT', `the training state lacks "${name}${SIGNS_SUFFIX}" of ${bytes} bytes`, { at });
-      }
-      this.#signs.set(name, Uint8Array.from(signs.data as Uint8Array));
-    }
+    this.#changes.restore(saved, at);
   }
 
   dispose(): void {
-    for (const t of this.#observed.values()) t.dispose();
-    this.#observed.clear();
+    this.#changes.dispose();
   }
 
-  *#weights(): Generator<ParameterInfo> {
-    for (const info of this.#program.parameters.values()) if (info.role === 'binary-weight') yield info;
-  }
-
-  async #signsOf(name: string): Promise<Uint8Array> {
-    const weights = await this.#program.parameter(name).data();
-    return packSigns(weights, weights.length);
-  }
-
-  async #measureActivations(seen: tf.Tensor, epoch: number, layer: number): Promise<ActivationIndicators> {
-    const z = await seen.data();
-    const channels = seen.shape.at(-1) ?? 1;
-    const entropies = Array.from(signEntropies(z, channels));
-    const rng = new Rng(this.#options.seed, ENTROPY_STREAM, epoch, layer);
+  /** Adds what a layer is about to binarize, at places that depend on the seed alone. */
+  async #see(
+    layer: string,
+    x: tf.Tensor,
+    { labels, index, count }: Batch,
+    entropyRows: number,
+    before: ReadonlyMap<string, SeenActivations>,
+  ): Promise<SeenActivations> {
+    const channels = x.shape.at(-1) ?? 1;
+    const seen = before.get(layer) ?? { channels, counts: new SignCounts(channels), rows: [] };
+    const z = (await x.data()) as Float32Array;
     const rows = z.length / channels;
-    const estimates: EntropyEstimate[] = [];
-    for (let n = Math.min(ENTROPY_CHANNELS, channels); n > 0; n--) {
-      const channel = rng.below(channels);
-      const sample = Float64Array.from(
-        { length: ENTROPY_SAMPLES },
-        () => z[rng.below(rows) * channels + channel] ?? Number.NaN,
-      );
-      const estimate = estimateEntropy(sample);
-      if (estimate !== null) estimates.push(estimate);
+    const rng = new Rng(this.#options.seed, ROWS_STREAM, index);
+    const counted = Math.min(rows, COUNTED_ROWS);
+    for (let n = 0; n < counted; n++) {
+      const row = counted === rows ? n : rng.below(rows);
+      seen.counts.add(z, row * channels, labels[Math.floor((row * count) / rows)] ?? -1);
     }
-    return {
-      channels,
-      signEntropy: meanOf(entropies) ?? 0,
-      deadChannels: entropies.filter((bits) => bits < DEAD_BITS).length,
-      preSignEntropy: meanOf(estimates.map(({ entropy }) => entropy)),
-      preSignGap: meanOf(estimates.map(({ gap }) => gap)),
-    };
+    // Without repetition, which would look like an atom.
+    const chosen = rng.permutation(rows).subarray(0, entropyRows);
+    for (const row of chosen) seen.rows.push(Array.from(z.subarray(row * channels, (row + 1) * channels)));
+    return seen;
   }
+}
+
+function summarizeActivations({ channels, counts, rows }: SeenActivations): ActivationIndicators {
+  const entropies = counts.entropies();
+  const estimates = Array.from({ length: channels }, (_, c) =>
+    spacingEntropy(rows.map((row) => row[c] ?? Number.NaN)),
+  ).filter((estimate) => estimate !== null);
+  return {
+    channels,
+    signEntropy: meanOf(entropies) ?? 0,
+    deadChannels: entropies.filter((bits) => bits < DEAD_BITS).length,
+    labelInformation: meanOf(counts.labelInformation()) ?? 0,
+    continuousChannels: estimates.length,
+    preSignEntropy: meanOf(estimates.map(({ entropy }) => entropy)),
+    preSignGap: meanOf(estimates.map(({ gap }) => gap)),
+  };
 }

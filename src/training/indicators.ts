@@ -1,31 +1,35 @@
 /**
  * Where a training stands between estimating error and gradient stability, and what its binary layers carry.
  *
- * The two indicators of Wu et al. (ICCV 2023, arXiv:2308.06689), as the official code computes them: over the binary weights of all
- * layers, on the last batch of an epoch, with the surrogate f of the end of training,
+ * The two indicators of Wu et al. (ICCV 2023, arXiv:2308.06689): over the binary weights of all layers, with the surrogate f of the
+ * end of training,
  *
  *     estimating error    e = Σ_layers ‖f(w) − sign(w)‖₂
  *     gradient stability  s = Σ_layers var(|g|), the unbiased variance; larger is less stable
  *
+ * The official code takes g from the last batch of an epoch, whatever its size and whatever it holds. Here all is measured after the
+ * last step, on a fixed sample of training pictures without augmentation (`samplePictures` of the recipe) in full batches of the
+ * recipe's size, over which s is the mean.
+ *
  * Neither is free of scale: e grows with √n, and a factor on all gradients multiplies s by its square. Their companions are
- * e/√n, the coefficient of variation std(|g|)/mean(|g|) and the share of weights whose sign changed.
+ * e/√n, the coefficient of variation std(|g|)/mean(|g|) and how signs change (`sign-changes.ts`).
  */
 
+import type { FlipIndicators } from './sign-changes.ts';
+
 /** One binary layer at the end of an epoch. */
-export interface LayerIndicators {
+export interface LayerIndicators extends FlipIndicators {
   readonly layer: string;
   /** Number of binary weights n. */
   readonly weights: number;
   /** ‖f(w) − sign(w)‖₂. */
   readonly estimatingError: number;
-  /** var(|g|). */
+  /** var(|g|), mean over the batches of the sample. */
   readonly gradientVariance: number;
   /** Estimating error / √n. */
   readonly errorPerWeight: number;
-  /** std(|g|) / mean(|g|). */
+  /** std(|g|) / mean(|g|), mean over the batches. */
   readonly gradientVariation: number;
-  /** Share of weights whose sign differs from that at the start of the epoch, 0 … 1. */
-  readonly flipRatio: number;
   /** Null where the layer's activations are not binarized. */
   readonly activations: ActivationIndicators | null;
 }
@@ -36,14 +40,21 @@ export interface ActivationIndicators {
   readonly signEntropy: number;
   /** Channels whose sign carries less than `DEAD_BITS`. */
   readonly deadChannels: number;
-  /** Differential entropy before the sign, nats, mean over sampled channels (KNIFE); null when none of them varies. */
+  /**
+   * Mutual information of a channel's sign and the label, bits, mean over the channels, by counting (which adds about
+   * (classes − 1)/(2 ln 2 · values) bits of its own).
+   */
+  readonly labelInformation: number;
+  /** Channels whose values before the sign hardly repeat; only they have a density. None behind sums of ±1 and a ReLU. */
+  readonly continuousChannels: number;
+  /** Differential entropy before the sign, nats, mean over the continuous channels (`spacing-entropy.ts`); null without any. */
   readonly preSignEntropy: number | null;
   /** How far that lies below a Gaussian of the same variance, nats. */
   readonly preSignGap: number | null;
 }
 
-/** Of a whole network at the end of an epoch. */
-export interface EpochIndicators {
+/** Of a whole network at the end of an epoch; `FlipIndicators` are over all its binary weights. */
+export interface EpochIndicators extends FlipIndicators {
   /** The paper's e: the sum over the layers. */
   readonly estimatingError: number;
   /** The paper's s: the sum over the layers. */
@@ -52,10 +63,10 @@ export interface EpochIndicators {
   readonly errorPerWeight: number;
   /** Mean over the layers. */
   readonly gradientVariation: number;
-  /** Over all binary weights. */
-  readonly flipRatio: number;
   /** Mean over the layers with binary activations; null without any. */
   readonly signEntropy: number | null;
+  /** Likewise. */
+  readonly labelInformation: number | null;
   /** Sum over the layers. */
   readonly deadChannels: number;
   readonly preSignGap: number | null;
@@ -87,33 +98,67 @@ export function magnitudeStatistics(gradient: ArrayLike<number>): { readonly mea
   return { mean, variance: count > 1 ? squares / (count - 1) : 0 };
 }
 
-/** How many bits differ between two rows of packed signs. */
-export function countFlips(before: Uint8Array, after: Uint8Array): number {
-  let flips = 0;
-  for (let i = 0; i < after.length; i++) {
-    for (let bits = (before[i] ?? 0) ^ (after[i] ?? 0); bits !== 0; bits &= bits - 1) flips++;
-  }
-  return flips;
-}
-
 /** Entropy in bits of a coin that shows one side with probability p. */
 export function binaryEntropy(p: number): number {
   const term = (q: number): number => (q <= 0 ? 0 : -q * Math.log2(q));
   return term(p) + term(1 - p);
 }
 
-/**
- * Entropy of the signs of each channel.
- *
- * @param z  [rows][channels], values before the sign.
- */
-export function signEntropies(z: ArrayLike<number>, channels: number): Float64Array {
-  const positive = new Float64Array(channels);
-  for (let i = 0; i < z.length; ) {
-    for (let c = 0; c < channels; c++, i++) if ((z[i] ?? Number.NaN) >= 0) positive[c] = (positive[c] ?? 0) + 1;
+/** How often each channel is +1, by label. */
+export class SignCounts {
+  readonly #channels: number;
+  /** [channels][labels]. */
+  readonly #positive = new Map<number, Float64Array>();
+  readonly #rows = new Map<number, number>();
+
+  constructor(channels: number) {
+    this.#channels = channels;
   }
-  const rows = z.length / channels;
-  return positive.map((count) => binaryEntropy(count / rows));
+
+  /** @param z  the values of all channels at one place of a picture with this label, before the sign, from `begin` on. */
+  add(z: ArrayLike<number>, begin: number, label: number): void {
+    let positive = this.#positive.get(label);
+    if (positive === undefined) {
+      positive = new Float64Array(this.#channels);
+      this.#positive.set(label, positive);
+    }
+    for (let c = 0; c < this.#channels; c++)
+      if ((z[begin + c] ?? Number.NaN) >= 0) positive[c] = (positive[c] ?? 0) + 1;
+    this.#rows.set(label, (this.#rows.get(label) ?? 0) + 1);
+  }
+
+  /** Entropy of the sign of each channel, bits. */
+  entropies(): number[] {
+    return this.#perChannel((positive, rows) => binaryEntropy(sumOf(positive) / sumOf(rows)));
+  }
+
+  /** Mutual information of the sign of each channel and the label, bits: H(sign) − H(sign | label). */
+  labelInformation(): number[] {
+    return this.#perChannel((positive, rows) => {
+      const total = sumOf(rows);
+      const conditional = positive.reduce((sum, count, i) => {
+        const share = rows[i] ?? 0;
+        return sum + (share / total) * binaryEntropy(count / share);
+      }, 0);
+      return Math.max(0, binaryEntropy(sumOf(positive) / total) - conditional);
+    });
+  }
+
+  /** @param of  gets, by label, how often the channel was +1 and how often it was counted. */
+  #perChannel(of: (positive: readonly number[], rows: readonly number[]) => number): number[] {
+    const rows = [...this.#rows.values()];
+    const positive = [...this.#positive.values()];
+    return Array.from({ length: this.#channels }, (_, c) =>
+      of(
+        positive.map((counts) => counts[c] ?? 0),
+        rows,
+      ),
+    );
+  }
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
 }
 
 /** Totals of the layers. */
@@ -121,13 +166,21 @@ export function summarizeLayers(layers: readonly LayerIndicators[]): EpochIndica
   const sum = (of: (layer: LayerIndicators) => number): number => layers.reduce((total, layer) => total + of(layer), 0);
   const weights = sum((layer) => layer.weights);
   const activations = layers.flatMap((layer) => (layer.activations === null ? [] : [layer.activations]));
+  const overWeights = (key: keyof FlipIndicators): number => sum((layer) => layer[key] * layer.weights) / weights;
+  const changes = sum((layer) => layer.stepFlipRate * layer.weights);
   return {
     estimatingError: sum((layer) => layer.estimatingError),
     gradientVariance: sum((layer) => layer.gradientVariance),
     errorPerWeight: Math.sqrt(sum((layer) => layer.estimatingError ** 2) / weights),
     gradientVariation: sum((layer) => layer.gradientVariation) / layers.length,
-    flipRatio: sum((layer) => layer.flipRatio * layer.weights) / weights,
+    flipRatio: overWeights('flipRatio'),
+    stepFlipRate: overWeights('stepFlipRate'),
+    // A share of the changes, so weighed by them.
+    oscillation: changes === 0 ? 0 : sum((layer) => layer.oscillation * layer.stepFlipRate * layer.weights) / changes,
+    neverFlipped: overWeights('neverFlipped'),
+    firstSignCorrelation: overWeights('firstSignCorrelation'),
     signEntropy: meanOf(activations.map(({ signEntropy }) => signEntropy)),
+    labelInformation: meanOf(activations.map(({ labelInformation }) => labelInformation)),
     deadChannels: activations.reduce((total, { deadChannels }) => total + deadChannels, 0),
     preSignGap: meanOf(activations.flatMap(({ preSignGap }) => (preSignGap === null ? [] : [preSignGap]))),
     layers,

@@ -35,8 +35,17 @@ export function sign(x: tf.Tensor): tf.Tensor {
 export function signGradient(x: tf.Tensor, dy: tf.Tensor, estimator: Estimator): tf.Tensor {
   const { attributes } = estimator;
   const kernel = attributes?.estimator === 'table' ? 'BnnSignGradTable' : 'BnnSignGrad';
-  if (attributes !== null && hasKernel(kernel)) return runKernel(kernel, { x, dy }, attributes);
-  return estimator.gradient(x, dy);
+  if (attributes === null || !hasKernel(kernel)) return estimator.gradient(x, dy);
+  return withScale(dy, estimator, (dy) => runKernel(kernel, { x, dy }, attributes));
+}
+
+/** Runs a kernel of the estimator's attributes on the gradient that it is meant for. */
+export function withScale(dy: tf.Tensor, { scale = 1 }: Estimator, run: (dy: tf.Tensor) => tf.Tensor): tf.Tensor {
+  if (scale === 1) return run(dy);
+  const scaled = tf.mul(dy, scale);
+  const result = run(scaled);
+  scaled.dispose();
+  return result;
 }
 
 export interface NormInputs {

@@ -16,13 +16,16 @@ export class LatentWeights implements ParameterStore {
   readonly #latent = new Map<string, tf.Tensor>();
   #transform: WeightTransform | null = null;
 
-  constructor(program: ParameterStore, name: WeightTransformName) {
+  /** @param latent  what to start from, by name; the program's weights where it has none. */
+  constructor(program: ParameterStore, name: WeightTransformName, latent?: ReadonlyMap<string, Tensor>) {
     this.#program = program;
     this.#name = name;
     this.parameters = program.parameters;
     if (name === 'none') return;
     for (const info of this.#transformed()) {
-      this.#latent.set(info.name, tf.keep(tf.clone(program.parameter(info.name))));
+      const given = latent?.get(info.name);
+      const start = given === undefined ? tf.clone(program.parameter(info.name)) : upload(given, info.layout);
+      this.#latent.set(info.name, tf.keep(start));
     }
   }
 

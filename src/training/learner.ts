@@ -9,19 +9,20 @@ import type { Batch } from '../data/batch-maker.ts';
 import type { Batcher } from '../data/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Model } from '../graph/model.ts';
+import { MeasuredStatistics, measureStatistics } from './batch-statistics.ts';
 import type { Checkpoint } from './checkpoint-io.ts';
 import { clipGradients } from './clip-gradients.ts';
 import { createEstimators } from './create-estimators.ts';
 import { EVALUATION_BATCH, evaluate } from './evaluate.ts';
-import { IndicatorProbe } from './indicator-probe.ts';
+import { IndicatorProbe, type ProbeOptions } from './indicator-probe.ts';
 import type { EpochIndicators } from './indicators.ts';
 import { LatentWeights } from './latent-weights.ts';
 import { inputsOf, learn, type Pictures, prepareStep, type StepData } from './learn-batch.ts';
 import { type Outcome, outcomeOf, readOutcome } from './loss.ts';
 import { Optimizer, statesOf } from './optimizer.ts';
 import { Program } from './program.ts';
-import type { Recipe } from './recipe.ts';
-import { learningRate } from './schedule.ts';
+import { measuresStatistics, type Recipe } from './recipe.ts';
+import { bopGamma, learningRate } from './schedule.ts';
 import { assertStepFits, largestBatch } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
 import type { TrainOptions } from './train-options.ts';
@@ -30,6 +31,10 @@ import { WeightAverage } from './weight-average.ts';
 export interface LearnerSettings {
   readonly dataset: Dataset;
   readonly stepsPerEpoch: number;
+  /** Fixed pictures on which the network is measured, where the recipe asks for that. */
+  readonly sample: Batcher | null;
+  /** What the weight transform starts from, where that is not the weights of the model. */
+  readonly latent?: ReadonlyMap<string, Tensor> | undefined;
   readonly teacher: TrainOptions['teacher'];
   /** Whether the backend wants padding as a step of its own. */
   readonly explicitPadding: boolean;
@@ -46,11 +51,10 @@ export class Learner {
   readonly #optimizer: Optimizer;
   readonly #average: WeightAverage | null;
   readonly #probe: IndicatorProbe | null;
+  readonly #statistics: MeasuredStatistics | null;
   readonly #estimators: ReturnType<typeof createEstimators>;
   /** Where steps can be recorded; null where the host takes part in them. */
   readonly #replay: StepReplay | null;
-  /** Of the last step of an epoch. */
-  #indicators: EpochIndicators | null = null;
 
   constructor(model: Model, recipe: Recipe, settings: LearnerSettings) {
     this.#recipe = recipe;
@@ -58,11 +62,11 @@ export class Learner {
     this.#estimators = createEstimators(recipe);
     this.#program = new Program(model, { explicitPadding: settings.explicitPadding });
     this.#checkMemory();
-    this.#weights = new LatentWeights(this.#program, recipe.weightTransform);
+    this.#weights = new LatentWeights(this.#program, recipe.weightTransform, settings.latent);
     this.#optimizer = new Optimizer(this.#weights, recipe);
     this.#average = recipe.emaDecay > 0 ? new WeightAverage(this.#weights, recipe.emaDecay) : null;
-    const { surrogate } = this.#estimators.at(recipe.epochs).weightEstimator;
-    this.#probe = recipe.indicators ? new IndicatorProbe(this.#program, { surrogate, seed: recipe.seed }) : null;
+    this.#probe = recipe.indicators ? new IndicatorProbe(this.#program, this.#probeOptions()) : null;
+    this.#statistics = measuresStatistics(recipe) ? new MeasuredStatistics(this.#program) : null;
     const needsHost = recipe.clipGradients > 0 || this.#estimators.learned.length > 0 || this.#program.drawsRandomly;
     this.#replay = settings.recorder === undefined || needsHost ? null : new StepReplay(settings.recorder);
   }
@@ -90,11 +94,6 @@ export class Learner {
   /** Steps taken since the run began. */
   get steps(): number {
     return this.#optimizer.step;
-  }
-
-  /** Measured in the last step of an epoch; null before it, and where the recipe wants none. */
-  get indicators(): EpochIndicators | null {
-    return this.#indicators;
   }
 
   /** Learned parameters, without running statistics. */
@@ -127,9 +126,20 @@ export class Learner {
   }
 
   /** Before the first step of an epoch. */
-  async beginEpoch(): Promise<void> {
-    this.#indicators = null;
-    await this.#probe?.begin();
+  beginEpoch(): void {
+    this.#probe?.beginEpoch();
+  }
+
+  /** Measures the indicators after the last step of an epoch; null where the recipe wants none. */
+  async measure(epoch: number): Promise<EpochIndicators | null> {
+    if (this.#probe === null) return null;
+    const probe = this.#probe;
+    return this.#explained(epoch, () => probe.measure(this.#sample(), epoch));
+  }
+
+  /** Gives the network the statistics of the weights that it starts with, which a weight transform may have changed. */
+  async adaptStatistics(epoch: number): Promise<void> {
+    await measureStatistics(this.#program, this.#sample(), this.#settings.dataset, this.#estimators.at(epoch));
   }
 
   /**
@@ -139,12 +149,7 @@ export class Learner {
    * @throws {BnnError} E_BACKEND with a batch size that fits, when the device has too little memory.
    */
   async step(batch: Batch, epoch: number): Promise<{ readonly outcome: Promise<Outcome> }> {
-    const probe = batch.index + 1 === this.#settings.stepsPerEpoch ? this.#probe : null;
-    return this.#explained(epoch, async () => {
-      const taken = await this.#take(batch, epoch, probe);
-      if (probe !== null) this.#indicators = await probe.finish(epoch);
-      return taken;
-    });
+    return this.#explained(epoch, () => this.#take(batch, epoch));
   }
 
   /**
@@ -156,19 +161,16 @@ export class Learner {
     return this.#explained(epoch, () => outcome);
   }
 
-  async #take(
-    batch: Pictures,
-    epoch: number,
-    probe: IndicatorProbe | null = null,
-  ): Promise<{ readonly outcome: Promise<Outcome> }> {
+  async #take(batch: Pictures, epoch: number): Promise<{ readonly outcome: Promise<Outcome> }> {
+    this.#statistics?.clear();
     const options = { ...this.#recipe, epoch, teacher: this.#settings.teacher };
     const randomness = [this.#recipe.seed, epoch, batch.index];
-    const settings = { ...this.#estimators.at(epoch), randomness, observe: probe?.observe };
+    const settings = { ...this.#estimators.at(epoch), randomness };
     const data = await prepareStep(batch, this.#settings.dataset, options);
     const run = async (input: InputTap): Promise<tf.Tensor> => {
       const { figures, gradients } = await learn(this.#program, data, settings, options, input);
       try {
-        await this.#update(gradients, probe);
+        await this.#update(gradients, epoch);
         return figures;
       } catch (error) {
         figures.dispose();
@@ -176,7 +178,7 @@ export class Learner {
       }
     };
     const taken =
-      probe === null && this.#replay !== null
+      this.#replay !== null
         ? await this.#recorded(this.#replay, data, epoch, run)
         : { outcome: readOutcome(await run((t) => t)) };
     taken.outcome.catch(() => {});
@@ -204,18 +206,42 @@ export class Learner {
       ...this.#weights.tensors(),
       ...this.#optimizer.tensors(),
       ...(this.#average?.tensors() ?? []),
+      ...(this.#probe?.tensors() ?? []),
     ];
   }
 
-  async #update(learned: ReadonlyMap<string, tf.Tensor>, probe: IndicatorProbe | null): Promise<void> {
+  async #update(learned: ReadonlyMap<string, tf.Tensor>, epoch: number): Promise<void> {
     let gradients = this.#weights.toLatent(learned);
-    await probe?.addGradients(gradients);
     const { clipGradients: limit } = this.#recipe;
     if (limit > 0) gradients = await clipGradients(gradients, limit);
     const lr = this.learningRate(this.#optimizer.step);
-    this.#optimizer.apply(gradients, lr);
+    this.#optimizer.apply(gradients, lr, bopGamma(this.#recipe, epoch));
     for (const sharpness of this.#estimators.learned) await sharpness.apply(lr, this.#optimizer.step);
     this.#average?.update(this.#optimizer.step);
+    this.#probe?.afterStep();
+  }
+
+  #probeOptions(): ProbeOptions {
+    return {
+      estimator: this.#estimators.at(this.#recipe.epochs).weightEstimator,
+      seed: this.#recipe.seed,
+      stepsPerEpoch: this.#settings.stepsPerEpoch,
+      differentiate: async (batch, epoch, observe) => {
+        const options = { ...this.#recipe, cutout: 0, mixup: 0, epoch, teacher: this.#settings.teacher };
+        const settings = { ...this.#estimators.at(epoch), observe, statisticsKeep: 1 };
+        const data = await prepareStep(batch, this.#settings.dataset, options);
+        const { figures, gradients } = await learn(this.#program, data, settings, options, (t) => t);
+        figures.dispose();
+        for (const sharpness of this.#estimators.learned) sharpness.forgetGradients();
+        return this.#weights.toLatent(gradients);
+      },
+    };
+  }
+
+  #sample(): Batcher {
+    const { sample } = this.#settings;
+    if (sample === null) throw new Error('internal: nothing to measure on');
+    return sample;
   }
 
   /** Where the device has too little memory for `work`, the error names a batch size that fits. */
@@ -235,27 +261,32 @@ export class Learner {
     }
   }
 
-  /** With the weights that count: the averaged ones, where there are any. */
+  /** With the weights that count, the averaged ones where there are any, and with statistics of these where they are measured. */
   evaluate(batcher: Batcher, epoch: number, signal: AbortSignal | undefined): ReturnType<typeof evaluate> {
     const { dataset } = this.#settings;
     const options = { signal, most: this.#evaluationBatch };
-    return this.#deployed(() => evaluate(this.#program, batcher, dataset, this.#estimators.at(epoch), options));
+    return this.#deployed(epoch, () => evaluate(this.#program, batcher, dataset, this.#estimators.at(epoch), options));
   }
 
-  #deployed<T>(work: () => Promise<T>): Promise<T> {
-    return this.#average === null ? work() : this.#average.during(work);
+  /** @param epoch  null to leave the statistics as they are in training. */
+  #deployed<T>(epoch: number | null, work: () => Promise<T>): Promise<T> {
+    const statistics = epoch === null ? null : this.#statistics;
+    const measured =
+      epoch === null || statistics === null ? work : () => statistics.during(() => this.adaptStatistics(epoch), work);
+    return this.#average === null ? measured() : this.#average.during(measured);
   }
 
-  /** @param isMidEpoch  whether the probe is at work. */
-  async save(isMidEpoch: boolean): Promise<Pick<Checkpoint, 'model' | 'optimizer'>> {
+  /** @param epoch  the one just evaluated, so that the model is what was; null within epochs and before the first. */
+  async save(epoch: number | null): Promise<Pick<Checkpoint, 'model' | 'optimizer'>> {
     const weights = await (this.#average ?? this.#weights).save();
-    const probe = isMidEpoch ? this.#probe?.save() : undefined;
+    const statistics = this.#average === null ? await this.#statistics?.save() : undefined;
     const learned = this.#estimators.learned.flatMap((estimator) => [...estimator.save()]);
-    const model = await this.#deployed(() => this.#program.save());
+    const model = await this.#deployed(epoch, () => this.#program.save());
     const optimizer = new Map<string, Tensor>([
       ...(await this.#optimizer.save()),
       ...weights,
-      ...(probe ?? []),
+      ...(statistics ?? []),
+      ...((await this.#probe?.save()) ?? []),
       ...learned,
     ]);
     return { model, optimizer };
@@ -265,15 +296,16 @@ export class Learner {
   restore({ optimizer, state }: Checkpoint, folder: string): void {
     const at = join(folder, 'optimizer.safetensors');
     (this.#average ?? this.#weights).restore(optimizer, at);
+    if (this.#average === null) this.#statistics?.restore(optimizer, at);
     this.#optimizer.restore(optimizer, state.step, at);
     for (const learned of this.#estimators.learned) learned.restore(optimizer);
-    if (state.batch > 0) this.#probe?.restore(optimizer, at);
-    this.#indicators = state.indicators ?? null;
+    if (state.step > 0) this.#probe?.restore(optimizer, at);
   }
 
   dispose(): void {
     this.#replay?.drop();
     this.#probe?.dispose();
+    this.#statistics?.clear();
     this.#average?.dispose();
     this.#optimizer.dispose();
     for (const learned of this.#estimators.learned) learned.dispose();

@@ -22,8 +22,6 @@ export interface OptimizerOptions {
   readonly weightDecayOn: DecayGroup;
   /** Latent binary weights are clamped to [−c, c] after each step; 0 for never. */
   readonly clampWeights: number;
-  /** Bop's adaptation rate γ. */
-  readonly bopGamma?: number;
   /** Bop's threshold τ. */
   readonly bopThreshold?: number;
 }
@@ -70,13 +68,17 @@ export class Optimizer {
     return this.#step;
   }
 
-  /** Takes one step and disposes the gradients. */
-  apply(gradients: ReadonlyMap<string, tf.Tensor>, lr: number): void {
+  /**
+   * Takes one step and disposes the gradients.
+   *
+   * @param gamma  Bop's adaptation rate.
+   */
+  apply(gradients: ReadonlyMap<string, tf.Tensor>, lr: number, gamma = 1e-4): void {
     this.#step++;
     for (const info of this.#trainable()) {
       const gradient = gradients.get(info.name);
       if (gradient === undefined) throw new Error(`internal: no gradient for "${info.name}"`);
-      const [next, ...state] = this.#update(info, gradient, lr);
+      const [next, ...state] = this.#update(info, gradient, lr, gamma);
       gradient.dispose();
       for (const old of this.#state.get(info.name) ?? []) old.dispose();
       this.#state.set(
@@ -138,8 +140,8 @@ export class Optimizer {
     return optimizer === 'bop' && role !== 'binary-weight' ? 'adam' : optimizer;
   }
 
-  #update(info: ParameterInfo, gradient: tf.Tensor, lr: number): [tf.Tensor, ...tf.Tensor[]] {
-    const { momentum, weightDecayOn, bopGamma: gamma = 1e-4, bopThreshold: threshold = 1e-8 } = this.#options;
+  #update(info: ParameterInfo, gradient: tf.Tensor, lr: number, gamma: number): [tf.Tensor, ...tf.Tensor[]] {
+    const { momentum, weightDecayOn, bopThreshold: threshold = 1e-8 } = this.#options;
     const weightDecay = decays(info.role, weightDecayOn) ? this.#options.weightDecay : 0;
     const param = this.#store.parameter(info.name);
     const [first, second] = this.#state.get(info.name) ?? [];

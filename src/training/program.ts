@@ -123,7 +123,7 @@ export class Program {
   }
 
   /**
-   * One training pass: batch statistics (the running ones move), then gradients.
+   * One training pass: batch statistics (the running ones move, unless `statisticsKeep` is 1), then gradients.
    *
    * @returns gradients by parameter name, owned by the caller, in the layout of the program.
    */
@@ -134,6 +134,23 @@ export class Program {
   /** The same, with turns for the event loop between layers. Until it is done, nobody may touch the program. */
   differentiateInTurns<L>(x: tf.Tensor, settings: RunSettings, lossGradient: LossGradient<L>): Promise<Gradients<L>> {
     return runInTurns(this.#differentiate(x, settings, lossGradient));
+  }
+
+  /**
+   * Moves the running statistics towards those of a batch; nothing else happens.
+   *
+   * @param keep  what is left of the running ones, in place of the momentum of each normalization; 0 replaces them.
+   */
+  async adoptStatistics(x: tf.Tensor, settings: RunSettings, keep: number): Promise<void> {
+    const slots: (tf.Tensor | undefined)[] = [];
+    const run = this.#training({ ...settings, statisticsKeep: keep }, slots);
+    const engine = tf.engine();
+    engine.startScope();
+    try {
+      await runInTurns(this.#forward(x, run, null, slots));
+    } finally {
+      engine.endScope();
+    }
   }
 
   /** The current tensors of all parameters and buffers, in the order of `parameters`; still owned by the program. */
@@ -220,6 +237,19 @@ export class Program {
     }));
   }
 
+  /** @param slots  what the pass reads: a layer that is used again moves its statistics again. */
+  #training(settings: RunSettings, slots: (tf.Tensor | undefined)[]): Run {
+    const setBuffer = (slot: number, value: tf.Tensor): void => {
+      if (settings.statisticsKeep === 1) {
+        value.dispose();
+        return;
+      }
+      this.#replace(slot, value);
+      slots[slot] = value;
+    };
+    return { ...settings, training: true, setBuffer };
+  }
+
   #infer(x: tf.Tensor, settings: RunSettings): Generator<void, tf.Tensor> {
     return this.#forward(x, { ...settings, training: false, setBuffer: refuseBuffer }, null);
   }
@@ -230,12 +260,7 @@ export class Program {
     lossGradient: LossGradient<L>,
   ): Generator<void, Gradients<L>> {
     const slots: (tf.Tensor | undefined)[] = [];
-    const setBuffer = (slot: number, value: tf.Tensor): void => {
-      this.#replace(slot, value);
-      // A layer that is used again moves them again.
-      slots[slot] = value;
-    };
-    const run: Run = { ...settings, training: true, setBuffer };
+    const run = this.#training(settings, slots);
     const saved: (readonly tf.Tensor[])[] = [];
     const shapes: (readonly number[])[] = [];
     const logits = yield* this.#forward(x, run, { slots, saved, shapes });
@@ -245,8 +270,12 @@ export class Program {
   }
 
   /** Runs all steps; with `keep`, leaves in it what the backward pass reads. The caller owns the result unless it is kept. */
-  *#forward(x: tf.Tensor, run: Run, keep: Kept | null): Generator<void, tf.Tensor> {
-    const slots = keep?.slots ?? [];
+  *#forward(
+    x: tf.Tensor,
+    run: Run,
+    keep: Kept | null,
+    slots: (tf.Tensor | undefined)[] = keep?.slots ?? [],
+  ): Generator<void, tf.Tensor> {
     for (const [slot, owned] of this.#owned.entries()) slots[slot] = owned;
     slots[this.#input] = x;
     if (keep !== null) for (const [slot, t] of slots.entries()) keep.shapes[slot] = t?.shape ?? [];

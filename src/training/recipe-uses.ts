@@ -1,7 +1,7 @@
 /** Which fields of a recipe do something beside the others. */
 
 import { canDownload, hasFreeImageSize } from '../data/load-dataset.ts';
-import type { EstimatorName, Recipe } from './recipe.ts';
+import { type EstimatorName, measuresSample, type Recipe } from './recipe.ts';
 
 interface Use {
   readonly isUsed: (recipe: Recipe) => boolean;
@@ -61,6 +61,8 @@ const USES: { readonly [K in keyof Recipe]?: Use } = {
   clampWeights: use(SIGNS, hasSigns),
   bopGamma: withBop,
   bopThreshold: withBop,
+  bopDecay: withBop,
+  samplePictures: use('indicators or re-estimated statistics', measuresSample),
   stepEpochs: withSteps,
   stepFactor: withSteps,
   teacherWeight: withTeacher,

@@ -55,6 +55,7 @@ export interface Recipe {
   readonly steClip: number;
   readonly swishBeta: number;
   readonly dsqAlpha: number;
+  readonly slopePeak: number;
   readonly epochs: number;
   readonly batchSize: number;
   readonly optimizer: OptimizerName;
@@ -67,6 +68,7 @@ export interface Recipe {
   readonly emaDecay: number;
   readonly bopGamma: number;
   readonly bopThreshold: number;
+  readonly bopDecay: number;
   readonly schedule: ScheduleName;
   readonly warmupEpochs: number;
   readonly stepEpochs: number;
@@ -79,6 +81,8 @@ export interface Recipe {
   readonly teacherWeight: number;
   readonly temperature: number;
   readonly indicators: boolean;
+  readonly reestimate: boolean;
+  readonly samplePictures: number;
   readonly checkpointMinutes: number;
   readonly backend: (typeof BACKENDS)[number];
   readonly threads: number;
@@ -145,7 +149,7 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   limitTest: integer(0, 0, MAX, 'test on the first so many pictures only; 0 = all'),
   validation: integer(0, 0, MAX, 'hold out so many training pictures and choose the best epoch by them'),
   estimator: { ...choice(ESTIMATORS, 'reste', 'gradient of sign'), common: true },
-  weightEstimator: choice(['', ...ESTIMATORS], '', 'gradient of sign for weights, when it differs'),
+  weightEstimator: choice(['', ...ESTIMATORS], '', 'gradient of sign for weights, when it differs; bop has none'),
   activationEstimator: choice(['', ...ESTIMATORS], '', 'gradient of sign for activations, when it differs'),
   weightTransform: choice(WEIGHT_TRANSFORMS, 'none', 'what stands between the latent weights and their sign'),
   relaxShare: number(
@@ -160,8 +164,17 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   steClip: number(1, 0, 1e6, 'ste: no gradient beyond this'),
   swishBeta: number(5, 1e-3, 1e3, 'swish-sign: steepness'),
   dsqAlpha: number(0.2, 1e-6, 0.999, 'dsq: distance of the surrogate from a step; dsq-learned: at the start'),
+  slopePeak: number(
+    0,
+    0,
+    1e6,
+    'scale the gradient of sign to this value at 0, which tells the shape of an estimator from its size; 0 = as it is',
+  ),
   epochs: { ...integer(5, 1, MAX, 'passes over the training set'), common: true },
-  batchSize: { ...integer(128, 1, 65536, 'pictures per step'), common: true },
+  batchSize: {
+    ...integer(128, 1, 65536, 'pictures per step; what does not fill a batch is left out of an epoch'),
+    common: true,
+  },
   optimizer: { ...choice(OPTIMIZERS, 'adam', 'optimizer'), common: true },
   lr: { ...number(0.005, 0, 1e6, 'peak learning rate'), common: true },
   momentum: number(0.9, 0, 1, 'sgd: momentum'),
@@ -170,8 +183,9 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   clampWeights: number(0, 0, 1e6, 'keep latent binary weights within ± this; 0 = no limit'),
   clipGradients: number(0, 0, 1e6, 'scale gradients down to this norm of all together; 0 = no limit'),
   emaDecay: number(0, 0, 0.999999, 'evaluate and save a moving average of the weights; 0 = the weights themselves'),
-  bopGamma: number(1e-4, 0, 1, 'bop: how fast the average of gradients adapts'),
+  bopGamma: number(1e-4, 0, 1, 'bop: how fast the average of gradients adapts, at the start'),
   bopThreshold: number(1e-8, 0, 1e6, 'bop: size of that average that flips a weight'),
+  bopDecay: number(0.1, 0, 1, 'bop: what each fifth of the epochs leaves of bopGamma, as in the paper; 1 = all'),
   schedule: choice(SCHEDULES, 'cosine', 'how the learning rate falls'),
   warmupEpochs: number(0, 0, MAX, 'epochs in which the learning rate rises; may be a fraction'),
   stepEpochs: number(30, 1e-6, MAX, 'schedule step: epochs between two falls'),
@@ -184,6 +198,13 @@ export const RECIPE_FIELDS: { readonly [K in keyof Recipe]: FieldSpec } = {
   teacherWeight: number(0.5, 0, 1, 'share of the imitation in the loss'),
   temperature: number(4, 1e-3, 1e3, 'softness of what is imitated'),
   indicators: flag(false, 'record estimating error, gradient stability, flips and entropies of each epoch'),
+  reestimate: flag(false, 'evaluate and save with batch statistics measured anew; always so with relaxShare'),
+  samplePictures: integer(
+    1024,
+    1,
+    MAX,
+    'training pictures, the same ones throughout, on which indicators and batch statistics are measured, in full batches',
+  ),
   checkpointMinutes: number(5, 0, MAX, 'also save inside long epochs, this often; 0 = only after epochs'),
   backend: { ...choice(BACKENDS, 'auto', 'where to compute'), common: true },
   threads: { ...integer(0, 0, 64, 'threads of the native backend; 0 = all cores'), common: true },
@@ -195,6 +216,21 @@ export function networkName({ model, init }: Pick<Recipe, 'model' | 'init'>): st
   if (init === '') return model;
   const file = init.replace(/([\\/](last|best))?[\\/]model\.onnx$/, '');
   return (file.split(/[\\/]/).at(-1) ?? file).replace(/\.onnx$/, '');
+}
+
+/** Whether evaluation takes statistics of the weights that it evaluates: those of training are of other weights while these are relaxed. */
+export function measuresStatistics({ reestimate, relaxShare }: Pick<Recipe, 'reestimate' | 'relaxShare'>): boolean {
+  return reestimate || relaxShare > 0;
+}
+
+/** Whether a run measures anything on its fixed sample. */
+export function measuresSample(recipe: Recipe): boolean {
+  return recipe.indicators || measuresStatistics(recipe) || startsTransformed(recipe);
+}
+
+/** Whether a run starts from a network whose weights its transform must give. */
+export function startsTransformed({ init, weightTransform }: Pick<Recipe, 'init' | 'weightTransform'>): boolean {
+  return init !== '' && weightTransform !== 'none';
 }
 
 export type RecipeInput = Readonly<Record<string, unknown>>;

@@ -1,20 +1,24 @@
-/** The batches of a run: for learning, for testing, and of the pictures held out where the recipe holds some out. */
+/** The batches of a run: for learning, for testing, of the pictures held out, and of the fixed sample on which the network is measured. */
 
-import { Batcher } from '../data/batches.ts';
-import type { Dataset } from '../data/dataset.ts';
+import { Batcher, type BatcherOptions } from '../data/batches.ts';
+import type { Dataset, Split } from '../data/dataset.ts';
 import { holdOut } from '../data/hold-out.ts';
+import { samplePictures } from '../data/sample-pictures.ts';
 import type { Model } from '../graph/model.ts';
 import { evaluationBatch } from './evaluate.ts';
 import { normalizationOf } from './initial-model.ts';
-import type { Recipe } from './recipe.ts';
+import { measuresSample, type Recipe } from './recipe.ts';
 import type { TrainListeners } from './train-options.ts';
 
 const PREFETCH_BATCHES = 4;
 
 export interface RunBatches {
+  /** Full batches, unless all pictures together do not fill one. */
   readonly train: Batcher;
   readonly test: Batcher;
   readonly validation: Batcher | null;
+  /** Full batches of learned pictures, without augmentation, as many as `samplePictures` holds, but at least one; null where nothing is measured. */
+  readonly sample: Batcher | null;
   close(): Promise<void>;
 }
 
@@ -31,16 +35,26 @@ export function createRunBatches(
   const normalize = recipe.init === '' ? recipe.normalize : normalizationOf(model);
   const common = { normalize, prefetch: PREFETCH_BATCHES, onBroken, onBrokenImage };
   const augment = padCrop > 0 || flip || cropScale > 0 ? { padCrop, flip, cropScale } : null;
-  const train = new Batcher(learned, { ...common, batchSize, seed, augment, shuffle: true });
+  // A small last batch has other statistics than the rest, and would have the last word before every evaluation.
+  const full = { batchSize: Math.min(batchSize, learned.count), dropLast: true };
+  const train = new Batcher(learned, { ...common, ...full, seed, augment, shuffle: true });
   const evaluation = { ...common, batchSize: evaluationBatch(dataset) };
   const test = new Batcher(dataset.test, evaluation);
   const validation = held === null ? null : new Batcher(held, evaluation);
+  const sample = measuresSample(recipe) ? createSample(learned, recipe, { ...full, normalize, onBroken }) : null;
   return {
     train,
     test,
     validation,
+    sample,
     close: async () => {
-      await Promise.all([train.close(), test.close(), validation?.close()]);
+      await Promise.all([train.close(), test.close(), validation?.close(), sample?.close()]);
     },
   };
+}
+
+function createSample(learned: Split, { samplePictures: count, seed }: Recipe, options: BatcherOptions): Batcher {
+  const { batchSize } = options;
+  const batches = Math.max(1, Math.min(Math.floor(count / batchSize), Math.floor(learned.count / batchSize)));
+  return new Batcher(samplePictures(learned, batches * batchSize, seed), options);
 }

@@ -57,3 +57,14 @@ function oneCycle(lr: number, step: number, totalSteps: number, riseSteps: numbe
   if (step <= peak) return between(lr * CYCLE.start, lr, step / peak);
   return between(lr, lr * CYCLE.start * CYCLE.end, (step - peak) / Math.max(1, totalSteps - 1 - peak));
 }
+
+/** Bop's γ of an epoch: it falls after each fifth of the epochs (in the paper after each 100 of 500, by 0.1). */
+export function bopGamma({ bopGamma: start, bopDecay, epochs }: BopSchedule, epoch: number): number {
+  return start * bopDecay ** Math.min(4, Math.floor((5 * epoch) / epochs));
+}
+
+interface BopSchedule {
+  readonly bopGamma: number;
+  readonly bopDecay: number;
+  readonly epochs: number;
+}

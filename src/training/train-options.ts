@@ -32,6 +32,16 @@ export interface StepProgress {
   readonly secondsLeft: number;
 }
 
+export interface TestedEpoch {
+  /** Counts from 1. */
+  readonly epoch: number;
+  /** Whether it is the best so far, by the held-out pictures where there are some. */
+  readonly isBest: boolean;
+  /** By position among the test pictures; −1 for one that was left out. */
+  readonly predictions: readonly number[];
+  readonly labels: readonly number[];
+}
+
 export interface TrainListeners {
   readonly onData?: (progress: LoadProgress) => void;
   readonly onStart?: (opening: Opening) => void;
@@ -41,6 +51,8 @@ export interface TrainListeners {
   readonly onNote?: (note: string) => void;
   readonly onStep?: (progress: StepProgress) => void;
   readonly onEpoch?: (record: EpochRecord) => void;
+  /** After each evaluation on the test pictures, before the epoch is recorded. */
+  readonly onTested?: (tested: TestedEpoch) => Promise<void>;
 }
 
 /**

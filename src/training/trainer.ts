@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { selectBackend } from '../backends/select-backend.ts';
 import { fromFailedAllocation } from '../core/memory.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../core/preprocessing.ts';
+import type { Tensor } from '../core/tensor.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import { resolveNormalization } from '../data/normalization.ts';
@@ -32,7 +33,8 @@ import { checkStateFits } from './training-state.ts';
  */
 export async function train(given: Partial<Recipe>, options: TrainOptions): Promise<TrainResult> {
   const parsed = parseRecipe([given]);
-  checkRecipe(parsed, options);
+  checkRecipe(parsed);
+  checkTeacher(parsed, options);
   const resume = options.resume === true;
   // A checkpoint holds the network, so a resumed run needs the file no more.
   const recipe = resume ? parsed : await withInitialDigest(parsed);
@@ -78,7 +80,7 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
   }
   for (const note of dataset.notes ?? []) options.onNote?.(note);
   checkPictures(recipe, dataset);
-  const model = checkpoint?.model ?? (await createModel(recipe, dataset, options));
+  const { model, latent }: Start = checkpoint ?? (await createModel(recipe, dataset, options));
   // Their threads would keep a process alive whose session could not be made.
   const batches = createRunBatches(recipe, dataset, model, options);
   try {
@@ -86,7 +88,7 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
       const at = join(options.out, 'last', 'state.json');
       checkStateFits(checkpoint.state, recipe, batches.train.batchesPerEpoch, at);
     }
-    const session = new TrainingSession(recipe, options, dataset, backend, model, batches, checkpoint, lock);
+    const session = new TrainingSession(recipe, options, dataset, backend, model, batches, checkpoint, lock, latent);
     try {
       return await session.run();
     } finally {
@@ -137,14 +139,21 @@ function checkPictures({ cutout, padCrop }: Recipe, { train, test, height, width
   }
 }
 
-/** What only several fields together make wrong: said before anything is loaded. */
-function checkRecipe(recipe: Recipe, options: TrainOptions): void {
+/**
+ * What only several fields together make wrong: said before anything is loaded.
+ *
+ * @throws {BnnError} E_USAGE.
+ */
+export function checkRecipe(recipe: Recipe): void {
   createEstimators(recipe);
   if (recipe.patience > 0 && recipe.validation === 0) {
     throw new BnnError('E_USAGE', `patience is ${recipe.patience}, but no pictures are held out to stop by`, {
       hint: 'give --validation N as well',
     });
   }
+}
+
+function checkTeacher(recipe: Recipe, options: TrainOptions): void {
   if (recipe.teacher !== '' && options.teacher === undefined) {
     throw new BnnError('E_USAGE', `the recipe names the teacher ${recipe.teacher}, but none was given to train()`, {
       hint: 'pass a function as `teacher`; the command line does so',
@@ -152,11 +161,17 @@ function checkRecipe(recipe: Recipe, options: TrainOptions): void {
   }
 }
 
-async function createModel(recipe: Recipe, dataset: Dataset, { onNote }: TrainOptions): Promise<Model> {
+interface Start {
+  readonly model: Model;
+  /** What a weight transform starts from, where that is not the weights of the model. */
+  readonly latent?: ReadonlyMap<string, Tensor>;
+}
+
+async function createModel(recipe: Recipe, dataset: Dataset, { onNote }: TrainOptions): Promise<Start> {
   if (recipe.init !== '') {
-    const { model, notes } = await loadInitialModel(recipe, dataset);
+    const { notes, ...start } = await loadInitialModel(recipe, dataset);
     for (const note of notes) onNote?.(note);
-    return model;
+    return start;
   }
   const { channels, height, width, classes } = dataset;
   if (height !== width) {
@@ -168,5 +183,5 @@ async function createModel(recipe: Recipe, dataset: Dataset, { onNote }: TrainOp
     PREPROCESSING_KEY,
     encodePreprocessing({ dataset: dataset.name, mean: statistics.mean, std: statistics.std, classes }),
   );
-  return model;
+  return { model };
 }

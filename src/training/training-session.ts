@@ -5,16 +5,17 @@ import { performance } from 'node:perf_hooks';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { SelectedBackend } from '../backends/select-backend.ts';
 import { usableMemory } from '../core/memory.ts';
+import type { Tensor } from '../core/tensor.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import type { Batcher } from '../data/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { type Checkpoint, saveCheckpoint } from './checkpoint-io.ts';
-import { appendHistory, checkHistory, type EpochRecord, writeHistory } from './history-io.ts';
+import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';
 import { Learner } from './learner.ts';
 import type { Outcome } from './loss.ts';
-import type { Recipe } from './recipe.ts';
+import { type Recipe, startsTransformed } from './recipe.ts';
 import type { RunBatches } from './run-batches.ts';
 import { assertRoom, recipeDigest, removeLeftovers, removeUntouched, writeRecipe } from './run-folder-io.ts';
 import type { RunLock } from './run-lock-io.ts';
@@ -52,7 +53,10 @@ export class TrainingSession {
   /** Whether a checkpoint holds more than the start. */
   #hasLearned: boolean;
 
-  /** @param model the network to train: fresh, or the checkpoint's. */
+  /**
+   * @param model   the network to train: fresh, or the checkpoint's.
+   * @param latent  what its weight transform starts from, where that is not its weights.
+   */
   constructor(
     recipe: Recipe,
     options: TrainOptions,
@@ -62,6 +66,7 @@ export class TrainingSession {
     batches: RunBatches,
     checkpoint: Checkpoint | null,
     lock: RunLock,
+    latent?: ReadonlyMap<string, Tensor>,
   ) {
     this.#recipe = recipe;
     this.#options = options;
@@ -72,6 +77,8 @@ export class TrainingSession {
     this.#learner = new Learner(model, recipe, {
       dataset,
       stepsPerEpoch: this.#batches.train.batchesPerEpoch,
+      sample: this.#batches.sample,
+      latent,
       teacher: options.teacher,
       explicitPadding: backend.name !== 'tensorflow',
       recorder: backend.recorder,
@@ -91,12 +98,9 @@ export class TrainingSession {
 
   async run(): Promise<TrainResult> {
     const { out } = this.#options;
-    const history = join(out, 'history.jsonl');
-    const records = await checkHistory(history, this.#epoch);
     await removeLeftovers(out);
-    if (this.#options.resume !== true) await removeUntouched(out);
-    // Forgets the record of an epoch that the checkpoint does not contain: it will be trained again.
-    else await writeHistory(history, records);
+    if (this.#options.resume === true) await truncateHistory(join(out, 'history.jsonl'), this.#epoch);
+    else await removeUntouched(out);
     this.#options.onStart?.({
       recipe: this.#recipe,
       dataset: this.#dataset,
@@ -106,6 +110,7 @@ export class TrainingSession {
       from: { epoch: this.#epoch, batch: this.#batch },
       isComplete: this.#isFinished(),
     });
+    if (this.#options.resume !== true && startsTransformed(this.#recipe)) await this.#learner.adaptStatistics(0);
     // Shows, before any work is done, that the folder can be written and has room.
     await this.#save('last');
     await writeRecipe(out, this.#recipe);
@@ -144,7 +149,7 @@ export class TrainingSession {
     const { epochs, checkpointMinutes } = this.#recipe;
     const { train } = this.#batches;
     this.#learner.setEpoch(this.#epoch);
-    if (this.#batch === 0) await this.#learner.beginEpoch();
+    if (this.#batch === 0) this.#learner.beginEpoch();
     const stream = train.epoch(this.#epoch, this.#batch);
     let begin = performance.now();
     let waited = 0;
@@ -212,12 +217,13 @@ export class TrainingSession {
 
   /** Evaluates, records and saves a completed epoch; false when interrupted meanwhile (the epoch is then evaluated on resume). */
   async #finishEpoch(): Promise<boolean> {
+    await this.#settle();
     const { validation: held } = this.#batches;
+    const indicators = await this.#learner.measure(this.#epoch);
     const test = await this.#evaluate(this.#batches.test);
     const validation = held === null ? null : await this.#evaluate(held);
     if (this.#isInterrupted()) return false;
     const { loss, correct, images, seconds, waitMs } = this.#partial;
-    const { indicators } = this.#learner;
     const record: EpochRecord = {
       epoch: this.#epoch + 1,
       trainLoss: loss / images,
@@ -240,6 +246,9 @@ export class TrainingSession {
     const top1 = validation?.top1 ?? test.top1;
     const isBest = this.#best === null || top1 > this.#best.top1;
     if (isBest) this.#best = { epoch: this.#epoch, top1 };
+    const labels = Array.from(this.#dataset.test.labels);
+    const predictions = labels.map((_, i) => test.predictions[i] ?? -1);
+    await this.#options.onTested?.({ epoch: this.#epoch, isBest, predictions, labels });
     // `last` comes last: a run killed before it repeats the epoch, and a resumed run drops the records of epochs that it repeats.
     await this.#lock.check();
     await appendHistory(join(this.#options.out, 'history.jsonl'), record);
@@ -256,9 +265,8 @@ export class TrainingSession {
   async #save(name: 'last' | 'best'): Promise<void> {
     await this.#settle();
     await this.#lock.check();
-    const indicators = this.#batch > 0 ? this.#learner.indicators : null;
     await saveCheckpoint(join(this.#options.out, name), {
-      ...(await this.#learner.save(this.#batch > 0)),
+      ...(await this.#learner.save(this.#batch > 0 || this.#epoch === 0 ? null : this.#epoch - 1)),
       state: {
         epoch: this.#epoch,
         batch: this.#batch,
@@ -268,7 +276,6 @@ export class TrainingSession {
         best: this.#best,
         data: this.#dataset.fingerprint,
         recipe: recipeDigest(this.#recipe),
-        ...(indicators !== null && { indicators }),
       },
     });
     this.#lastSave = performance.now();

@@ -1,7 +1,6 @@
 /** `state.json` of a checkpoint: where a run stands. */
 
 import { BnnError } from '../errors.ts';
-import type { EpochIndicators } from './indicators.ts';
 import type { Recipe } from './recipe.ts';
 
 /** Sums over the batches of an unfinished epoch. */
@@ -35,8 +34,6 @@ export interface TrainingState {
   readonly data: string;
   /** Of the recipe, as `recipeDigest` makes it; not in states of earlier versions. */
   readonly recipe?: string | undefined;
-  /** Of an epoch whose batches are done, but which is not evaluated yet. */
-  readonly indicators?: EpochIndicators | undefined;
 }
 
 const FIELDS: Readonly<Record<keyof TrainingState, (value: unknown) => boolean>> = {
@@ -51,7 +48,6 @@ const FIELDS: Readonly<Record<keyof TrainingState, (value: unknown) => boolean>>
   best: (value) => value === null || (isObject(value) && isCount(value['epoch']) && isShare(value['top1'])),
   data: (value) => typeof value === 'string',
   recipe: (value) => value === undefined || typeof value === 'string',
-  indicators: (value) => value === undefined || isObject(value),
 };
 
 /** @throws {BnnError} E_FORMAT that names the field. */

@@ -28,7 +28,8 @@ export interface WeightTransform {
 
 const RECU_SCALE = 2 * Math.SQRT2;
 const RECU_EPSILON = 1e-5;
-const BIPER_FREQUENCY = 20;
+/** ω in u = sin(ω·w). */
+export const BIPER_FREQUENCY = 20;
 
 /** @param epoch 0 … epochs − 1. */
 export function createWeightTransform(

@@ -86,7 +86,7 @@ const BASES: Readonly<Record<string, BaseEntry>> = {
   'resnet8-bireal': {
     ...CIFAR,
     describe: 'wide ResNet-8 at half resolution for 32×32 images, learns fast on a processor (Bi-Real)',
-    recipe: { ...ADAM, learningRate: 0.01, epochs: 18, batchSize: 128, warmupEpochs: 3 },
+    recipe: { ...ADAM, learningRate: 0.01, epochs: 26, batchSize: 128, warmupEpochs: 3 },
     build: resnet(RESNET8_BI_REAL),
   },
   'resnet20-react': {
@@ -125,7 +125,7 @@ const BASES: Readonly<Record<string, BaseEntry>> = {
     classes: 10,
     minImageSize: 9,
     describe: 'small network for 28×28 grey images, trains in seconds',
-    recipe: { ...ADAM, epochs: 2, batchSize: 100, warmupEpochs: 0 },
+    recipe: { ...ADAM, epochs: 3, batchSize: 128, warmupEpochs: 0.2 },
     build: buildBinarynetMini,
   },
 };

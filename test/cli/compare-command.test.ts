@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
+import type { Comparison } from '../../src/training/run-comparison-io.ts';
 import { runCli } from './spawn-cli.ts';
 
 const SLOW = 90_000;
@@ -54,7 +55,60 @@ test.skipIf(!native.ok)(
   SLOW,
 );
 
+test.skipIf(!native.ok)(
+  'chooses a learning rate for each arm, with other seeds and held-out pictures; keeps predictions and the environment; writes tables',
+  async () => {
+    const out = join(folder, 'tuned');
+    const args = [
+      ...['--limit-train', '320', '--validation', '64', '--limit-test', '100', '--epochs', '1', '--batch-size', '64'],
+      ...[
+        '--backend',
+        'native',
+        '--threads',
+        '1',
+        '--estimators',
+        'ste,adaste',
+        '--arm',
+        'base, "quoted":clampWeights=1',
+      ],
+      ...['--tune-lrs', '0.00001,0.01', '--seeds', '1,2', '--out', out],
+    ];
+    const { code, events } = await runCli(['compare', ...args, '--json']);
+    expect(code).toBe(0);
+    const all = events();
+    expect(all.filter(({ event }) => event === 'tuned').map(({ lr }) => lr)).toEqual([0.01, 0.01, 0.01]);
+    const { arms, environment } = all.at(-1) as never as Comparison;
+    expect(arms.map(({ name, runs }) => [name, runs.length])).toEqual([
+      ['base, "quoted"', 2],
+      ['ste', 2],
+      ['adaste', 2],
+    ]);
+    expect(arms[2]!.overrides).toEqual({ estimator: 'ste', weightEstimator: 'adaste', lr: 0.01 });
+    expect(environment).toMatchObject({ node: process.versions.node, bnnToolchain: expect.any(String) });
+    const read = async (name: string) => readFile(join(out, name), 'utf8');
+    const first = JSON.parse(await read('runs/ste-seed-1/predictions.json'));
+    const hits = first.predictions.filter((label: number, i: number) => label === first.labels[i]).length;
+    expect([first.predictions.length, hits / 100]).toEqual([100, arms[1]!.runs[0]!.testTop1]);
+    const { onlyThis, onlyFirst } = arms[1]!.disagreements[0]!;
+    expect((onlyThis - onlyFirst) / 100).toBeCloseTo(arms[1]!.runs[0]!.testTop1 - arms[0]!.runs[0]!.testTop1, 12);
+    expect(JSON.parse(await read('runs/ste-seed-1/environment.json'))).toMatchObject({
+      threads: 1,
+      backend: expect.stringContaining('native'),
+    });
+    const csv = (await read('results.csv')).trimEnd().split('\r\n');
+    expect(csv).toHaveLength(7);
+    expect(csv[1]).toMatch(/^"base, ""quoted""",1,1,0\.01,/);
+    expect(await read('results.tex')).toContain('\\begin{tabular}{lrrrr}');
+  },
+  SLOW,
+);
+
 test.each([
+  [['--tune-lrs', '0.1,0.2'], 'learning rates are chosen by held-out pictures, and none are held out'],
+  [['--tune-lrs', '0.1', '--validation', '9', '--lrs', '0.1'], 'arm "ste" has a learning rate'],
+  [['--tune-lrs', '0.1', '--validation', '9', '--tune-seeds', '1'], 'seed 1 would choose a rate and be compared'],
+  [['--arm', 'a:optimizer=bop,weightEstimator=ede', '--estimators', 'ste'], 'weightEstimator is ede, but bop'],
+  [['--arm', 'a:lr=x'], 'lr is "x"'],
   [['--estimators', 'ste,magic'], 'estimator is "magic"'],
   [['--seeds', '1,1'], 'a seed is given twice'],
   [['--o-ends', '1,x'], "'1,x' is no value for --o-ends"],

@@ -72,7 +72,7 @@ function latent(move: (s: Source, signs: Value) => Value, channels: number, dens
 
 const CASES = Object.entries(MOVES).flatMap(([name, [move, channels = 4]]) => [
   { name, move, channels, dense: false },
-  ...(/Flatten|Reshape|nothing|Identity|Transpose$|Concat of|Gather|Mul/.test(name)
+  ...(/^(nothing|Identity|Transpose|Reshape|Gather|Concat of two signs|Mul of signs)$/.test(name)
     ? [{ name: `${name}, dense`, move, channels, dense: true }]
     : []),
 ]);

@@ -181,6 +181,12 @@ describe('errors give line and column, what was found and what was expected', ()
     expect(error.at).toBe(`net.ir:${before.length}:${before.at(-1)!.length + 1}`);
   });
 
+  test.each(['9007199254740991', '4294967296, 2097152'])('a shape of %s elements and one number', (sizes) => {
+    const error = caught(() => parseModel(SAMPLE.replace(/\[1\] = \[0\.5\]/, `[${sizes}] = [0.5]`), 'net.ir'));
+    expect(error.code).toBe('E_FORMAT');
+    expect(error.message).toMatch(/^found 1, expected \d+ elements/);
+  });
+
   test('text that ends early, at any place, is a BnnError', () => {
     for (let length = 0; length < SAMPLE.length - 2; length++) {
       const cut = SAMPLE.slice(0, length);

@@ -12,6 +12,7 @@ import { createNativeSession } from '../../src/inference/native-session.ts';
 import { createSession, type Session, type SessionOptions } from '../../src/inference/session.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
+import { resizableBuffer } from '../resizable-buffer.ts';
 import { missingAddon, missingOps } from './native-parts.ts';
 import { waves } from './waves.ts';
 
@@ -102,6 +103,38 @@ describe.each(KINDS)('$kind session', ({ create, missing }) => {
     expect(first.data).toEqual(Float32Array.of(2, 4));
     await session.dispose();
     expect(first.data).toEqual(Float32Array.of(2, 4));
+  });
+
+  run('elements may be resized, handed on or changed while it runs', async () => {
+    const session = await create(mini, { threads: 1 });
+    const shape = [64, 1, 28, 28];
+    const [x, bytes] = [waves(64 * 784, 2), 4 * 64 * 784];
+    const { data: expected } = await session.run(x, shape);
+    const buffer = resizableBuffer(bytes);
+    const resizable = new Float32Array(buffer);
+    const shared = new Float32Array(new SharedArrayBuffer(bytes));
+    const moved = new Float32Array(64 * 784);
+    for (const array of [resizable, shared, moved]) array.set(x);
+    const runs = [resizable, shared, moved].map((array) => session.run(array, shape));
+    buffer.resize(0);
+    shared.fill(9);
+    structuredClone(moved.buffer, { transfer: [moved.buffer] });
+    for (const { data } of await Promise.all(runs)) expect(data).toEqual(expected);
+    // An array that is out of its buffer's bounds has no elements.
+    await expect(session.run(resizable, shape)).rejects.toMatchObject({ code: 'E_SHAPE' });
+    await session.dispose();
+  });
+
+  run('may be disposed of while it runs, several times, and then runs no more', async () => {
+    const session = await create(mini, { threads: 1 });
+    const x = waves(8 * 784, 4);
+    const ended: string[] = [];
+    const run = session.run(x, [8, 1, 28, 28]).then(() => ended.push('run'));
+    const ends = [session.dispose(), session.dispose()].map((end) => end.then(() => ended.push('end')));
+    await expect(session.run(x, [8, 1, 28, 28])).rejects.toMatchObject({ code: 'E_BACKEND' });
+    await Promise.all([run, ...ends, session.dispose()]);
+    expect(ended).toEqual(['run', 'end', 'end']);
+    await expect(session.run(x, [8, 1, 28, 28])).rejects.toThrow(/disposed of/);
   });
 
   run('runs a packed network as stock onnxruntime does', async () => {

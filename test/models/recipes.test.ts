@@ -1,11 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DATASET_NAMES, hasFreeImageSize } from '../../src/data/load-dataset.ts';
 import { type FieldSpec, parseRecipe, RECIPE_FIELDS, type RecipeInput } from '../../src/training/recipe.ts';
-import { findNetwork } from '../../src/zoo/zoo.ts';
+import { findNetwork, ZOO } from '../../src/zoo/zoo.ts';
 
 const MODELS = fileURLToPath(new URL('../../models', import.meta.url));
 const SCHEMA = 'recipe.schema.json';
@@ -77,6 +77,61 @@ describe.each(recipes)('%s', (name) => {
   it('stands in the table of the README', () => {
     expect(readFileSync(join(MODELS, 'README.md'), 'utf8')).toContain(`](${name})`);
   });
+});
+
+/** The columns of the README's table that has a row for this recipe, by title. */
+function rowOf(recipe: string): Record<string, string> {
+  const lines = readFileSync(join(MODELS, 'README.md'), 'utf8').split('\n');
+  const cells = (line: string) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim());
+  const at = lines.findIndex((line) => line.startsWith('|') && line.includes(`](${recipe})`));
+  let head = at;
+  while (lines[head - 1]!.startsWith('|')) head--;
+  return Object.fromEntries(cells(lines[head]!).map((title, i) => [title, cells(lines[at]!)[i]!]));
+}
+
+describe.each(recipes)('numbers about %s', (name) => {
+  const recipe = parseRecipe([readJson(name)]);
+
+  it('in the README are those of the recipe', () => {
+    const row = rowOf(name);
+    expect(row['network']).toBe(recipe.model);
+    expect(Number(row['epochs'])).toBe(recipe.epochs);
+    if (row['batch'] !== undefined) expect(Number(row['batch'])).toBe(recipe.batchSize);
+    if (row['optimizer'] !== undefined)
+      expect(row['optimizer'].toLowerCase()).toContain(`${recipe.optimizer} ${recipe.lr}`);
+  });
+});
+
+it('what the zoo suggests for a network is what one of its recipes says', () => {
+  const all = recipes.map((name) => parseRecipe([readJson(name)]));
+  const suggested = [...ZOO.values()].filter(({ name }) => all.some(({ model }) => model === name));
+  expect(suggested.length).toBeGreaterThan(8);
+  for (const { name, recipe: hints } of suggested) {
+    const candidates = all
+      .filter(({ model }) => model === name)
+      .map(({ epochs, batchSize, optimizer, lr, momentum, weightDecay, warmupEpochs, oEnd }) => {
+        return { epochs, batchSize, optimizer, learningRate: lr, momentum, weightDecay, warmupEpochs, oEnd };
+      });
+    expect(candidates, name).toContainEqual(hints);
+  }
+});
+
+it('trained models say of their recipe what its file says', () => {
+  const cards = readdirSync(MODELS).filter((name) => existsSync(join(MODELS, name, 'card.json')));
+  expect(cards.length).toBeGreaterThan(0);
+  for (const card of cards) {
+    const { recipe, training } = readJson(join(card, 'card.json')) as {
+      recipe: { file: string; fields: Record<string, unknown> };
+      training: { epochs: number };
+    };
+    const { epochs, batchSize, lr, optimizer } = parseRecipe([readJson(recipe.file)]);
+    expect(recipe.fields).toMatchObject({ epochs, batchSize, lr, optimizer });
+    expect(training.epochs).toBe(epochs);
+  }
 });
 
 describe('the schema', () => {

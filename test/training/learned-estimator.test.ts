@@ -4,6 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { decodeSafetensors } from '../../src/core/safetensors.ts';
+import { createDsq } from '../../src/estimators/dsq.ts';
+import { readModel } from '../../src/onnx/model-io.ts';
+import { readHistory } from '../../src/training/history-io.ts';
+import { estimatingError } from '../../src/training/indicators.ts';
 import { parseRecipe } from '../../src/training/recipe.ts';
 import { train } from '../../src/training/trainer.ts';
 
@@ -47,4 +51,22 @@ it('every layer learns a sharpness of its own, and a resumed run ends as if neve
   // Twelve steps of at most 0.001 away from 0.2.
   for (const alpha of values) expect(Math.abs(alpha - 0.2)).toBeLessThan(0.0121);
   expect(values).not.toContain(Math.fround(0.2));
+});
+
+it('the estimating error is that of the sharpness that each layer has learned', { timeout: 120_000 }, async () => {
+  const backend = loadNativeAddon().ok ? 'native' : 'cpu';
+  const small = { limitTrain: 96, limitTest: 20, batchSize: 16, epochs: 1, threads: 1, backend, indicators: true };
+  const out = join(folder, 'error');
+  await train(parseRecipe([{ ...small, estimator: 'dsq-learned', lr: 0.01 }]), { out });
+  const [record] = await readHistory(join(out, 'history.jsonl'));
+  const state = await readFile(join(out, 'last', 'optimizer.safetensors'));
+  const { tensors } = decodeSafetensors(state, out);
+  const { graph } = await readModel(join(out, 'last', 'model.onnx'));
+  for (const { layer, estimatingError: measured } of record!.indicators!.layers) {
+    const alpha = Number(tensors.get(`dsq.weight.${layer}`)!.data[0]);
+    const weights = graph.values.get(`${layer}.weight`)!.constant!.data as Float32Array;
+    const at = (a: number) => estimatingError(weights, createDsq(a).surrogate);
+    expect(measured).toBeCloseTo(at(alpha), 6);
+    expect(Math.abs(measured - at(0.2))).toBeGreaterThan(1e-3);
+  }
 });

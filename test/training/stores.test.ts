@@ -3,14 +3,20 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { signOf } from '../../src/core/bits.ts';
+import { Rng } from '../../src/core/rng.ts';
 import type { Tensor } from '../../src/core/tensor.ts';
+import type { Batch } from '../../src/data/batch-maker.ts';
+import { Batcher } from '../../src/data/batches.ts';
 import { createReste } from '../../src/estimators/reste.ts';
 import { createSte } from '../../src/estimators/ste.ts';
+import { MeasuredStatistics, measureStatistics } from '../../src/training/batch-statistics.ts';
 import { IndicatorProbe } from '../../src/training/indicator-probe.ts';
 import { LatentWeights } from '../../src/training/latent-weights.ts';
 import { softmaxCrossEntropy } from '../../src/training/loss.ts';
 import { Optimizer } from '../../src/training/optimizer.ts';
 import { Program } from '../../src/training/program.ts';
+import { SignChanges } from '../../src/training/sign-changes.ts';
 import { WeightAverage } from '../../src/training/weight-average.ts';
 import { createRecu, recuTau } from '../../src/training/weight-transform.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
@@ -23,9 +29,9 @@ const createProgram = () =>
   new Program(buildModel('binarynet-mini', { seed: 3, imageSize: 9 }), { explicitPadding: true });
 const values = (t: tf.Tensor) => Array.from(t.dataSync());
 
-function gradientsOf(program: Program, observe?: (layer: string, x: tf.Tensor) => void) {
+function gradientsOf(program: Program) {
   const x = tf.randomNormal([4, 9, 9, 1], 0, 1, 'float32', 5);
-  return program.differentiate(x, { ...SETTINGS, observe }, (logits) => {
+  return program.differentiate(x, SETTINGS, (logits) => {
     const loss = softmaxCrossEntropy(logits, tf.tensor1d([1, 2, 3, 4], 'int32'), 0);
     return { loss: 0, dlogits: loss.dlogits };
   }).gradients;
@@ -102,10 +108,10 @@ describe('Bop', () => {
     const program = createProgram();
     const optimizer = new Optimizer(program, {
       ...{ optimizer: 'bop', momentum: 0, weightDecay: 0, weightDecayOn: 'all', clampWeights: 0 },
-      ...{ bopGamma: 0.5, bopThreshold: 1e-6 },
+      bopThreshold: 1e-6,
     });
     const before = values(program.parameter('conv2.weight'));
-    optimizer.apply(gradientsOf(program), 0.01);
+    optimizer.apply(gradientsOf(program), 0.01, 0.5);
     const after = values(program.parameter('conv2.weight'));
     expect(new Set([...before, ...after])).toEqual(new Set([1, -1]));
     expect(after).not.toEqual(before);
@@ -117,52 +123,158 @@ describe('Bop', () => {
 });
 
 describe('IndicatorProbe', () => {
-  it('sees every binary layer, its gradients and its flips', async () => {
+  const images = Float32Array.from({ length: 8 * 81 }, (_, i) => Math.sin(i * i));
+  const split = {
+    ...{ kind: 'memory', count: 8, height: 9, width: 9, channels: 1, classes: 10, mean: [0.5], std: [0.5] },
+    images: Uint8Array.from(images, (x) => 128 + 127 * x),
+    labels: Int32Array.from({ length: 8 }, (_, i) => i),
+  } as const;
+  const createSample = () => new Batcher(split as never, { batchSize: 4 });
+  const optionsOf = (program: Program, given: Map<string, tf.Tensor>[] = []) => ({
+    ...{ estimator: identity, seed: 1, stepsPerEpoch: 2 },
+    differentiate: async (batch: Batch, _: number, observe: (layer: string, x: tf.Tensor) => void) => {
+      const x = tf.tensor4d(batch.images, [4, 9, 9, 1]);
+      const settings = { ...SETTINGS, observe, statisticsKeep: 1 };
+      const { gradients } = program.differentiate(x, settings, (logits) => {
+        const { dlogits } = softmaxCrossEntropy(logits, tf.tensor1d(batch.labels, 'int32'), 0);
+        return { loss: 0, dlogits };
+      });
+      given.push(new Map(Array.from(gradients, ([name, t]) => [name, tf.clone(t)])));
+      return gradients;
+    },
+  });
+
+  it('measures every binary layer over the sample, and moves nothing', async () => {
     const program = createProgram();
-    const probe = new IndicatorProbe(program, { surrogate: (w) => w, seed: 1 });
-    await probe.begin();
-    const gradients = gradientsOf(program, probe.observe);
-    await probe.addGradients(gradients);
-    const weights = values(program.parameter('conv2.weight'));
-    program.setParameter('conv2.weight', tf.neg(program.parameter('conv2.weight')));
-    const result = (await probe.finish(0))!;
+    const before = program.tensors().map(values);
+    const given: Map<string, tf.Tensor>[] = [];
+    const probe = new IndicatorProbe(program, optionsOf(program, given));
+    probe.beginEpoch();
+    const result = (await probe.measure(createSample(), 0))!;
+    expect(program.tensors().map(values)).toEqual(before);
     expect(result.layers.map(({ layer, weights: n }) => [layer, n])).toEqual([
       ['conv2', 32 * 64 * 9],
       ['conv3', 64 * 64 * 9],
     ]);
     const [first, second] = result.layers;
-    expect([first!.flipRatio, second!.flipRatio]).toEqual([1, 0]);
-    const error = Math.hypot(...weights.map((w) => Math.abs(w) - 1));
-    expect(first!.estimatingError).toBeCloseTo(error, 8);
-    const magnitudes = values(gradients.get('conv3.weight')!).map(Math.abs);
-    const { mean, variance } = tf.moments(tf.tensor1d(magnitudes));
-    const deviation = Math.sqrt(variance.dataSync()[0]!);
-    expect(second!.gradientVariation).toBeCloseTo(deviation / mean.dataSync()[0]!, 3);
-    for (const { activations } of result.layers) {
+    expect(first!.estimatingError).toBeCloseTo(
+      Math.hypot(...values(program.parameter('conv2.weight')).map((w) => Math.abs(w) - 1)),
+      8,
+    );
+    expect(given.length).toBe(2);
+    const variances = given.map((gradients) => {
+      const magnitudes = values(gradients.get('conv3.weight')!).map(Math.abs);
+      const average = magnitudes.reduce((a, b) => a + b, 0) / magnitudes.length;
+      return magnitudes.reduce((sum, g) => sum + (g - average) ** 2, 0) / (magnitudes.length - 1);
+    });
+    expect(second!.gradientVariance / ((variances[0]! + variances[1]!) / 2)).toBeCloseTo(1, 8);
+    for (const { activations, flipRatio, firstSignCorrelation } of result.layers) {
+      expect([flipRatio, firstSignCorrelation]).toEqual([0, 1]);
       expect(activations!.signEntropy).toBeGreaterThan(0);
       expect(activations!.signEntropy).toBeLessThanOrEqual(1);
+      expect(activations!.labelInformation).toBeLessThanOrEqual(activations!.signEntropy);
     }
     expect(first!.activations!.channels).toBe(32);
   });
 
   it('goes on from a saved state', async () => {
     const program = createProgram();
-    const options = { surrogate: (w: number) => w, seed: 1 };
-    const probe = new IndicatorProbe(program, options);
-    await probe.begin();
-    const saved = probe.save();
+    const probe = new IndicatorProbe(program, optionsOf(program));
+    probe.beginEpoch();
+    const saved = await probe.save();
     program.setParameter('conv3.weight', tf.neg(program.parameter('conv3.weight')));
-    const restored = new IndicatorProbe(program, options);
+    const restored = new IndicatorProbe(program, optionsOf(program));
     restored.restore(saved);
-    expect((await restored.finish(0))!.layers[1]!.flipRatio).toBe(1);
-    expect(() => restored.restore(new Map<string, Tensor>(), 'file')).toThrow('lacks "conv2.weight.epoch_signs"');
+    expect((await restored.measure(createSample(), 0))!.layers[1]!.flipRatio).toBe(1);
+    expect(() => restored.restore(new Map<string, Tensor>(), 'file')).toThrow('lacks "conv2.weight.');
   });
 
   it('a float network has none', async () => {
     const program = new Program(buildModel('binarynet-mini-fp', { seed: 1, imageSize: 9 }), { explicitPadding: true });
-    const probe = new IndicatorProbe(program, { surrogate: (w) => w, seed: 1 });
-    await probe.begin();
-    expect(await probe.finish(0)).toBeNull();
+    const probe = new IndicatorProbe(program, optionsOf(program));
+    probe.beginEpoch();
+    expect(await probe.measure(createSample(), 0)).toBeNull();
+  });
+});
+
+describe('SignChanges', () => {
+  it('counts what a loop over the weights of every step counts, also across epochs and a resume', async () => {
+    const program = createProgram();
+    const size = 32 * 64 * 9;
+    const rng = new Rng(4);
+    let changes = new SignChanges(program);
+    changes.beginEpoch();
+    const first = values(program.parameter('conv2.weight')).map(signOf);
+    let start = first;
+    let now = first;
+    const ever = new Set<number>();
+    for (let epoch = 0; epoch < 2; epoch++) {
+      if (epoch > 0) changes.beginEpoch();
+      start = now;
+      let flips = 0;
+      for (let step = 0; step < 3; step++) {
+        const next = values(program.parameter('conv2.weight')).map((w) => (rng.uniform() < 0.1 ? -w : w));
+        program.setParameter('conv2.weight', tf.tensor(next, [3, 3, 32, 64]));
+        changes.update();
+        const signs = next.map(signOf);
+        for (const [i, sign] of signs.entries()) {
+          if (sign === now[i]) continue;
+          flips++;
+          ever.add(i);
+        }
+        now = signs;
+        if (epoch === 1 && step === 1) {
+          const saved = await changes.save();
+          changes.dispose();
+          changes = new SignChanges(program);
+          changes.restore(saved);
+        }
+      }
+      const lasting = now.filter((sign, i) => sign !== start[i]).length;
+      const measured = await changes.measure('conv2.weight', 3);
+      expect(measured.flipRatio).toBe(lasting / size);
+      expect(measured.stepFlipRate).toBeCloseTo(flips / (3 * size), 12);
+      expect(measured.oscillation).toBeCloseTo(1 - lasting / flips, 12);
+      expect(measured.neverFlipped).toBeCloseTo(1 - ever.size / size, 12);
+      const correlation = now.reduce<number>((sum, sign, i) => sum + sign * first[i]!, 0) / size;
+      expect(measured.firstSignCorrelation).toBeCloseTo(correlation, 12);
+    }
+  });
+});
+
+describe('measured batch statistics', () => {
+  it('are the mean of those of the batches, and training goes on with its own', async () => {
+    const program = createProgram();
+    const name = [...program.parameters.values()].find(({ role }) => role === 'buffer')!.name;
+    const batches = [5, 6, 7].map((seed) => tf.randomNormal([4, 9, 9, 1], 0, 1, 'float32', seed) as tf.Tensor4D);
+    const alone = [];
+    for (const x of batches) {
+      await program.adoptStatistics(x, SETTINGS, 0);
+      alone.push(values(program.parameter(name)));
+    }
+    const trained = alone[2]!;
+    const sample = {
+      epoch: async function* () {
+        for (const [index, x] of batches.entries()) yield { images: x.dataSync(), count: 4, index };
+      },
+    } as unknown as Batcher;
+    const statistics = new MeasuredStatistics(program);
+    let measurements = 0;
+    const measure = () => {
+      measurements++;
+      return measureStatistics(program, sample, { height: 9, width: 9, channels: 1 }, SETTINGS);
+    };
+    const seen = async () => values(program.parameter(name));
+    const measured = await statistics.during(measure, seen);
+    for (const [i, value] of measured.entries()) {
+      expect(value).toBeCloseTo((alone[0]![i]! + alone[1]![i]! + alone[2]![i]!) / 3, 5);
+    }
+    expect(values(program.parameter(name))).toEqual(trained);
+    expect(await statistics.during(measure, seen)).toEqual(measured);
+    expect(measurements).toBe(1);
+    statistics.clear();
+    await statistics.during(measure, seen);
+    expect(measurements).toBe(2);
   });
 });
 

@@ -1,11 +1,11 @@
 #include "kernels/binary_weight/winograd.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "kernels/rounding.h"
 #include "memory/scratch_pool.h"
-#include "simd/isa.h"
 #include "threading/claim.h"
 
 namespace bnn {
@@ -27,7 +27,7 @@ constexpr int64_t kReadBeyond = 64;
 constexpr float kWeightScale = 0.25f;
 
 const WinogradTileRow& winograd_tile_row() {
-  static const WinogradTileRow* const rows[kIsaCount] = BNN_ROWS(winograd_tile_row);
+  static constexpr KernelRow<WinogradTileRow> rows[] = BNN_ROWS(winograd_tile_row);
   return active_row(rows);
 }
 
@@ -97,6 +97,73 @@ void transform_weights(const int8_t* g0, const int8_t* g1, const int8_t* g2, int
   }
 }
 
+// What is left of an infinity after the transforms is NaN, and numbers near the largest become infinite on the way. Such sums are
+// computed again as they are defined.
+class ExactSums {
+ public:
+  ExactSums(const BinaryConvShape& s, const TileGrid& grid, const UnpackedWeights& weights, const float* padded, const WeightLayerCall& call)
+      : s_(s), grid_(grid), weights_(weights), padded_(padded), call_(call) {}
+
+  // Of the output channel q of a group, whose products are `m`, `plane` floats apart.
+  void write(const LaneBlock& block, int64_t group, int64_t q, const float* m, int64_t plane) const {
+    for (int i = 0; i < block.count; i++) {
+      const TileRun& run = block.runs[i];
+      for (int r = 0; r < run.rows; r++) {
+        for (int column = 0; column < run.columns; column++) {
+          if (is_finite(m + run.lane + column / 2, plane, r, column % 2)) continue;
+          const int64_t window = run.source + r * grid_.paddedWidth + column;
+          write_one(group, q, window, run.target + r * grid_.outWidth + column);
+        }
+      }
+    }
+  }
+
+ private:
+  static bool is_finite(const float* m, int64_t plane, int r, int c) {
+    // Row r of Aᵀ.
+    constexpr float kFactors[2][4] = {{1, 1, 1, 0}, {0, 1, -1, 1}};
+    float sum = 0.0f;
+    for (int i = 0; i < 4; i++) {
+      for (int j = 0; j < 4; j++) {
+        if (kFactors[r][i] != 0 && kFactors[c][j] != 0) sum += kFactors[r][i] * kFactors[c][j] * m[(4 * i + j) * plane];
+      }
+    }
+    return std::isfinite(sum);
+  }
+
+  // From the transformed weights: of 2G g, the outer rows are 2 g₀ and 2 g₂, the difference of the inner ones is 2 g₁.
+  float weight(int64_t group, int64_t q, int64_t channel, int r, int c) const {
+    const auto at = [&](int i, int j) {
+      const int64_t row = ((4 * i + j) * s_.groups + group) * weights_.groupOutputs + q / kTileOutputs * kTileOutputs;
+      return int{weights_.spectra[static_cast<size_t>((row * s_.channels) + channel * kTileOutputs + q % kTileOutputs)]};
+    };
+    const auto in_row = [&](int i) { return c == 1 ? at(i, 1) - at(i, 2) : at(i, c == 0 ? 0 : 3); };
+    const int four = r == 1 ? in_row(1) - in_row(2) : in_row(r == 0 ? 0 : 3);
+    return static_cast<float>(four) * kWeightScale;
+  }
+
+  void write_one(int64_t group, int64_t q, int64_t window, int64_t target) const {
+    double sum = 0.0;
+    for (int64_t channel = 0; channel < s_.channels && !std::isnan(sum); channel++) {
+      const float* x = padded_ + (group * s_.channels + channel) * grid_.paddedHeight * grid_.paddedWidth + window;
+      for (int r = 0; r < 3; r++) {
+        for (int c = 0; c < 3; c++) sum += static_cast<double>(x[r * grid_.paddedWidth + c] * weight(group, q, channel, r, c));
+      }
+    }
+    const int64_t o = group * (s_.outputs / s_.groups) + q, at = o * grid_.outHeight * grid_.outWidth + target;
+    float value = static_cast<float>(sum);
+    if (call_.relu && value < 0.0f) value = 0.0f;
+    value = call_.scale[o] * value + call_.bias[o];
+    call_.y[at] = call_.residual != nullptr ? value + call_.residual[at] : value;
+  }
+
+  const BinaryConvShape& s_;
+  const TileGrid& grid_;
+  const UnpackedWeights& weights_;
+  const float* padded_;
+  const WeightLayerCall& call_;
+};
+
 }  // namespace
 
 bool suits_winograd(const BinaryConvShape& s) {
@@ -144,6 +211,7 @@ void winograd_conv(const BinaryConvShape& s, const UnpackedWeights& weights, con
   Scratch memory(static_cast<size_t>(call.batch * grid.imageFloats + kReadBeyond) * 4);
   float* padded = memory.as<float>();
   pad_channels(s, grid, call, parallel, padded);
+  const ExactSums exact(s, grid, weights, padded, call);
 
   const int64_t perGroup = s.outputs / s.groups, blocks = ceil_div(grid.lanes, kTilePixels), panels = s.groups * blocks;
   const int64_t splits = std::clamp<int64_t>(ceil_div(8, panels), 1, std::max<int64_t>(1, perGroup / kChunkOutputs));
@@ -188,8 +256,10 @@ void winograd_conv(const BinaryConvShape& s, const UnpackedWeights& weights, con
         for (int64_t i = first; i < end; i++) {
           const int64_t o = group * perGroup + i;
           const float* residual = call.residual != nullptr ? call.residual + o * outputPixels : nullptr;
-          transform.output(products + (i - first) * pitch, productPlane, block.runs, block.count, grid.outWidth, call.relu,
-                           kWeightScale * call.scale[o], call.bias[o], residual, call.y + o * outputPixels);
+          const float* sums = products + (i - first) * pitch;
+          const bool is_finite = transform.output(sums, productPlane, block.runs, block.count, grid.outWidth, call.relu,
+                                                  kWeightScale * call.scale[o], call.bias[o], residual, call.y + o * outputPixels);
+          if (!is_finite) exact.write(block, group, i, sums, productPlane);
         }
       }
     }

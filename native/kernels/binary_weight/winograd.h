@@ -24,8 +24,8 @@ struct WinogradTileRow {
   // What is beyond the tiles of the runs is read and ignored: up to 34 floats of the channel, and of `columns`, room for f32[4][4][kLanesPitch].
   void (*input)(const float* channel, int64_t rowPitch, const TileRun* runs, int runCount, int width, float* columns, float* spectrum,
                 int64_t plane);
-  // y = scale · e(Aᵀ m A) + bias (+ residual) of an output channel, whose rows are `rowPitch` floats apart.
-  void (*output)(const float* spectrum, int64_t plane, const TileRun* runs, int runCount, int64_t rowPitch, bool relu, float scale, float bias,
+  // y = scale · e(Aᵀ m A) + bias (+ residual) of an output channel, whose rows are `rowPitch` floats apart. False when a sum is not finite.
+  bool (*output)(const float* spectrum, int64_t plane, const TileRun* runs, int runCount, int64_t rowPitch, bool relu, float scale, float bias,
                  const float* residual, float* y);
   // to[i] = from[i]; fetches as much from `next` into a cache.
   void (*widen)(const int8_t* from, int64_t count, const int8_t* next, float* to);

@@ -14,7 +14,7 @@ constexpr int64_t kGrain = 16384;  // elements worth a thread
 }  // namespace
 
 const ElementwiseRow& elementwise_row() {
-  static const ElementwiseRow* const table[kIsaCount] = BNN_ROWS(elementwise_row);
+  static constexpr KernelRow<ElementwiseRow> table[] = BNN_ROWS(elementwise_row);
   return active_row(table);
 }
 
@@ -91,8 +91,7 @@ void SignGradient::apply(const float* x, const float* dy, float* dx, int64_t cou
   if (kind == Kind::kTable) slope_table_row().apply(x, dy, table, dx, count);
 }
 
-void sign_grad_reste(const float* x, const float* dy, double o, float t, float m, float* dx, int64_t count) {
-  const SignGradient gradient = reste_gradient(o, t, m);
+void sign_grad(const SignGradient& gradient, const float* x, const float* dy, float* dx, int64_t count) {
   parallel_for(count, kGrain,
                [&](int, int64_t begin, int64_t end) { gradient.apply(x + begin, dy + begin, dx + begin, end - begin); });
 }

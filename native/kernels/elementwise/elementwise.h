@@ -37,11 +37,7 @@ void clip_grad(const float* y, const float* dy, float low, float high, float* dx
 // Surrogate gradients of sign: dx = dy · s(x).
 // Straight-through: s = 1 where |x| ≤ clip, else 0. clip may be infinite.
 void sign_grad_ste(const float* x, const float* dy, float clip, float* dx, int64_t count);
-// ReSTE (arXiv:2308.06689): with a = |x| and p = (1 − o)/o, s = m^p for a ≤ m, a^p / o for m < a ≤ t, 0 beyond; s = 1 up to t when
-// o = 1. Relative error of the power below 2e-6.
-void sign_grad_reste(const float* x, const float* dy, double o, float t, float m, float* dx, int64_t count);
-
-// DSQ (arXiv:1908.05033) with α in (0, 1): k = ln(2/α − 1)/2, s = k·sech²(k·x)/(1 − α) for |x| ≤ 1, else 0. Returns
+// DSQ (arXiv:1908.05033) with α in [1e-37, 1 − 1e-15]: k = ln(2/α − 1)/2, s = k·sech²(k·x)/(1 − α) for |x| ≤ 1, else 0. Returns
 // Σ dy·∂f/∂α with f = tanh(k·x)/(1 − α) for |x| ≤ 1, for those who learn α.
 double sign_grad_dsq(const float* x, const float* dy, double alpha, float* dx, int64_t count);
 
@@ -81,8 +77,11 @@ struct SignGradient {
   void apply(const float* x, const float* dy, float* dx, int64_t count) const;
 };
 SignGradient ste_gradient(float clip);
+// ReSTE (arXiv:2308.06689): with a = |x|, o ≥ 1 and p = (1 − o)/o, s = m^p for a ≤ m, a^p / o for m < a ≤ t, 0 beyond; s = 1 up to t
+// when o = 1. Relative error of the power below 2e-6.
 SignGradient reste_gradient(double o, float t, float m);
 // The table's pieces stay the caller's.
 SignGradient table_gradient(const SlopeTable& table);
+void sign_grad(const SignGradient& gradient, const float* x, const float* dy, float* dx, int64_t count);
 
 }  // namespace bnn

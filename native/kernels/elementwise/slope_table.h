@@ -7,7 +7,7 @@
 
 namespace bnn {
 
-// Over [0, limit] in `cells` pieces of equal width: s(a) = pieces[2k] + pieces[2k + 1] · f, where a · cells / limit = k + f and
+// Over [0, limit], with a finite limit and cells / limit, in `cells` pieces of equal width: s(a) = pieces[2k] + pieces[2k + 1] · f, where a · cells / limit = k + f and
 // 0 ≤ f ≤ 1. Beyond the limit s is 0. NaN of x stays NaN.
 struct SlopeTable {
   const float* pieces;

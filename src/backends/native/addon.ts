@@ -15,15 +15,20 @@ export type OperandKind = (typeof OPERANDS)[keyof typeof OPERANDS];
 
 /**
  * The functions of the addon. Arrays must have exactly the sizes that the shapes say; a call with others throws a RangeError.
- * Outputs may not overlap inputs unless said. One row per function of native/node.
+ * No output may overlap an input or another output; those of element-wise functions and optimizer steps may be an input. One row per
+ * function of native/node.
  */
 export interface NativeAddon {
   isa(): string;
   /** Usable instruction sets, worst first, separated by commas. */
   isas(): string;
+  /** Those that this build has kernels for. */
+  compiledIsas(): string;
   setIsa(name: string): void;
   threads(): number;
   setThreads(count: number): void;
+  /** Starts the threads that are set; returns how many there are, fewer where the system allows no more. Results have the same bits. */
+  startThreads(): number;
   /** Bytes from the start of the buffer to its first multiple of 64. */
   align(buffer: ArrayBuffer): number;
   /** Gflop/s of multiply-adds in registers on all threads; takes some milliseconds. */
@@ -64,7 +69,6 @@ export interface NativeAddon {
   /** `sizes`: batch of a, batch of b, m, n, k, transpose a, transpose b. */
   matmul(a: Float32Array, b: Float32Array, c: Float32Array, sizes: Int32Array): void;
 
-  /** y may be a or b. */
   binary(
     op: number,
     a: Float32Array,
@@ -80,9 +84,9 @@ export interface NativeAddon {
   /** dy where low < y < high, 0 elsewhere; an infinite limit is none. */
   clipGrad(y: Float32Array, dy: Float32Array, low: number, high: number, dx: Float32Array): void;
   signGradSte(x: Float32Array, dy: Float32Array, clip: number, dx: Float32Array): void;
-  /** `pieces`: pairs (value, rise) over [0, limit]. */
+  /** `pieces`: pairs (value, rise) over [0, limit]; both the limit and pieces / limit are finite. */
   signGradTable(x: Float32Array, dy: Float32Array, pieces: Float32Array, limit: number, dx: Float32Array): void;
-  /** Returns the sum of dy · ∂f/∂α. */
+  /** Returns the sum of dy · ∂f/∂α; α from 1e-37 to 1 − 1e-15. */
   signGradDsq(x: Float32Array, dy: Float32Array, alpha: number, dx: Float32Array): number;
   signGradReste(x: Float32Array, dy: Float32Array, o: number, t: number, m: number, dx: Float32Array): void;
   sgdMomentum(

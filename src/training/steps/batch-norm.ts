@@ -94,7 +94,11 @@ export function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: Bui
       const [x, gamma, beta, mean, variance] = tensors as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
       const inputs = { x, gamma, scale: tensors[scaleAt] ?? null, residual: tensors[residualAt] };
       if (!run.training) return { output: batchNormInfer(inputs, beta, { mean, variance }, attributes) };
-      const batch = batchNormTrain(inputs, beta, attributes, { mean, variance, keep });
+      const batch = batchNormTrain(inputs, beta, attributes, {
+        mean,
+        variance,
+        keep: run.statisticsKeep ?? keep,
+      });
       run.setBuffer(meanSlot, batch.running.mean);
       run.setBuffer(varianceSlot, batch.running.variance);
       return { output: batch.y, saved: [batch.mean, batch.variance] };

@@ -17,6 +17,8 @@ export interface Run {
   readonly activationEstimator: Estimator;
   /** While training, weights pass through bnn.Sign as they are, and so do their gradients. */
   readonly relaxWeights?: boolean | undefined;
+  /** What a batch leaves of running statistics, in place of what each normalization says; 0 … 1. */
+  readonly statisticsKeep?: number | undefined;
   /** What random steps draw from, e.g. [seed, epoch, batch]; without it, Dropout keeps everything. */
   readonly randomness?: readonly number[] | undefined;
   /** Shown what a binary layer is about to binarize; the tensor stays the program's. */

@@ -2,6 +2,7 @@
 
 import { expect, it } from 'vitest';
 import type { NativeAddon } from '../../../src/backends/native/addon.ts';
+import { resizableBuffer } from '../../resizable-buffer.ts';
 import { describeNative, native } from './harness.ts';
 
 describeNative('wrong arguments of the addon', () => {
@@ -58,9 +59,93 @@ describeNative('wrong arguments of the addon', () => {
       /reads outside/,
     ],
     ['too many threads', () => addon.setThreads(1000), /argument 0 is 1000/],
+    ['unknown instruction set with a known beginning', () => addon.setIsa('scalar\0x'), /zero character/],
+    ['a limit that makes an infinite factor', () => addon.signGradTable(f(4), f(4), f(2), 1e-45, f(4)), /not a limit/],
+    ['an infinite limit', () => addon.signGradTable(f(4), f(4), f(2), Number.POSITIVE_INFINITY, f(4)), /not a limit/],
+    ['half a piece', () => addon.signGradTable(f(4), f(4), f(3), 1, f(4)), /not a table of pairs/],
+    [
+      'the same in a convolution',
+      () => addon.binaryConv2dInputGradTable(f(80), f(90), f(32), f(32), conv(), null, f(2), 1e-42),
+      /not a limit/,
+    ],
+    ['ReSTE below 1', () => addon.signGradReste(f(4), f(4), 0.5, 1, 0.1, f(4)), /argument 2 is 0.5/],
+    ['ReSTE without a threshold', () => addon.signGradReste(f(4), f(4), 2, Number.NaN, 0.1, f(4)), /argument 3 is nan/],
+    ['an α that floats cannot hold', () => addon.signGradDsq(f(4), f(4), 1e-300, f(4)), /argument 2 is/],
+    ['a clip that is no number', () => addon.signGradSte(f(4), f(4), Number.NaN, f(4)), /argument 2 is nan/],
+    ['a negative epsilon', () => addon.batchNormInfer(f(4), f(2), f(2), f(2), f(2), f(2), f(4), -1, false, null), /-1/],
+    ['a fraction of an operation', () => addon.unary(1.5, f(3), 0, f(3)), /expected a whole number/],
+    [
+      'a step 0 of Adam',
+      () => addon.adam(...([f(1), f(1), f(1), f(1), f(1), f(1), f(1)] as const), 1, 0.9, 0.99, 1e-8, 0, 0, false),
+      /argument 12 is 0/,
+    ],
+    [
+      'more elements than the target',
+      () => addon.stridedCopy(f(4), f(4), Int32Array.of(2 ** 30, 2 ** 30, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)),
+      /more elements|too large/,
+    ],
+    [
+      'endless padding',
+      () => addon.conv2d(f(32), f(90), f(80), conv([13, -(2 ** 31)], [14, 2 ** 31 - 1])),
+      /too large/,
+    ],
+    ['endless dilation', () => addon.conv2d(f(32), f(90), f(80), conv([11, 2 ** 30], [12, 2 ** 30])), /too large/],
+    ['endless dilation of signs', () => addon.binaryConv2d(f(32), f(90), f(80), conv([12, 2 ** 30])), /too large/],
     ['unknown instruction set', () => addon.setIsa('sse9'), /'sse9' is not available/],
   ])('%s', (_, call, message) => {
     expect(call).toThrow(RangeError);
     expect(call).toThrow(message);
+  });
+
+  it('results that overlap operands or one another are refused, in place is not', () => {
+    const memory = f(64);
+    const [first, second] = [memory.subarray(0, 32), memory.subarray(16, 48)];
+    expect(() => addon.conv2dInputGrad(f(80), f(90), first, conv())).not.toThrow();
+    expect(() => addon.conv2dFilterGrad(first, f(80), memory.subarray(0, 0), conv())).toThrow(/has 0 elements/);
+    expect(() => addon.batchNormTrain(first, f(1), f(1), f(1), first, f(1), f(1), 0, false, null)).toThrow(/overlap/);
+    expect(() =>
+      addon.batchNormTrain(first, f(1), f(1), f(1), f(32), memory.subarray(31, 32), f(1), 0, false, null),
+    ).toThrow(/arguments 0 and 5 overlap/);
+    expect(() => addon.unary(0, first, 0, second)).toThrow(/arguments 1 and 3 overlap/);
+    expect(() => addon.sgdMomentum(f(32), f(32), f(32), first, second, 1, 0, 0, false)).toThrow(/3 and 4 overlap/);
+    expect(() => addon.binary(0, first, 0, first, 0, first, 1, 32)).not.toThrow();
+    expect(() => addon.sgdMomentum(first, f(32), f(32), first, f(32), 1, 0, 0, false)).not.toThrow();
+  });
+
+  it('arrays whose memory is gone have no elements', () => {
+    const detached = f(32);
+    structuredClone(detached.buffer, { transfer: [detached.buffer] });
+    expect(() => addon.conv2d(detached, f(90), f(80), conv())).toThrow(/argument 0 has 0 elements/);
+    for (const bytes of [0, 8, 127]) {
+      const buffer = resizableBuffer(128);
+      const fixed = new Float32Array(buffer, 0, 32);
+      const tracking = new Float32Array(buffer);
+      buffer.resize(bytes);
+      expect(() => addon.conv2d(fixed, f(90), f(80), conv())).toThrow(/argument 0 has 0 elements/);
+      expect(() => addon.conv2d(tracking, f(90), f(80), conv())).toThrow(/argument 0 has \d elements|1 elements|31/);
+      expect(() => addon.conv2d(f(32), f(90), f(80), new Int32Array(new ArrayBuffer(0)))).toThrow(/argument 3/);
+    }
+  });
+
+  it('any float is taken by the surrogate gradients, at the ends of their ranges', () => {
+    const x = Float32Array.of(Number.NaN, Number.POSITIVE_INFINITY, -3e38, 1e-45, -0, 0.5, 1e-38, 3e38, -0.1, 1);
+    const dy = new Float32Array(x.length).fill(1);
+    const dx = f(x.length);
+    for (const name of addon.isas().split(',')) {
+      addon.setIsa(name);
+      for (const limit of [1e-37, 1, 3e38]) {
+        addon.signGradTable(x, dy, Float32Array.of(1, 0, 1, 0), limit, dx);
+        expect([...dx]).toEqual([...x].map((v) => (Number.isNaN(v) ? v : Math.abs(v) <= Math.fround(limit) ? 1 : 0)));
+      }
+      for (const o of [1, 3, 1e30]) {
+        addon.signGradReste(x, dy, o, Number.POSITIVE_INFINITY, 0, dx);
+        expect(dx[5]).toBeCloseTo(0.5 ** ((1 - o) / o) / o, 5);
+        expect(dx[0]).toBeNaN();
+      }
+      for (const alpha of [1e-37, 0.5, 1 - 1e-15]) {
+        addon.signGradDsq(x, dy, alpha, dx);
+        expect([...dx.subarray(1)].every(Number.isFinite)).toBe(true);
+      }
+    }
   });
 });

@@ -175,7 +175,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describeWebgpu('a run with recorded steps', () => {
-  // Four batches of 4 in an epoch and one of 2; ReSTE's power changes from epoch to epoch. The average's decay grows for five steps.
+  // Four batches of 4 in an epoch, and two pictures that are left out; ReSTE's power changes from epoch to epoch. The average's decay grows for five steps.
   const BASE = {
     limitTrain: 18,
     limitTest: 6,

@@ -1,0 +1,65 @@
+/** A comparison as CSV, one row a run, and as a LaTeX table. */
+
+import { type ArmResult, MEASURES } from '../training/comparison.ts';
+import type { Comparison } from '../training/run-comparison-io.ts';
+
+/** Every run with all measures; what it has not is empty. RFC 4180. */
+export function formatCsv({ arms }: Comparison): string {
+  const head = ['arm', 'seed', 'epochs', 'lr', ...MEASURES, 'onlyThis', 'onlyFirst', 'mcnemarP'];
+  const rows = arms.flatMap(({ name, overrides, runs, disagreements }) =>
+    runs.map((run) => {
+      const { onlyThis, onlyFirst, p } = disagreements.find(({ seed }) => seed === run.seed) ?? {};
+      const measures = MEASURES.map((measure) => run[measure]);
+      return [name, run.seed, run.epochs, overrides['lr'], ...measures, onlyThis, onlyFirst, p];
+    }),
+  );
+  return [head, ...rows].map((row) => `${row.map(csvCell).join(',')}\r\n`).join('');
+}
+
+function csvCell(value: unknown): string {
+  const text = value === null || value === undefined ? '' : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** Accuracy in percent, and what the contrasts say; for `\\usepackage{booktabs}`. */
+export function formatLatex({ arms, seeds }: Comparison): string {
+  const first = arms[0]?.name ?? '';
+  const number = (value: number, digits: number, sign = false): string =>
+    `$${sign && value > 0 ? '+' : ''}${value.toFixed(digits)}$`;
+  const row = ({ name, spread: { testTop1 }, difference }: ArmResult): string => {
+    const accuracy =
+      testTop1 === null
+        ? '--'
+        : `${number(100 * testTop1.mean, 2)}${testTop1.std === null ? '' : ` $\\pm$ ${number(100 * testTop1.std, 2)}`}`;
+    if (difference?.interval == null) return [latexText(name), accuracy, '--', '--', '--'].join(' & ');
+    const [low, high] = difference.interval;
+    return [
+      latexText(name),
+      accuracy,
+      number(100 * difference.mean, 2, true),
+      `$[${(100 * low).toFixed(2)}, ${(100 * high).toFixed(2)}]$`,
+      difference.holmP === null ? '--' : difference.holmP < 0.001 ? '$<0.001$' : number(difference.holmP, 3),
+    ].join(' & ');
+  };
+  return [
+    `% ${seeds.length} seeds: mean and standard deviation; paired differences from "${first}", 95 % intervals, p of paired t tests after Holm`,
+    '\\begin{tabular}{lrrrr}',
+    '\\toprule',
+    `arm & test accuracy [\\%] & difference & 95\\,\\% interval & $p$ (Holm) \\\\`,
+    '\\midrule',
+    ...arms.map((arm) => `${row(arm)} \\\\`),
+    '\\bottomrule',
+    '\\end{tabular}',
+    '',
+  ].join('\n');
+}
+
+const LATEX: Readonly<Record<string, string>> = {
+  '\\': '\\textbackslash{}',
+  '~': '\\textasciitilde{}',
+  '^': '\\textasciicircum{}',
+};
+
+function latexText(text: string): string {
+  return text.replaceAll(/[\\~^&%$#_{}]/g, (character) => LATEX[character] ?? `\\${character}`);
+}
