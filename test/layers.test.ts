@@ -36,6 +36,7 @@ const CONFINED: Readonly<Record<string, readonly string[]>> = {
   sharp: ['data'],
   'tar-stream': ['data'],
   h5wasm: ['convert'],
+  'playwright-core': ['cli'],
 };
 
 function reachable(folder: string): Set<string> {
