@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import type { BackendName } from '../backends/backend-names.ts';
+import type { BackendName } from '../backends/backends.ts';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
@@ -80,14 +80,14 @@ export async function benchTrain(request: TrainBenchRequest, terminal: Terminal)
   const { model, batch } = request;
   const threads = request.threads || availableParallelism();
   const backend = await selectBackend(request.backend, { threads });
-  // The memory of a GPU is counted by its backend.
-  const startMiB = backend.name === 'webgpu' ? null : resetPeak();
+  const { deviceMemory } = backend.capabilities;
+  const startMiB = deviceMemory ? null : resetPeak();
   const { ours, theirs, peaks } = await measureRounds(request, backend, threads, terminal);
   const typical = medianRound(ours);
   const { binaryMacs, floatMacs } = summarizeModel(buildModel(model, { seed: 1 }));
   const gflops = (6 * (binaryMacs + floatMacs) * typical.imagesPerSecond) / 1e9;
   const peakGflops = peaks.some(Number.isFinite) ? Math.max(...peaks.filter(Number.isFinite)) : null;
-  const peakMiB = backend.name === 'webgpu' ? backend.memory().peakBytes / 2 ** 20 : memoryMiB('VmHWM');
+  const peakMiB = deviceMemory ? backend.memory().peakBytes / 2 ** 20 : memoryMiB('VmHWM');
   const result: TrainCase = {
     name: `${model} batch ${batch}`,
     estimator: request.estimator,

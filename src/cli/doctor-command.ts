@@ -2,11 +2,12 @@
 
 import { Command } from 'commander';
 import { probeBackends } from '../backends/probe.ts';
+import type { Finding } from '../core/found.ts';
 import { probeOps } from '../inference/probe-ops.ts';
 import { probeProviders } from '../inference/probe-providers.ts';
 import { onnxruntimeVersion } from '../inference/provider.ts';
 import { formatPairs } from '../report/table.ts';
-import { describeMachine, type Finding, findCompiler, findOptionalPeers } from './machine.ts';
+import { describeMachine, findCompiler, findOptionalPeers } from './machine.ts';
 import { addExamples, addGeneralOptions, type GeneralOptions, terminalOf } from './options.ts';
 import type { Terminal } from './terminal.ts';
 import { TFJS_VERSION, VERSION } from './version.ts';

@@ -1,10 +1,7 @@
 /** What an estimator is: the stand-in for the derivative of sign during training. */
 
 import type { Tensor } from '@tensorflow/tfjs-core';
-
-export type KernelAttributes = { readonly estimator: string } & Readonly<
-  Record<string, number | string | Float32Array>
->;
+import type { Slope } from '../kernels/sign.ts';
 
 /**
  * At one moment of training. The forward pass is always sign(z) (`core/bits.ts`); the backward pass multiplies the incoming
@@ -16,7 +13,7 @@ export interface Estimator {
    * For backends that have the kernel `BnnSignGrad`, or `BnnSignGradTable` where the estimator is `table`; null where neither knows
    * this estimator.
    */
-  readonly attributes: KernelAttributes | null;
+  readonly attributes: Slope | null;
   /** What kernels of `attributes` are given the incoming gradient times; 1 unless told. `factor` and `gradient` contain it. */
   readonly scale?: number;
   /** The function whose derivative replaces sign′, in float64. */
@@ -29,7 +26,7 @@ export interface Estimator {
   factor(z: number, dy?: number): number;
   /** Where every layer has its own: that of a layer, called by its weights without the ending `.weight`. */
   forLayer?(layer: string): Estimator;
-  /** dy · s(x) as plain tfjs operations: the fallback for every backend. */
+  /** dy · s(x) by the formula, as plain tfjs operations: for every backend without a kernel of `attributes`. */
   gradient(x: Tensor, dy: Tensor): Tensor;
 }
 

@@ -1,5 +1,6 @@
 /** Which fields of a recipe do something beside the others. */
 
+import { canBackend, namesWith } from '../backends/backends.ts';
 import { canDownload, hasFreeImageSize } from '../data/load-dataset.ts';
 import { type EstimatorName, measuresSample, type Recipe } from './recipe.ts';
 
@@ -69,8 +70,8 @@ const USES: { readonly [K in keyof Recipe]?: Use } = {
   temperature: withTeacher,
   indicators: use(SIGNS, hasSigns),
   threads: use(
-    'backend native or tensorflow, or a teacher',
-    ({ backend, teacher }) => (backend !== 'webgpu' && backend !== 'cpu') || teacher !== '',
+    `backend ${namesWith('threads').join(' or ')}, or a teacher`,
+    ({ backend, teacher }) => canBackend(backend, 'threads') || teacher !== '',
   ),
 };
 
