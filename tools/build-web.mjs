@@ -14,6 +14,8 @@ for (const folder of ['engine', 'web']) {
   mkdirSync(join(root, 'dist', folder), { recursive: true });
   copyFileSync(join(root, 'src/engine/engine.wasm'), join(root, 'dist', folder, 'engine.wasm'));
 }
+mkdirSync(join(root, 'dist/backends/wasm'), { recursive: true });
+copyFileSync(join(root, 'src/backends/wasm/training.wasm'), join(root, 'dist/backends/wasm/training.wasm'));
 for (const folder of ['site', 'bench']) {
   cpSync(join(root, 'src/web', folder), join(root, 'dist/web', folder), { recursive: true });
 }

@@ -43,6 +43,16 @@ export const BACKENDS = [
     },
   },
   {
+    name: 'wasm',
+    title: 'WebAssembly',
+    capabilities: {
+      ...{ gpu: false, threads: false, kernelChoice: false },
+      ...{ explicitPadding: true, synchronous: true, deviceMemory: false },
+    },
+    isAutomatic: true,
+    load: async () => (await import('./wasm/open.ts')).openWasm(),
+  },
+  {
     name: 'cpu',
     title: 'cpu',
     capabilities: {

@@ -25,7 +25,7 @@ export type EstimatorName = (typeof ESTIMATORS)[number];
 
 /** As `loadDataset` knows them. */
 const DATASETS = ['mnist', 'cifar10', 'cifar100', 'imagenet', 'webdataset', 'image-folder'] as const;
-const BACKENDS = ['auto', 'native', 'tensorflow', 'webgpu', 'cpu'] as const;
+const BACKENDS = ['auto', 'native', 'tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 
 export interface Recipe {
   readonly model: string;

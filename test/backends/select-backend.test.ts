@@ -53,7 +53,7 @@ describeNative('selectBackend native', () => {
 
   it('auto chooses a fast one and says why', async () => {
     const { name, description, reason } = await selectBackend('auto');
-    expect(['native', 'tensorflow', 'webgpu']).toContain(name);
+    expect(['native', 'tensorflow', 'webgpu', 'wasm']).toContain(name);
     expect(reason).toMatch(/GPU/);
     expect(description).toMatch(/GPU/);
   });
@@ -62,7 +62,7 @@ describeNative('selectBackend native', () => {
 describe('probeBackends', () => {
   it('has a line for every backend, and a hint for each that does not work', async () => {
     const reports = await probeBackends();
-    expect(reports.map((report) => report.name).sort()).toEqual(['cpu', 'native', 'tensorflow', 'webgpu']);
+    expect(reports.map((report) => report.name).sort()).toEqual(['cpu', 'native', 'tensorflow', 'wasm', 'webgpu']);
     for (const report of reports) {
       expect(report.detail).not.toBe('');
       if (!report.works) expect(report.hint).toBeTruthy();

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { registerCpuBackend } from '../../src/backends/cpu/register.ts';
 import { registerNativeBackend } from '../../src/backends/native/register.ts';
+import { openWasm } from '../../src/backends/wasm/open.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { int, ints, string } from '../../src/graph/attribute.ts';
 import { Program } from '../../src/training/program.ts';
@@ -20,6 +21,7 @@ import {
 } from './operator-cases.ts';
 
 const registration = registerNativeBackend();
+openWasm();
 registerCpuBackend();
 
 /** Compares the gradient of Σ c·y, for random c, with difference quotients, at some elements of every parameter. */
@@ -67,6 +69,7 @@ describe.each([
   ['cpu', 'explicit padding', true],
   ['cpu', 'padding beforehand, for backends that know only VALID and SAME', false],
   ['native', 'explicit padding', true],
+  ['wasm', 'explicit padding', true],
 ])('gradients on %s with %s equal difference quotients', (backend, _, explicitPadding) => {
   const skip = backend === 'native' && !registration.ok;
   beforeAll(async () => {

@@ -17,6 +17,19 @@ import { NATIVE_KERNELS } from './kernels/table.ts';
 /** Before tensorflow (3) in tfjs's own order of choice, so that nothing chooses it without being asked. */
 const PRIORITY = 0;
 
+/** Puts the kernels into tfjs under the name of the backend, once; they call whatever addon their backend has. */
+export function registerNativeKernels(): void {
+  if (tf.getKernel('Conv2D', NATIVE) !== undefined) return;
+  tf.copyRegisteredKernels('cpu', NATIVE);
+  registerConvolutions();
+  registerMatmul();
+  registerElementwise();
+  registerReductions();
+  registerPooling();
+  registerMovement();
+  registerKernels(NATIVE, NATIVE_KERNELS);
+}
+
 /**
  * Registers the backend `native` and its kernels, once; it does not become the current backend. Without the addon nothing is
  * registered and the reason is returned.
@@ -26,14 +39,7 @@ export function registerNativeBackend(): Found<NativeAddon> {
   if (!loaded.ok) return loaded;
   const addon = loaded.value;
   if (tf.engine().registryFactory[NATIVE] === undefined) {
-    tf.copyRegisteredKernels('cpu', NATIVE);
-    registerConvolutions();
-    registerMatmul();
-    registerElementwise();
-    registerReductions();
-    registerPooling();
-    registerMovement();
-    registerKernels(NATIVE, NATIVE_KERNELS);
+    registerNativeKernels();
     tf.registerBackend(NATIVE, () => new NativeBackend(addon), PRIORITY);
   }
   return loaded;
