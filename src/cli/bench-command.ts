@@ -5,6 +5,7 @@ import { Command, Option } from 'commander';
 import { BACKEND_NAMES, type BackendName } from '../backends/backend-names.ts';
 import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
+import { type EstimatorName, estimatorsFor } from '../estimators/table.ts';
 import {
   assertBenchable,
   type BenchCase,
@@ -27,7 +28,6 @@ import type { ProviderChoice } from '../inference/session.ts';
 import { threeDigits } from '../report/format.ts';
 import { formatPairs } from '../report/table.ts';
 import { visible } from '../report/visible-text.ts';
-import { ESTIMATORS, type EstimatorName } from '../training/recipe.ts';
 import { createModelCase, type ModelCase } from './bench-model.ts';
 import { formatCase, formatProviderCase, meanRatios } from './bench-report.ts';
 import {
@@ -93,7 +93,7 @@ interface DataBenchOptions extends GeneralOptions {
 const SHAPES = '64@56,128@28,256@14,512@7';
 const ROUNDS = 20;
 /** That of weights alone has no gradient for activations. */
-const BENCH_ESTIMATORS = ESTIMATORS.filter((name) => name !== 'adaste');
+const BENCH_ESTIMATORS = estimatorsFor('activation');
 const TRACE_FILE = 'bnn-train-trace.json';
 
 export function createBenchCommand(name: string): Command {

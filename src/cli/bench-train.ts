@@ -8,9 +8,9 @@ import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts'
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
+import type { EstimatorName } from '../estimators/table.ts';
 import { visible } from '../report/visible-text.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
-import type { EstimatorName } from '../training/recipe.ts';
 import { buildModel } from '../zoo/zoo.ts';
 import { formatCalls, formatTrainCase, toChromeTrace } from './bench-train-report.ts';
 import { summarizeModel } from './model-summary.ts';

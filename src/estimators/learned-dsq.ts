@@ -12,7 +12,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type Tensor, tensor } from '../core/tensor.ts';
 import { createDsq } from './dsq.ts';
-import type { Estimator, EstimatorSchedule } from './estimator.ts';
+import type { Estimator, EstimatorSchedule, LearnedState, SignRole } from './estimator.ts';
 import { sechSquaredOf } from './tanh-slope.ts';
 
 const ALPHA_MIN = 1e-3;
@@ -35,7 +35,7 @@ interface Layer {
 }
 
 /** The estimators of all weights or of all activations, and what they have learned. */
-export class LearnedDsq {
+export class LearnedDsq implements LearnedState {
   readonly schedule: EstimatorSchedule;
   readonly #prefix: string;
   readonly #start: number;
@@ -45,7 +45,7 @@ export class LearnedDsq {
    * @param role   tells the layers' weights from their activations in the training state.
    * @param alpha  at the start.
    */
-  constructor(role: 'weight' | 'activation', alpha: number) {
+  constructor(role: SignRole, alpha: number) {
     this.#prefix = `dsq.${role}.`;
     this.#start = Math.fround(Math.min(ALPHA_MAX, Math.max(ALPHA_MIN, alpha)));
     const shared: Estimator = {
@@ -55,7 +55,7 @@ export class LearnedDsq {
       },
       forLayer: (layer) => this.#layer(layer).estimator,
     };
-    this.schedule = { name: 'dsq-learned', at: () => shared };
+    this.schedule = { name: 'dsq-learned', at: () => shared, learned: this };
   }
 
   /**
