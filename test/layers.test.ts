@@ -22,7 +22,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   web: ['engine'],
   inference: ['engine', 'operators', 'onnx', 'data'],
   convert: ['compiler', 'zoo', 'onnx'],
-  cli: ['convert', 'compiler', 'training', 'inference', 'engine', 'report'],
+  tasks: ['convert', 'training', 'inference', 'engine', 'report'],
+  cli: ['tasks', 'report'],
 };
 
 /** Packages whose types must not leave their folders. */

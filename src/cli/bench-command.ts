@@ -28,6 +28,7 @@ import type { ProviderChoice } from '../inference/session.ts';
 import { threeDigits } from '../report/format.ts';
 import { formatPairs } from '../report/table.ts';
 import { visible } from '../report/visible-text.ts';
+import { VERSION } from '../tasks/version.ts';
 import { createModelCase, type ModelCase } from './bench-model.ts';
 import { formatCase, formatProviderCase, meanRatios } from './bench-report.ts';
 import {
@@ -51,7 +52,6 @@ import {
 } from './provider-flags.ts';
 import type { Terminal } from './terminal.ts';
 import { refuseUnused } from './unused-options.ts';
-import { VERSION } from './version.ts';
 
 /** Of `conv` and `model`. */
 interface InferenceBenchOptions extends GeneralOptions {

@@ -10,10 +10,10 @@ import { median } from '../core/quantile.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 import type { EstimatorName } from '../estimators/table.ts';
 import { visible } from '../report/visible-text.ts';
+import { summarizeModel } from '../tasks/model-summary.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import { buildModel } from '../zoo/zoo.ts';
 import { formatCalls, formatTrainCase, toChromeTrace } from './bench-train-report.ts';
-import { summarizeModel } from './model-summary.ts';
 import { PytorchProcess, type PytorchRound } from './pytorch-process-io.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -17,7 +17,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'train a binary network',
     hasOwnProgram: true,
     writesFiles: true,
-    load: async () => (await import('./train-command.ts')).createTrainCommand,
+    load: async () => (await import('./train/train-command.ts')).createTrainCommand,
   },
   compare: {
     summary: 'train several estimators over the same seeds and compare them',
@@ -29,19 +29,19 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'write a trained network as an ONNX file with one bit per binary weight',
     hasOwnProgram: true,
     writesFiles: true,
-    load: async () => (await import('./export-command.ts')).createExportCommand,
+    load: async () => (await import('./export/export-command.ts')).createExportCommand,
   },
   convert: {
     summary: 'read a network from elsewhere, with a verdict for every layer',
     hasOwnProgram: true,
     writesFiles: true,
-    load: async () => (await import('./convert-command.ts')).createConvertCommand,
+    load: async () => (await import('./convert/convert-command.ts')).createConvertCommand,
   },
   validate: {
     summary: 'measure accuracy, agreement and speed of an ONNX file in onnxruntime',
     hasOwnProgram: true,
     writesFiles: false,
-    load: async () => (await import('./validate-command.ts')).createValidateCommand,
+    load: async () => (await import('./validate/validate-command.ts')).createValidateCommand,
   },
   bench: {
     summary: 'measure the kernels for binary layers against stock onnxruntime',
@@ -53,7 +53,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'show layers, sizes and costs of a model',
     hasOwnProgram: true,
     writesFiles: false,
-    load: async () => (await import('./inspect-command.ts')).createInspectCommand,
+    load: async () => (await import('./inspect/inspect-command.ts')).createInspectCommand,
   },
   web: {
     summary: 'write a web page that classifies pictures with a model',
@@ -65,12 +65,12 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'install what GPUs need: tensorflow, webgpu or cuda',
     hasOwnProgram: false,
     writesFiles: true,
-    load: async () => (await import('./setup-command.ts')).createSetupCommand,
+    load: async () => (await import('./setup/setup-command.ts')).createSetupCommand,
   },
   doctor: {
     summary: 'show what works on this machine, and what to do about the rest',
     hasOwnProgram: false,
     writesFiles: false,
-    load: async () => (await import('./doctor-command.ts')).createDoctorCommand,
+    load: async () => (await import('./doctor/doctor-command.ts')).createDoctorCommand,
   },
 };

@@ -11,6 +11,9 @@ import { findModel } from '../inference/model-source-io.ts';
 import { plural } from '../report/format.ts';
 import { plotEquilibrium } from '../report/plot-equilibrium.ts';
 import { visible } from '../report/visible-text.ts';
+import { describeEnvironment } from '../tasks/environment.ts';
+import { openTeacher } from '../tasks/open-teacher.ts';
+import { readRecipeFile, withModelFiles } from '../tasks/read-recipe.ts';
 import { type Arm, assertNoTwins, createArms } from '../training/comparison.ts';
 import { withInitialDigest } from '../training/initial-model-io.ts';
 import { missingUse, parseRecipe, type Recipe } from '../training/recipe.ts';
@@ -19,15 +22,12 @@ import { readRecipe } from '../training/run-folder-io.ts';
 import { findNetwork } from '../zoo/zoo.ts';
 import { formatCsv, formatLatex } from './compare-files.ts';
 import { equilibriumPanels, formatComparison, formatRun, formatTuned, plotTitles } from './compare-report.ts';
-import { describeEnvironment } from './environment.ts';
 import { withInterrupt } from './interrupt.ts';
-import { openTeacher } from './open-teacher.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
 import { assertWritable } from './output-file.ts';
 import { EXIT_INTERRUPTED } from './print-error.ts';
-import { readRecipeFile, withModelFiles } from './read-recipe.ts';
 import { addRecipeOptions, recipeFromOptions, refuseUnusedFields } from './recipe-options.ts';
-import { formatStep } from './train-report.ts';
+import { formatStep } from './train/train-report.ts';
 
 interface CompareOptions extends GeneralOptions {
   readonly estimators?: readonly string[];

@@ -1,11 +1,11 @@
 /** What `bnn-export` prints. */
 
-import type { CompileReport, LayerReport } from '../compiler/report.ts';
-import type { Comparison, DecisionComparison } from '../inference/compare-forms.ts';
-import type { SessionMemory } from '../inference/measure-sessions-io.ts';
-import { formatBytes, formatDifference, formatPercent, formatSeconds } from '../report/format.ts';
-import { formatPairs, formatTable } from '../report/table.ts';
-import type { Int8Facts } from './export-int8.ts';
+import type { CompileReport, LayerReport } from '../../compiler/report.ts';
+import type { Comparison, DecisionComparison } from '../../inference/compare-forms.ts';
+import type { SessionMemory } from '../../inference/measure-sessions-io.ts';
+import { formatBytes, formatDifference, formatPercent, formatSeconds } from '../../report/format.ts';
+import { formatPairs, formatTable } from '../../report/table.ts';
+import type { Int8Facts } from '../../tasks/export-int8.ts';
 import {
   type FileSizes,
   isWorthARow,
@@ -14,7 +14,7 @@ import {
   sizeCells,
   sizeLines,
   totalSizes,
-} from './size-report.ts';
+} from '../size-report.ts';
 
 export interface ExportFacts {
   readonly file: string;

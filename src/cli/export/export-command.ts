@@ -4,21 +4,26 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { Command, Option } from 'commander';
-import { shareEqualConstants } from '../compiler/equal-constants.ts';
-import { lowerToPacked } from '../compiler/lower-to-packed.ts';
-import type { CompileReport } from '../compiler/report.ts';
-import { writeFileAtomic } from '../core/atomic-file-io.ts';
-import { DATASET_NAMES } from '../data/load-dataset.ts';
-import { NORMALIZATIONS } from '../data/normalization.ts';
-import { BnnError } from '../errors.ts';
-import type { Model } from '../graph/model.ts';
-import type { SessionMemory } from '../inference/measure-sessions-io.ts';
-import { CHECKPOINTS, type CheckpointName, findModel } from '../inference/model-source-io.ts';
-import { encodeModel } from '../onnx/encode-model.ts';
-import { readModel } from '../onnx/model-io.ts';
-import { addBnnFunctions } from '../operators/registry.ts';
-import { LAYER_VARIANTS } from '../operators/variants.ts';
-import { exportInt8, type Int8Export, type Int8Facts, type Int8Options } from './export-int8.ts';
+import { shareEqualConstants } from '../../compiler/equal-constants.ts';
+import { lowerToPacked } from '../../compiler/lower-to-packed.ts';
+import type { CompileReport } from '../../compiler/report.ts';
+import { writeFileAtomic } from '../../core/atomic-file-io.ts';
+import { DATASET_NAMES } from '../../data/load-dataset.ts';
+import { NORMALIZATIONS } from '../../data/normalization.ts';
+import { BnnError } from '../../errors.ts';
+import type { Model } from '../../graph/model.ts';
+import type { SessionMemory } from '../../inference/measure-sessions-io.ts';
+import { CHECKPOINTS, type CheckpointName, findModel } from '../../inference/model-source-io.ts';
+import { encodeModel } from '../../onnx/encode-model.ts';
+import { readModel } from '../../onnx/model-io.ts';
+import { addBnnFunctions } from '../../operators/registry.ts';
+import { LAYER_VARIANTS } from '../../operators/variants.ts';
+import { exportInt8, type Int8Export, type Int8Facts, type Int8Options } from '../../tasks/export-int8.ts';
+import { VERSION } from '../../tasks/version.ts';
+import { ADVANCED, addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
+import { assertWritable, freeFile } from '../output-file.ts';
+import { EXIT_FAILED } from '../print-error.ts';
+import { refuseUnused } from '../unused-options.ts';
 import {
   type ExportFacts,
   formatExplanation,
@@ -26,11 +31,6 @@ import {
   formatVerification,
   type Verification,
 } from './export-report.ts';
-import { ADVANCED, addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
-import { assertWritable, freeFile } from './output-file.ts';
-import { EXIT_FAILED } from './print-error.ts';
-import { refuseUnused } from './unused-options.ts';
-import { VERSION } from './version.ts';
 
 interface ExportOptions extends GeneralOptions, Pick<Int8Options, 'dataset' | 'data' | 'normalize'> {
   readonly output?: string;
@@ -163,7 +163,7 @@ async function verify(
   int8: Int8Export | undefined,
   { threads, verbose }: ExportOptions,
 ): Promise<Verification> {
-  const { compareForms, compareDecisions } = await import('../inference/compare-forms.ts');
+  const { compareForms, compareDecisions } = await import('../../inference/compare-forms.ts');
   const packedBytes = encodeModel(packed);
   const comparison = await compareForms(packedBytes, latentBytes, { threads, verbose });
   if (int8 === undefined) return comparison;
@@ -195,7 +195,7 @@ function resultEvent(
 }
 
 async function measure(model: Model, { threads }: ExportOptions): Promise<SessionMemory | null> {
-  const { measureSessions } = await import('../inference/measure-sessions-io.ts');
+  const { measureSessions } = await import('../../inference/measure-sessions-io.ts');
   return measureSessions(model, threads);
 }
 

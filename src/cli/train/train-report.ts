@@ -9,13 +9,13 @@ import {
   formatSeconds,
   plural,
   threeDigits,
-} from '../report/format.ts';
-import { formatBar } from '../report/progress.ts';
-import { type Column, formatHeader, formatPairs, formatRow } from '../report/table.ts';
-import type { EpochRecord } from '../training/history-io.ts';
-import { networkName, type Recipe } from '../training/recipe.ts';
-import type { Opening, StepProgress, TrainResult } from '../training/train-options.ts';
-import { TFJS_VERSION, VERSION } from './version.ts';
+} from '../../report/format.ts';
+import { formatBar } from '../../report/progress.ts';
+import { type Column, formatHeader, formatPairs, formatRow } from '../../report/table.ts';
+import { TFJS_VERSION, VERSION } from '../../tasks/version.ts';
+import type { EpochRecord } from '../../training/history-io.ts';
+import { networkName, type Recipe } from '../../training/recipe.ts';
+import type { Opening, StepProgress, TrainResult } from '../../training/train-options.ts';
 
 interface EpochColumn extends Column {
   readonly cell: (record: EpochRecord) => string;

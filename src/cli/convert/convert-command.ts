@@ -1,23 +1,23 @@
 /** `bnn-convert`. */
 
 import { Command, Option } from 'commander';
-import { type Binarized, binarizeFloat } from '../convert/binarize-float.ts';
-import type { SignZero } from '../convert/sign-log.ts';
-import { withZeroPolicy, ZERO_POLICIES } from '../convert/sign-policy.ts';
-import { writeFileAtomic } from '../core/atomic-file-io.ts';
-import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
-import { DATASET_NAMES } from '../data/load-dataset.ts';
-import { BnnError } from '../errors.ts';
-import type { Model } from '../graph/model.ts';
-import type { SessionMemory } from '../inference/measure-sessions-io.ts';
-import { encodeModel } from '../onnx/encode-model.ts';
-import { formatBytes } from '../report/format.ts';
-import { formatPairs } from '../report/table.ts';
-import { visible } from '../report/visible-text.ts';
-import type { Check } from './convert-check.ts';
-import { type InputOptions, PIXEL_RANGES, type PixelRange } from './convert-inputs.ts';
-import { formatCheck, formatVerdicts, formatWhatIf, signNotes } from './convert-report.ts';
-import { type ConvertedSource, convertSource } from './convert-source.ts';
+import { type Binarized, binarizeFloat } from '../../convert/binarize-float.ts';
+import type { SignZero } from '../../convert/sign-log.ts';
+import { withZeroPolicy, ZERO_POLICIES } from '../../convert/sign-policy.ts';
+import { writeFileAtomic } from '../../core/atomic-file-io.ts';
+import { LOGITS_TOLERANCE } from '../../core/tolerance.ts';
+import { DATASET_NAMES } from '../../data/load-dataset.ts';
+import { BnnError } from '../../errors.ts';
+import type { Model } from '../../graph/model.ts';
+import type { SessionMemory } from '../../inference/measure-sessions-io.ts';
+import { encodeModel } from '../../onnx/encode-model.ts';
+import { formatBytes } from '../../report/format.ts';
+import { formatPairs } from '../../report/table.ts';
+import { visible } from '../../report/visible-text.ts';
+import type { Check } from '../../tasks/convert-check.ts';
+import { type InputOptions, PIXEL_RANGES, type PixelRange } from '../../tasks/convert-inputs.ts';
+import { type ConvertedSource, convertSource } from '../../tasks/convert-source.ts';
+import { VERSION } from '../../tasks/version.ts';
 import {
   ADVANCED,
   addExamples,
@@ -26,13 +26,13 @@ import {
   type GeneralOptions,
   terminalOf,
   wholeNumber,
-} from './options.ts';
-import { assertWritable } from './output-file.ts';
-import { EXIT_FAILED } from './print-error.ts';
-import { sizeLines } from './size-report.ts';
-import type { Terminal } from './terminal.ts';
-import { refuseUnused } from './unused-options.ts';
-import { VERSION } from './version.ts';
+} from '../options.ts';
+import { assertWritable } from '../output-file.ts';
+import { EXIT_FAILED } from '../print-error.ts';
+import { sizeLines } from '../size-report.ts';
+import type { Terminal } from '../terminal.ts';
+import { refuseUnused } from '../unused-options.ts';
+import { formatCheck, formatVerdicts, formatWhatIf, signNotes } from './convert-report.ts';
 
 interface ConvertCommandOptions extends GeneralOptions {
   readonly output?: string;
@@ -245,7 +245,7 @@ async function compare(
   candidates: readonly (readonly [name: string, bytes: Uint8Array])[],
   terminal: Terminal,
 ): Promise<Check> {
-  const { checkModels } = await import('./convert-check.ts');
+  const { checkModels } = await import('../../tasks/convert-check.ts');
   const named = candidates.map(([name, bytes]) => ({ name, bytes }));
   try {
     return await checkModels(reference, named, settings);
@@ -259,7 +259,7 @@ async function compare(
 }
 
 async function measure(model: Model, threads: number | undefined): Promise<SessionMemory | null> {
-  const { measureSessions } = await import('../inference/measure-sessions-io.ts');
+  const { measureSessions } = await import('../../inference/measure-sessions-io.ts');
   return measureSessions(model, threads);
 }
 

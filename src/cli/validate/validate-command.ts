@@ -1,18 +1,18 @@
 /** `bnn-validate`. */
 
 import { Command, Option } from 'commander';
-import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
-import { canDownload, DATASET_NAMES } from '../data/load-dataset.ts';
-import { NORMALIZATIONS, type Normalization } from '../data/normalization.ts';
-import { BnnError } from '../errors.ts';
-import { findModel } from '../inference/model-source-io.ts';
-import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../inference/open-session.ts';
-import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../inference/provider.ts';
-import { type Validation, validateModel } from '../inference/validate.ts';
-import { formatBytes, formatCount, formatDifference, formatPercent, plural, threeDigits } from '../report/format.ts';
-import { formatBar } from '../report/progress.ts';
-import { formatPairs, formatTable } from '../report/table.ts';
-import { visible } from '../report/visible-text.ts';
+import { LOGITS_TOLERANCE } from '../../core/tolerance.ts';
+import { canDownload, DATASET_NAMES } from '../../data/load-dataset.ts';
+import { NORMALIZATIONS, type Normalization } from '../../data/normalization.ts';
+import { BnnError } from '../../errors.ts';
+import { findModel } from '../../inference/model-source-io.ts';
+import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../../inference/open-session.ts';
+import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../inference/provider.ts';
+import { type Validation, validateModel } from '../../inference/validate.ts';
+import { formatBytes, formatCount, formatDifference, formatPercent, plural, threeDigits } from '../../report/format.ts';
+import { formatBar } from '../../report/progress.ts';
+import { formatPairs, formatTable } from '../../report/table.ts';
+import { visible } from '../../report/visible-text.ts';
 import {
   ADVANCED,
   addExamples,
@@ -22,15 +22,15 @@ import {
   terminalOf,
   wholeNumber,
   wholeNumbers,
-} from './options.ts';
+} from '../options.ts';
 import {
   addAdvancedProviderOptions,
   addProviderOption,
   formatNodes,
   type ProviderFlags,
   providerChoiceOf,
-} from './provider-flags.ts';
-import { refuseUnused } from './unused-options.ts';
+} from '../provider-flags.ts';
+import { refuseUnused } from '../unused-options.ts';
 
 interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
   readonly dataset?: string;

@@ -4,21 +4,21 @@ import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { BnnError } from '../errors.ts';
-import { formatBytes } from '../report/format.ts';
-import { visible } from '../report/visible-text.ts';
-import { networkName, parseRecipe, type Recipe, type RecipeInput } from '../training/recipe.ts';
-import { readRecipe } from '../training/run-folder-io.ts';
-import type { Opening, TrainResult } from '../training/train-options.ts';
-import { findNetwork } from '../zoo/zoo.ts';
-import { withInterrupt } from './interrupt.ts';
-import { openTeacher } from './open-teacher.ts';
-import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
-import { freeFile } from './output-file.ts';
-import { EXIT_INTERRUPTED } from './print-error.ts';
-import { readRecipeFile, withModelFiles } from './read-recipe.ts';
-import { addRecipeOptions, recipeFromOptions, refuseUnusedFields } from './recipe-options.ts';
-import type { Terminal } from './terminal.ts';
+import { BnnError } from '../../errors.ts';
+import { formatBytes } from '../../report/format.ts';
+import { visible } from '../../report/visible-text.ts';
+import { openTeacher } from '../../tasks/open-teacher.ts';
+import { readRecipeFile, withModelFiles } from '../../tasks/read-recipe.ts';
+import { networkName, parseRecipe, type Recipe, type RecipeInput } from '../../training/recipe.ts';
+import { readRecipe } from '../../training/run-folder-io.ts';
+import type { Opening, TrainResult } from '../../training/train-options.ts';
+import { findNetwork } from '../../zoo/zoo.ts';
+import { withInterrupt } from '../interrupt.ts';
+import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
+import { freeFile } from '../output-file.ts';
+import { EXIT_INTERRUPTED } from '../print-error.ts';
+import { addRecipeOptions, recipeFromOptions, refuseUnusedFields } from '../recipe-options.ts';
+import type { Terminal } from '../terminal.ts';
 import { EpochTable, formatClosing, formatOpening, formatStep, quote } from './train-report.ts';
 
 interface TrainCommandOptions extends GeneralOptions {
@@ -63,7 +63,7 @@ async function runTrain(command: Command, recipePath: string | undefined, option
   refuseUnusedFields(command, [{ recipe: given }]);
   const recipe = resume ? given : await withModelFiles(given);
   const out = options.out ?? freeRunFolder(recipe);
-  const { train } = await import('../training/trainer.ts');
+  const { train } = await import('../../training/trainer.ts');
   const { teacher, close } = await openTeacher(recipe);
   const table = new EpochTable(recipe);
   const result = await withInterrupt(

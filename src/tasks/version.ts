@@ -7,7 +7,7 @@ interface PackageFacts {
   readonly dependencies: Readonly<Record<string, string>>;
 }
 
-/** Both `src/cli` and `dist/cli` lie two levels below the package. */
+/** Both `src/tasks` and `dist/tasks` lie two levels below the package. */
 const facts = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as PackageFacts;
 
 export const VERSION = facts.version;

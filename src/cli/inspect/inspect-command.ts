@@ -1,20 +1,19 @@
 /** `bnn-inspect`. */
 
 import { Command } from 'commander';
-import { BnnError } from '../errors.ts';
-import { formatShape, formatType } from '../graph/format-type.ts';
-import type { Model } from '../graph/model.ts';
-import { printModel } from '../graph/print.ts';
-import { findModel } from '../inference/model-source-io.ts';
-import { readSizedModel } from '../onnx/model-io.ts';
-import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
-import { type Column, formatPairs, formatTable } from '../report/table.ts';
-import { visible } from '../report/visible-text.ts';
-import { type Checkpoint, readSource } from './convert-source.ts';
-import { describeValues, type LayerSummary, type ModelSummary, summarizeModel } from './model-summary.ts';
-import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
-import type { Terminal } from './terminal.ts';
-import { refuseUnused } from './unused-options.ts';
+import { formatShape, formatType } from '../../graph/format-type.ts';
+import type { Model } from '../../graph/model.ts';
+import { printModel } from '../../graph/print.ts';
+import { findModel } from '../../inference/model-source-io.ts';
+import { readSizedModel } from '../../onnx/model-io.ts';
+import { formatBytes, formatCount, formatPercent } from '../../report/format.ts';
+import { type Column, formatPairs, formatTable } from '../../report/table.ts';
+import { visible } from '../../report/visible-text.ts';
+import { type Checkpoint, readSource } from '../../tasks/convert-source.ts';
+import { describeValues, type LayerSummary, type ModelSummary, summarizeModel } from '../../tasks/model-summary.ts';
+import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
+import type { Terminal } from '../terminal.ts';
+import { refuseUnused } from '../unused-options.ts';
 
 interface InspectOptions extends GeneralOptions {
   readonly graph?: boolean;

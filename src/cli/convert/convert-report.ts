@@ -1,13 +1,13 @@
 /** What `bnn-convert` prints. */
 
-import type { RestReport } from '../compiler/report.ts';
-import { PLUS_ADVICE } from '../convert/data-levels.ts';
-import type { SignReport } from '../convert/sign-log.ts';
-import type { LayerVerdict, VerdictKind } from '../convert/verdict.ts';
-import { formatCount, formatDifference, formatPercent } from '../report/format.ts';
-import { type Column, formatPairs, formatTable } from '../report/table.ts';
-import type { Check } from './convert-check.ts';
-import { isWorthARow, restReason, SIZE_COLUMNS, sizeCells, totalSizes } from './size-report.ts';
+import type { RestReport } from '../../compiler/report.ts';
+import { PLUS_ADVICE } from '../../convert/data-levels.ts';
+import type { SignReport } from '../../convert/sign-log.ts';
+import type { LayerVerdict, VerdictKind } from '../../convert/verdict.ts';
+import { formatCount, formatDifference, formatPercent } from '../../report/format.ts';
+import { type Column, formatPairs, formatTable } from '../../report/table.ts';
+import type { Check } from '../../tasks/convert-check.ts';
+import { isWorthARow, restReason, SIZE_COLUMNS, sizeCells, totalSizes } from '../size-report.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'layer' },

@@ -1,15 +1,15 @@
 /** `bnn doctor`. */
 
 import { Command } from 'commander';
-import { probeBackends } from '../backends/probe.ts';
-import { probeOps } from '../inference/probe-ops.ts';
-import { probeProviders } from '../inference/probe-providers.ts';
-import { onnxruntimeVersion } from '../inference/provider.ts';
-import { formatPairs } from '../report/table.ts';
-import { describeMachine, type Finding, findCompiler, findOptionalPeers } from './machine.ts';
-import { addExamples, addGeneralOptions, type GeneralOptions, terminalOf } from './options.ts';
-import type { Terminal } from './terminal.ts';
-import { TFJS_VERSION, VERSION } from './version.ts';
+import { probeBackends } from '../../backends/probe.ts';
+import { probeOps } from '../../inference/probe-ops.ts';
+import { probeProviders } from '../../inference/probe-providers.ts';
+import { onnxruntimeVersion } from '../../inference/provider.ts';
+import { formatPairs } from '../../report/table.ts';
+import { describeMachine, type Finding, findCompiler, findOptionalPeers } from '../../tasks/machine.ts';
+import { TFJS_VERSION, VERSION } from '../../tasks/version.ts';
+import { addExamples, addGeneralOptions, type GeneralOptions, terminalOf } from '../options.ts';
+import type { Terminal } from '../terminal.ts';
 
 export function createDoctorCommand(name: string): Command {
   const command = new Command(name).description(

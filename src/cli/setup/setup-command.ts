@@ -1,13 +1,13 @@
 /** `bnn setup`. */
 
 import { Argument, Command } from 'commander';
-import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
-import { setupTensorflow } from '../backends/tensorflow/setup-io.ts';
-import { setupWebgpu } from '../backends/webgpu/setup-io.ts';
-import { BnnError } from '../errors.ts';
-import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
-import { setupCuda } from './setup-cuda-io.ts';
-import { refuseUnused } from './unused-options.ts';
+import { type SelectedBackend, selectBackend } from '../../backends/select-backend.ts';
+import { setupTensorflow } from '../../backends/tensorflow/setup-io.ts';
+import { setupWebgpu } from '../../backends/webgpu/setup-io.ts';
+import { BnnError } from '../../errors.ts';
+import { setupCuda } from '../../tasks/setup-cuda-io.ts';
+import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
+import { refuseUnused } from '../unused-options.ts';
 
 const TARGETS = ['tensorflow', 'webgpu', 'cuda'] as const;
 
