@@ -18,6 +18,8 @@ import { decodeImage } from '../../src/data/decode-image.ts';
 import { frameMiddle } from '../../src/data/framing.ts';
 import { decodeIdx } from '../../src/data/idx.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
+import { EngineSession } from '../../src/engine/engine-session.ts';
+import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
 import { BnnError } from '../../src/errors.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import { printModel } from '../../src/graph/print.ts';
@@ -221,6 +223,25 @@ const OPENERS: Readonly<Record<string, () => Target | Promise<Target>>> = {
       }
     },
   }),
+  engine: async () => {
+    const module = await loadEngineModule();
+    return {
+      seeds: [
+        encodeModel(lowerToPacked(smallNet()).model),
+        encodeModel(convertOnnx(decodeModel(foreignModel())).lowered.model),
+      ],
+      read: async (bytes) => {
+        const session = await EngineSession.create(module, bytes);
+        const feeds = session.inputs.map(({ name, shape }) => {
+          const sizes = shape.map((size) => (typeof size === 'number' ? size : 2));
+          const count = sizes.reduce((a, b) => a * b, 1);
+          if (count > 1e6) throw new BnnError('E_SHAPE', 'too large to be worth a run');
+          return [name, { data: new Float32Array(count).fill(0.3), shape: sizes }];
+        });
+        return session.runAll(Object.fromEntries(feeds) as Parameters<EngineSession['runAll']>[0]);
+      },
+    };
+  },
 };
 
 const MISSING: Readonly<Record<string, string | undefined>> = { keras: missingH5, packed: missingOps };
