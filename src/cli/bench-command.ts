@@ -1,36 +1,26 @@
 /** `bnn-bench`. */
 
-import { availableParallelism, cpus } from 'node:os';
+import { writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { BACKEND_NAMES, type BackendName } from '../backends/backend-names.ts';
 import { nearest } from '../core/nearest.ts';
-import { BnnError } from '../errors.ts';
+import { BnnError, fromSystemError } from '../errors.ts';
 import { type EstimatorName, estimatorsFor } from '../estimators/table.ts';
-import {
-  assertBenchable,
-  type BenchCase,
-  type CaseRequest,
-  kernelRow,
-  kernelRows,
-  measureCase,
-  measureProviderCase,
-} from '../inference/bench-case.ts';
-import {
-  floatConv,
-  int8Conv,
-  nameOfConvLayer,
-  operationsOf,
-  packedConv,
-  parseConvLayer,
-} from '../inference/bench-conv-models.ts';
-import { onnxruntimeVersion } from '../inference/provider.ts';
-import type { ProviderChoice } from '../inference/session.ts';
 import { threeDigits } from '../report/format.ts';
 import { formatPairs } from '../report/table.ts';
 import { visible } from '../report/visible-text.ts';
-import { VERSION } from '../tasks/version.ts';
-import { createModelCase, type ModelCase } from './bench-model.ts';
-import { formatCase, formatProviderCase, meanRatios } from './bench-report.ts';
+import {
+  type BenchMachine,
+  benchConv,
+  benchModel,
+  benchModelOn,
+  CONV_SHAPES,
+  INFERENCE_ROUNDS,
+  type InferenceBench,
+} from '../tasks/bench-inference.ts';
+import type { TrainingRound } from '../training/bench-training.ts';
+import { formatCase, formatDataCase, formatProviderCase } from './bench-report.ts';
 import {
   ADVANCED,
   addExamples,
@@ -89,9 +79,6 @@ interface DataBenchOptions extends GeneralOptions {
   readonly data?: string;
 }
 
-/** The four stages of a ResNet-18. */
-const SHAPES = '64@56,128@28,256@14,512@7';
-const ROUNDS = 20;
 /** That of weights alone has no gradient for activations. */
 const BENCH_ESTIMATORS = estimatorsFor('activation');
 const TRACE_FILE = 'bnn-train-trace.json';
@@ -127,7 +114,7 @@ function createConvBench(): Command {
       'Measures single convolution layers in onnxruntime: ours, packed, in full precision and in 8-bit integers.',
     )
     .optionsGroup(COMMON)
-    .option('--shapes <list>', 'layers as channels@size, see the examples', SHAPES);
+    .option('--shapes <list>', 'layers as channels@size, see the examples', CONV_SHAPES);
   addInferenceOptions(command);
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
@@ -201,81 +188,48 @@ function addInferenceOptions(command: Command): void {
     .option('--batch <list>', 'pictures per run, also several, e.g. 1,8,64 (default: 1)', wholeNumbers(1))
     .option('--threads <n>', threadsHelp(1), wholeNumber(0, MOST_THREADS))
     .optionsGroup(ADVANCED)
-    .option('--rounds <n>', `turns of each variant (default: ${ROUNDS})`, wholeNumber(1))
+    .option('--rounds <n>', `turns of each variant (default: ${INFERENCE_ROUNDS})`, wholeNumber(1))
     .option('--repetitions <n>', 'runs in each turn (default: as many as take 20 ms)', wholeNumber(1))
     .option('--kernel <name>', KERNEL_HELP)
     .option('--no-memory', 'leave out the measurement of memory, a process for each variant');
 }
 
-function runConv(options: ConvBenchOptions): Promise<void> {
-  return measureCases(options, terminalOf(options), async () => convRequests(options));
+async function runConv(options: ConvBenchOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  printCases(await benchConv({ ...options, ...listeners(terminal, formatCase) }), terminal);
 }
 
 async function runModel(model: string, options: ModelBenchOptions): Promise<void> {
   const terminal = terminalOf(options);
   const provider = providerChoiceOf(options);
-  if (provider.ep === 'cpu') return measureCases(options, terminal, () => modelRequests(model, options, terminal));
+  if (provider.ep === 'cpu') {
+    printCases(await benchModel(model, { ...options, ...listeners(terminal, formatCase) }), terminal);
+    return;
+  }
   refuseUnused(`--ep ${options.ep}`, { '--kernel': options.kernel !== undefined, '--no-memory': !options.memory });
-  return runOnProvider(model, provider, options, terminal);
+  const result = await benchModelOn(provider, model, { ...options, ...listeners(terminal, formatProviderCase) });
+  terminal.event('result', { cases: result.cases.length, machine: result.machine });
 }
 
-async function measureCases(
-  options: InferenceBenchOptions,
-  terminal: Terminal,
-  prepare: () => Promise<CaseRequest[]>,
-): Promise<void> {
-  assertBenchable();
-  if (options.kernel !== undefined) forceKernel(options.kernel);
-  const threads = options.threads === 0 ? availableParallelism() : (options.threads ?? 1);
-  const requests = await prepare();
-  const machine = describeRun(threads, options);
-  terminal.result(formatPairs(machine));
-  const cases: BenchCase[] = [];
-  for (const request of requests) {
-    const result = await measureCase(request, {
-      threads,
-      rounds: options.rounds ?? ROUNDS,
-      repetitions: options.repetitions,
-      memory: options.memory,
-      onRound: (done, total) => terminal.live(() => `${request.name}: round ${done} of ${total}`),
-    });
-    terminal.clearLive();
-    cases.push(result);
-    terminal.event('case', result);
-    terminal.result(`\n${formatCase(result)}`);
-  }
-  const ratios = meanRatios(cases);
-  terminal.event('result', { cases: cases.length, meanRatios: ratios, machine: Object.fromEntries(machine) });
-  if (cases.length > 1) {
-    const means = Object.entries(ratios).map(([name, ratio]) => `${threeDigits(ratio)} of ${name}`);
-    terminal.result(`\nspeed of ours, geometric mean over ${cases.length} cases: ${means.join(', ')}`);
-  }
+/** What is printed while cases are measured. */
+function listeners<Case extends object>(terminal: Terminal, format: (result: Case) => string) {
+  return {
+    onStart: (machine: BenchMachine) => terminal.result(formatPairs(Object.entries(machine))),
+    onNote: (note: string) => terminal.note(`note: ${visible(note)}`),
+    onRound: (name: string, done: number, total: number) => terminal.live(() => `${name}: round ${done} of ${total}`),
+    onCase: (result: Case) => {
+      terminal.clearLive();
+      terminal.event('case', result);
+      terminal.result(`\n${format(result)}`);
+    },
+  };
 }
 
-/** The first run of each session fails where a node did not run on the provider. */
-async function runOnProvider(
-  model: string,
-  provider: ProviderChoice,
-  options: ModelBenchOptions,
-  terminal: Terminal,
-): Promise<void> {
-  const threads = options.threads === 0 ? availableParallelism() : (options.threads ?? 1);
-  const { rounds = ROUNDS, repetitions } = options;
-  const machine = describeRun(threads, options);
-  terminal.result(formatPairs(machine));
-  const requests = await modelRequests(model, options, terminal, provider);
-  for (const request of requests) {
-    const result = await measureProviderCase(request, {
-      threads,
-      rounds,
-      repetitions,
-      onRound: (done, total) => terminal.live(() => `${request.name}: round ${done} of ${total}`),
-    });
-    terminal.clearLive();
-    terminal.event('case', result);
-    terminal.result(`\n${formatProviderCase(result)}`);
-  }
-  terminal.event('result', { cases: requests.length, machine: Object.fromEntries(machine) });
+function printCases({ cases, meanRatios, machine }: InferenceBench, terminal: Terminal): void {
+  terminal.event('result', { cases: cases.length, meanRatios, machine });
+  if (cases.length < 2) return;
+  const means = Object.entries(meanRatios).map(([name, ratio]) => `${threeDigits(ratio)} of ${name}`);
+  terminal.result(`\nspeed of ours, geometric mean over ${cases.length} cases: ${means.join(', ')}`);
 }
 
 async function runTrain(command: Command, options: TrainBenchOptions): Promise<void> {
@@ -290,65 +244,50 @@ async function runTrain(command: Command, options: TrainBenchOptions): Promise<v
   });
   const trace = profile === true ? TRACE_FILE : profile;
   if (trace !== undefined) await assertFolder(trace);
-  if (kernel !== undefined) process.env['BNN_KERNEL'] = kernel;
   // Loaded here: the other subjects must not wait for TensorFlow.js.
-  const { benchTrain } = await import('./bench-train.ts');
-  const request = { model, batch, threads, backend, estimator, rounds, steps, profile: trace };
-  const result = await benchTrain(request, terminal);
+  const { benchTrain } = await import('../tasks/bench-train.ts');
+  const { typicalRound, ...result } = await benchTrain({
+    ...{ model, batch, threads, backend, estimator, rounds, steps, kernel },
+    onNote: (note) => terminal.note(`note: ${visible(note)}`),
+    onRound: (done, total) => terminal.live(() => `${model}: round ${done} of ${total}`),
+  }).finally(() => terminal.clearLive());
+  if (trace !== undefined) await writeProfile(trace, typicalRound, terminal);
+  const { formatTrainCase } = await import('./bench-train-report.ts');
+  terminal.result(`\n${formatTrainCase(result)}`);
   terminal.event('case', result);
   const { imagesPerSecond, peakMiB, baselines } = result;
   terminal.event('result', { cases: 1, imagesPerSecond, peakMiB, ratio: baselines.pytorch?.ratio ?? null });
 }
 
+async function writeProfile(path: string, round: TrainingRound, terminal: Terminal): Promise<void> {
+  const { formatCalls, toChromeTrace } = await import('./bench-train-report.ts');
+  if (round.calls.length === 0) {
+    terminal.note('note: no table of kernels: this backend runs them asynchronously');
+  } else {
+    terminal.result(`\n${formatCalls(round)}`);
+  }
+  try {
+    await writeFile(path, toChromeTrace(round));
+  } catch (error) {
+    throw fromSystemError(error, 'write the trace', path);
+  }
+  terminal.note(`wrote ${visible(path)}, open it in chrome://tracing or ui.perfetto.dev`);
+}
+
 async function runData(options: DataBenchOptions): Promise<void> {
   const terminal = terminalOf(options);
-  const { benchDataset } = await import('./bench-data.ts');
+  const { benchData } = await import('../tasks/bench-data.ts');
   const { dataset, data, batch, images, rounds } = options;
-  const cases = await benchDataset({ dataset, data, batch, rounds, images }, terminal);
+  const cases = await benchData({
+    ...{ dataset, data, batch, rounds, images },
+    onNote: (note) => terminal.note(`note: ${note}`),
+    onRound: (name, done, total) => terminal.live(() => `${name}: round ${done} of ${total}`),
+    onCase: (result) => {
+      terminal.clearLive();
+      terminal.event('case', result);
+      terminal.result(`\n${formatDataCase(result)}`);
+    },
+  });
   const ratios = Object.fromEntries(cases.map(({ name, baselines }) => [name, baselines.sharp.ratio]));
   terminal.event('result', { cases: cases.length, ratios });
-}
-
-function convRequests({ shapes, batch: batches = [1] }: ConvBenchOptions): CaseRequest[] {
-  const layers = shapes.split(',').flatMap((text) => batches.map((batch) => parseConvLayer(text.trim(), batch)));
-  return layers.map((layer) => {
-    const packed = packedConv(layer);
-    const operations = operationsOf(layer);
-    return {
-      name: nameOfConvLayer(layer),
-      variants: [
-        { name: 'ours', ops: true, ...packed },
-        { name: 'stock-packed', ops: false, ...packed },
-        { name: 'stock-fp32', ops: false, ...floatConv(layer) },
-        { name: 'stock-int8', ops: false, ...int8Conv(layer) },
-      ],
-      operations,
-      binaryOperations: operations,
-    };
-  });
-}
-
-async function modelRequests(model: string, options: ModelBenchOptions, terminal: Terminal, provider?: ProviderChoice) {
-  const cases: ModelCase[] = [];
-  for (const batch of options.batch ?? [1]) cases.push(await createModelCase(model, batch, options.twin, provider));
-  for (const note of new Set(cases.flatMap(({ notes }) => notes))) terminal.note(`note: ${visible(note)}`);
-  return cases.map(({ request }) => request);
-}
-
-/** Must come before the library is loaded: it reads the variable when its first kernel is chosen. */
-function forceKernel(name: string): void {
-  kernelRow(kernelRows(), name);
-  process.env['BNN_KERNEL'] = name;
-}
-
-function describeRun(
-  threads: number,
-  { rounds = ROUNDS }: InferenceBenchOptions,
-): readonly (readonly [string, string])[] {
-  return [
-    ['processor', `${cpus()[0]?.model.trim() || process.arch}, ${availableParallelism()} threads`],
-    ['versions', `bnn-toolchain ${VERSION}, onnxruntime ${onnxruntimeVersion()}, node ${process.versions.node}`],
-    ['threads', String(threads)],
-    ['rounds', String(rounds)],
-  ];
 }

@@ -1,10 +1,10 @@
 /** How `bnn-bench` shows its figures. */
 
-import { geometricMean } from '../core/quantile.ts';
 import type { BaselineMeasurement, BenchCase, Measurement, ProviderCase } from '../inference/bench-case.ts';
 import { formatPercent, threeDigits } from '../report/format.ts';
-import { type Column, formatTable } from '../report/table.ts';
+import { type Column, formatPairs, formatTable } from '../report/table.ts';
 import { visible } from '../report/visible-text.ts';
+import type { DataCase } from '../tasks/bench-data.ts';
 import { formatNodes } from './provider-flags.ts';
 
 const COLUMNS: readonly Column[] = [
@@ -74,10 +74,20 @@ function formatRatio({ ratio, ratioP10, ratioP90 }: BaselineMeasurement): string
   return `${threeDigits(ratio)} (${threeDigits(ratioP10)} - ${threeDigits(ratioP90)})`;
 }
 
-/** Geometric mean of the ratios to each baseline over all cases that have it. */
-export function meanRatios(cases: readonly BenchCase[]): Readonly<Record<string, number>> {
-  const names = new Set(cases.flatMap(({ baselines }) => Object.keys(baselines)));
-  return Object.fromEntries(
-    Array.from(names, (name) => [name, geometricMean(cases.flatMap(({ baselines }) => baselines[name]?.ratio ?? []))]),
-  );
+/** Loading pictures, beside sharp. */
+export function formatDataCase(result: DataCase): string {
+  const { name, imagesPerSecond, cpuMs, peakMiB, startMiB } = result;
+  const { sharp } = result.baselines;
+  const spread = `10 to 90 % of the rounds: ${threeDigits(sharp.ratioP10)} to ${threeDigits(sharp.ratioP90)}`;
+  return formatPairs([
+    ['data', name],
+    ['images/s', `${threeDigits(imagesPerSecond)}, as float32 batches`],
+    ['sharp alone', `${threeDigits(sharp.imagesPerSecond)} images/s, as bytes`],
+    ['ours over sharp', `${threeDigits(sharp.ratio)} (${spread})`],
+    [
+      'processor time',
+      `${threeDigits(cpuMs)} ms a picture, sharp alone ${threeDigits(sharp.cpuMs)} ms: ${threeDigits(sharp.cpuMs / cpuMs)}`,
+    ],
+    ['peak memory', `${threeDigits(peakMiB)} MiB, ${threeDigits(startMiB)} before`],
+  ]);
 }

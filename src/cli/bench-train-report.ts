@@ -2,8 +2,8 @@
 
 import { formatPercent, threeDigits } from '../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../report/table.ts';
+import type { TrainCase } from '../tasks/bench-train.ts';
 import { PHASES, type TrainingRound } from '../training/bench-training.ts';
-import type { TrainCase } from './bench-train.ts';
 
 export function formatTrainCase(result: TrainCase): string {
   const { pytorch } = result.baselines;

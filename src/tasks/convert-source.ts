@@ -1,4 +1,4 @@
-/** Reads what `bnn-convert` is given: an ONNX file, or a checkpoint with the network that it belongs to. */
+/** Reads what is to be converted: an ONNX file, or a checkpoint with the network that it belongs to. */
 
 import { convertCheckpoint } from '../convert/checkpoint/convert-checkpoint.ts';
 import { KERAS, type Mapping, PYTORCH, parseMapping } from '../convert/checkpoint/mapping.ts';
@@ -17,12 +17,14 @@ import { encodeModel } from '../onnx/encode-model.ts';
 import { readSizedModel } from '../onnx/model-io.ts';
 
 export interface SourceOptions {
-  readonly signZero: SignZero;
-  readonly network?: string;
+  /** What a sign that gives 0 at 0 becomes: `exact` (unless told) keeps it, and its layers ternary; `plus` makes it +1. */
+  readonly signZero?: SignZero | undefined;
+  /** Of a checkpoint: the network of the zoo that it belongs to. */
+  readonly network?: string | undefined;
   /** Path of a mapping file. */
-  readonly mapping?: string;
+  readonly mapping?: string | undefined;
   /** What stands in front of the names of a checkpoint. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
 }
 
 export interface ConvertedSource extends Converted {
@@ -44,7 +46,7 @@ export async function convertSource(path: string, options: SourceOptions): Promi
 }
 
 async function convertGraph(path: string, options: SourceOptions): Promise<ConvertedSource> {
-  const { signZero, network, mapping, prefix } = options;
+  const { signZero = 'exact', network, mapping, prefix } = options;
   if (network !== undefined || mapping !== undefined || prefix !== undefined) {
     throw new BnnError('E_USAGE', '--network, --mapping and --prefix are for checkpoints, this is an ONNX file', {
       at: path,
@@ -62,7 +64,7 @@ async function convertGraph(path: string, options: SourceOptions): Promise<Conve
 }
 
 async function convertWeights(path: string, checkpoint: Checkpoint, options: SourceOptions): Promise<ConvertedSource> {
-  const { signZero, network, prefix } = options;
+  const { signZero = 'exact', network, prefix } = options;
   const conventions = checkpoint.kind === 'keras' ? KERAS : PYTORCH;
   let mapping: Mapping | undefined;
   if (options.mapping !== undefined) {

@@ -1,4 +1,4 @@
-/** What `bnn doctor` tells about the machine. */
+/** The machine and what is installed on it. */
 
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -1,8 +1,8 @@
-/** The figures of `bnn-inspect`. */
+/** The layers of a model with their sizes and costs. */
 
 import { bitsOf } from '../compiler/sizes.ts';
 import { type LayerKind, layerStatistics } from '../compiler/statistics.ts';
-import type { Shape, Value } from '../graph/graph.ts';
+import type { Shape } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
 import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
@@ -98,9 +98,4 @@ function formOf(model: Model): ModelSummary['form'] {
   const nodes = [...model.graph.nodes()];
   if (nodes.some(({ domain, op }) => domain === 'bnn' && op.startsWith('Binary'))) return 'packed';
   return nodes.some((node) => node.is('Sign', 'bnn')) ? 'latent' : 'float';
-}
-
-/** `conv1.weight`-like facts of inputs and outputs for the head of the report. */
-export function describeValues(values: readonly Value[], format: (value: Value) => string): string {
-  return values.map((value) => `${value.name} ${format(value)}`).join(', ');
 }

@@ -10,18 +10,20 @@ export interface OpenedTeacher {
 }
 
 /**
- * Opens `recipe.teacher`. The teacher sees what the network sees, so it must have been trained on the same normalization.
+ * Opens the teacher of a recipe, an ONNX file, for `train`. It sees what the network sees, so it must have been trained on the same
+ * normalization.
  *
  * @throws {BnnError} as `createSession`.
  */
-export async function openTeacher(recipe: Recipe): Promise<OpenedTeacher> {
-  if (recipe.teacher === '') return { teacher: undefined, close: async () => {} };
+export async function openTeacher(recipe: Pick<Recipe, 'teacher' | 'threads'>): Promise<OpenedTeacher> {
+  const { teacher: file, threads } = recipe;
+  if (file === '') return { teacher: undefined, close: async () => {} };
   // Loaded on demand: most trainings do not need onnxruntime.
   const { openSession } = await import('../inference/open-session.ts');
   const { imageInputOf, runImages, toChannelsFirst } = await import('../inference/image-input.ts');
   const { logitsBehind, readOutputForm } = await import('../inference/output-form.ts');
-  const formOf = await readOutputForm(recipe.teacher);
-  const session = await openSession(recipe.teacher, { threads: recipe.threads });
+  const formOf = await readOutputForm(file);
+  const session = await openSession(file, { threads });
   const { batch: fixedBatch } = imageInputOf(session);
   const teacher: Teacher = async (images, count, { height, width, channels }) => {
     const step = fixedBatch ?? count;

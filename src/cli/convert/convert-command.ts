@@ -1,23 +1,15 @@
 /** `bnn-convert`. */
 
 import { Command, Option } from 'commander';
-import { type Binarized, binarizeFloat } from '../../convert/binarize-float.ts';
 import type { SignZero } from '../../convert/sign-log.ts';
-import { withZeroPolicy, ZERO_POLICIES } from '../../convert/sign-policy.ts';
 import { writeFileAtomic } from '../../core/atomic-file-io.ts';
-import { LOGITS_TOLERANCE } from '../../core/tolerance.ts';
 import { DATASET_NAMES } from '../../data/load-dataset.ts';
 import { BnnError } from '../../errors.ts';
-import type { Model } from '../../graph/model.ts';
-import type { SessionMemory } from '../../inference/measure-sessions-io.ts';
-import { encodeModel } from '../../onnx/encode-model.ts';
 import { formatBytes } from '../../report/format.ts';
 import { formatPairs } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';
-import type { Check } from '../../tasks/convert-check.ts';
-import { type InputOptions, PIXEL_RANGES, type PixelRange } from '../../tasks/convert-inputs.ts';
-import { type ConvertedSource, convertSource } from '../../tasks/convert-source.ts';
-import { VERSION } from '../../tasks/version.ts';
+import { type ConvertedFile, convertFile, DEFAULT_INPUTS } from '../../tasks/convert-file.ts';
+import { PIXEL_RANGES, type PixelRange } from '../../tasks/convert-inputs.ts';
 import {
   ADVANCED,
   addExamples,
@@ -55,10 +47,6 @@ interface ConvertCommandOptions extends GeneralOptions {
   readonly dense?: boolean;
   readonly weightsOnly?: boolean;
 }
-
-const DEFAULT_INPUTS = 64;
-/** Float rounding in front of a sign may turn the decision of so many inputs. */
-const CHANGED_SHARE = 0.02;
 
 export function createConvertCommand(name: string): Command {
   const command = new Command(name)
@@ -118,10 +106,6 @@ export function createConvertCommand(name: string): Command {
   ]).action((model: string, options: ConvertCommandOptions) => runConvert(model, options));
 }
 
-interface Result extends ConvertedSource {
-  readonly binarized: Binarized | null;
-}
-
 async function runConvert(path: string, options: ConvertCommandOptions): Promise<void> {
   const terminal = terminalOf(options);
   assertOptions(options);
@@ -129,26 +113,12 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
   if (options.output !== undefined && options.packed !== undefined) {
     await assertWritable(options.packed, options.output, 'both forms would go into one file');
   }
-  const result = await convert(path, options);
-  const { report, binarized } = result;
-  const latent = finished(binarized?.model ?? result.model);
-  const packed = finished(result.lowered.model);
-  const settings = inputOptions(options);
-  const check =
-    options.verify === true
-      ? await compare(
-          result,
-          settings,
-          [
-            ['latent', latent],
-            ['packed', packed],
-          ],
-          terminal,
-        )
-      : null;
-  const whatIf = options.whatIf === true ? await compareZeros(result, settings, terminal) : null;
-  const memory = options.memory === true ? await measure(result.lowered.model, options.threads) : undefined;
-  const fileSizes = { sourceBytes: result.sourceBytes, packedBytes: packed.length };
+  const { only, except, minWeights, dense, weightsOnly } = options;
+  const binarize = options.binarize === true ? { only, except, minWeights, dense, weightsOnly } : undefined;
+  const result = await convertFile(path, { ...options, binarize });
+  for (const note of result.notes) terminal.result(`note: ${visible(note)}`);
+  const { report, binarized, verification, whatIf, memory, isDifferent } = result;
+  const fileSizes = { sourceBytes: result.sourceBytes, packedBytes: result.files.packed.length };
 
   const { sizes } = result.lowered.report;
   terminal.result(formatVerdicts(report.layers, report.rest));
@@ -156,11 +126,10 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
   const notes = [...signNotes(report.signs, report.layers), ...report.changes];
   for (const note of notes) terminal.result(`note: ${visible(note)}`);
   if (binarized !== null) terminal.result(`made binary: ${visible(binarized.layers.join(', '))}`);
-  if (check !== null) terminal.result(formatCheck(check));
+  if (verification !== null) terminal.result(formatCheck(verification));
   if (whatIf !== null)
     terminal.result(whatIf.agreements.length === 0 ? 'no sign of an activation' : formatWhatIf(whatIf));
-  const isDifferent = check !== null && differs(check);
-  const files = isDifferent ? [] : await writeAll(options, latent, packed, terminal);
+  const files = isDifferent ? [] : await writeAll(options, result, terminal);
   terminal.event('result', {
     source: path,
     files,
@@ -173,7 +142,7 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
     changes: report.changes,
     rewrites: report.rewrites,
     binarized: binarized === null ? null : { layers: binarized.layers, kept: binarized.kept },
-    verification: check,
+    verification,
     whatIf,
   });
   if (isDifferent) {
@@ -220,74 +189,15 @@ function assertOptions(options: ConvertCommandOptions): void {
   }
 }
 
-async function convert(path: string, options: ConvertCommandOptions): Promise<Result> {
-  const converted = await convertSource(path, options);
-  const { only, except, minWeights, dense, weightsOnly } = options;
-  const binarized =
-    options.binarize === true ? binarizeFloat(converted.model, { only, except, minWeights, dense, weightsOnly }) : null;
-  return { ...converted, binarized };
-}
-
-function finished(model: Model): Uint8Array {
-  model.producerVersion = VERSION;
-  return encodeModel(model);
-}
-
-type Settings = InputOptions & { readonly threads?: number | undefined };
-
-function inputOptions({ dataset, data, pixels, limit = DEFAULT_INPUTS, threads }: ConvertCommandOptions): Settings {
-  return { dataset, data, limit, threads, pixels: pixels ?? (dataset === undefined ? 'normalized' : '0..1') };
-}
-
-async function compare(
-  { reference, translation }: ConvertedSource,
-  settings: Settings,
-  candidates: readonly (readonly [name: string, bytes: Uint8Array])[],
-  terminal: Terminal,
-): Promise<Check> {
-  const { checkModels } = await import('../../tasks/convert-check.ts');
-  const named = candidates.map(([name, bytes]) => ({ name, bytes }));
-  try {
-    return await checkModels(reference, named, settings);
-  } catch (error) {
-    // Exporters write operators of types that the standard has and onnxruntime lacks.
-    if (!(error instanceof BnnError) || error.code !== 'E_FORMAT' || translation === undefined) throw error;
-    const check = await checkModels(translation(), named, settings);
-    terminal.result(`note: compared with the source in standard operators, since ${visible(error.message)}`);
-    return check;
-  }
-}
-
-async function measure(model: Model, threads: number | undefined): Promise<SessionMemory | null> {
-  const { measureSessions } = await import('../../inference/measure-sessions-io.ts');
-  return measureSessions(model, threads);
-}
-
-async function compareZeros(result: Result, settings: Settings, terminal: Terminal): Promise<Check> {
-  const candidates = ZERO_POLICIES.flatMap((policy): (readonly [string, Uint8Array])[] => {
-    const variant = withZeroPolicy(result.model, policy);
-    return variant === null ? [] : [[`${policy} at 0`, encodeModel(variant)]];
-  });
-  return compare(result, settings, candidates, terminal);
-}
-
-function differs({ inputs, agreements }: Check): boolean {
-  return agreements.some(
-    ({ maxDifference, changed }) =>
-      maxDifference === Infinity || (maxDifference > LOGITS_TOLERANCE && changed > CHANGED_SHARE * inputs),
-  );
-}
-
 async function writeAll(
-  { output, packed: packedFile }: ConvertCommandOptions,
-  latent: Uint8Array,
-  packed: Uint8Array,
+  { output, packed }: ConvertCommandOptions,
+  result: ConvertedFile,
   terminal: Terminal,
 ): Promise<object[]> {
   const files: { form: string; file: string; bytes: number }[] = [];
   for (const [form, file, bytes] of [
-    ['latent', output, latent],
-    ['packed', packedFile, packed],
+    ['latent', output, result.files.latent],
+    ['packed', packed, result.files.packed],
   ] as const) {
     if (file === undefined) continue;
     await writeFileAtomic(file, bytes);

@@ -1,13 +1,9 @@
 /** `bnn doctor`. */
 
 import { Command } from 'commander';
-import { probeBackends } from '../../backends/probe.ts';
-import { probeOps } from '../../inference/probe-ops.ts';
-import { probeProviders } from '../../inference/probe-providers.ts';
-import { onnxruntimeVersion } from '../../inference/provider.ts';
 import { formatPairs } from '../../report/table.ts';
-import { describeMachine, type Finding, findCompiler, findOptionalPeers } from '../../tasks/machine.ts';
-import { TFJS_VERSION, VERSION } from '../../tasks/version.ts';
+import type { Finding } from '../../tasks/machine.ts';
+import { probeMachine } from '../../tasks/probe-machine.ts';
 import { addExamples, addGeneralOptions, type GeneralOptions, terminalOf } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -25,23 +21,16 @@ export function createDoctorCommand(name: string): Command {
 
 async function runDoctor(options: GeneralOptions): Promise<void> {
   const terminal = terminalOf(options);
-  const machine = [
-    ['bnn-toolchain', VERSION],
-    ...describeMachine(),
-    ['onnxruntime', onnxruntimeVersion()],
-    ['tfjs', TFJS_VERSION],
-  ] as const;
-  const sections: readonly (readonly [title: string, findings: readonly Finding[]])[] = [
-    ['training backends', await probeBackends()],
-    ['execution providers', await probeProviders()],
-    ['build tools', [await findCompiler()]],
-    ['kernels in onnxruntime', [await probeOps()]],
-    ['optional packages', findOptionalPeers()],
-  ];
-  const [backends, providers, tools, kernels, packages] = sections.map(([, findings]) => findings);
-  terminal.event('result', { machine: Object.fromEntries(machine), backends, providers, tools, kernels, packages });
-  terminal.result(formatPairs(machine));
-  for (const [title, findings] of sections) {
+  const report = await probeMachine();
+  terminal.event('result', report);
+  terminal.result(formatPairs(Object.entries(report.machine)));
+  for (const [title, findings] of [
+    ['training backends', report.backends],
+    ['execution providers', report.providers],
+    ['build tools', report.tools],
+    ['kernels in onnxruntime', report.kernels],
+    ['optional packages', report.packages],
+  ] as const) {
     terminal.result(`\n${terminal.paint('bold', title)}\n${formatFindings(findings, terminal)}`);
   }
 }

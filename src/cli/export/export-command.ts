@@ -4,37 +4,24 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { Command, Option } from 'commander';
-import { shareEqualConstants } from '../../compiler/equal-constants.ts';
-import { lowerToPacked } from '../../compiler/lower-to-packed.ts';
 import type { CompileReport } from '../../compiler/report.ts';
 import { writeFileAtomic } from '../../core/atomic-file-io.ts';
 import { DATASET_NAMES } from '../../data/load-dataset.ts';
 import { NORMALIZATIONS } from '../../data/normalization.ts';
 import { BnnError } from '../../errors.ts';
-import type { Model } from '../../graph/model.ts';
 import type { SessionMemory } from '../../inference/measure-sessions-io.ts';
 import { CHECKPOINTS, type CheckpointName, findModel } from '../../inference/model-source-io.ts';
-import { encodeModel } from '../../onnx/encode-model.ts';
-import { readModel } from '../../onnx/model-io.ts';
-import { addBnnFunctions } from '../../operators/registry.ts';
-import { LAYER_VARIANTS } from '../../operators/variants.ts';
-import { exportInt8, type Int8Export, type Int8Facts, type Int8Options } from '../../tasks/export-int8.ts';
-import { VERSION } from '../../tasks/version.ts';
+import type { Int8Facts, Int8Options } from '../../tasks/export-int8.ts';
+import { exportModel, type ModelForm, type Verification } from '../../tasks/export-model.ts';
 import { ADVANCED, addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import { assertWritable, freeFile } from '../output-file.ts';
 import { EXIT_FAILED } from '../print-error.ts';
 import { refuseUnused } from '../unused-options.ts';
-import {
-  type ExportFacts,
-  formatExplanation,
-  formatExport,
-  formatVerification,
-  type Verification,
-} from './export-report.ts';
+import { type ExportFacts, formatExplanation, formatExport, formatVerification } from './export-report.ts';
 
 interface ExportOptions extends GeneralOptions, Pick<Int8Options, 'dataset' | 'data' | 'normalize'> {
   readonly output?: string;
-  readonly form: 'packed' | 'latent';
+  readonly form: ModelForm;
   readonly checkpoint?: CheckpointName;
   readonly explain?: boolean;
   readonly verify?: boolean;
@@ -106,24 +93,16 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
   const begin = performance.now();
   const found = await findModel(source, options.checkpoint);
   await assertWritable(output, found.path);
-  const latent = await readModel(found.path);
-  assertNotPacked(latent, found.path);
-  const latentBytes = latentBytesOf(latent);
-  const packed = lowerToPacked(latent, { keepFloat: options.keepFloat ?? [] });
-  const int8 = options.int8 === true ? await exportInt8(packed.model, packed.report, found, { ...options }) : undefined;
-  const { model, report } = int8 ?? packed;
-  const result = form === 'packed' ? model : latent;
-  result.producerVersion = VERSION;
-  const bytes = encodeModel(result);
-  const comparison = options.verify === true ? await verify(bytes, packed.model, latentBytes, int8, options) : null;
-  const measured = options.memory === true ? await measure(model, options) : undefined;
+  const exported = await exportModel(found, options);
+  const { bytes, report, verification, memory } = exported;
+  const int8 = exported.int8 ?? undefined;
   if (options.explain === true) {
-    const packedBytes = form === 'packed' ? bytes.length : encodeModel(model).length;
-    terminal.result(formatExplanation(report, { sourceBytes: latentBytes.length, packedBytes }, measured));
+    const { float32Bytes: sourceBytes, packedBytes } = exported;
+    terminal.result(formatExplanation(report, { sourceBytes, packedBytes }, memory));
   }
-  if (comparison?.passed === false || comparison?.int8?.passed === false) {
-    terminal.event('result', { file: null, verification: comparison });
-    terminal.result(formatVerification(comparison));
+  if (verification !== null && exported.isDifferent) {
+    terminal.event('result', { file: null, verification });
+    terminal.result(formatVerification(verification));
     terminal.error('nothing was written: the two forms differ');
     process.exitCode = EXIT_FAILED;
     return;
@@ -131,15 +110,15 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
   await writeFileAtomic(output, bytes);
   const facts: ExportFacts = {
     file: output,
-    source: found.path,
+    source: exported.source,
     form,
     bytes: (await stat(output)).size,
-    float32Bytes: latentBytes.byteLength,
+    float32Bytes: exported.float32Bytes,
     sha256: createHash('sha256').update(bytes).digest('hex'),
     seconds: (performance.now() - begin) / 1000,
   };
-  terminal.event('result', resultEvent(facts, report, comparison, options.explain === true, measured, int8?.facts));
-  terminal.result(formatExport(facts, report, comparison, int8?.facts));
+  terminal.event('result', resultEvent(facts, report, verification, options.explain === true, memory, int8));
+  terminal.result(formatExport(facts, report, verification, int8));
 }
 
 function assertInt8Options({ int8, form, dataset, data, normalize }: ExportOptions): void {
@@ -155,25 +134,10 @@ function assertInt8Options({ int8, form, dataset, data, normalize }: ExportOptio
   }
 }
 
-/** The packed form against the latent one, and what is rounded to 8-bit integers against the packed form in float. */
-async function verify(
-  bytes: Uint8Array,
-  packed: Model,
-  latentBytes: Uint8Array,
-  int8: Int8Export | undefined,
-  { threads, verbose }: ExportOptions,
-): Promise<Verification> {
-  const { compareForms, compareDecisions } = await import('../../inference/compare-forms.ts');
-  const packedBytes = encodeModel(packed);
-  const comparison = await compareForms(packedBytes, latentBytes, { threads, verbose });
-  if (int8 === undefined) return comparison;
-  return { ...comparison, int8: await compareDecisions(bytes, packedBytes, int8.compared, { threads, verbose }) };
-}
-
 function resultEvent(
   facts: ExportFacts,
   report: CompileReport,
-  comparison: Verification | null,
+  verification: Verification | null,
   explain: boolean,
   memory: SessionMemory | null | undefined,
   int8: Int8Facts | undefined,
@@ -187,31 +151,9 @@ function resultEvent(
     floatLayers,
     float: report.layers.filter(({ outcome }) => outcome === 'float').map(({ name }) => name),
     ...(int8 === undefined ? {} : { int8 }),
-    verification: comparison,
+    verification,
     ...(explain
       ? { layers: report.layers, rest: report.rest, sizes: report.sizes, memory, misses: report.misses }
       : {}),
   };
-}
-
-async function measure(model: Model, { threads }: ExportOptions): Promise<SessionMemory | null> {
-  const { measureSessions } = await import('../../inference/measure-sessions-io.ts');
-  return measureSessions(model, threads);
-}
-
-/** The latent file as stock runtimes can read it. */
-function latentBytesOf(latent: Model): Uint8Array {
-  shareEqualConstants(latent.graph);
-  addBnnFunctions(latent);
-  return encodeModel(latent);
-}
-
-function assertNotPacked(model: Model, at: string): void {
-  for (const node of model.graph.nodes()) {
-    if (node.domain !== 'bnn' || !LAYER_VARIANTS.has(node.op)) continue;
-    throw new BnnError('E_UNSUPPORTED', `the model is in packed form already: it has ${node.describe()}`, {
-      at,
-      hint: 'give the run folder or the latent file that it was made from',
-    });
-  }
 }

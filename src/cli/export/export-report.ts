@@ -1,11 +1,12 @@
 /** What `bnn-export` prints. */
 
 import type { CompileReport, LayerReport } from '../../compiler/report.ts';
-import type { Comparison, DecisionComparison } from '../../inference/compare-forms.ts';
+import type { Comparison } from '../../inference/compare-forms.ts';
 import type { SessionMemory } from '../../inference/measure-sessions-io.ts';
 import { formatBytes, formatDifference, formatPercent, formatSeconds } from '../../report/format.ts';
 import { formatPairs, formatTable } from '../../report/table.ts';
 import type { Int8Facts } from '../../tasks/export-int8.ts';
+import type { ModelForm, Verification } from '../../tasks/export-model.ts';
 import {
   type FileSizes,
   isWorthARow,
@@ -20,17 +21,12 @@ export interface ExportFacts {
   readonly file: string;
   /** The ONNX file that was read. */
   readonly source: string;
-  readonly form: 'packed' | 'latent';
+  readonly form: ModelForm;
   readonly bytes: number;
   /** Size of the same network with float weights. */
   readonly float32Bytes: number;
   readonly sha256: string;
   readonly seconds: number;
-}
-
-/** What `--verify` found: the packed form against the latent one, and 8-bit integers against float. */
-export interface Verification extends Comparison {
-  readonly int8?: DecisionComparison;
 }
 
 const LISTED = 6;

@@ -2,15 +2,13 @@
 
 import { Command } from 'commander';
 import { formatShape, formatType } from '../../graph/format-type.ts';
-import type { Model } from '../../graph/model.ts';
+import type { Value } from '../../graph/graph.ts';
 import { printModel } from '../../graph/print.ts';
-import { findModel } from '../../inference/model-source-io.ts';
-import { readSizedModel } from '../../onnx/model-io.ts';
 import { formatBytes, formatCount, formatPercent } from '../../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';
-import { type Checkpoint, readSource } from '../../tasks/convert-source.ts';
-import { describeValues, type LayerSummary, type ModelSummary, summarizeModel } from '../../tasks/model-summary.ts';
+import { type CheckpointInspection, inspectFile, type ModelInspection } from '../../tasks/inspect-file.ts';
+import type { LayerSummary, ModelSummary } from '../../tasks/model-summary.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 import { refuseUnused } from '../unused-options.ts';
@@ -37,46 +35,31 @@ export function createInspectCommand(name: string): Command {
 
 async function runInspect(source: string, options: InspectOptions): Promise<void> {
   const terminal = terminalOf(options);
-  const { path } = await findModel(source);
-  const found = await readSource(path);
-  if (found.kind !== 'onnx') {
+  const found = await inspectFile(source);
+  if (found.kind === 'checkpoint') {
     refuseUnused('a checkpoint, which has no graph', { '--graph': options.graph === true }, 'leave it out');
-    return inspectCheckpoint(path, found, terminal);
+    return printCheckpoint(found, terminal);
   }
-  const { model, fileBytes } = await readSizedModel(path);
-  const summary = summarizeModel(model);
+  const { kind: _, model, ...facts } = found;
   const graph = options.graph === true ? printModel(model, { data: 'summary' }) : undefined;
   terminal.event('result', {
-    file: path,
-    fileBytes,
-    ...summary,
-    ...ratiosOf(summary, fileBytes),
+    ...facts,
     irVersion: model.irVersion,
     opsets: Object.fromEntries(model.opsets),
     metadata: Object.fromEntries(model.metadata),
     ...(graph === undefined ? {} : { graph }),
   });
-  terminal.result(graph?.trimEnd() ?? formatSummary(path, fileBytes, model, summary));
+  terminal.result(graph?.trimEnd() ?? formatInspection(found));
 }
 
 /** Lists the tensors of a checkpoint, those of Keras under the names that a mapping uses. */
-function inspectCheckpoint(path: string, checkpoint: Checkpoint, terminal: Terminal): void {
-  const tensors = Array.from(checkpoint.tensors, ([name, { dtype, shape }]) => {
-    const entry = checkpoint.kind === 'keras' ? checkpoint.entries.get(name) : undefined;
-    return { name, dtype, shape, ...(entry === undefined ? {} : { path: entry.path, stored: entry.shape }) };
-  });
-  const format = formatOf(checkpoint);
-  terminal.event('result', { file: path, fileBytes: checkpoint.fileBytes, format, tensors });
-  const lines = tensors.map(({ name, dtype, shape, path: stored, stored: storedShape }) => {
+function printCheckpoint({ kind: _, ...facts }: CheckpointInspection, terminal: Terminal): void {
+  terminal.event('result', facts);
+  const lines = facts.tensors.map(({ name, dtype, shape, path: stored, stored: storedShape }) => {
     const text = `${name}  ${dtype}[${shape.join(', ')}]`;
     return visible(stored === undefined ? text : `${text}  from ${stored} [${storedShape?.join(', ')}]`);
   });
   terminal.result(lines.join('\n'));
-}
-
-function formatOf(checkpoint: Checkpoint): string {
-  if (checkpoint.kind === 'pytorch') return checkpoint.format;
-  return checkpoint.kind === 'keras' ? 'hdf5' : checkpoint.kind;
 }
 
 interface SummaryColumn extends Column {
@@ -113,20 +96,8 @@ const columnsOf = (summary: ModelSummary): readonly SummaryColumn[] => [
   counts('float MACs', ({ floatMacs }) => floatMacs),
 ];
 
-function ratiosOf(
-  summary: ModelSummary,
-  fileBytes: number,
-): { compression: number | null; binaryShare: number | null } {
-  const macs = summary.binaryMacs + summary.floatMacs;
-  return {
-    compression: fileBytes === 0 || summary.oneBitParameters === 0 ? null : summary.float32Bytes / fileBytes,
-    binaryShare: macs === 0 || summary.unknownLayers.length > 0 ? null : summary.binaryMacs / macs,
-  };
-}
-
-function formatSummary(path: string, fileBytes: number, model: Model, summary: ModelSummary): string {
-  const { layers, parameterBytes, float32Bytes } = summary;
-  const { compression, binaryShare } = ratiosOf(summary, fileBytes);
+function formatInspection(summary: ModelInspection): string {
+  const { file, fileBytes, model, layers, parameterBytes, float32Bytes, compression, binaryShare } = summary;
   const columns = columnsOf(summary);
   const table = formatTable(
     columns,
@@ -135,10 +106,10 @@ function formatSummary(path: string, fileBytes: number, model: Model, summary: M
   );
   const opsets = Array.from(model.opsets, ([domain, version]) => `${domain || 'onnx'} ${version}`).join(', ');
   const facts: [string, string][] = [
-    ['file', `${path}  ${formatBytes(fileBytes)}`],
+    ['file', `${file}  ${formatBytes(fileBytes)}`],
     ['form', `${summary.form}, IR version ${model.irVersion}, operator sets ${opsets}`],
-    ['input', describeValues(model.graph.inputs, formatType)],
-    ['output', describeValues(model.graph.outputs, formatType)],
+    ['input', describeValues(model.graph.inputs)],
+    ['output', describeValues(model.graph.outputs)],
     [
       'parameters',
       `${formatCount(float32Bytes / 4)}: ${formatBytes(parameterBytes)} with one bit for each binary weight, ${formatBytes(float32Bytes)} in float32`,
@@ -151,4 +122,9 @@ function formatSummary(path: string, fileBytes: number, model: Model, summary: M
     facts.push(['not counted', `multiply-adds of ${summary.unknownLayers.join(', ')}: unknown shapes`]);
   }
   return `${table}\n\n${formatPairs(facts)}`;
+}
+
+/** `x float32[1, 3, 32, 32]`-like facts of inputs and outputs for the head of the report. */
+function describeValues(values: readonly Value[]): string {
+  return values.map((value) => `${value.name} ${formatType(value)}`).join(', ');
 }

@@ -5,14 +5,14 @@ import { LOGITS_TOLERANCE } from '../../core/tolerance.ts';
 import { canDownload, DATASET_NAMES } from '../../data/load-dataset.ts';
 import { NORMALIZATIONS, type Normalization } from '../../data/normalization.ts';
 import { BnnError } from '../../errors.ts';
-import { findModel } from '../../inference/model-source-io.ts';
 import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../../inference/open-session.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../inference/provider.ts';
-import { type Validation, validateModel } from '../../inference/validate.ts';
+import type { Validation } from '../../inference/validate.ts';
 import { formatBytes, formatCount, formatDifference, formatPercent, plural, threeDigits } from '../../report/format.ts';
 import { formatBar } from '../../report/progress.ts';
 import { formatPairs, formatTable } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';
+import { validateModel } from '../../tasks/validate-model.ts';
 import {
   ADVANCED,
   addExamples,
@@ -97,21 +97,19 @@ export function createValidateCommand(name: string): Command {
 
 async function runValidate(model: string, options: ValidateCommandOptions): Promise<void> {
   const terminal = terminalOf(options);
-  const { dataset, against } = options;
+  const { dataset } = options;
   if (dataset === undefined) {
     throw new BnnError('E_USAGE', 'no data set given', { hint: `add --dataset ${DATASET_NAMES.join(' | ')}` });
   }
   refuseUnused(`--dataset ${dataset}`, { '--download': options.download === true && !canDownload(dataset) });
   const provider = providerChoiceOf(options, options.againstEp === undefined ? [] : [options.againstEp]);
-  const { path } = await findModel(model);
-  const validation = await validateModel({
+  const { model: path, ...validation } = await validateModel({
     ...options,
     ...provider,
     batches: options.batch,
-    model: path,
+    model,
     dataset,
     dir: options.data,
-    against: against === undefined ? undefined : (await findModel(against)).path,
     onData: ({ doneBytes }) => terminal.live(() => `reading the data: ${formatBytes(doneBytes)}`),
     onProgress: ({ images, total, top1, imagesPerSecond }) =>
       terminal.live(

@@ -1,20 +1,23 @@
-/** `bnn-bench data`: speed of decoding and framing pictures, beside a plain loop over sharp in the same run. */
+/** Speed of decoding and framing pictures, beside a plain loop over sharp in the same run. */
 
-import { benchData, type DataBench, type DataTransform } from '../data/bench-data.ts';
+import { type DataBench, type DataTransform, benchData as measure } from '../data/bench-data.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import { BnnError } from '../errors.ts';
-import { threeDigits } from '../report/format.ts';
-import { formatPairs } from '../report/table.ts';
-import type { Terminal } from './terminal.ts';
 
 export interface DataBenchRequest {
   /** One whose pictures are decoded: imagenet, webdataset, image-folder. */
   readonly dataset: string;
-  readonly data: string | undefined;
-  readonly batch: number;
-  readonly rounds: number;
-  /** Pictures of a round. */
-  readonly images: number;
+  /** Where it lies. */
+  readonly data?: string | undefined;
+  /** 64 unless told. */
+  readonly batch?: number | undefined;
+  /** Turns of each variant; 5 unless told. */
+  readonly rounds?: number | undefined;
+  /** Pictures of a round; 500 unless told. */
+  readonly images?: number | undefined;
+  readonly onNote?: ((note: string) => void) | undefined;
+  readonly onRound?: ((name: string, done: number, total: number) => void) | undefined;
+  readonly onCase?: ((result: DataCase) => void) | undefined;
 }
 
 export interface DataCase {
@@ -47,25 +50,25 @@ const TRANSFORMS: readonly DataTransform[] = ['train', 'evaluation'];
  *
  * @throws {BnnError} E_USAGE for a data set whose pictures are not decoded, and what loading it throws.
  */
-export async function benchDataset(request: DataBenchRequest, terminal: Terminal): Promise<DataCase[]> {
-  const { dataset: name, data, batch: batchSize, rounds, images } = request;
+export async function benchData(request: DataBenchRequest): Promise<DataCase[]> {
+  const { dataset: name, data, batch: batchSize = 64, rounds = 5, images = 500, onNote, onRound, onCase } = request;
   if (!hasFreeImageSize(name)) {
     throw new BnnError('E_USAGE', `the pictures of ${name} are held in memory, there is nothing to decode`, {
       hint: 'bnn-bench data --dataset imagenet --data DIR',
     });
   }
   const { train, test, notes = [] } = await loadDataset(name, { dir: data });
-  for (const note of notes) terminal.note(`note: ${note}`);
+  for (const note of notes) onNote?.(note);
   const split = train.count > test.count ? train : test;
   const cases: DataCase[] = [];
   for (const transform of TRANSFORMS) {
-    const onRound = (done: number, total: number) =>
-      terminal.live(() => `${name} ${transform}: round ${done} of ${total}`);
-    const result = toCase(name, await benchData(split, { transform, batchSize, rounds, images, onRound }));
-    terminal.clearLive();
-    terminal.event('case', result);
-    terminal.result(`\n${formatDataCase(result)}`);
+    const bench = await measure(split, {
+      ...{ transform, batchSize, rounds, images },
+      onRound: (done, total) => onRound?.(`${name} ${transform}`, done, total),
+    });
+    const result = toCase(name, bench);
     cases.push(result);
+    onCase?.(result);
   }
   return cases;
 }
@@ -91,21 +94,4 @@ function toCase(dataset: string, bench: DataBench): DataCase {
       },
     },
   };
-}
-
-function formatDataCase(result: DataCase): string {
-  const { name, imagesPerSecond, cpuMs, peakMiB, startMiB } = result;
-  const { sharp } = result.baselines;
-  const spread = `10 to 90 % of the rounds: ${threeDigits(sharp.ratioP10)} to ${threeDigits(sharp.ratioP90)}`;
-  return formatPairs([
-    ['data', name],
-    ['images/s', `${threeDigits(imagesPerSecond)}, as float32 batches`],
-    ['sharp alone', `${threeDigits(sharp.imagesPerSecond)} images/s, as bytes`],
-    ['ours over sharp', `${threeDigits(sharp.ratio)} (${spread})`],
-    [
-      'processor time',
-      `${threeDigits(cpuMs)} ms a picture, sharp alone ${threeDigits(sharp.cpuMs)} ms: ${threeDigits(sharp.cpuMs / cpuMs)}`,
-    ],
-    ['peak memory', `${threeDigits(peakMiB)} MiB, ${threeDigits(startMiB)} before`],
-  ]);
 }

@@ -1,33 +1,37 @@
-/** `bnn-bench train`: speed and memory of training steps, and PyTorch beside them where it is installed. */
+/** Speed and memory of training steps, and PyTorch beside them where it is installed. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { BackendName } from '../backends/backend-names.ts';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
-import { BnnError, fromSystemError } from '../errors.ts';
+import { BnnError } from '../errors.ts';
 import type { EstimatorName } from '../estimators/table.ts';
-import { visible } from '../report/visible-text.ts';
-import { summarizeModel } from '../tasks/model-summary.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import { buildModel } from '../zoo/zoo.ts';
-import { formatCalls, formatTrainCase, toChromeTrace } from './bench-train-report.ts';
+import { summarizeModel } from './model-summary.ts';
 import { PytorchProcess, type PytorchRound } from './pytorch-process-io.ts';
-import type { Terminal } from './terminal.ts';
 
 export interface TrainBenchRequest {
+  /** Network of the zoo. */
   readonly model: string;
-  readonly batch: number;
-  readonly threads: number;
-  readonly backend: BackendName;
-  readonly estimator: EstimatorName;
-  readonly rounds: number;
-  /** Steps of a round. */
-  readonly steps: number;
-  /** File for a Chrome trace. */
-  readonly profile: string | undefined;
+  /** Pictures per step; 128 unless told. */
+  readonly batch?: number | undefined;
+  /** 0 (unless told): all of this machine. */
+  readonly threads?: number | undefined;
+  /** `native` unless told. */
+  readonly backend?: BackendName | undefined;
+  /** `reste` unless told. */
+  readonly estimator?: EstimatorName | undefined;
+  /** Turns of each variant; 5 unless told. */
+  readonly rounds?: number | undefined;
+  /** Steps of a round; 5 unless told. */
+  readonly steps?: number | undefined;
+  /** Forces a row of kernels for the rest of the process, as BNN_KERNEL does. */
+  readonly kernel?: string | undefined;
+  readonly onNote?: ((note: string) => void) | undefined;
+  readonly onRound?: ((done: number, total: number) => void) | undefined;
 }
 
 export interface TrainCase {
@@ -55,6 +59,11 @@ export interface TrainCase {
   readonly baselines: { readonly pytorch?: PytorchCase };
 }
 
+export interface TrainBench extends TrainCase {
+  /** The round of the median speed, with its kernels. */
+  readonly typicalRound: TrainingRound;
+}
+
 export interface PytorchCase {
   /** Name of the GPU, or cpu. */
   readonly device: string;
@@ -75,41 +84,58 @@ const WARM_UP_STEPS = 3;
 /** That of tools/bench/pytorch_resnet.py. */
 const PYTORCH_ESTIMATOR = 'reste';
 
-/** Measures one network. @throws {BnnError} what selecting the backend and building the network throw. */
-export async function benchTrain(request: TrainBenchRequest, terminal: Terminal): Promise<TrainCase> {
-  const { model, batch } = request;
+/**
+ * Times training steps of one network, in turns with PyTorch where the variable BNN_PYTHON names a Python that has it.
+ *
+ * @throws {BnnError} what selecting the backend and building the network throw.
+ */
+export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench> {
+  const { model, batch = 128, backend: name = 'native', estimator = 'reste', rounds = 5, steps = 5, kernel } = request;
+  if (kernel !== undefined) process.env['BNN_KERNEL'] = kernel;
   const threads = request.threads || availableParallelism();
-  const backend = await selectBackend(request.backend, { threads });
+  const backend = await selectBackend(name, { threads });
   // The memory of a GPU is counted by its backend.
   const startMiB = backend.name === 'webgpu' ? null : resetPeak();
-  const { ours, theirs, peaks } = await measureRounds(request, backend, threads, terminal);
-  const typical = medianRound(ours);
+  const plan = { model, batch, estimator, rounds, steps, threads, backend };
+  const { ours, theirs, peaks } = await measureRounds(plan, request);
+  const typicalRound = medianRound(ours);
+  const { imagesPerSecond } = typicalRound;
   const { binaryMacs, floatMacs } = summarizeModel(buildModel(model, { seed: 1 }));
-  const gflops = (6 * (binaryMacs + floatMacs) * typical.imagesPerSecond) / 1e9;
+  const gflops = (6 * (binaryMacs + floatMacs) * imagesPerSecond) / 1e9;
   const peakGflops = peaks.some(Number.isFinite) ? Math.max(...peaks.filter(Number.isFinite)) : null;
   const peakMiB = backend.name === 'webgpu' ? backend.memory().peakBytes / 2 ** 20 : memoryMiB('VmHWM');
-  const result: TrainCase = {
+  return {
     name: `${model} batch ${batch}`,
-    estimator: request.estimator,
+    estimator,
     backend: backend.name,
     threads: backend.threads,
     isa: backend.isa,
-    medianMs: (1000 * batch) / typical.imagesPerSecond,
-    imagesPerSecond: typical.imagesPerSecond,
+    medianMs: (1000 * batch) / imagesPerSecond,
+    imagesPerSecond,
     processorMs: leastProcessorMs(ours),
-    phasesMs: typical.phasesMs,
-    outsideKernelsMs: typical.outsideKernelsMs,
+    phasesMs: typicalRound.phasesMs,
+    outsideKernelsMs: typicalRound.outsideKernelsMs,
     gflops,
     peakGflops,
     peakShare: peakGflops === null ? null : gflops / peakGflops,
     peakMiB,
     startMiB,
     baselines: theirs.length === 0 ? {} : { pytorch: comparePytorch(ours, theirs, batch, peakMiB) },
+    typicalRound,
   };
-  if (request.profile !== undefined) await writeProfile(request.profile, typical, terminal);
-  terminal.result(`\n${formatTrainCase(result)}`);
-  return result;
 }
+
+interface Plan {
+  readonly model: string;
+  readonly batch: number;
+  readonly estimator: EstimatorName;
+  readonly rounds: number;
+  readonly steps: number;
+  readonly threads: number;
+  readonly backend: SelectedBackend;
+}
+
+type Listeners = Pick<TrainBenchRequest, 'onNote' | 'onRound'>;
 
 interface Rounds {
   readonly ours: readonly TrainingRound[];
@@ -118,10 +144,8 @@ interface Rounds {
 }
 
 async function measureRounds(
-  { model, batch, estimator, rounds, steps }: TrainBenchRequest,
-  backend: SelectedBackend,
-  threads: number,
-  terminal: Terminal,
+  { model, batch, estimator, rounds, steps, threads, backend }: Plan,
+  { onNote, onRound }: Listeners,
 ): Promise<Rounds> {
   const measure = async (size: number, work: (bench: TrainingBench) => Promise<void>): Promise<void> => {
     const bench = new TrainingBench({ model, batch: size, backend, estimator });
@@ -134,12 +158,12 @@ async function measureRounds(
   const ours: TrainingRound[] = [];
   const theirs: PytorchRound[] = [];
   const peaks: number[] = [];
-  const pytorch = await startPytorch({ model, batch, threads, gpu: backend.isGpu }, estimator, terminal);
+  const pytorch = await startPytorch({ model, batch, threads, gpu: backend.isGpu }, estimator, onNote);
   try {
     await measure(batch, async (bench) => {
       await bench.round(WARM_UP_STEPS);
       for (let round = 1; round <= rounds; round++) {
-        terminal.live(() => `${model}: round ${round} of ${rounds}`);
+        onRound?.(round, rounds);
         peaks.push((await backend.multiplyAddPeak?.()) ?? Number.NaN);
         ours.push(await bench.round(steps));
         if (pytorch !== null) theirs.push(await pytorch.round(steps));
@@ -150,7 +174,6 @@ async function measureRounds(
     const attempt = (size: number) => measure(size, async (bench) => void (await bench.round(1)));
     throw await explainOutOfMemory(error, batch, attempt, '--batch');
   } finally {
-    terminal.clearLive();
     pytorch?.close();
   }
   return { ours, theirs, peaks };
@@ -160,10 +183,10 @@ async function measureRounds(
 async function startPytorch(
   network: { readonly model: string; readonly batch: number; readonly threads: number; readonly gpu: boolean },
   estimator: EstimatorName,
-  terminal: Terminal,
+  onNote: Listeners['onNote'],
 ): Promise<PytorchProcess | null> {
   const skip = (reason: string): null => {
-    terminal.note(`note: PyTorch is not measured: ${visible(reason)}`);
+    onNote?.(`PyTorch is not measured: ${reason}`);
     return null;
   };
   const python = process.env['BNN_PYTHON'];
@@ -213,20 +236,6 @@ function medianRound(rounds: readonly TrainingRound[]): TrainingRound {
   const middle = sorted[Math.floor((sorted.length - 1) / 2)];
   if (middle === undefined) throw new Error('internal: no rounds');
   return middle;
-}
-
-async function writeProfile(path: string, round: TrainingRound, terminal: Terminal): Promise<void> {
-  if (round.calls.length === 0) {
-    terminal.note('note: no table of kernels: this backend runs them asynchronously');
-  } else {
-    terminal.result(`\n${formatCalls(round)}`);
-  }
-  try {
-    await writeFile(path, toChromeTrace(round));
-  } catch (error) {
-    throw fromSystemError(error, 'write the trace', path);
-  }
-  terminal.note(`wrote ${visible(path)}, open it in chrome://tracing or ui.perfetto.dev`);
 }
 
 /** Sets the high-water mark of this process back to its present size, which is returned. */

@@ -18,8 +18,8 @@ import { findModel } from '../inference/model-source-io.ts';
 import type { ProviderChoice } from '../inference/session.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
-import { summarizeModel } from '../tasks/model-summary.ts';
 import { buildModel, ZOO } from '../zoo/zoo.ts';
+import { summarizeModel } from './model-summary.ts';
 
 /** They tell the ranges of 8-bit integers. */
 const CALIBRATION_PICTURES = 4;
