@@ -70,3 +70,15 @@ it('every folder of src/ has a place in the order', () => {
   const folders = new Set(files.filter((file) => file.includes(sep)).map((file) => file.split(sep)[0]));
   expect([...folders].filter((folder) => !(folder! in BELOW))).toEqual([]);
 });
+
+it('docs/architecture.md names every folder of src/, with what it may import', () => {
+  const text = readFileSync(new URL('../docs/architecture.md', import.meta.url), 'utf8');
+  const rows = [...text.matchAll(/^\| `src\/(\w+)` \|.*\| ([^|]+) \|$/gm)];
+  const named = rows.map(([, folder = '', below = '']): [string, string[]] => [
+    folder,
+    below === '–' ? [] : below.split(', ').sort(),
+  ]);
+  expect(Object.fromEntries(named)).toEqual(
+    Object.fromEntries(Object.entries(BELOW).map(([folder, below]) => [folder, [...below].sort()])),
+  );
+});

@@ -19,6 +19,7 @@ import {
   INFERENCE_ROUNDS,
   type InferenceBench,
 } from '../tasks/bench-inference.ts';
+import { assertFolder } from '../tasks/output-file.ts';
 import type { TrainingRound } from '../training/bench-training.ts';
 import { formatCase, formatDataCase, formatProviderCase } from './bench-report.ts';
 import {
@@ -33,7 +34,6 @@ import {
   wholeNumber,
   wholeNumbers,
 } from './options.ts';
-import { assertFolder } from './output-file.ts';
 import {
   addAdvancedProviderOptions,
   addProviderOption,

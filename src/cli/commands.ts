@@ -23,7 +23,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'train several estimators over the same seeds and compare them',
     hasOwnProgram: false,
     writesFiles: true,
-    load: async () => (await import('./compare-command.ts')).createCompareCommand,
+    load: async () => (await import('./compare/compare-command.ts')).createCompareCommand,
   },
   export: {
     summary: 'write a trained network as an ONNX file with one bit per binary weight',

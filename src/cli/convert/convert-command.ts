@@ -10,6 +10,7 @@ import { formatPairs } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';
 import { type ConvertedFile, convertFile, DEFAULT_INPUTS } from '../../tasks/convert-file.ts';
 import { PIXEL_RANGES, type PixelRange } from '../../tasks/convert-inputs.ts';
+import { assertWritable } from '../../tasks/output-file.ts';
 import {
   ADVANCED,
   addExamples,
@@ -19,7 +20,6 @@ import {
   terminalOf,
   wholeNumber,
 } from '../options.ts';
-import { assertWritable } from '../output-file.ts';
 import { EXIT_FAILED } from '../print-error.ts';
 import { sizeLines } from '../size-report.ts';
 import type { Terminal } from '../terminal.ts';

@@ -1,12 +1,10 @@
-/** What `bnn compare` prints and draws. */
+/** What `bnn compare` prints. */
 
-import type { Spread } from '../core/statistics.ts';
-import { formatCount, formatPercent, plural } from '../report/format.ts';
-import type { PlotOptions, PlotPanel, PlotPoint } from '../report/plot-equilibrium.ts';
-import { type Column, formatTable } from '../report/table.ts';
-import type { Arm, ArmResult, ArmRun, Measure, TuningRate } from '../training/comparison.ts';
-import { networkName } from '../training/recipe.ts';
-import type { Comparison } from '../training/run-comparison-io.ts';
+import type { Spread } from '../../core/statistics.ts';
+import { formatPercent, plural } from '../../report/format.ts';
+import { type Column, formatTable } from '../../report/table.ts';
+import type { Arm, ArmResult, ArmRun, Measure, TuningRate } from '../../training/comparison.ts';
+import type { Comparison } from '../../training/run-comparison-io.ts';
 
 export function formatTuned(arm: Arm, tried: readonly TuningRate[], lr: number): string {
   const rates = tried.map((rate) => `${rate.lr}: ${formatPercent(rate.validationTop1)}`).join(', ');
@@ -90,42 +88,4 @@ function edgeNote({ name, tuning, overrides }: ArmResult): string[] {
   const rates = tuning?.map(({ lr }) => lr) ?? [];
   const isEdge = overrides['lr'] === Math.min(...rates) || overrides['lr'] === Math.max(...rates);
   return isEdge ? [`${name}: the best learning rate is at the end of those tried, ${overrides['lr']}; try more`] : [];
-}
-
-/** The paper's indicators, and their scale-free companions; none where there are no indicators. */
-export function equilibriumPanels({ arms }: Comparison): PlotPanel[] {
-  const panel = (x: Measure, y: Measure): PlotPoint[] =>
-    arms.flatMap(({ name, oEnd, spread }) => {
-      const [color, error, stability] = [spread.testTop1, spread[x], spread[y]];
-      if (color === null || error === null || stability === null) return [];
-      return [{ name: oEnd === null ? name : name.replace('reste ', ''), x: error, y: stability, color, order: oEnd }];
-    });
-  const paper = panel('estimatingError', 'gradientVariance');
-  if (paper.length === 0) return [];
-  return [
-    {
-      title: 'as in the paper',
-      xLabel: 'estimating error  Σ ‖f(w) − sign(w)‖₂',
-      yLabel: 'gradient stability  Σ var(|g|)  (more is less stable)',
-      points: paper,
-      isLogY: paper.every(({ y }) => y.mean > 0),
-    },
-    {
-      title: 'free of scale',
-      xLabel: 'estimating error per weight  e / √n',
-      yLabel: 'std(|g|) / mean(|g|)',
-      points: panel('errorPerWeight', 'gradientVariation'),
-      isLogY: false,
-    },
-  ];
-}
-
-export function plotTitles({ recipe, seeds, arms }: Comparison): PlotOptions {
-  const isSweep = arms.every(({ oEnd }) => oEnd !== null);
-  const images = recipe.limitTrain > 0 ? `, ${formatCount(recipe.limitTrain)} pictures` : '';
-  return {
-    title: isSweep ? 'The equilibrium of ReSTE over its final power o' : 'Estimating error and gradient stability',
-    subtitle: `${networkName(recipe)} on ${recipe.dataset}${images}, ${recipe.epochs} epochs, ${recipe.optimizer} lr ${recipe.lr}, ${seeds.length} seeds (bars: one standard deviation)`,
-    colorLabel: 'test accuracy',
-  };
 }
