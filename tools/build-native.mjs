@@ -14,7 +14,8 @@
  * neither. Node-API is a stable C interface, so its headers (npm package node-api-headers) and one compiler command per file are
  * enough. This is plain JavaScript on Node's own modules because it runs from the `install` script, before devDependencies.
  *
- * Only files of an instruction set get its flags: the others must run on any processor, which then chooses at run time.
+ * Only files of an instruction set get its flags: the others must run on any processor, which then chooses at run time. A `.isa.cc` is
+ * compiled once for each.
  */
 
 import { spawn, spawnSync } from 'node:child_process';
@@ -31,18 +32,28 @@ const objects = join(root, 'build', 'native');
 
 const AVX512 = ['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mfma', '-mavx2'];
 
-/** Flags of the files whose name ends in `_<instruction set>.cc`; on other processors those files are left out. */
-const ISA_FLAGS = {
+/**
+ * The instruction sets of native/simd/isa.h by processor: compiler flags, and how many floats a vector holds where every `.isa.cc` is
+ * compiled for it. A set without gets the files whose name ends in `_<instruction set>.cc` only.
+ */
+const INSTRUCTION_SETS = {
   x64: {
-    avx512vpopcntdq: [...AVX512, '-mavx512vpopcntdq', '-mpopcnt'],
-    avx512: AVX512,
-    avx2: ['-mavx2', '-mfma', '-mf16c', '-mpopcnt'],
+    scalar: { flags: [], floats: 4 },
+    avx2: { flags: ['-mavx2', '-mfma', '-mf16c', '-mpopcnt'], floats: 8 },
+    avx512: { flags: AVX512, floats: 16 },
+    avx512vpopcntdq: { flags: [...AVX512, '-mavx512vpopcntdq', '-mpopcnt'] },
   },
-  arm64: { neon: [] },
+  arm64: {
+    scalar: { flags: [], floats: 4 },
+    neon: { flags: [], floats: 4 },
+  },
 };
+const NO_INSTRUCTION_SETS = { scalar: { flags: [], floats: 4 } };
 /** What is compiled for: this processor, unless told. */
 const targetArch = process.argv.find((option) => option.startsWith('--arch='))?.slice('--arch='.length) ?? process.arch;
-const ISA_SUFFIX = /_(avx512vpopcntdq|avx512|avx2|neon)\.cc$/;
+const ISA_NAMES = [...new Set(Object.values(INSTRUCTION_SETS).flatMap(Object.keys))];
+const ISA_SUFFIX = new RegExp(`_(${ISA_NAMES.join('|')})\\.cc$`);
+const ISA_SOURCE = /\.isa\.cc$/;
 
 // No -ffast-math: NaN must pass through and ±1 sums must stay exact. Contraction to fused multiply-add is wanted everywhere.
 const FLAGS = [
@@ -88,7 +99,7 @@ const TARGETS = [
     ],
     link: LIBRARY,
   },
-  { file: 'bnn_ort.node', folders: ['node_ort'], link: NODE_ADDON },
+  { file: 'bnn_ort.node', folders: ['node_ort', 'simd'], link: NODE_ADDON },
 ];
 
 /** The folders that a test program is linked with; programs not named here get all kernels. */
@@ -150,21 +161,33 @@ function contentHash(file, seen = new Set()) {
   return hash.digest('hex');
 }
 
+/** What a file is compiled with, once for each instruction set that it is for. */
+function compilationsOf(file) {
+  const sets = INSTRUCTION_SETS[targetArch] ?? NO_INSTRUCTION_SETS;
+  if (ISA_SOURCE.test(file)) {
+    return Object.entries(sets)
+      .filter(([, { floats }]) => floats !== undefined)
+      .map(([isa, { flags, floats }]) => ({
+        isa,
+        flags: [...flags, `-DBNN_ISA=${isa}`, `-DBNN_VECTOR_FLOATS=${floats}`],
+      }));
+  }
+  const isa = ISA_SUFFIX.exec(file)?.[1];
+  if (isa === undefined) return [{ flags: [] }];
+  return isa in sets ? [{ flags: sets[isa].flags }] : [];
+}
+
 /** The objects of some folders: the command that makes each, and a hash of all that it depends on. */
 function planObjects(compiler, { folders, objects, flags, include }) {
-  const isas = ISA_FLAGS[targetArch] ?? {};
   return folders
     .filter((folder) => existsSync(join(source, folder)))
     .flatMap((folder) => listFiles(join(source, folder), (name) => name.endsWith('.cc')))
-    .filter((file) => {
-      const isa = ISA_SUFFIX.exec(file)?.[1];
-      return isa === undefined || isa in isas;
-    })
-    .map((file) => {
-      const isa = ISA_SUFFIX.exec(file)?.[1];
-      const name = relative(source, file);
-      const exact = EXACT_FILES.test(name) ? EXACT_FLAGS : [];
-      const args = [...compiler.args, ...FLAGS, ...exact, ...flags, ...(isa ? isas[isa] : []), `-I${source}`];
+    .flatMap((file) => compilationsOf(file).map((compilation) => ({ file, ...compilation })))
+    .map(({ file, isa, flags: isaFlags }) => {
+      const path = relative(source, file);
+      const name = isa === undefined ? path : `${path}-${isa}`;
+      const exact = EXACT_FILES.test(path) ? EXACT_FLAGS : [];
+      const args = [...compiler.args, ...FLAGS, ...exact, ...flags, ...isaFlags, `-I${source}`];
       for (const folder of include) args.push(`-isystem${folder}`);
       const hash = createHash('sha256')
         .update(JSON.stringify([compiler.version, compiler.command, args, contentHash(file)]))

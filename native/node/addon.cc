@@ -1,12 +1,10 @@
 // Entry point of the Node addon: settings and memory; the kernels are defined in the other files of this folder.
-#include "kernels/binary_conv/binary_conv.h"
 #include "kernels/peak/peak.h"
 #include "node/args.h"
 #include "simd/isa.h"
+#include "simd/isa_names.h"
 #include "threading/thread_pool.h"
 
-#include <cstdlib>
-#include <cstring>
 #include <mutex>
 
 #if defined(__linux__)
@@ -39,26 +37,14 @@ napi_value to_string(Args& args, const std::string& text) {
 napi_value isa(Args& args) { return to_string(args, bnn::isa_name(bnn::active_isa())); }
 
 // Names of the usable instruction sets, worst first, separated by commas.
-napi_value isas(Args& args) {
-  std::string names;
-  for (int i = 0; i < bnn::kIsaCount; i++) {
-    const bnn::Isa isa = static_cast<bnn::Isa>(i);
-    if (!bnn::isa_available(isa)) continue;
-    if (!names.empty()) names += ",";
-    names += bnn::isa_name(isa);
-  }
-  return to_string(args, names);
-}
+napi_value isas(Args& args) { return to_string(args, bnn::available_isas(",")); }
+
+napi_value compiled_isas(Args& args) { return to_string(args, bnn::compiled_isas(",")); }
 
 napi_value set_isa(Args& args) {
   const std::string name = args.text(0);
-  for (int i = 0; i < bnn::kIsaCount; i++) {
-    const bnn::Isa isa = static_cast<bnn::Isa>(i);
-    if (name != bnn::isa_name(isa) || !bnn::set_active_isa(isa)) continue;
-    bnn::force_binary_row(name.c_str());
-    return nullptr;
-  }
-  fail("instruction set '" + name + "' is not available here");
+  if (!bnn::set_active_isa(name.c_str())) fail("instruction set '" + name + "' is not available here");
+  return nullptr;
 }
 
 napi_value threads(Args& args) { return to_number(args, bnn::thread_count()); }
@@ -99,15 +85,14 @@ napi_value release_scratch(Args&) {
 
 NAPI_MODULE_INIT() {
   using namespace bnn_node;
-  const char* forced = std::getenv("BNN_KERNEL");
-  bnn::Isa chosen;
-  if (!bnn::choose_isa(bnn::cpu_flags(), forced, &chosen)) {
-    const std::string text = "BNN_KERNEL is \"" + std::string(forced) + "\", which this processor does not have; unset it";
-    napi_throw_error(env, nullptr, text.c_str());
+  const std::string problem = bnn::isa_problem();
+  if (!problem.empty()) {
+    napi_throw_error(env, nullptr, problem.c_str());
     return nullptr;
   }
   define(env, exports, "isa", method<isa>);
   define(env, exports, "isas", method<isas>);
+  define(env, exports, "compiledIsas", method<compiled_isas>);
   define(env, exports, "setIsa", method<set_isa>);
   define(env, exports, "threads", method<threads>);
   define(env, exports, "setThreads", method<set_threads>);

@@ -118,6 +118,7 @@ class Args {
     if (napi_get_value_string_utf8(env_, value(i), nullptr, 0, &length) != napi_ok) fail("argument " + std::to_string(i) + " is not a string");
     std::string text(length, '\0');
     napi_get_value_string_utf8(env_, value(i), text.data(), length + 1, &length);
+    if (text.find('\0') != std::string::npos) fail("argument " + std::to_string(i) + " holds a zero character");
     return text;
   }
   bool flag(size_t i) const {

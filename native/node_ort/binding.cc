@@ -10,6 +10,7 @@
 //     dispose(handle)                                 → Promise<undefined>
 //     startableThreads(count)                         → how many of `count` threads the system would start now
 //     popcountRows()                                  → [name]
+//     popcountRow(forced)                             → the row in use where BNN_KERNEL is `forced` ("": not set)
 //     popcountLimit(row, threads, milliseconds)       → Promise<bits per second>
 //
 // A tensor is {type: element type of the ONNX standard, shape: [sizes], data: typed array}.
@@ -17,6 +18,7 @@
 #include "node_ort/popcount_limit.h"
 #include "node_ort/session.h"
 #include "node_ort/startable_threads.h"
+#include "simd/isa_names.h"
 
 #include <chrono>
 #include <cstring>
@@ -240,6 +242,13 @@ napi_value popcount_rows(const Args& args) {
   return array.value();
 }
 
+napi_value popcount_row(const Args& args) {
+  const std::string forced = text_of(args.env(), args[0]);
+  const std::string row = bnn_ort::popcount_row(forced);
+  if (row.empty()) throw Problem{kUsageProblem, "the instruction sets of this processor are " + bnn::available_isas(", ")};
+  return new_text(args.env(), row);
+}
+
 struct PopcountTask final : Task {
   std::string row;
   int threads = 1;
@@ -276,6 +285,7 @@ NAPI_MODULE_INIT() {
   define(env, exports, "dispose", method<dispose>);
   define(env, exports, "startableThreads", method<startable_threads>);
   define(env, exports, "popcountRows", method<popcount_rows>);
+  define(env, exports, "popcountRow", method<popcount_row>);
   define(env, exports, "popcountLimit", method<popcount_limit>);
   return exports;
 }

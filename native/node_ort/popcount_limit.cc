@@ -11,6 +11,8 @@
 #include <exception>
 #include <thread>
 
+#include "simd/isa.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -121,17 +123,43 @@ double count_neon(int64_t iterations, uint64_t* sink) {
 }
 #endif
 
-Loop find(const std::string& row) {
+struct LimitRow {
+  const char* name;
+  Loop loop;
+};
+
 #if defined(__x86_64__)
-  if (row == "scalar" && __builtin_cpu_supports("popcnt")) return count_scalar;
-  if (row == "avx2" && __builtin_cpu_supports("avx2")) return count_avx2;
-  if (row == "avx512vpopcntdq" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vpopcntdq")) return count_avx512;
-#else
-  if (row == "scalar") return count_scalar;
-#if defined(__aarch64__)
-  if (row == "neon") return count_neon;
+constexpr LimitRow kAvx512Loop{"avx512vpopcntdq", count_avx512}, kAvx2Loop{"avx2", count_avx2};
+#elif defined(__aarch64__)
+constexpr LimitRow kNeonLoop{"neon", count_neon};
 #endif
+constexpr LimitRow kScalarLoop{"scalar", count_scalar};
+
+using bnn::Isa;
+using bnn::needs_of;
+
+constexpr bnn::KernelRow<LimitRow> kRows[] = {
+#if defined(__x86_64__)
+    {needs_of(Isa::avx512vpopcntdq), &kAvx512Loop},
+    {needs_of(Isa::avx2), &kAvx2Loop},
+#elif defined(__aarch64__)
+    {needs_of(Isa::neon), &kNeonLoop},
 #endif
+    {needs_of(Isa::scalar), &kScalarLoop},
+};
+
+bool can_run(const bnn::KernelRow<LimitRow>& row) {
+#if defined(__x86_64__)
+  // Every processor with vectors has it; the loop without them needs it as well.
+  if (!__builtin_cpu_supports("popcnt")) return false;
+#endif
+  return bnn::fits(row.needs, bnn::cpu_flags());
+}
+
+Loop find(const std::string& name) {
+  for (const auto& row : kRows) {
+    if (name == row.row->name && can_run(row)) return row.row->loop;
+  }
   return nullptr;
 }
 
@@ -163,10 +191,15 @@ double measure(Loop loop, double milliseconds) {
 
 std::vector<std::string> popcount_rows() {
   std::vector<std::string> rows;
-  for (const char* row : {"scalar", "neon", "avx2", "avx512vpopcntdq"}) {
-    if (find(row) != nullptr) rows.emplace_back(row);
+  for (const auto& row : kRows) {
+    if (can_run(row)) rows.insert(rows.begin(), row.row->name);
   }
   return rows;
+}
+
+std::string popcount_row(const std::string& forced) {
+  Isa chosen;
+  return bnn::choose_isa(bnn::cpu_flags(), forced.c_str(), &chosen) ? bnn::choose_row(kRows, needs_of(chosen)).name : "";
 }
 
 double popcount_limit(const std::string& row, int threads, double milliseconds) {

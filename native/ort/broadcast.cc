@@ -14,6 +14,12 @@ int64_t size_at(const AnyTensor& t, size_t axis, size_t rank) {
   return axis < missing ? 1 : t.dims[axis - missing];
 }
 
+std::string mismatch(const AnyTensor& a, const AnyTensor& b, int64_t m, int64_t n) {
+  const std::string separator = a.what.empty() || b.what.empty() ? "" : ", ";
+  const std::string what = a.what + separator + b.what;
+  return (what.empty() ? "" : what + ": ") + "sizes " + std::to_string(m) + " and " + std::to_string(n) + " do not broadcast";
+}
+
 }  // namespace
 
 int64_t element_count(const std::vector<int64_t>& dims) {
@@ -28,7 +34,7 @@ AnyTensor any_tensor(const char* name, const TensorView& view) {
   if (view.type != kFloat || view.rank > TensorView::kMostRank) {
     throw Problem(std::string("input ") + name + " is " + describe(view) + ", expected f32");
   }
-  AnyTensor tensor{{view.dims, view.dims + view.rank}, {}};
+  AnyTensor tensor{{view.dims, view.dims + view.rank}, {}, std::string("input ") + name + " is " + describe(view)};
   tensor.values.assign(view.floats(), view.floats() + element_count(tensor.dims));
   return tensor;
 }
@@ -39,7 +45,7 @@ AnyTensor broadcast(const AnyTensor& a, const AnyTensor& b, float (*f)(float, fl
   result.dims.resize(rank);
   for (size_t axis = 0; axis < rank; axis++) {
     const int64_t m = size_at(a, axis, rank), n = size_at(b, axis, rank);
-    if (m != n && m != 1 && n != 1) throw Problem("sizes " + std::to_string(m) + " and " + std::to_string(n) + " do not broadcast");
+    if (m != n && m != 1 && n != 1) throw Problem(mismatch(a, b, m, n));
     result.dims[axis] = m == 1 ? n : m;
   }
   result.values.resize(static_cast<size_t>(element_count(result.dims)));

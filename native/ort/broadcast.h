@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "ort/context.h"
@@ -13,9 +14,10 @@ namespace ort {
 struct AnyTensor {
   std::vector<int64_t> dims;
   std::vector<float> values;
+  std::string what = "";  // for messages: an input as the file has it; empty for results
 };
 
-// A copy of a tensor of floats.
+// A copy of the tensor of floats that an input is.
 AnyTensor any_tensor(const char* name, const TensorView& view);
 
 // f of each pair of elements; throws Problem when the shapes do not broadcast to each other.

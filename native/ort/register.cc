@@ -1,7 +1,7 @@
 // The library's entry: every binding of onnxruntime looks up RegisterCustomOps.
-#include "kernels/binary_conv/binary_conv.h"
 #include "ort/layer_op.h"
 #include "ort/problem.h"
+#include "simd/isa_names.h"
 
 namespace bnn {
 namespace ort {
@@ -55,7 +55,7 @@ Table make_table(uint32_t version) {
 OrtStatus* register_ops(OrtSessionOptions* options, const OrtApiBase* base) {
   const uint32_t version = common_version(base);
   if (version == 0) return CreateStatus::call(base->GetApi(1), kFail, "bnn_ops needs onnxruntime 1.17 or later");
-  const std::string problem = kernel_problem();
+  const std::string problem = isa_problem();
   if (!problem.empty()) return CreateStatus::call(base->GetApi(1), kInvalidArgument, ("bnn_ops: " + problem).c_str());
   const OrtApi* api = base->GetApi(version);
   if (api == nullptr) return CreateStatus::call(base->GetApi(1), kFail, "bnn_ops: onnxruntime refuses its own interface version");

@@ -4,73 +4,72 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "simd/isa_names.h"
+
 namespace bnn {
 
-const char* isa_name(Isa isa) {
-  static const char* const names[kIsaCount] = {"scalar", "neon", "avx2", "avx512"};
-  return names[static_cast<int>(isa)];
-}
-
 CpuFlags cpu_flags() {
-  CpuFlags flags;
+  CpuFlags flags = 0;
 #if defined(__x86_64__)
-  flags.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  flags.avx512 = flags.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  flags.avx512vpopcntdq = flags.avx512 && __builtin_cpu_supports("avx512vpopcntdq");
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) flags |= kAvx2;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl")) {
+    flags |= kAvx512;
+  }
+  if (__builtin_cpu_supports("avx512vpopcntdq")) flags |= kAvx512Vpopcntdq;
 #elif defined(__aarch64__)
-  flags.neon = true;
+  flags |= kNeon;
 #endif
   return flags;
 }
 
-bool isa_available(Isa isa, const CpuFlags& flags) {
-  switch (isa) {
-    case Isa::kScalar:
-      return true;
-    case Isa::kNeon:
-      return flags.neon;
-    case Isa::kAvx2:
-      return flags.avx2;
-    case Isa::kAvx512:
-      return flags.avx512;
+bool choose_isa(CpuFlags flags, const char* forced, Isa* chosen) {
+  const char* wanted = forced == nullptr ? "" : forced;
+  bool isFound = wanted[0] == 0;
+  *chosen = Isa::scalar;
+  for (int i = 0; i < kIsaCount; i++) {
+    if (!fits(kIsas[i].needs, flags)) continue;
+    *chosen = static_cast<Isa>(i);
+    if (std::strcmp(kIsas[i].name, wanted) != 0) continue;
+    isFound = true;
+    break;
   }
-  return false;
+  return isFound;
 }
 
-bool choose_isa(const CpuFlags& flags, const char* forced, Isa* chosen) {
-  *chosen = Isa::kScalar;
-  for (int i = 0; i < kIsaCount; i++) {
-    if (isa_available(static_cast<Isa>(i), flags)) *chosen = static_cast<Isa>(i);
+static std::string names_within(CpuFlags flags, const char* separator) {
+  std::string names;
+  for (const IsaRow& isa : kIsas) {
+    if (fits(isa.needs, flags)) names += (names.empty() ? "" : separator) + std::string(isa.name);
   }
-  if (forced == nullptr || forced[0] == 0) return true;
-  for (int i = 0; i < kIsaCount; i++) {
-    const Isa isa = static_cast<Isa>(i);
-    const bool isNamed = std::strcmp(forced, isa_name(isa)) == 0 ||
-                         (isa == Isa::kAvx512 && std::strcmp(forced, "avx512vpopcntdq") == 0);
-    if (!isNamed || !isa_available(isa, flags)) continue;
-    *chosen = isa;
-    return true;
-  }
-  return false;
+  return names;
 }
 
-static Isa choose() {
+std::string available_isas(const char* separator) { return names_within(cpu_flags(), separator); }
+std::string compiled_isas(const char* separator) { return names_within(kArchitectureFlags, separator); }
+
+std::string isa_problem() {
+  const char* forced = std::getenv("BNN_KERNEL");
   Isa chosen;
-  choose_isa(cpu_flags(), std::getenv("BNN_KERNEL"), &chosen);
-  return chosen;
+  if (choose_isa(cpu_flags(), forced, &chosen)) return "";
+  return "BNN_KERNEL is \"" + std::string(forced) + "\", but the kernels that this processor can run are " + available_isas(", ");
 }
 
-static std::atomic<int>& active() {
-  static std::atomic<int> value{static_cast<int>(choose())};
+static std::atomic<Isa>& active() {
+  static std::atomic<Isa> value{[] {
+    Isa chosen;
+    choose_isa(cpu_flags(), std::getenv("BNN_KERNEL"), &chosen);
+    return chosen;
+  }()};
   return value;
 }
 
-Isa active_isa() { return static_cast<Isa>(active().load(std::memory_order_relaxed)); }
+Isa active_isa() { return active().load(std::memory_order_relaxed); }
 
-bool set_active_isa(Isa isa) {
-  if (!isa_available(isa)) return false;
-  active().store(static_cast<int>(isa), std::memory_order_relaxed);
+bool set_active_isa(const char* name) {
+  Isa chosen;
+  if (name[0] == 0 || !choose_isa(cpu_flags(), name, &chosen)) return false;
+  active().store(chosen, std::memory_order_relaxed);
   return true;
 }
 

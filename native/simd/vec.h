@@ -1,7 +1,7 @@
 // One vector type for every instruction set, on the vector extensions of GCC and Clang.
 //
-// An instruction-set file defines BNN_ISA (a namespace) and BNN_VECTOR_FLOATS (4, 8 or 16) and includes a kernel's `.inl.h`,
-// which includes this. Everything is static and inside bnn::BNN_ISA, and no standard-library code is instantiated: an inline
+// The build compiles each `.isa.cc`, which includes this, once for every instruction set, with BNN_ISA (a namespace) and
+// BNN_VECTOR_FLOATS (4, 8 or 16) defined. Everything is static and inside bnn::BNN_ISA, and no standard-library code is instantiated: an inline
 // function compiled here with AVX flags must never be merged by the linker into code that runs on any processor.
 // `a * b + c` becomes one fused instruction where there is one (-ffp-contract=fast).
 #pragma once

@@ -18,6 +18,11 @@ using bnn_test::random_in;
 
 namespace {
 
+// Makes an instruction set the active one; false when the processor lacks it or it has no tiles of its own.
+bool selects_tiles(const bnn::IsaRow& isa) {
+  return bnn::set_active_isa(isa.name) && std::strcmp(bnn::binary_tile_row().name, isa.name) == 0;
+}
+
 // A heap block of exactly n bytes.
 struct Bytes {
   explicit Bytes(int64_t n) : size(n), data(new uint8_t[static_cast<size_t>(n)]) {
@@ -162,12 +167,12 @@ void check_conv(const BinaryConvShape& s, int64_t batch, int64_t height, int64_t
   const bnn::BinaryConvPlan plan = bnn::plan_binary_conv(s, weights, height, width);
   call.epilogue = epilogue.padded(weights);
   call.y = y.data();
-  for (const bnn::BinaryTileRow* const* row = bnn::binary_tile_rows(); *row != nullptr; row++) {
-    bnn::force_binary_row((*row)->name);
+  for (const bnn::IsaRow& isa : bnn::kIsas) {
+    if (!selects_tiles(isa)) continue;
     const int count = 1 + static_cast<int>(random_bits() % 4);
     for (int64_t i = 0; i < outSize; i++) y[i] = NAN;
     bnn::binary_conv(s, weights, plan, call, count == 1 ? bnn::serial() : threads(&count));
-    expect_same(y, want, label, (*row)->name);
+    expect_same(y, want, label, isa.name);
   }
   if (call.epilogue.residual != nullptr || xThreshold != nullptr) return;
   Floats lastX(x.size()), lastWant(outSize);
@@ -175,8 +180,8 @@ void check_conv(const BinaryConvShape& s, int64_t batch, int64_t height, int64_t
   swap_axes(batch, s.outputs, s.out_size(0, height) * s.out_size(1, width), want, lastWant);
   call.x = lastX.data();
   call.channelsLast = true;
-  for (const bnn::BinaryTileRow* const* row = bnn::binary_tile_rows(); *row != nullptr; row++) {
-    bnn::force_binary_row((*row)->name);
+  for (const bnn::IsaRow& isa : bnn::kIsas) {
+    if (!selects_tiles(isa)) continue;
     const int count = 1 + static_cast<int>(random_bits() % 4);
     for (int64_t i = 0; i < outSize; i++) y[i] = NAN;
     bnn::binary_conv(s, weights, plan, call, count == 1 ? bnn::serial() : threads(&count));
@@ -196,12 +201,12 @@ void check_gemm(int64_t rows, int64_t channels, int64_t outputs) {
   const bnn::BinaryWeights weights = bnn::pack_binary_weights(s, bits.data.get());
   const bnn::BinaryConvPlan plan = bnn::plan_binary_conv(s, weights, 1, 1);
   const bnn::Epilogue padded = epilogue.padded(weights);
-  for (const bnn::BinaryTileRow* const* row = bnn::binary_tile_rows(); *row != nullptr; row++) {
-    bnn::force_binary_row((*row)->name);
+  for (const bnn::IsaRow& isa : bnn::kIsas) {
+    if (!selects_tiles(isa)) continue;
     const int count = 1 + static_cast<int>(random_bits() % 4);
     for (int64_t i = 0; i < y.size(); i++) y[i] = NAN;
     bnn::binary_gemm(s, weights, plan, {rows, x.data(), padded, y.data()}, count == 1 ? bnn::serial() : threads(&count));
-    expect_same(y, want, label, (*row)->name);
+    expect_same(y, want, label, isa.name);
   }
 }
 
@@ -209,10 +214,10 @@ void check_sign(int64_t count) {
   Floats x(count), y(count), want(count);
   fill_data(x);
   for (int64_t i = 0; i < count; i++) want[i] = x[i] >= 0.0f ? 1.0f : -1.0f;
-  for (const bnn::BinaryTileRow* const* row = bnn::binary_tile_rows(); *row != nullptr; row++) {
-    bnn::force_binary_row((*row)->name);
+  for (const bnn::IsaRow& isa : bnn::kIsas) {
+    if (!selects_tiles(isa)) continue;
     bnn::binarize_row().sign(x.data(), count, y.data());
-    expect_same(y, want, "sign", (*row)->name);
+    expect_same(y, want, "sign", isa.name);
   }
 }
 
@@ -274,7 +279,7 @@ int main(int argc, char** argv) {
   if (argc > 2) bnn_test::random_state() = static_cast<uint32_t>(std::atoi(argv[2]));
   std::printf("seed %u\n", bnn_test::random_state());
   int rows = 0;
-  for (const bnn::BinaryTileRow* const* row = bnn::binary_tile_rows(); *row != nullptr; row++) rows++;
+  for (const bnn::IsaRow& isa : bnn::kIsas) rows += selects_tiles(isa) ? 1 : 0;
   grid();
   for (int round = 0; round < rounds; round++) random_case();
   std::printf("binary_conv: %d rows of kernels, %d failures\n", rows, bnn_test::failures());

@@ -87,10 +87,10 @@ void random_conv(const char* isa) {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 20;
   int sets = 0;
-  for (int i = 0; i < bnn::kIsaCount; i++) {
-    if (!bnn::set_active_isa(static_cast<bnn::Isa>(i))) continue;
+  for (const bnn::IsaRow& row : bnn::kIsas) {
+    if (!bnn::set_active_isa(row.name)) continue;
     sets++;
-    const char* isa = bnn::isa_name(static_cast<bnn::Isa>(i));
+    const char* isa = row.name;
     for (int round = 0; round < rounds; round++) random_conv(isa);
     // A whole tile of pixels and more panel rows than are kept at a time.
     check({{3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1, 70, 9}, 1, 9, 17, isa);

@@ -174,23 +174,21 @@ static void check_matmul(const char* label) {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 16;
   int sets = 0;
-  for (int i = 0; i < bnn::kIsaCount; i++) {
-    const bnn::Isa isa = static_cast<bnn::Isa>(i);
-    if (!bnn::set_active_isa(isa)) {
-      std::printf("skip %s: not available on this processor\n", bnn::isa_name(isa));
+  for (const bnn::IsaRow& isa : bnn::kIsas) {
+    if (!bnn::set_active_isa(isa.name)) {
+      std::printf("skip %s: not available on this processor\n", isa.name);
       continue;
     }
-    bnn::force_binary_row(bnn::isa_name(isa));
     sets++;
     for (int threads = 1; threads <= 3; threads++) {
       bnn::set_thread_count(threads);
-      if (threads == 2) check_binary_sizes(bnn::isa_name(isa));
-      check_tiles(bnn::isa_name(isa));
+      if (threads == 2) check_binary_sizes(isa.name);
+      check_tiles(isa.name);
       for (int round = 0; round < rounds; round++) {
         const Conv2dShape s = random_shape();
         char label[320];
         std::snprintf(label, sizeof label, "%s, %d threads, x %lldx%lldx%lldx%lld, filter %lldx%lld, out %lldx%lldx%lld, stride %lldx%lld, pad %lld,%lld, dilation %lld,%lld, %lld groups",
-                      bnn::isa_name(isa), threads, (long long)s.batch, (long long)s.in_height, (long long)s.in_width,
+                      isa.name, threads, (long long)s.batch, (long long)s.in_height, (long long)s.in_width,
                       (long long)s.in_channels, (long long)s.kernel_height, (long long)s.kernel_width, (long long)s.out_height,
                       (long long)s.out_width, (long long)s.out_channels, (long long)s.stride_height, (long long)s.stride_width, (long long)s.pad_top,
                       (long long)s.pad_left, (long long)s.dilation_height, (long long)s.dilation_width, (long long)s.groups);

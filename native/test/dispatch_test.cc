@@ -23,46 +23,62 @@ struct Case {
 };
 
 void check(const Case& c) {
-  expect(bnn::choose_binary_row(c.flags, c.forced), c.row, c.label);
   bnn::Isa chosen;
   const bool accepted = bnn::choose_isa(c.flags, c.forced, &chosen);
   expect(accepted ? bnn::isa_name(chosen) : nullptr, c.isa, c.label);
+  expect(accepted ? bnn::binary_tile_row(bnn::needs_of(chosen)).name : nullptr, c.row, c.label);
 }
 
-bnn::CpuFlags flags(bool neon, bool avx2, bool avx512, bool avx512vpopcntdq) {
-  bnn::CpuFlags result;
-  result.neon = neon;
-  result.avx2 = avx2;
-  result.avx512 = avx512;
-  result.avx512vpopcntdq = avx512vpopcntdq;
-  return result;
+// A kernel with an implementation for a toy instruction set that extends AVX2: a row of its table, in the order of preference.
+void check_toy() {
+  constexpr bnn::CpuFlags kToy = 1u << 31;
+  static constexpr const char* toy = "toy";
+  static constexpr const char* avx2 = "avx2";
+  static constexpr const char* scalar = "scalar";
+  static constexpr bnn::KernelRow<const char*> rows[] = {{bnn::kAvx2 | kToy, &toy}, {bnn::kAvx2, &avx2}, {0, &scalar}};
+  expect(bnn::choose_row(rows, bnn::kAvx2 | bnn::kAvx512 | kToy), "toy", "the first that fits");
+  expect(bnn::choose_row(rows, bnn::kAvx2 | bnn::kAvx512), "avx2", "without the toy");
+  expect(bnn::choose_row(rows, kToy), "scalar", "half of what the toy needs");
+  expect(bnn::choose_row(rows, 0), "scalar", "nothing");
+}
+
+// Every row needs what it names, and a better one never comes before a worse one that it includes.
+void check_table() {
+  for (int i = 0; i < bnn::kIsaCount; i++) {
+    for (int j = 0; j < i; j++) {
+      const bool isOrdered = !bnn::fits(bnn::kIsas[i].needs, bnn::kIsas[j].needs);
+      expect(isOrdered ? "ordered" : "not", "ordered", bnn::kIsas[i].name);
+    }
+  }
 }
 
 }  // namespace
 
 int main() {
-  const bnn::CpuFlags none;
+  constexpr bnn::CpuFlags none = 0;
+  check_toy();
+  check_table();
 #if defined(__x86_64__)
-  const bnn::CpuFlags haswell = flags(false, true, false, false), skylake = flags(false, true, true, false);
-  const bnn::CpuFlags iceLake = flags(false, true, true, true);
+  constexpr bnn::CpuFlags haswell = bnn::kAvx2, skylake = bnn::kAvx2 | bnn::kAvx512, iceLake = skylake | bnn::kAvx512Vpopcntdq;
   const Case cases[] = {
       {"nothing in particular", none, nullptr, "scalar", "scalar"},
       {"AVX2", haswell, nullptr, "avx2", "avx2"},
       {"AVX-512 without VPOPCNTDQ", skylake, nullptr, "avx2", "avx512"},
-      {"AVX-512 with VPOPCNTDQ", iceLake, nullptr, "avx512vpopcntdq", "avx512"},
-      {"an empty name", iceLake, "", "avx512vpopcntdq", "avx512"},
+      {"AVX-512 with VPOPCNTDQ", iceLake, nullptr, "avx512vpopcntdq", "avx512vpopcntdq"},
+      {"an empty name", iceLake, "", "avx512vpopcntdq", "avx512vpopcntdq"},
       {"avx2 on more", iceLake, "avx2", "avx2", "avx2"},
       {"scalar on more", iceLake, "scalar", "scalar", "scalar"},
-      {"the beginning of a name", iceLake, "avx512", "avx512vpopcntdq", "avx512"},
-      {"the whole name", iceLake, "avx512vpopcntdq", "avx512vpopcntdq", "avx512"},
-      {"avx512 without VPOPCNTDQ", skylake, "avx512", nullptr, "avx512"},
+      {"avx512 on more", iceLake, "avx512", "avx2", "avx512"},
+      {"the beginning of a name", iceLake, "avx512v", nullptr, nullptr},
+      {"the whole name", iceLake, "avx512vpopcntdq", "avx512vpopcntdq", "avx512vpopcntdq"},
+      {"avx512 without VPOPCNTDQ", skylake, "avx512", "avx2", "avx512"},
       {"avx512 on AVX2", haswell, "avx512", nullptr, nullptr},
       {"neon on x86", iceLake, "neon", nullptr, nullptr},
       {"an unknown name", iceLake, "sse2", nullptr, nullptr},
       {"more than a name", iceLake, "avx22", nullptr, nullptr},
   };
 #elif defined(__aarch64__)
-  const bnn::CpuFlags arm = flags(true, false, false, false);
+  constexpr bnn::CpuFlags arm = bnn::kNeon;
   const Case cases[] = {
       {"NEON", arm, nullptr, "neon", "neon"},
       {"scalar on more", arm, "scalar", "scalar", "scalar"},

@@ -334,13 +334,13 @@ static void test_sum() {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 4;
   int sets = 0;
-  for (int i = 0; i < bnn::kIsaCount; i++) {
-    if (!bnn::set_active_isa(static_cast<bnn::Isa>(i))) continue;
+  for (const bnn::IsaRow& row : bnn::kIsas) {
+    if (!bnn::set_active_isa(row.name)) continue;
     sets++;
     for (int threads = 1; threads <= 3; threads++) {
       bnn::set_thread_count(threads);
       for (int round = 0; round < rounds; round++) {
-        std::snprintf(label, sizeof label, "%s, %d threads, round %d", bnn::isa_name(static_cast<bnn::Isa>(i)), threads, round);
+        std::snprintf(label, sizeof label, "%s, %d threads, round %d", row.name, threads, round);
         test_binary();
         test_clip();
         test_sign_grad();

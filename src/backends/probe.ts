@@ -12,16 +12,15 @@ export interface BackendReport {
   readonly hint?: string;
 }
 
-const X86_ROWS = ['scalar', 'avx2', 'avx512'];
-const ARM_ROWS = ['scalar', 'neon'];
-
 function probeNative(): BackendReport {
   const loaded = loadNativeAddon();
   if (!loaded.ok) return { name: 'native', works: false, detail: loaded.reason, hint: loaded.hint };
   const { addon } = loaded;
-  const compiled = process.arch === 'x64' ? X86_ROWS : process.arch === 'arm64' ? ARM_ROWS : ['scalar'];
   const usable = addon.isas().split(',');
-  const missing = compiled.filter((isa) => !usable.includes(isa));
+  const missing = addon
+    .compiledIsas()
+    .split(',')
+    .filter((isa) => !usable.includes(isa));
   const unusable = missing.length === 0 ? '' : `; not supported by this processor: ${missing.join(', ')}`;
   return {
     name: 'native',

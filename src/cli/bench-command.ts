@@ -177,7 +177,7 @@ function createDataBench(): Command {
   );
 }
 
-const KERNEL_HELP = 'force a row of kernels, as BNN_KERNEL does: avx512vpopcntdq, avx2, neon, scalar';
+const KERNEL_HELP = 'force an instruction set, as BNN_KERNEL does: avx512vpopcntdq, avx512, avx2, neon, scalar';
 
 function threadsHelp(otherwise: number): string {
   return `threads; 0 = all ${availableParallelism()} of this machine (default: ${otherwise})`;

@@ -22,12 +22,12 @@ export interface RegularFile {
 /**
  * For whoever opens a file in another way: looks at what was found before anything is read.
  *
- * @throws {BnnError} E_UNSUPPORTED naming a pipe, device or socket; E_IO for a folder.
+ * @throws {BnnError} E_IO naming a pipe, device, socket or folder.
  */
 export function assertRegularFile(facts: Stats, path: string): void {
   if (facts.isFile()) return;
   if (facts.isDirectory()) throw fromSystemError(Object.assign(new Error('EISDIR'), { code: 'EISDIR' }), 'read', path);
-  throw new BnnError('E_UNSUPPORTED', `this is ${kindOf(facts)}, expected a regular file`, {
+  throw new BnnError('E_IO', `this is ${kindOf(facts)}, expected a regular file`, {
     at: path,
     hint: 'write its contents to a file, and give that one',
   });

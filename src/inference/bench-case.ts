@@ -7,6 +7,7 @@ import { type BenchVariant, type Timing, type TimingOptions, timeVariants } from
 import { findOpsLibrary, loadOrtAddon, type OrtAddon } from './native-addon.ts';
 import type { Placement } from './placement.ts';
 import type { ExecutionProvider } from './provider.ts';
+import { messageOf } from './session.ts';
 
 export interface Measurement {
   readonly medianMs: number;
@@ -86,18 +87,21 @@ export function kernelRows(): readonly string[] {
 }
 
 /**
- * The row of kernels that our library uses: the one that BNN_KERNEL names the beginning of, else the best.
+ * The row of kernels that our library uses: the best one, or the best that needs no more than the instruction set that BNN_KERNEL names.
  *
- * @param rows  available ones, best last.
- * @throws {BnnError} E_USAGE when it names none of them.
+ * @throws {BnnError} E_USAGE when this processor has no such instruction set, E_BACKEND without the addon.
  */
-export function kernelRow(rows: readonly string[], forced: string | undefined): string {
-  if (!forced) return rows.at(-1) ?? 'scalar';
-  const chosen = rows.findLast((row) => row.startsWith(forced));
-  if (chosen !== undefined) return chosen;
-  throw new BnnError('E_USAGE', `this processor has no row of kernels "${forced}"`, {
-    hint: `choose one of ${rows.join(', ')} by --kernel or the variable BNN_KERNEL, or unset that`,
-  });
+export function kernelRow(forced: string | undefined): string {
+  const binding = loadOrtAddon();
+  if (!binding.ok) throw new BnnError('E_BACKEND', binding.reason, { hint: binding.hint });
+  try {
+    return binding.value.addon.popcountRow(forced ?? '');
+  } catch (cause) {
+    throw new BnnError('E_USAGE', `there are no kernels for "${forced}" here: ${messageOf(cause)}`, {
+      hint: 'choose another by --kernel or the variable BNN_KERNEL, or unset that',
+      cause,
+    });
+  }
 }
 
 /**
@@ -109,7 +113,7 @@ export async function measureCase(request: CaseRequest, options: CaseOptions): P
   const binding = loadOrtAddon();
   if (!binding.ok) throw new BnnError('E_BACKEND', binding.reason, { hint: binding.hint });
   const { addon } = binding.value;
-  const isa = kernelRow(kernelRows(), process.env['BNN_KERNEL']);
+  const isa = kernelRow(process.env['BNN_KERNEL']);
   await measureLimit(addon, isa, options.threads);
   const timings = await timeVariants(request.variants, options);
   const limitBits = await measureLimit(addon, isa, options.threads);

@@ -74,6 +74,8 @@ export interface OrtAddon {
   /** How many threads the system would start now, up to `count`. */
   startableThreads(count: number): number;
   popcountRows(): string[];
+  /** The row of binary kernels in use where BNN_KERNEL is `forced` (empty: not set). */
+  popcountRow(forced: string): string;
   /** Bits per second of xor, population count and add in registers, on several threads together. */
   popcountLimit(row: string, threads: number, milliseconds: number): Promise<number>;
 }

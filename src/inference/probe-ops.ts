@@ -26,7 +26,7 @@ export async function probeOps(): Promise<OpsReport> {
       return { name, works: false, detail, hint: 'use --ops off, and please report it' };
     }
     const rows = kernelRows();
-    const chosen = kernelRow(rows, process.env['BNN_KERNEL']);
+    const chosen = kernelRow(process.env['BNN_KERNEL']);
     return { name, works: true, detail: `kernels ${chosen}, available ${rows.join(', ')} (BNN_KERNEL forces one)` };
   } catch (error) {
     if (!(error instanceof BnnError)) throw error;

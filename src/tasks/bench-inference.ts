@@ -7,7 +7,6 @@ import {
   type BenchCase,
   type CaseRequest,
   kernelRow,
-  kernelRows,
   measureCase,
   measureProviderCase,
   type ProviderCase,
@@ -43,7 +42,7 @@ export interface InferenceBenchOptions<Case = BenchCase> {
   readonly repetitions?: number | undefined;
   /** False leaves out the measurement of memory, a process for each variant. */
   readonly memory?: boolean | undefined;
-  /** Forces a row of kernels for the rest of the process, as BNN_KERNEL does. */
+  /** Forces an instruction set for the rest of the process, as BNN_KERNEL does. */
   readonly kernel?: string | undefined;
   readonly onStart?: ((machine: BenchMachine) => void) | undefined;
   readonly onNote?: ((note: string) => void) | undefined;
@@ -177,7 +176,7 @@ async function modelRequests(
 
 /** Must come before the library is loaded: it reads the variable when its first kernel is chosen. */
 function forceKernel(name: string): void {
-  kernelRow(kernelRows(), name);
+  kernelRow(name);
   process.env['BNN_KERNEL'] = name;
 }
 

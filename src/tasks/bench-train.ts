@@ -28,7 +28,7 @@ export interface TrainBenchRequest {
   readonly rounds?: number | undefined;
   /** Steps of a round; 5 unless told. */
   readonly steps?: number | undefined;
-  /** Forces a row of kernels for the rest of the process, as BNN_KERNEL does. */
+  /** Forces an instruction set for the rest of the process, as BNN_KERNEL does. */
   readonly kernel?: string | undefined;
   readonly onNote?: ((note: string) => void) | undefined;
   readonly onRound?: ((done: number, total: number) => void) | undefined;

@@ -240,7 +240,10 @@ export class Program {
   /** @param slots  what the pass reads: a layer that is used again moves its statistics again. */
   #training(settings: RunSettings, slots: (tf.Tensor | undefined)[]): Run {
     const setBuffer = (slot: number, value: tf.Tensor): void => {
-      if (settings.statisticsKeep === 1) return value.dispose();
+      if (settings.statisticsKeep === 1) {
+        value.dispose();
+        return;
+      }
       this.#replace(slot, value);
       slots[slot] = value;
     };

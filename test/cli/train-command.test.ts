@@ -87,7 +87,7 @@ test(
     expect(code).toBe(1);
     expect(stderr).toMatch(/^note: .*train: 1 left out: other files \.txt \(1\); e\.g\. .*notes\.txt$/m);
     expect(stderr).toMatch(
-      /^error\[E_FORMAT\] bnn-train: the data set has one class, "cats": there is nothing to tell apart\n {2}at .*one-class/m,
+      /^error\[E_SHAPE\] bnn-train: all pictures are of one class, "cats": there is nothing to tell apart\n {2}at .*one-class/m,
     );
   },
   SLOW,

@@ -80,13 +80,12 @@ test.concurrent.each([
   [['compare', '--estimators', 'ste,ede', '--o-end', '2'], 'bnn compare: --o-end does nothing here', 'leave it out'],
   [
     ['compare', '--weight-estimator', 'ste', '--activation-estimator', 'ste'],
-    'bnn compare: estimator does nothing in arm "ste"',
-    '--weight-estimator',
+    'bnn compare: the arms "ste" and "dsq" are the same training',
+    '--arm',
   ],
   [['export', 'a', '-o', 'b', '--threads', '2'], 'bnn-export: --threads does nothing with packing', '--verify'],
   [['convert', 'a.onnx', '--limit', '2'], 'bnn-convert: --limit does nothing with conversion alone', '--verify'],
   [['convert', 'a.onnx', '--pixels', '0..1', '--threads', '1'], 'bnn-convert: --pixels and --threads do', '--verify'],
-  [['inspect', 'a.pt', '--graph'], 'bnn-inspect: --graph does nothing with a checkpoint', 'leave it out'],
   [['validate', 'a.onnx', '--dataset', 'mnist', '--download'], 'bnn-validate: --download does nothing', 'leave'],
   [['validate', 'a.onnx', '--dataset', 'mnist', '--allow-cpu-fallback'], 'bnn-validate: --allow-cpu-', 'leave'],
 ] as const)(

@@ -26,8 +26,8 @@ test('a pipe without a writer, a device, a folder and nothing: refused at once, 
   await symlink('/dev/zero', join(dir, 'zero'));
   await mkdir(join(dir, 'folder'));
   for (const [name, code, message] of [
-    ['pipe', 'E_UNSUPPORTED', 'this is a named pipe, expected a regular file'],
-    ['zero', 'E_UNSUPPORTED', 'this is a character device, expected a regular file'],
+    ['pipe', 'E_IO', 'this is a named pipe, expected a regular file'],
+    ['zero', 'E_IO', 'this is a character device, expected a regular file'],
     ['folder', 'E_IO', 'this is a folder (EISDIR)'],
     ['absent', 'E_NOT_FOUND', 'there is no such file or folder (ENOENT)'],
   ] as const) {

@@ -15,7 +15,7 @@ constexpr int64_t kBlockElements = 4096;
 constexpr int64_t kShiftRows = 64;
 
 const BatchNormRow& batch_norm_row() {
-  static const BatchNormRow* const table[kIsaCount] = BNN_ROWS(batch_norm_row);
+  static constexpr KernelRow<BatchNormRow> table[] = BNN_ROWS(batch_norm_row);
   return active_row(table);
 }
 

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "kernels/binary_conv/conv_shape.h"
@@ -87,19 +86,8 @@ void binary_conv(const BinaryConvShape& shape, const BinaryWeights& weights, con
 // bits: the operator's input w.
 void binary_conv_reference(const BinaryConvShape& shape, const BinaryConvCall& call, const uint8_t* bits);
 
-// The tiles in use: the best ones that this processor has, or those named by BNN_KERNEL (avx512vpopcntdq or avx512, avx2, neon,
-// scalar).
+// The tiles in use: the best ones of the active instruction set; and those that these flags allow.
 const BinaryTileRow& binary_tile_row();
-
-// The name of the row that a processor of these flags runs, when BNN_KERNEL is `forced` (null or empty: not set); null when that
-// is the beginning of no row's name that it can run.
-const char* choose_binary_row(const CpuFlags& flags, const char* forced);
-
-// What is wrong with BNN_KERNEL on this processor; empty when nothing is.
-std::string kernel_problem();
-
-// For tests: every row of this build that the processor can run, ending with null; and the choice of one.
-const BinaryTileRow* const* binary_tile_rows();
-void force_binary_row(const char* name);  // null: back to the choice by processor
+const BinaryTileRow& binary_tile_row(CpuFlags flags);
 
 }  // namespace bnn

@@ -5,7 +5,6 @@
 #include "kernels/binary_weight/winograd.h"
 #include "kernels/rounding.h"
 #include "memory/scratch_pool.h"
-#include "simd/isa.h"
 #include "threading/claim.h"
 
 namespace bnn {
@@ -13,7 +12,7 @@ namespace bnn {
 BNN_DECLARE_ROWS(FloatTileRow, float_tile_row);
 
 const FloatTileRow& float_tile_row() {
-  static const FloatTileRow* const rows[kIsaCount] = BNN_ROWS(float_tile_row);
+  static constexpr KernelRow<FloatTileRow> rows[] = BNN_ROWS(float_tile_row);
   return active_row(rows);
 }
 

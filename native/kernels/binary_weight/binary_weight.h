@@ -6,6 +6,7 @@
 
 #include "kernels/binary_conv/conv_shape.h"
 #include "memory/aligned_array.h"
+#include "simd/isa.h"
 #include "threading/parallel.h"
 
 namespace bnn {

@@ -6,7 +6,6 @@
 
 #include "kernels/rounding.h"
 #include "memory/scratch_pool.h"
-#include "simd/isa.h"
 #include "threading/claim.h"
 
 namespace bnn {
@@ -28,7 +27,7 @@ constexpr int64_t kReadBeyond = 64;
 constexpr float kWeightScale = 0.25f;
 
 const WinogradTileRow& winograd_tile_row() {
-  static const WinogradTileRow* const rows[kIsaCount] = BNN_ROWS(winograd_tile_row);
+  static constexpr KernelRow<WinogradTileRow> rows[] = BNN_ROWS(winograd_tile_row);
   return active_row(rows);
 }
 

@@ -18,7 +18,7 @@
 namespace bnn {
 
 const ConvRow& conv_row() {
-  static const ConvRow* const table[kIsaCount] = BNN_ROWS(conv_row);
+  static constexpr KernelRow<ConvRow> table[] = BNN_ROWS(conv_row);
   return active_row(table);
 }
 

@@ -19,7 +19,7 @@ constexpr int64_t kLeastChunkTiles = 64;
 constexpr int64_t kSmallSums = 64 << 10;
 
 const WinogradRow& winograd_row() {
-  static const WinogradRow* const table[kIsaCount] = BNN_ROWS(winograd_row);
+  static constexpr KernelRow<WinogradRow> table[] = BNN_ROWS(winograd_row);
   return active_row(table);
 }
 

@@ -18,7 +18,7 @@ constexpr int64_t kGrainWork = 50000;
 constexpr int64_t kChunkBytes = 40 << 10;
 
 const DepthwiseRow& depthwise_row() {
-  static const DepthwiseRow* const table[kIsaCount] = BNN_ROWS(depthwise_row);
+  static constexpr KernelRow<DepthwiseRow> table[] = BNN_ROWS(depthwise_row);
   return active_row(table);
 }
 

@@ -14,7 +14,7 @@ constexpr int64_t kGrain = 16384;  // elements worth a thread
 }  // namespace
 
 const ElementwiseRow& elementwise_row() {
-  static const ElementwiseRow* const table[kIsaCount] = BNN_ROWS(elementwise_row);
+  static constexpr KernelRow<ElementwiseRow> table[] = BNN_ROWS(elementwise_row);
   return active_row(table);
 }
 

@@ -10,7 +10,7 @@ constexpr int64_t kGrain = 8192;  // elements worth a thread
 }  // namespace
 
 const SlopeTableRow& slope_table_row() {
-  static const SlopeTableRow* const table[kIsaCount] = BNN_ROWS(slope_table_row);
+  static constexpr KernelRow<SlopeTableRow> table[] = BNN_ROWS(slope_table_row);
   return active_row(table);
 }
 

@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t kGrain = 16384;
 
 const OptimizerRow& optimizer_row() {
-  static const OptimizerRow* const table[kIsaCount] = BNN_ROWS(optimizer_row);
+  static constexpr KernelRow<OptimizerRow> table[] = BNN_ROWS(optimizer_row);
   return active_row(table);
 }
 

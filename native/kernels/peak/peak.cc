@@ -8,7 +8,7 @@
 namespace bnn {
 
 double multiply_add_peak() {
-  static const PeakRow* const table[kIsaCount] = BNN_ROWS(peak_row);
+  static constexpr KernelRow<PeakRow> table[] = BNN_ROWS(peak_row);
   const PeakRow& row = active_row(table);
   constexpr int64_t kRounds = 100000;
   const int threads = thread_count();

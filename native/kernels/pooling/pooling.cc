@@ -9,7 +9,7 @@ namespace bnn {
 namespace {
 
 const PoolRow& pool_row() {
-  static const PoolRow* const table[kIsaCount] = BNN_ROWS(pool_row);
+  static constexpr KernelRow<PoolRow> table[] = BNN_ROWS(pool_row);
   return active_row(table);
 }
 

@@ -22,6 +22,8 @@ export interface NativeAddon {
   isa(): string;
   /** Usable instruction sets, worst first, separated by commas. */
   isas(): string;
+  /** Those that this build has kernels for. */
+  compiledIsas(): string;
   setIsa(name: string): void;
   threads(): number;
   setThreads(count: number): void;

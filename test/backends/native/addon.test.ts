@@ -59,7 +59,7 @@ describeNative('wrong arguments of the addon', () => {
       /reads outside/,
     ],
     ['too many threads', () => addon.setThreads(1000), /argument 0 is 1000/],
-    ['unknown instruction set with a known beginning', () => addon.setIsa('scalar\0x'), /instruction set/],
+    ['unknown instruction set with a known beginning', () => addon.setIsa('scalar\0x'), /zero character/],
     ['a limit that makes an infinite factor', () => addon.signGradTable(f(4), f(4), f(2), 1e-45, f(4)), /not a limit/],
     ['an infinite limit', () => addon.signGradTable(f(4), f(4), f(2), Number.POSITIVE_INFINITY, f(4)), /not a limit/],
     ['half a piece', () => addon.signGradTable(f(4), f(4), f(3), 1, f(4)), /not a table of pairs/],

@@ -108,4 +108,7 @@ constexpr PoolRow kRow = {max_images, avg_images, max_grad_images, avg_grad_imag
 
 }  // namespace
 }  // namespace BNN_ISA
+
+BNN_DEFINE_ROW(PoolRow, pool_row) = BNN_ISA::kRow;
+
 }  // namespace bnn

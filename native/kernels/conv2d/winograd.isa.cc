@@ -139,4 +139,7 @@ constexpr WinogradRow kWinogradRow = {input, output_grad, output, filter, filter
 
 }  // namespace
 }  // namespace BNN_ISA
+
+BNN_DEFINE_ROW(WinogradRow, winograd_row) = BNN_ISA::kWinogradRow;
+
 }  // namespace bnn

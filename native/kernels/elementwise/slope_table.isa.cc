@@ -62,4 +62,7 @@ constexpr SlopeTableRow kSlopeTableRow = {slope_table_range};
 
 }  // namespace
 }  // namespace BNN_ISA
+
+BNN_DEFINE_ROW(SlopeTableRow, slope_table_row) = BNN_ISA::kSlopeTableRow;
+
 }  // namespace bnn

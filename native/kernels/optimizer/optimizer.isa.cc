@@ -49,4 +49,7 @@ constexpr OptimizerRow kRow = {sgd_range, adam_range};
 
 }  // namespace
 }  // namespace BNN_ISA
+
+BNN_DEFINE_ROW(OptimizerRow, optimizer_row) = BNN_ISA::kRow;
+
 }  // namespace bnn

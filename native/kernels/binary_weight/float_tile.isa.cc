@@ -1,6 +1,4 @@
-// Tiles of floats for the instruction set of the including file (see simd/vec.h).
-#pragma once
-
+// Tiles of floats for the instruction set of its compilation (see simd/vec.h).
 #include "kernels/binary_weight/binary_weight.h"
 #include "simd/vec.h"
 
@@ -95,4 +93,7 @@ static void finish(const float* sums, int count, bool relu, float scale, float b
 }
 
 }  // namespace BNN_ISA
+
+BNN_DEFINE_ROW(FloatTileRow, float_tile_row) = {BNN_ISA_NAME, BNN_ISA::multiply, BNN_ISA::copy_runs, BNN_ISA::finish};
+
 }  // namespace bnn

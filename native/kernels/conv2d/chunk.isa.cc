@@ -269,4 +269,7 @@ constexpr ConvRow kRow = {W, kPanelVectors, forward, filter_grad};
 
 }  // namespace
 }  // namespace BNN_ISA
+
+BNN_DEFINE_ROW(ConvRow, conv_row) = BNN_ISA::kRow;
+
 }  // namespace bnn

@@ -1,6 +1,4 @@
-// The transforms of Winograd's filtering with tiles as lanes, for the instruction set of the including file.
-#pragma once
-
+// The transforms of Winograd's filtering with tiles as lanes, for the instruction set of its compilation.
 #include "kernels/binary_weight/winograd.h"
 #include "simd/shuffle.h"
 #include "simd/winograd.h"
@@ -91,4 +89,7 @@ static void widen(const int8_t* from, int64_t count, const int8_t* next, float* 
 }
 
 }  // namespace BNN_ISA
+
+BNN_DEFINE_ROW(WinogradTileRow, winograd_tile_row) = {BNN_ISA::winograd_input, BNN_ISA::winograd_output, BNN_ISA::widen};
+
 }  // namespace bnn

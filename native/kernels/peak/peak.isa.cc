@@ -25,4 +25,7 @@ constexpr PeakRow kRow = {2 * kChains * W, run};
 
 }  // namespace
 }  // namespace BNN_ISA
+
+BNN_DEFINE_ROW(PeakRow, peak_row) = BNN_ISA::kRow;
+
 }  // namespace bnn

@@ -267,4 +267,7 @@ constexpr BatchNormRow kRow = {sums, statistics, normalize, grad_sums, grad};
 
 }  // namespace
 }  // namespace BNN_ISA
+
+BNN_DEFINE_ROW(BatchNormRow, batch_norm_row) = BNN_ISA::kRow;
+
 }  // namespace bnn

@@ -203,4 +203,7 @@ constexpr ElementwiseRow kRow = {binary_range, unary_range, clip_range, clip_gra
 
 }  // namespace
 }  // namespace BNN_ISA
+
+BNN_DEFINE_ROW(ElementwiseRow, elementwise_row) = BNN_ISA::kRow;
+
 }  // namespace bnn

@@ -152,4 +152,7 @@ constexpr DepthwiseRow kRow = {run, sums};
 
 }  // namespace
 }  // namespace BNN_ISA
+
+BNN_DEFINE_ROW(DepthwiseRow, depthwise_row) = BNN_ISA::kRow;
+
 }  // namespace bnn
