@@ -1,6 +1,6 @@
 /** The public API: everything that the commands do, as functions. */
 
-export { setupTensorflow, type TensorflowSetup } from './backends/tensorflow/setup-io.ts';
+export { setupTensorflow } from './backends/tensorflow/setup-io.ts';
 export { setupWebgpu } from './backends/webgpu/setup-io.ts';
 export { type Site, writeSite } from './cli/web-site-io.ts';
 export { type Lowered, type LowerOptions, lowerToPacked } from './compiler/lower-to-packed.ts';
@@ -10,6 +10,7 @@ export { type Binarized, type BinarizeOptions, binarizeFloat } from './convert/b
 export { type Converted, type ConvertOptions, type ConvertReport, convertOnnx } from './convert/convert-onnx.ts';
 export type { LayerVerdict } from './convert/verdict.ts';
 export { packSigns, signOf, unpackSigns } from './core/bits.ts';
+export type { Finding } from './core/found.ts';
 export { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from './core/preprocessing.ts';
 export { decodeSafetensors, encodeSafetensors, type Safetensors } from './core/safetensors.ts';
 export { type Dtype, float32, type Tensor, tensor } from './core/tensor.ts';
@@ -60,7 +61,7 @@ export {
   type Verification,
 } from './tasks/export-model.ts';
 export { type CheckpointInspection, inspectFile, type ModelInspection } from './tasks/inspect-file.ts';
-export type { Finding } from './tasks/machine.ts';
+
 export { type LayerSummary, type ModelSummary, summarizeModel } from './tasks/model-summary.ts';
 export { type OpenedTeacher, openTeacher } from './tasks/open-teacher.ts';
 export { type MachineReport, probeMachine } from './tasks/probe-machine.ts';

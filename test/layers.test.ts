@@ -13,8 +13,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   operators: ['graph'],
   compiler: ['operators'],
   zoo: ['operators'],
-  estimators: ['core'],
-  backends: ['core'],
+  kernels: ['core'],
+  estimators: ['kernels'],
+  backends: ['kernels'],
   data: ['core'],
   report: ['core'],
   training: ['zoo', 'onnx', 'estimators', 'backends', 'data'],
@@ -28,7 +29,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages whose types must not leave their folders. */
 const CONFINED: Readonly<Record<string, readonly string[]>> = {
-  '@tensorflow/': ['backends', 'estimators', 'training'],
+  '@tensorflow/': ['kernels', 'backends', 'estimators', 'training'],
   protobufjs: ['onnx'],
   long: ['onnx'],
   'onnxruntime-node': ['inference'],
@@ -36,6 +37,7 @@ const CONFINED: Readonly<Record<string, readonly string[]>> = {
   sharp: ['data'],
   'tar-stream': ['data'],
   h5wasm: ['convert'],
+  'playwright-core': ['cli'],
 };
 
 function reachable(folder: string): Set<string> {

@@ -67,7 +67,7 @@ const CONVOLUTIONS = [
 ] as const;
 
 const native = registerNativeBackend();
-const peak = native.ok ? native.addon.multiplyAddPeak() : Number.NaN;
+const peak = native.ok ? native.value.multiplyAddPeak() : Number.NaN;
 console.log(`multiply-adds in registers: ${peak.toFixed(0)} Gflop/s`);
 
 for (const [batch, size, channels, outChannels, kernel, strides] of CONVOLUTIONS) {

@@ -14,11 +14,14 @@ for (const folder of ['engine', 'web']) {
   mkdirSync(join(root, 'dist', folder), { recursive: true });
   copyFileSync(join(root, 'src/engine/engine.wasm'), join(root, 'dist', folder, 'engine.wasm'));
 }
-cpSync(join(root, 'src/web/site'), join(root, 'dist/web/site'), { recursive: true });
+for (const folder of ['site', 'bench']) {
+  cpSync(join(root, 'src/web', folder), join(root, 'dist/web', folder), { recursive: true });
+}
 await build({
   entryPoints: [join(root, 'src/web/index.ts')],
   outfile: join(root, 'dist/web/index.js'),
   bundle: true,
+  alias: { 'protobufjs/minimal.js': join(root, 'tools/protobuf-reader.mjs') },
   minify: true,
   format: 'esm',
   platform: 'browser',

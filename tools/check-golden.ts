@@ -111,7 +111,7 @@ function createProgram(): Program {
       throw new Error(`${path}: no init.${value.name} for ${zooName}`);
     }
   }
-  return new Program(model, { explicitPadding: backend.name !== 'tensorflow' });
+  return new Program(model, { explicitPadding: backend.capabilities.explicitPadding });
 }
 
 const { input: size } = ZOO.get(zooName) ?? { input: { channels: 3, height: 32, width: 32 } };

@@ -1,9 +1,10 @@
 /**
- * Generates src/onnx/generated/onnx.ts from proto/onnx.proto: protobufjs static code (encode and decode only) followed by
- * the TypeScript types of the messages. One .ts file, so that plain `tsc` carries it to dist.
+ * Generates src/onnx/generated/ from proto/onnx.proto: onnx.ts with the TypeScript types of the messages, decode.ts and encode.ts with
+ * protobufjs static code. Apart, so that who only reads files, as a browser does, loads no code that writes them; and as .ts, so that
+ * plain `tsc` carries them to dist.
  *
- *     npx tsx tools/gen-proto.ts           write the file
- *     npx tsx tools/gen-proto.ts --check   exit with 1 when the committed file differs
+ *     npx tsx tools/gen-proto.ts           write the files
+ *     npx tsx tools/gen-proto.ts --check   exit with 1 when a committed file differs
  */
 
 import { readFile, writeFile } from 'node:fs/promises';
@@ -12,14 +13,16 @@ import protobuf from 'protobufjs';
 import pbjs from 'protobufjs-cli/pbjs.js';
 
 const PROTO = fileURLToPath(new URL('../proto/onnx.proto', import.meta.url));
-const OUTPUT = fileURLToPath(new URL('../src/onnx/generated/onnx.ts', import.meta.url));
+const OUTPUT = new URL('../src/onnx/generated/', import.meta.url);
 
 const OPTIONS = [
-  '--target static-module --wrap esm --root bnn-toolchain-onnx',
+  '--target static-module --wrap esm',
   // 64-bit integers as Long (exact), absent fields as null.
   '--force-long --null-semantics',
   '--no-create --no-verify --no-convert --no-delimited --no-typeurl --no-service --no-comments',
 ];
+
+const HEADER = ['// @ts-nocheck', '// Generated from proto/onnx.proto by tools/gen-proto.ts: do not edit.'];
 
 const SCALARS: Readonly<Record<string, string>> = {
   float: 'number',
@@ -31,13 +34,31 @@ const SCALARS: Readonly<Record<string, string>> = {
   bytes: 'Uint8Array',
 };
 
-function staticCode(): Promise<string> {
+type Direction = 'decode' | 'encode';
+
+function staticCode(options: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    pbjs.main([...OPTIONS.join(' ').split(' '), PROTO], (error, output) => {
+    pbjs.main([...OPTIONS, options].join(' ').split(' ').concat(PROTO), (error, output) => {
       if (error === null && output !== undefined) resolve(output);
       else reject(error ?? new Error('pbjs gave no output'));
     });
   });
+}
+
+/** Code of one direction, with the declaration of what it exports. */
+async function generateCode(direction: Direction, imports: string, signature: string): Promise<string> {
+  const other = direction === 'decode' ? 'encode' : 'decode';
+  const output = await staticCode(`--no-${other} --root bnn-toolchain-onnx-${direction}`);
+  const code = output.replace('export const onnx =', 'const onnx =');
+  if (!code.includes('\nconst onnx =')) throw new Error('pbjs output has changed: no "export const onnx"');
+  return [
+    ...HEADER,
+    `import type { ${imports} } from './onnx.ts';`,
+    code.replace(/export \{[^}]*\};\s*$/, '').trim(),
+    '',
+    `export const ${direction}ModelProto: ${signature} = onnx.ModelProto.${direction};`,
+    '',
+  ].join('\n');
 }
 
 /** `TensorShapeProto.Dimension` is called `TensorShapeProtoDimension`. */
@@ -69,43 +90,37 @@ function* declarations(container: protobuf.NamespaceBase): Generator<string> {
   }
 }
 
-async function generate(): Promise<string> {
+async function generateTypes(): Promise<string> {
   const root = await new protobuf.Root().load(PROTO);
   root.resolveAll();
   const onnx = root.lookup('onnx');
   if (!(onnx instanceof protobuf.Namespace)) throw new Error(`${PROTO} does not declare the package onnx`);
-  const code = (await staticCode()).replace('export const onnx =', 'const onnx =');
-  if (!code.includes('\nconst onnx =')) throw new Error('pbjs output has changed: no "export const onnx"');
   return [
-    '// @ts-nocheck',
-    '// Generated from proto/onnx.proto by tools/gen-proto.ts: do not edit.',
+    ...HEADER,
     "import type Long from 'long';",
-    code.replace(/export \{[^}]*\};\s*$/, '').trim(),
     '',
     ...declarations(onnx),
     '',
-    '/** A message as `encode` takes it: every field may be left out. */',
+    '/** A message as it is encoded: every field may be left out. */',
     'export type Init<T> = T extends Uint8Array | Long | number | string | null',
     '  ? T',
     '  : T extends readonly (infer E)[]',
     '    ? readonly Init<E>[]',
     '    : { readonly [K in keyof T]?: Init<T[K]> | undefined };',
     '',
-    'export const ModelProto: {',
-    '  encode(message: Init<ModelProto>): $protobuf.Writer;',
-    '  decode(reader: $protobuf.Reader | Uint8Array): ModelProto;',
-    '} = onnx.ModelProto;',
-    '',
   ].join('\n');
 }
 
-const generated = await generate();
-if (process.argv.includes('--check')) {
-  const committed = await readFile(OUTPUT, 'utf8').catch(() => '');
-  if (committed !== generated) {
-    process.stderr.write('src/onnx/generated/onnx.ts is not what proto/onnx.proto gives: npx tsx tools/gen-proto.ts\n');
+const FILES: Readonly<Record<string, string>> = {
+  'onnx.ts': await generateTypes(),
+  'decode.ts': await generateCode('decode', 'ModelProto', '(reader: $protobuf.Reader | Uint8Array) => ModelProto'),
+  'encode.ts': await generateCode('encode', 'Init, ModelProto', '(message: Init<ModelProto>) => $protobuf.Writer'),
+};
+for (const [name, text] of Object.entries(FILES)) {
+  const path = new URL(name, OUTPUT);
+  if (!process.argv.includes('--check')) await writeFile(path, text);
+  else if ((await readFile(path, 'utf8').catch(() => '')) !== text) {
+    process.stderr.write(`src/onnx/generated/${name} is not what proto/onnx.proto gives: npx tsx tools/gen-proto.ts\n`);
     process.exitCode = 1;
   }
-} else {
-  await writeFile(OUTPUT, generated);
 }

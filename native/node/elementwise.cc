@@ -50,11 +50,11 @@ napi_value clip_grad(Args& args) {
   return nullptr;
 }
 
-// sgdMomentum(param, grad, velocity, newParam, newVelocity, lr, momentum, weightDecay, nesterov)
+// sgdMomentum(param, grad, velocity, newParam, newVelocity, lr, momentum, weightDecay)
 napi_value sgd_momentum(Args& args) {
   const Floats param = args.floats(0);
   const int64_t n = param.count;
-  const bnn::SgdSettings settings{args.limit(5), args.limit(6), args.limit(7), args.flag(8)};
+  const bnn::SgdSettings settings{args.limit(5), args.limit(6), args.limit(7)};
   bnn::sgd_momentum(settings, param.data, args.floats(1, n).data, args.floats(2, n).data, args.result_in_place(3, n).data,
                     args.result_in_place(4, n).data, n);
   return nullptr;

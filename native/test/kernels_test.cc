@@ -155,7 +155,7 @@ static void test_optimizers() {
   fill_random(g);
   fill_random(m);
   for (int64_t i = 0; i < n; i++) v[i] = std::fabs(bnn_test::random_float());
-  bnn::sgd_momentum({0.1f, 0.9f, 0.01f, false}, p.data(), g.data(), m.data(), p1.data(), m1.data(), n);
+  bnn::sgd_momentum({0.1f, 0.9f, 0.01f}, p.data(), g.data(), m.data(), p1.data(), m1.data(), n);
   for (int64_t i = 0; i < n; i++) {
     const double velocity = 0.9 * m[i] + g[i] + 0.01 * p[i];
     want_m[i] = static_cast<float>(velocity);

@@ -3,43 +3,21 @@
 import { availableParallelism } from 'node:os';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
+import { type Found, type Obstacle, requireFound } from '../core/found.ts';
 import { BnnError } from '../errors.ts';
-import { BACKEND_NAMES, type BackendName } from './backend-names.ts';
-import { registerCpuBackend } from './cpu/register.ts';
-import { NativeBackend } from './native/backend.ts';
-import { registerNativeBackend } from './native/register.ts';
-import type { StepRecorder } from './step-recorder.ts';
-import { loadTensorflow } from './tensorflow/load.ts';
-import { CommandRecorder } from './webgpu/command-recorder.ts';
-import { loadWebgpu } from './webgpu/load.ts';
-import { multiplyAddPeak } from './webgpu/peak.ts';
+import type { Backend, Capabilities, LoadedBackend, RunningBackend } from './backend.ts';
+import { BACKENDS } from './backends.ts';
 
 /** What the native backend's thread pool takes. */
 const MAX_THREADS = 64;
 
-export interface BackendMemory {
-  /** Bytes that tensors hold now. */
-  readonly bytesInUse: number;
-  /** The highest bytesInUse so far; equal to bytesInUse where the backend does not count. */
-  readonly peakBytes: number;
-}
-
-export interface SelectedBackend {
-  readonly name: Exclude<BackendName, 'auto'>;
-  /** One line for people, e.g. "native avx512, 2 threads". */
-  readonly description: string;
+export interface SelectedBackend extends RunningBackend {
+  readonly name: string;
+  readonly capabilities: Capabilities;
   /** Why `auto` chose it; not there when it was asked for. */
   readonly reason?: string;
-  readonly threads: number;
-  /** The instruction set of the kernels, where we choose it. */
-  readonly isa: string | null;
   /** Whether it computes on a GPU. */
   readonly isGpu: boolean;
-  memory(): BackendMemory;
-  /** Gflop/s of float32 multiply-adds in registers, where it can be measured; takes some milliseconds. */
-  multiplyAddPeak?(): Promise<number>;
-  /** Where the commands of a training step can be recorded and run again. */
-  readonly recorder?: StepRecorder;
 }
 
 export interface BackendOptions {
@@ -48,59 +26,58 @@ export interface BackendOptions {
 }
 
 /**
- * Makes a backend the current one of tfjs and waits until it is ready. `auto` is tensorflow with a GPU, else webgpu with a
- * real one, else native, else tensorflow on the CPU; `cpu` is slow and used on request only.
+ * Makes a backend the current one of tfjs and waits until it is ready. `auto` is the first of the table with a GPU, else the first of
+ * those that may be chosen on a processor.
  *
+ * @param table  the backends to choose from.
  * @throws {BnnError} E_BACKEND when the backend does not work here, with what to install; E_USAGE for a bad name or thread count.
  */
-export async function selectBackend(name: BackendName, options: BackendOptions = {}): Promise<SelectedBackend> {
+export async function selectBackend(
+  name: string,
+  options: BackendOptions = {},
+  table: readonly Backend[] = BACKENDS,
+): Promise<SelectedBackend> {
   const threads = options.threads ?? Math.min(availableParallelism(), MAX_THREADS);
   if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS) {
     throw new BnnError('E_USAGE', `threads is ${threads}, expected an integer from 1 to ${MAX_THREADS}`);
   }
-  switch (name) {
-    case 'auto':
-      return await selectAutomatically(threads);
-    case 'native':
-      return await selectNative(threads);
-    case 'tensorflow':
-      return await selectTensorflow(threads);
-    case 'cpu':
-      registerCpuBackend();
-      await activate('cpu');
-      return {
-        name: 'cpu',
-        description: 'cpu, plain JavaScript (slow)',
-        threads: 1,
-        isa: null,
-        isGpu: false,
-        memory: engineMemory,
-      };
-    case 'webgpu':
-      return await selectWebgpu();
-    default:
-      name satisfies never;
-      throw new BnnError('E_USAGE', `unknown backend '${String(name)}'`, {
-        hint: `one of ${BACKEND_NAMES.join(', ')}`,
-      });
+  if (name === 'auto') return await selectAutomatically(table, threads);
+  const backend = table.find((row) => row.name === name);
+  if (backend === undefined) {
+    const names = ['auto', ...table.map((row) => row.name)];
+    throw new BnnError('E_USAGE', `unknown backend '${name}'`, { hint: `one of ${names.join(', ')}` });
   }
+  const loaded = requireFound(await backend.load(threads), `the ${name} backend does not work here`);
+  return await start(backend, loaded, threads);
 }
 
-async function selectAutomatically(threads: number): Promise<SelectedBackend> {
-  const tensorflow = await loadTensorflow(threads);
-  if (tensorflow.ok && tensorflow.hasGpu) {
-    return chosen(await selectTensorflow(threads), 'TensorFlow found a GPU');
+async function selectAutomatically(table: readonly Backend[], threads: number): Promise<SelectedBackend> {
+  const why: string[] = [];
+  for (const backend of table.filter(({ capabilities }) => capabilities.gpu)) {
+    const result = await backend.load(threads);
+    if (result.ok && result.value.isGpu) {
+      return chosen(await start(backend, result.value, threads), `${backend.title} found a GPU`);
+    }
+    why.push(`${backend.name}: ${gpuLack(result)}`);
   }
-  const webgpu = await loadWebgpu();
-  if (webgpu.ok && !webgpu.isSoftware) return chosen(await selectWebgpu(), 'WebGPU found a GPU');
-  const why = `tensorflow: ${tensorflow.ok ? 'CPU only' : tensorflow.reason}; webgpu: ${webgpu.ok ? `${webgpu.device} computes on the CPU` : webgpu.reason}`;
-  const noGpu = `no GPU found (${why})`;
-  const native = registerNativeBackend();
-  if (native.ok) return chosen(await selectNative(threads), noGpu);
-  if (tensorflow.ok) return chosen(await selectTensorflow(threads), `${noGpu}, and ${native.reason}`);
-  throw new BnnError('E_BACKEND', `no fast backend works here: ${native.reason}; ${noGpu}`, {
-    hint: `${native.hint}; or ${tensorflow.hint}; or --backend cpu, which is slow`,
+  const noGpu = `no GPU found (${why.join('; ')})`;
+  const obstacles: Obstacle[] = [];
+  for (const backend of table.filter(({ isAutomatic }) => isAutomatic)) {
+    const result = await backend.load(threads);
+    if (result.ok) {
+      const reasons = [noGpu, ...obstacles.map(({ reason }) => reason)];
+      return chosen(await start(backend, result.value, threads), reasons.join(', and '));
+    }
+    obstacles.push(result);
+  }
+  const [first] = obstacles;
+  throw new BnnError('E_BACKEND', `no fast backend works here: ${first?.reason}; ${noGpu}`, {
+    hint: [...obstacles.map(({ hint }) => hint), '--backend cpu, which is slow'].join('; or '),
   });
+}
+
+function gpuLack(result: Found<LoadedBackend>): string {
+  return result.ok ? `${result.value.device} is no GPU` : result.reason;
 }
 
 /** The description gets the short form of the reason, up to its details. */
@@ -108,85 +85,13 @@ function chosen(selected: SelectedBackend, reason: string): SelectedBackend {
   return { ...selected, description: `${selected.description} (${reason.split(' (')[0]})`, reason };
 }
 
-async function selectWebgpu(): Promise<SelectedBackend> {
-  const loaded = await loadWebgpu();
-  if (!loaded.ok) {
-    throw new BnnError('E_BACKEND', `the webgpu backend does not work here: ${loaded.reason}`, { hint: loaded.hint });
-  }
-  await activate('webgpu');
-  const { backend, device, isSoftware } = loaded;
-  return {
-    name: 'webgpu',
-    description: `webgpu, ${device}${isSoftware ? ' (software, slow)' : ''}`,
-    threads: 1,
-    isa: null,
-    isGpu: !isSoftware,
-    multiplyAddPeak: () => multiplyAddPeak(backend),
-    // Buffers of disposed tensors stay allocated for the next ones, so what is allocated is the peak.
-    memory: () => ({
-      bytesInUse: backend.bufferManager.numBytesUsed,
-      peakBytes: backend.bufferManager.numBytesAllocated,
-    }),
-    recorder: new CommandRecorder(backend),
-  };
-}
-
-async function selectNative(threads: number): Promise<SelectedBackend> {
-  const registration = registerNativeBackend();
-  if (!registration.ok) {
-    throw new BnnError('E_BACKEND', `the native backend does not work here: ${registration.reason}`, {
-      hint: registration.hint,
-    });
-  }
-  await activate('native');
-  const { addon } = registration;
-  addon.setThreads(threads);
-  const started = addon.startThreads();
-  const isa = addon.isa();
-  const backend = tf.backend();
-  if (!(backend instanceof NativeBackend)) throw new Error('internal: the current backend is not the native one');
-  return {
-    name: 'native',
-    description: `native ${isa}, ${started} thread${started === 1 ? '' : 's'}${
-      started < threads ? ` instead of ${threads}: the system allows no more` : ''
-    }`,
-    threads: started,
-    isa,
-    isGpu: false,
-    multiplyAddPeak: () => Promise.resolve(addon.multiplyAddPeak()),
-    memory: () => {
-      const { peakBytes } = backend.poolStatistics();
-      return { bytesInUse: tf.memory().numBytes, peakBytes: Math.max(peakBytes, tf.memory().numBytes) };
-    },
-  };
-}
-
-async function selectTensorflow(threads: number): Promise<SelectedBackend> {
-  const loaded = await loadTensorflow(threads);
-  if (!loaded.ok) {
-    throw new BnnError('E_BACKEND', `the tensorflow backend does not work here: ${loaded.reason}`, {
-      hint: loaded.hint,
-    });
-  }
-  await activate('tensorflow');
-  const device = loaded.hasGpu ? 'GPU' : 'CPU';
-  return {
-    name: 'tensorflow',
-    description: `tensorflow ${device} (${loaded.package})`,
-    threads,
-    isa: null,
-    isGpu: loaded.hasGpu,
-    memory: engineMemory,
-  };
-}
-
-async function activate(name: string): Promise<void> {
+async function start(
+  { name, capabilities }: Backend,
+  { isGpu, start }: LoadedBackend,
+  threads: number,
+): Promise<SelectedBackend> {
   const isSet = await tf.setBackend(name);
   if (!isSet) throw new BnnError('E_BACKEND', `tfjs could not initialise its backend '${name}'`);
   await tf.ready();
-}
-
-function engineMemory(): BackendMemory {
-  const { numBytes } = tf.memory();
-  return { bytesInUse: numBytes, peakBytes: numBytes };
+  return { name, capabilities, isGpu, ...start(threads) };
 }

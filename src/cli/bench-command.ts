@@ -1,9 +1,9 @@
 /** `bnn-bench`. */
 
 import { writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import { Command, Option } from 'commander';
-import { BACKEND_NAMES, type BackendName } from '../backends/backend-names.ts';
+import { BACKEND_NAMES, type BackendName, canBackend } from '../backends/backends.ts';
 import { nearest } from '../core/nearest.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 import { type EstimatorName, estimatorsFor } from '../estimators/table.ts';
@@ -20,6 +20,7 @@ import {
   type InferenceBench,
 } from '../tasks/bench-inference.ts';
 import { assertFolder } from '../tasks/output-file.ts';
+import { VERSION } from '../tasks/version.ts';
 import type { TrainingRound } from '../training/bench-training.ts';
 import { formatCase, formatDataCase, formatProviderCase } from './bench-report.ts';
 import {
@@ -71,6 +72,14 @@ interface TrainBenchOptions extends GeneralOptions {
   readonly kernel?: string;
 }
 
+interface WebBenchOptions extends GeneralOptions {
+  readonly networks: string;
+  readonly shapes: string;
+  readonly rounds: number;
+  readonly loads: number;
+  readonly browser?: string;
+}
+
 interface DataBenchOptions extends GeneralOptions {
   readonly batch: number;
   readonly rounds: number;
@@ -86,12 +95,12 @@ const TRACE_FILE = 'bnn-train-trace.json';
 export function createBenchCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Measures our kernels against stock onnxruntime on the same file, on the full-precision twin and in 8-bit integers, and training against PyTorch where the variable BNN_PYTHON names a Python that has it, and decoding pictures against a plain loop over sharp. One run takes turns between them: time, memory, ratio.',
+      'Measures our kernels against stock onnxruntime on the same file, on the full-precision twin and in 8-bit integers, and training against PyTorch where the variable BNN_PYTHON names a Python that has it, decoding pictures against a plain loop over sharp, and our runtime for browsers against onnxruntime-web. One run takes turns between them: time, memory, ratio.',
     )
     .usage('<command> [options]')
     .argument('[what]')
     .helpCommand(false);
-  for (const create of [createConvBench, createModelBench, createTrainBench, createDataBench])
+  for (const create of [createConvBench, createModelBench, createTrainBench, createDataBench, createWebBench])
     command.addCommand(create());
   addProgramOptions(command);
   return addExamples(command, [
@@ -99,6 +108,7 @@ export function createBenchCommand(name: string): Command {
     ['bnn-bench model net.onnx --batch 8 --json', 'a whole network, for a script'],
     ['bnn-bench train --model resnet20 --profile', 'training steps, and where their time goes'],
     ['bnn-bench data --data ~/imagenet', 'reading, decoding and cropping pictures'],
+    ['bnn-bench web', 'networks and layers in a browser'],
   ]).action((what: string | undefined) => {
     const subjects = command.commands.map((sub) => sub.name());
     const near = what === undefined ? undefined : nearest(what, subjects);
@@ -177,6 +187,25 @@ function createDataBench(): Command {
   );
 }
 
+function createWebBench(): Command {
+  const command = new Command('web')
+    .description(
+      'Measures networks and layers in a browser without a window, on our WebAssembly runtime and on onnxruntime-web, one thread each: time, the first result from an empty page, bytes downloaded. Needs Chromium and the packages playwright-core and onnxruntime-web.',
+    )
+    .optionsGroup(COMMON)
+    .option('--networks <list>', 'networks of the zoo; none leaves them out', 'resnet20,resnet18')
+    .option('--shapes <list>', 'layers as of bnn-bench conv; none leaves them out', CONV_SHAPES)
+    .option('--browser <path>', 'the browser (default: the Chromium of this machine)')
+    .optionsGroup(ADVANCED)
+    .option('--rounds <n>', 'turns of each variant', wholeNumber(1), INFERENCE_ROUNDS)
+    .option('--loads <n>', 'loads of each variant in a new browser context', wholeNumber(1), 7);
+  addGeneralOptions(command, { threads: false });
+  return addExamples(command, [
+    ['bnn-bench web', 'ResNet-20, ResNet-18 and the 3×3 layers of a ResNet-18'],
+    ['bnn-bench web --networks resnet20 --shapes none --json', 'one network, for a script'],
+  ]).action((options: WebBenchOptions) => runWeb(options));
+}
+
 const KERNEL_HELP = 'force an instruction set, as BNN_KERNEL does: avx512vpopcntdq, avx512, avx2, neon, scalar';
 
 function threadsHelp(otherwise: number): string {
@@ -236,8 +265,8 @@ async function runTrain(command: Command, options: TrainBenchOptions): Promise<v
   const terminal = terminalOf(options);
   const { model, batch, backend, estimator, rounds, steps, threads = 0, profile, kernel } = options;
   refuseUnused(`--backend ${backend}`, {
-    '--kernel': kernel !== undefined && backend !== 'native',
-    '--threads': options.threads !== undefined && (backend === 'webgpu' || backend === 'cpu'),
+    '--kernel': kernel !== undefined && !canBackend(backend, 'kernelChoice'),
+    '--threads': options.threads !== undefined && !canBackend(backend, 'threads'),
   });
   refuseUnused(`the network ${model}, which has no sign`, {
     '--estimator': model.endsWith('-fp') && command.getOptionValueSource('estimator') === 'cli',
@@ -290,4 +319,37 @@ async function runData(options: DataBenchOptions): Promise<void> {
   });
   const ratios = Object.fromEntries(cases.map(({ name, baselines }) => [name, baselines.sharp.ratio]));
   terminal.event('result', { cases: cases.length, ratios });
+}
+
+async function runWeb(options: WebBenchOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  const { rounds, loads, browser } = options;
+  const [networks, layers] = [options.networks, options.shapes].map((list) =>
+    list === 'none' ? [] : list.split(',').map((part) => part.trim()),
+  );
+  const { benchWeb } = await import('./bench-web.ts');
+  const { formatFirst, formatWebCase, meanLayerRatios } = await import('./bench-web-report.ts');
+  const result = await benchWeb({
+    networks: networks ?? [],
+    layers: layers ?? [],
+    rounds,
+    loads,
+    browser,
+    onRound: (name, done, total) => terminal.live(() => `${name}: round ${done} of ${total}`),
+    onCase: (one) => {
+      terminal.clearLive();
+      terminal.event('case', one);
+      terminal.result(`${one.kind === 'first-result' ? formatFirst(one) : formatWebCase(one)}\n`);
+    },
+  });
+  const ratios = meanLayerRatios(result.cases);
+  const machine = [
+    ['processor', `${cpus()[0]?.model.trim() || process.arch}, one thread`],
+    ['browser', result.browser],
+    ['versions', `bnn-toolchain ${VERSION}, onnxruntime-web ${result.onnxruntime}`],
+    ...Object.entries(ratios).map(([name, ratio]) => ['layers, geometric mean', `${threeDigits(ratio)} of ${name}`]),
+  ] as const;
+  terminal.result(formatPairs(machine as readonly (readonly [string, string])[]));
+  const { browser: program, onnxruntime, cases } = result;
+  terminal.event('result', { cases: cases.length, meanLayerRatios: ratios, browser: program, onnxruntime });
 }

@@ -38,12 +38,12 @@ export async function writeSite(modelPath: string, folder: string, title?: strin
   await tryModel(model, modelPath);
   await assertOurs(folder);
   const name = title ?? basename(modelPath).replace(/\.onnx$/, '');
-  const [html = '', ...rest] = await Promise.all(PAGE.map((file) => asset(`site/${file}`)));
+  const [html = '', ...rest] = await Promise.all(PAGE.map((file) => readWebAsset(`site/${file}`)));
   const contents = new Map<string, Uint8Array>([
-    [PAGE[0], Buffer.from(html.toString().replaceAll(`>${TITLE}<`, `>${escapeHtml(name)}<`))],
+    [PAGE[0], Buffer.from(html.toString().replaceAll(`>${TITLE}<`, () => `>${escapeHtml(name)}<`))],
     ...PAGE.slice(1).map((file, i): [string, Uint8Array] => [file, rest[i] ?? new Uint8Array()]),
-    [RUNTIME, await asset('index.js')],
-    [ENGINE, await asset(ENGINE)],
+    [RUNTIME, await readWebAsset('index.js')],
+    [ENGINE, await readWebAsset(ENGINE)],
     [MODEL, model],
   ]);
   await makeFolder(folder);
@@ -93,8 +93,12 @@ async function makeFolder(folder: string): Promise<void> {
   }
 }
 
-/** Of the built package: dist/web, which a checkout that runs from its sources has too. */
-async function asset(name: string): Promise<Buffer> {
+/**
+ * A file of the built package's dist/web, which a checkout that runs from its sources has too.
+ *
+ * @throws {BnnError} E_BACKEND when it is not built.
+ */
+export async function readWebAsset(name: string): Promise<Buffer> {
   const path = fileURLToPath(new URL(`../../dist/web/${name}`, import.meta.url));
   try {
     return await readFile(path);

@@ -3,6 +3,7 @@
 import { elementCount } from '../core/shape.ts';
 import { BnnError } from '../errors.ts';
 import type { Value } from '../graph/graph.ts';
+import type { Model } from '../graph/model.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { Engine, messageOf } from './engine-module.ts';
 import { type Plan, planModel, type Shared } from './plan.ts';
@@ -30,6 +31,8 @@ export class EngineSession {
   /** What the file says about itself. */
   readonly metadata: ReadonlyMap<string, string>;
   readonly #bytes: Uint8Array;
+  /** Planning changes a model: this is for the first plan, later ones read the bytes anew. */
+  #decoded: Model | undefined;
   readonly #at: string;
   readonly #shared: Shared;
   readonly #plans = new Map<string, Plan>();
@@ -59,6 +62,7 @@ export class EngineSession {
     this.outputs = model.graph.outputs.map(infoOf);
     this.metadata = model.metadata;
     this.#bytes = bytes;
+    this.#decoded = model;
     this.#at = at;
     this.#shared = { engine, layers: new Map(), kept: new Map(), base: 0 };
   }
@@ -138,7 +142,9 @@ export class EngineSession {
     const key = shapes.map((shape) => shape.join()).join(';');
     const known = this.#plans.get(key);
     if (known !== undefined) return known;
-    const plan = this.#guarded(() => planModel(this.#shared, decodeModel(this.#bytes, { at: this.#at }), shapes));
+    const model = this.#decoded ?? decodeModel(this.#bytes, { at: this.#at });
+    this.#decoded = undefined;
+    const plan = this.#guarded(() => planModel(this.#shared, model, shapes));
     const [oldest] = this.#plans;
     if (oldest !== undefined && this.#plans.size >= MOST_PLANS) {
       oldest[1].free();

@@ -40,7 +40,7 @@ export function preprocessingOf(metadata: ReadonlyMap<string, string>): Preproce
   const text = metadata.get(PREPROCESSING_KEY);
   if (text !== undefined) return parsePreprocessing(text);
   throw new BnnError('E_UNSUPPORTED', 'the file does not say how its pictures are prepared', {
-    hint: 'give it: { preprocessing: { mean, std, classes } }',
+    hint: 'bnn-train writes it; a page of your own may give it: createSession(model, { preprocessing: { mean, std, classes } })',
   });
 }
 

@@ -9,9 +9,9 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { sechSquared, sechSquaredOf } from '../kernels/tanh-slope.ts';
 import type { Estimator, EstimatorSchedule } from './estimator.ts';
 import { lazily, tabulateSlope } from './slope-table.ts';
-import { sechSquared, sechSquaredOf } from './tanh-slope.ts';
 
 /** @param alpha in (0, 1): how far the surrogate is from a step; towards 0 it becomes sign. */
 export function createDsq(alpha: number): Estimator {

@@ -9,9 +9,9 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { sechSquared, sechSquaredOf } from '../kernels/tanh-slope.ts';
 import type { Estimator, EstimatorSchedule } from './estimator.ts';
 import { lazily, tabulateSlope } from './slope-table.ts';
-import { sechSquared, sechSquaredOf } from './tanh-slope.ts';
 
 export const EDE_T_MIN = 1e-3;
 export const EDE_T_MAX = 10;

@@ -2,13 +2,10 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../core/tensor.ts';
+import type { Slope } from '../kernels/sign.ts';
 
 /** What a sign is of. */
 export type SignRole = 'weight' | 'activation';
-
-export type KernelAttributes = { readonly estimator: string } & Readonly<
-  Record<string, number | string | Float32Array>
->;
 
 /**
  * At one moment of training. The forward pass is always sign(z) (`core/bits.ts`); the backward pass multiplies the incoming
@@ -20,7 +17,7 @@ export interface Estimator {
    * For backends that have the kernel `BnnSignGrad`, or `BnnSignGradTable` where the estimator is `table`; null where neither knows
    * this estimator.
    */
-  readonly attributes: KernelAttributes | null;
+  readonly attributes: Slope | null;
   /** What kernels of `attributes` are given the incoming gradient times; 1 unless told. `factor` and `gradient` contain it. */
   readonly scale?: number;
   /** The function whose derivative replaces sign′, in float64. */
@@ -33,7 +30,7 @@ export interface Estimator {
   factor(z: number, dy?: number): number;
   /** Where every layer has its own: that of a layer, called by its weights without the ending `.weight`. */
   forLayer?(layer: string): Estimator;
-  /** dy · s(x) as plain tfjs operations: the fallback for every backend. */
+  /** dy · s(x) by the formula, as plain tfjs operations: for every backend without a kernel of `attributes`. */
   gradient(x: tf.Tensor, dy: tf.Tensor): tf.Tensor;
 }
 

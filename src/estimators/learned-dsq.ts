@@ -11,16 +11,14 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type Tensor, tensor } from '../core/tensor.ts';
+import { run } from '../kernels/run.ts';
 import { createDsq } from './dsq.ts';
 import type { Estimator, EstimatorSchedule, LearnedState, SignRole } from './estimator.ts';
-import { sechSquaredOf } from './tanh-slope.ts';
 
 const ALPHA_MIN = 1e-3;
 const ALPHA_MAX = 0.5;
 /** A learning rate that is meant for weights would carry α across its range in a few steps. */
 const LARGEST_RATE = 1e-3;
-/** Of backends that compute both gradients in one pass. */
-const KERNEL = 'BnnSignGradDsq';
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
 
 /** Numbers are float32 throughout, so that a resumed run has exactly the same. */
@@ -137,25 +135,10 @@ function fixedParts(alpha: number): Pick<Estimator, 'name' | 'attributes' | 'sur
 /** dy · s(x); adds Σ dy·∂f/∂α to the layer's. */
 function gradientOf(layer: Layer, x: tf.Tensor, dy: tf.Tensor): tf.Tensor {
   return tf.tidy(() => {
-    const [dx, sum] = bothGradients(layer.alpha, x, dy);
+    const [dx, sum] = run('BnnSignGradDsq', { x, dy }, { alpha: layer.alpha });
     const before = layer.gradient;
     layer.gradient = tf.keep(before === undefined ? sum : tf.add(before, sum));
     before?.dispose();
     return dx;
   });
-}
-
-/** dy · s(x) and Σ dy·∂f/∂α: one kernel where the backend has it. */
-function bothGradients(alpha: number, x: tf.Tensor, dy: tf.Tensor): [dx: tf.Tensor, sum: tf.Tensor] {
-  if (tf.getKernel(KERNEL, tf.getBackend()) !== undefined) {
-    return tf.engine().runKernel(KERNEL, { x, dy }, { alpha }) as [tf.Tensor, tf.Tensor];
-  }
-  const k = Math.log(2 / alpha - 1) / 2;
-  const slopeOfK = -1 / (alpha * (2 - alpha));
-  const scale = 1 / (1 - alpha);
-  const passed = tf.mul(dy, tf.cast(tf.lessEqual(tf.abs(x), 1), 'float32'));
-  const u = tf.mul(x, k);
-  const sech = sechSquaredOf(u);
-  const rise = tf.add(tf.mul(tf.tanh(u), scale * scale), tf.mul(tf.mul(x, sech), scale * slopeOfK));
-  return [tf.mul(passed, tf.mul(sech, scale * k)), tf.sum(tf.mul(passed, rise))];
 }

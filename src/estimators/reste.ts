@@ -11,7 +11,7 @@
  * Paper      Wu, Zheng, Liu, Zheng, "Estimator Meets Equilibrium Perspective", ICCV 2023, arXiv:2308.06689
  */
 
-import * as tf from '@tensorflow/tfjs-core';
+import { resteGradient } from '../kernels/sign.ts';
 import type { Estimator, EstimatorSchedule } from './estimator.ts';
 
 export interface ResteOptions {
@@ -41,16 +41,7 @@ export function createReste(o: number, { t = RESTE_T, m = RESTE_M }: ResteOption
       if (!(compared <= outer)) return 0;
       return compared <= inner ? innerSlope : a ** power / o;
     },
-    gradient: (x, dy) =>
-      tf.tidy(() => {
-        const a = tf.abs(x);
-        const passes = tf.cast(tf.lessEqual(a, outer), 'float32');
-        if (o === 1) return tf.mul(dy, passes);
-        // Clamped below m, so that the branch not taken is finite there.
-        const curve = tf.mul(tf.pow(tf.maximum(a, inner), tf.scalar(power)), 1 / o);
-        const slope = tf.where(tf.lessEqual(a, inner), tf.fill(a.shape, innerSlope), curve);
-        return tf.mul(dy, tf.mul(slope, passes));
-      }),
+    gradient: (x, dy) => resteGradient(x, dy, { o, t: outer, m: inner }, m),
   };
 }
 

@@ -1,12 +1,6 @@
 /** Slopes as tables of straight pieces, for backends that evaluate such a table faster than the formula. */
 
-/** Attributes of the kernel `BnnSignGradTable`: s(|z|) over [0, limit] in pieces of equal width, 0 beyond. */
-export type SlopeTableAttributes = {
-  readonly estimator: 'table';
-  /** Pairs (value at the start of a piece, rise over the piece). */
-  readonly pieces: Float32Array;
-  readonly limit: number;
-};
+import type { TableSlope } from '../kernels/sign.ts';
 
 /** Largest distance from the formula, relative to the largest slope; half of what float32 kernels may differ. */
 const TOLERANCE = 1e-6;
@@ -18,7 +12,7 @@ const MAX_PIECES = 1 << 16;
  * @param factor  s(z), smooth inside the limit.
  * @param limit   beyond which s is 0, or less than 1e-9 of its largest value.
  */
-export function tabulateSlope(factor: (z: number) => number, limit: number): SlopeTableAttributes {
+export function tabulateSlope(factor: (z: number) => number, limit: number): TableSlope {
   let pieces = 64;
   while (pieces < MAX_PIECES && !isFine(factor, limit, pieces)) pieces *= 2;
   const table = new Float32Array(2 * pieces);

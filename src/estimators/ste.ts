@@ -9,7 +9,7 @@
  *            Hubara et al., arXiv:1602.02830 (clipped at 1)
  */
 
-import * as tf from '@tensorflow/tfjs-core';
+import { steGradient } from '../kernels/sign.ts';
 import type { Estimator, EstimatorSchedule } from './estimator.ts';
 
 /** @param clip c > 0; Infinity for the identity. */
@@ -20,8 +20,7 @@ export function createSte(clip: number): Estimator {
     attributes: { estimator: 'ste', clip: c },
     surrogate: (z) => Math.min(Math.max(z, -clip), clip),
     factor: (z) => (Math.abs(Math.fround(z)) <= c ? 1 : 0),
-    gradient: (x, dy) =>
-      c === Infinity ? tf.clone(dy) : tf.tidy(() => tf.mul(dy, tf.cast(tf.lessEqual(tf.abs(x), c), 'float32'))),
+    gradient: (x, dy) => steGradient(x, dy, c),
   };
 }
 

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { type Obstacle, obstacle } from '../core/found.ts';
 
 export function absentFiles(folder: string, names: readonly string[]): string[] {
   return names.filter((name) => !existsSync(join(folder, name)));
@@ -25,29 +26,26 @@ export function hasNvidiaDriver(): boolean {
 }
 
 /** What keeps Vulkan from working on Linux; elsewhere the GPU's driver belongs to the system. */
-export function vulkanObstacle(): { readonly detail: string; readonly hint: string } | undefined {
+export function vulkanObstacle(): Obstacle | undefined {
   if (process.platform !== 'linux') return undefined;
   if (!canLoad('libvulkan.so.1')) {
-    return {
-      detail: 'the Vulkan loader libvulkan.so.1 is not there',
-      hint: 'apt-get install libvulkan1, or as the system calls it',
-    };
+    return obstacle(
+      'the Vulkan loader libvulkan.so.1 is not there',
+      'apt-get install libvulkan1, or as the system calls it',
+    );
   }
   const chosen = process.env['VK_DRIVER_FILES'] || process.env['VK_ICD_FILENAMES'];
   if (chosen) {
     const missing = chosen.split(delimiter).filter((path) => !existsSync(path));
     if (missing.length < chosen.split(delimiter).length) return undefined;
-    return {
-      detail: `VK_DRIVER_FILES names ${missing.join(', ')}, which is not there`,
-      hint: 'unset it, or correct it',
-    };
+    return obstacle(`VK_DRIVER_FILES names ${missing.join(', ')}, which is not there`, 'unset it, or correct it');
   }
   const folders = manifestFolders();
   if (folders.some((folder) => listFolder(folder).some((name) => name.endsWith('.json')))) return undefined;
-  return {
-    detail: `there is no Vulkan driver (no manifest in ${folders.join(', ')})`,
-    hint: "install the GPU's driver with its Vulkan part (Debian: mesa-vulkan-drivers, or NVIDIA's); vulkaninfo --summary should list the GPU",
-  };
+  return obstacle(
+    `there is no Vulkan driver (no manifest in ${folders.join(', ')})`,
+    "install the GPU's driver with its Vulkan part (Debian: mesa-vulkan-drivers, or NVIDIA's); vulkaninfo --summary should list the GPU",
+  );
 }
 
 /** Where the Vulkan loader looks for manifests of drivers. */

@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Found, found, obstacle } from '../core/found.ts';
 
 /** A loaded model, inside the addon. */
 export type OrtHandle = object;
@@ -80,11 +81,6 @@ export interface OrtAddon {
   popcountLimit(row: string, threads: number, milliseconds: number): Promise<number>;
 }
 
-/** Something that is there, or why not and what to do. */
-export type Found<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly reason: string; readonly hint: string };
-
 export interface OrtBinding {
   readonly addon: OrtAddon;
   /** Path of the addon. */
@@ -114,19 +110,19 @@ export function loadOrtAddon(): Found<OrtBinding> {
 function load(): Found<OrtBinding> {
   const path = builtFile('bnn_ort.node');
   if (!existsSync(path)) {
-    return { ok: false, reason: `the onnxruntime addon is not built (${path} does not exist)`, hint: BUILD_HINT };
+    return obstacle(`the onnxruntime addon is not built (${path} does not exist)`, BUILD_HINT);
   }
   const runtime = findRuntime();
   if (runtime === undefined) {
     const reason = `onnxruntime-node has no library for ${process.platform} on ${process.arch}`;
-    return { ok: false, reason, hint: 'reinstall it: npm install onnxruntime-node' };
+    return obstacle(reason, 'reinstall it: npm install onnxruntime-node');
   }
   try {
     const addon = createRequire(import.meta.url)(path) as OrtAddon;
-    return { ok: true, value: { addon, path, runtime, version: addon.open(runtime).version } };
+    return found({ addon, path, runtime, version: addon.open(runtime).version });
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    return { ok: false, reason: `the onnxruntime addon does not work: ${text}`, hint: 'rebuild it: npm rebuild' };
+    return obstacle(`the onnxruntime addon does not work: ${text}`, 'rebuild it: npm rebuild');
   }
 }
 
@@ -148,6 +144,6 @@ function listFolder(path: string): string[] {
 /** Path of the library with the kernels of the `bnn` operators, which any onnxruntime can register. */
 export function findOpsLibrary(): Found<string> {
   const path = builtFile(`libbnn_ops.${LIBRARY_SUFFIX}`);
-  if (existsSync(path)) return { ok: true, value: path };
-  return { ok: false, reason: `the operator library is not built (${path} does not exist)`, hint: BUILD_HINT };
+  if (existsSync(path)) return found(path);
+  return obstacle(`the operator library is not built (${path} does not exist)`, BUILD_HINT);
 }

@@ -1,11 +1,11 @@
 /** A session over the C interface of onnxruntime: like the stock one, and able to register our operator library. */
 
+import { requireFound } from '../core/found.ts';
 import { isOutOfThreads, outOfThreads } from '../core/scarce-threads.ts';
 import { type Dtype, fromBytes, type Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
 import {
-  type Found,
   findOpsLibrary,
   loadOrtAddon,
   type OrtBinding,
@@ -80,11 +80,6 @@ export async function createNativeSession(
   } catch (cause) {
     throw explainCreateFailure(cause, at);
   }
-}
-
-function requireFound<T>(found: Found<T>): T {
-  if (found.ok) return found.value;
-  throw new BnnError('E_BACKEND', found.reason, { hint: found.hint });
 }
 
 /** The word that the addon puts on a failure: see `OrtAddon`. */

@@ -1,5 +1,6 @@
 /** Chooses between stock onnxruntime, onnxruntime with our operator library, and our own engine in WebAssembly. */
 
+import { type Obstacle, obstacle, requireFound } from '../core/found.ts';
 import { BnnError } from '../errors.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
@@ -48,26 +49,26 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
     return withFacts(await createWasmSession(model, options), 'wasm', 'off', 'asked for');
   }
   if (ops === 'off') return stock(model, options, 'asked for');
-  const obstacle = findObstacle(ep);
+  const lack = findObstacle(ep);
   if (ops === 'on') {
-    if (obstacle !== undefined) throw new BnnError('E_BACKEND', obstacle.reason, { hint: obstacle.hint });
+    if (lack !== undefined) requireFound(lack);
     return withOps(model, options, 'asked for');
   }
-  if (ep !== 'cpu') return stock(model, options, obstacle?.reason ?? '');
+  if (ep !== 'cpu') return stock(model, options, lack?.reason ?? '');
   if (!(await usesOps(model))) return stock(model, options, `the model has no ${BNN_DOMAIN} operators`);
   // Whatever is wrong with the model, the stock session says it too; what does not load or lacks an operator is no obstacle for `auto`.
   try {
-    if (obstacle === undefined) return await withOps(model, options, `the model has ${BNN_DOMAIN} operators`);
-    if (engine === 'onnxruntime') return await stock(model, options, obstacle.reason);
-    return withFacts(await createWasmSession(model, options), 'wasm', 'off', obstacle.reason);
+    if (lack === undefined) return await withOps(model, options, `the model has ${BNN_DOMAIN} operators`);
+    if (engine === 'onnxruntime') return await stock(model, options, lack.reason);
+    return withFacts(await createWasmSession(model, options), 'wasm', 'off', lack.reason);
   } catch (error) {
     if (!(error instanceof BnnError)) throw error;
     return stock(model, options, error.message);
   }
 }
 
-function findObstacle(ep: string): { readonly reason: string; readonly hint: string } | undefined {
-  if (ep !== 'cpu') return { reason: `our operators run on cpu, not on ${ep}`, hint: 'use --ep cpu, or --ops off' };
+function findObstacle(ep: string): Obstacle | undefined {
+  if (ep !== 'cpu') return obstacle(`our operators run on cpu, not on ${ep}`, 'use --ep cpu, or --ops off');
   for (const found of [loadOrtAddon(), findOpsLibrary()]) if (!found.ok) return found;
   return undefined;
 }

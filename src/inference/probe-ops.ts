@@ -1,23 +1,16 @@
 /** Whether our kernels for binary layers work in onnxruntime here, and which, for `bnn doctor`. */
 
+import type { Finding } from '../core/found.ts';
 import { BnnError } from '../errors.ts';
 import { kernelRow, kernelRows } from './bench-case.ts';
 import { packedConv, parseConvLayer } from './bench-conv-models.ts';
 import { createNativeSession } from './native-session.ts';
 import { createSession } from './session.ts';
 
-export interface OpsReport {
-  readonly name: 'operator library';
-  readonly works: boolean;
-  /** The row of kernels, or why it does not work. */
-  readonly detail: string;
-  readonly hint?: string | undefined;
-}
-
 const TOLERANCE = 1e-4;
 
 /** Runs one small layer with our kernels and in stock onnxruntime, and compares. */
-export async function probeOps(): Promise<OpsReport> {
+export async function probeOps(): Promise<Finding> {
   const name = 'operator library';
   try {
     const difference = await compareSmallLayer();

@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import * as ort from 'onnxruntime-node';
+import { type Finding, findingOf, type Obstacle, obstacle } from '../core/found.ts';
 import { BnnError } from '../errors.ts';
 import { absentFiles, hasNvidiaDriver, missingLibraries, vulkanObstacle } from './driver-files-io.ts';
 
@@ -10,18 +11,7 @@ import { absentFiles, hasNvidiaDriver, missingLibraries, vulkanObstacle } from '
 export const EXECUTION_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'] as const;
 export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
 
-export interface ProviderReport {
-  readonly name: ExecutionProvider;
-  readonly works: boolean;
-  /** What is there, or why it does not work. */
-  readonly detail: string;
-  readonly hint?: string;
-}
-
-interface Obstacle {
-  readonly detail: string;
-  readonly hint: string;
-}
+export type ProviderReport = Finding<ExecutionProvider>;
 
 interface Needs {
   /** Where onnxruntime-node has it. */
@@ -80,8 +70,8 @@ function libraryFolder(): string {
 export function inspectProvider(name: ExecutionProvider): ProviderReport {
   const version = `onnxruntime ${onnxruntimeVersion()}`;
   if (name === 'cpu') return { name, works: true, detail: version };
-  const obstacle = findObstacle(name);
-  if (obstacle !== undefined) return { name, works: false, ...obstacle };
+  const lack = findObstacle(name);
+  if (lack !== undefined) return findingOf(name, lack);
   const { files } = NEEDS[name];
   return { name, works: true, detail: files.length === 0 ? version : `${version} with ${files.at(-1)}` };
 }
@@ -91,23 +81,20 @@ function findObstacle(name: Exclude<ExecutionProvider, 'cpu'>): Obstacle | undef
   const offered = ort.listSupportedBackends().map((backend) => backend.name);
   if (!offered.includes(name)) {
     const here = `${process.platform} on ${process.arch}`;
-    return {
-      detail: `onnxruntime-node has ${name} for ${platforms} only; for ${here} it has ${offered.join(', ')}`,
-      hint: `use one of --ep ${offered.join(' | ')}`,
-    };
+    return obstacle(
+      `onnxruntime-node has ${name} for ${platforms} only; for ${here} it has ${offered.join(', ')}`,
+      `use one of --ep ${offered.join(' | ')}`,
+    );
   }
   const folder = libraryFolder();
   const absent = absentFiles(folder, files);
   if (absent.length > 0) {
-    const detail = `onnxruntime-node was installed without ${absent.join(', ').replace(/, ([^,]*)$/, ' and $1')}`;
-    return { detail, hint: 'bnn setup cuda (needs internet)' };
+    const reason = `onnxruntime-node was installed without ${absent.join(', ').replace(/, ([^,]*)$/, ' and $1')}`;
+    return obstacle(reason, 'bnn setup cuda (needs internet)');
   }
   const missing = files.flatMap((file) => missingLibraries(join(folder, file)));
   if (missing.length > 0) {
-    return {
-      detail: `${files.at(-1)} needs ${missing.join(', ')}, which the system does not find`,
-      hint: MISSING_HINT,
-    };
+    return obstacle(`${files.at(-1)} needs ${missing.join(', ')}, which the system does not find`, MISSING_HINT);
   }
   return driver?.();
 }
@@ -116,10 +103,10 @@ const MISSING_HINT = 'install CUDA 12, cuDNN 9 and, for tensorrt, TensorRT 10, o
 
 function nvidiaObstacle(): Obstacle | undefined {
   if (hasNvidiaDriver()) return undefined;
-  return {
-    detail: 'there is no NVIDIA driver (no /proc/driver/nvidia/version, /dev/nvidiactl or /dev/dxg)',
-    hint: 'install the NVIDIA driver: nvidia-smi should list the GPU; in a container, pass the GPU on (docker run --gpus all)',
-  };
+  return obstacle(
+    'there is no NVIDIA driver (no /proc/driver/nvidia/version, /dev/nvidiactl or /dev/dxg)',
+    'install the NVIDIA driver: nvidia-smi should list the GPU; in a container, pass the GPU on (docker run --gpus all)',
+  );
 }
 
 /**

@@ -9,7 +9,8 @@ import { type GraphFunction, Model } from '../graph/model.ts';
 import { decodeAttributes } from './attribute-proto.ts';
 import { DecodeContext, type ReadExternal } from './decode-context.ts';
 import { type AttributeDefaults, decodeDomain, decodeGraph, GraphFiller } from './decode-graph.ts';
-import { type FunctionProto, ModelProto, type OperatorSetIdProto } from './generated/onnx.ts';
+import { decodeModelProto } from './generated/decode.ts';
+import type { FunctionProto, ModelProto, OperatorSetIdProto } from './generated/onnx.ts';
 import { keepPackedRuns } from './packed-numbers.ts';
 
 export interface DecodeOptions {
@@ -70,7 +71,7 @@ function parse(bytes: Uint8Array, context: DecodeContext): ModelProto {
   limitFields(reader);
   keepPackedRuns(reader);
   try {
-    return ModelProto.decode(reader);
+    return decodeModelProto(reader);
   } catch (cause) {
     const what = cause instanceof RangeError ? 'the data end or a length is wrong' : String((cause as Error).message);
     return notOnnx(context, `${what} near byte ${reader.pos} of ${bytes.byteLength}`, cause);

@@ -5,14 +5,14 @@ import { tensorAttribute } from '../graph/attribute.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { GraphFunction, Model } from '../graph/model.ts';
 import { encodeAttributes } from './attribute-proto.ts';
-import {
-  type FunctionProto,
-  type GraphProto,
-  type Init,
-  ModelProto,
-  type NodeProto,
-  type OperatorSetIdProto,
-  type ValueInfoProto,
+import { encodeModelProto } from './generated/encode.ts';
+import type {
+  FunctionProto,
+  GraphProto,
+  Init,
+  NodeProto,
+  OperatorSetIdProto,
+  ValueInfoProto,
 } from './generated/onnx.ts';
 import { encodeTensor, toLong } from './tensor-proto.ts';
 import { encodeValueInfo } from './type-proto.ts';
@@ -42,7 +42,7 @@ export function encodeModel(model: Model, options: EncodeOptions = {}): Uint8Arr
   const least = model.functions.length > 0 ? FUNCTION_IR_VERSION : LEAST_IR_VERSION;
   const irVersion = Math.max(model.irVersion, least);
   const withFunctionTypes = withTypes && irVersion >= FUNCTION_TYPES_IR_VERSION;
-  const bytes = ModelProto.encode({
+  const bytes = encodeModelProto({
     irVersion: toLong(irVersion),
     ...textField('producerName', model.producerName),
     ...textField('producerVersion', model.producerVersion),

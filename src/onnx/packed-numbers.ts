@@ -3,7 +3,7 @@
  * no memory; the functions below count the numbers and put them into a typed array of that length.
  */
 
-import Long from 'long';
+import type Long from 'long';
 import type protobuf from 'protobufjs/minimal.js';
 
 /** What a reader gives for a repeated field: packed runs as bytes, numbers that stand alone as numbers. */
@@ -97,8 +97,8 @@ function eachInteger(
   let index = 0;
   for (const item of field) {
     if (typeof item === 'number') take(index++, item, item >> 31);
-    else if (Long.isLong(item)) take(index++, item.low, item.high);
-    else index = eachVarint(item, index, take);
+    else if (item instanceof Uint8Array) index = eachVarint(item, index, take);
+    else take(index++, item.low, item.high);
   }
 }
 

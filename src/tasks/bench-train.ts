@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import type { BackendName } from '../backends/backend-names.ts';
+import type { BackendName } from '../backends/backends.ts';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
@@ -94,8 +94,8 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
   if (kernel !== undefined) process.env['BNN_KERNEL'] = kernel;
   const threads = request.threads || availableParallelism();
   const backend = await selectBackend(name, { threads });
-  // The memory of a GPU is counted by its backend.
-  const startMiB = backend.name === 'webgpu' ? null : resetPeak();
+  const { deviceMemory } = backend.capabilities;
+  const startMiB = deviceMemory ? null : resetPeak();
   const plan = { model, batch, estimator, rounds, steps, threads, backend };
   const { ours, theirs, peaks } = await measureRounds(plan, request);
   const typicalRound = medianRound(ours);
@@ -103,7 +103,7 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
   const { binaryMacs, floatMacs } = summarizeModel(buildModel(model, { seed: 1 }));
   const gflops = (6 * (binaryMacs + floatMacs) * imagesPerSecond) / 1e9;
   const peakGflops = peaks.some(Number.isFinite) ? Math.max(...peaks.filter(Number.isFinite)) : null;
-  const peakMiB = backend.name === 'webgpu' ? backend.memory().peakBytes / 2 ** 20 : memoryMiB('VmHWM');
+  const peakMiB = deviceMemory ? backend.memory().peakBytes / 2 ** 20 : memoryMiB('VmHWM');
   return {
     name: `${model} batch ${batch}`,
     estimator,

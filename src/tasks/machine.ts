@@ -5,14 +5,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { promisify } from 'node:util';
+import type { Finding } from '../core/found.ts';
 import { formatBytes } from '../report/format.ts';
-
-export interface Finding {
-  readonly name: string;
-  readonly works: boolean;
-  readonly detail: string;
-  readonly hint?: string | undefined;
-}
 
 /** Instruction sets that kernels are chosen by, as Linux calls them. */
 const ISA_FLAGS = ['avx2', 'fma', 'avx512f', 'avx512_vnni', 'avx512_vpopcntdq', 'asimd'];

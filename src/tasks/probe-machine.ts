@@ -1,10 +1,11 @@
 /** What works on this machine, and what to do about the rest. */
 
 import { probeBackends } from '../backends/probe.ts';
+import type { Finding } from '../core/found.ts';
 import { probeOps } from '../inference/probe-ops.ts';
 import { probeProviders } from '../inference/probe-providers.ts';
 import { onnxruntimeVersion } from '../inference/provider.ts';
-import { describeMachine, type Finding, findCompiler, findOptionalPeers } from './machine.ts';
+import { describeMachine, findCompiler, findOptionalPeers } from './machine.ts';
 import { TFJS_VERSION, VERSION } from './version.ts';
 
 export interface MachineReport {

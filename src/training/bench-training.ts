@@ -87,11 +87,11 @@ export class TrainingBench {
     const network = buildModel(model, { seed: SEED });
     this.#batch = batch;
     this.#imageShape = [input.height, input.width, input.channels];
-    this.#program = new Program(network, { explicitPadding: backend.name !== 'tensorflow' });
+    this.#program = new Program(network, { explicitPadding: backend.capabilities.explicitPadding });
     assertFits(this.#program, batch, backend);
     this.#optimizer = new Optimizer(this.#program, SGD);
     this.#estimators = createEstimators({ ...defaultRecipe(), estimator, epochs: EPOCHS });
-    this.#trace = backend.name === 'native' || backend.name === 'cpu' ? new KernelTrace(backend.name) : null;
+    this.#trace = backend.capabilities.synchronous ? new KernelTrace(backend.name) : null;
     const { recorder } = backend;
     this.#replay = recorder === undefined || this.#estimators.learned.length > 0 ? null : new StepReplay(recorder);
     this.#batcher = new Batcher(randomPictures(batch * BATCHES, input, classes), {

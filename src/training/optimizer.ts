@@ -3,8 +3,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
-import { sign } from './kernels.ts';
-import { adam, bop, sgdMomentum } from './optimizer-steps.ts';
+import { run } from '../kernels/run.ts';
+import { bop } from './bop.ts';
 import { download, type ParameterInfo, type ParameterRole, type ParameterStore, upload } from './parameters.ts';
 
 export const OPTIMIZERS = ['sgd', 'adam', 'adamw', 'bop'] as const;
@@ -60,7 +60,8 @@ export class Optimizer {
         STATE_NAMES[this.#ruleOf(info)].map(() => tf.keep(tf.zeros(shape))),
       );
       // Bop has no latent weights: they are ±1 from the start.
-      if (this.#ruleOf(info) === 'bop') store.setParameter(info.name, sign(store.parameter(info.name)));
+      if (this.#ruleOf(info) === 'bop')
+        store.setParameter(info.name, run('BnnSign', { x: store.parameter(info.name) }));
     }
   }
 
@@ -147,11 +148,13 @@ export class Optimizer {
     const [first, second] = this.#state.get(info.name) ?? [];
     if (first === undefined) throw new Error(`internal: no optimizer state for "${info.name}"`);
     const rule = this.#ruleOf(info);
-    if (rule === 'sgd') return sgdMomentum(param, gradient, first, { lr, momentum, weightDecay });
+    const given = { param, grad: gradient };
+    if (rule === 'sgd') return run('BnnSgdMomentum', { ...given, velocity: first }, { lr, momentum, weightDecay });
     if (rule === 'bop') return bop(param, gradient, first, { gamma, threshold });
     if (second === undefined) throw new Error(`internal: no second moment for "${info.name}"`);
     const decoupled = rule === 'adamw';
-    return adam(param, gradient, first, second, { lr, ...ADAM_BETAS, weightDecay, decoupled, step: this.#step });
+    const settings = { lr, ...ADAM_BETAS, weightDecay, decoupled, step: this.#step };
+    return run('BnnAdam', { ...given, m: first, v: second }, settings);
   }
 
   #clamp(param: tf.Tensor, role: ParameterRole): tf.Tensor {

@@ -1,6 +1,6 @@
 /** Recipes: everything needed to repeat a training run. One table drives types, checking, defaults, command-line flags and help. */
 
-import { BACKEND_NAMES } from '../backends/backend-names.ts';
+import { BACKEND_NAMES, canBackend, namesWith } from '../backends/backends.ts';
 import { checkField, choice, type Field, flag, integer, MAX, number, text, type ValuesOf } from '../core/field.ts';
 import { nearest } from '../core/nearest.ts';
 import { BROKEN_POLICIES } from '../data/decode-pictures.ts';
@@ -42,8 +42,8 @@ const withSteps: Use = use('schedule step', ({ schedule }) => schedule === 'step
 const withTeacher: Use = use('a teacher', ({ teacher }) => teacher !== '');
 const withSample: Use = use('indicators or re-estimated statistics', measuresSample);
 const withThreads: Use = use(
-  'backend native or tensorflow, or a teacher',
-  ({ backend, teacher }) => (backend !== 'webgpu' && backend !== 'cpu') || teacher !== '',
+  `backend ${namesWith('threads').join(' or ')}, or a teacher`,
+  ({ backend, teacher }) => canBackend(backend, 'threads') || teacher !== '',
 );
 
 /** Those of the estimators; each does something where one of them is used. */

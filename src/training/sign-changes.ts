@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { packedBytes, packSigns, unpackSigns } from '../core/bits.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
-import { sign } from './kernels.ts';
+import { run } from '../kernels/run.ts';
 import type { ParameterInfo } from './parameters.ts';
 import type { Program } from './program.ts';
 
@@ -56,7 +56,7 @@ export class SignChanges {
   /** Takes the signs as they are now for those of the epoch's start; in the first epoch, for those before training as well. */
   beginEpoch(): void {
     for (const { name } of this.weights()) {
-      const now = sign(this.#program.parameter(name));
+      const now = run('BnnSign', { x: this.#program.parameter(name) });
       const begun = { now, epoch: tf.clone(now), flips: tf.scalar(0) };
       const signs = this.#signs.get(name);
       this.#set(name, { first: signs?.first ?? tf.clone(now), ever: signs?.ever ?? tf.zerosLike(now), ...begun });
@@ -66,7 +66,7 @@ export class SignChanges {
   /** After a step of the optimizer. */
   update(): void {
     for (const [name, signs] of this.#signs) {
-      const now = sign(this.#program.parameter(name));
+      const now = run('BnnSign', { x: this.#program.parameter(name) });
       const changed = tf.tidy(() => tf.mul(tf.abs(tf.sub(now, signs.now)), 0.5));
       const flips = tf.tidy(() => tf.add(signs.flips, tf.sum(changed)));
       this.#set(name, { ...signs, now, ever: tf.maximum(signs.ever, changed), flips });
@@ -134,7 +134,7 @@ export class SignChanges {
       };
       const flips = required(saved, savedName(name, 'flips'), 'float32', 1, at);
       this.#set(name, {
-        now: sign(weights),
+        now: run('BnnSign', { x: weights }),
         epoch: unpack('epoch'),
         first: unpack('first'),
         ever: unpack('ever'),

@@ -88,7 +88,10 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
       const at = join(options.out, 'last', 'state.json');
       checkStateFits(checkpoint.state, recipe, batches.train.batchesPerEpoch, at);
     }
-    const session = new TrainingSession(recipe, options, dataset, backend, model, batches, checkpoint, lock, latent);
+    const session = new TrainingSession({
+      ...{ recipe, options, dataset, backend, model, latent },
+      ...{ batches, checkpoint, lock },
+    });
     try {
       return await session.run();
     } finally {

@@ -31,6 +31,20 @@ interface Pending {
   readonly outcome: Promise<Outcome>;
 }
 
+export interface SessionParts {
+  readonly recipe: Recipe;
+  readonly options: TrainOptions;
+  readonly dataset: Dataset;
+  readonly backend: SelectedBackend;
+  /** The network to train: fresh, or the checkpoint's. */
+  readonly model: Model;
+  /** What its weight transform starts from, where that is not its weights. */
+  readonly latent?: ReadonlyMap<string, Tensor> | undefined;
+  readonly batches: RunBatches;
+  readonly checkpoint: Checkpoint | null;
+  readonly lock: RunLock;
+}
+
 export class TrainingSession {
   readonly #recipe: Recipe;
   readonly #options: TrainOptions;
@@ -53,21 +67,7 @@ export class TrainingSession {
   /** Whether a checkpoint holds more than the start. */
   #hasLearned: boolean;
 
-  /**
-   * @param model   the network to train: fresh, or the checkpoint's.
-   * @param latent  what its weight transform starts from, where that is not its weights.
-   */
-  constructor(
-    recipe: Recipe,
-    options: TrainOptions,
-    dataset: Dataset,
-    backend: SelectedBackend,
-    model: Model,
-    batches: RunBatches,
-    checkpoint: Checkpoint | null,
-    lock: RunLock,
-    latent?: ReadonlyMap<string, Tensor>,
-  ) {
+  constructor({ recipe, options, dataset, backend, model, latent, batches, checkpoint, lock }: SessionParts) {
     this.#recipe = recipe;
     this.#options = options;
     this.#dataset = dataset;
@@ -80,7 +80,7 @@ export class TrainingSession {
       sample: this.#batches.sample,
       latent,
       teacher: options.teacher,
-      explicitPadding: backend.name !== 'tensorflow',
+      explicitPadding: backend.capabilities.explicitPadding,
       recorder: backend.recorder,
       memoryLimit: backend.isGpu ? Infinity : usableMemory(),
     });

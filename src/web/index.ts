@@ -6,6 +6,7 @@
  */
 
 import type { Preprocessing } from '../core/preprocessing.ts';
+import { messageOf } from '../engine/engine-module.ts';
 import { EngineSession, type EngineTensor, type EngineTensorInfo } from '../engine/engine-session.ts';
 import {
   type Guess,
@@ -123,10 +124,22 @@ function compiledFrom(engine: string | URL): Promise<WasmModule> {
   const key = String(engine);
   const known = compiled.get(key);
   if (known !== undefined) return known;
-  const made = fetchBytes(engine, 'the engine').then((bytes) => wasm.compile(bytes));
+  const made = fetchBytes(engine, 'the engine').then((bytes) => compile(bytes, key));
   compiled.set(key, made);
   made.catch(() => compiled.delete(key));
   return made;
+}
+
+async function compile(bytes: Uint8Array, at: string): Promise<WasmModule> {
+  try {
+    return await wasm.compile(bytes);
+  } catch (cause) {
+    throw new BnnError('E_BACKEND', `the engine does not compile: ${messageOf(cause)}`, {
+      at,
+      hint: 'check that engine.wasm was copied completely, beside the JavaScript of the same version, and that the page may run WebAssembly',
+      cause,
+    });
+  }
 }
 
 async function fetchBytes(place: string | URL, what: string): Promise<Uint8Array> {
@@ -137,7 +150,6 @@ async function fetchBytes(place: string | URL, what: string): Promise<Uint8Array
     throw new BnnError('E_NOT_FOUND', `${what} is not there: HTTP ${response.status} ${response.statusText}`, { at });
   } catch (cause) {
     if (cause instanceof BnnError) throw cause;
-    const text = cause instanceof Error ? cause.message : String(cause);
-    throw new BnnError('E_IO', `cannot fetch ${what}: ${text}`, { at, cause });
+    throw new BnnError('E_IO', `cannot fetch ${what}: ${messageOf(cause)}`, { at, cause });
   }
 }

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { registerCpuBackend } from '../../src/backends/cpu/register.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { relativeError } from '../../src/core/tolerance.ts';
-import { runKernel } from '../../src/training/kernels.ts';
+import { runTfjsKernel as runKernel } from '../../src/kernels/tfjs-kernel.ts';
 
 const CASES = [
   { x: [2, 5, 6, 3], filter: [3, 3, 3, 4], strides: [1, 1], pad: 'same' },

@@ -2,8 +2,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { createReste } from '../../src/estimators/reste.ts';
+import { run } from '../../src/kernels/run.ts';
 import { softmaxCrossEntropy } from '../../src/training/loss.ts';
-import { sgdMomentum } from '../../src/training/optimizer-steps.ts';
 import { Program } from '../../src/training/program.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { normal } from './compare-kernels.ts';
@@ -49,7 +49,8 @@ export async function trainTiny(backend: string, beforeLast: () => void = () => 
     });
     for (const [name, g] of gradients) {
       const velocity = velocities.get(name)!;
-      const [p, v] = sgdMomentum(program.parameter(name), g, velocity, { lr: 0.01, momentum: 0.9, weightDecay: 1e-4 });
+      const inputs = { param: program.parameter(name), grad: g, velocity };
+      const [p, v] = run('BnnSgdMomentum', inputs, { lr: 0.01, momentum: 0.9, weightDecay: 1e-4 });
       if (gradient !== undefined || name !== names[0]) g.dispose();
       velocity.dispose();
       velocities.set(name, v);

@@ -8,6 +8,7 @@ import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { writePicture } from '../data/pictures.ts';
 import { missingAddon, missingOps } from '../inference/native-parts.ts';
+import { missingBrowser } from '../web/browser.ts';
 import { runCli } from './spawn-cli.ts';
 
 const missing = missingAddon ?? missingOps;
@@ -28,11 +29,12 @@ const SLOW = { timeout: 60_000 };
 
 describe('bnn-bench usage', SLOW, () => {
   test.each([
-    [[], /Commands:\s+conv[\s\S]*model[\s\S]*train[\s\S]*data/, 4],
+    [[], /Commands:\s+conv[\s\S]*model[\s\S]*train[\s\S]*data[\s\S]*web/, 5],
     [['conv'], /--shapes[\s\S]*--batch[\s\S]*--threads[\s\S]*--kernel[\s\S]*General options:[\s\S]*--json/, 2],
     [['model'], /<model>[\s\S]*--twin[\s\S]*--ep[\s\S]*--batch[\s\S]*--allow-cpu-fallback/, 2],
     [['train'], /--model[\s\S]*--profile[\s\S]*--steps[\s\S]*--estimator[\s\S]*--backend/, 1],
     [['data'], /--dataset[\s\S]*--data[\s\S]*--images/, 1],
+    [['web'], /--networks[\s\S]*--shapes[\s\S]*--browser[\s\S]*--rounds[\s\S]*--loads/, 2],
   ])('%s --help has the options and examples', async (args, expected, examples) => {
     const { code, stdout, stderr } = await runCli([...args, '--help'], { program: 'bnn-bench' });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -53,6 +55,10 @@ describe('bnn-bench usage', SLOW, () => {
     ['train without a known network', ['train', '--backend', 'nonsense']],
     ['options of train and data for conv', ['conv', '--estimator', 'ste', '--dataset', 'nonsense']],
     ['an option of train for model', ['model', 'net.onnx', '--steps', '3']],
+    ['an option of model for web', ['web', '--twin', 'x']],
+    ['a layer for web that is none', ['web', '--networks', 'none', '--shapes', 'x']],
+    ['a float network for web', ['web', '--networks', 'resnet20-fp']],
+    ['nothing for web', ['web', '--networks', 'none', '--shapes', 'none']],
     ['an option of conv for data', ['data', '--threads', '2']],
     ['kernels of the CPU on another provider', ['model', 'net.onnx', '--ep', 'webgpu', '--kernel', 'avx2']],
     ['memory that is not measured', ['model', 'net.onnx', '--ep', 'webgpu', '--no-memory']],
@@ -95,6 +101,58 @@ test('bnn-bench data: the loader beside sharp, on the clock and in processor tim
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+describe('bnn-bench web', SLOW, () => {
+  const tiny = ['web', '--networks', 'binarynet-mini', '--shapes', '8@6', '--rounds', '2', '--loads', '1'];
+  const title = missingBrowser === undefined ? '' : ` (skipped: ${missingBrowser})`;
+
+  test.skipIf(missingBrowser !== undefined)(
+    `--json prints the first result, the cases, the result${title}`,
+    async () => {
+      const { code, events, stderr } = await runCli([...tiny, '--json'], { program: 'bnn-bench' });
+      expect(code, stderr).toBe(0);
+      const [first, network, layer, result] = events();
+      const time = { medianMs: positive, p10Ms: positive, p90Ms: positive, runs: positive };
+      const load = { ...time, downloadedBytes: positive };
+      const ratios = { ratio: positive, ratioP10: positive, ratioP90: positive };
+      const both = (one: object) => ({ 'onnxruntime-web-fp32': one, 'onnxruntime-web-packed': one });
+      const otherLoad = { ...load, ratio: positive, bytesRatio: positive };
+      expect(first).toMatchObject({
+        kind: 'first-result',
+        name: 'binarynet-mini',
+        ...load,
+        baselines: both(otherLoad),
+      });
+      const other = { ...time, createMs: positive, ...ratios };
+      expect(network).toMatchObject({ kind: 'network', name: 'binarynet-mini', ...time, baselines: both(other) });
+      expect(layer).toMatchObject({ kind: 'layer', name: 'conv3x3 8@6x6', ...time, baselines: both(other) });
+      expect(result).toMatchObject({ event: 'result', cases: 2, meanLayerRatios: both(positive as never) });
+      // Megabytes of onnxruntime-web; ours is held to a limit by a test of its own.
+      const { downloadedBytes, baselines } = first as {
+        downloadedBytes: number;
+        baselines: Record<string, typeof load>;
+      };
+      expect(downloadedBytes).toBeLessThan(200_000);
+      expect(baselines['onnxruntime-web-fp32']!.downloadedBytes).toBeGreaterThan(2_000_000);
+    },
+  );
+
+  test.skipIf(missingBrowser !== undefined)(`prints tables${title}`, async () => {
+    const { code, stdout } = await runCli([...tiny, '--networks', 'none'], { program: 'bnn-bench' });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^conv3x3 8@6x6\n.*median ms[\s\S]*^ours +[\d.]+[\s\S]*^onnxruntime-web-fp32 +[\d.]+/m);
+    expect(stdout).toMatch(/^browser +Chromium [\d.]+$/m);
+  });
+
+  test('a browser that is not there is said', async () => {
+    const { code, stderr } = await runCli([...tiny, '--browser', '/no/such/browser'], { program: 'bnn-bench' });
+    expect(stderr).toMatch(/E_NOT_FOUND[\s\S]*\/no\/such\/browser[\s\S]*chromium/);
+    expect(code).toBe(1);
+    const none = await runCli(tiny, { program: 'bnn-bench', env: { PATH: '/nowhere' } });
+    if (process.platform === 'linux')
+      expect(none.stderr).toMatch(/there is no Chromium[\s\S]*apt-get install chromium/);
+  });
 });
 
 describe.skipIf(missingAddon !== undefined)('bnn-bench train', SLOW, () => {

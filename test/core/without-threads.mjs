@@ -37,7 +37,7 @@ function filterGradient() {
     array.map((_, i) => Math.sin(i)),
   );
   const gradient = new Float32Array(9 * 16 * 16);
-  loadNativeAddon().addon.conv2dFilterGrad(
+  loadNativeAddon().value.conv2dFilterGrad(
     x,
     dy,
     gradient,

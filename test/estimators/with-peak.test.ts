@@ -6,10 +6,10 @@ import { Rng } from '../../src/core/rng.ts';
 import type { Estimator } from '../../src/estimators/estimator.ts';
 import { ESTIMATORS, type EstimatorRow } from '../../src/estimators/table.ts';
 import { createEstimators } from '../../src/training/create-estimators.ts';
-import { signGradient } from '../../src/training/kernels.ts';
 import { softmaxCrossEntropy } from '../../src/training/loss.ts';
 import { Program } from '../../src/training/program.ts';
 import { parseRecipe } from '../../src/training/recipe.ts';
+import { signGradient } from '../../src/training/sign-gradients.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 
 const native = registerNativeBackend();

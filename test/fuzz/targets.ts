@@ -229,6 +229,7 @@ const OPENERS: Readonly<Record<string, () => Target | Promise<Target>>> = {
       seeds: [
         encodeModel(lowerToPacked(smallNet()).model),
         encodeModel(convertOnnx(decodeModel(foreignModel())).lowered.model),
+        encodeModel(lowerToPacked(buildModel('resnet20-react', { ...small, imageSize: 16 })).model),
       ],
       read: async (bytes) => {
         const session = await EngineSession.create(module, bytes);

@@ -37,9 +37,9 @@ describe.skipIf(process.platform !== 'linux')('a Vulkan driver that the environm
   test('must be there', async () => {
     const path = join(folder, 'driver.json');
     process.env['VK_DRIVER_FILES'] = path;
-    expect(vulkanObstacle()?.detail).toMatch(/libvulkan|VK_DRIVER_FILES names .*driver\.json/);
+    expect(vulkanObstacle()?.reason).toMatch(/libvulkan|VK_DRIVER_FILES names .*driver\.json/);
     await writeFile(path, '{}');
-    expect(vulkanObstacle()?.detail ?? 'libvulkan').toMatch(/libvulkan/);
+    expect(vulkanObstacle()?.reason ?? 'libvulkan').toMatch(/libvulkan/);
   });
 });
 

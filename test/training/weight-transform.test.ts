@@ -4,7 +4,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
 import { adasteGradient, adasteMap, adasteMapOf, adasteMu, adasteScale } from '../../src/estimators/adaste.ts';
-import { bop } from '../../src/training/optimizer-steps.ts';
+import { bop } from '../../src/training/bop.ts';
 import { createBiper, createRecu, createWeightTransform, recuTau } from '../../src/training/weight-transform.ts';
 
 const golden = JSON.parse(readFileSync(new URL('../golden/weight-transforms.json', import.meta.url), 'utf8'));

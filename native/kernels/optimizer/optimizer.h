@@ -7,10 +7,9 @@
 
 namespace bnn {
 
-// g = grad + weight_decay · param;  v' = momentum · v + g;  p' = p − lr · (nesterov ? g + momentum · v' : v').
+// g = grad + weight_decay · param;  v' = momentum · v + g;  p' = p − lr · v'.
 struct SgdSettings {
   float lr, momentum, weight_decay;
-  bool nesterov;
 };
 void sgd_momentum(const SgdSettings& settings, const float* param, const float* grad, const float* velocity, float* new_param,
                   float* new_velocity, int64_t count);

@@ -24,7 +24,7 @@ void sgd_range(const SgdSettings& s, const float* param, const float* grad, cons
     const V g = get(grad + i, n) + decay * p;
     const V v = momentum * get(velocity + i, n) + g;
     put(new_velocity + i, v, n);
-    put(new_param + i, p - lr * (s.nesterov ? g + momentum * v : v), n);
+    put(new_param + i, p - lr * v, n);
   }
 }
 

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Found, found, obstacle } from '../../core/found.ts';
 
 /** Codes of `binary`, in the order of native/kernels/elementwise/elementwise.h. */
 export const BINARY_OPS = { add: 0, sub: 1, mul: 2, div: 3, max: 4, min: 5 } as const;
@@ -98,7 +99,6 @@ export interface NativeAddon {
     lr: number,
     momentum: number,
     weightDecay: number,
-    nesterov: boolean,
   ): void;
   adam(
     param: Float32Array,
@@ -169,10 +169,6 @@ export interface NativeAddon {
   fill(to: Float32Array, value: number): void;
 }
 
-export type AddonResult =
-  | { readonly ok: true; readonly addon: NativeAddon; readonly path: string }
-  | { readonly ok: false; readonly reason: string; readonly hint: string };
-
 /** The nearest folder upwards that holds a package.json: the package root, from src/ as from dist/. */
 function packageRoot(): string {
   const start = dirname(fileURLToPath(import.meta.url));
@@ -184,27 +180,27 @@ function packageRoot(): string {
 
 const BUILD_HINT = 'install a C++ compiler (g++ or clang++), then run: npm rebuild';
 
-let loaded: AddonResult | undefined;
+let loaded: Found<NativeAddon> | undefined;
 
 /** Loads the addon once per process; a failure is returned, not thrown, with what to do about it. */
-export function loadNativeAddon(): AddonResult {
+export function loadNativeAddon(): Found<NativeAddon> {
   loaded ??= load();
   return loaded;
 }
 
-function load(): AddonResult {
+function load(): Found<NativeAddon> {
   const path = join(packageRoot(), 'build', 'bnn_native.node');
   if (!existsSync(path)) {
-    return { ok: false, reason: `the native addon is not built (${path} does not exist)`, hint: BUILD_HINT };
+    return obstacle(`the native addon is not built (${path} does not exist)`, BUILD_HINT);
   }
   try {
     const addon = createRequire(import.meta.url)(path) as NativeAddon;
-    return { ok: true, addon, path };
+    return found(addon);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     const hint = text.includes('BNN_KERNEL')
       ? 'unset BNN_KERNEL; bnn doctor lists the kernels that this processor has'
       : 'npm rebuild';
-    return { ok: false, reason: `the native addon does not load: ${text}`, hint };
+    return obstacle(`the native addon does not load: ${text}`, hint);
   }
 }

@@ -1,6 +1,7 @@
 /** Loads tfjs's TensorFlow binding when it is installed; the package registers the tfjs backend `tensorflow` by itself. */
 
 import { createRequire } from 'node:module';
+import { type Found, found, obstacle } from '../../core/found.ts';
 import { BnnError } from '../../errors.ts';
 import { importQuietly, resolvePeer } from '../peers.ts';
 import { registerAccurateSums } from './accurate-sums.ts';
@@ -8,9 +9,10 @@ import { registerAccurateSums } from './accurate-sums.ts';
 /** Optional peers, best first. */
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
 
-export type TensorflowLoad =
-  | { readonly ok: true; readonly package: string; readonly hasGpu: boolean }
-  | { readonly ok: false; readonly reason: string; readonly hint: string };
+export interface LoadedTensorflow {
+  readonly package: string;
+  readonly hasGpu: boolean;
+}
 
 const INSTALL_HINT =
   'run bnn setup tensorflow, which uses an installed TensorFlow (pip install tensorflow-cpu, or tensorflow[and-cuda] for CUDA GPUs)';
@@ -35,19 +37,19 @@ function setEnvironment(threads: number | undefined): void {
   if (threads !== undefined) process.env['TF_NUM_INTRAOP_THREADS'] ??= String(threads);
 }
 
-let result: Promise<TensorflowLoad> | undefined;
+let result: Promise<Found<LoadedTensorflow>> | undefined;
 
 /**
  * Imports the first package that works; a failure is returned with what to do about it. Once per process.
  *
  * @param threads  threads within an operation; only the first call can choose them.
  */
-export function loadTensorflow(threads?: number): Promise<TensorflowLoad> {
+export function loadTensorflow(threads?: number): Promise<Found<LoadedTensorflow>> {
   result ??= load(threads);
   return result;
 }
 
-async function load(threads: number | undefined): Promise<TensorflowLoad> {
+async function load(threads: number | undefined): Promise<Found<LoadedTensorflow>> {
   const problems: string[] = [];
   for (const name of PACKAGES) {
     if (resolvePeer('tensorflow', name) === null) continue;
@@ -59,11 +61,11 @@ async function load(threads: number | undefined): Promise<TensorflowLoad> {
       const backend: unknown = tf.engine().findBackend('tensorflow');
       if (backend === null || backend === undefined) throw new BnnError('E_BACKEND', `${name} registered no backend`);
       registerAccurateSums();
-      return { ok: true, package: name, hasGpu: usesGpu(backend) };
+      return found({ package: name, hasGpu: usesGpu(backend) });
     } catch (error) {
       problems.push(`${name}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);
     }
   }
-  if (problems.length > 0) return { ok: false, reason: problems.join('; '), hint: INSTALL_HINT };
-  return { ok: false, reason: `neither ${PACKAGES.join(' nor ')} is installed`, hint: INSTALL_HINT };
+  if (problems.length > 0) return obstacle(problems.join('; '), INSTALL_HINT);
+  return obstacle(`neither ${PACKAGES.join(' nor ')} is installed`, INSTALL_HINT);
 }

@@ -9,6 +9,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
+import type { Setup } from '../backend.ts';
 import { installInto } from '../install-peer-io.ts';
 import { setupFolder } from '../peers.ts';
 import { complaint, runProgram } from '../run-program-io.ts';
@@ -20,12 +21,8 @@ const VERSION = '4.22.0';
 /** Of the Node-API that the binding is built for, and of the folder where tfjs-node looks for it. */
 const NAPI_VERSION = 8;
 
-export interface TensorflowSetup {
-  /** Which TensorFlow. */
-  readonly tensorflow: string;
+interface Verified {
   readonly version: string;
-  /** Where package and binding lie. */
-  readonly folder: string;
   readonly hasGpu: boolean;
   /** Loss of the verification before and after its training steps. */
   readonly losses: readonly [first: number, last: number];
@@ -35,14 +32,19 @@ export interface TensorflowSetup {
 export async function setupTensorflow(
   source: TensorflowSource,
   onStage: (line: string) => void,
-): Promise<TensorflowSetup> {
+): ReturnType<Setup['run']> {
   const tensorflow = await findTensorflow(source);
   onStage(`found ${tensorflow.description}`);
   const folder = setupFolder('tensorflow');
   await installPackage(folder, onStage);
   await buildBinding(folder, tensorflow, onStage);
   onStage('verifying with a few training steps');
-  return { tensorflow: tensorflow.description, folder, ...(await verify(folder)) };
+  const verified = await verify(folder);
+  const { version, hasGpu, losses } = verified;
+  return {
+    facts: { tensorflow: tensorflow.description, folder, ...verified },
+    text: `TensorFlow ${version} trains on ${hasGpu ? 'the GPU' : 'the CPU'}: loss ${losses[0].toFixed(3)} to ${losses[1].toFixed(3)}; binding in ${folder}`,
+  };
 }
 
 async function installPackage(folder: string, onStage: (line: string) => void): Promise<void> {
@@ -100,16 +102,12 @@ async function buildBinding(
 }
 
 /** A crash inside TensorFlow must not take the command down, hence the child process. */
-async function verify(folder: string): Promise<Pick<TensorflowSetup, 'version' | 'hasGpu' | 'losses'>> {
+async function verify(folder: string): Promise<Verified> {
   const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: process.env['TF_CPP_MIN_LOG_LEVEL'] ?? '2' };
   const entry = join(folder, 'node_modules', PACKAGE);
   const { status, stdout, stderr } = await runProgram(process.execPath, ['-e', VERIFICATION, entry], folder, env);
   if (status === 0) {
-    const report = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as {
-      version: string;
-      hasGpu: boolean;
-      losses: [number, number];
-    };
+    const report = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Verified;
     if (report.losses[1] < report.losses[0]) return report;
     throw new BnnError('E_BACKEND', `training did not lower the loss (${report.losses.join(' to ')})`, {
       at: folder,

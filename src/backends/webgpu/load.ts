@@ -1,32 +1,29 @@
 /** Loads tfjs's WebGPU backend on the `webgpu` package (Dawn), when both are installed, and puts our kernels on it. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { type Found, found, obstacle } from '../../core/found.ts';
 import { BnnError } from '../../errors.ts';
+import { registerKernels } from '../../kernels/run.ts';
 import { importPeer, importQuietly } from '../peers.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { GpuAdapter, GpuDevice, WebgpuBackend } from './device.ts';
 import { STORAGE_BUFFERS } from './dispatch.ts';
-import { registerBatchNorm } from './kernels/batch-norm.ts';
-import { registerBinaryConvolutions } from './kernels/binary-convolution.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
-import { registerElementwise } from './kernels/elementwise.ts';
 import { WEBGPU } from './kernels/kernel.ts';
+import { WEBGPU_KERNELS } from './kernels/table.ts';
 
 const PACKAGES = ['webgpu', '@tensorflow/tfjs-backend-webgpu'] as const;
 const SETUP_HINT = 'bnn setup webgpu';
 const DRIVER_HINT =
   'install the driver of the GPU with Vulkan (Linux: libvulkan1 too), Metal or Direct3D 12; or use --backend native';
 
-export type WebgpuLoad =
-  | {
-      readonly ok: true;
-      readonly backend: WebgpuBackend;
-      /** Name of the device, for people. */
-      readonly device: string;
-      /** True for a device that computes on the CPU. */
-      readonly isSoftware: boolean;
-    }
-  | { readonly ok: false; readonly reason: string; readonly hint: string };
+export interface LoadedWebgpu {
+  readonly backend: WebgpuBackend;
+  /** Name of the device, for people. */
+  readonly device: string;
+  /** True for a device that computes on the CPU. */
+  readonly isSoftware: boolean;
+}
 
 interface Instance {
   requestAdapter(options: object): Promise<GpuAdapter | null>;
@@ -57,40 +54,40 @@ const LIMITS = [
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render|\bwarp\b/i;
 
-let result: Promise<WebgpuLoad> | undefined;
+let result: Promise<Found<LoadedWebgpu>> | undefined;
 /** Held because Dawn stops when this object is collected, even while devices of it are in use. */
 let instance: Instance | undefined;
 
 /** Once per process; a failure is returned with what to do about it. */
-export function loadWebgpu(): Promise<WebgpuLoad> {
+export function loadWebgpu(): Promise<Found<LoadedWebgpu>> {
   result ??= load();
   return result;
 }
 
-async function load(): Promise<WebgpuLoad> {
+async function load(): Promise<Found<LoadedWebgpu>> {
   try {
     const dawn = (await importPeer('webgpu', PACKAGES[0])) as Dawn | null;
-    if (dawn === null) return { ok: false, reason: `${PACKAGES[0]} is not installed`, hint: SETUP_HINT };
+    if (dawn === null) return obstacle(`${PACKAGES[0]} is not installed`, SETUP_HINT);
     // Constants such as GPUBufferUsage and the classes that tfjs checks its buffers against.
     for (const [name, value] of Object.entries(Object.getOwnPropertyDescriptors(dawn.globals))) {
       if (!(name in globalThis)) Object.defineProperty(globalThis, name, value);
     }
     instance = dawn.create([]);
     const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
-    if (adapter === null) return { ok: false, reason: 'WebGPU finds no GPU', hint: DRIVER_HINT };
+    if (adapter === null) return obstacle('WebGPU finds no GPU', DRIVER_HINT);
     const lack = lackOf(adapter.limits);
-    if (lack !== null) return { ok: false, reason: lack, hint: 'use --backend native' };
+    if (lack !== null) return obstacle(lack, 'use --backend native');
     provideNavigator();
     const tfjs = (await importQuietly('webgpu', PACKAGES[1])) as BackendPackage | null;
-    if (tfjs === null) return { ok: false, reason: `${PACKAGES[1]} is not installed`, hint: SETUP_HINT };
+    if (tfjs === null) return obstacle(`${PACKAGES[1]} is not installed`, SETUP_HINT);
     const backend = await createBackend(adapter, tfjs);
     const { description, vendor, device, architecture } = adapter.info;
     const name = [description, device].find((text) => typeof text === 'string' && text !== '') ?? 'unnamed device';
     const isSoftware = SOFTWARE.test([vendor, device, description, architecture].map(String).join(' '));
-    return { ok: true, backend, device: String(name), isSoftware };
+    return found({ backend, device: String(name), isSoftware });
   } catch (error) {
     const text = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-    return { ok: false, reason: `WebGPU does not work: ${text}`, hint: DRIVER_HINT };
+    return obstacle(`WebGPU does not work: ${text}`, DRIVER_HINT);
   }
 }
 
@@ -121,9 +118,7 @@ async function createBackend(adapter: GpuAdapter, { WebGPUBackend }: BackendPack
   tf.removeBackend(WEBGPU);
   tf.registerBackend(WEBGPU, () => backend, 0);
   registerConvolutions();
-  registerBinaryConvolutions();
-  registerBatchNorm();
-  registerElementwise();
+  registerKernels(WEBGPU, WEBGPU_KERNELS);
   return backend;
 }
 

@@ -1,8 +1,8 @@
 /** `bnn doctor`. */
 
 import { Command } from 'commander';
+import type { Finding } from '../../core/found.ts';
 import { formatPairs } from '../../report/table.ts';
-import type { Finding } from '../../tasks/machine.ts';
 import { probeMachine } from '../../tasks/probe-machine.ts';
 import { addExamples, addGeneralOptions, type GeneralOptions, terminalOf } from '../options.ts';
 import type { Terminal } from '../terminal.ts';

@@ -1,20 +1,18 @@
 /** `bnn setup`. */
 
 import { Argument, Command } from 'commander';
-import { type SelectedBackend, selectBackend } from '../../backends/select-backend.ts';
-import { setupTensorflow } from '../../backends/tensorflow/setup-io.ts';
-import { setupWebgpu } from '../../backends/webgpu/setup-io.ts';
+import type { Backend, SetupOptions as BackendSetupOptions } from '../../backends/backend.ts';
+import { BACKENDS } from '../../backends/backends.ts';
 import { BnnError } from '../../errors.ts';
 import { setupCuda } from '../../tasks/setup-cuda-io.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import { refuseUnused } from '../unused-options.ts';
 
-const TARGETS = ['tensorflow', 'webgpu', 'cuda'] as const;
+const ROWS: readonly Backend[] = BACKENDS;
+/** Besides the backends: the files of an execution provider. */
+const TARGETS = [...ROWS.flatMap(({ name, setup }) => (setup === undefined ? [] : [name])), 'cuda'];
 
-interface SetupOptions extends GeneralOptions {
-  readonly python?: string;
-  readonly libtensorflow?: string;
-}
+type SetupOptions = GeneralOptions & BackendSetupOptions;
 
 export function createSetupCommand(name: string): Command {
   const command = new Command(name)
@@ -33,41 +31,26 @@ export function createSetupCommand(name: string): Command {
     ],
     ['bnn setup webgpu', 'install the webgpu backend and try its device'],
     ['bnn setup cuda', 'fetch the CUDA execution provider of onnxruntime'],
-  ]).action((what: (typeof TARGETS)[number], options: SetupOptions) => runSetup(what, options));
+  ]).action((what: string, options: SetupOptions) => runSetup(what, options));
 }
 
-async function runSetup(what: (typeof TARGETS)[number], options: SetupOptions): Promise<void> {
+async function runSetup(what: string, options: SetupOptions): Promise<void> {
   const terminal = terminalOf(options);
   const onStage = (line: string) => terminal.note(line);
-  if (what !== 'tensorflow' && (options.python ?? options.libtensorflow) !== undefined) {
-    throw new BnnError('E_USAGE', `--python and --libtensorflow are for bnn setup tensorflow, not for ${what}`);
+  const { python, libtensorflow } = options;
+  const setup = ROWS.find(({ name }) => name === what)?.setup;
+  for (const [option, value] of Object.entries({ python, libtensorflow })) {
+    if (value === undefined || setup?.options.some((known) => known === option)) continue;
+    throw new BnnError('E_USAGE', `--${option} is for bnn setup tensorflow, not for ${what}`);
   }
-  refuseUnused('--libtensorflow', { '--python': options.python !== undefined && options.libtensorflow !== undefined });
-  switch (what) {
-    case 'tensorflow': {
-      const { python, libtensorflow } = options;
-      const done = await setupTensorflow({ python, libtensorflow }, onStage);
-      const { version, hasGpu, losses, folder } = done;
-      terminal.event('result', { what, ...done });
-      terminal.result(
-        `TensorFlow ${version} trains on ${hasGpu ? 'the GPU' : 'the CPU'}: loss ${losses[0].toFixed(3)} to ${losses[1].toFixed(3)}; binding in ${folder}\nuse it with --backend tensorflow`,
-      );
-      return;
-    }
-    case 'webgpu': {
-      const folder = await setupWebgpu(onStage);
-      const { description }: SelectedBackend = await selectBackend('webgpu');
-      terminal.event('result', { what, folder, description });
-      terminal.result(`${description}; packages in ${folder}\nuse it with --backend webgpu`);
-      return;
-    }
-    case 'cuda': {
-      const detail = await setupCuda(onStage);
-      terminal.event('result', { what, detail });
-      terminal.result(detail);
-      return;
-    }
-    default:
-      what satisfies never;
+  refuseUnused('--libtensorflow', { '--python': python !== undefined && libtensorflow !== undefined });
+  if (setup === undefined) {
+    const detail = await setupCuda(onStage);
+    terminal.event('result', { what, detail });
+    terminal.result(detail);
+    return;
   }
+  const { facts, text } = await setup.run({ python, libtensorflow }, onStage);
+  terminal.event('result', { what, ...facts });
+  terminal.result(`${text}\nuse it with --backend ${what}`);
 }

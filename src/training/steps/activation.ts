@@ -2,7 +2,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Node } from '../../graph/graph.ts';
-import { hasKernel, runKernel } from '../kernels.ts';
+import { inside } from '../../kernels/clip.ts';
+import { run } from '../../kernels/run.ts';
 import { graphAxis, memoryAxis } from './layout.ts';
 import { rankOf, scalarParameter } from './static-shape.ts';
 import type { StepBuilder } from './step.ts';
@@ -32,23 +33,10 @@ function unary(create: (node: Node) => Activation): StepBuilder {
   };
 }
 
-/** 1 where low < y < high. As for ReLU, the limits themselves have no gradient. */
-function inside(y: tf.Tensor, low: number, high: number): tf.Tensor {
-  const above = low === -Infinity ? tf.onesLike(y) : tf.step(low === 0 ? y : tf.sub(y, low));
-  return high === Infinity ? above : tf.mul(above, tf.step(tf.sub(high, y)));
-}
-
-/** dy · inside(y): the gradient of a clip, given what it returned. */
-function clipGradient(dy: tf.Tensor, y: tf.Tensor, low: number, high: number): tf.Tensor {
-  return hasKernel('BnnClipGrad')
-    ? runKernel('BnnClipGrad', { y, dy }, { low, high })
-    : tf.mul(dy, inside(y, low, high));
-}
-
 export const ACTIVATIONS: Readonly<Record<string, StepBuilder>> = {
   Relu: unary(() => ({
     forward: (x) => tf.relu(x),
-    gradient: (dy, y) => clipGradient(dy, y, 0, Infinity),
+    gradient: (dy, y) => run('BnnClipGrad', { y, dy }, { low: 0, high: Infinity }),
     reads: 'output',
   })),
   /** Its derivative at 0 is 0, as in PyTorch. */
@@ -63,7 +51,7 @@ export const ACTIVATIONS: Readonly<Record<string, StepBuilder>> = {
     const low = Math.min(scalarParameter(node, 'min', 1, -Infinity), high);
     return {
       forward: (x) => tf.clipByValue(x, low, high),
-      gradient: (dy, y) => clipGradient(dy, y, low, high),
+      gradient: (dy, y) => run('BnnClipGrad', { y, dy }, { low, high }),
       reads: 'output',
     };
   }),
@@ -85,7 +73,7 @@ export const ACTIVATIONS: Readonly<Record<string, StepBuilder>> = {
     const [alpha, beta] = [node.float('alpha', 0.2), node.float('beta', 0.5)];
     return {
       forward: (x) => tf.clipByValue(tf.add(tf.mul(x, alpha), beta), 0, 1),
-      gradient: (dy, y) => clipGradient(tf.mul(dy, alpha), y, 0, 1),
+      gradient: (dy, y) => run('BnnClipGrad', { y, dy: tf.mul(dy, alpha) }, { low: 0, high: 1 }),
       reads: 'output',
     };
   }),

@@ -9,7 +9,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Graph, Node, Value } from '../../graph/graph.ts';
-import { batchNormGradient, batchNormInfer, batchNormTrain } from '../kernels.ts';
+import { run as runKernel } from '../../kernels/run.ts';
 import { rankOf, unsupported } from './static-shape.ts';
 import type { BuildContext, Step } from './step.ts';
 
@@ -92,27 +92,22 @@ export function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: Bui
     readsOutput: false,
     forward(tensors, run) {
       const [x, gamma, beta, mean, variance] = tensors as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-      const inputs = { x, gamma, scale: tensors[scaleAt] ?? null, residual: tensors[residualAt] };
-      if (!run.training) return { output: batchNormInfer(inputs, beta, { mean, variance }, attributes) };
-      const batch = batchNormTrain(inputs, beta, attributes, {
-        mean,
-        variance,
-        keep: run.statisticsKeep ?? keep,
-      });
-      run.setBuffer(meanSlot, batch.running.mean);
-      run.setBuffer(varianceSlot, batch.running.variance);
-      return { output: batch.y, saved: [batch.mean, batch.variance] };
+      const inputs = { x, gamma, beta, scale: tensors[scaleAt], residual: tensors[residualAt] };
+      if (!run.training) return { output: runKernel('BnnBatchNormInfer', { ...inputs, mean, variance }, attributes) };
+      const [y, batchMean, batchVariance, newMean, newVariance] = runKernel(
+        'BnnBatchNormTrain',
+        { ...inputs, runningMean: mean, runningVariance: variance },
+        { ...attributes, keep: run.statisticsKeep ?? keep },
+      );
+      run.setBuffer(meanSlot, newMean);
+      run.setBuffer(varianceSlot, newVariance);
+      return { output: y, saved: [batchMean, batchVariance] };
     },
     backward({ dy, inputs, saved }) {
       const [mean, variance] = saved as [tf.Tensor, tf.Tensor];
       const [x, gamma] = inputs as [tf.Tensor, tf.Tensor];
-      const statistics = { mean, variance };
-      const { dx, dgamma, dbeta, dscale } = batchNormGradient(
-        { x, gamma, scale: inputs[scaleAt] ?? null },
-        statistics,
-        dy,
-        attributes,
-      );
+      const given = { x, dy, gamma, mean, variance, scale: inputs[scaleAt] };
+      const [dx, dgamma, dbeta, dscale = null] = runKernel('BnnBatchNormGrad', given, attributes);
       const rest = [...(scale === null ? [] : [dscale]), ...(sum === null ? [] : [tf.clone(dy)])];
       return [dx, dgamma, dbeta, null, null, ...rest];
     },
@@ -124,7 +119,7 @@ export function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: Bui
     recompute(tensors, saved) {
       const [x, gamma, beta] = tensors as [tf.Tensor, tf.Tensor, tf.Tensor];
       const [mean, variance] = saved as [tf.Tensor, tf.Tensor];
-      return batchNormInfer({ x, gamma, scale: tensors[scaleAt] ?? null }, beta, { mean, variance }, attributes);
+      return runKernel('BnnBatchNormInfer', { x, gamma, beta, mean, variance, scale: tensors[scaleAt] }, attributes);
     },
   };
 }

@@ -8,7 +8,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Graph, Node } from '../../graph/graph.ts';
-import { binaryConv, binaryConvFilterGradient, binaryConvInputGradient } from '../binary-conv-kernels.ts';
+import { run as runKernel } from '../../kernels/run.ts';
+import { binaryConvInputGradient } from '../sign-gradients.ts';
 import { planConv } from './conv.ts';
 import { layersBehind, ofLayer, relaxesWeights } from './sign.ts';
 import type { BuildContext, Step } from './step.ts';
@@ -28,7 +29,7 @@ function isPlainConv(node: Node): boolean {
 /** The step of a Conv and of the Sign before it. */
 export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): Step {
   const x = sign.requiredInput(0);
-  const { attributes, weight, bias, window } = planConv(node, x, context);
+  const { attributes, weight, bias } = planConv(node, x, context);
   const layers = layersBehind(sign);
   const layer = layers[0] ?? sign.output.name;
   const [first] = sign.output.uses;
@@ -46,7 +47,8 @@ export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): 
         for (const layer of layers) run.observe(layer, x as tf.Tensor);
       }
       const filterIsSigns = binarizesWeight && !relaxesWeights(run);
-      const y = binaryConv(x as tf.Tensor, filter as tf.Tensor, { attributes, window, filterIsSigns });
+      const inputs = { x: x as tf.Tensor, filter: filter as tf.Tensor };
+      const y = runKernel('BnnBinaryConv', inputs, { ...attributes, filterIsSigns });
       if (bias === undefined) return { output: y };
       const output = tf.add(y, bias);
       y.dispose();
@@ -57,14 +59,15 @@ export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): 
       const weights = filter as tf.Tensor;
       return [
         needs[0]
-          ? binaryConvInputGradient(input, weights, dy, {
-              estimator: ofLayer(run.activationEstimator, layer),
+          ? binaryConvInputGradient(
+              { dy, filter: weights, x: input, sum },
               attributes,
-              window,
-              sum,
-            })
+              ofLayer(run.activationEstimator, layer),
+            )
           : null,
-        needs[1] ? binaryConvFilterGradient(input, dy, { ...attributes, filterShape: weights.shape }, window) : null,
+        needs[1]
+          ? runKernel('BnnBinaryConvFilterGrad', { x: input, dy }, { ...attributes, filterShape: weights.shape })
+          : null,
         needs[2] ? tf.sum(dy, [0, 1, 2]) : null,
       ];
     },

@@ -2,10 +2,11 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Node, Value } from '../../graph/graph.ts';
-import { runKernel } from '../kernels.ts';
+import { padBefore, unpadGradient } from '../../kernels/padding.ts';
+import { runTfjsKernel } from '../../kernels/tfjs-kernel.ts';
 import { rankOf, sizeOf, unsupported } from './static-shape.ts';
 import type { BuildContext, Step, StepBuilder } from './step.ts';
-import { padBefore, unpadGradient, type Window, windowOf } from './window.ts';
+import { type Window, windowOf } from './window.ts';
 
 /** Padding never wins a maximum: the lowest float32 stands in for −∞, which would make 0 · ∞ in some kernels. */
 const LOWEST = -3.4028234663852886e38;
@@ -44,19 +45,19 @@ function pooling(
     readsOutput: kind === 'MaxPool',
     scratch: window.before === null ? 0 : sizeOf(x, 1) * paddedLength(window, x, 0) * paddedLength(window, x, 1),
     forward([x]) {
-      const padded = padBefore(x as tf.Tensor, window, padValue);
-      const output = runKernel(kind, { x: padded }, attributes);
+      const padded = padBefore(x as tf.Tensor, window.before, padValue);
+      const output = runTfjsKernel(kind, { x: padded }, attributes);
       padded.dispose();
       return { output: scaled(output) };
     },
     backward({ dy, inputs: [x], output }) {
-      const padded = padBefore(x as tf.Tensor, window, padValue);
+      const padded = padBefore(x as tf.Tensor, window.before, padValue);
       const g = scaled(tf.clone(dy));
       const inputs: Record<string, tf.Tensor> =
         kind === 'MaxPool' ? { dy: g, input: padded, output } : { dy: g, input: padded };
-      const dx = runKernel(`${kind}Grad`, inputs, attributes);
+      const dx = runTfjsKernel(`${kind}Grad`, inputs, attributes);
       tf.dispose([padded, g]);
-      return [unpadGradient(dx, window, (x as tf.Tensor).shape)];
+      return [unpadGradient(dx, window.before, (x as tf.Tensor).shape)];
     },
   };
 }

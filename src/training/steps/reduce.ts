@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { elementCount } from '../../core/shape.ts';
 import type { Graph, Node, Value } from '../../graph/graph.ts';
-import { meanMagnitude, meanMagnitudeGradient } from '../kernels.ts';
+import { run } from '../../kernels/run.ts';
 import { fromGraph, graphAxis, graphShape, layoutOfRank, memoryAxis, toGraph } from './layout.ts';
 import { identity } from './shaping.ts';
 import { listParameter, rankOf } from './static-shape.ts';
@@ -35,7 +35,8 @@ export function fusedMagnitude(node: Node, graph: Graph): Node | null {
 export function buildMeanMagnitude(node: Node, abs: Node, context: BuildContext): Step {
   const x = abs.requiredInput(0);
   const { layout, isTotal, keeps, mean, share } = planMean(node, x, context);
-  const totalOf = (x: tf.Tensor): tf.Tensor => tf.reshape(meanMagnitude(x), keeps ? x.shape.map(() => 1) : []);
+  const totalOf = (x: tf.Tensor): tf.Tensor =>
+    tf.reshape(run('BnnMeanMagnitude', { x }), keeps ? x.shape.map(() => 1) : []);
   return {
     inputs: [x],
     output: node.output,
@@ -48,7 +49,7 @@ export function buildMeanMagnitude(node: Node, abs: Node, context: BuildContext)
     }),
     backward: ({ dy, inputs: [x], inputShapes: [shape = []], sums: [sum] }) => [
       isTotal
-        ? meanMagnitudeGradient(x as tf.Tensor, dy, sum)
+        ? run('BnnMeanMagnitudeGrad', { x: x as tf.Tensor, dy, sum })
         : tf.tidy(() => {
             const dx = tf.mul(tf.sign(x as tf.Tensor), share(dy, shape));
             return sum === undefined ? dx : tf.add(sum, dx);

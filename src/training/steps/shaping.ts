@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { elementCount } from '../../core/shape.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { insertZeros } from './convolution.ts';
+import { insertZeros } from '../../kernels/convolution.ts';
 import {
   fromGraph,
   graphAxis,

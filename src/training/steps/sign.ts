@@ -3,8 +3,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Estimator } from '../../estimators/estimator.ts';
 import type { Node } from '../../graph/graph.ts';
-import { sign, signGradient } from '../kernels.ts';
+import { run as runKernel } from '../../kernels/run.ts';
 import { layerOf } from '../parameters.ts';
+import { signGradient } from '../sign-gradients.ts';
 import type { Run, StepBuilder } from './step.ts';
 
 export const signStep: StepBuilder = (node, context) => {
@@ -21,7 +22,7 @@ export const signStep: StepBuilder = (node, context) => {
     readsOutput: false,
     forward: ([x], run) => {
       if (run.observe !== undefined) for (const layer of layers) run.observe(layer, x as tf.Tensor);
-      return { output: relaxes(run) ? tf.clone(x as tf.Tensor) : sign(x as tf.Tensor) };
+      return { output: relaxes(run) ? tf.clone(x as tf.Tensor) : runKernel('BnnSign', { x: x as tf.Tensor }) };
     },
     backward: ({ dy, inputs: [x], run }) => [
       relaxes(run)

@@ -1,13 +1,11 @@
 /** Sliding windows (convolution and pooling): ONNX attributes to tfjs attributes. */
 
-import * as tf from '@tensorflow/tfjs-core';
 import { slidingWindowSize } from '../../core/shape.ts';
 import { BnnError } from '../../errors.ts';
 import type { Node, Value } from '../../graph/graph.ts';
+import type { ConvAttributes } from '../../kernels/convolution.ts';
+import type { ExplicitPadding, Pair } from '../../kernels/padding.ts';
 import { sizeOf } from './static-shape.ts';
-
-type Pair = [number, number];
-export type ExplicitPadding = [Pair, Pair, Pair, Pair];
 
 export interface Window {
   readonly kernel: Pair;
@@ -86,19 +84,8 @@ export function windowOf(node: Node, x: Value, kernel: Pair, explicitPadding: bo
   return { ...base, pad: 'valid', before: explicit };
 }
 
-/** Applies `window.before`, or returns another reference to x. */
-export function padBefore(x: tf.Tensor, window: Window, value = 0): tf.Tensor {
-  return window.before === null ? tf.clone(x) : tf.pad(x, window.before, value);
-}
-
-/** The inverse of `padBefore` for gradients: cuts the padding off; disposes its argument. */
-export function unpadGradient(dx: tf.Tensor, window: Window, shape: readonly number[]): tf.Tensor {
-  if (window.before === null) return dx;
-  const cut = tf.slice(
-    dx,
-    window.before.map(([begin]) => begin),
-    [...shape],
-  );
-  dx.dispose();
-  return cut;
+/** What kernels of convolutions are given. */
+export function convAttributes({ strides, dilations, pad, before }: Window): ConvAttributes {
+  const padding = { pad: before ?? pad, padsBefore: before !== null };
+  return { strides, dilations, ...padding, dataFormat: 'NHWC', dimRoundingMode: undefined };
 }

@@ -13,6 +13,8 @@ const part = (id) => document.getElementById(id);
 let session = null;
 let stream = null;
 let times = [];
+/** Of what was opened last: what is ready later than its successor is not shown. */
+let latest = 0;
 
 function show(id, isShown) {
   part(id).hidden = !isShown;
@@ -106,7 +108,8 @@ function showSeen(source) {
     width,
     height,
   );
-  part('caption').textContent = `What the network sees: ${width} × ${height} pixels${channels === 1 ? ', grey' : ''}`;
+  part('caption').textContent =
+    `What the network sees: ${width}\u00a0×\u00a0${height} pixels${channels === 1 ? ', grey' : ''}`;
   show('seen', true);
 }
 
@@ -137,34 +140,41 @@ function showPicture(bitmap) {
 
 /** What the stage shows: the place to drop, a picture, or the camera. */
 function setStage(shown) {
+  const hadFocus = document.activeElement === part('file');
   show('picture', shown === 'picture');
   show('video', shown === 'video');
   show('another', shown !== 'drop');
   part('stage').classList.toggle('filled', shown !== 'drop');
+  // Sixty results a second are not read out.
+  part('classes').setAttribute('aria-live', shown === 'video' ? 'off' : 'polite');
+  if (hadFocus && shown !== 'drop') part('another').focus();
 }
 
 async function open(file) {
   stopCamera();
   say();
+  const turn = ++latest;
   try {
-    if (file.name.endsWith('.onnx')) await load(new Uint8Array(await file.arrayBuffer()), file.name);
+    if (/\.onnx$/i.test(file.name)) await load(new Uint8Array(await file.arrayBuffer()), file.name);
     else if (session === null) say('There is no network to look at the picture with: drop a model (.onnx).');
-    else await openPicture(file);
+    else await openPicture(file, turn);
   } catch (error) {
     say(explain(error));
   }
 }
 
-async function openPicture(file) {
+async function openPicture(file, turn) {
   let bitmap;
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    say(`“${file.name}” is no picture that this browser can show.`);
+    if (turn === latest) say(`“${file.name}” is no picture that this browser can show.`);
     return;
   }
-  showPicture(bitmap);
-  await classify(bitmap);
+  if (turn === latest) {
+    showPicture(bitmap);
+    await classify(bitmap);
+  }
   bitmap.close();
 }
 
@@ -178,10 +188,12 @@ function stopCamera() {
 
 async function startCamera() {
   say();
+  latest++;
   if (navigator.mediaDevices === undefined) {
     say('This page may not use the camera: browsers allow it on https and on localhost only.');
     return;
   }
+  part('camera').disabled = true;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
   } catch (error) {
@@ -192,6 +204,8 @@ async function startCamera() {
     };
     say(`The camera cannot be used: ${reasons[error.name] ?? error.message}. A file works as well.`);
     return;
+  } finally {
+    part('camera').disabled = false;
   }
   const video = part('video');
   video.srcObject = stream;
@@ -220,7 +234,7 @@ async function load(model, name) {
   times = [];
   part('title').textContent = name === MODEL ? document.title : name;
   part('about').textContent =
-    `Tells ${count} classes apart, from pictures of ${picture.width} × ${picture.height} pixels; its weights have one bit.`;
+    `Tells ${count} classes apart, from pictures of ${picture.width}\u00a0×\u00a0${picture.height} pixels; its weights have one bit.`;
   part('classes').replaceChildren();
   show('hint', true);
   show('seen', false);
@@ -250,7 +264,8 @@ for (const type of ['dragleave', 'drop']) addEventListener(type, () => part('sta
 addEventListener('drop', (event) => {
   event.preventDefault();
   const [file] = event.dataTransfer.files;
-  if (file !== undefined) open(file);
+  if (file === undefined) say('That is no file. Save the picture first, and drop the file.');
+  else open(file);
 });
 
 try {

@@ -6,7 +6,7 @@ import { resizableBuffer } from '../../resizable-buffer.ts';
 import { describeNative, native } from './harness.ts';
 
 describeNative('wrong arguments of the addon', () => {
-  const addon = native.ok ? native.addon : ({} as NativeAddon);
+  const addon = native.ok ? native.value : ({} as NativeAddon);
   const f = (n: number) => new Float32Array(n);
   const conv = (...changes: [number, number][]) => {
     const shape = Int32Array.of(1, 4, 4, 2, 3, 3, 5, 4, 4, 1, 1, 1, 1, 1, 1, 1);
@@ -107,9 +107,9 @@ describeNative('wrong arguments of the addon', () => {
       addon.batchNormTrain(first, f(1), f(1), f(1), f(32), memory.subarray(31, 32), f(1), 0, false, null),
     ).toThrow(/arguments 0 and 5 overlap/);
     expect(() => addon.unary(0, first, 0, second)).toThrow(/arguments 1 and 3 overlap/);
-    expect(() => addon.sgdMomentum(f(32), f(32), f(32), first, second, 1, 0, 0, false)).toThrow(/3 and 4 overlap/);
+    expect(() => addon.sgdMomentum(f(32), f(32), f(32), first, second, 1, 0, 0)).toThrow(/3 and 4 overlap/);
     expect(() => addon.binary(0, first, 0, first, 0, first, 1, 32)).not.toThrow();
-    expect(() => addon.sgdMomentum(first, f(32), f(32), first, f(32), 1, 0, 0, false)).not.toThrow();
+    expect(() => addon.sgdMomentum(first, f(32), f(32), first, f(32), 1, 0, 0)).not.toThrow();
   });
 
   it('arrays whose memory is gone have no elements', () => {

@@ -72,9 +72,9 @@ const TABLES = {
 } as const;
 
 describeNative('BnnBinaryConv and its gradients agree with plain tfjs operations', () => {
-  it.each(native.ok ? native.addon.isas().split(',') : [])('forward: exactly, with %s', async (isa) => {
+  it.each(native.ok ? native.value.isas().split(',') : [])('forward: exactly, with %s', async (isa) => {
     if (!native.ok) return;
-    const chosen = native.addon.isa();
+    const chosen = native.value.isa();
     // Bits where all weights are ±1, floats where one is not.
     const agrees = async (s: Sizes, weight: number) => {
       const c = await createCase(s);
@@ -84,11 +84,11 @@ describeNative('BnnBinaryConv and its gradients agree with plain tfjs operations
       const got = await run('native', 'BnnBinaryConv', { x: c.x, filter: c.filter }, c.attrs);
       expect(got).toEqual(want);
     };
-    native.addon.setIsa(isa);
+    native.value.setIsa(isa);
     try {
       await fc.assert(fc.asyncProperty(sizes, fc.constantFrom(-1, 1, 0.5), agrees), fast);
     } finally {
-      native.addon.setIsa(chosen);
+      native.value.setIsa(chosen);
     }
   });
 
@@ -114,13 +114,13 @@ describeNative('BnnBinaryConv and its gradients agree with plain tfjs operations
 
   it.each(Object.entries(TABLES))('input gradient: %s, a table, added to another', async (_, estimator) => {
     if (!native.ok) return;
-    const chosen = native.addon.isa();
+    const chosen = native.value.isa();
     const table = estimator.attributes;
     if (table?.estimator !== 'table') throw new Error('no table');
     const agrees = async (s: Sizes, isa: string) => {
       const c = await createCase(s);
       if (c === null || !native.ok) return;
-      native.addon.setIsa(isa);
+      native.value.setIsa(isa);
       const { x, dy, filter } = c;
       const inputShape = x.shape;
       const sum = random(inputShape, s.seed + 2);
@@ -146,10 +146,10 @@ describeNative('BnnBinaryConv and its gradients agree with plain tfjs operations
       }
     };
     try {
-      const isas = fc.constantFrom(...native.addon.isas().split(','));
+      const isas = fc.constantFrom(...native.value.isas().split(','));
       await fc.assert(fc.asyncProperty(sizes, isas, agrees), { numRuns: 20 });
     } finally {
-      native.addon.setIsa(chosen);
+      native.value.setIsa(chosen);
     }
   });
 
@@ -199,7 +199,7 @@ describeNative('BnnBinaryConv', () => {
     if (c === null || !native.ok) throw new Error('no case');
     const attrs = { ...c.attrs, filterShape: c.filter.shape };
     const gradient = async () => (await run('native', 'BnnBinaryConvFilterGrad', { x: c.x, dy: c.dy }, attrs))[0];
-    const threads = native.addon.threads();
+    const threads = native.value.threads();
     setThreads(2);
     const first = await gradient();
     for (let i = 0; i < 5; i++) expect((await gradient())?.values).toEqual(first?.values);

@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BnnError } from '../../../src/errors.ts';
-import { convolution } from '../../../src/training/steps/convolution.ts';
-import type { Window } from '../../../src/training/steps/window.ts';
+import type { GroupedConvAttributes } from '../../../src/kernels/convolution.ts';
+import { run as runKernel } from '../../../src/kernels/run.ts';
 import { compare, describeNative, native, random, run, setThreads, type Values, worstError } from './harness.ts';
 
 const pair = (min: number, max: number) => fc.tuple(fc.integer({ min, max }), fc.integer({ min, max }));
@@ -35,26 +35,32 @@ const shapes = fc
   );
 type Shape = typeof shapes extends fc.Arbitrary<infer T> ? T : never;
 
-function windowOf({ kernel, strides, dilations, pads: [top, left, bottom, right] }: Shape): Window {
-  const pads: Window['pads'] = [
+function attributesOf({ groups, strides, dilations, pads: [top, left, bottom, right] }: Shape): GroupedConvAttributes {
+  const pad: GroupedConvAttributes['pad'] = [
+    [0, 0],
     [top, bottom],
     [left, right],
+    [0, 0],
   ];
-  return { kernel, strides, dilations, pads, pad: [[0, 0], ...pads, [0, 0]], before: null };
+  return { groups, strides, dilations, pad, padsBefore: false, dataFormat: 'NHWC', dimRoundingMode: undefined };
 }
 
 /** Output and both gradients as a training step computes them on a backend. */
 async function passes(backend: string, s: Shape): Promise<Values[]> {
   await tf.setBackend(backend);
   const channels = s.groups * s.perGroup;
-  const operation = convolution(windowOf(s), s.groups, s.perGroup);
+  const attributes = attributesOf(s);
   const tensor = ({ values, shape }: Values) => tf.tensor(values.slice(), [...shape]);
   const tensors = tf.tidy(() => {
     const x = tensor(random([s.batch, ...s.size, channels], s.seed));
     const filter = tensor(random([...s.kernel, s.perGroup, s.groups * s.outputs], s.seed + 1));
-    const y = operation.forward(x, filter);
+    const y = runKernel('BnnConv', { x, filter }, attributes);
     const dy = tensor(random(y.shape, s.seed + 2));
-    return [y, operation.inputGradient(dy, filter, x.shape), operation.filterGradient(x, dy, filter.shape)];
+    return [
+      y,
+      runKernel('BnnConvInputGrad', { dy, filter }, { ...attributes, inputShape: x.shape }),
+      runKernel('BnnConvFilterGrad', { x, dy }, { ...attributes, filterShape: filter.shape }),
+    ];
   });
   const outputs = tensors.map((t) => ({ shape: t.shape, values: t.dataSync() as Float32Array }));
   tf.dispose(tensors);
@@ -66,13 +72,13 @@ function bytes(values: Float32Array = new Float32Array(0)): Buffer {
 }
 
 describeNative('BnnConv and its gradients', () => {
-  it.each(native.ok ? native.addon.isas().split(',') : [])(
+  it.each(native.ok ? native.value.isas().split(',') : [])(
     'agree with compositions of plain tfjs operations: %s',
     { timeout: 60_000 },
     async (isa) => {
       if (!native.ok) return;
-      const [chosen, threads] = [native.addon.isa(), native.addon.threads()];
-      native.addon.setIsa(isa);
+      const [chosen, threads] = [native.value.isa(), native.value.threads()];
+      native.value.setIsa(isa);
       const agrees = async (s: Shape, count: number) => {
         setThreads(count);
         const got = await passes('native', s);
@@ -84,7 +90,7 @@ describeNative('BnnConv and its gradients', () => {
       try {
         await fc.assert(fc.asyncProperty(shapes, fc.integer({ min: 1, max: 3 }), agrees), { numRuns: 60 });
       } finally {
-        native.addon.setIsa(chosen);
+        native.value.setIsa(chosen);
         setThreads(threads);
       }
     },
@@ -95,7 +101,7 @@ describeNative('BnnConv and its gradients', () => {
     ['grouped', 4, 16],
   ])('%s: the same bits every time for a number of threads', async (_, groups, perGroup) => {
     if (!native.ok) return;
-    const threads = native.addon.threads();
+    const threads = native.value.threads();
     const common = { batch: 5, size: [16, 16], kernel: [3, 3], strides: [1, 1], dilations: [1, 1] } as const;
     const s = { ...common, pads: [1, 1, 1, 1], groups, perGroup, outputs: perGroup, seed: 1 } as unknown as Shape;
     for (const count of [1, 2, 3]) {

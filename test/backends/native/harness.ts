@@ -32,7 +32,7 @@ export function randomSigns(shape: readonly number[], seed = 1): Values {
 }
 
 export function setThreads(count: number): void {
-  if (native.ok) native.addon.setThreads(count);
+  if (native.ok) native.value.setThreads(count);
 }
 
 /** The outputs of a kernel on a backend. */

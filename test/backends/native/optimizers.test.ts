@@ -9,15 +9,15 @@ describeNative('optimizer kernels against the formulas in double precision', () 
   const m = random([N], 3);
   const v = { shape: [N], values: random([N], 4).values.map(Math.abs) };
 
-  it.each([false, true])('BnnSgdMomentum, nesterov %j', async (nesterov) => {
+  it('BnnSgdMomentum', async () => {
     setThreads(2);
-    const attrs = { lr: 0.1, momentum: 0.9, weightDecay: 0.01, nesterov };
+    const attrs = { lr: 0.1, momentum: 0.9, weightDecay: 0.01 };
     const [p1, v1] = await run('native', 'BnnSgdMomentum', { param, grad, velocity: m }, attrs);
     for (let i = 0; i < N; i += 97) {
       const g = grad.values[i]! + 0.01 * param.values[i]!;
       const velocity = 0.9 * m.values[i]! + g;
       expect(v1!.values[i]).toBeCloseTo(velocity, 5);
-      expect(p1!.values[i]).toBeCloseTo(param.values[i]! - 0.1 * (nesterov ? g + 0.9 * velocity : velocity), 5);
+      expect(p1!.values[i]).toBeCloseTo(param.values[i]! - 0.1 * velocity, 5);
     }
   });
 

@@ -36,14 +36,14 @@ async function slopes(estimator: Estimator, x: Float32Array): Promise<Float32Arr
 }
 
 describeNative('BnnSignGradTable', () => {
-  const isas = native.ok ? native.addon.isas().split(',') : [];
+  const isas = native.ok ? native.value.isas().split(',') : [];
   describe.each(isas)('%s', (isa) => {
     it.each(Object.entries(golden.estimators as Record<string, Reference>))(
       '%s: golden values and a dense grid',
       async (name, reference) => {
         if (!native.ok) return;
-        const chosen = native.addon.isa();
-        native.addon.setIsa(isa);
+        const chosen = native.value.isa();
+        native.value.setIsa(isa);
         const estimator = CREATE[name.split('_')[0]!]!(reference.params ?? {}, name);
         const expected = reference.grad_clipped_to_1 ?? reference.grad;
         const scale = Math.max(...expected.map(Math.abs), estimator.factor(0));
@@ -58,7 +58,7 @@ describeNative('BnnSignGradTable', () => {
         let worst = 0;
         for (const [i, x] of grid.entries()) worst = Math.max(worst, Math.abs(dense[i]! - estimator.factor(x)));
         expect(worst).toBeLessThanOrEqual(FLOAT32_TOLERANCE * scale);
-        native.addon.setIsa(chosen);
+        native.value.setIsa(chosen);
       },
     );
   });

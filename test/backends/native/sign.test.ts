@@ -21,12 +21,12 @@ describeNative('BnnSign', () => {
 });
 
 describeNative('BnnSignGrad', () => {
-  const isas = native.ok ? native.addon.isas().split(',') : [];
+  const isas = native.ok ? native.value.isas().split(',') : [];
   describe.each(isas)('%s', (isa) => {
     it.each([1, 1.02, 1.5, 2, 3, 10])('reste, o = %f: relative error at most 2e-6 over [1e-30, 2]', async (o) => {
       if (!native.ok) return;
-      const chosen = native.addon.isa();
-      native.addon.setIsa(isa);
+      const chosen = native.value.isa();
+      native.value.setIsa(isa);
       const n = 60000;
       // Logarithmically spaced magnitudes from far below m to beyond t, both signs.
       for (const m of [0.1, 1e-30]) {
@@ -42,7 +42,7 @@ describeNative('BnnSignGrad', () => {
         }
         expect(worst).toBeLessThan(2e-6);
       }
-      native.addon.setIsa(chosen);
+      native.value.setIsa(chosen);
     });
   });
 

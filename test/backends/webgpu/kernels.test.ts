@@ -1,21 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
-import { createReste } from '../../../src/estimators/reste.ts';
-import { createSte } from '../../../src/estimators/ste.ts';
-import {
-  batchNormGradient,
-  batchNormInfer,
-  batchNormTrain,
-  meanMagnitude,
-  meanMagnitudeGradient,
-  sign,
-  signGradient,
-} from '../../../src/training/kernels.ts';
-import { adam, sgdMomentum } from '../../../src/training/optimizer-steps.ts';
 import { kernel, normal, runOn, type Values, worstOf } from '../compare-kernels.ts';
 import { describeWebgpu } from './device.ts';
 
-/** On the CPU backend there are no kernels named Bnn…, so there the composition of plain operations runs, which is the reference. */
+/** Of what the webgpu backend computes from what that of the CPU does. */
 async function difference(
   inputs: Record<string, Values>,
   body: (tensors: Record<string, tf.Tensor>) => tf.Tensor | tf.Tensor[],
@@ -82,102 +70,6 @@ describeWebgpu('webgpu convolutions equal the CPU reference', () => {
     const inputs = { x: signs(normal([2, 9, 9, 40])), filter: signs(normal([3, 3, 40, 24], 2)) };
     const attrs = { strides: [1, 1], pad: 'same', dataFormat: 'NHWC', dilations: [1, 1] };
     expect(await difference(inputs, kernel('Conv2D', attrs))).toBe(0);
-  });
-});
-
-describeWebgpu('webgpu batch normalization equals the composition on the CPU', () => {
-  const attributes = { epsilon: 1e-5, relu: true };
-  const cases = [
-    { shape: [2, 5, 5, 16], scaled: true, relu: true },
-    { shape: [3, 8, 8, 70], scaled: false, relu: true },
-    { shape: [4, 12, 12, 5], scaled: true, relu: false },
-    { shape: [33, 10], scaled: false, relu: false },
-    { shape: [2, 40, 40, 3], scaled: true, relu: true },
-  ];
-
-  it.each(cases)('$shape, scale $scaled, relu $relu', async ({ shape, scaled, relu }) => {
-    const channels = shape.at(-1)!;
-    const offset = normal(shape);
-    const inputs: Record<string, Values> = {
-      x: { shape, values: offset.values.map((v, i) => 3 * v + (i % channels)) },
-      dy: normal(shape, 2),
-      gamma: normal([channels], 3),
-      beta: normal([channels], 4),
-      ...(scaled ? { scale: { shape: [], values: Float32Array.of(0.37) } } : {}),
-    };
-    const settings = { ...attributes, relu };
-    const body = ({ x, dy, gamma, beta, scale }: Record<string, tf.Tensor>) => {
-      const norm = { x: x!, gamma: gamma!, scale: scale ?? null };
-      const before = { mean: beta!, variance: gamma!, keep: 0.9 };
-      const { y, mean, variance, running } = batchNormTrain(norm, beta!, settings, before);
-      const { dx, dgamma, dbeta } = batchNormGradient(norm, { mean, variance }, dy!, settings);
-      const inferred = batchNormInfer(norm, beta!, { mean, variance }, settings);
-      const added = batchNormTrain({ ...norm, residual: dy! }, beta!, settings, before);
-      const inferredAdded = batchNormInfer({ ...norm, residual: dy! }, beta!, { mean, variance }, settings);
-      tf.dispose([added.mean, added.variance, added.running.mean, added.running.variance]);
-      return [y, mean, variance, running.mean, running.variance, dx, dgamma, dbeta, inferred, added.y, inferredAdded];
-    };
-    expect(await difference(inputs, body)).toBeLessThan(5e-6);
-  });
-
-  it('gradient of the scale', async () => {
-    // With a large epsilon, so that the result is not a small difference of large numbers.
-    const inputs = {
-      x: normal([4, 20, 20, 6]),
-      dy: normal([4, 20, 20, 6], 2),
-      gamma: normal([6], 3),
-      beta: normal([6], 4),
-      scale: { shape: [], values: Float32Array.of(0.5) },
-    };
-    const settings = { epsilon: 1, relu: true };
-    const body = ({ x, dy, gamma, beta, scale }: Record<string, tf.Tensor>) => {
-      const norm = { x: x!, gamma: gamma!, scale: scale! };
-      const before = { mean: beta!, variance: gamma!, keep: 0.9 };
-      const { y, mean, variance, running } = batchNormTrain(norm, beta!, settings, before);
-      const gradients = batchNormGradient(norm, { mean, variance }, dy!, settings);
-      tf.dispose([y, mean, variance, running.mean, running.variance, gradients.dx, gradients.dgamma, gradients.dbeta]);
-      return gradients.dscale!;
-    };
-    expect(await difference(inputs, body)).toBeLessThan(1e-5);
-  });
-});
-
-describeWebgpu('webgpu element-wise kernels equal the composition on the CPU', () => {
-  const x = normal([37, 41]);
-  x.values.set([0, -0, 0.1, -0.1, 1.5, -1.5, 1, -1]);
-  const dy = normal([37, 41], 2);
-
-  it('bnn.Sign, exactly; +1 at 0 and −0', async () => {
-    expect(await difference({ x }, ({ x }) => sign(x!))).toBe(0);
-  });
-
-  it.each([createReste(1), createReste(2), createReste(2.9), createSte(1), createSte(Infinity)])(
-    'gradient of $name $attributes',
-    async (estimator) => {
-      expect(await difference({ x, dy }, ({ x, dy }) => signGradient(x!, dy!, estimator))).toBeLessThan(2e-6);
-    },
-  );
-
-  it('the mean of magnitudes and its gradient', async () => {
-    const share = { shape: [1, 1], values: Float32Array.of(-0.7) };
-    expect(await difference({ x }, ({ x }) => meanMagnitude(x!))).toBeLessThan(1e-6);
-    for (const hasSum of [false, true]) {
-      const body = ({ x, dy, share }: Record<string, tf.Tensor>) =>
-        meanMagnitudeGradient(x!, share!, hasSum ? dy : undefined);
-      expect(await difference({ x, dy, share }, body)).toBeLessThan(1e-6);
-    }
-  });
-
-  it('optimizer steps', async () => {
-    const inputs = { p: normal([1031], 1), g: normal([1031], 2), m: normal([1031], 3), v: normal([1031], 4) };
-    const squares = { ...inputs.v, values: inputs.v.values.map((value) => value * value) };
-    const sgd = { lr: 0.1, momentum: 0.9, weightDecay: 1e-4 };
-    expect(await difference(inputs, ({ p, g, v }) => sgdMomentum(p!, g!, v!, sgd))).toBeLessThan(1e-6);
-    for (const decoupled of [true, false]) {
-      const settings = { lr: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, decoupled, step: 3 };
-      const body = ({ p, g, m, v }: Record<string, tf.Tensor>) => adam(p!, g!, m!, v!, settings);
-      expect(await difference({ ...inputs, v: squares }, body)).toBeLessThan(1e-6);
-    }
   });
 });
 

@@ -32,7 +32,7 @@ interface Trained {
 async function takeSteps(name: OptimizerName, replays: boolean): Promise<Trained> {
   await tf.setBackend('webgpu');
   if (!webgpu.ok) throw new Error('unreachable');
-  const replay = replays ? new StepReplay(new CommandRecorder(webgpu.backend)) : null;
+  const replay = replays ? new StepReplay(new CommandRecorder(webgpu.value.backend)) : null;
   const program = new Program(buildModel('binarynet-mini', { seed: 1, imageSize: SIDE }), { explicitPadding: true });
   const optimizer = new Optimizer(program, {
     ...{ optimizer: name, momentum: 0.9, weightDecay: 1e-4, weightDecayOn: 'all', clampWeights: 1 },
@@ -82,7 +82,7 @@ describeWebgpu('recorded training steps', () => {
   it.each(['sgd', 'adam'] as const)('%s: the same figures and weights, to the last bit', async (name) => {
     const want = await takeSteps(name, false);
     if (!webgpu.ok) return;
-    const pool = webgpu.backend.bufferManager;
+    const pool = webgpu.value.backend.bufferManager;
     const usedBefore = pool.numBytesUsed;
     const got = await takeSteps(name, true);
     // Staging buffers of readings aside, all that was reserved is back: a second run needs no new memory.
@@ -100,7 +100,7 @@ describeWebgpu('a recorder', () => {
   /** w ← w + x, and w as the result. */
   function createCounter(meanwhile: (w: tf.Tensor) => Promise<void> = async () => {}) {
     if (!webgpu.ok) throw new Error('unreachable');
-    const replay = new StepReplay(new CommandRecorder(webgpu.backend));
+    const replay = new StepReplay(new CommandRecorder(webgpu.value.backend));
     let w: tf.Tensor = tf.tensor1d([1, 2]);
     const step = async (x: number[]) => {
       const data = Float32Array.from(x);
@@ -156,12 +156,12 @@ describeWebgpu('a recorder', () => {
   it('gives everything back after a failure', async () => {
     await tf.setBackend('webgpu');
     if (!webgpu.ok) return;
-    const before = webgpu.backend.bufferManager.numBytesUsed;
+    const before = webgpu.value.backend.bufferManager.numBytesUsed;
     const { step, weights } = createCounter(() => Promise.reject(new Error('no')));
     await expect(step([1, 1])).rejects.toThrow('no');
     weights().dispose();
     // A tensor of the step that failed is left to whoever made it.
-    expect(webgpu.backend.bufferManager.numBytesUsed - before).toBeLessThanOrEqual(8);
+    expect(webgpu.value.backend.bufferManager.numBytesUsed - before).toBeLessThanOrEqual(8);
     const other = createCounter();
     expect(await other.step([1, 1])).toEqual({ values: [2, 3], isReplay: false });
     expect(await other.step([1, 1])).toEqual({ values: [3, 4], isReplay: true });

@@ -10,7 +10,7 @@ describeWebgpu('the peak of a device', () => {
   it('counts multiply-adds that were computed', async () => {
     if (!webgpu.ok) return;
     await tf.setBackend('webgpu');
-    const gflops = await multiplyAddPeak(webgpu.backend);
+    const gflops = await multiplyAddPeak(webgpu.value.backend);
     // Of anything between an emulated device and the largest GPU.
     expect(gflops).toBeGreaterThan(0.1);
     expect(gflops).toBeLessThan(1e6);
@@ -22,8 +22,8 @@ describeWebgpu('training on webgpu', () => {
     const want = await trainTiny('cpu');
     if (!webgpu.ok) return;
     let submissions = 0;
-    const submit = webgpu.backend.submitQueue.bind(webgpu.backend);
-    webgpu.backend.submitQueue = () => {
+    const submit = webgpu.value.backend.submitQueue.bind(webgpu.value.backend);
+    webgpu.value.backend.submitQueue = () => {
       submissions++;
       submit();
     };

@@ -1,23 +1,9 @@
-/**
- * Batch normalisation over all axes but the last, with an optional scale and rectifier before it:
- *
- *     z = scale · x,  r = relu ? max(z, 0) : z,  y = gamma · (r − mean) / √(variance + epsilon) + beta
- *
- * - `BnnBatchNormTrain` {x, gamma, beta, runningMean, runningVariance, scale?, residual?}, attribute keep
- *   → [y, mean, variance, the running mean, the running variance]: the running ones are keep · before + (1 − keep) · now; the variance
- *   is divided by n, the one that goes into the running one by n − 1.
- * - `BnnBatchNormInfer` {x, gamma, beta, mean, variance, scale?, residual?} → y.
- * - `BnnBatchNormGrad` {x, dy, gamma, mean, variance, scale?} → [dx, dgamma, dbeta] or, with scale, [dx, dgamma, dbeta, dscale];
- *   gradients go through the batch statistics, relu'(0) = 0.
- *
- * Attributes of all {epsilon, relu}. The residual has the shape of x and is added to y. scale is a scalar or one number per channel;
- * dscale has its shape.
- */
+/** Batch normalization (see `kernels/batch-norm.ts`). */
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../../errors.ts';
 import type { NativeBackend } from '../backend.ts';
-import { type Attributes, addKernel, type FloatInput, floatInput, type Inputs } from './kernel.ts';
+import { type Attributes, type FloatInput, floatInput, type Inputs, type OwnKernels } from './kernel.ts';
 import { requireFloats, requireNumber } from './required.ts';
 
 interface NormCase {
@@ -69,7 +55,9 @@ function residualOf(kernel: string, backend: NativeBackend, inputs: Inputs, x: F
   throw new BnnError('E_SHAPE', `${kernel}: residual is [${shape.join(', ')}], expected [${x.shape.join(', ')}]`);
 }
 
-function train(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+type TrainResults = [tf.TensorInfo, tf.TensorInfo, tf.TensorInfo, tf.TensorInfo, tf.TensorInfo];
+
+function train(backend: NativeBackend, inputs: Inputs, attrs: Attributes): TrainResults {
   const kernel = 'BnnBatchNormTrain';
   const c = normCase(backend, kernel, inputs, attrs);
   const residual = residualOf(kernel, backend, inputs, c.x);
@@ -82,14 +70,10 @@ function train(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.Te
   const keep = requireNumber(kernel, attrs, 'keep');
   const count = c.x.values.length / c.channels;
   const unbias = count / Math.max(1, count - 1);
-  const running = [
-    moved(backend, c.vector('runningMean'), mean, keep, 1 - keep),
-    moved(backend, c.vector('runningVariance'), variance, keep, (1 - keep) * unbias),
-  ];
-  return [
-    backend.store(y, c.x.shape),
-    ...[mean, variance, ...running].map((values) => backend.store(values, [c.channels])),
-  ];
+  const newMean = moved(backend, c.vector('runningMean'), mean, keep, 1 - keep);
+  const newVariance = moved(backend, c.vector('runningVariance'), variance, keep, (1 - keep) * unbias);
+  const store = (values: Float32Array): tf.TensorInfo => backend.store(values, [c.channels]);
+  return [backend.store(y, c.x.shape), store(mean), store(variance), store(newMean), store(newVariance)];
 }
 
 /** keep · average + take · now: so few numbers that a loop here costs less than a call; rounded as separate operations are. */
@@ -118,7 +102,9 @@ function infer(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.Te
   return backend.store(y, c.x.shape);
 }
 
-function grad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+type GradResults = [tf.TensorInfo, tf.TensorInfo, tf.TensorInfo, dscale?: tf.TensorInfo];
+
+function grad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): GradResults {
   const kernel = 'BnnBatchNormGrad';
   const c = normCase(backend, kernel, inputs, attrs);
   const dy = requireFloats(backend, kernel, inputs, 'dy');
@@ -135,7 +121,7 @@ function grad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.Ten
     c.epsilon,
     c.relu,
   );
-  const outputs = [
+  const outputs: GradResults = [
     backend.store(dx, c.x.shape),
     backend.store(dgamma, [c.channels]),
     backend.store(dbeta, [c.channels]),
@@ -151,8 +137,8 @@ function scaleGrad(backend: NativeBackend, scale: FloatInput, sums: Float64Array
   return backend.store(dscale, scale.shape);
 }
 
-export function registerBatchNorm(): void {
-  addKernel('BnnBatchNormTrain', train);
-  addKernel('BnnBatchNormInfer', infer);
-  addKernel('BnnBatchNormGrad', grad);
-}
+export const BATCH_NORM_KERNELS = {
+  BnnBatchNormTrain: train,
+  BnnBatchNormInfer: infer,
+  BnnBatchNormGrad: grad,
+} satisfies OwnKernels;

@@ -1,17 +1,10 @@
-/**
- * Convolution of sign(x), +1 at 0, without a tensor of signs; attributes as of Conv2D, padding is 0.
- *
- * - `BnnBinaryConv` {x, filter} → Conv2D(sign(x), filter).
- * - `BnnBinaryConvInputGrad` {dy, filter, x, sum?}, and the attributes of `BnnSignGrad` or `BnnSignGradTable`
- *   → dx = s(x) · Conv2DBackpropInput(dy, filter) + sum.
- * - `BnnBinaryConvFilterGrad` {x, dy}, attribute filterShape → Conv2DBackpropFilter(sign(x), dy).
- */
+/** Convolution of sign(x) without a tensor of signs. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../../errors.ts';
 import type { NativeBackend } from '../backend.ts';
 import { type ConvCase, convShape } from './convolution.ts';
-import { type Attributes, addKernel, type Inputs, result } from './kernel.ts';
+import { type Attributes, type Inputs, type OwnKernels, result } from './kernel.ts';
 import { requireFloats, requireNumber, requireTable } from './required.ts';
 
 function requireConv(kernel: string, attrs: Attributes, x: readonly number[], filter: readonly number[]): ConvCase {
@@ -80,8 +73,8 @@ function filterGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): 
   );
 }
 
-export function registerBinaryConvolutions(): void {
-  addKernel('BnnBinaryConv', forward);
-  addKernel('BnnBinaryConvInputGrad', inputGrad);
-  addKernel('BnnBinaryConvFilterGrad', filterGrad);
-}
+export const BINARY_CONVOLUTION_KERNELS = {
+  BnnBinaryConv: forward,
+  BnnBinaryConvInputGrad: inputGrad,
+  BnnBinaryConvFilterGrad: filterGrad,
+} satisfies OwnKernels;

@@ -1,15 +1,17 @@
-/**
- * Convolutions and their gradients, NHWC with HWIO filters: Conv2D, DepthwiseConv2dNative, and
- *
- * - `BnnConv` {x, filter}, attributes of Conv2D and `groups`: filter is [height, width, channels / groups, outputs]; with any
- *   strides and dilations.
- * - `BnnConvInputGrad` {dy, filter}, also inputShape → the gradient of x.
- * - `BnnConvFilterGrad` {x, dy}, also filterShape → the gradient of the filter.
- */
+/** Convolutions and their gradients, NHWC with HWIO filters: Conv2D, DepthwiseConv2dNative, and ours with groups. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../../errors.ts';
-import { type Attributes, addKernel, floatInput, type NativeKernel, replaceKernel, result } from './kernel.ts';
+import type { NativeBackend } from '../backend.ts';
+import {
+  type Attributes,
+  floatInput,
+  type Inputs,
+  type NativeKernel,
+  type OwnKernels,
+  replaceKernel,
+  result,
+} from './kernel.ts';
 
 type Shape4 = [number, number, number, number];
 
@@ -63,7 +65,7 @@ const depthwise: GroupingOf = (_, x, [height = 0, width = 0, channels = 0, multi
   filterShape: [height, width, channels === x[3] ? 1 : 0, channels * multiplier],
 });
 
-function forward(grouping: GroupingOf): NativeKernel {
+function forward(grouping: GroupingOf): NativeKernel<tf.TensorInfo> {
   return (backend, inputs, attrs) => {
     const x = floatInput(backend, inputs['x']);
     const filter = floatInput(backend, inputs['filter']);
@@ -75,7 +77,7 @@ function forward(grouping: GroupingOf): NativeKernel {
   };
 }
 
-function inputGrad(grouping: GroupingOf): NativeKernel {
+function inputGrad(grouping: GroupingOf): NativeKernel<tf.TensorInfo> {
   return (backend, inputs, attrs) => {
     const dy = floatInput(backend, inputs['dy']);
     const filter = floatInput(backend, inputs['filter']);
@@ -88,7 +90,7 @@ function inputGrad(grouping: GroupingOf): NativeKernel {
   };
 }
 
-function filterGrad(grouping: GroupingOf): NativeKernel {
+function filterGrad(grouping: GroupingOf): NativeKernel<tf.TensorInfo> {
   return (backend, inputs, attrs) => {
     const x = floatInput(backend, inputs['x']);
     const dy = floatInput(backend, inputs['dy']);
@@ -102,15 +104,21 @@ function filterGrad(grouping: GroupingOf): NativeKernel {
 }
 
 /** A kernel of our own, which has no other backend's to fall back on. */
-function addConvolution(name: string, kernel: NativeKernel): void {
-  addKernel(name, (backend, inputs, attrs) => {
+function own(name: string, kernel: NativeKernel<tf.TensorInfo>) {
+  return (backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo => {
     const output = kernel(backend, inputs, attrs);
     if (output !== undefined) return output;
     const shapes = Object.entries(inputs).map(([input, tensor]) => `${input} [${tensor?.shape.join(', ')}]`);
     const groups = `${String(attrs['groups'] ?? 1)} groups`;
     throw new BnnError('E_SHAPE', `${name}: ${shapes.join(', ')} and ${groups} do not make an NHWC convolution`);
-  });
+  };
 }
+
+export const CONVOLUTION_KERNELS = {
+  BnnConv: own('BnnConv', forward(grouped)),
+  BnnConvInputGrad: own('BnnConvInputGrad', inputGrad(grouped)),
+  BnnConvFilterGrad: own('BnnConvFilterGrad', filterGrad(grouped)),
+} satisfies OwnKernels;
 
 export function registerConvolutions(): void {
   replaceKernel(tf.Conv2D, forward(ungrouped));
@@ -119,7 +127,4 @@ export function registerConvolutions(): void {
   replaceKernel(tf.DepthwiseConv2dNative, forward(depthwise));
   replaceKernel(tf.DepthwiseConv2dNativeBackpropInput, inputGrad(depthwise));
   replaceKernel(tf.DepthwiseConv2dNativeBackpropFilter, filterGrad(depthwise));
-  addConvolution('BnnConv', forward(grouped));
-  addConvolution('BnnConvInputGrad', inputGrad(grouped));
-  addConvolution('BnnConvFilterGrad', filterGrad(grouped));
 }

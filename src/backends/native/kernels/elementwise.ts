@@ -1,19 +1,15 @@
-/**
- * Arithmetic of two tensors, ClipByValue, Relu, Step, Abs and tfjs's three-valued Sign, and
- *
- * - `BnnClipGrad` {y, dy}, attributes {low, high} → dy where low < y < high, 0 elsewhere; an infinite limit is none.
- */
+/** Arithmetic of two tensors, ClipByValue and its gradient, Relu, Step, Abs and tfjs's three-valued Sign. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BINARY_OPS, OPERANDS, type OperandKind, UNARY_OPS } from '../addon.ts';
 import type { NativeBackend } from '../backend.ts';
 import {
   type Attributes,
-  addKernel,
   type FloatInput,
   floatInput,
   type Inputs,
   type NativeKernel,
+  type OwnKernels,
   replaceKernel,
   result,
 } from './kernel.ts';
@@ -97,6 +93,8 @@ function clipGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf
   return result(backend, y.shape, (dx) => backend.addon.clipGrad(y.values, dy.values, low, high, dx));
 }
 
+export const CLIP_KERNELS = { BnnClipGrad: clipGrad } satisfies OwnKernels;
+
 export function registerElementwise(): void {
   replaceKernel(tf.Add, binary(BINARY_OPS.add));
   replaceKernel(tf.Sub, binary(BINARY_OPS.sub));
@@ -105,7 +103,6 @@ export function registerElementwise(): void {
   replaceKernel(tf.Maximum, binary(BINARY_OPS.max));
   replaceKernel(tf.Minimum, binary(BINARY_OPS.min));
   replaceKernel(tf.ClipByValue, clip);
-  addKernel('BnnClipGrad', clipGrad);
   replaceKernel(tf.Relu, unaryKernel(UNARY_OPS.relu));
   replaceKernel(tf.Abs, unaryKernel(UNARY_OPS.abs));
   replaceKernel(tf.Sign, unaryKernel(UNARY_OPS.signum));

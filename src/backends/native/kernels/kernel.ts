@@ -1,17 +1,18 @@
 /** How kernels are put on the `native` backend. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { KernelTable } from '../../../kernels/contract.ts';
 import type { NativeBackend } from '../backend.ts';
 
 export const NATIVE = 'native';
 
 export type Inputs = Readonly<Record<string, tf.TensorInfo | undefined>>;
 export type Attributes = Readonly<Record<string, unknown>>;
-export type NativeKernel = (
+export type NativeKernel<Result = tf.TensorInfo | tf.TensorInfo[]> = (
   backend: NativeBackend,
   inputs: Inputs,
   attrs: Attributes,
-) => tf.TensorInfo | tf.TensorInfo[] | undefined;
+) => Result | undefined;
 
 /**
  * Replaces an inherited kernel. Where `kernel` returns undefined (another dtype, an unusual case), the kernel of tfjs-backend-cpu
@@ -30,17 +31,8 @@ export function replaceKernel(kernelName: string, kernel: NativeKernel): void {
   });
 }
 
-/** Adds a kernel of our own; it has no fallback and throws on what it cannot do. */
-export function addKernel(
-  kernelName: string,
-  kernel: (backend: NativeBackend, inputs: Inputs, attrs: Attributes) => tf.TensorInfo | tf.TensorInfo[],
-): void {
-  tf.registerKernel({
-    kernelName,
-    backendName: NATIVE,
-    kernelFunc: (call) => kernel(call.backend as NativeBackend, call.inputs, (call.attrs ?? {}) as Attributes),
-  });
-}
+/** Kernels of our own. They have no fallback and throw on what they cannot do. */
+export type OwnKernels = KernelTable<NativeBackend>;
 
 /** A float32 input together with its elements; undefined when missing, empty or of another dtype. */
 export interface FloatInput {

@@ -1,19 +1,12 @@
-/**
- * Parameter updates, in the form PyTorch defines them. Inputs of one kernel have the same shape; results are new tensors.
- *
- * - `BnnSgdMomentum` {param, grad, velocity}, {lr, momentum, weightDecay, nesterov?} → [param', velocity']:
- *   g = grad + weightDecay · param, v' = momentum · v + g, p' = p − lr · (nesterov ? g + momentum · v' : v').
- * - `BnnAdam` {param, grad, m, v}, {lr, beta1, beta2, epsilon, weightDecay, decoupled, step} → [param', m', v']; step counts from 1;
- *   decoupled selects AdamW's weight decay.
- */
+/** Steps of optimizers. */
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../../errors.ts';
 import type { NativeBackend } from '../backend.ts';
-import { type Attributes, addKernel, type Inputs } from './kernel.ts';
+import type { Attributes, Inputs, OwnKernels } from './kernel.ts';
 import { requireFloats, requireNumber, requireSameSize } from './required.ts';
 
-function sgdMomentum(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+function sgdMomentum(backend: NativeBackend, inputs: Inputs, attrs: Attributes): [tf.TensorInfo, tf.TensorInfo] {
   const name = 'BnnSgdMomentum';
   const param = requireFloats(backend, name, inputs, 'param');
   const grad = requireSameSize(backend, name, inputs, 'grad', param);
@@ -21,16 +14,19 @@ function sgdMomentum(backend: NativeBackend, inputs: Inputs, attrs: Attributes):
   const lr = requireNumber(name, attrs, 'lr');
   const momentum = requireNumber(name, attrs, 'momentum');
   const weightDecay = requireNumber(name, attrs, 'weightDecay');
-  const nesterov = attrs['nesterov'] === true;
   const [newParam, newVelocity] = [backend.allocate(param.values.length), backend.allocate(param.values.length)];
   backend.addon.sgdMomentum(
     ...([param.values, grad.values, velocity.values, newParam, newVelocity] as const),
-    ...([lr, momentum, weightDecay, nesterov] as const),
+    ...([lr, momentum, weightDecay] as const),
   );
   return [backend.store(newParam, param.shape), backend.store(newVelocity, param.shape)];
 }
 
-function adam(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+function adam(
+  backend: NativeBackend,
+  inputs: Inputs,
+  attrs: Attributes,
+): [tf.TensorInfo, tf.TensorInfo, tf.TensorInfo] {
   const name = 'BnnAdam';
   const param = requireFloats(backend, name, inputs, 'param');
   const grad = requireSameSize(backend, name, inputs, 'grad', param);
@@ -48,10 +44,10 @@ function adam(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.Ten
     step,
     attrs['decoupled'] === true,
   );
-  return [newParam, newM, newV].map((values) => backend.store(values, param.shape));
+  return [backend.store(newParam, param.shape), backend.store(newM, param.shape), backend.store(newV, param.shape)];
 }
 
-export function registerOptimizers(): void {
-  addKernel('BnnSgdMomentum', sgdMomentum);
-  addKernel('BnnAdam', adam);
-}
+export const OPTIMIZER_KERNELS = {
+  BnnSgdMomentum: sgdMomentum,
+  BnnAdam: adam,
+} satisfies OwnKernels;

@@ -1,20 +1,15 @@
-/**
- * Sum and Mean over neighbouring axes: all of them, all but the last, the spatial ones, the last.
- *
- * - `BnnMeanMagnitude` {x} → the mean of |x|, a scalar.
- * - `BnnMeanMagnitudeGrad` {x, dy, sum?}, dy one number → sign(x) · dy / n + sum, with sign(0) = 0.
- */
+/** Sum and Mean over neighbouring axes: all of them, all but the last, the spatial ones, the last; and the mean of magnitudes. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../../errors.ts';
 import { BINARY_OPS, OPERANDS, UNARY_OPS } from '../addon.ts';
 import type { NativeBackend } from '../backend.ts';
 import {
-  addKernel,
   type FloatInput,
   floatInput,
   type Inputs,
   type NativeKernel,
+  type OwnKernels,
   replaceKernel,
   result,
 } from './kernel.ts';
@@ -94,9 +89,12 @@ function meanMagnitudeGrad(backend: NativeBackend, inputs: Inputs): tf.TensorInf
   });
 }
 
+export const MAGNITUDE_KERNELS = {
+  BnnMeanMagnitude: meanMagnitude,
+  BnnMeanMagnitudeGrad: meanMagnitudeGrad,
+} satisfies OwnKernels;
+
 export function registerReductions(): void {
-  addKernel('BnnMeanMagnitude', meanMagnitude);
-  addKernel('BnnMeanMagnitudeGrad', meanMagnitudeGrad);
   replaceKernel(tf.Sum, reduction(false));
   replaceKernel(tf.Mean, reduction(true));
 }

@@ -1,24 +1,11 @@
-/**
- * `BnnSign` {x}: y = +1 where x ≥ 0, else −1 (also for NaN).
- *
- * `BnnSignGrad` {x, dy}, attributes {estimator: 'ste', clip} or {estimator: 'reste', o, t, m}: dx = dy · s(x).
- * - ste: s = 1 where |x| ≤ clip, else 0; clip may be Infinity.
- * - reste (arXiv:2308.06689): with a = |x|, p = (1 − o)/o: s = m^p for a ≤ m, a^p / o for m < a ≤ t, 0 beyond; o = 1: s = 1 up to t.
- *   t and m are rounded to float32 before they are compared.
- *
- * `BnnSignGradTable` {x, dy}, attributes {pieces, limit}: the same for an even s that over [0, limit] is made of straight pieces of
- * equal width, each a pair (value at its start, rise) in a Float32Array, and 0 beyond.
- *
- * `BnnSignGradDsq` {x, dy}, attribute alpha → [dx, a scalar]: the slope of DSQ as `estimators/learned-dsq.ts` has it, and the gradient of
- * its alpha.
- */
+/** bnn.Sign and the gradients that stand in for its derivative. */
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../../errors.ts';
 import { UNARY_OPS } from '../addon.ts';
 import type { NativeBackend } from '../backend.ts';
 import { unary } from './elementwise.ts';
-import { type Attributes, addKernel, type Inputs, result } from './kernel.ts';
+import { type Attributes, type Inputs, type OwnKernels, result } from './kernel.ts';
 import { requireFloats, requireNumber, requireSameSize, requireTable } from './required.ts';
 
 function signGrad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
@@ -48,7 +35,7 @@ function signGradTable(backend: NativeBackend, inputs: Inputs, attrs: Attributes
   return result(backend, x.shape, (dx) => backend.addon.signGradTable(x.values, dy.values, ...table, dx));
 }
 
-function signGradDsq(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+function signGradDsq(backend: NativeBackend, inputs: Inputs, attrs: Attributes): [tf.TensorInfo, tf.TensorInfo] {
   const name = 'BnnSignGradDsq';
   const x = requireFloats(backend, name, inputs, 'x');
   const dy = requireSameSize(backend, name, inputs, 'dy', x);
@@ -60,11 +47,9 @@ function signGradDsq(backend: NativeBackend, inputs: Inputs, attrs: Attributes):
   return [dx, result(backend, [], (values) => values.fill(gradient))];
 }
 
-export function registerSign(): void {
-  addKernel('BnnSign', (backend, inputs) =>
-    unary(backend, UNARY_OPS.sign, requireFloats(backend, 'BnnSign', inputs, 'x')),
-  );
-  addKernel('BnnSignGrad', signGrad);
-  addKernel('BnnSignGradTable', signGradTable);
-  addKernel('BnnSignGradDsq', signGradDsq);
-}
+export const SIGN_KERNELS = {
+  BnnSign: (backend, inputs) => unary(backend, UNARY_OPS.sign, requireFloats(backend, 'BnnSign', inputs, 'x')),
+  BnnSignGrad: signGrad,
+  BnnSignGradTable: signGradTable,
+  BnnSignGradDsq: signGradDsq,
+} satisfies OwnKernels;

@@ -1,22 +1,17 @@
-/**
- * Batch normalization of r = relu(scale · x) over all dimensions but the last; attributes and inputs as the kernels of the same
- * names under native/ have them. The scale is one number.
- */
+/** Batch normalization (see `kernels/batch-norm.ts`). The scale is one number. */
 
 import type * as tf from '@tensorflow/tfjs-core';
+import type { NormAttributes } from '../../../kernels/batch-norm.ts';
 import type { WebgpuBackend } from '../device.ts';
 import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
 import { columnSums } from './column-sums.ts';
-import {
-  type Attributes,
-  allocate,
-  type Inputs,
-  literal,
-  numberOf,
-  registerKernel,
-  required,
-  sizeOf,
-} from './kernel.ts';
+import { allocate, literal, type Own, type OwnKernels, sizeOf } from './kernel.ts';
+
+interface Normalized {
+  readonly x: tf.TensorInfo;
+  readonly gamma: tf.TensorInfo;
+  readonly scale?: tf.TensorInfo | undefined;
+}
 
 interface NormCase {
   readonly x: tf.TensorInfo;
@@ -33,11 +28,9 @@ interface NormCase {
   readonly relu: boolean;
 }
 
-function normCase(inputs: Inputs, attrs: Attributes): NormCase {
-  const [x, gamma, scale] = [required(inputs, 'x'), required(inputs, 'gamma'), inputs['scale']];
+function normCase({ x, gamma, scale }: Normalized, { relu, epsilon }: NormAttributes): NormCase {
   if (scale !== undefined && sizeOf(scale) !== 1) throw new Error('internal: the scale must be one number');
   const channels = x.shape.at(-1) ?? 1;
-  const relu = attrs['relu'] === true;
   const z = scale === undefined ? 'v' : 'v * scale[0]';
   return {
     x,
@@ -47,7 +40,7 @@ function normCase(inputs: Inputs, attrs: Attributes): NormCase {
     channels,
     scale: scale === undefined ? {} : { scale },
     rectified: `let z = ${z}; let r = ${relu ? 'max(z, 0.0)' : 'z'};`,
-    inverse: `1.0 / sqrt(variance[c] + ${literal(numberOf(attrs, 'epsilon'))})`,
+    inverse: `1.0 / sqrt(variance[c] + ${literal(epsilon)})`,
     relu,
   };
 }
@@ -78,9 +71,9 @@ function normalize(
   return y;
 }
 
-function train(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+const train: Own<'BnnBatchNormTrain'> = (backend, inputs, attrs) => {
   const c = normCase(inputs, attrs);
-  const keep = numberOf(attrs, 'keep');
+  const { keep } = attrs;
   const [mean, variance, newMean, newVariance] = [0, 1, 2, 3].map(() => allocate(backend, [c.channels])) as [
     tf.TensorInfo,
     tf.TensorInfo,
@@ -99,8 +92,8 @@ function train(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.Te
     outputs: { mean, variance, new_mean: newMean, new_variance: newVariance },
     finishInputs: {
       ...{ x: c.x, ...c.scale },
-      old_mean: required(inputs, 'runningMean'),
-      old_variance: required(inputs, 'runningVariance'),
+      old_mean: inputs.runningMean,
+      old_variance: inputs.runningVariance,
     },
     finish: `${shift}
     let m = k + s0 / n;
@@ -110,13 +103,13 @@ function train(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.Te
     new_mean[c] = ${literal(keep)} * old_mean[c] + ${literal(1 - keep)} * m;
     new_variance[c] = ${literal(keep)} * old_variance[c] + ${literal(1 - keep)} * (n / max(n - 1.0, 1.0)) * v2;`,
   });
-  const y = normalize(backend, c, required(inputs, 'beta'), mean, variance, inputs['residual']);
+  const y = normalize(backend, c, inputs.beta, mean, variance, inputs.residual);
   return [y, mean, variance, newMean, newVariance];
-}
+};
 
-function grad(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
+const grad: Own<'BnnBatchNormGrad'> = (backend, inputs, attrs) => {
   const c = normCase(inputs, attrs);
-  const [dy, mean, variance] = [required(inputs, 'dy'), required(inputs, 'mean'), required(inputs, 'variance')];
+  const { dy, mean, variance, scale } = inputs;
   const [dgamma, dbeta] = [allocate(backend, [c.channels]), allocate(backend, [c.channels])];
   columnSums(backend, {
     rows: c.rows,
@@ -129,7 +122,7 @@ function grad(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.Ten
     finish: 'dbeta[c] = s0; dgamma[c] = s1;',
   });
   const dx = allocate(backend, c.x.shape);
-  const hasScale = 'scale' in c.scale;
+  const hasScale = scale !== undefined;
   const dz = c.relu ? 'select(0.0, dr, z > 0.0)' : 'dr';
   const [x0, y0] = flatGroups(c.size);
   const terms = hasScale ? allocate(backend, [x0 * y0]) : null;
@@ -156,8 +149,8 @@ ${FLAT_HEAD}
     numbers: { size: ['u32', c.size], rows: ['f32', c.rows] },
     groups: [x0, y0, 1],
   });
-  if (terms === null) return [dx, dgamma, dbeta];
-  const dscale = allocate(backend, required(inputs, 'scale').shape);
+  if (terms === null || scale === undefined) return [dx, dgamma, dbeta];
+  const dscale = allocate(backend, scale.shape);
   dispatch(backend, {
     code: `
 var<workgroup> products: array<f32, 256>;
@@ -174,7 +167,7 @@ fn main(@builtin(local_invocation_index) lid: u32) {
   });
   backend.disposeData(terms.dataId);
   return [dx, dgamma, dbeta, dscale];
-}
+};
 
 /** WGSL that adds `value` over the 256 invocations of a group and has one of them write the sum. */
 function treeSum(array: string, value: string, target: string): string {
@@ -186,13 +179,13 @@ function treeSum(array: string, value: string, target: string): string {
   if (lid == 0u) { ${target} = ${array}[0]; }`;
 }
 
-function infer(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
-  const [beta, mean, variance] = [required(inputs, 'beta'), required(inputs, 'mean'), required(inputs, 'variance')];
-  return normalize(backend, normCase(inputs, attrs), beta, mean, variance, inputs['residual']);
-}
+const infer: Own<'BnnBatchNormInfer'> = (backend, inputs, attrs) => {
+  const { beta, mean, variance, residual } = inputs;
+  return normalize(backend, normCase(inputs, attrs), beta, mean, variance, residual);
+};
 
-export function registerBatchNorm(): void {
-  registerKernel('BnnBatchNormTrain', train);
-  registerKernel('BnnBatchNormGrad', grad);
-  registerKernel('BnnBatchNormInfer', infer);
-}
+export const BATCH_NORM_KERNELS = {
+  BnnBatchNormTrain: train,
+  BnnBatchNormInfer: infer,
+  BnnBatchNormGrad: grad,
+} satisfies OwnKernels;

@@ -1,5 +1,5 @@
 /**
- * Convolution of sign(x), +1 at 0, without a tensor of signs; kernels as on the native backend (`native/kernels/binary-convolution.ts`).
+ * Convolution of sign(x) without a tensor of signs.
  *
  * Where the filter consists of ±1, signs of both are packed into words of 32 channels, as in `core/bits.ts`: bit 1 is +1, pad bits are 0.
  * A tap inside the picture then adds C − 2 · popcount(x ⊕ filter), and one in the padding nothing: the sums are exact integers.
@@ -8,17 +8,18 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { WebgpuBackend } from '../device.ts';
 import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
-import { constants, convolutionOf, filterGradient, forward, type Info, inputGradient } from './convolution.ts';
-import { type Attributes, allocate, type Inputs, registerKernel, required, WEBGPU } from './kernel.ts';
+import { constants, convolutionOf, convolve, filterGradient, type Info, inputGradient } from './convolution.ts';
+import { ELEMENTWISE_KERNELS } from './elementwise.ts';
+import { type Attributes, allocate, type Own, type OwnKernels, WEBGPU } from './kernel.ts';
 import { slopeOf } from './slope.ts';
 
 const WORD_BITS = 32;
 
-function binaryConvolution(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
-  const [x, filter] = [required(inputs, 'x'), required(inputs, 'filter')];
+const binaryConvolution: Own<'BnnBinaryConv'> = (backend, inputs, attrs) => {
+  const { x, filter } = inputs;
   const info = convolutionOf(x.shape, filter.shape, attrs);
   if (info === null) return onSigns(backend, x, (signs) => plainKernel('Conv2D', backend, { x: signs, filter }, attrs));
-  if (attrs['filterIsSigns'] !== true) return forward(backend, inputs, attrs, true);
+  if (!attrs.filterIsSigns) return convolve(backend, inputs, info, true);
   const { inChannels: channels, outChannels, filterHeight, filterWidth } = info;
   const pixels = info.batchSize * info.inHeight * info.inWidth;
   // Of one pixel side by side, since a thread goes through them; of one filter apart, since neighbouring threads have neighbouring filters.
@@ -27,7 +28,7 @@ function binaryConvolution(backend: WebgpuBackend, inputs: Inputs, attrs: Attrib
   const y = multiplyPacked(backend, a, b, info);
   for (const { dataId } of [a, b]) backend.disposeData(dataId);
   return y;
-}
+};
 
 /** Packs signs along the middle of [rows, channels, columns]: u32[rows][words][columns]. */
 function packSigns(
@@ -99,9 +100,8 @@ ${FLAT_HEAD}
   return y;
 }
 
-/** dx = s(x) · Conv2DBackpropInput(dy, filter) + sum. */
-function binaryInputGradient(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
-  const [x, sum] = [required(inputs, 'x'), inputs['sum']];
+const binaryInputGradient: Own<'BnnBinaryConvInputGrad'> = (backend, inputs, attrs) => {
+  const { x, dy, filter, sum } = inputs;
   const slope = slopeOf(backend, attrs);
   const finish = {
     inputs: { x_values: x, ...(sum !== undefined && { other: sum }), ...slope.inputs },
@@ -114,24 +114,21 @@ function binaryInputGradient(backend: WebgpuBackend, inputs: Inputs, attrs: Attr
   };
   const gradient = inputGradient(backend, inputs, attrs, x.shape, finish);
   if (gradient !== undefined) return gradient;
-  const given = { dy: required(inputs, 'dy'), filter: required(inputs, 'filter') };
-  const dsigns = plainKernel('Conv2DBackpropInput', backend, given, { ...attrs, inputShape: x.shape });
-  const dx = plainKernel('BnnSignGrad', backend, { x, dy: dsigns }, attrs);
+  const dsigns = plainKernel('Conv2DBackpropInput', backend, { dy, filter }, { ...attrs, inputShape: x.shape });
+  const dx = ELEMENTWISE_KERNELS.BnnSignGrad(backend, { x, dy: dsigns }, attrs);
   backend.disposeData(dsigns.dataId);
   if (sum === undefined) return dx;
   const total = plainKernel('Add', backend, { a: dx, b: sum }, {});
   backend.disposeData(dx.dataId);
   return total;
-}
+};
 
-function binaryFilterGradient(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo {
+const binaryFilterGradient: Own<'BnnBinaryConvFilterGrad'> = (backend, inputs, attrs) => {
   const gradient = filterGradient(backend, inputs, attrs, true);
   if (gradient !== undefined) return gradient;
-  const dy = required(inputs, 'dy');
-  return onSigns(backend, required(inputs, 'x'), (signs) =>
-    plainKernel('Conv2DBackpropFilter', backend, { x: signs, dy }, attrs),
-  );
-}
+  const { x, dy } = inputs;
+  return onSigns(backend, x, (signs) => plainKernel('Conv2DBackpropFilter', backend, { x: signs, dy }, attrs));
+};
 
 /** For convolutions that no kernel here knows. */
 function onSigns(
@@ -139,7 +136,7 @@ function onSigns(
   x: tf.TensorInfo,
   work: (signs: tf.TensorInfo) => tf.TensorInfo,
 ): tf.TensorInfo {
-  const signs = plainKernel('BnnSign', backend, { x }, {});
+  const signs = ELEMENTWISE_KERNELS.BnnSign(backend, { x });
   const result = work(signs);
   backend.disposeData(signs.dataId);
   return result;
@@ -156,8 +153,8 @@ function plainKernel(
   return result;
 }
 
-export function registerBinaryConvolutions(): void {
-  registerKernel('BnnBinaryConv', binaryConvolution);
-  registerKernel('BnnBinaryConvInputGrad', binaryInputGradient);
-  registerKernel('BnnBinaryConvFilterGrad', binaryFilterGradient);
-}
+export const BINARY_CONVOLUTION_KERNELS = {
+  BnnBinaryConv: binaryConvolution,
+  BnnBinaryConvInputGrad: binaryInputGradient,
+  BnnBinaryConvFilterGrad: binaryFilterGradient,
+} satisfies OwnKernels;

@@ -6,7 +6,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { WebgpuBackend } from '../device.ts';
-import { type Attributes, type Inputs, registerKernel, required } from './kernel.ts';
+import { type Attributes, type Inputs, replaceKernel, required } from './kernel.ts';
 import { type Finish, tiledProduct } from './tiled-product.ts';
 
 export type Info = tf.backend_util.Conv2DInfo;
@@ -72,15 +72,12 @@ fn b_column(n: u32) -> u32 { return n; }
 fn b_depth(k: u32) -> u32 { return k * O; }`;
 
 /** @param signs  convolves sign(x) instead of x. */
-export function forward(
+export function convolve(
   backend: WebgpuBackend,
-  inputs: Inputs,
-  attrs: Attributes,
-  signs = false,
-): tf.TensorInfo | undefined {
-  const [x, filter] = [required(inputs, 'x'), required(inputs, 'filter')];
-  const info = convolutionOf(x.shape, filter.shape, attrs);
-  if (info === null) return undefined;
+  { x, filter }: { readonly x: tf.TensorInfo; readonly filter: tf.TensorInfo },
+  info: Info,
+  signs: boolean,
+): tf.TensorInfo {
   return tiledProduct(backend, {
     m: info.batchSize * info.outHeight * info.outWidth,
     n: info.outChannels,
@@ -172,9 +169,13 @@ fn b_depth(k: u32) -> u32 { return k / O * (C * O) + k % O; }`,
 }
 
 export function registerConvolutions(): void {
-  registerKernel('Conv2D', (...call) => forward(...call));
-  registerKernel('Conv2DBackpropFilter', (...call) => filterGradient(...call));
-  registerKernel('Conv2DBackpropInput', (backend, inputs, attrs) =>
+  replaceKernel('Conv2D', (backend, inputs, attrs) => {
+    const given = { x: required(inputs, 'x'), filter: required(inputs, 'filter') };
+    const info = convolutionOf(given.x.shape, given.filter.shape, attrs);
+    return info === null ? undefined : convolve(backend, given, info, false);
+  });
+  replaceKernel('Conv2DBackpropFilter', (...call) => filterGradient(...call));
+  replaceKernel('Conv2DBackpropInput', (backend, inputs, attrs) =>
     inputGradient(backend, inputs, attrs, attrs['inputShape'] as number[]),
   );
 }

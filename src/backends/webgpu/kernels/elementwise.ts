@@ -1,17 +1,20 @@
 /** Kernels that compute every element on its own: bnn.Sign, the estimators' gradients, optimizer steps; and the mean of magnitudes. */
 
 import type * as tf from '@tensorflow/tfjs-core';
+import type { Slope } from '../../../kernels/sign.ts';
 import type { StepNumbers } from '../../step-recorder.ts';
 import type { WebgpuBackend } from '../device.ts';
 import { type Dispatch, dispatch, FLAT_HEAD, flatGroups, type Numbers } from '../dispatch.ts';
 import { columnSums } from './column-sums.ts';
-import { type Attributes, allocate, type Inputs, numberOf, registerKernel, required, sizeOf } from './kernel.ts';
+import { allocate, type Own, type OwnKernels, sizeOf } from './kernel.ts';
 import { slopeOf } from './slope.ts';
 
-interface Elementwise {
+type GradientInfos = { readonly x: tf.TensorInfo; readonly dy: tf.TensorInfo };
+
+interface Elementwise<Outputs extends readonly string[]> {
   /** All of one size. */
   readonly inputs: Readonly<Record<string, tf.TensorInfo>>;
-  readonly outputs: readonly string[];
+  readonly outputs: Outputs;
   /** WGSL for each element: knows the inputs' elements by name and assigns to `out_<name>` for each output. */
   readonly body: string;
   readonly numbers?: Numbers;
@@ -20,10 +23,10 @@ interface Elementwise {
   readonly tables?: Readonly<Record<string, tf.TensorInfo>>;
 }
 
-function elementwise(
+function elementwise<const Outputs extends readonly string[]>(
   backend: WebgpuBackend,
-  { inputs, outputs: outputNames, body, numbers, varying, tables }: Elementwise,
-): tf.TensorInfo[] {
+  { inputs, outputs: outputNames, body, numbers, varying, tables }: Elementwise<Outputs>,
+): { -readonly [K in keyof Outputs]: tf.TensorInfo } {
   const [first] = Object.values(inputs);
   if (first === undefined) throw new Error('internal: a kernel without inputs');
   const size = sizeOf(first);
@@ -42,22 +45,20 @@ function elementwise(
     varying,
     groups: flatGroups(size),
   });
-  return outputs.map(([, output]) => output);
+  return outputs.map(([, output]) => output) as { -readonly [K in keyof Outputs]: tf.TensorInfo };
 }
 
 function floats(values: Readonly<Record<string, number>>): Numbers {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, ['f32', value]]));
 }
 
-function signGrad(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo | undefined {
-  const { code, numbers, inputs: tables } = slopeOf(backend, attrs);
-  const [x, dy] = [required(inputs, 'x'), required(inputs, 'dy')];
+function signGrad(backend: WebgpuBackend, { x, dy }: GradientInfos, slope: Slope): tf.TensorInfo {
+  const { code, numbers, inputs: tables } = slopeOf(backend, slope);
   const body = `${code}\n  out_dx = dy * s;`;
   return elementwise(backend, { inputs: { x, dy }, outputs: ['dx'], body, numbers, tables })[0];
 }
 
-function meanMagnitude(backend: WebgpuBackend, inputs: Inputs): tf.TensorInfo {
-  const x = required(inputs, 'x');
+const meanMagnitude: Own<'BnnMeanMagnitude'> = (backend, { x }) => {
   const mean = allocate(backend, []);
   columnSums(backend, {
     rows: sizeOf(x),
@@ -69,57 +70,36 @@ function meanMagnitude(backend: WebgpuBackend, inputs: Inputs): tf.TensorInfo {
     finish: 'mean[c] = s0 / n;',
   });
   return mean;
-}
+};
 
-/** sign(x) · dy / n + sum, dy being one number. */
-function meanMagnitudeGrad(backend: WebgpuBackend, inputs: Inputs): tf.TensorInfo | undefined {
-  const [x, sum] = [required(inputs, 'x'), inputs['sum']];
-  return elementwise(backend, {
+const meanMagnitudeGrad: Own<'BnnMeanMagnitudeGrad'> = (backend, { x, dy, sum }) =>
+  elementwise(backend, {
     inputs: { x, ...(sum !== undefined && { sum }) },
     outputs: ['dx'],
     body: `out_dx = sign(x) * (dy[0] / p.count)${sum === undefined ? '' : ' + sum'};`,
     numbers: floats({ count: sizeOf(x) }),
-    tables: { dy: required(inputs, 'dy') },
+    tables: { dy },
   })[0];
-}
 
-function sgdMomentum(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
-  const [param, grad, velocity] = [required(inputs, 'param'), required(inputs, 'grad'), required(inputs, 'velocity')];
-  const step = attrs['nesterov'] === true ? 'g + p.momentum * out_v' : 'out_v';
-  return elementwise(backend, {
+const sgdMomentum: Own<'BnnSgdMomentum'> = (backend, { param, grad, velocity }, { lr, momentum, weightDecay }) =>
+  elementwise(backend, {
     inputs: { param, grad, velocity },
     outputs: ['param', 'v'],
     body: `let g = grad + p.weightDecay * param;
   out_v = p.momentum * velocity + g;
-  out_param = param - p.lr * (${step});`,
-    numbers: floats({
-      lr: numberOf(attrs, 'lr'),
-      momentum: numberOf(attrs, 'momentum'),
-      weightDecay: numberOf(attrs, 'weightDecay'),
-    }),
+  out_param = param - p.lr * out_v;`,
+    numbers: floats({ lr, momentum, weightDecay }),
     varying: ({ lr }) => ({ lr }),
   });
-}
 
-function adam(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.TensorInfo[] {
-  const [beta1, beta2, weightDecay] = [
-    numberOf(attrs, 'beta1'),
-    numberOf(attrs, 'beta2'),
-    numberOf(attrs, 'weightDecay'),
-  ];
-  const decoupled = attrs['decoupled'] === true;
+const adam: Own<'BnnAdam'> = (backend, inputs, { beta1, beta2, epsilon, weightDecay, decoupled, lr, step }) => {
   const ofStep = ({ lr, step }: StepNumbers) => ({
     kept: decoupled ? 1 - lr * weightDecay : 1,
     stepSize: lr / (1 - beta1 ** step),
     correction: 1 / (1 - beta2 ** step),
   });
   return elementwise(backend, {
-    inputs: {
-      param: required(inputs, 'param'),
-      grad: required(inputs, 'grad'),
-      m: required(inputs, 'm'),
-      v: required(inputs, 'v'),
-    },
+    inputs,
     outputs: ['param', 'm', 'v'],
     body: `let g = grad + p.coupledDecay * param;
   out_m = p.beta1 * m + p.rest1 * g;
@@ -131,22 +111,22 @@ function adam(backend: WebgpuBackend, inputs: Inputs, attrs: Attributes): tf.Ten
       beta2,
       rest2: 1 - beta2,
       coupledDecay: decoupled ? 0 : weightDecay,
-      epsilon: numberOf(attrs, 'epsilon'),
-      ...ofStep({ lr: numberOf(attrs, 'lr'), step: numberOf(attrs, 'step') }),
+      epsilon,
+      ...ofStep({ lr, step }),
     }),
     varying: ofStep,
   });
-}
+};
 
-export function registerElementwise(): void {
-  registerKernel('BnnSign', (backend, inputs) => {
-    const x = required(inputs, 'x');
-    return elementwise(backend, { inputs: { x }, outputs: ['y'], body: 'out_y = select(-1.0, 1.0, x >= 0.0);' })[0];
-  });
-  registerKernel('BnnSignGrad', signGrad);
-  registerKernel('BnnSignGradTable', signGrad);
-  registerKernel('BnnMeanMagnitude', meanMagnitude);
-  registerKernel('BnnMeanMagnitudeGrad', meanMagnitudeGrad);
-  registerKernel('BnnSgdMomentum', sgdMomentum);
-  registerKernel('BnnAdam', adam);
-}
+const sign: Own<'BnnSign'> = (backend, { x }) =>
+  elementwise(backend, { inputs: { x }, outputs: ['y'], body: 'out_y = select(-1.0, 1.0, x >= 0.0);' })[0];
+
+export const ELEMENTWISE_KERNELS = {
+  BnnSign: sign,
+  BnnSignGrad: signGrad,
+  BnnSignGradTable: signGrad,
+  BnnMeanMagnitude: meanMagnitude,
+  BnnMeanMagnitudeGrad: meanMagnitudeGrad,
+  BnnSgdMomentum: sgdMomentum,
+  BnnAdam: adam,
+} satisfies OwnKernels;

@@ -1,6 +1,7 @@
 /** How kernels are put on the `webgpu` backend. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { BackendKernel, KernelName, KernelTable } from '../../../kernels/contract.ts';
 import type { WebgpuBackend } from '../device.ts';
 
 export const WEBGPU = 'webgpu';
@@ -13,20 +14,21 @@ export type WebgpuKernel = (
   attrs: Attributes,
 ) => tf.TensorInfo | tf.TensorInfo[] | undefined;
 
-/** Registers a kernel. Where it returns undefined the kernel of tfjs-backend-webgpu that it replaces runs instead. */
-export function registerKernel(kernelName: string, kernel: WebgpuKernel): void {
+/** A kernel of the contract. */
+export type Own<N extends KernelName> = BackendKernel<N, WebgpuBackend>;
+export type OwnKernels = KernelTable<WebgpuBackend>;
+
+/** Replaces a kernel of tfjs. Where it returns undefined that one runs instead. */
+export function replaceKernel(kernelName: string, kernel: WebgpuKernel): void {
   const inherited = tf.getKernel(kernelName, WEBGPU);
-  if (inherited !== undefined) tf.unregisterKernel(kernelName, WEBGPU);
+  if (inherited === undefined) throw new Error(`internal: tfjs-backend-webgpu has no kernel ${kernelName}`);
+  tf.unregisterKernel(kernelName, WEBGPU);
   tf.registerKernel({
     kernelName,
     backendName: WEBGPU,
-    kernelFunc: (call) => {
-      const attrs = (call.attrs ?? {}) as Attributes;
-      const result = kernel(call.backend as WebgpuBackend, call.inputs, attrs);
-      if (result !== undefined) return result;
-      if (inherited === undefined) throw new Error(`internal: ${kernelName} does not know ${JSON.stringify(attrs)}`);
-      return inherited.kernelFunc(call);
-    },
+    kernelFunc: (call) =>
+      kernel(call.backend as WebgpuBackend, call.inputs, (call.attrs ?? {}) as Attributes) ??
+      inherited.kernelFunc(call),
   });
 }
 
@@ -34,12 +36,6 @@ export function required(inputs: Inputs, name: string): tf.TensorInfo {
   const input = inputs[name];
   if (input === undefined) throw new Error(`internal: the input "${name}" is missing`);
   return input;
-}
-
-export function numberOf(attrs: Attributes, name: string): number {
-  const value = attrs[name];
-  if (typeof value !== 'number') throw new Error(`internal: the attribute "${name}" is ${String(value)}`);
-  return value;
 }
 
 export function sizeOf(t: tf.TensorInfo): number {

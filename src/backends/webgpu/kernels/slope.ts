@@ -1,9 +1,9 @@
-/** s(x), an estimator's stand-in for sign′, as WGSL; attributes as the kernels `BnnSignGrad` and `BnnSignGradTable` under native/ have them. */
+/** s(x), an estimator's stand-in for sign′, as WGSL; see `kernels/sign.ts`. */
 
 import type * as tf from '@tensorflow/tfjs-core';
+import type { Slope as SlopeAttributes, TableSlope } from '../../../kernels/sign.ts';
 import type { WebgpuBackend } from '../device.ts';
 import type { Numbers } from '../dispatch.ts';
-import { type Attributes, numberOf } from './kernel.ts';
 
 export interface Slope {
   /** Assigns s from x. The schedule's numbers are no part of it, so that a new epoch needs no new shader. */
@@ -12,12 +12,9 @@ export interface Slope {
   readonly inputs: Readonly<Record<string, tf.TensorInfo>>;
 }
 
-export function slopeOf(backend: WebgpuBackend, attrs: Attributes): Slope {
-  const estimator = attrs['estimator'];
-  if (estimator === 'ste') return boxOf(numberOf(attrs, 'clip'));
-  if (estimator === 'reste') return resteOf(numberOf(attrs, 'o'), numberOf(attrs, 't'), numberOf(attrs, 'm'));
-  if (estimator === 'table') return tableSlope(backend, attrs);
-  throw new Error(`internal: unknown estimator ${String(estimator)}`);
+export function slopeOf(backend: WebgpuBackend, slope: SlopeAttributes): Slope {
+  if (slope.estimator === 'ste') return boxOf(slope.clip);
+  return slope.estimator === 'reste' ? resteOf(slope.o, slope.t, slope.m) : tableSlope(backend, slope);
 }
 
 function boxOf(limit: number): Slope {
@@ -47,10 +44,7 @@ function resteOf(o: number, t: number, m: number): Slope {
 }
 
 /** s in straight pieces over [0, limit] (see `estimators/slope-table.ts`), 0 beyond. */
-function tableSlope(backend: WebgpuBackend, attrs: Attributes): Slope {
-  const { pieces } = attrs;
-  if (!(pieces instanceof Float32Array)) throw new Error('internal: the attribute "pieces" is no Float32Array');
-  const limit = numberOf(attrs, 'limit');
+function tableSlope(backend: WebgpuBackend, { pieces, limit }: TableSlope): Slope {
   const cells = pieces.length / 2;
   return {
     code: `

@@ -1,83 +1,103 @@
 /**
- * Convolutions with their gradients: one kernel where the backend has it, else what the kernels of every backend can do. NHWC
- * activations, HWIO weights.
+ * Convolutions of one or several groups with their gradients: NHWC activations, HWIO filters of [height, width, channels / groups, outputs];
+ * any strides and dilations. Padding is 0.
+ *
+ * `BnnConv` {x, filter}, `BnnConvInputGrad` {dy, filter}, `BnnConvFilterGrad` {x, dy}.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { elementCount } from '../../core/shape.ts';
-import { hasKernel, runKernel } from '../kernels.ts';
-import { padBefore, unpadGradient, type Window } from './window.ts';
+import { elementCount } from '../core/shape.ts';
+import { type ExplicitPadding, type Pair, padBefore, paddedShape, unpadGradient } from './padding.ts';
+import { runTfjsKernel } from './tfjs-kernel.ts';
+
+/** As of tfjs's Conv2D. */
+export type ConvAttributes = {
+  readonly strides: Pair;
+  readonly dilations: Pair;
+  readonly pad: ExplicitPadding | 'valid' | 'same';
+  /** That the backend's own Conv2D takes no pairs as `pad`: a composition pads the input beforehand. */
+  readonly padsBefore: boolean;
+  readonly dataFormat: 'NHWC';
+  readonly dimRoundingMode: undefined;
+};
+
+export type GroupedConvAttributes = ConvAttributes & { readonly groups: number };
+export type InputShape = { readonly inputShape: readonly number[] };
+export type FilterShape = { readonly filterShape: readonly number[] };
+
+export function conv(
+  { x, filter }: { readonly x: tf.Tensor; readonly filter: tf.Tensor },
+  attributes: GroupedConvAttributes,
+): tf.Tensor {
+  return compositionOf(attributes, filter.shape).forward(x, filter);
+}
+
+export function convInputGrad(
+  { dy, filter }: { readonly dy: tf.Tensor; readonly filter: tf.Tensor },
+  { inputShape, ...attributes }: GroupedConvAttributes & InputShape,
+): tf.Tensor {
+  return compositionOf(attributes, filter.shape).inputGradient(dy, filter, inputShape);
+}
+
+export function convFilterGrad(
+  { x, dy }: { readonly x: tf.Tensor; readonly dy: tf.Tensor },
+  { filterShape, ...attributes }: GroupedConvAttributes & FilterShape,
+): tf.Tensor {
+  return compositionOf(attributes, filterShape).filterGradient(x, dy, filterShape);
+}
 
 /** Callers own what is returned. */
-export interface Convolution {
+interface Composition {
   forward(x: tf.Tensor, filter: tf.Tensor): tf.Tensor;
   inputGradient(dy: tf.Tensor, filter: tf.Tensor, inputShape: readonly number[]): tf.Tensor;
   filterGradient(x: tf.Tensor, dy: tf.Tensor, filterShape: readonly number[]): tf.Tensor;
 }
 
-/** Of tfjs's Conv2D and its gradients. */
-export function conv2dAttributes({ strides, pad }: Window): object {
-  return { strides, pad, dataFormat: 'NHWC', dilations: [1, 1], dimRoundingMode: undefined };
+function compositionOf(attributes: GroupedConvAttributes, [, , perGroup]: readonly number[]): Composition {
+  const { groups } = attributes;
+  if (groups === 1) return denseConvolution(attributes);
+  return perGroup === 1 ? depthwiseConvolution(attributes) : groupedConvolution(attributes, groups);
 }
 
-/**
- * A convolution of `groups` groups.
- *
- * @param perGroup  input channels of a group.
- */
-export function convolution(window: Window, groups: number, perGroup: number): Convolution {
-  const plain = composition(window, groups, perGroup);
-  const { dilations, pads } = window;
-  const attributes = { ...conv2dAttributes(window), pad: [[0, 0], ...pads, [0, 0]], dilations, groups };
-  return {
-    forward: (x, filter) =>
-      hasKernel('BnnConv') ? runKernel('BnnConv', { x, filter }, attributes) : plain.forward(x, filter),
-    inputGradient: (dy, filter, inputShape) =>
-      hasKernel('BnnConvInputGrad')
-        ? runKernel('BnnConvInputGrad', { dy, filter }, { ...attributes, inputShape })
-        : plain.inputGradient(dy, filter, inputShape),
-    filterGradient: (x, dy, filterShape) =>
-      hasKernel('BnnConvFilterGrad')
-        ? runKernel('BnnConvFilterGrad', { x, dy }, { ...attributes, filterShape })
-        : plain.filterGradient(x, dy, filterShape),
+/** What a composition pads beforehand, and the attributes of tfjs's Conv2D after that. */
+export function plainConv({ strides, pad, padsBefore, dataFormat }: ConvAttributes) {
+  const before = padsBefore && typeof pad !== 'string' ? pad : null;
+  const attributes = {
+    ...{ strides, pad: before === null ? pad : 'valid', dataFormat },
+    ...{ dilations: [1, 1], dimRoundingMode: undefined },
   };
-}
-
-function composition(window: Window, groups: number, perGroup: number): Convolution {
-  if (groups === 1) return denseConvolution(window);
-  return perGroup === 1 ? depthwiseConvolution(window) : groupedConvolution(window, groups);
+  return { before, attributes };
 }
 
 /** Every output channel reads every input channel. */
-function denseConvolution(window: Window): Convolution {
-  const attributes = conv2dAttributes(window);
-  const [dh, dw] = window.dilations;
+function denseConvolution(given: ConvAttributes): Composition {
+  const { before, attributes } = plainConv(given);
+  const [dh, dw] = given.dilations;
   const spread = (filter: tf.Tensor) => insertZeros(filter, 0, [dh, dw]);
   return {
     forward: (x, filter) =>
-      tf.tidy(() => runKernel('Conv2D', { x: padBefore(x, window), filter: spread(filter) }, attributes)),
+      tf.tidy(() => runTfjsKernel('Conv2D', { x: padBefore(x, before), filter: spread(filter) }, attributes)),
     inputGradient: (dy, filter, shape) =>
       tf.tidy(() => {
-        const inputShape = shape.map(
-          (size, i) => size + (window.before?.[i]?.[0] ?? 0) + (window.before?.[i]?.[1] ?? 0),
-        );
         const inputs = { dy, filter: spread(filter) };
-        return unpadGradient(runKernel('Conv2DBackpropInput', inputs, { ...attributes, inputShape }), window, shape);
+        const inputShape = paddedShape(shape, before);
+        const dx = runTfjsKernel('Conv2DBackpropInput', inputs, { ...attributes, inputShape });
+        return unpadGradient(dx, before, shape);
       }),
     filterGradient: (x, dy, shape) =>
       tf.tidy(() => {
         const [kh = 1, kw = 1, ...channels] = shape;
         const filterShape = [(kh - 1) * dh + 1, (kw - 1) * dw + 1, ...channels];
-        const inputs = { x: padBefore(x, window), dy };
-        const wide = runKernel('Conv2DBackpropFilter', inputs, { ...attributes, filterShape });
+        const inputs = { x: padBefore(x, before), dy };
+        const wide = runTfjsKernel('Conv2DBackpropFilter', inputs, { ...attributes, filterShape });
         return dh === 1 && dw === 1 ? wide : tf.stridedSlice(wide, [0, 0, 0, 0], filterShape, [dh, dw, 1, 1]);
       }),
   };
 }
 
 /** `group` convolutions side by side, each of its own channels. */
-function groupedConvolution(window: Window, group: number): Convolution {
-  const dense = denseConvolution(window);
+function groupedConvolution(attributes: ConvAttributes, group: number): Composition {
+  const dense = denseConvolution(attributes);
   const part = (t: tf.Tensor, i: number): tf.Tensor => {
     const [a = 1, b = 1, c = 1, channels = 0] = t.shape;
     return tf.slice(t, [0, 0, 0, (i * channels) / group], [a, b, c, channels / group]);
@@ -102,22 +122,24 @@ function groupedConvolution(window: Window, group: number): Convolution {
  * One input channel for each output channel, `multiplier` outputs for each input: a sum over the taps of the window of shifted
  * pictures times a number per channel.
  */
-function depthwiseConvolution(window: Window): Convolution {
-  const { strides, dilations, pads } = window;
+function depthwiseConvolution(attributes: ConvAttributes): Composition {
+  const { strides, dilations } = attributes;
   return {
     forward: (x, filter) =>
       tf.tidy(() => {
-        const padded = tf.pad(repeated(x, filter), [[0, 0], [...pads[0]], [...pads[1]], [0, 0]]);
+        const padded = tf.pad(repeated(x, filter), paddingOf(attributes, x.shape, filter.shape));
         return sumOfTaps(padded, filter, strides, dilations);
       }),
     // The same sum over dy, with zeros between its pixels where there is a stride, and the window turned around.
-    inputGradient: (dy, filter, [n = 0, h = 0, w = 0, channels = 0]) =>
+    inputGradient: (dy, filter, shape) =>
       tf.tidy(() => {
+        const [n = 0, h = 0, w = 0, channels = 0] = shape;
+        const padding = paddingOf(attributes, shape, filter.shape);
         const spread = insertZeros(dy, 1, strides);
         const margins = [0, 1].map((i): [number, number] => {
           const reach = ((filter.shape[i] ?? 1) - 1) * (dilations[i] ?? 1);
           const size = i === 0 ? h : w;
-          const before = reach - (pads[i]?.[0] ?? 0);
+          const before = reach - (padding[i + 1]?.[0] ?? 0);
           return [before, size + reach - before - (spread.shape[i + 1] ?? 0)];
         }) as [[number, number], [number, number]];
         const turned = tf.reverse(filter, [0, 1]);
@@ -128,7 +150,7 @@ function depthwiseConvolution(window: Window): Convolution {
     filterGradient: (x, dy, shape) =>
       tf.tidy(() => {
         const [kh = 1, kw = 1, , outputs = 1] = shape;
-        const padded = tf.pad(repeated(x, { shape }), [[0, 0], [...pads[0]], [...pads[1]], [0, 0]]);
+        const padded = tf.pad(repeated(x, { shape }), paddingOf(attributes, x.shape, shape));
         const [, oh = 0, ow = 0] = dy.shape;
         const taps: tf.Tensor[] = [];
         for (let r = 0; r < kh; r++) {
@@ -143,6 +165,31 @@ function depthwiseConvolution(window: Window): Convolution {
         return tf.reshape(tf.stack(taps), [kh, kw, 1, outputs]);
       }),
   };
+}
+
+/** `pad` as pairs. */
+function paddingOf(
+  { strides, dilations, pad, dimRoundingMode }: ConvAttributes,
+  x: readonly number[],
+  filter: readonly number[],
+): ExplicitPadding {
+  if (typeof pad !== 'string') return pad;
+  type Shape = [number, number, number, number];
+  const { padInfo } = tf.backend_util.computeConv2DInfo(
+    x as Shape,
+    filter as Shape,
+    strides,
+    dilations,
+    pad,
+    dimRoundingMode,
+  );
+  const { top, bottom, left, right } = padInfo;
+  return [
+    [0, 0],
+    [top, bottom],
+    [left, right],
+    [0, 0],
+  ];
 }
 
 /** Each channel as often as there are outputs for it. */

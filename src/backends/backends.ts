@@ -1,0 +1,74 @@
+/** The backends, and nothing that loads TensorFlow.js: help and parsing need not wait for it. */
+
+import type { Backend } from './backend.ts';
+
+/** In the order in which `auto` chooses: those with a GPU first, then those that are fast on a processor. */
+export const BACKENDS = [
+  {
+    name: 'native',
+    title: 'native',
+    capabilities: {
+      ...{ gpu: false, threads: true, kernelChoice: true },
+      ...{ explicitPadding: true, synchronous: true, deviceMemory: false },
+    },
+    isAutomatic: true,
+    load: async () => (await import('./native/open.ts')).openNative(),
+  },
+  {
+    name: 'tensorflow',
+    title: 'TensorFlow',
+    capabilities: {
+      ...{ gpu: true, threads: true, kernelChoice: false },
+      ...{ explicitPadding: false, synchronous: false, deviceMemory: false },
+    },
+    isAutomatic: true,
+    load: async (threads) => (await import('./tensorflow/open.ts')).openTensorflow(threads),
+    setup: {
+      options: ['python', 'libtensorflow'],
+      run: async (options, onStage) => (await import('./tensorflow/setup-io.ts')).setupTensorflow(options, onStage),
+    },
+  },
+  {
+    name: 'webgpu',
+    title: 'WebGPU',
+    capabilities: {
+      ...{ gpu: true, threads: false, kernelChoice: false },
+      ...{ explicitPadding: true, synchronous: false, deviceMemory: true },
+    },
+    isAutomatic: false,
+    load: async () => (await import('./webgpu/open.ts')).openWebgpu(),
+    setup: {
+      options: [],
+      run: async (_, onStage) => (await import('./webgpu/setup-io.ts')).setupWebgpu(onStage),
+    },
+  },
+  {
+    name: 'cpu',
+    title: 'cpu',
+    capabilities: {
+      ...{ gpu: false, threads: false, kernelChoice: false },
+      ...{ explicitPadding: true, synchronous: true, deviceMemory: false },
+    },
+    // Too slow to be chosen for somebody.
+    isAutomatic: false,
+    load: async () => (await import('./cpu/open.ts')).openCpu(),
+  },
+] as const satisfies readonly Backend[];
+
+export type BackendName = 'auto' | (typeof BACKENDS)[number]['name'];
+
+/** What selects a backend. */
+export const BACKEND_NAMES: readonly BackendName[] = ['auto', ...BACKENDS.map(({ name }) => name)];
+
+/** Names of the backends that can do something. */
+export function namesWith(capability: keyof Backend['capabilities']): BackendName[] {
+  return BACKENDS.filter(({ capabilities }) => capabilities[capability]).map(({ name }) => name);
+}
+
+/** Whether the backend of a name can do something, or for `auto`, which may become any of them, whether one that it chooses can. */
+export function canBackend(name: string, capability: keyof Backend['capabilities']): boolean {
+  const candidates = BACKENDS.filter((row) =>
+    name === 'auto' ? row.isAutomatic || row.capabilities.gpu : row.name === name,
+  );
+  return candidates.some(({ capabilities }) => capabilities[capability]);
+}

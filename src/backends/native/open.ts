@@ -1,0 +1,50 @@
+/** The `native` backend as a backend of training. */
+
+import * as tf from '@tensorflow/tfjs-core';
+import { type Found, found } from '../../core/found.ts';
+import type { LoadedBackend, RunningBackend } from '../backend.ts';
+import type { NativeAddon } from './addon.ts';
+import { NativeBackend } from './backend.ts';
+import { NATIVE_KERNELS } from './kernels/table.ts';
+import { registerNativeBackend } from './register.ts';
+
+export function openNative(): Found<LoadedBackend> {
+  const registered = registerNativeBackend();
+  if (!registered.ok) return registered;
+  const addon = registered.value;
+  return found({
+    isGpu: false,
+    device: `the processor, ${addon.isa()}`,
+    detail: kernelsOf(addon),
+    kernels: NATIVE_KERNELS,
+    start: (threads) => start(addon, threads),
+  });
+}
+
+function kernelsOf(addon: NativeAddon): string {
+  const usable = addon.isas().split(',');
+  const compiled = addon.compiledIsas().split(',');
+  const missing = compiled.filter((isa) => !usable.includes(isa));
+  const unusable = missing.length === 0 ? '' : `; not supported by this processor: ${missing.join(', ')}`;
+  return `kernels ${addon.isa()} in use, available: ${usable.join(', ')}${unusable}`;
+}
+
+function start(addon: NativeAddon, threads: number): RunningBackend {
+  addon.setThreads(threads);
+  const started = addon.startThreads();
+  const isa = addon.isa();
+  const backend = tf.backend();
+  if (!(backend instanceof NativeBackend)) throw new Error('internal: the current backend is not the native one');
+  return {
+    description: `native ${isa}, ${started} thread${started === 1 ? '' : 's'}${
+      started < threads ? ` instead of ${threads}: the system allows no more` : ''
+    }`,
+    threads: started,
+    isa,
+    multiplyAddPeak: () => Promise.resolve(addon.multiplyAddPeak()),
+    memory: () => {
+      const { peakBytes } = backend.poolStatistics();
+      return { bytesInUse: tf.memory().numBytes, peakBytes: Math.max(peakBytes, tf.memory().numBytes) };
+    },
+  };
+}

@@ -1,0 +1,20 @@
+/** The kernels of the contract that the `webgpu` backend has. */
+
+import { kernelSet } from '../../../kernels/contract.ts';
+import type { WebgpuBackend } from '../device.ts';
+import { BATCH_NORM_KERNELS } from './batch-norm.ts';
+import { BINARY_CONVOLUTION_KERNELS } from './binary-convolution.ts';
+import { ELEMENTWISE_KERNELS } from './elementwise.ts';
+
+const NO_GROUPS = 'no shader knows groups or dilations; the composition calls Conv2D, which is one of ours';
+
+export const WEBGPU_KERNELS = kernelSet<WebgpuBackend>()(
+  { ...ELEMENTWISE_KERNELS, ...BATCH_NORM_KERNELS, ...BINARY_CONVOLUTION_KERNELS },
+  {
+    BnnConv: NO_GROUPS,
+    BnnConvInputGrad: NO_GROUPS,
+    BnnConvFilterGrad: NO_GROUPS,
+    BnnClipGrad: 'no shader is written; the composition is up to five element-wise ones of tfjs',
+    BnnSignGradDsq: 'no shader is written; the composition is element-wise ones of tfjs and a sum',
+  },
+);
