@@ -2,7 +2,6 @@
 
 export { setupTensorflow } from './backends/tensorflow/setup-io.ts';
 export { setupWebgpu } from './backends/webgpu/setup-io.ts';
-export { type Site, writeSite } from './cli/web-site-io.ts';
 export { type Lowered, type LowerOptions, lowerToPacked } from './compiler/lower-to-packed.ts';
 export type { CompileReport, LayerReport } from './compiler/report.ts';
 export { countMacs, countParameters, type LayerStatistics, layerStatistics } from './compiler/statistics.ts';
@@ -47,6 +46,7 @@ export {
   type ModelBenchOptions,
 } from './tasks/bench-inference.ts';
 export { benchTrain, type TrainBench, type TrainBenchRequest, type TrainCase } from './tasks/bench-train.ts';
+export { benchWeb, type WebBench, type WebBenchRequest } from './tasks/bench-web.ts';
 export {
   type ComparedRecipes,
   type CompareOptions,
@@ -61,13 +61,13 @@ export {
   type Verification,
 } from './tasks/export-model.ts';
 export { type CheckpointInspection, inspectFile, type ModelInspection } from './tasks/inspect-file.ts';
-
 export { type LayerSummary, type ModelSummary, summarizeModel } from './tasks/model-summary.ts';
 export { type OpenedTeacher, openTeacher } from './tasks/open-teacher.ts';
 export { type MachineReport, probeMachine } from './tasks/probe-machine.ts';
 export { readRecipeFile, withModelFiles } from './tasks/read-recipe.ts';
 export { setupCuda } from './tasks/setup-cuda-io.ts';
 export { type ModelValidation, validateModel } from './tasks/validate-model.ts';
+export { type Site, writeSite } from './tasks/web-site-io.ts';
 export type { EpochRecord } from './training/history-io.ts';
 export { defaultRecipe, parseRecipe, type Recipe } from './training/recipe.ts';
 export type { Comparison } from './training/run-comparison-io.ts';

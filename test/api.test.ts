@@ -25,6 +25,7 @@ it('exports these values and no others', () => {
       "benchModel",
       "benchModelOn",
       "benchTrain",
+      "benchWeb",
       "binarizeFloat",
       "buildModel",
       "compareRecipes",

@@ -37,7 +37,7 @@ const CONFINED: Readonly<Record<string, readonly string[]>> = {
   sharp: ['data'],
   'tar-stream': ['data'],
   h5wasm: ['convert'],
-  'playwright-core': ['cli'],
+  'playwright-core': ['tasks'],
 };
 
 function reachable(folder: string): Set<string> {

@@ -47,7 +47,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'measure the kernels for binary layers against stock onnxruntime',
     hasOwnProgram: true,
     writesFiles: false,
-    load: async () => (await import('./bench-command.ts')).createBenchCommand,
+    load: async () => (await import('./bench/bench-command.ts')).createBenchCommand,
   },
   inspect: {
     summary: 'show layers, sizes and costs of a model',
@@ -59,7 +59,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'write a web page that classifies pictures with a model',
     hasOwnProgram: false,
     writesFiles: true,
-    load: async () => (await import('./web-command.ts')).createWebCommand,
+    load: async () => (await import('./web/web-command.ts')).createWebCommand,
   },
   setup: {
     summary: 'install what GPUs need: tensorflow, webgpu or cuda',

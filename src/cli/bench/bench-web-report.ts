@@ -1,10 +1,10 @@
 /** How `bnn-bench web` shows its figures. */
 
-import { geometricMean } from '../core/quantile.ts';
-import { formatBytes, threeDigits } from '../report/format.ts';
-import { type Column, formatTable } from '../report/table.ts';
-import { visible } from '../report/visible-text.ts';
-import type { FirstResult, WebCase, WebTiming } from './bench-web.ts';
+import { geometricMean } from '../../core/quantile.ts';
+import { formatBytes, threeDigits } from '../../report/format.ts';
+import { type Column, formatTable } from '../../report/table.ts';
+import { visible } from '../../report/visible-text.ts';
+import type { FirstResult, WebCase, WebTiming } from '../../tasks/bench-web.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'variant' },

@@ -1,9 +1,9 @@
 /** How `bnn-bench train` shows its figures. */
 
-import { formatPercent, threeDigits } from '../report/format.ts';
-import { type Column, formatPairs, formatTable } from '../report/table.ts';
-import type { TrainCase } from '../tasks/bench-train.ts';
-import { PHASES, type TrainingRound } from '../training/bench-training.ts';
+import { formatPercent, threeDigits } from '../../report/format.ts';
+import { type Column, formatPairs, formatTable } from '../../report/table.ts';
+import type { TrainCase } from '../../tasks/bench-train.ts';
+import { PHASES, type TrainingRound } from '../../training/bench-training.ts';
 
 export function formatTrainCase(result: TrainCase): string {
   const { pytorch } = result.baselines;

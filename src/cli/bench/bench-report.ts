@@ -1,11 +1,11 @@
 /** How `bnn-bench` shows its figures. */
 
-import type { BaselineMeasurement, BenchCase, Measurement, ProviderCase } from '../inference/bench-case.ts';
-import { formatPercent, threeDigits } from '../report/format.ts';
-import { type Column, formatPairs, formatTable } from '../report/table.ts';
-import { visible } from '../report/visible-text.ts';
-import type { DataCase } from '../tasks/bench-data.ts';
-import { formatNodes } from './provider-flags.ts';
+import type { BaselineMeasurement, BenchCase, Measurement, ProviderCase } from '../../inference/bench-case.ts';
+import { formatPercent, threeDigits } from '../../report/format.ts';
+import { type Column, formatPairs, formatTable } from '../../report/table.ts';
+import { visible } from '../../report/visible-text.ts';
+import type { DataCase } from '../../tasks/bench-data.ts';
+import { formatNodes } from '../provider-flags.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'variant' },

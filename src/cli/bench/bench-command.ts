@@ -3,13 +3,13 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { Command, Option } from 'commander';
-import { BACKEND_NAMES, type BackendName, canBackend } from '../backends/backends.ts';
-import { nearest } from '../core/nearest.ts';
-import { BnnError, fromSystemError } from '../errors.ts';
-import { type EstimatorName, estimatorsFor } from '../estimators/table.ts';
-import { threeDigits } from '../report/format.ts';
-import { formatPairs } from '../report/table.ts';
-import { visible } from '../report/visible-text.ts';
+import { BACKEND_NAMES, type BackendName, canBackend } from '../../backends/backends.ts';
+import { nearest } from '../../core/nearest.ts';
+import { BnnError, fromSystemError } from '../../errors.ts';
+import { type EstimatorName, estimatorsFor } from '../../estimators/table.ts';
+import { threeDigits } from '../../report/format.ts';
+import { formatPairs } from '../../report/table.ts';
+import { visible } from '../../report/visible-text.ts';
 import {
   type BenchMachine,
   benchConv,
@@ -18,11 +18,10 @@ import {
   CONV_SHAPES,
   INFERENCE_ROUNDS,
   type InferenceBench,
-} from '../tasks/bench-inference.ts';
-import { assertFolder } from '../tasks/output-file.ts';
-import { VERSION } from '../tasks/version.ts';
-import type { TrainingRound } from '../training/bench-training.ts';
-import { formatCase, formatDataCase, formatProviderCase } from './bench-report.ts';
+} from '../../tasks/bench-inference.ts';
+import { assertFolder } from '../../tasks/output-file.ts';
+import { VERSION } from '../../tasks/version.ts';
+import type { TrainingRound } from '../../training/bench-training.ts';
 import {
   ADVANCED,
   addExamples,
@@ -34,15 +33,16 @@ import {
   terminalOf,
   wholeNumber,
   wholeNumbers,
-} from './options.ts';
+} from '../options.ts';
 import {
   addAdvancedProviderOptions,
   addProviderOption,
   type ProviderFlags,
   providerChoiceOf,
-} from './provider-flags.ts';
-import type { Terminal } from './terminal.ts';
-import { refuseUnused } from './unused-options.ts';
+} from '../provider-flags.ts';
+import type { Terminal } from '../terminal.ts';
+import { refuseUnused } from '../unused-options.ts';
+import { formatCase, formatDataCase, formatProviderCase } from './bench-report.ts';
 
 /** Of `conv` and `model`. */
 interface InferenceBenchOptions extends GeneralOptions {
@@ -274,7 +274,7 @@ async function runTrain(command: Command, options: TrainBenchOptions): Promise<v
   const trace = profile === true ? TRACE_FILE : profile;
   if (trace !== undefined) await assertFolder(trace);
   // Loaded here: the other subjects must not wait for TensorFlow.js.
-  const { benchTrain } = await import('../tasks/bench-train.ts');
+  const { benchTrain } = await import('../../tasks/bench-train.ts');
   const { typicalRound, ...result } = await benchTrain({
     ...{ model, batch, threads, backend, estimator, rounds, steps, kernel },
     onNote: (note) => terminal.note(`note: ${visible(note)}`),
@@ -305,7 +305,7 @@ async function writeProfile(path: string, round: TrainingRound, terminal: Termin
 
 async function runData(options: DataBenchOptions): Promise<void> {
   const terminal = terminalOf(options);
-  const { benchData } = await import('../tasks/bench-data.ts');
+  const { benchData } = await import('../../tasks/bench-data.ts');
   const { dataset, data, batch, images, rounds } = options;
   const cases = await benchData({
     ...{ dataset, data, batch, rounds, images },
@@ -327,7 +327,7 @@ async function runWeb(options: WebBenchOptions): Promise<void> {
   const [networks, layers] = [options.networks, options.shapes].map((list) =>
     list === 'none' ? [] : list.split(',').map((part) => part.trim()),
   );
-  const { benchWeb } = await import('./bench-web.ts');
+  const { benchWeb } = await import('../../tasks/bench-web.ts');
   const { formatFirst, formatWebCase, meanLayerRatios } = await import('./bench-web-report.ts');
   const result = await benchWeb({
     networks: networks ?? [],

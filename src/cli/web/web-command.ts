@@ -1,12 +1,12 @@
 /** `bnn web`. */
 
 import { Command } from 'commander';
-import { BnnError } from '../errors.ts';
-import { findModel } from '../inference/model-source-io.ts';
-import { formatBytes } from '../report/format.ts';
-import { formatPairs } from '../report/table.ts';
-import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from './options.ts';
-import { writeSite } from './web-site-io.ts';
+import { BnnError } from '../../errors.ts';
+import { findModel } from '../../inference/model-source-io.ts';
+import { formatBytes } from '../../report/format.ts';
+import { formatPairs } from '../../report/table.ts';
+import { writeSite } from '../../tasks/web-site-io.ts';
+import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 
 interface WebCommandOptions extends GeneralOptions {
   readonly out?: string;
