@@ -1,11 +1,15 @@
 /** The public API: everything that the commands do, as functions. */
 
+export { setupTensorflow } from './backends/tensorflow/setup-io.ts';
+export { setupWebgpu } from './backends/webgpu/setup-io.ts';
 export { type Lowered, type LowerOptions, lowerToPacked } from './compiler/lower-to-packed.ts';
 export type { CompileReport, LayerReport } from './compiler/report.ts';
 export { countMacs, countParameters, type LayerStatistics, layerStatistics } from './compiler/statistics.ts';
+export { type Binarized, type BinarizeOptions, binarizeFloat } from './convert/binarize-float.ts';
 export { type Converted, type ConvertOptions, type ConvertReport, convertOnnx } from './convert/convert-onnx.ts';
 export type { LayerVerdict } from './convert/verdict.ts';
 export { packSigns, signOf, unpackSigns } from './core/bits.ts';
+export type { Finding } from './core/found.ts';
 export { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from './core/preprocessing.ts';
 export { decodeSafetensors, encodeSafetensors, type Safetensors } from './core/safetensors.ts';
 export { type Dtype, float32, type Tensor, tensor } from './core/tensor.ts';
@@ -23,15 +27,50 @@ export { parseModel } from './graph/parse.ts';
 export { printModel } from './graph/print.ts';
 export { verify } from './graph/verify.ts';
 export { toChannelsFirst } from './inference/image-input.ts';
+export { type CheckpointName, findModel, type ModelSource } from './inference/model-source-io.ts';
 export { type OpenedSession, type OpenOptions, openSession } from './inference/open-session.ts';
 export type { RunOutput, Session, SessionOptions, TensorInfo } from './inference/session.ts';
-export { type ValidateOptions, type Validation, validateModel } from './inference/validate.ts';
+export type { ValidateOptions, Validation } from './inference/validate.ts';
 export { decodeModel } from './onnx/decode-model.ts';
 export { encodeModel } from './onnx/encode-model.ts';
 export { readModel, writeModel } from './onnx/model-io.ts';
 export { addBnnFunctions, BNN_OPERATORS, BNN_RULES } from './operators/registry.ts';
+export { benchData, type DataBenchRequest, type DataCase } from './tasks/bench-data.ts';
+export {
+  benchConv,
+  benchModel,
+  benchModelOn,
+  type ConvBenchOptions,
+  type InferenceBench,
+  type InferenceBenchOptions,
+  type ModelBenchOptions,
+} from './tasks/bench-inference.ts';
+export { benchTrain, type TrainBench, type TrainBenchRequest, type TrainCase } from './tasks/bench-train.ts';
+export { benchWeb, type WebBench, type WebBenchRequest } from './tasks/bench-web.ts';
+export {
+  type ComparedRecipes,
+  type CompareOptions,
+  type ComparisonPlan,
+  compareRecipes,
+} from './tasks/compare-recipes.ts';
+export { type ConvertedFile, type ConvertFileOptions, convertFile } from './tasks/convert-file.ts';
+export {
+  type ExportedModel,
+  type ExportModelOptions,
+  exportModel,
+  type Verification,
+} from './tasks/export-model.ts';
+export { type CheckpointInspection, inspectFile, type ModelInspection } from './tasks/inspect-file.ts';
+export { type LayerSummary, type ModelSummary, summarizeModel } from './tasks/model-summary.ts';
+export { type OpenedTeacher, openTeacher } from './tasks/open-teacher.ts';
+export { type MachineReport, probeMachine } from './tasks/probe-machine.ts';
+export { readRecipeFile, withModelFiles } from './tasks/read-recipe.ts';
+export { setupCuda } from './tasks/setup-cuda-io.ts';
+export { type ModelValidation, validateModel } from './tasks/validate-model.ts';
+export { type Site, writeSite } from './tasks/web-site-io.ts';
 export type { EpochRecord } from './training/history-io.ts';
 export { defaultRecipe, parseRecipe, type Recipe } from './training/recipe.ts';
+export type { Comparison } from './training/run-comparison-io.ts';
 export type { Opening, StepProgress, Teacher, TrainOptions, TrainResult } from './training/train-options.ts';
 export { train } from './training/trainer.ts';
 export { buildModel, findNetwork, ZOO, zooNames } from './zoo/zoo.ts';

@@ -23,7 +23,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   web: ['engine'],
   inference: ['engine', 'operators', 'onnx', 'data'],
   convert: ['compiler', 'zoo', 'onnx'],
-  cli: ['convert', 'compiler', 'training', 'inference', 'engine', 'report'],
+  tasks: ['convert', 'training', 'inference', 'engine', 'report'],
+  cli: ['tasks', 'report'],
 };
 
 /** Packages whose types must not leave their folders. */
@@ -36,7 +37,7 @@ const CONFINED: Readonly<Record<string, readonly string[]>> = {
   sharp: ['data'],
   'tar-stream': ['data'],
   h5wasm: ['convert'],
-  'playwright-core': ['cli'],
+  'playwright-core': ['tasks'],
 };
 
 function reachable(folder: string): Set<string> {
@@ -70,4 +71,16 @@ describe.each(Object.keys(BELOW))('src/%s', (folder) => {
 it('every folder of src/ has a place in the order', () => {
   const folders = new Set(files.filter((file) => file.includes(sep)).map((file) => file.split(sep)[0]));
   expect([...folders].filter((folder) => !(folder! in BELOW))).toEqual([]);
+});
+
+it('docs/architecture.md names every folder of src/, with what it may import', () => {
+  const text = readFileSync(new URL('../docs/architecture.md', import.meta.url), 'utf8');
+  const rows = [...text.matchAll(/^\| `src\/(\w+)` \|.*\| ([^|]+) \|$/gm)];
+  const named = rows.map(([, folder = '', below = '']): [string, string[]] => [
+    folder,
+    below === '–' ? [] : below.split(', ').sort(),
+  ]);
+  expect(Object.fromEntries(named)).toEqual(
+    Object.fromEntries(Object.entries(BELOW).map(([folder, below]) => [folder, [...below].sort()])),
+  );
 });

@@ -2,8 +2,8 @@
 
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { VERSION } from '../tasks/version.ts';
 import { COLOR_CHOICES, Terminal, type TerminalOptions } from './terminal.ts';
-import { VERSION } from './version.ts';
 
 export const COMMON = 'Common options:';
 export const ADVANCED = 'Advanced options:';

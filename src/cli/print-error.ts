@@ -3,8 +3,8 @@
 import { fromFailedAllocation } from '../core/memory.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { visible } from '../report/visible-text.ts';
+import { VERSION } from '../tasks/version.ts';
 import type { Terminal } from './terminal.ts';
-import { VERSION } from './version.ts';
 
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;

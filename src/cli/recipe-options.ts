@@ -1,9 +1,9 @@
 /** Command-line options made from the recipe's table of fields, so that the two never differ. */
 
 import { type Command, Option } from 'commander';
+import type { Field } from '../core/field.ts';
 import { BnnError } from '../errors.ts';
-import { type FieldSpec, RECIPE_FIELDS, type Recipe, type RecipeInput } from '../training/recipe.ts';
-import { missingUse } from '../training/recipe-uses.ts';
+import { missingUse, RECIPE_FIELDS, type Recipe, type RecipeInput } from '../training/recipe.ts';
 import { ADVANCED, anyNumber, COMMON } from './options.ts';
 import { nameOf } from './usage-error.ts';
 
@@ -22,7 +22,7 @@ export function addRecipeOptions(command: Command): void {
   }
 }
 
-function optionsOf(flag: string, spec: FieldSpec): Option[] {
+function optionsOf(flag: string, spec: Field): Option[] {
   switch (spec.kind) {
     case 'flag': {
       const negative = flag.replace('--', '--no-');

@@ -1,7 +1,11 @@
 /** What an estimator is: the stand-in for the derivative of sign during training. */
 
-import type { Tensor } from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '../core/tensor.ts';
 import type { Slope } from '../kernels/sign.ts';
+
+/** What a sign is of. */
+export type SignRole = 'weight' | 'activation';
 
 /**
  * At one moment of training. The forward pass is always sign(z) (`core/bits.ts`); the backward pass multiplies the incoming
@@ -27,7 +31,7 @@ export interface Estimator {
   /** Where every layer has its own: that of a layer, called by its weights without the ending `.weight`. */
   forLayer?(layer: string): Estimator;
   /** dy · s(x) by the formula, as plain tfjs operations: for every backend without a kernel of `attributes`. */
-  gradient(x: Tensor, dy: Tensor): Tensor;
+  gradient(x: tf.Tensor, dy: tf.Tensor): tf.Tensor;
 }
 
 /** An estimator whose shape may change from epoch to epoch. */
@@ -35,4 +39,25 @@ export interface EstimatorSchedule {
   readonly name: string;
   /** @param epoch 0 … epochs − 1; the estimator is fixed during an epoch. */
   at(epoch: number, epochs: number): Estimator;
+  /** ReSTE's power parameter of an epoch, which a history records. */
+  o?(epoch: number, epochs: number): number;
+  /** What it learns beside the network's parameters. */
+  readonly learned?: LearnedState;
+}
+
+/** Numbers that an estimator trains by gradients of its own. */
+export interface LearnedState {
+  /**
+   * Moves them by the gradients since the last call.
+   *
+   * @param step  counts from 1.
+   */
+  apply(lr: number, step: number): Promise<void>;
+  /** Gradients since the last call of `apply` were not of a step. */
+  forgetGradients(): void;
+  /** By names that no other estimator uses. */
+  save(): Map<string, Tensor>;
+  /** Takes what `save` returned from all that a checkpoint holds; what is not in it begins anew. */
+  restore(saved: ReadonlyMap<string, Tensor>): void;
+  dispose(): void;
 }

@@ -13,7 +13,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { type Tensor, tensor } from '../core/tensor.ts';
 import { run } from '../kernels/run.ts';
 import { createDsq } from './dsq.ts';
-import type { Estimator, EstimatorSchedule } from './estimator.ts';
+import type { Estimator, EstimatorSchedule, LearnedState, SignRole } from './estimator.ts';
 
 const ALPHA_MIN = 1e-3;
 const ALPHA_MAX = 0.5;
@@ -33,7 +33,7 @@ interface Layer {
 }
 
 /** The estimators of all weights or of all activations, and what they have learned. */
-export class LearnedDsq {
+export class LearnedDsq implements LearnedState {
   readonly schedule: EstimatorSchedule;
   readonly #prefix: string;
   readonly #start: number;
@@ -43,7 +43,7 @@ export class LearnedDsq {
    * @param role   tells the layers' weights from their activations in the training state.
    * @param alpha  at the start.
    */
-  constructor(role: 'weight' | 'activation', alpha: number) {
+  constructor(role: SignRole, alpha: number) {
     this.#prefix = `dsq.${role}.`;
     this.#start = Math.fround(Math.min(ALPHA_MAX, Math.max(ALPHA_MIN, alpha)));
     const shared: Estimator = {
@@ -53,7 +53,7 @@ export class LearnedDsq {
       },
       forLayer: (layer) => this.#layer(layer).estimator,
     };
-    this.schedule = { name: 'dsq-learned', at: () => shared };
+    this.schedule = { name: 'dsq-learned', at: () => shared, learned: this };
   }
 
   /**

@@ -10,13 +10,13 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { EDE_T_MAX, edeT } from './ede.ts';
-import type { Estimator, EstimatorSchedule } from './estimator.ts';
+import type { Estimator, EstimatorSchedule, SignRole } from './estimator.ts';
 import { lazily, tabulateSlope } from './slope-table.ts';
 
 const T_MIN = 1e-2;
 
 /** @param role weights and activations use different k and t. */
-export function createRbnn(t: number, role: 'weight' | 'activation'): Estimator {
+export function createRbnn(t: number, role: SignRole): Estimator {
   const sharpness = role === 'weight' ? t : Math.max(t, 1);
   const k = role === 'weight' ? Math.max(1 / t, 1) : 1;
   const [peak, fall] = [k * Math.SQRT2 * sharpness, k * sharpness ** 2];
@@ -34,6 +34,6 @@ export function createRbnn(t: number, role: 'weight' | 'activation'): Estimator 
   };
 }
 
-export function rbnnSchedule(role: 'weight' | 'activation'): EstimatorSchedule {
+export function rbnnSchedule(role: SignRole): EstimatorSchedule {
   return { name: 'rbnn', at: (epoch, epochs) => createRbnn(edeT(epoch, epochs, T_MIN, EDE_T_MAX), role) };
 }

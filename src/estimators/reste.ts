@@ -51,5 +51,6 @@ export function resteO(epoch: number, epochs: number, oEnd: number): number {
 }
 
 export function resteSchedule(oEnd: number, options: ResteOptions = {}): EstimatorSchedule {
-  return { name: 'reste', at: (epoch, epochs) => createReste(resteO(epoch, epochs, oEnd), options) };
+  const o = (epoch: number, epochs: number): number => resteO(epoch, epochs, oEnd);
+  return { name: 'reste', at: (epoch, epochs) => createReste(o(epoch, epochs), options), o };
 }

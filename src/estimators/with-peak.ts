@@ -9,7 +9,7 @@ import type { Estimator, EstimatorSchedule } from './estimator.ts';
  * @param schedule  whose slope depends neither on the layer nor on the incoming gradient.
  */
 export function withPeak(schedule: EstimatorSchedule, peak: number): EstimatorSchedule {
-  return { name: schedule.name, at: (epoch, epochs) => scaled(schedule.at(epoch, epochs), peak) };
+  return { ...schedule, at: (epoch, epochs) => scaled(schedule.at(epoch, epochs), peak) };
 }
 
 function scaled(estimator: Estimator, peak: number): Estimator {

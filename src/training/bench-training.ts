@@ -9,6 +9,7 @@ import { Rng } from '../core/rng.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { Batcher } from '../data/batches.ts';
 import type { MemorySplit } from '../data/dataset.ts';
+import type { EstimatorName } from '../estimators/table.ts';
 import { buildModel, findNetwork } from '../zoo/zoo.ts';
 import { createEstimators, type Estimators } from './create-estimators.ts';
 import { type KernelCall, KernelTrace } from './kernel-trace.ts';
@@ -16,7 +17,7 @@ import { lossGradients } from './learn-batch.ts';
 import { type LossResult, readOutcome, softmaxCrossEntropy } from './loss.ts';
 import { Optimizer } from './optimizer.ts';
 import { Program } from './program.ts';
-import { defaultRecipe, type EstimatorName } from './recipe.ts';
+import { defaultRecipe } from './recipe.ts';
 import { assertStepFits } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
 

@@ -2,6 +2,7 @@
 
 import { type Spread, spreadOf } from '../core/statistics.ts';
 import { BnnError } from '../errors.ts';
+import { ESTIMATORS, type EstimatorRow } from '../estimators/table.ts';
 import { type Contrast, contrastOf, type Disagreement } from './contrast.ts';
 import type { EpochRecord } from './history-io.ts';
 import type { EpochIndicators } from './indicators.ts';
@@ -101,9 +102,11 @@ function parsedOnly(overrides: RecipeInput, at: string): RecipeInput {
   return overrides;
 }
 
-/** AdaSTE is for weights alone: activations are clipped beside it, unless the recipe names an estimator for them. */
+/** Beside an estimator for weights alone activations are clipped, unless the recipe names an estimator for them. */
 function overridesOf(estimator: string): RecipeInput {
-  return estimator === 'adaste' ? { estimator: 'ste', weightEstimator: 'adaste' } : { estimator };
+  const row: EstimatorRow | undefined = ESTIMATORS.find(({ name }) => name === estimator);
+  const isForWeightsAlone = row !== undefined && !row.roles.includes('activation');
+  return isForWeightsAlone ? { estimator: 'ste', weightEstimator: estimator } : { estimator };
 }
 
 /** Folder name of a run: `reste o=1.5` with seed 2 is `reste-o-1.5-seed-2`. */

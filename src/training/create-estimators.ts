@@ -1,25 +1,16 @@
 /** The estimators that a recipe asks for, epoch by epoch. */
 
 import { BnnError } from '../errors.ts';
-import { adasteSchedule } from '../estimators/adaste.ts';
-import { approxSignSchedule } from '../estimators/approx-sign.ts';
-import { dsqSchedule } from '../estimators/dsq.ts';
-import { edeSchedule } from '../estimators/ede.ts';
-import type { EstimatorSchedule } from '../estimators/estimator.ts';
-import { fdaSchedule } from '../estimators/fda.ts';
-import { LearnedDsq } from '../estimators/learned-dsq.ts';
-import { rbnnSchedule } from '../estimators/rbnn.ts';
-import { resteO, resteSchedule } from '../estimators/reste.ts';
-import { steSchedule } from '../estimators/ste.ts';
-import { swishSignSchedule } from '../estimators/swish-sign.ts';
+import type { EstimatorSchedule, LearnedState, SignRole } from '../estimators/estimator.ts';
+import { ESTIMATORS, type EstimatorName, type EstimatorRow } from '../estimators/table.ts';
 import { withPeak } from '../estimators/with-peak.ts';
 import type { RunSettings } from './program.ts';
-import type { EstimatorName, Recipe } from './recipe.ts';
+import type { Recipe } from './recipe.ts';
 
 export interface Estimators {
   at(epoch: number): RunSettings;
   /** What is trained besides the network's parameters. */
-  readonly learned: readonly LearnedDsq[];
+  readonly learned: readonly LearnedState[];
   /** ReSTE's power parameter of an epoch; null when neither estimator is ReSTE. */
   o(epoch: number): number | null;
 }
@@ -50,58 +41,33 @@ function checkBop({ optimizer, weightEstimator, weightTransform, clampWeights, r
 }
 
 /** @throws {BnnError} E_USAGE for an estimator where it cannot be used. */
+function createEstimator(name: EstimatorName, role: SignRole, recipe: Recipe): EstimatorSchedule {
+  const row: EstimatorRow | undefined = ESTIMATORS.find((it) => it.name === name);
+  if (row === undefined) throw new Error(`internal: there is no estimator ${name}`);
+  if (!row.roles.includes(role)) {
+    const other = role === 'weight' ? 'activation' : 'weight';
+    throw new BnnError('E_USAGE', `${name} is an estimator for ${other}s, but ${role}s would use it as well`, {
+      hint: `give it as --${other}-estimator, and another as --estimator`,
+    });
+  }
+  const schedule = row.create(recipe, role);
+  if (recipe.slopePeak === 0) return schedule;
+  if (row.hasNoOneSize !== true) return withPeak(schedule, recipe.slopePeak);
+  throw new BnnError('E_USAGE', `slopePeak is ${recipe.slopePeak}, but the slope of ${name} has no one size`, {
+    hint: 'leave it out, or choose another estimator',
+  });
+}
+
+/** @throws {BnnError} E_USAGE for an estimator where it cannot be used. */
 export function createEstimators(recipe: Recipe): Estimators {
   checkBop(recipe);
-  const learned: LearnedDsq[] = [];
-  const ofSize = (name: EstimatorName, role: 'weight' | 'activation'): EstimatorSchedule => {
-    const schedule = create(name, role);
-    if (recipe.slopePeak === 0) return schedule;
-    if (name !== 'dsq-learned' && name !== 'adaste') return withPeak(schedule, recipe.slopePeak);
-    throw new BnnError('E_USAGE', `slopePeak is ${recipe.slopePeak}, but the slope of ${name} has no one size`, {
-      hint: 'leave it out, or choose another estimator',
-    });
-  };
-  const create = (name: EstimatorName, role: 'weight' | 'activation'): EstimatorSchedule => {
-    switch (name) {
-      case 'reste':
-        return resteSchedule(recipe.oEnd, { t: recipe.resteT, m: recipe.resteM });
-      case 'ste':
-        return steSchedule(recipe.steClip);
-      case 'ste-identity':
-        return steSchedule(Infinity);
-      case 'approx-sign':
-        return approxSignSchedule();
-      case 'swish-sign':
-        return swishSignSchedule(recipe.swishBeta);
-      case 'ede':
-        return edeSchedule();
-      case 'dsq':
-        return dsqSchedule(recipe.dsqAlpha);
-      case 'dsq-learned': {
-        const dsq = new LearnedDsq(role, recipe.dsqAlpha);
-        learned.push(dsq);
-        return dsq.schedule;
-      }
-      case 'fda':
-        return fdaSchedule();
-      case 'rbnn':
-        return rbnnSchedule(role);
-      case 'adaste':
-        if (role === 'weight') return adasteSchedule();
-        throw new BnnError('E_USAGE', 'adaste is an estimator for weights, but activations would use it as well', {
-          hint: 'give it as --weight-estimator, and another as --estimator',
-        });
-      default:
-        return name satisfies never;
-    }
-  };
-  const weight = ofSize(weightEstimatorOf(recipe), 'weight');
-  const activation = ofSize(recipe.activationEstimator || recipe.estimator, 'activation');
-  const usesReste = weight.name === 'reste' || activation.name === 'reste';
+  const weight = createEstimator(weightEstimatorOf(recipe), 'weight', recipe);
+  const activation = createEstimator(recipe.activationEstimator || recipe.estimator, 'activation', recipe);
+  const { o = activation.o } = weight;
   // An estimator may hold a table, which should be made once an epoch and not once a step.
   let current: { readonly epoch: number; readonly settings: RunSettings } | undefined;
   return {
-    learned,
+    learned: [weight, activation].flatMap(({ learned }) => learned ?? []),
     at: (epoch) => {
       if (current?.epoch !== epoch) {
         const settings = {
@@ -113,6 +79,6 @@ export function createEstimators(recipe: Recipe): Estimators {
       }
       return current.settings;
     },
-    o: (epoch) => (usesReste ? resteO(epoch, recipe.epochs, recipe.oEnd) : null),
+    o: (epoch) => o?.(epoch, recipe.epochs) ?? null,
   };
 }

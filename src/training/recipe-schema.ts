@@ -1,6 +1,7 @@
 /** The JSON schema of recipes (json-schema.org, draft 2020-12), for editors and other programs. */
 
-import { type FieldSpec, RECIPE_FIELDS } from './recipe.ts';
+import type { Field } from '../core/field.ts';
+import { RECIPE_FIELDS } from './recipe.ts';
 
 /** What `parseRecipe` accepts in a file, as a schema. */
 export function recipeSchema(): Record<string, unknown> {
@@ -18,7 +19,7 @@ export function recipeSchema(): Record<string, unknown> {
   };
 }
 
-function fieldSchema(spec: FieldSpec): Record<string, unknown> {
+function fieldSchema(spec: Field): Record<string, unknown> {
   const common = { description: spec.help, default: spec.default };
   switch (spec.kind) {
     case 'string':

@@ -5,13 +5,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { convertSource, readSource } from '../../src/cli/convert-source.ts';
 import { encodeSafetensors } from '../../src/core/safetensors.ts';
 import { float32 } from '../../src/core/tensor.ts';
 import { findModel } from '../../src/inference/model-source-io.ts';
 import { validateModel } from '../../src/inference/validate.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { readModel } from '../../src/onnx/model-io.ts';
+import { convertSource, readSource } from '../../src/tasks/convert-source.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { hasShared, sharedPath } from '../convert/shared-files.ts';
 import { torchLegacy, torchZip } from '../convert/torch-files.ts';

@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { checkModels } from '../../src/cli/convert-check.ts';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { fromNumbers, numberToHalf } from '../../src/core/from-numbers.ts';
@@ -15,6 +14,7 @@ import type { Model } from '../../src/graph/model.ts';
 import { compareForms } from '../../src/inference/compare-forms.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { addBnnFunctions } from '../../src/operators/registry.ts';
+import { checkModels } from '../../src/tasks/convert-check.ts';
 import { Source } from '../convert/build.ts';
 import { runCli } from './spawn-cli.ts';
 

@@ -1,13 +1,13 @@
 /** A binary layer behind any operator that moves, selects or joins signs: one verdict in all three tables, and the exact numbers. */
 
 import { describe, expect, it } from 'vitest';
-import { summarizeModel } from '../../src/cli/model-summary.ts';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { addBnnFunctions } from '../../src/operators/registry.ts';
+import { summarizeModel } from '../../src/tasks/model-summary.ts';
 import { Source, withZeros } from './build.ts';
 import { createRun } from './run-model.ts';
 

@@ -1,13 +1,13 @@
 /** Whatever holds weights has a row with its bits and bytes, and a reason that leads somewhere: in all three tables. */
 
 import { describe, expect, it } from 'vitest';
-import { summarizeModel } from '../../src/cli/model-summary.ts';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { float32, tensor } from '../../src/core/tensor.ts';
 import { int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';
+import { summarizeModel } from '../../src/tasks/model-summary.ts';
 import { Source } from './build.ts';
 import { createRun } from './run-model.ts';
 

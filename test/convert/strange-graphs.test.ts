@@ -1,7 +1,6 @@
 /** Graphs that no exporter writes: each stage ends in a result within bounds, or in an error of the user's that names the node. */
 
 import { describe, expect, it } from 'vitest';
-import { summarizeModel } from '../../src/cli/model-summary.ts';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { toStandardForm } from '../../src/convert/standard-form.ts';
@@ -12,6 +11,7 @@ import { Graph, type Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
+import { summarizeModel } from '../../src/tasks/model-summary.ts';
 import { Source } from './build.ts';
 import { createRun } from './run-model.ts';
 

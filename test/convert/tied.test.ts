@@ -1,7 +1,6 @@
 /** One weight that several layers use is stored once and counted once, in the latent file, in the packed one and in tables. */
 
 import { describe, expect, it } from 'vitest';
-import { summarizeModel } from '../../src/cli/model-summary.ts';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { maxAbsoluteError } from '../../src/core/tolerance.ts';
@@ -9,6 +8,7 @@ import { ints } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { addBnnFunctions } from '../../src/operators/registry.ts';
+import { summarizeModel } from '../../src/tasks/model-summary.ts';
 import { Source, withZeros } from './build.ts';
 import { sign } from './check-case.ts';
 import { createRun } from './run-model.ts';

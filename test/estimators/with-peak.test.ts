@@ -4,15 +4,16 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { registerNativeBackend } from '../../src/backends/native/register.ts';
 import { Rng } from '../../src/core/rng.ts';
 import type { Estimator } from '../../src/estimators/estimator.ts';
+import { ESTIMATORS, type EstimatorRow } from '../../src/estimators/table.ts';
 import { createEstimators } from '../../src/training/create-estimators.ts';
 import { softmaxCrossEntropy } from '../../src/training/loss.ts';
 import { Program } from '../../src/training/program.ts';
-import { ESTIMATORS, parseRecipe } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/recipe.ts';
 import { signGradient } from '../../src/training/sign-gradients.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 
 const native = registerNativeBackend();
-const NAMES = ESTIMATORS.filter((name) => name !== 'dsq-learned' && name !== 'adaste');
+const NAMES = ESTIMATORS.filter((row: EstimatorRow) => row.hasNoOneSize !== true).map(({ name }) => name);
 const of = (estimator: string, slopePeak: number, epoch: number) =>
   createEstimators(parseRecipe([{ estimator, slopePeak, epochs: 10 }])).at(epoch);
 

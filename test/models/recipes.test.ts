@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Field } from '../../src/core/field.ts';
 import { DATASET_NAMES, hasFreeImageSize } from '../../src/data/load-dataset.ts';
-import { type FieldSpec, parseRecipe, RECIPE_FIELDS, type RecipeInput } from '../../src/training/recipe.ts';
+import { parseRecipe, RECIPE_FIELDS, type RecipeInput } from '../../src/training/recipe.ts';
 import { findNetwork, ZOO } from '../../src/zoo/zoo.ts';
 
 const MODELS = fileURLToPath(new URL('../../models', import.meta.url));
@@ -141,7 +142,7 @@ describe('the schema', () => {
     expect(fields.slice(2).map(([name, field]) => [name, field.default])).toEqual(expected);
   });
 
-  const arbitraryOf = (spec: FieldSpec): fc.Arbitrary<unknown> => {
+  const arbitraryOf = (spec: Field): fc.Arbitrary<unknown> => {
     switch (spec.kind) {
       case 'string':
         return fc.string();
@@ -206,7 +207,7 @@ it('errors name the field and the nearest valid one', () => {
     if (spec.kind !== 'choice') continue;
     for (const choice of spec.choices) {
       const misspelt = choice + choice.at(-1);
-      if (choice.length < 2 || spec.choices.includes(misspelt)) continue;
+      if (choice.length < 2 || (spec.choices as readonly string[]).includes(misspelt)) continue;
       expect(() => parseRecipe([{ [name]: misspelt }])).toThrow(
         expect.objectContaining({
           message: expect.stringContaining(`${name} is "${misspelt}", expected one of`),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { mean, spreadOf, standardDeviation } from '../../src/core/statistics.ts';
+import { ESTIMATOR_NAMES } from '../../src/estimators/table.ts';
 import {
   assertNoTwins,
   bestRate,
@@ -11,7 +12,7 @@ import {
 import { contrastOf, correctTogether, disagreementOf } from '../../src/training/contrast.ts';
 import { createEstimators } from '../../src/training/create-estimators.ts';
 import type { EpochRecord } from '../../src/training/history-io.ts';
-import { ESTIMATORS, parseRecipe, type RecipeInput } from '../../src/training/recipe.ts';
+import { parseRecipe, type RecipeInput } from '../../src/training/recipe.ts';
 
 function record(epoch: number, testTop1: number, validationTop1: number | null = null): EpochRecord {
   return {
@@ -44,7 +45,7 @@ it('arms: estimators, the sweep, and both at several learning rates', () => {
 });
 
 it('every estimator can be an arm: AdaSTE, which is for weights, has clipped activations', () => {
-  for (const arm of createArms({ estimators: ESTIMATORS, oEnds: [], lrs: [] })) {
+  for (const arm of createArms({ estimators: ESTIMATOR_NAMES, oEnds: [], lrs: [] })) {
     const { at } = createEstimators(parseRecipe([arm.overrides]));
     expect(at(0).weightEstimator.name).toBe(arm.name === 'ste-identity' ? 'ste' : arm.name);
     expect(at(0).activationEstimator.name).toBe(arm.name === 'adaste' ? 'ste' : at(0).weightEstimator.name);

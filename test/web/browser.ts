@@ -3,13 +3,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { findChromium } from '../../src/cli/chromium-io.ts';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { encodePreprocessing, PREPROCESSING_KEY, type Preprocessing } from '../../src/core/preprocessing.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
 import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
 import { type Guess, guessesOf, type Pixels, pictureInputOf, prepare } from '../../src/engine/picture-input.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
+import { findChromium } from '../../src/tasks/chromium-io.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 
 const DIST = fileURLToPath(new URL('../../dist/web/', import.meta.url));

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { launchChromium } from '../../src/cli/chromium-io.ts';
-import { type StaticServer, serveFiles } from '../../src/cli/static-server-io.ts';
 import type { Guess } from '../../src/engine/picture-input.ts';
+import { launchChromium } from '../../src/tasks/chromium-io.ts';
+import { type StaticServer, serveFiles } from '../../src/tasks/static-server-io.ts';
 import { runCli } from '../cli/spawn-cli.ts';
 import {
   classifyInNode,

@@ -2,13 +2,13 @@
 
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { launchChromium } from '../../src/cli/chromium-io.ts';
-import { type StaticServer, serveFiles } from '../../src/cli/static-server-io.ts';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
 import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
 import type { Guess } from '../../src/engine/picture-input.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
+import { launchChromium } from '../../src/tasks/chromium-io.ts';
+import { type StaticServer, serveFiles } from '../../src/tasks/static-server-io.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import {
   classifyInNode,

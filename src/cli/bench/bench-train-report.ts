@@ -1,0 +1,101 @@
+/** How `bnn-bench train` shows its figures. */
+
+import { formatPercent, threeDigits } from '../../report/format.ts';
+import { type Column, formatPairs, formatTable } from '../../report/table.ts';
+import type { TrainCase } from '../../tasks/bench-train.ts';
+import { PHASES, type TrainingRound } from '../../training/bench-training.ts';
+
+export function formatTrainCase(result: TrainCase): string {
+  const { pytorch } = result.baselines;
+  const ms = (value: number): string => `${value.toFixed(2)} ms (${formatPercent(value / result.medianMs, 1)})`;
+  // Where kernels run while the host goes on, the phases are the host's, and only those that there were.
+  const phases = PHASES.filter((phase) =>
+    result.outsideKernelsMs === null ? result.phasesMs[phase] > 0 : phase !== 'replay' && phase !== 'wait',
+  );
+  const pairs: (readonly [string, string])[] = [
+    ['network', `${result.name}, ${result.backend}${result.isa === null ? '' : ` ${result.isa}`}`],
+    ['estimator', result.estimator],
+    ['threads', String(result.threads)],
+    ['images/s', threeDigits(result.imagesPerSecond)],
+    ['step', `${result.medianMs.toFixed(2)} ms`],
+    ...phases.map((phase) => [`  ${phase}`, ms(result.phasesMs[phase])] as const),
+  ];
+  if (result.outsideKernelsMs !== null) pairs.push(['  of it JavaScript', ms(result.outsideKernelsMs)]);
+  pairs.push(['processor time', `${result.processorMs.toFixed(2)} ms a step`]);
+  if (result.peakGflops !== null) {
+    const share = formatPercent(result.peakShare, 1);
+    pairs.push([
+      'Gflop/s',
+      `${threeDigits(result.gflops)}, ${share} of ${threeDigits(result.peakGflops)} in registers`,
+    ]);
+  } else {
+    pairs.push(['Gflop/s', threeDigits(result.gflops)]);
+  }
+  if (result.peakMiB !== null) {
+    const before = result.startMiB === null ? '' : `, ${threeDigits(result.startMiB)} before`;
+    pairs.push(['peak memory', `${threeDigits(result.peakMiB)} MiB${before}`]);
+  }
+  if (pytorch !== undefined) {
+    const memory = pytorch.memoryRatio === null ? '' : `; our memory is ${threeDigits(pytorch.memoryRatio)} of theirs`;
+    pairs.push(
+      [
+        'PyTorch',
+        `${threeDigits(pytorch.imagesPerSecond)} images/s on ${pytorch.device}, peak ${threeDigits(pytorch.peakMiB)} MiB`,
+      ],
+      [
+        'ours is faster by',
+        `${threeDigits(pytorch.ratio)}, in processor time ${threeDigits(pytorch.processorRatio)}${memory}`,
+      ],
+    );
+  }
+  return formatPairs(pairs);
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'kernel' },
+  { title: 'result' },
+  { title: 'calls', align: 'right' },
+  { title: 'ms per step', align: 'right' },
+  { title: 'share', align: 'right' },
+  { title: 'best call, ms', align: 'right' },
+];
+
+/** Kernels of a round, the costliest first: per step. */
+export function formatCalls({ calls, steps }: TrainingRound): string {
+  const groups = new Map<string, { name: string; shape: string; count: number; ms: number; best: number }>();
+  for (const { name, shape, durationMs } of calls) {
+    const key = `${name} ${shape}`;
+    const group = groups.get(key) ?? { name, shape, count: 0, ms: 0, best: Infinity };
+    group.count++;
+    group.ms += durationMs;
+    group.best = Math.min(group.best, durationMs);
+    groups.set(key, group);
+  }
+  const total = calls.reduce((sum, call) => sum + call.durationMs, 0);
+  const rows = [...groups.values()]
+    .sort((a, b) => b.ms - a.ms)
+    .map(({ name, shape, count, ms, best }) => [
+      name,
+      shape,
+      (count / steps).toFixed(1),
+      (ms / steps).toFixed(3),
+      formatPercent(ms / total, 1),
+      best.toFixed(3),
+    ]);
+  return formatTable(COLUMNS, rows);
+}
+
+/** The Trace Event Format of Chrome: phases in one row, kernels in another, times in microseconds. */
+export function toChromeTrace({ spans, calls }: TrainingRound): string {
+  const origin = spans[0]?.beginMs ?? 0;
+  const event = (name: string, tid: number, beginMs: number, durationMs: number, args: object) => ({
+    ...{ name, ph: 'X', pid: 1, tid, args },
+    ts: (beginMs - origin) * 1000,
+    dur: durationMs * 1000,
+  });
+  const traceEvents = [
+    ...spans.map(({ phase, beginMs, durationMs }) => event(phase, 1, beginMs, durationMs, {})),
+    ...calls.map(({ name, shape, beginMs, durationMs }) => event(name, 2, beginMs, durationMs, { shape })),
+  ];
+  return JSON.stringify({ displayTimeUnit: 'ms', traceEvents });
+}

@@ -1,0 +1,47 @@
+/** `bnn doctor`. */
+
+import { Command } from 'commander';
+import type { Finding } from '../../core/found.ts';
+import { formatPairs } from '../../report/table.ts';
+import { probeMachine } from '../../tasks/probe-machine.ts';
+import { addExamples, addGeneralOptions, type GeneralOptions, terminalOf } from '../options.ts';
+import type { Terminal } from '../terminal.ts';
+
+export function createDoctorCommand(name: string): Command {
+  const command = new Command(name).description(
+    'Shows which training backends, execution providers and native kernels work on this machine, and for each that does not, why and what to do.',
+  );
+  addGeneralOptions(command, { threads: false });
+  return addExamples(command, [
+    ['bnn doctor', 'everything at a glance'],
+    ['bnn doctor --json', 'for a bug report or a script'],
+    ['NO_COLOR=1 bnn doctor > doctor.txt', 'to send to somebody'],
+  ]).action((options: GeneralOptions) => runDoctor(options));
+}
+
+async function runDoctor(options: GeneralOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  const report = await probeMachine();
+  terminal.event('result', report);
+  terminal.result(formatPairs(Object.entries(report.machine)));
+  for (const [title, findings] of [
+    ['training backends', report.backends],
+    ['execution providers', report.providers],
+    ['build tools', report.tools],
+    ['kernels in onnxruntime', report.kernels],
+    ['optional packages', report.packages],
+  ] as const) {
+    terminal.result(`\n${terminal.paint('bold', title)}\n${formatFindings(findings, terminal)}`);
+  }
+}
+
+function formatFindings(findings: readonly Finding[], terminal: Terminal): string {
+  const width = Math.max(...findings.map(({ name }) => name.length));
+  return findings
+    .map(({ name, works, detail, hint }) => {
+      const mark = works ? 'works  ' : terminal.paint('yellow', 'missing');
+      const advice = works || hint === undefined ? '' : `\n${' '.repeat(width + 13)}hint: ${hint}`;
+      return `  ${name.padEnd(width)}  ${mark}  ${detail}${advice}`;
+    })
+    .join('\n');
+}

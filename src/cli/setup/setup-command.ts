@@ -1,0 +1,56 @@
+/** `bnn setup`. */
+
+import { Argument, Command } from 'commander';
+import type { Backend, SetupOptions as BackendSetupOptions } from '../../backends/backend.ts';
+import { BACKENDS } from '../../backends/backends.ts';
+import { BnnError } from '../../errors.ts';
+import { setupCuda } from '../../tasks/setup-cuda-io.ts';
+import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
+import { refuseUnused } from '../unused-options.ts';
+
+const ROWS: readonly Backend[] = BACKENDS;
+/** Besides the backends: the files of an execution provider. */
+const TARGETS = [...ROWS.flatMap(({ name, setup }) => (setup === undefined ? [] : [name])), 'cuda'];
+
+type SetupOptions = GeneralOptions & BackendSetupOptions;
+
+export function createSetupCommand(name: string): Command {
+  const command = new Command(name)
+    .description(
+      'Installs what GPUs need, beside the project. tensorflow: training with an installed TensorFlow (CUDA or CPU). webgpu: training on any GPU with a Vulkan, Metal or Direct3D driver. cuda: the CUDA files of onnxruntime, for --ep cuda.',
+    )
+    .addArgument(new Argument('<what>', 'what to set up').choices(TARGETS))
+    .optionsGroup(COMMON)
+    .option('--python <path>', 'the Python interpreter that has TensorFlow (default: BNN_PYTHON or python3)')
+    .option('--libtensorflow <dir>', 'an unpacked libtensorflow instead, with include/ and lib/');
+  addGeneralOptions(command, { threads: false });
+  return addExamples(command, [
+    [
+      'bnn setup tensorflow --python ~/tf/bin/python',
+      'build the binding against the TensorFlow of a virtual environment',
+    ],
+    ['bnn setup webgpu', 'install the webgpu backend and try its device'],
+    ['bnn setup cuda', 'fetch the CUDA execution provider of onnxruntime'],
+  ]).action((what: string, options: SetupOptions) => runSetup(what, options));
+}
+
+async function runSetup(what: string, options: SetupOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  const onStage = (line: string) => terminal.note(line);
+  const { python, libtensorflow } = options;
+  const setup = ROWS.find(({ name }) => name === what)?.setup;
+  for (const [option, value] of Object.entries({ python, libtensorflow })) {
+    if (value === undefined || setup?.options.some((known) => known === option)) continue;
+    throw new BnnError('E_USAGE', `--${option} is for bnn setup tensorflow, not for ${what}`);
+  }
+  refuseUnused('--libtensorflow', { '--python': python !== undefined && libtensorflow !== undefined });
+  if (setup === undefined) {
+    const detail = await setupCuda(onStage);
+    terminal.event('result', { what, detail });
+    terminal.result(detail);
+    return;
+  }
+  const { facts, text } = await setup.run({ python, libtensorflow }, onStage);
+  terminal.event('result', { what, ...facts });
+  terminal.result(`${text}\nuse it with --backend ${what}`);
+}

@@ -1,0 +1,175 @@
+/** `bnn-train`. */
+
+import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { BnnError } from '../../errors.ts';
+import { formatBytes } from '../../report/format.ts';
+import { visible } from '../../report/visible-text.ts';
+import { openTeacher } from '../../tasks/open-teacher.ts';
+import { freeFile } from '../../tasks/output-file.ts';
+import { readRecipeFile, withModelFiles } from '../../tasks/read-recipe.ts';
+import { networkName, parseRecipe, type Recipe, type RecipeInput } from '../../training/recipe.ts';
+import { readRecipe } from '../../training/run-folder-io.ts';
+import type { Opening, TrainResult } from '../../training/train-options.ts';
+import { findNetwork } from '../../zoo/zoo.ts';
+import { withInterrupt } from '../interrupt.ts';
+import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
+import { EXIT_INTERRUPTED } from '../print-error.ts';
+import { addRecipeOptions, recipeFromOptions, refuseUnusedFields } from '../recipe-options.ts';
+import type { Terminal } from '../terminal.ts';
+import { EpochTable, formatClosing, formatOpening, formatStep, quote } from './train-report.ts';
+
+interface TrainCommandOptions extends GeneralOptions {
+  readonly out?: string;
+  readonly resume?: boolean;
+}
+
+export function createTrainCommand(name: string): Command {
+  const command = new Command(name)
+    .description(
+      'Trains a network of the zoo or of an ONNX file and keeps everything in a run folder: recipe.json, history.jsonl, and the checkpoints last/ and best/.',
+    )
+    .argument('[recipe]', 'a recipe as JSON; options override its fields')
+    .optionsGroup(COMMON)
+    .option('--out <folder>', 'the run folder (default: runs/MODEL-DATASET-N)')
+    .option('--resume', 'continue the run in --out exactly where it stopped; its recipe stays');
+  addRecipeOptions(command);
+  addGeneralOptions(command, { threads: false });
+  return addExamples(command, [
+    [
+      'bnn-train --model binarynet-mini --dataset mnist --epochs 3 --out runs/mnist',
+      'a first network, on data that are built in',
+    ],
+    [
+      'bnn-train --model resnet20 --dataset cifar10 --data ~/cifar --epochs 20 --pad-crop 4 --flip --validation 5000',
+      'ResNet-20 with augmentation; the best epoch is chosen by held-out pictures',
+    ],
+    [
+      'bnn-train --init start.onnx --dataset cifar10 --data ~/cifar --epochs 20 --out runs/start',
+      'a network from elsewhere, brought into latent form by bnn-convert',
+    ],
+    ['bnn-train --resume --out runs/mnist', 'after Ctrl-C or a power cut'],
+  ]).action((recipePath: string | undefined, options: TrainCommandOptions) => runTrain(command, recipePath, options));
+}
+
+async function runTrain(command: Command, recipePath: string | undefined, options: TrainCommandOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  const resume = options.resume === true;
+  const inputs = [...(recipePath === undefined ? [] : [await readRecipeFile(recipePath)]), recipeFromOptions(command)];
+  const given = resume ? await resumedRecipe(options.out, inputs) : parseRecipe(inputs, recipePath);
+  checkNetwork(given, inputs);
+  refuseUnusedFields(command, [{ recipe: given }]);
+  const recipe = resume ? given : await withModelFiles(given);
+  const out = options.out ?? freeRunFolder(recipe);
+  const { train } = await import('../../training/trainer.ts');
+  const { teacher, close } = await openTeacher(recipe);
+  const table = new EpochTable(recipe);
+  const result = await withInterrupt(
+    () => terminal.warn('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
+    (signal) =>
+      train(recipe, {
+        out,
+        resume,
+        signal,
+        teacher,
+        onData: ({ phase, doneBytes, totalBytes }) =>
+          terminal.live(
+            () =>
+              `${phase === 'download' ? 'downloading' : 'reading'} the data: ${formatBytes(doneBytes)}${totalBytes === undefined ? '' : ` of ${formatBytes(totalBytes)}`}`,
+          ),
+        onStart: (opening) => {
+          terminal.event('start', startEvent(opening, out));
+          terminal.note(formatOpening(opening, out));
+          if (!opening.isComplete) terminal.note(table.header);
+        },
+        onBrokenImage: ({ at, message }) => terminal.warn(`left out a broken picture: ${at}: ${message}`),
+        onNote: (note) => terminal.note(`note: ${visible(note)}`),
+        onStep: (progress) => terminal.live(() => formatStep(progress)),
+        onEpoch: (record) => {
+          terminal.event('epoch', record);
+          terminal.note(table.row(record));
+        },
+      }),
+  ).finally(close);
+  await report(result, terminal);
+}
+
+async function report(result: TrainResult, terminal: Terminal): Promise<void> {
+  const { run, epochs, seconds, imagesPerSecond, testTop1, best, interrupted } = result;
+  const checkpoint = join(run, 'last');
+  terminal.clearLive();
+  terminal.event('result', { run, epochs, seconds, imagesPerSecond, testTop1, best, interrupted, checkpoint });
+  if (interrupted) {
+    const next = `bnn-train --resume --out ${quote(run)}`;
+    terminal.warn(`interrupted: the checkpoint is ${checkpoint}; continue with ${next}`);
+    process.exitCode = EXIT_INTERRUPTED;
+    return;
+  }
+  const exported = freeFile(basename(resolve(run)) || 'model');
+  terminal.result(formatClosing(result, checkpoint, await sizeOf(join(checkpoint, 'model.onnx')), exported));
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size;
+  } catch {
+    return null;
+  }
+}
+
+function startEvent({ recipe, dataset, backend, parameters, stepsPerEpoch, from }: Opening, out: string): object {
+  return {
+    run: out,
+    recipe,
+    dataset: {
+      name: dataset.name,
+      root: dataset.root,
+      fingerprint: dataset.fingerprint,
+      train: dataset.train.count,
+      test: dataset.test.count,
+    },
+    backend: backend.name,
+    backendDescription: backend.description,
+    parameters,
+    stepsPerEpoch,
+    from,
+  };
+}
+
+/** Says before any work that there is no such network, or that there are two. */
+function checkNetwork({ model, init }: Recipe, inputs: readonly RecipeInput[]): void {
+  if (init === '') {
+    findNetwork(model);
+    return;
+  }
+  const named = inputs.map((input) => input['model']).find((name) => name !== undefined && name !== '');
+  if (named !== undefined) {
+    throw new BnnError('E_USAGE', `the network is ${init}, and also "${String(named)}"`, {
+      hint: 'give either --init or --model',
+    });
+  }
+}
+
+/** The recipe of the run, with what was given besides; that it is the same is checked where the run folder is opened. */
+async function resumedRecipe(out: string | undefined, inputs: readonly RecipeInput[]): Promise<Recipe> {
+  if (out === undefined) {
+    throw new BnnError('E_USAGE', '--resume needs --out', { hint: 'bnn-train --resume --out runs/NAME' });
+  }
+  const before = await readRecipe(out);
+  if (before === null) {
+    throw new BnnError('E_NOT_FOUND', 'there is no run to continue: no recipe.json', {
+      at: out,
+      hint: 'check --out, or leave --resume out to start a new run',
+    });
+  }
+  return parseRecipe([{ ...before }, ...inputs], join(out, 'recipe.json'));
+}
+
+function freeRunFolder(recipe: Recipe): string {
+  for (let n = 1; ; n++) {
+    const folder = join('runs', `${networkName(recipe)}-${recipe.dataset}-${n}`);
+    if (!existsSync(folder)) return folder;
+  }
+}

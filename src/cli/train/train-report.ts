@@ -1,0 +1,138 @@
+/** What `bnn-train` prints while it works. */
+
+import {
+  formatBytes,
+  formatClock,
+  formatCount,
+  formatExponent,
+  formatPercent,
+  formatSeconds,
+  plural,
+  threeDigits,
+} from '../../report/format.ts';
+import { formatBar } from '../../report/progress.ts';
+import { type Column, formatHeader, formatPairs, formatRow } from '../../report/table.ts';
+import { TFJS_VERSION, VERSION } from '../../tasks/version.ts';
+import type { EpochRecord } from '../../training/history-io.ts';
+import { networkName, type Recipe } from '../../training/recipe.ts';
+import type { Opening, StepProgress, TrainResult } from '../../training/train-options.ts';
+
+interface EpochColumn extends Column {
+  readonly cell: (record: EpochRecord) => string;
+}
+
+const fraction = (value: number | null): string => (value === null ? '-' : value.toFixed(4));
+
+const COLUMNS: readonly EpochColumn[] = [
+  { title: 'epoch', width: 5, align: 'right', cell: ({ epoch }) => String(epoch) },
+  { title: 'train_loss', width: 10, align: 'right', cell: ({ trainLoss }) => trainLoss.toFixed(4) },
+  { title: 'train_acc', width: 9, align: 'right', cell: ({ trainTop1 }) => fraction(trainTop1) },
+  { title: 'test_acc', width: 8, align: 'right', cell: ({ testTop1 }) => fraction(testTop1) },
+  { title: 'val_acc', width: 8, align: 'right', cell: ({ validationTop1 }) => fraction(validationTop1) },
+  { title: 'lr', width: 7, align: 'right', cell: ({ lr }) => formatExponent(lr) },
+  { title: 'o', width: 5, align: 'right', cell: ({ o }) => (o === null ? '-' : o.toFixed(3)) },
+  { title: 'error', width: 7, align: 'right', cell: ({ indicators }) => indicators?.estimatingError.toFixed(1) ?? '-' },
+  {
+    title: 'stability',
+    width: 9,
+    align: 'right',
+    cell: ({ indicators }) => indicators?.gradientVariance.toExponential(2) ?? '-',
+  },
+  {
+    title: 'flips_%',
+    width: 7,
+    align: 'right',
+    cell: ({ indicators }) => (indicators === undefined ? '-' : (100 * indicators.flipRatio).toFixed(2)),
+  },
+  { title: 'img/s', width: 7, align: 'right', cell: ({ imagesPerSecond }) => threeDigits(imagesPerSecond) },
+  { title: 'time_s', width: 7, align: 'right', cell: ({ seconds }) => seconds.toFixed(1) },
+];
+
+const INDICATORS = ['error', 'stability', 'flips_%'];
+
+/** The table of epochs; accuracy on held-out pictures and indicators only where there are some. */
+export class EpochTable {
+  readonly #columns: readonly EpochColumn[];
+
+  constructor(recipe: Recipe) {
+    const left = new Set<string>();
+    if (recipe.validation === 0) left.add('val_acc');
+    if (!recipe.indicators) for (const title of INDICATORS) left.add(title);
+    this.#columns = COLUMNS.filter(({ title }) => !left.has(title));
+  }
+
+  get header(): string {
+    return formatHeader(this.#columns);
+  }
+
+  row(record: EpochRecord): string {
+    return formatRow(
+      this.#columns,
+      this.#columns.map(({ cell }) => cell(record)),
+    );
+  }
+}
+
+export function formatOpening(opening: Opening, out: string): string {
+  const { recipe, dataset, backend, parameters, stepsPerEpoch, from, isComplete } = opening;
+  const at = from.batch > 0 ? `epoch ${from.epoch + 1}, step ${from.batch + 1}` : `epoch ${from.epoch + 1}`;
+  const state = isComplete
+    ? `, complete after ${plural(from.epoch, 'epoch')}: nothing is left to train`
+    : from.epoch + from.batch > 0
+      ? `, continued at ${at}`
+      : '';
+  const heldOut = recipe.validation > 0 ? ` / ${formatCount(recipe.validation)} held out of training` : '';
+  return [
+    `bnn-train ${VERSION}  node ${process.versions.node}  tfjs ${TFJS_VERSION}  ${backend.description}  seed ${recipe.seed}`,
+    formatPairs([
+      ['model', `${networkName(recipe)}, ${formatCount(parameters)} parameters, ${recipe.estimator}`],
+      [
+        'data',
+        `${dataset.name} sha256 ${dataset.fingerprint.slice(0, 12)}  ${formatCount(dataset.train.count)} train / ${formatCount(dataset.test.count)} test${heldOut}`,
+      ],
+      [
+        'batch',
+        `${formatCount(recipe.batchSize)} = ${plural(stepsPerEpoch, 'step')}, ${plural(recipe.epochs, 'epoch')}`,
+      ],
+      ['run', out + state],
+    ]),
+  ].join('\n');
+}
+
+/** The live line; fits 80 columns, so the steps are only in the bar. */
+export function formatStep(progress: StepProgress): string {
+  const { epoch, epochs, batch, batches, loss, top1, imagesPerSecond, secondsLeft } = progress;
+  return [
+    `${formatBar(batch / batches, 12)} epoch ${epoch}/${epochs}`,
+    `loss ${loss.toFixed(4)}`,
+    `acc ${top1.toFixed(4)}`,
+    `${threeDigits(imagesPerSecond)} img/s`,
+    `${formatClock(secondsLeft)} left`,
+  ].join('  ');
+}
+
+/** @param exported  the file of the command that is proposed; it is not there yet. */
+export function formatClosing(
+  result: TrainResult,
+  checkpoint: string,
+  checkpointBytes: number | null,
+  exported: string,
+): string {
+  const { best, testTop1, seconds, imagesPerSecond, run } = result;
+  const lines: [string, string][] = [
+    ['wrote', checkpointBytes === null ? checkpoint : `${checkpoint}  ${formatBytes(checkpointBytes)}`],
+    ['test accuracy', formatPercent(testTop1)],
+  ];
+  if (best !== null) lines.push(['best', `${formatPercent(best.top1)} (epoch ${best.epoch})`]);
+  const speed = imagesPerSecond > 0 ? `, ${threeDigits(imagesPerSecond)} images/s` : '';
+  lines.push(['trained', formatSeconds(seconds) + speed]);
+  lines.push(['next', `bnn-export ${quote(run)} -o ${quote(exported)}`]);
+  return formatPairs(lines);
+}
+
+/** A path as the shell and commands take it. */
+export function quote(given: string): string {
+  // Not for an option.
+  const path = given.startsWith('-') ? `./${given}` : given;
+  return /^[\w./:@%+=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}

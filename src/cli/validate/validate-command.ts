@@ -1,0 +1,176 @@
+/** `bnn-validate`. */
+
+import { Command, Option } from 'commander';
+import { LOGITS_TOLERANCE } from '../../core/tolerance.ts';
+import { canDownload, DATASET_NAMES } from '../../data/load-dataset.ts';
+import { NORMALIZATIONS, type Normalization } from '../../data/normalization.ts';
+import { BnnError } from '../../errors.ts';
+import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../../inference/open-session.ts';
+import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../inference/provider.ts';
+import type { Validation } from '../../inference/validate.ts';
+import { formatBytes, formatCount, formatDifference, formatPercent, plural, threeDigits } from '../../report/format.ts';
+import { formatBar } from '../../report/progress.ts';
+import { formatPairs, formatTable } from '../../report/table.ts';
+import { visible } from '../../report/visible-text.ts';
+import { validateModel } from '../../tasks/validate-model.ts';
+import {
+  ADVANCED,
+  addExamples,
+  addGeneralOptions,
+  COMMON,
+  type GeneralOptions,
+  terminalOf,
+  wholeNumber,
+  wholeNumbers,
+} from '../options.ts';
+import {
+  addAdvancedProviderOptions,
+  addProviderOption,
+  formatNodes,
+  type ProviderFlags,
+  providerChoiceOf,
+} from '../provider-flags.ts';
+import { refuseUnused } from '../unused-options.ts';
+
+interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
+  readonly dataset?: string;
+  readonly data?: string;
+  readonly download?: boolean;
+  readonly againstEp?: ExecutionProvider;
+  readonly batch?: readonly number[];
+  readonly ops: OpsChoice;
+  readonly engine: EngineName;
+  readonly limit?: number;
+  readonly batchSize?: number;
+  readonly against?: string;
+  readonly normalize?: Normalization;
+}
+
+export function createValidateCommand(name: string): Command {
+  const command = new Command(name)
+    .description(
+      'Runs an ONNX file on the test pictures of a data set, in onnxruntime: accuracy, loss, latency, throughput, and agreement with another form of the same network.',
+    )
+    .argument('<model>', 'an ONNX file, or a run folder')
+    .optionsGroup(COMMON)
+    .option('--dataset <name>', `data set: ${DATASET_NAMES.join(', ')}`)
+    .option('--data <folder>', 'folder or archive of the data set')
+    .option('--against <source>', 'a run folder or an ONNX file: run it on the same pictures and compare')
+    .option('--limit <n>', 'only the first so many test pictures; 0 = all (default: 0)', wholeNumber(0));
+  addProviderOption(command)
+    .optionsGroup(ADVANCED)
+    .addOption(
+      new Option(
+        '--against-ep <name>',
+        'run the model (or what --against names) on this execution provider too, and compare',
+      ).choices(EXECUTION_PROVIDERS),
+    )
+    .option('--batch <list>', 'also measure the speed at these batch sizes, e.g. 1,8,64', wholeNumbers(1))
+    .option('--batch-size <n>', 'pictures per run for accuracy and throughput (default: 100)', wholeNumber(1))
+    .addOption(
+      new Option('--normalize <how>', 'statistics for the pixels, instead of what the file says').choices(
+        NORMALIZATIONS,
+      ),
+    )
+    .addOption(
+      new Option('--ops <how>', 'kernels for binary layers; off = stock onnxruntime')
+        .choices(OPS_CHOICES)
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--engine <name>', 'what runs the file; wasm = our kernels in WebAssembly')
+        .choices(ENGINES)
+        .default('auto'),
+    )
+    .option('--download', 'fetch the official archive when the data set is missing');
+  addAdvancedProviderOptions(command);
+  addGeneralOptions(command);
+  return addExamples(command, [
+    ['bnn-validate mnist.onnx --dataset mnist', 'accuracy and speed on data that are built in'],
+    [
+      'bnn-validate mnist.onnx --dataset mnist --against runs/mnist',
+      'does the packed file decide as the trained network does?',
+    ],
+    ['bnn-validate net.onnx --dataset cifar10 --data ~/cifar --limit 1000 --threads 1 --json', 'for a script'],
+  ]).action((model: string, options: ValidateCommandOptions) => runValidate(model, options));
+}
+
+async function runValidate(model: string, options: ValidateCommandOptions): Promise<void> {
+  const terminal = terminalOf(options);
+  const { dataset } = options;
+  if (dataset === undefined) {
+    throw new BnnError('E_USAGE', 'no data set given', { hint: `add --dataset ${DATASET_NAMES.join(' | ')}` });
+  }
+  refuseUnused(`--dataset ${dataset}`, { '--download': options.download === true && !canDownload(dataset) });
+  const provider = providerChoiceOf(options, options.againstEp === undefined ? [] : [options.againstEp]);
+  const { model: path, ...validation } = await validateModel({
+    ...options,
+    ...provider,
+    batches: options.batch,
+    model,
+    dataset,
+    dir: options.data,
+    onData: ({ doneBytes }) => terminal.live(() => `reading the data: ${formatBytes(doneBytes)}`),
+    onProgress: ({ images, total, top1, imagesPerSecond }) =>
+      terminal.live(
+        () =>
+          `${formatBar(images / total)}  ${images}/${total}  top-1 ${formatPercent(top1)}  ${threeDigits(imagesPerSecond)} img/s`,
+      ),
+  });
+  terminal.clearLive();
+  for (const note of validation.notes) terminal.note(`note: ${visible(note)}`);
+  terminal.event('result', { model: path, ...validation });
+  terminal.result(formatValidation(path, validation));
+  if (terminal.verbose) terminal.result(`\n${formatClasses(validation)}`);
+}
+
+function formatValidation(path: string, validation: Validation): string {
+  const { top1, top5, loss, images, agreement, other, latencyMs, imagesPerSecond, batchSize } = validation;
+  const threads = validation.threads === 0 ? 'default' : String(validation.threads);
+  const lines: [string, string][] = [
+    ['model', path],
+    ['data', `${validation.dataset.name}, ${formatCount(images)} test pictures`],
+    ['top-1', formatPercent(top1)],
+    ...(top5 === null ? [] : [['top-5', formatPercent(top5)] satisfies [string, string]]),
+    ['loss', loss.toFixed(4)],
+  ];
+  if (agreement !== null) {
+    lines.push([
+      'other form',
+      [
+        `top-1 ${formatPercent(other?.top1 ?? null)}`,
+        ...(top5 === null ? [] : [`top-5 ${formatPercent(other?.top5 ?? null)}`]),
+      ].join(', '),
+    ]);
+    const { imagesBeyondTolerance: beyond, maxLogitDifference, againstEp, ep } = validation;
+    const where = againstEp === ep ? '' : ` as on ${againstEp}`;
+    lines.push(['agreement', `${formatPercent(agreement)} of the pictures get the same class${where}`]);
+    lines.push([
+      'logits',
+      `within ${LOGITS_TOLERANCE} on all${beyond === 0 ? '' : ` but ${plural(beyond ?? 0, 'picture')}`}, at most ${formatDifference(maxLogitDifference ?? 0)} apart`,
+    ]);
+  }
+  lines.push(
+    ['latency', latencyMs === null ? '-' : `${latencyMs.toFixed(3)} ms (one picture, median)`],
+    ['throughput', `${threeDigits(imagesPerSecond)} images/s (batch ${formatCount(Math.min(batchSize, images))})`],
+    ...validation.batches.map(({ batch, latencyMs: ms, imagesPerSecond: speed }): [string, string] => [
+      `batch ${batch}`,
+      `${ms.toFixed(3)} ms (median), ${threeDigits(speed)} images/s`,
+    ]),
+    [
+      'runtime',
+      validation.engine === 'wasm'
+        ? 'our kernels in WebAssembly, 1 thread'
+        : `onnxruntime, ${validation.ep}, ${threads} threads, ${validation.ops === 'on' ? 'our kernels for binary layers' : 'stock operators'}`,
+    ],
+  );
+  if (validation.nodes !== null) lines.push(['nodes', formatNodes(validation.nodes)]);
+  return formatPairs(lines);
+}
+
+function formatClasses({ classes }: Validation): string {
+  return formatTable(
+    [{ title: 'class' }, { title: 'pictures', align: 'right' }, { title: 'top-1', align: 'right' }],
+    classes.map(({ name, images, top1 }) => [name, formatCount(images), formatPercent(top1)]),
+  );
+}

@@ -1,0 +1,45 @@
+/** What a comparison draws. */
+
+import { formatCount } from '../report/format.ts';
+import type { PlotOptions, PlotPanel, PlotPoint } from '../report/plot-equilibrium.ts';
+import type { Measure } from '../training/comparison.ts';
+import { networkName } from '../training/recipe.ts';
+import type { Comparison } from '../training/run-comparison-io.ts';
+
+/** The paper's indicators, and their scale-free companions; none where there are no indicators. */
+export function equilibriumPanels({ arms }: Comparison): PlotPanel[] {
+  const panel = (x: Measure, y: Measure): PlotPoint[] =>
+    arms.flatMap(({ name, oEnd, spread }) => {
+      const [color, error, stability] = [spread.testTop1, spread[x], spread[y]];
+      if (color === null || error === null || stability === null) return [];
+      return [{ name: oEnd === null ? name : name.replace('reste ', ''), x: error, y: stability, color, order: oEnd }];
+    });
+  const paper = panel('estimatingError', 'gradientVariance');
+  if (paper.length === 0) return [];
+  return [
+    {
+      title: 'as in the paper',
+      xLabel: 'estimating error  Σ ‖f(w) − sign(w)‖₂',
+      yLabel: 'gradient stability  Σ var(|g|)  (more is less stable)',
+      points: paper,
+      isLogY: paper.every(({ y }) => y.mean > 0),
+    },
+    {
+      title: 'free of scale',
+      xLabel: 'estimating error per weight  e / √n',
+      yLabel: 'std(|g|) / mean(|g|)',
+      points: panel('errorPerWeight', 'gradientVariation'),
+      isLogY: false,
+    },
+  ];
+}
+
+export function plotTitles({ recipe, seeds, arms }: Comparison): PlotOptions {
+  const isSweep = arms.every(({ oEnd }) => oEnd !== null);
+  const images = recipe.limitTrain > 0 ? `, ${formatCount(recipe.limitTrain)} pictures` : '';
+  return {
+    title: isSweep ? 'The equilibrium of ReSTE over its final power o' : 'Estimating error and gradient stability',
+    subtitle: `${networkName(recipe)} on ${recipe.dataset}${images}, ${recipe.epochs} epochs, ${recipe.optimizer} lr ${recipe.lr}, ${seeds.length} seeds (bars: one standard deviation)`,
+    colorLabel: 'test accuracy',
+  };
+}

@@ -1,0 +1,198 @@
+/** Trains recipes that differ in one thing over the same seeds, and writes what they say together. */
+
+import { join } from 'node:path';
+import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { BnnError } from '../errors.ts';
+import { findModel } from '../inference/model-source-io.ts';
+import { plotEquilibrium } from '../report/plot-equilibrium.ts';
+import { type Arm, type ArmRun, assertNoTwins, createArms, type TuningRate } from '../training/comparison.ts';
+import { withInitialDigest } from '../training/initial-model-io.ts';
+import { missingUse, parseRecipe, type Recipe } from '../training/recipe.ts';
+import type { Comparison, Tuning } from '../training/run-comparison-io.ts';
+import { readRecipe } from '../training/run-folder-io.ts';
+import type { StepProgress } from '../training/train-options.ts';
+import { findNetwork } from '../zoo/zoo.ts';
+import { formatCsv, formatLatex } from './compare-files.ts';
+import { equilibriumPanels, plotTitles } from './compare-plot.ts';
+import { describeEnvironment } from './environment.ts';
+import { openTeacher } from './open-teacher.ts';
+import { assertWritable } from './output-file.ts';
+import { withModelFiles } from './read-recipe.ts';
+
+export interface CompareOptions {
+  /** Holds the runs, results.json, results.csv, results.tex and, with indicators, equilibrium.svg. */
+  readonly out: string;
+  /** One arm each; those of the ReSTE paper where nothing else is to be compared, unless told. */
+  readonly estimators?: readonly string[] | undefined;
+  /** Final powers of ReSTE, one arm each. */
+  readonly oEnds?: readonly number[] | undefined;
+  /** Arms over any fields: `name:field=value,field=value`. The first arm of all is what others are compared with. */
+  readonly arms?: readonly string[] | undefined;
+  /** Trains every arm with each of these learning rates. */
+  readonly lrs?: readonly number[] | undefined;
+  /** `COMPARE_SEEDS` unless told. */
+  readonly seeds?: readonly number[] | undefined;
+  /** Chooses each arm's learning rate among these, by held-out pictures, before its runs. */
+  readonly tuneLrs?: readonly number[] | undefined;
+  /** `TUNE_SEEDS` unless told. */
+  readonly tuneSeeds?: readonly number[] | undefined;
+  /** Stops after a step, with a checkpoint. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called before any work; what it throws stops the comparison. */
+  readonly onPlan?: ((plan: ComparisonPlan) => void) | undefined;
+  /** Called before the first run. */
+  readonly onStart?: ((plan: ComparisonPlan) => void) | undefined;
+  readonly onStep?: ((arm: Arm, seed: number, progress: StepProgress) => void) | undefined;
+  readonly onTuned?: ((arm: Arm, tried: readonly TuningRate[], lr: number) => void) | undefined;
+  /** Called after each run, also for those that were complete before. */
+  readonly onRun?: ((arm: Arm, run: ArmRun, isNew: boolean) => void) | undefined;
+}
+
+export interface ComparisonPlan {
+  /** What all arms share. */
+  readonly recipe: Recipe;
+  readonly arms: readonly Arm[];
+  /** Of each arm. */
+  readonly recipes: readonly Recipe[];
+  readonly seeds: readonly number[];
+  readonly tuning: Tuning | undefined;
+  /** How many runs that makes. */
+  readonly runs: number;
+}
+
+export interface ComparedRecipes {
+  readonly comparison: Comparison;
+  readonly results: string;
+  /** Null without indicators. */
+  readonly plot: string | null;
+}
+
+/** The estimators of the paper's comparison (its Table 3). */
+export const PAPER_ESTIMATORS = ['ste', 'dsq', 'ede', 'fda', 'rbnn', 'reste'];
+export const COMPARE_SEEDS = [1, 2, 3, 4, 5];
+export const TUNE_SEEDS = [1001];
+const RESULTS = 'results.json';
+const PLOT = 'equilibrium.svg';
+
+/**
+ * Compares recipes; called again with the same folder, it goes on where it stopped.
+ *
+ * @throws {BnnError} E_USAGE when there is nothing to compare, or arms would be the same training; and as `train`.
+ */
+export async function compareRecipes(recipe: Recipe, options: CompareOptions): Promise<ComparedRecipes> {
+  const plan = await planComparison(recipe, options);
+  const { out, signal, onStep, onTuned, onRun } = options;
+  await assertNoRun(out);
+  for (const name of [RESULTS, PLOT]) await assertWritable(join(out, name));
+  const { teacher, close } = await openTeacher(plan.recipe);
+  const environment = await describeEnvironment();
+  options.onStart?.(plan);
+  const { runComparison } = await import('../training/run-comparison-io.ts');
+  const comparison = await runComparison(plan.recipe, {
+    out,
+    arms: plan.arms,
+    seeds: plan.seeds,
+    tuning: plan.tuning,
+    environment,
+    teacher,
+    ...(signal === undefined ? {} : { signal }),
+    listen: (arm, seed) => ({ onStep: (progress) => onStep?.(arm, seed, progress) }),
+    onTuned: (...tuned) => onTuned?.(...tuned),
+    onRun: (...run) => onRun?.(...run),
+  }).finally(close);
+
+  const panels = equilibriumPanels(comparison);
+  const plot = panels.length === 0 ? null : join(out, PLOT);
+  if (plot !== null) await writeFileAtomic(plot, plotEquilibrium(panels, plotTitles(comparison)));
+  await writeFileAtomic(join(out, 'results.csv'), formatCsv(comparison));
+  await writeFileAtomic(join(out, 'results.tex'), formatLatex(comparison));
+  return { comparison, results: join(out, RESULTS), plot };
+}
+
+/** What is wrong with an arm should not come out after hours. */
+async function planComparison(given: Recipe, options: CompareOptions): Promise<ComparisonPlan> {
+  const recipe = await withInitialDigest(await withModelFiles(given));
+  if (recipe.init === '') findNetwork(recipe.model);
+  const { oEnds = [], lrs = [], seeds = COMPARE_SEEDS, arms: specs = [] } = options;
+  const { estimators = oEnds.length + specs.length > 0 ? [] : PAPER_ESTIMATORS } = options;
+  const arms = await withStartFiles(createArms({ estimators, oEnds, lrs, specs }));
+  const tuning = tuningOf(options, recipe, seeds, arms);
+  assertNoTwins(recipe, arms);
+  const { checkRecipe } = await import('../training/trainer.ts');
+  const recipes = arms.map(({ name, overrides }) => parseRecipe([{ ...recipe }, overrides], `arm "${name}"`));
+  const runs = arms.length * (seeds.length + (tuning === undefined ? 0 : tuning.lrs.length * tuning.seeds.length));
+  const plan = { recipe, arms, recipes, seeds, tuning, runs };
+  options.onPlan?.(plan);
+  assertArmsDiffer(plan);
+  for (const one of recipes) checkRecipe(one);
+  for (const seed of seeds) parseRecipe([{ seed }], '--seeds');
+  if (new Set(seeds).size !== seeds.length) throw new BnnError('E_USAGE', 'a seed is given twice', { at: '--seeds' });
+  return plan;
+}
+
+/** @throws {BnnError} E_USAGE when what an arm is about does nothing in its recipe, so that it would equal others. */
+function assertArmsDiffer({ arms, recipes }: ComparisonPlan): void {
+  for (const [i, { name, overrides }] of arms.entries()) {
+    for (const field of Object.keys(overrides) as (keyof Recipe)[]) {
+      const recipe = recipes[i];
+      const missing = recipe === undefined ? null : missingUse(field, recipe);
+      if (missing === null) continue;
+      throw new BnnError('E_USAGE', `${field} does nothing in arm "${name}": it needs ${missing}`, {
+        hint: 'leave out what takes its place: --weight-estimator, --activation-estimator, or a network without signs',
+      });
+    }
+  }
+}
+
+/** @throws {BnnError} E_USAGE when learning rates cannot be chosen as asked. */
+function tuningOf(
+  { tuneLrs: lrs, tuneSeeds }: CompareOptions,
+  { validation }: Recipe,
+  seeds: readonly number[],
+  arms: readonly Arm[],
+): Tuning | undefined {
+  const fail = (message: string, hint: string, at = '--tune-lrs'): never => {
+    throw new BnnError('E_USAGE', message, { at, hint });
+  };
+  if (lrs === undefined) {
+    return tuneSeeds === undefined
+      ? undefined
+      : fail('there are no rates to choose among', 'give --tune-lrs', '--tune-seeds');
+  }
+  if (validation === 0) {
+    fail('learning rates are chosen by held-out pictures, and none are held out', 'give --validation N as well');
+  }
+  const fixed = arms.find(({ overrides }) => 'lr' in overrides);
+  if (fixed !== undefined) fail(`arm "${fixed.name}" has a learning rate`, 'leave out --lrs, and lr in --arm');
+  const own = tuneSeeds ?? TUNE_SEEDS;
+  const shared = own.find((seed) => seeds.includes(seed));
+  if (shared !== undefined) {
+    fail(`seed ${shared} would choose a rate and be compared`, 'choose rates with other seeds', '--tune-seeds');
+  }
+  for (const list of [lrs, own]) {
+    if (new Set(list).size !== list.length) fail('a value is given twice', 'leave one out');
+  }
+  for (const lr of lrs) parseRecipe([{ lr }], '--tune-lrs');
+  for (const seed of own) parseRecipe([{ seed }], '--tune-seeds');
+  return { lrs, seeds: own };
+}
+
+/** Arms that start from a network of their own name its file, as the recipe does. */
+async function withStartFiles(arms: readonly Arm[]): Promise<Arm[]> {
+  return Promise.all(
+    arms.map(async (arm) => {
+      const { init } = arm.overrides;
+      if (typeof init !== 'string' || init === '') return arm;
+      return { ...arm, overrides: { ...arm.overrides, init: (await findModel(init)).path } };
+    }),
+  );
+}
+
+/** The runs of a comparison lie in folders of their own. */
+async function assertNoRun(out: string): Promise<void> {
+  if ((await readRecipe(out)) === null) return;
+  throw new BnnError('E_USAGE', 'this folder holds a single run, not a comparison', {
+    at: out,
+    hint: 'choose another --out',
+  });
+}

@@ -1,0 +1,43 @@
+/** The network that a recipe wants to be imitated, run by onnxruntime. */
+
+import type { Recipe } from '../training/recipe.ts';
+import type { Teacher } from '../training/train-options.ts';
+
+export interface OpenedTeacher {
+  /** Undefined where the recipe names none. */
+  readonly teacher: Teacher | undefined;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the teacher of a recipe, an ONNX file, for `train`. It sees what the network sees, so it must have been trained on the same
+ * normalization.
+ *
+ * @throws {BnnError} as `createSession`.
+ */
+export async function openTeacher(recipe: Pick<Recipe, 'teacher' | 'threads'>): Promise<OpenedTeacher> {
+  const { teacher: file, threads } = recipe;
+  if (file === '') return { teacher: undefined, close: async () => {} };
+  // Loaded on demand: most trainings do not need onnxruntime.
+  const { openSession } = await import('../inference/open-session.ts');
+  const { imageInputOf, runImages, toChannelsFirst } = await import('../inference/image-input.ts');
+  const { logitsBehind, readOutputForm } = await import('../inference/output-form.ts');
+  const formOf = await readOutputForm(file);
+  const session = await openSession(file, { threads });
+  const { batch: fixedBatch } = imageInputOf(session);
+  const teacher: Teacher = async (images, count, { height, width, channels }) => {
+    const step = fixedBatch ?? count;
+    const pixels = height * width * channels;
+    const parts: Float32Array[] = [];
+    for (let from = 0; from < count; from += step) {
+      const part = Math.min(step, count - from);
+      const planar = toChannelsFirst(images.slice(from * pixels, (from + part) * pixels), part, channels);
+      const { data, shape } = await runImages(session, planar, part, [channels, height, width], fixedBatch);
+      const outputs = shape[1] ?? 1;
+      parts.push(logitsBehind(data, outputs, formOf(outputs)));
+    }
+    const [first = new Float32Array(0)] = parts;
+    return parts.length === 1 ? first : Float32Array.from(parts.flatMap((part) => Array.from(part)));
+  };
+  return { teacher, close: () => session.dispose() };
+}

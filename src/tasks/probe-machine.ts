@@ -1,0 +1,40 @@
+/** What works on this machine, and what to do about the rest. */
+
+import { probeBackends } from '../backends/probe.ts';
+import type { Finding } from '../core/found.ts';
+import { probeOps } from '../inference/probe-ops.ts';
+import { probeProviders } from '../inference/probe-providers.ts';
+import { onnxruntimeVersion } from '../inference/provider.ts';
+import { describeMachine, findCompiler, findOptionalPeers } from './machine.ts';
+import { TFJS_VERSION, VERSION } from './version.ts';
+
+export interface MachineReport {
+  /** Versions, processor and memory, in words. */
+  readonly machine: Readonly<Record<string, string>>;
+  /** For training. */
+  readonly backends: readonly Finding[];
+  /** Of onnxruntime. */
+  readonly providers: readonly Finding[];
+  readonly tools: readonly Finding[];
+  /** For binary layers in onnxruntime. */
+  readonly kernels: readonly Finding[];
+  /** That are used when they are installed. */
+  readonly packages: readonly Finding[];
+}
+
+/** Tries everything that may be missing. */
+export async function probeMachine(): Promise<MachineReport> {
+  return {
+    machine: Object.fromEntries([
+      ['bnn-toolchain', VERSION],
+      ...describeMachine(),
+      ['onnxruntime', onnxruntimeVersion()],
+      ['tfjs', TFJS_VERSION],
+    ]),
+    backends: await probeBackends(),
+    providers: await probeProviders(),
+    tools: [await findCompiler()],
+    kernels: [await probeOps()],
+    packages: findOptionalPeers(),
+  };
+}
