@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { Command, Option } from 'commander';
-import { shareEqualConstants } from '../compiler/equal-constants.ts';
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
 import type { CompileReport } from '../compiler/report.ts';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
@@ -18,6 +17,7 @@ import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
 import { LAYER_VARIANTS } from '../operators/variants.ts';
+import { shareEqualConstants } from '../rewriting/equal-constants.ts';
 import { exportInt8, type Int8Export, type Int8Facts, type Int8Options } from './export-int8.ts';
 import {
   type ExportFacts,

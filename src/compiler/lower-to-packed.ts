@@ -4,10 +4,10 @@ import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { verify } from '../graph/verify.ts';
-import { cloneModel } from './clone-model.ts';
+import { cloneModel } from '../rewriting/clone-model.ts';
+import { isLayer, nameOf } from '../rewriting/layers/layers.ts';
+import type { Pass } from '../rewriting/pass.ts';
 import { CompileContext } from './context.ts';
-import { isLayer, nameOf } from './layers.ts';
-import type { Pass } from './pass.ts';
 import { PIPELINE } from './pipeline.ts';
 import { type CompileReport, createReport, type PassReport } from './report.ts';
 import { layerBytes } from './sizes.ts';
@@ -52,7 +52,7 @@ export function lowerToPacked(source: Model, options: LowerOptions = {}): Lowere
   return { model, report: createReport(context, passes, before, layers) };
 }
 
-function runPass(pass: Pass, context: CompileContext): PassReport {
+function runPass(pass: Pass<CompileContext>, context: CompileContext): PassReport {
   const start = performance.now();
   const { changed, rewrites = {} } = pass.run(context.model, context);
   return { name: pass.name, changed, elapsedMs: performance.now() - start, rewrites };

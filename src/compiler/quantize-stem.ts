@@ -21,12 +21,11 @@ import { BnnError } from '../errors.ts';
 import { int, ints } from '../graph/attribute.ts';
 import { Graph, type Node, type Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
-import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import { Model } from '../graph/model.ts';
-import { BNN_RULES } from '../operators/registry.ts';
-import { cloneModel } from './clone-model.ts';
+import { INFER_RULES } from '../operators/registry.ts';
+import { cloneModel } from '../rewriting/clone-model.ts';
+import { nameOf } from '../rewriting/layers/layers.ts';
 import { assertInt8Opset, isVector, quantizeWeights, type Step, toStep, type ValueRange } from './int8-parts.ts';
-import { nameOf } from './layers.ts';
 
 const LARGEST_WEIGHT = 63;
 /** Multiply-adds of one picture: below, quantizing and changes of layout take what the integers save. */
@@ -186,7 +185,7 @@ export function quantizeStem(
   graph.replaceAllUses(last.output, dequantize(graph, bytes, steps, nameOf(conv)));
   for (const node of [pool, relu, conv]) if (node !== null) removeWithConstants(graph, node);
   graph.sortTopologically();
-  inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
+  inferShapes(model, INFER_RULES);
   return model;
 }
 

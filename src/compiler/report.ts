@@ -1,9 +1,9 @@
 /** What a compilation did, for people and for `--explain`. */
 
 import type { Node } from '../graph/graph.ts';
-import { LAYER_VARIANTS } from '../operators/variants.ts';
-import type { CompileContext } from './context.ts';
-import { type LayerRecord, nameOf, whyNeverPacked } from './layers.ts';
+import { packedVariant } from '../operators/variants.ts';
+import type { RewriteContext } from '../rewriting/context.ts';
+import { type LayerRecord, nameOf, whyNeverPacked } from '../rewriting/layers/layers.ts';
 import { addSizes, type LayerBytes, NO_SIZES, nodeSizes, type Sizes, subtractSizes } from './sizes.ts';
 
 export type LayerOutcome = 'binary' | 'weight-only' | 'float' | 'int8' | 'removed';
@@ -72,12 +72,12 @@ const PACKING = ['binarize-conv', 'binarize-gemm', 'matmul-to-gemm'];
 
 function outcomeOf({ node }: LayerRecord): LayerOutcome {
   if (node.$graph === null) return 'removed';
-  const variant = node.domain === 'bnn' ? LAYER_VARIANTS.get(node.op) : undefined;
+  const variant = packedVariant(node);
   if (variant === undefined) return 'float';
   return variant.weightOnly ? 'weight-only' : 'binary';
 }
 
-function reasonsOf(record: LayerRecord, outcome: LayerOutcome, context: CompileContext): string[] {
+function reasonsOf(record: LayerRecord, outcome: LayerOutcome, context: RewriteContext): string[] {
   const { node } = record;
   if (outcome === 'removed') return ['no graph output depends on it'];
   if (outcome === 'float') {
@@ -106,7 +106,7 @@ function reasonsOf(record: LayerRecord, outcome: LayerOutcome, context: CompileC
  * @param nodes   those nodes, in the order of the records.
  */
 export function createReport(
-  context: CompileContext,
+  context: RewriteContext,
   passes: readonly PassReport[],
   before: LayerBytes,
   nodes: readonly Node[],

@@ -2,11 +2,11 @@
 
 import type { Node, Value } from '../graph/graph.ts';
 import { factsOf, passesOn } from '../operators/operator-facts.ts';
-import { packedVariant } from './binary-layer.ts';
-import type { CompileContext } from './context.ts';
+import { packedVariant } from '../operators/variants.ts';
+import type { RewriteContext } from '../rewriting/context.ts';
 
 /** The first reader that makes more of a value than its sign, `'output'` when it is a graph output, null when there is none. */
-export function otherThanSigns(value: Value, context: CompileContext): Node | 'output' | null {
+export function otherThanSigns(value: Value, context: RewriteContext): Node | 'output' | null {
   const seen = new Set<Value>();
   const pending = [value];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {

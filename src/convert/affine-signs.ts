@@ -2,7 +2,7 @@
 
 import type { Value } from '../graph/graph.ts';
 import { isSignValued } from '../operators/sign-valued.ts';
-import { keepsRank, scalarOf } from './add-op.ts';
+import { keepsRank, scalarOf } from '../rewriting/add-op.ts';
 
 export interface AffineSigns {
   /** Every element is −1 or +1. */

@@ -1,11 +1,11 @@
 /** A layer whose weights are ±s[o], and what it multiplies them with. */
 
-import { type BinaryWeights, binaryWeightsOf } from '../compiler/binary-weights.ts';
-import { channelVector } from '../compiler/channel-vector.ts';
-import type { CompileContext } from '../compiler/context.ts';
-import type { Exact } from '../compiler/exact.ts';
-import { isMiss, type Miss, miss } from '../compiler/rewrite.ts';
 import type { Node, Value } from '../graph/graph.ts';
+import type { RewriteContext } from '../rewriting/context.ts';
+import type { Exact } from '../rewriting/exact/exact.ts';
+import { type BinaryWeights, binaryWeightsOf } from '../rewriting/layers/binary-weights.ts';
+import { channelVector } from '../rewriting/layers/channel-vector.ts';
+import { isMiss, type Miss, miss } from '../rewriting/miss.ts';
 
 export interface BinaryOperand {
   /** What is multiplied by the weights. */
@@ -24,7 +24,7 @@ export interface BinaryOperand {
 }
 
 /** The layer that a Conv, a Gemm or a MatMul with its weights on the right is, or why it has no binary weights. */
-export function binaryOperandOf(node: Node, context: CompileContext): BinaryOperand | Miss {
+export function binaryOperandOf(node: Node, context: RewriteContext): BinaryOperand | Miss {
   const isConv = node.is('Conv');
   if (!isConv && !node.is('Gemm') && !node.is('MatMul')) return miss(node, 'it is no layer');
   const [data, weight] = [node.requiredInput(0), node.requiredInput(1)];

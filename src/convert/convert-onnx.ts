@@ -1,12 +1,12 @@
 /** The entry for ONNX files: a foreign model in, its latent form and a report out. */
 
-import { CompileContext } from '../compiler/context.ts';
 import { type Lowered, lowerToPacked } from '../compiler/lower-to-packed.ts';
 import type { RestReport } from '../compiler/report.ts';
 import { layerBytes } from '../compiler/sizes.ts';
 import type { Model } from '../graph/model.ts';
 import { verify } from '../graph/verify.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
+import { RewriteContext } from '../rewriting/context.ts';
 import { conversionPasses } from './pipeline.ts';
 import { SignLog, type SignReport, type SignZero } from './sign-log.ts';
 import { standardForm, trustingTypes } from './standard-form.ts';
@@ -52,7 +52,7 @@ export function convertOnnx(source: Model, options: ConvertOptions = {}): Conver
 function convert(source: Model, options: ConvertOptions, trustsTypes: boolean): Converted {
   const standard = standardForm(source, options.at, trustsTypes);
   const { model } = standard;
-  const context = new CompileContext(model);
+  const context = new RewriteContext(model);
   const before = layerBytes(model.graph, source.graph);
   const nodes = context.layers.records.map(({ node }) => node);
   const log = new SignLog();

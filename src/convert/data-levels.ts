@@ -1,9 +1,9 @@
 /** How many levels the activations have that go into a layer. */
 
-import type { CompileContext } from '../compiler/context.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { factsOf, passesOn } from '../operators/operator-facts.ts';
-import { numbersOf, scalarOf } from './add-op.ts';
+import { numbersOf, scalarOf } from '../rewriting/add-op.ts';
+import type { RewriteContext } from '../rewriting/context.ts';
 import { affineSignsOf } from './affine-signs.ts';
 import { findStep } from './find-step.ts';
 import type { Levels } from './weight-levels.ts';
@@ -18,7 +18,7 @@ const FLOAT: Levels = { kind: 'float', bits: 32, what: 'floats' };
 /** What a user may do about a sign that gives 0 at 0. */
 export const PLUS_ADVICE = '--sign-zero plus accepts +1 there';
 
-export function dataLevels(value: Value, context: CompileContext): Levels {
+export function dataLevels(value: Value, context: RewriteContext): Levels {
   const affine = affineSignsOf(value);
   if (affine !== null) {
     const levels = [affine.offset - affine.factor, affine.offset + affine.factor].sort((a, b) => a - b);

@@ -7,8 +7,9 @@
 import { roundHalfEven } from '../core/round.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { factsOf } from '../operators/operator-facts.ts';
-import { scalarOf } from './add-op.ts';
-import { quantizedStep, quantizer } from './quantized-step.ts';
+import { scalarOf } from '../rewriting/add-op.ts';
+import { quantizer } from '../rewriting/exact/quantizer.ts';
+import { quantizedStep } from './quantized-step.ts';
 import { combineSteps, mapStep, rounderOf, type Scalar, type Step } from './step.ts';
 
 export interface FoundStep extends Step {

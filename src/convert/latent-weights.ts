@@ -1,10 +1,10 @@
 /** The float weights behind binary ones, where the source still has them. */
 
-import type { CompileContext } from '../compiler/context.ts';
-import { EVALUATORS } from '../compiler/evaluate.ts';
-import type { Exact } from '../compiler/exact.ts';
 import type { Value } from '../graph/graph.ts';
 import { factsOf } from '../operators/operator-facts.ts';
+import type { RewriteContext } from '../rewriting/context.ts';
+import { EVALUATORS } from '../rewriting/exact/evaluators.ts';
+import type { Exact } from '../rewriting/exact/exact.ts';
 import type { BinaryOperand } from './binary-operand.ts';
 
 /**
@@ -14,7 +14,7 @@ import type { BinaryOperand } from './binary-operand.ts';
  */
 function latentOf(
   value: Value,
-  context: CompileContext,
+  context: RewriteContext,
   seen = new Set<Value>(),
 ): { readonly name: string; readonly exact: Exact } | null {
   const node = value.producer;
@@ -42,7 +42,7 @@ function latentOf(
 /** Numbers whose signs are those of the weights: the source's latent weights, else ±1. */
 export function latentWeights(
   { weight, weights }: BinaryOperand,
-  context: CompileContext,
+  context: RewriteContext,
 ): { readonly name: string; readonly data: Float64Array } {
   const latent = latentOf(weight, context);
   const isSame =
@@ -54,7 +54,7 @@ export function latentWeights(
 }
 
 /** The `bnn.Sign` behind weights that are its result, or that times positive factors; null otherwise. */
-export function signBehind({ weight, weights }: BinaryOperand, context: CompileContext): Value | null {
+export function signBehind({ weight, weights }: BinaryOperand, context: RewriteContext): Value | null {
   const node = weight.producer;
   if (node === null || node.is('Sign', 'bnn')) return node === null ? null : weight;
   if (!node.is('Mul') && !node.is('Div')) return null;
@@ -70,7 +70,7 @@ export function signBehind({ weight, weights }: BinaryOperand, context: CompileC
 }
 
 /** α of α · bnn.Sign(W), when it is one number that is computed from the latent weights, as mean|W|; else null. */
-export function scaleExpression(weight: Value, context: CompileContext): Value | null {
+export function scaleExpression(weight: Value, context: RewriteContext): Value | null {
   const node = weight.producer;
   if (node?.is('Mul') !== true) return null;
   for (const [sign, other] of [

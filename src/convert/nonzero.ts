@@ -3,18 +3,18 @@
  * result of a binary layer takes finitely many values per channel, which are all computed.
  */
 
-import { affineOfBatchNorm, channelVector } from '../compiler/channel-vector.ts';
-import type { CompileContext } from '../compiler/context.ts';
-import { isMiss } from '../compiler/rewrite.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { factsOf, passesFirst } from '../operators/operator-facts.ts';
 import { isSignValued } from '../operators/sign-valued.ts';
+import type { RewriteContext } from '../rewriting/context.ts';
+import { affineOfBatchNorm, channelVector } from '../rewriting/layers/channel-vector.ts';
+import { isMiss } from '../rewriting/miss.ts';
 import { type BinaryOperand, binaryOperandOf } from './binary-operand.ts';
 
 /** A float runtime may round the result of a layer differently; closer than this share of the largest value proves nothing. */
 const MARGIN = 1e-5;
 
-export function isNeverAt(value: Value, threshold: number, context: CompileContext): boolean {
+export function isNeverAt(value: Value, threshold: number, context: RewriteContext): boolean {
   const constant = context.evaluate(value);
   if (constant !== null) return !constant.data.includes(threshold);
   const chain: Node[] = [];
@@ -35,7 +35,7 @@ function isLayer(node: Node): boolean {
 }
 
 /** The operand of an element-wise operator that is not constant; the first input of any other. */
-function dataOf(node: Node, context: CompileContext): Value {
+function dataOf(node: Node, context: RewriteContext): Value {
   const first = node.requiredInput(0);
   const second = node.input(1);
   return second !== null && ['Add', 'Mul'].includes(node.type) && context.isConstantExpression(first) ? second : first;
@@ -44,7 +44,7 @@ function dataOf(node: Node, context: CompileContext): Value {
 /** Factor and offset per channel; null when the operator is something else. */
 function affineOf(
   node: Node,
-  context: CompileContext,
+  context: RewriteContext,
   channels: number,
 ): { factor: Float64Array; offset: Float64Array } | null {
   if (node.is('BatchNormalization')) {
@@ -80,7 +80,7 @@ function sumsMiss(
   node: Node,
   chain: readonly Node[],
   threshold: number,
-  context: CompileContext,
+  context: RewriteContext,
 ): boolean {
   const { scale, bias, terms } = operand;
   const channels = scale.length;

@@ -9,9 +9,9 @@ import { float32, int64s, scalar, type Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { type Attributes, float, int, ints } from '../graph/attribute.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
-import { numbersOf } from './add-op.ts';
+import { numbersOf } from '../rewriting/add-op.ts';
+import { OPSET } from '../rewriting/opset.ts';
 import { lowerNewer } from './newer-operators.ts';
-import { OPSET } from './opset.ts';
 
 type Change = (node: Node, graph: Graph, version: number) => void;
 

@@ -1,14 +1,14 @@
 /** The order of the passes from a foreign model to the latent form, and why each stands where it does. */
 
-import { type Pass, rewritePass } from '../compiler/pass.ts';
-import { INFER_TYPES } from '../compiler/passes/infer-types.ts';
-import { REMOVE_DEAD } from '../compiler/passes/remove-dead.ts';
-import { SHARE_CONSTANTS } from '../compiler/passes/share-constants.ts';
-import { MATMUL_TO_GEMM } from '../compiler/rewrites/matmul-to-gemm.ts';
-import { REMOVE_DROPOUT } from '../compiler/rewrites/remove-dropout.ts';
-import { REMOVE_IDENTITY } from '../compiler/rewrites/remove-identity.ts';
-import { RESOLVE_AUTO_PAD } from '../compiler/rewrites/resolve-auto-pad.ts';
-import { SINK_SIGN } from '../compiler/rewrites/sink-sign.ts';
+import { type Pass, rewritePass } from '../rewriting/pass.ts';
+import { INFER_TYPES } from '../rewriting/passes/infer-types.ts';
+import { REMOVE_DEAD } from '../rewriting/passes/remove-dead.ts';
+import { SHARE_CONSTANTS } from '../rewriting/passes/share-constants.ts';
+import { MATMUL_TO_GEMM } from '../rewriting/rewrites/matmul-to-gemm.ts';
+import { REMOVE_DROPOUT } from '../rewriting/rewrites/remove-dropout.ts';
+import { REMOVE_IDENTITY } from '../rewriting/rewrites/remove-identity.ts';
+import { RESOLVE_AUTO_PAD } from '../rewriting/rewrites/resolve-auto-pad.ts';
+import { SINK_SIGN } from '../rewriting/rewrites/sink-sign.ts';
 import { FOLD_FOREIGN_CONSTANTS, FOLD_TERNARY } from './fold-constants.ts';
 import { CANCEL_STRAIGHT_THROUGH } from './rewrites/cancel-straight-through.ts';
 import { CANONICALIZE_LAYER } from './rewrites/canonicalize-layer.ts';

@@ -7,26 +7,10 @@
  * floats, it takes no third one. t is found by bisection over all float32, in the arithmetic of the operators.
  */
 
-import { roundHalfEven } from '../core/round.ts';
-import type { Dtype } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
-import { numbersOf } from './add-op.ts';
+import { numbersOf } from '../rewriting/add-op.ts';
+import { quantizer } from '../rewriting/exact/quantizer.ts';
 import type { Scalar, Step } from './step.ts';
-
-/** Ranges of the integers that a quantizer gives. */
-const RANGES: Partial<Record<Dtype, readonly [number, number]>> = {
-  int8: [-128, 127],
-  uint8: [0, 255],
-  int16: [-32768, 32767],
-  uint16: [0, 65535],
-};
-
-/** QuantizeLinear as a function of one number; null for a type that is no integer of 8 or 16 bits, or a scale that is not positive. */
-export function quantizer(dtype: Dtype | null, scale: number, zero: number): Scalar | null {
-  const [low, high] = RANGES[dtype ?? 'bool'] ?? [];
-  if (low === undefined || high === undefined || !(scale > 0)) return null;
-  return (x) => Math.min(high, Math.max(low, roundHalfEven(Math.fround(x / scale)) + zero));
-}
 
 export interface QuantizedStep extends Step {
   readonly source: Value;

@@ -1,7 +1,7 @@
 /** What became of the signs of the source at 0. */
 
-import { nameOf } from '../compiler/layers.ts';
 import type { Node } from '../graph/graph.ts';
+import { nameOf } from '../rewriting/layers/layers.ts';
 
 /** Accepting `plus` turns a sign that gives 0 at 0 into one that gives +1. */
 export type SignZero = 'exact' | 'plus';

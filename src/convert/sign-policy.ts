@@ -1,10 +1,10 @@
 /** The same model with another rule for signs at 0: how much a network depends on it. */
 
-import { cloneModel } from '../compiler/clone-model.ts';
-import { CompileContext } from '../compiler/context.ts';
 import type { Model } from '../graph/model.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
-import { addOp } from './add-op.ts';
+import { addOp } from '../rewriting/add-op.ts';
+import { cloneModel } from '../rewriting/clone-model.ts';
+import { RewriteContext } from '../rewriting/context.ts';
 
 export const ZERO_POLICIES = ['plus', 'minus', 'zero'] as const;
 export type ZeroPolicy = (typeof ZERO_POLICIES)[number];
@@ -17,7 +17,7 @@ export type ZeroPolicy = (typeof ZERO_POLICIES)[number];
 export function withZeroPolicy(model: Model, policy: ZeroPolicy): Model | null {
   const copy = cloneModel(model);
   const { graph } = copy;
-  const context = new CompileContext(copy);
+  const context = new RewriteContext(copy);
   let count = 0;
   for (const node of [...graph.nodes()]) {
     if (!node.is('Sign') && !node.is('Sign', 'bnn')) continue;

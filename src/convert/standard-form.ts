@@ -1,21 +1,20 @@
 /** The first half of a conversion: a foreign model in standard operators of one version, before anything is recognized. */
 
-import { cloneModel } from '../compiler/clone-model.ts';
-import { CompileContext } from '../compiler/context.ts';
-import { rewritePass } from '../compiler/pass.ts';
 import { BnnError } from '../errors.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
 import type { InferRule } from '../graph/infer/rule.ts';
-import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
 import { verify } from '../graph/verify.ts';
-import { addBnnFunctions, BNN_RULES } from '../operators/registry.ts';
+import { addBnnFunctions, INFER_RULES } from '../operators/registry.ts';
+import { cloneModel } from '../rewriting/clone-model.ts';
+import { RewriteContext } from '../rewriting/context.ts';
+import { OPSET } from '../rewriting/opset.ts';
+import { rewritePass } from '../rewriting/pass.ts';
 import { checkOperators } from './check-operators.ts';
 import { foldConstantNodes } from './constant-nodes.ts';
 import { FOLD_FOREIGN_CONSTANTS } from './fold-constants.ts';
 import { inlineFunctions } from './inline-functions.ts';
 import { normalizeOpset } from './normalize-opset.ts';
-import { OPSET } from './opset.ts';
 import { LOWER_BIPOLAR_QUANT, QONNX_DOMAINS } from './rewrites/lower-bipolar-quant.ts';
 import { LOWER_QUANT } from './rewrites/lower-quant.ts';
 import { LOWER_TRUNC } from './rewrites/lower-trunc.ts';
@@ -35,7 +34,7 @@ const QUANTIZER_RULES = QONNX_DOMAINS.flatMap((domain) =>
   ]),
 );
 
-const RULES = new Map([...STANDARD_RULES, ...BNN_RULES, ...QUANTIZER_RULES]);
+const RULES = new Map([...INFER_RULES, ...QUANTIZER_RULES]);
 
 /** The version of the format that came with operator set 17 and with functions. */
 const IR_VERSION = 8;
@@ -81,12 +80,12 @@ export function standardForm(source: Model, at: string | undefined, trustsTypes:
   inferShapes(model, RULES);
   const changes = widenFloats(model.graph);
   // What newer operators compute of constants needs no equivalent.
-  if ((model.opsets.get('') ?? OPSET) > OPSET) FOLD_FOREIGN_CONSTANTS.run(model, new CompileContext(model));
+  if ((model.opsets.get('') ?? OPSET) > OPSET) FOLD_FOREIGN_CONSTANTS.run(model, new RewriteContext(model));
   normalizeOpset(model.graph, model.opsets.get('') ?? OPSET, at);
   model.opsets.set('', OPSET);
   model.irVersion = IR_VERSION;
   inferShapes(model, RULES);
-  LOWER_FOREIGN.run(model, new CompileContext(model));
+  LOWER_FOREIGN.run(model, new RewriteContext(model));
   checkOperators(model);
   addBnnFunctions(model);
   const used = new Set(Array.from(model.graph.nodes(), ({ domain }) => domain));

@@ -1,12 +1,12 @@
 /** What became of every layer of a foreign model, and why: the table that a conversion ends with. */
 
-import type { CompileContext } from '../compiler/context.ts';
-import { isLayer, type LayerRecord, whyNeverPacked } from '../compiler/layers.ts';
 import type { Lowered } from '../compiler/lower-to-packed.ts';
 import { beforeOf, type LayerReport } from '../compiler/report.ts';
 import { type LayerBytes, NO_SIZES, type Sizes } from '../compiler/sizes.ts';
 import type { Node } from '../graph/graph.ts';
 import { factsOf } from '../operators/operator-facts.ts';
+import type { RewriteContext } from '../rewriting/context.ts';
+import { isLayer, type LayerRecord, whyNeverPacked } from '../rewriting/layers/layers.ts';
 import { dataLevels } from './data-levels.ts';
 import { CANONICAL } from './rewrites/canonicalize-layer.ts';
 import { type Levels, levelsOfWeights } from './weight-levels.ts';
@@ -41,7 +41,7 @@ export interface LayerVerdict {
  * @param nodes   those nodes, in the order of the records.
  */
 export function judgeLayers(
-  context: CompileContext,
+  context: RewriteContext,
   lowered: Lowered,
   before: LayerBytes,
   nodes: readonly Node[],
@@ -57,7 +57,7 @@ function judge(
   record: LayerRecord,
   outcome: LayerReport | undefined,
   before: Pick<LayerVerdict, 'bytesBefore' | 'sharedWith'>,
-  context: CompileContext,
+  context: RewriteContext,
 ): LayerVerdict {
   const { name, source, node } = record;
   const base = { name, source, ...before };
@@ -93,7 +93,7 @@ const MULTIPLIES = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
 /** What an operator that is never packed holds: its largest constant. */
 function storedWeights(
   node: Node,
-  context: CompileContext,
+  context: RewriteContext,
 ): Pick<LayerVerdict, 'kind' | 'weightBits' | 'dataBits' | 'shape'> {
   let largest: { readonly bits: number; readonly bytes: number; readonly shape: readonly number[] } | null = null;
   const { packedInput, isInteger } = factsOf(node);
@@ -129,7 +129,7 @@ function reasonOf(
   weights: Levels,
   data: Levels,
   outcome: LayerReport,
-  context: CompileContext,
+  context: RewriteContext,
 ): string {
   if (weights.kind === 'ternary' || weights.kind === 'multi-bit') return `its weights are ${weights.what}`;
   if (kind === 'ternary' || kind === 'multi-bit') return `its data are ${data.what}`;
@@ -137,7 +137,7 @@ function reasonOf(
   return data.kind === 'binary' ? `${why} (its data are signs)` : why;
 }
 
-function whyFloat(node: Node, weights: Levels, data: Levels, outcome: LayerReport, context: CompileContext): string {
+function whyFloat(node: Node, weights: Levels, data: Levels, outcome: LayerReport, context: RewriteContext): string {
   const isComputed = [0, 1].every((i) => !context.isConstantExpression(node.input(i)));
   if (isComputed && !node.is('Conv')) return 'both of its operands are computed, it has no weights';
   if (weights.kind === 'float' && data.kind === 'float' && !isComputed)

@@ -1,6 +1,6 @@
 /** How many levels the weights of a layer have: what keeps a layer from being binary, in numbers. */
 
-import type { Exact } from '../compiler/exact.ts';
+import type { Exact } from '../rewriting/exact/exact.ts';
 
 export interface Levels {
   readonly kind: 'binary' | 'ternary' | 'multi-bit' | 'float';

@@ -27,6 +27,36 @@ function plusMinusOne(net: SmallNet, shape: readonly number[]): Value {
   );
 }
 
+/** Int8 numbers in steps of 0.5. */
+function dequantized(net: SmallNet, shape: readonly number[]): Value {
+  const bytes = Int8Array.from(net.normals(shape).data, (w) => Math.round(10 * w));
+  return net.op('DequantizeLinear', [net.constant(tensor('int8', shape, bytes)), net.scalar(0.5)]);
+}
+
+/** Weights ±s that some operator computes from constants. */
+function binaryThrough(net: SmallNet, type: string): Value {
+  const shape = [5, 8, 3, 3];
+  const w = net.random(shape);
+  switch (type) {
+    case 'Clip':
+      return net.op('Clip', [net.op('Mul', [w, net.scalar(1e6)]), net.scalar(-1), net.scalar(1)]);
+    case 'DequantizeLinear': {
+      const bytes = Int8Array.from(net.normals(shape).data, (x) => (x < 0 ? -1 : 1));
+      return net.op('DequantizeLinear', [net.constant(tensor('int8', shape, bytes)), net.scalar(0.25)]);
+    }
+    case 'ReduceL1':
+      return net.op('Mul', [net.sign(w), net.op('ReduceL1', [w], { axes: ints([1, 2, 3]) })]);
+    case 'Slice': {
+      const [from, to] = [int64s([0]), int64s([5])].map((bound) => net.constant(bound));
+      return net.op('Slice', [net.sign(net.random([7, 8, 3, 3])), from ?? null, to ?? null]);
+    }
+    case 'Where':
+      return net.op('Where', [net.op('Less', [w, net.scalar(0)]), net.scalar(-2), net.scalar(2)]);
+    default:
+      return net.op('Sign', [w]);
+  }
+}
+
 const BECOMES: readonly Row[] = [
   ['Conv(Sign, Sign)', (net, x) => net.binaryConv(x, 8, 5), ['bnn.BinaryConv']],
   ['Conv(float, Sign)', (net, x) => net.conv(x, net.sign(net.random([5, 8, 3, 3]))), ['bnn.BinaryWeightConv']],
@@ -54,6 +84,21 @@ const BECOMES: readonly Row[] = [
         pads: ints([0, 2, 1, 1]),
         group: int(4),
       }),
+    ['bnn.BinaryConv'],
+  ],
+  ...['Clip', 'DequantizeLinear', 'ReduceL1', 'Sign', 'Slice', 'Where'].map(
+    (through): Row => [
+      `Conv(Sign, W), W a constant expression through ${through}`,
+      (net, x) => net.conv(net.sign(x), binaryThrough(net, through)),
+      ['bnn.BinaryConv'],
+    ],
+  ),
+  [
+    'a bias and a factor through operators that are not folded',
+    (net, x) => {
+      const y = net.conv(net.sign(x), net.sign(net.random([5, 8, 3, 3])), {}, dequantized(net, [5]));
+      return net.op('Mul', [y, dequantized(net, [5, 1, 1])]);
+    },
     ['bnn.BinaryConv'],
   ],
   ['Conv · mean|W|', scaledConv, ['bnn.BinaryConv']],
@@ -306,6 +351,12 @@ const STAYS: readonly (readonly [...Row, RegExp])[] = [
     'float weights on binary data',
     (net, x) => net.conv(net.sign(x), net.random([5, 8, 3, 3])),
     ['bnn.Sign', 'Conv'],
+    /not binary: output channel 0 has several magnitudes/,
+  ],
+  [
+    'float weights in 8 bits, which stay in 8 bits',
+    (net, x) => net.conv(net.sign(x), dequantized(net, [5, 8, 3, 3])),
+    ['bnn.Sign', 'DequantizeLinear', 'Conv'],
     /not binary: output channel 0 has several magnitudes/,
   ],
   [

@@ -164,7 +164,7 @@ describe('withZeroPolicy', () => {
 
 describe('levelsOfWeights', () => {
   const levels = (values: readonly number[], shape = [2, values.length / 2]) =>
-    levelsOfWeights({ dtype: 'float32', shape, data: Float64Array.from(values), fromSign: false }, false);
+    levelsOfWeights({ dtype: 'float32', shape, data: Float64Array.from(values) }, false);
   it.each<[string, readonly number[], string, number]>([
     ['±s per row', [0.5, -0.5, -2, 2], 'binary', 1],
     ['zeros', [1, 0, -1, 1], 'ternary', 2],

@@ -2,9 +2,11 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { negateOutputs } from '../../operators/pack-weights.ts';
-import { LAYER_VARIANTS, variantName } from '../../operators/variants.ts';
-import { extendLayer, layerAt, layerInput, packedVariant } from '../binary-layer.ts';
-import { defineRewrite, isMiss, type Miss, miss } from '../rewrite.ts';
+import { LAYER_VARIANTS, packedVariant, variantName } from '../../operators/variants.ts';
+import { isMiss, type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { extendLayer, layerAt, layerInput } from '../binary-layer.ts';
+import type { CompileContext } from '../context.ts';
 import { type AccumulatorRange, type SignThreshold, signThreshold } from '../sign-threshold.ts';
 import { otherThanSigns } from '../signs.ts';
 
@@ -52,7 +54,7 @@ export const EMIT_SIGNS = defineRewrite({
     exactness: 'bit-exact: every value of the accumulator was tried, in float32 as the function body computes it',
   },
   roots: ROOTS,
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const variant = packedVariant(root);
     if (variant === undefined) throw new Error(`internal: ${root.type} is no packed layer`);
     const reader = otherThanSigns(root.output, context);

@@ -1,8 +1,9 @@
 /** BatchNormalization after a float layer goes into the layer's weights. */
 
-import { affineOfBatchNorm } from '../channel-vector.ts';
+import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
+import { isMiss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { addFloatLayer, floatLayerOf, scaleAlong } from '../float-layer.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
 
 export const FOLD_BATCHNORM_AFTER = defineRewrite({
   name: 'fold-batchnorm-after-float',

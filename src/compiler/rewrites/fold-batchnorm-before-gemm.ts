@@ -1,9 +1,10 @@
 /** BatchNormalization before a float dense layer goes into the layer's weights. */
 
 import type { Node } from '../../graph/graph.ts';
-import { affineOfBatchNorm } from '../channel-vector.ts';
+import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
+import { isMiss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { addFloatLayer, type FloatLayer, floatLayerOf, scaleAlong } from '../float-layer.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
 
 /** Σ_k offset[k] · W[k, n]: what a constant input contributes to each output. */
 function contribution(layer: FloatLayer, offset: Float64Array): Float64Array {

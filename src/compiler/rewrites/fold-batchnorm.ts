@@ -1,8 +1,10 @@
 /** BatchNormalization after a packed layer goes into its scale and bias. */
 
+import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
+import { isMiss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { binaryLayerOf, extendLayer } from '../binary-layer.ts';
-import { affineOfBatchNorm } from '../channel-vector.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import type { CompileContext } from '../context.ts';
 
 export const FOLD_BATCHNORM = defineRewrite({
   name: 'fold-batchnorm',
@@ -13,7 +15,7 @@ export const FOLD_BATCHNORM = defineRewrite({
     exactness: 'float64, rounded once together with all other folds',
   },
   roots: ['BatchNormalization'],
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const layer = binaryLayerOf(root.requiredInput(0), root, context);
     if (isMiss(layer)) return layer;
     const affine = affineOfBatchNorm(root, context);

@@ -1,8 +1,10 @@
 /** A constant added to a packed layer goes into its bias, or into its offset behind a PReLU. */
 
+import { channelVector } from '../../rewriting/layers/channel-vector.ts';
+import { isMiss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { binaryLayerOf, extendLayer } from '../binary-layer.ts';
-import { channelVector } from '../channel-vector.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import type { CompileContext } from '../context.ts';
 
 export const FOLD_BIAS = defineRewrite({
   name: 'fold-bias',
@@ -14,7 +16,7 @@ export const FOLD_BIAS = defineRewrite({
     exactness: 'float64, rounded once together with all other folds; behind a residual, the float sum is reassociated',
   },
   roots: ['Add', 'Sub'],
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const [first, second] = [root.requiredInput(0), root.requiredInput(1)];
     const constantFirst = context.isConstantExpression(first);
     const isNegated = root.is('Sub') && constantFirst;

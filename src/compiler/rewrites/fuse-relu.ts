@@ -1,7 +1,9 @@
 /** ReLU after a packed layer moves in front of the scale, onto the integer accumulator. */
 
+import { isMiss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { binaryLayerOf, extendLayer } from '../binary-layer.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import type { CompileContext } from '../context.ts';
 
 export const FUSE_RELU = defineRewrite({
   name: 'fuse-relu',
@@ -13,7 +15,7 @@ export const FUSE_RELU = defineRewrite({
     exactness: 'bit-exact',
   },
   roots: ['Relu'],
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const layer = binaryLayerOf(root.requiredInput(0), root, context);
     if (isMiss(layer)) return layer;
     if (layer.variant.relu) return miss(layer.node, 'the binary layer already has a ReLU');

@@ -1,7 +1,9 @@
 /** BatchNormalization without a shift moves before the Relu or MaxPool that it follows, where a convolution may take it in. */
 
-import { affineOfBatchNorm } from '../channel-vector.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
+import { isMiss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 
 export const RAISE_BATCHNORM = defineRewrite({
   name: 'raise-batchnorm',
@@ -29,14 +31,7 @@ export const RAISE_BATCHNORM = defineRewrite({
     const x = inner.requiredInput(0);
     const parameters = root.inputs.slice(1);
     const { attributes, name } = root;
-    const normalized = graph.addNode('BatchNormalization', [x, ...parameters], {
-      name,
-      attributes,
-      before: root,
-    }).output;
-    normalized.dtype = x.dtype;
-    normalized.shape = x.shape;
-    return graph.addNode(inner.op, [normalized], { name: inner.name, attributes: inner.attributes, before: root })
-      .output;
+    const normalized = addOp(graph, 'BatchNormalization', [x, ...parameters], root, { name, attributes });
+    return addOp(graph, inner.type, [normalized], root, { name: inner.name, attributes: inner.attributes });
   },
 });

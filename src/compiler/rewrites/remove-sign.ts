@@ -1,8 +1,9 @@
 /** Sign of signs goes. */
 
 import { isSignValued } from '../../operators/sign-valued.ts';
-import { defineRewrite, miss } from '../rewrite.ts';
-import { passesThrough } from './remove-identity.ts';
+import { miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { passesThrough } from '../../rewriting/rewrites/remove-identity.ts';
 
 export const REMOVE_SIGN = defineRewrite({
   name: 'remove-sign',

@@ -1,7 +1,9 @@
 /** BatchNormalization moves behind the MaxPool that reads it, where there are fewer elements. */
 
-import { affineOfBatchNorm } from '../channel-vector.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
+import { isMiss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 
 export const SINK_BATCHNORM = defineRewrite({
   name: 'sink-batchnorm',
@@ -35,15 +37,12 @@ export const SINK_BATCHNORM = defineRewrite({
   apply: (root, { normalization }, context) => {
     const { graph } = context;
     const [data, ...parameters] = normalization.inputs;
-    const pooled = graph.addNode('MaxPool', [data ?? null], {
+    const pooled = addOp(graph, 'MaxPool', [data ?? null], root, {
       name: root.name,
       attributes: root.attributes,
-      before: root,
+      like: root.output,
     });
-    pooled.output.dtype = root.output.dtype;
-    pooled.output.shape = root.output.shape;
     const { name, attributes } = normalization;
-    return graph.addNode('BatchNormalization', [pooled.output, ...parameters], { name, attributes, before: root })
-      .output;
+    return addOp(graph, 'BatchNormalization', [pooled, ...parameters], root, { name, attributes });
   },
 });

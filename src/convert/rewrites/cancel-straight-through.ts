@@ -5,13 +5,14 @@
  *     after    a
  */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
 import type { Node, Value } from '../../graph/graph.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { affineSignsOf } from '../affine-signs.ts';
 import { findStep } from '../find-step.ts';
 
-function binarized(value: Value, context: CompileContext): boolean {
+function binarized(value: Value, context: RewriteContext): boolean {
   if (context.isConstantExpression(value)) return context.hasSign(value) || findStep(value) !== null;
   return findStep(value) !== null || affineSignsOf(value) !== null;
 }

@@ -9,12 +9,13 @@
  * Requires c = 0 where the convolution pads; else the data stay as they are, and only the weights become signs.
  */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, isMiss, type Miss, miss } from '../../compiler/rewrite.ts';
 import { float32 } from '../../core/tensor.ts';
 import { type Attributes, int } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp } from '../add-op.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { isMiss, type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { type AffineSigns, affineSignsOf } from '../affine-signs.ts';
 import { type BinaryOperand, binaryOperandOf } from '../binary-operand.ts';
 import { latentWeights, scaleExpression, signBehind } from '../latent-weights.ts';
@@ -50,7 +51,7 @@ function isCanonical(root: Node, { operand, affine }: Found): boolean {
   return affine === null || (affine.signs === data && data.producer?.is('Sign', 'bnn') === true);
 }
 
-function match(root: Node, context: CompileContext): Found | Miss {
+function match(root: Node, context: RewriteContext): Found | Miss {
   const operand = binaryOperandOf(root, context);
   if (isMiss(operand)) return operand;
   if (operand.data.dtype !== 'float32')
@@ -66,16 +67,16 @@ function match(root: Node, context: CompileContext): Found | Miss {
 }
 
 /** Adds a constant per output channel to what a rewrite builds. */
-function perChannel(root: Node, numbers: Float64Array, name: string, context: CompileContext): Value {
+function perChannel(root: Node, numbers: Float64Array, name: string, context: RewriteContext): Value {
   const [first = 0] = numbers;
   const isUniform = numbers.every((x) => x === first);
   const rank = root.is('Conv') ? (root.requiredInput(1).shape?.length ?? 4) : 2;
   const shape = isUniform ? [] : [1, numbers.length, ...new Array<number>(rank - 2).fill(1)];
   const data = isUniform ? Float64Array.of(first) : numbers;
-  return context.addExact(name, { dtype: 'float32', shape, data, fromSign: false }, root);
+  return context.addExact(name, { dtype: 'float32', shape, data }, root);
 }
 
-function apply(root: Node, { operand, affine }: Found, context: CompileContext): Value {
+function apply(root: Node, { operand, affine }: Found, context: RewriteContext): Value {
   const { graph } = context;
   const stem = root.name !== '' ? root.name : root.output.name;
   const { signs, factor, offset } = affine ?? { signs: operand.data, factor: 1, offset: 0 };
@@ -95,9 +96,7 @@ function apply(root: Node, { operand, affine }: Found, context: CompileContext):
 
   const inputs = [data, weight];
   if (!isScaled && isBiased)
-    inputs.push(
-      context.addExact(`${stem}.bias`, { dtype: 'float32', shape: [bias.length], data: bias, fromSign: false }, root),
-    );
+    inputs.push(context.addExact(`${stem}.bias`, { dtype: 'float32', shape: [bias.length], data: bias }, root));
   const isConv = root.is('Conv');
   const attributes: Attributes = isConv
     ? root.attributes
@@ -122,7 +121,7 @@ function rowSums(root: Node, { weights, terms, scale }: BinaryOperand): Float64A
 }
 
 /** `bnn.Sign` of the latent weights: that of the source, so that what else is computed from them stays connected. */
-function binaryWeight(root: Node, operand: BinaryOperand, context: CompileContext): Value {
+function binaryWeight(root: Node, operand: BinaryOperand, context: RewriteContext): Value {
   const existing = signBehind(operand, context);
   if (existing !== null) return existing;
   const { name, data } = latentWeights(operand, context);

@@ -11,11 +11,12 @@
  * Requires f takes no third value at t, or x provably never is t, or the user accepts +1 there (`signZero`).
  */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, type Miss, miss, type Rewrite } from '../../compiler/rewrite.ts';
 import { scalar } from '../../core/tensor.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp, scalarOf } from '../add-op.ts';
+import { addOp, scalarOf } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite, type Rewrite } from '../../rewriting/rewrite.ts';
 import { type FoundStep, findStep } from '../find-step.ts';
 import { isNeverAt } from '../nonzero.ts';
 import type { SignLog } from '../sign-log.ts';
@@ -89,7 +90,7 @@ export function canonicalizeStep(log: SignLog, acceptsPlus: boolean): Rewrite {
   });
 }
 
-function plan(root: Node, context: CompileContext, log: SignLog, acceptsPlus: boolean): Plan | Miss {
+function plan(root: Node, context: RewriteContext, log: SignLog, acceptsPlus: boolean): Plan | Miss {
   const found = findStep(root.output);
   if (found === null) return miss(root, 'it is no step function of one value');
   if (root.output.dtype !== 'float32' || found.source.dtype !== 'float32') return miss(root, 'it is not of float32');

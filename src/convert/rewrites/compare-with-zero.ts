@@ -7,9 +7,10 @@
  * Math     float subtraction with gradual underflow is 0 only for equal operands and otherwise keeps the sign.
  */
 
-import { defineRewrite, miss } from '../../compiler/rewrite.ts';
 import { scalar } from '../../core/tensor.ts';
-import { addOp, scalarOf } from '../add-op.ts';
+import { addOp, scalarOf } from '../../rewriting/add-op.ts';
+import { miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 
 export const COMPARE_WITH_ZERO = defineRewrite({
   name: 'compare-with-zero',

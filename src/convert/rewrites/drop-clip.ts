@@ -3,12 +3,13 @@
  * smallest results to 0.)
  */
 
-import { defineRewrite, isMiss, type Miss, miss } from '../../compiler/rewrite.ts';
 import { scalar } from '../../core/tensor.ts';
 import { int } from '../../graph/attribute.ts';
 import { DTYPE_CODES } from '../../graph/dtype-code.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp, scalarOf } from '../add-op.ts';
+import { addOp, scalarOf } from '../../rewriting/add-op.ts';
+import { isMiss, type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 
 function thresholdOf(root: Node): number | null {
   return root.is('Sign') || root.is('Sign', 'bnn') ? 0 : scalarOf(root.input(1));

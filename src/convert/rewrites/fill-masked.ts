@@ -5,11 +5,12 @@
  *     after    Where(mask, c, x)
  */
 
-import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
 import { scalar } from '../../core/tensor.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { factsOf, passesFirst } from '../../operators/operator-facts.ts';
-import { addOp, scalarOf } from '../add-op.ts';
+import { addOp, scalarOf } from '../../rewriting/add-op.ts';
+import { type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 
 const MAX_DEPTH = 16;
 

@@ -3,12 +3,13 @@
  * a border of zeros is one of ±1 to the signs behind them.
  */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, isMiss, type Miss, miss } from '../../compiler/rewrite.ts';
 import { int64s, scalar } from '../../core/tensor.ts';
 import { type Attributes, ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp, numbersOf, scalarOf } from '../add-op.ts';
+import { addOp, numbersOf, scalarOf } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { isMiss, type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { type AffineSigns, affineSignsOf } from '../affine-signs.ts';
 import { binaryOperandOf } from '../binary-operand.ts';
 
@@ -129,7 +130,7 @@ function bordered(root: Node, data: Value, fill: number, pads: readonly number[]
 }
 
 /** factor · Pad(signs, border) + offset, in front of `root`. */
-function addBorder(root: Node, { affine, pads, border }: PaddedAffine, { graph }: CompileContext): Value {
+function addBorder(root: Node, { affine, pads, border }: PaddedAffine, { graph }: RewriteContext): Value {
   const { signs, factor, offset } = affine;
   const constant = (what: string, value: number) => graph.addConstant(`${root.output.name}.${what}`, scalar(value));
   const shape = graph.addConstant(`${root.output.name}.pads`, int64s(pads));

@@ -5,11 +5,12 @@
  *     after    x[B, T, K] as pictures [T, B·K, 1, 1], Conv in B groups with W[B·N, K, 1, 1], its result [T, B·N, 1, 1] as [B, T, N]
  */
 
-import type { Exact } from '../../compiler/exact.ts';
-import { defineRewrite, miss } from '../../compiler/rewrite.ts';
 import { int64s } from '../../core/tensor.ts';
 import { type Attributes, int, ints } from '../../graph/attribute.ts';
-import { addOp } from '../add-op.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import type { Exact } from '../../rewriting/exact/exact.ts';
+import { miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { affineSignsOf } from '../affine-signs.ts';
 
 /** True when the weights of each output are ±s. */

@@ -6,13 +6,14 @@
  *     after    Squeeze(Conv(Unsqueeze(x), Unsqueeze(W)))        x[N, C, 1, L], W[O, C, 1, K]
  */
 
-import { binaryWeightsOf } from '../../compiler/binary-weights.ts';
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, isMiss, type Miss, miss } from '../../compiler/rewrite.ts';
 import { int64s } from '../../core/tensor.ts';
 import { type Attributes, ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp, numbersOf } from '../add-op.ts';
+import { addOp, numbersOf } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { binaryWeightsOf } from '../../rewriting/layers/binary-weights.ts';
+import { isMiss, type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { BROADCASTING, UNARY } from '../elementwise.ts';
 
 /** Where the height stands. */
@@ -33,11 +34,11 @@ function liftedAttributes(node: Node): Attributes {
   return lifted;
 }
 
-function withHeight(value: Value, before: Node, { graph }: CompileContext): Value {
+function withHeight(value: Value, before: Node, { graph }: RewriteContext): Value {
   return addOp(graph, 'Unsqueeze', [value, graph.addConstant(`${value.name}.axis`, int64s([HEIGHT]))], before);
 }
 
-function withoutHeight(value: Value, before: Node, { graph }: CompileContext): Value {
+function withoutHeight(value: Value, before: Node, { graph }: RewriteContext): Value {
   return addOp(graph, 'Squeeze', [value, graph.addConstant(`${value.name}.axis`, int64s([HEIGHT]))], before);
 }
 
@@ -76,7 +77,7 @@ export const LIFT_CONV1D = defineRewrite({
 });
 
 /** Inputs for the same operator on pictures; constants that were broadcast get their height. */
-function lifted(root: Node, context: CompileContext): { readonly inputs: readonly (Value | null)[] } | Miss {
+function lifted(root: Node, context: RewriteContext): { readonly inputs: readonly (Value | null)[] } | Miss {
   const [data = null, ...rest] = root.inputs;
   if (root.outputs.length > 1) return miss(root, 'it has a second output');
   if (!BROADCASTING.includes(root.type)) {
@@ -93,7 +94,7 @@ function lifted(root: Node, context: CompileContext): { readonly inputs: readonl
 }
 
 /** [C, L] against [N, C, L] is [C, 1, L] against [N, C, 1, L]; single numbers and [L] stay. */
-function raised(value: Value, before: Node, { graph }: CompileContext): Value {
+function raised(value: Value, before: Node, { graph }: RewriteContext): Value {
   const rank = value.shape?.length ?? 0;
   if (rank < 2) return value;
   return addOp(graph, 'Unsqueeze', [value, graph.addConstant(`${value.name}.axis`, int64s([rank - 1]))], before);

@@ -8,12 +8,13 @@
  * Math     Σ_k (r·x_k) · w_k = r · Σ_k x_k·w_k, for r that does not depend on k.
  */
 
-import { binaryWeightsOf } from '../../compiler/binary-weights.ts';
-import { channelVector } from '../../compiler/channel-vector.ts';
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, isMiss, type Miss, miss } from '../../compiler/rewrite.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp, scalarOf } from '../add-op.ts';
+import { addOp, scalarOf } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { binaryWeightsOf } from '../../rewriting/layers/binary-weights.ts';
+import { channelVector } from '../../rewriting/layers/channel-vector.ts';
+import { isMiss, type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { affineSignsOf } from '../affine-signs.ts';
 import { binaryOperandOf } from '../binary-operand.ts';
 
@@ -39,7 +40,7 @@ function isPerSum(factor: Value, data: Value, isConv: boolean): boolean {
 }
 
 /** A factor per input channel as one per output channel, where those of a group are equal. */
-function perOutput(factor: Value, root: Node, outputs: number, context: CompileContext): Float64Array | null {
+function perOutput(factor: Value, root: Node, outputs: number, context: RewriteContext): Float64Array | null {
   const groups = root.int('group', 1);
   const weight = root.requiredInput(1).shape;
   const [inner, rank] = [weight?.[1], weight?.length];
@@ -50,7 +51,7 @@ function perOutput(factor: Value, root: Node, outputs: number, context: CompileC
   return new Float64Array(outputs).map((_, o) => factors[Math.floor((o * groups) / outputs) * inner] ?? 1);
 }
 
-function match(root: Node, context: CompileContext): Factored | Miss {
+function match(root: Node, context: RewriteContext): Factored | Miss {
   const product = root.requiredInput(0).producer;
   if (product === null || !(product.is('Mul') || product.is('Div'))) return miss(root, 'its data are no product');
   const [a, b] = [product.requiredInput(0), product.requiredInput(1)];
@@ -78,7 +79,7 @@ function match(root: Node, context: CompileContext): Factored | Miss {
   return miss(root, 'the factor of its data differs within a sum');
 }
 
-function apply(root: Node, { data, op, factor, bias }: Factored, context: CompileContext): Value {
+function apply(root: Node, { data, op, factor, bias }: Factored, context: RewriteContext): Value {
   const { graph } = context;
   const layer = addOp(graph, root.op, [data, root.requiredInput(1)], root, {
     attributes: root.attributes,
@@ -87,7 +88,7 @@ function apply(root: Node, { data, op, factor, bias }: Factored, context: Compil
   context.layers.move(root, layer.producer);
   const perChannel = (what: string, numbers: Float64Array) => {
     const shape = [1, numbers.length, ...new Array<number>((root.requiredInput(1).shape?.length ?? 2) - 2).fill(1)];
-    const exact = { dtype: 'float32', shape, data: numbers, fromSign: false } as const;
+    const exact = { dtype: 'float32', shape, data: numbers } as const;
     return context.addExact(`${root.output.name}.${what}`, exact, root);
   };
   const outside = factor instanceof Float64Array ? perChannel('factor', factor) : factor;

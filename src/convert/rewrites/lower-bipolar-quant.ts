@@ -1,7 +1,7 @@
 /** QONNX `BipolarQuant(x, scale)` is scale · (+1 where x ≥ 0, else −1). */
 
-import { defineRewrite } from '../../compiler/rewrite.ts';
-import { addOp, numbersOf } from '../add-op.ts';
+import { addOp, numbersOf } from '../../rewriting/add-op.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 
 /** The names under which the QONNX operators were published. */
 export const QONNX_DOMAINS: readonly string[] = [

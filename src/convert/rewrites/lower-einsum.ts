@@ -1,11 +1,12 @@
 /** An Einsum that multiplies rows by a constant matrix is a MatMul. */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
 import { ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { einsumEquation } from '../../graph/infer/linear.ts';
-import { addOp } from '../add-op.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 
 interface Product {
   readonly x: Value;
@@ -14,7 +15,7 @@ interface Product {
   readonly isTransposed: boolean;
 }
 
-function match(root: Node, context: CompileContext): Product | Miss {
+function match(root: Node, context: RewriteContext): Product | Miss {
   const { operands, result } = einsumEquation(root);
   const equation = `${operands.join(',')}->${result}`;
   if (operands.length !== 2 || root.inputs.length !== 2) return miss(root, `it is no product of two: ${equation}`);

@@ -1,8 +1,9 @@
 /** A hard sigmoid that is rounded, a binarization of Keras, in the operators that the search for steps follows. */
 
-import { defineRewrite, miss } from '../../compiler/rewrite.ts';
 import { scalar } from '../../core/tensor.ts';
-import { addOp } from '../add-op.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import { miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 
 const ROUNDING = ['Round', 'Floor', 'Ceil'];
 

@@ -7,11 +7,12 @@
  * A signed integer of one bit is a sign: +1 from 0 on, else −1, in place of clip(round(…)). So the reference implementation has it.
  */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
 import { scalar } from '../../core/tensor.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp, numbersOf } from '../add-op.ts';
+import { addOp, numbersOf } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { QONNX_DOMAINS } from './lower-bipolar-quant.ts';
 
 const ROUNDING: ReadonlyMap<string, string> = new Map(
@@ -32,7 +33,7 @@ export function rangeOf(root: Node, bits: number): { readonly low: number; reado
 }
 
 /** The one number of a constant, or null. */
-export function uniformOf(value: Value | null, context: CompileContext): number | null {
+export function uniformOf(value: Value | null, context: RewriteContext): number | null {
   const [first, ...others] = new Set(context.evaluate(value)?.data ?? []);
   return first === undefined || others.length > 0 ? null : first;
 }
@@ -43,7 +44,7 @@ interface Found {
   readonly bits: number;
 }
 
-function match(root: Node, context: CompileContext): Found | Miss {
+function match(root: Node, context: RewriteContext): Found | Miss {
   const bits = uniformOf(root.input(3), context);
   if (bits === null) return miss(root, 'its bit width is no single constant');
   if (bits === 1 && root.int('signed', 1) === 1) return { round: null, bits };

@@ -9,11 +9,12 @@
  * f: the rounding mode, FLOOR unless told.
  */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
 import { scalar } from '../../core/tensor.ts';
 import type { Node } from '../../graph/graph.ts';
-import { addOp } from '../add-op.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { QONNX_DOMAINS } from './lower-bipolar-quant.ts';
 import { rangeOf, roundingOf, uniformOf } from './lower-quant.ts';
 
@@ -28,7 +29,7 @@ interface Found {
   readonly scaleOut: number;
 }
 
-function match(root: Node, context: CompileContext): Found | Miss {
+function match(root: Node, context: RewriteContext): Found | Miss {
   const round = roundingOf(root, 'FLOOR');
   if (typeof round !== 'string') return round;
   const numbers = root.inputs.slice(1).map((input) => uniformOf(input, context));

@@ -3,12 +3,13 @@
  * like, and what is folded of them has as many numbers as the data.
  */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, miss } from '../../compiler/rewrite.ts';
 import { elementCount, rowMajorStrides } from '../../core/shape.ts';
 import { createArray, scalar, type Tensor } from '../../core/tensor.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp, scalarOf } from '../add-op.ts';
+import { addOp, scalarOf } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { BROADCASTING, UNARY } from '../elementwise.ts';
 
 const MAX_DEPTH = 16;
@@ -133,7 +134,7 @@ export const NARROW_CONSTANT = defineRewrite({
     const constants = root.inputs.map((input) => narrowed(input, root));
     return constants.some((found) => found !== null) ? { constants } : miss(root, 'no constant repeats itself');
   },
-  apply: (root, { constants }, { graph }: CompileContext) => {
+  apply: (root, { constants }, { graph }: RewriteContext) => {
     const inputs = root.inputs.map((input, i) => {
       const small = constants[i] ?? null;
       return small === null ? input : graph.addConstant(`${input?.name}.narrow`, small);

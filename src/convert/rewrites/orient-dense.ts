@@ -1,19 +1,20 @@
 /** Dense layers with binary weights in any orientation become `Gemm(x, W)`, the form that the compiler packs. */
 
-import { binaryWeightsOf } from '../../compiler/binary-weights.ts';
-import { channelVector } from '../../compiler/channel-vector.ts';
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, isMiss, type Miss, miss } from '../../compiler/rewrite.ts';
 import { int64s, scalar } from '../../core/tensor.ts';
 import { type Attributes, float, int, ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp } from '../add-op.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { binaryWeightsOf } from '../../rewriting/layers/binary-weights.ts';
+import { channelVector } from '../../rewriting/layers/channel-vector.ts';
+import { isMiss, type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { BROADCASTING, UNARY } from '../elementwise.ts';
 
 const SWAP: Attributes = { perm: ints([1, 0]) };
 
 /** The value furthest up that has the same sizes but the last, so that nothing between is kept for its shape alone. */
-function outerLike(x: Value, context: CompileContext): Value {
+function outerLike(x: Value, context: RewriteContext): Value {
   const next = (node: Node): Value | null => {
     const data = node.inputs.filter((input) => input !== null && !context.isConstantExpression(input));
     const [first = null] = data;
@@ -88,7 +89,7 @@ interface Swapped {
 }
 
 /** W · x with constant W on the left. */
-function leftWeight(root: Node, context: CompileContext): Swapped | Miss {
+function leftWeight(root: Node, context: RewriteContext): Swapped | Miss {
   const [w, x] = [root.requiredInput(0), root.requiredInput(1)];
   if (!context.isConstantExpression(w) || context.isConstantExpression(x))
     return miss(root, 'its left operand is not its weight');
@@ -126,7 +127,7 @@ export const SWAP_OPERANDS = defineRewrite({
     const shape: readonly number[] = [];
     const factor = context.addExact(
       `${root.output.name}.beta`,
-      { dtype: 'float32', shape, data: Float64Array.of(beta), fromSign: false },
+      { dtype: 'float32', shape, data: Float64Array.of(beta) },
       root,
     );
     return addOp(graph, 'Add', [y, beta === 1 ? added : addOp(graph, 'Mul', [added, factor], root)], root);

@@ -1,9 +1,10 @@
 /** Shapes that a model computes from its input (Shape, Gather, Concat, Reshape) become constants, also when the batch size is open. */
 
-import { defineRewrite, miss } from '../../compiler/rewrite.ts';
 import { int64s } from '../../core/tensor.ts';
 import type { Value } from '../../graph/graph.ts';
-import { addOp, numbersOf } from '../add-op.ts';
+import { addOp, numbersOf } from '../../rewriting/add-op.ts';
+import { miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 
 /** A size, or a key that is equal for equal unknown sizes. */
 type Size = number | string;

@@ -1,10 +1,11 @@
 /** The factor and offset of signs move behind operators that only rearrange or select, towards the layer that takes them in. */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, miss } from '../../compiler/rewrite.ts';
 import { scalar } from '../../core/tensor.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp, scalarOf } from '../add-op.ts';
+import { addOp, scalarOf } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { type AffineSigns, affineSignsOf } from '../affine-signs.ts';
 
 /** Operators whose results are elements of their data. */
@@ -52,7 +53,7 @@ function addAffine(
   root: Node,
   signs: Value,
   { factor, offset }: Pick<AffineSigns, 'factor' | 'offset'>,
-  { graph }: CompileContext,
+  { graph }: RewriteContext,
 ): Value {
   const constant = (value: number) => graph.addConstant(`${root.output.name}.c`, scalar(value));
   let y = signs;

@@ -6,11 +6,12 @@
  *     after    Reshape(f(y, c))
  */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
 import { int64s } from '../../core/tensor.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp } from '../add-op.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { BROADCASTING, UNARY } from '../elementwise.ts';
 
 interface Stack {
@@ -36,7 +37,7 @@ function haveSameShape(a: Value | null, b: Value | null): boolean {
 /** Inputs for the same operator on rows; a constant that only varies along them becomes a vector. */
 function onRows(
   root: Node,
-  context: CompileContext,
+  context: RewriteContext,
 ): { readonly inputs: readonly (Value | null)[]; stack: Stack } | Miss {
   if (root.outputs.length > 1) return miss(root, 'it has a second output');
   const first = root.inputs.find((input) => stackOf(input) !== null) ?? null;

@@ -6,12 +6,13 @@
  *     after    Transpose(f'(x, c'))          c', f': axes named in the order of x
  */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
 import { int64s } from '../../core/tensor.ts';
 import { type Attributes, int, ints } from '../../graph/attribute.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import { addOp, numbersOf } from '../add-op.ts';
+import { addOp, numbersOf } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 import { BROADCASTING, UNARY } from '../elementwise.ts';
 
 const WITH_AXIS = ['Softmax', 'LogSoftmax'];
@@ -37,7 +38,7 @@ function transposed(value: Value | null): { readonly x: Value; readonly perm: re
   return perm === undefined ? null : { x, perm };
 }
 
-function plan(root: Node, context: CompileContext): Plan | Miss {
+function plan(root: Node, context: RewriteContext): Plan | Miss {
   const first = root.inputs.map(transposed).find((found) => found !== null);
   if (first === undefined || first === null) return miss(root, 'no operand is transposed');
   const { perm } = first;
@@ -86,7 +87,7 @@ function mapAxis(axis: number, perm: readonly number[]): number {
 }
 
 /** What to read instead of an operand: the value before the same transposition, or a constant brought into its order. */
-function operandOf(value: Value, perm: readonly number[], root: Node, context: CompileContext): Value | null {
+function operandOf(value: Value, perm: readonly number[], root: Node, context: RewriteContext): Value | null {
   const found = transposed(value);
   if (found !== null) return found.perm.every((axis, i) => axis === perm[i]) ? found.x : null;
   if (!context.isConstantExpression(value) || value.shape === null || root.is('Concat')) return null;
@@ -118,7 +119,7 @@ function reductionPlan(root: Node, x: Value, perm: readonly number[], sink: Sink
 }
 
 /** A constant that was broadcast against the transposed value, for use before the transposition. */
-function permuted(value: Value, perm: readonly number[], root: Node, { graph }: CompileContext): Value {
+function permuted(value: Value, perm: readonly number[], root: Node, { graph }: RewriteContext): Value {
   const rank = perm.length;
   const shape = value.shape ?? [];
   if (shape.every((size) => size === 1) && shape.length <= rank) return value;

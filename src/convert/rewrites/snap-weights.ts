@@ -8,12 +8,13 @@
  * leaves the rounded numbers and no trace of the signs.
  */
 
-import type { CompileContext } from '../../compiler/context.ts';
-import type { Exact } from '../../compiler/exact.ts';
-import { defineRewrite, type Miss, miss } from '../../compiler/rewrite.ts';
 import { float32, type Tensor } from '../../core/tensor.ts';
 import type { Node } from '../../graph/graph.ts';
-import { addOp } from '../add-op.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import type { Exact } from '../../rewriting/exact/exact.ts';
+import { type Miss, miss } from '../../rewriting/miss.ts';
+import { defineRewrite } from '../../rewriting/rewrite.ts';
 
 /** Relative. The rounding of the detour is 2⁻²⁴ of the latent weight, which is some hundred times s at most. */
 const MOST_ROUNDING = 1e-4;
@@ -49,7 +50,7 @@ function snapped({ data, shape }: Exact, outputsLast: boolean): Float32Array | n
 
 function match(
   root: Node,
-  context: CompileContext,
+  context: RewriteContext,
 ): { readonly name: string; readonly weights: Tensor<'float32'> } | Miss {
   const { name, constant } = root.requiredInput(1);
   const exact = constant === null ? null : context.evaluate(root.requiredInput(1));

@@ -3,15 +3,13 @@
  * on these and rounds once, at the end.
  */
 
-import { elementCount } from '../core/shape.ts';
-import { createArray, type Dtype, type Tensor, type TensorData } from '../core/tensor.ts';
+import { elementCount } from '../../core/shape.ts';
+import { createArray, type Dtype, type Tensor, type TensorData } from '../../core/tensor.ts';
 
 export interface Exact {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly data: Float64Array;
-  /** True when `bnn.Sign` took part: the numbers stand for binary weights. */
-  readonly fromSign: boolean;
 }
 
 /** float16 and bfloat16 stay unfolded: nothing here rounds to them. */
@@ -42,7 +40,7 @@ export function exactOf(t: Tensor): Exact | null {
   } else {
     data.set(t.data);
   }
-  return { dtype: t.dtype, shape: t.shape, data, fromSign: false };
+  return { dtype: t.dtype, shape: t.shape, data };
 }
 
 export function isInteger(dtype: Dtype): boolean {

@@ -1,6 +1,8 @@
 /** One form for dense layers. */
 
-import { defineRewrite, miss } from '../rewrite.ts';
+import { addOp } from '../add-op.ts';
+import { miss } from '../miss.ts';
+import { defineRewrite } from '../rewrite.ts';
 
 export const MATMUL_TO_GEMM = defineRewrite({
   name: 'matmul-to-gemm',
@@ -18,8 +20,8 @@ export const MATMUL_TO_GEMM = defineRewrite({
     return { x, w };
   },
   apply: (root, { x, w }, context) => {
-    const node = context.graph.addNode('Gemm', [x, w], { name: root.name, before: root });
-    context.layers.move(root, node);
-    return node.output;
+    const output = addOp(context.graph, 'Gemm', [x, w], root, { name: root.name });
+    context.layers.move(root, output.producer);
+    return output;
   },
 });

@@ -1,6 +1,6 @@
 import type { Tensor } from '../../core/tensor.ts';
 import type { Graph, Value } from '../../graph/graph.ts';
-import { packedVariant } from '../binary-layer.ts';
+import { packedVariant } from '../../operators/variants.ts';
 import { mergeConstants, sameContents, shareEqualConstants } from '../equal-constants.ts';
 import type { Pass } from '../pass.ts';
 

@@ -1,9 +1,9 @@
 /** Recognizes weights that are binary up to a factor per output channel. */
 
-import type { Node, Value } from '../graph/graph.ts';
-import type { CompileContext } from './context.ts';
-import type { Exact } from './exact.ts';
-import { type Miss, miss } from './rewrite.ts';
+import type { Node, Value } from '../../graph/graph.ts';
+import type { RewriteContext } from '../context.ts';
+import type { Exact } from '../exact/exact.ts';
+import { type Miss, miss } from '../miss.ts';
 
 export interface BinaryWeights {
   /** Unrounded weights; their signs are the bits. */
@@ -26,7 +26,7 @@ export function binaryWeightsOf(
   root: Node,
   isDataBinary: boolean,
   outputsLast: boolean,
-  context: CompileContext,
+  context: RewriteContext,
 ): BinaryWeights | Miss {
   if (!context.isConstantExpression(value)) return miss(root, `its weight ${value.name} is not constant`);
   if (!isDataBinary && !context.hasSign(value)) {

@@ -2,8 +2,10 @@
 
 import { type Attributes, ints, string } from '../../graph/attribute.ts';
 import type { Node } from '../../graph/graph.ts';
-import { staticSize } from '../channel-vector.ts';
-import { defineRewrite, type Miss, miss } from '../rewrite.ts';
+import { addOp } from '../add-op.ts';
+import { staticSize } from '../layers/channel-vector.ts';
+import { type Miss, miss } from '../miss.ts';
+import { defineRewrite } from '../rewrite.ts';
 
 /** The explicit pads of a convolution with `auto_pad`, or why they are unknown. */
 export function resolvedPads(root: Node): { readonly pads: readonly number[] } | Miss {
@@ -42,8 +44,8 @@ export const RESOLVE_AUTO_PAD = defineRewrite({
   match: resolvedPads,
   apply: (root, { pads }, context) => {
     const attributes: Attributes = { ...root.attributes, auto_pad: string('NOTSET'), pads: ints(pads) };
-    const node = context.graph.addNode('Conv', root.inputs, { name: root.name, attributes, before: root });
-    context.layers.move(root, node);
-    return node.output;
+    const output = addOp(context.graph, 'Conv', root.inputs, root, { name: root.name, attributes });
+    context.layers.move(root, output.producer);
+    return output;
   },
 });

@@ -3,8 +3,8 @@
  * measure is what the file itself holds; expressions beyond it stay in the graph, where the runtime computes them.
  */
 
-import type { TensorData } from '../core/tensor.ts';
-import type { Graph } from '../graph/graph.ts';
+import type { TensorData } from '../../core/tensor.ts';
+import type { Graph } from '../../graph/graph.ts';
 
 /** Elements that any file may ask for. */
 const FREE_ELEMENTS = 2 ** 20;

@@ -2,7 +2,9 @@
 
 import { BNN_DOMAIN } from '../../operators/definition.ts';
 import { operatorsWith, passesFirst } from '../../operators/operator-facts.ts';
-import { defineRewrite, miss } from '../rewrite.ts';
+import { addOp } from '../add-op.ts';
+import { miss } from '../miss.ts';
+import { defineRewrite } from '../rewrite.ts';
 
 /** Where Sign would have to be taken of every output, it stays. Identity goes by itself. */
 const ROOTS = operatorsWith((facts) => passesFirst(facts) && facts.everyOutput !== true).filter(
@@ -30,14 +32,9 @@ export const SINK_SIGN = defineRewrite({
     return { sign, source };
   },
   apply: (root, { sign, source }, context) => {
-    const moved = context.graph.addNode(root.op, [source, ...root.inputs.slice(1)], {
-      name: root.name,
-      attributes: root.attributes,
-      before: root,
-    });
-    moved.output.dtype = source.dtype;
-    moved.output.shape = root.output.shape;
-    const signs = context.graph.addNode('Sign', [moved.output], { domain: BNN_DOMAIN, name: sign.name, before: root });
-    return signs.output;
+    const { name, attributes, output } = root;
+    const like = { dtype: source.dtype, shape: output.shape };
+    const moved = addOp(context.graph, root.type, [source, ...root.inputs.slice(1)], root, { name, attributes, like });
+    return addOp(context.graph, 'bnn.Sign', [moved], root, { name: sign.name });
   },
 });

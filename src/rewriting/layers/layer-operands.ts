@@ -1,11 +1,11 @@
 /** What a convolution or dense layer multiplies, when it can be packed: the one place that decides, for the compiler and for reports. */
 
-import type { Node, Value } from '../graph/graph.ts';
-import { isSignValued } from '../operators/sign-valued.ts';
+import type { Node, Value } from '../../graph/graph.ts';
+import { isSignValued } from '../../operators/sign-valued.ts';
+import type { RewriteContext } from '../context.ts';
+import { isMiss, type Miss, miss } from '../miss.ts';
 import { type BinaryWeights, binaryWeightsOf } from './binary-weights.ts';
 import { channelVector } from './channel-vector.ts';
-import type { CompileContext } from './context.ts';
-import { isMiss, type Miss, miss } from './rewrite.ts';
 
 export interface LayerOperands extends BinaryWeights {
   /** What a packed layer takes; without the sign in front, which the layer has itself. */
@@ -16,7 +16,7 @@ export interface LayerOperands extends BinaryWeights {
   readonly bias: Float64Array;
 }
 
-function operands(root: Node, outputsLast: boolean, context: CompileContext): Omit<LayerOperands, 'bias'> | Miss {
+function operands(root: Node, outputsLast: boolean, context: RewriteContext): Omit<LayerOperands, 'bias'> | Miss {
   const data = root.requiredInput(0);
   const isBinary = isSignValued(data) && !context.isConstantExpression(data);
   const found = binaryWeightsOf(root.requiredInput(1), root, isBinary, outputsLast, context);
@@ -27,7 +27,7 @@ function operands(root: Node, outputsLast: boolean, context: CompileContext): Om
 }
 
 /** Of a Conv; its padding is for the caller. */
-export function convOperands(root: Node, context: CompileContext): LayerOperands | Miss {
+export function convOperands(root: Node, context: RewriteContext): LayerOperands | Miss {
   const found = operands(root, false, context);
   if (isMiss(found)) return found;
   const spatial = found.weights.shape.length - 2;
@@ -39,7 +39,7 @@ export function convOperands(root: Node, context: CompileContext): LayerOperands
 }
 
 /** Of a Gemm, or of a MatMul of two matrices. */
-export function gemmOperands(root: Node, context: CompileContext): LayerOperands | Miss {
+export function gemmOperands(root: Node, context: RewriteContext): LayerOperands | Miss {
   const found = operands(root, root.int('transB', 0) !== 1, context);
   if (isMiss(found)) return found;
   if (found.weights.shape.length !== 2) {

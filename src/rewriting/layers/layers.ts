@@ -1,8 +1,8 @@
 /** What became of each layer: the record behind `--explain`. */
 
-import type { Node, Value } from '../graph/graph.ts';
-import { BNN_DOMAIN } from '../operators/definition.ts';
-import { factsOf } from '../operators/operator-facts.ts';
+import type { Node, Value } from '../../graph/graph.ts';
+import { BNN_DOMAIN } from '../../operators/definition.ts';
+import { factsOf } from '../../operators/operator-facts.ts';
 
 /**
  * A constant of more bytes is a parameter wherever it stands; smaller ones are so only where the operator says it: shapes, bounds and

@@ -3,23 +3,8 @@
 import { BnnError } from '../errors.ts';
 import { formatShape } from '../graph/format-type.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
-import type { CompileContext } from './context.ts';
-
-/** Why a rewrite does not apply at a node. */
-export interface Miss {
-  readonly kind: 'miss';
-  /** The node that stands in the way, or the one that was looked at. */
-  readonly culprit: Node;
-  readonly reason: string;
-}
-
-export function miss(culprit: Node, reason: string): Miss {
-  return { kind: 'miss', culprit, reason };
-}
-
-export function isMiss(result: object): result is Miss {
-  return 'kind' in result && result.kind === 'miss';
-}
+import type { RewriteContext } from './context.ts';
+import { isMiss, type Miss } from './miss.ts';
 
 /** What the documentation says about a rewrite. */
 export interface RewriteDoc {
@@ -30,26 +15,29 @@ export interface RewriteDoc {
   readonly exactness: string;
 }
 
-interface RewriteDefinition<Captures extends object> {
+interface RewriteDefinition<Captures extends object, Context extends RewriteContext> {
   readonly name: string;
   readonly doc: RewriteDoc;
   /** `Node.type` of the nodes where a match may start. */
   readonly roots: readonly string[];
   /** Looks, changes nothing. */
-  readonly match: (root: Node, context: CompileContext) => Captures | Miss;
+  readonly match: (root: Node, context: Context) => Captures | Miss;
   /** Builds the replacement of the root's first output, in front of the root. The driver does the rest. */
-  readonly apply: (root: Node, captures: Captures, context: CompileContext) => Value;
+  readonly apply: (root: Node, captures: Captures, context: Context) => Value;
 }
 
-export interface Rewrite {
+/** @template Context  what it needs to know: packing needs more than others. */
+export interface Rewrite<Context extends RewriteContext = RewriteContext> {
   readonly name: string;
   readonly doc: RewriteDoc;
   readonly roots: ReadonlySet<string>;
   /** The replacement of the root's first output, or why there is none. */
-  readonly attempt: (root: Node, context: CompileContext) => Value | Miss;
+  readonly attempt: (root: Node, context: Context) => Value | Miss;
 }
 
-export function defineRewrite<Captures extends object>(definition: RewriteDefinition<Captures>): Rewrite {
+export function defineRewrite<Captures extends object, Context extends RewriteContext = RewriteContext>(
+  definition: RewriteDefinition<Captures, Context>,
+): Rewrite<Context> {
   return {
     name: definition.name,
     doc: definition.doc,
@@ -71,7 +59,10 @@ const MAX_SWEEPS = 1000;
 const FOLLOWING_SWEEP = 32;
 
 /** Applies rewrites until none matches; returns how often each did. At a node, earlier rewrites go first. */
-export function applyRewrites(rewrites: readonly Rewrite[], context: CompileContext): ReadonlyMap<string, number> {
+export function applyRewrites<Context extends RewriteContext>(
+  rewrites: readonly Rewrite<Context>[],
+  context: Context,
+): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   const { graph } = context;
   for (let sweep = 0; sweep < MAX_SWEEPS; sweep++) {
@@ -91,15 +82,15 @@ export function applyRewrites(rewrites: readonly Rewrite[], context: CompileCont
   throw endless(rewrites);
 }
 
-function endless(rewrites: readonly Rewrite[]): Error {
+function endless(rewrites: readonly Pick<Rewrite, 'name'>[]): Error {
   return new Error(`internal: rewrites ${rewrites.map(({ name }) => name).join(', ')} do not come to an end`);
 }
 
 /** The replacement by the first rewrite that matches at a node; null when none does. */
-function applyFirst(
-  rewrites: readonly Rewrite[],
+function applyFirst<Context extends RewriteContext>(
+  rewrites: readonly Rewrite<Context>[],
   root: Node,
-  context: CompileContext,
+  context: Context,
   counts: Map<string, number>,
 ): Value | null {
   const { graph } = context;
@@ -122,7 +113,7 @@ function hasOtherReaders({ outputs }: Node, graph: Graph): boolean {
   return outputs.some((output, i) => i > 0 && (output.uses.length > 0 || graph.isOutput(output)));
 }
 
-function noteMiss(context: CompileContext, root: Node, rewrite: string, found: Miss): void {
+function noteMiss(context: RewriteContext, root: Node, rewrite: string, found: Miss): void {
   const misses = context.misses.get(root) ?? new Map<string, Miss>();
   misses.set(rewrite, found);
   context.misses.set(root, misses);

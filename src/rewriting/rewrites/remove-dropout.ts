@@ -1,6 +1,7 @@
 /** Dropout goes: it does nothing at inference. */
 
-import { defineRewrite, miss } from '../rewrite.ts';
+import { miss } from '../miss.ts';
+import { defineRewrite } from '../rewrite.ts';
 import { passesThrough } from './remove-identity.ts';
 
 export const REMOVE_DROPOUT = defineRewrite({

@@ -1,7 +1,7 @@
 /** A step of the pipeline. */
 
 import type { Model } from '../graph/model.ts';
-import type { CompileContext } from './context.ts';
+import type { RewriteContext } from './context.ts';
 import { applyRewrites, type Rewrite } from './rewrite.ts';
 
 export interface PassResult {
@@ -10,17 +10,21 @@ export interface PassResult {
   readonly rewrites?: Readonly<Record<string, number>>;
 }
 
-export interface Pass {
+export interface Pass<Context extends RewriteContext = RewriteContext> {
   readonly name: string;
   /** One sentence for the documentation. */
   readonly doc: string;
   /** The rewrites that it applies, in order of preference; empty for a pass of another kind. */
-  readonly rewrites: readonly Rewrite[];
-  readonly run: (model: Model, context: CompileContext) => PassResult;
+  readonly rewrites: readonly Rewrite<Context>[];
+  readonly run: (model: Model, context: Context) => PassResult;
 }
 
 /** A pass that applies rewrites until none matches. */
-export function rewritePass(name: string, doc: string, rewrites: readonly Rewrite[]): Pass {
+export function rewritePass<Context extends RewriteContext>(
+  name: string,
+  doc: string,
+  rewrites: readonly Rewrite<Context>[],
+): Pass<Context> {
   return {
     name,
     doc,

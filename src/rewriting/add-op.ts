@@ -2,14 +2,21 @@
 
 import { type Tensor, toNumbers } from '../core/tensor.ts';
 import type { Attributes } from '../graph/attribute.ts';
-import type { Graph, Node, Value } from '../graph/graph.ts';
+import type { Graph, Node, Value, ValueType } from '../graph/graph.ts';
+import { inferNode } from '../graph/infer/infer-shapes.ts';
 import { constantOf } from '../graph/infer/node-facts.ts';
-import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
-import { BNN_RULES } from '../operators/registry.ts';
+import { INFER_RULES } from '../operators/registry.ts';
 import { OPSET } from './opset.ts';
 
+interface NewOp {
+  readonly attributes?: Attributes;
+  readonly name?: string;
+  /** What its type is where inference does not know: that of the value in whose place it stands, say. */
+  readonly like?: ValueType;
+}
+
 /**
- * Adds a node of one output in front of another node.
+ * Adds a node of one output in front of another node. The only way for rewrites to make operators.
  *
  * @param type  as in `Node.type`: `Conv`, `bnn.Sign`.
  * @returns     the output, its type inferred.
@@ -19,24 +26,18 @@ export function addOp(
   type: string,
   inputs: readonly (Value | null)[],
   before: Node,
-  { attributes = {}, name = '' }: { readonly attributes?: Attributes; readonly name?: string } = {},
+  { attributes = {}, name = '', like }: NewOp = {},
 ): Value {
   const dot = type.lastIndexOf('.');
   const domain = type.slice(0, Math.max(dot, 0));
   const node = graph.addNode(type.slice(dot + 1), inputs, { domain, name, attributes, before });
-  inferNode(node);
-  return node.output;
-}
-
-/** Sets dtype and shape of a node's outputs from its inputs. */
-export function inferNode(node: Node): void {
-  const rule = STANDARD_RULES.get(node.type) ?? BNN_RULES.get(node.type);
-  const types = rule?.(node, OPSET) ?? [];
-  for (const [i, output] of node.outputs.entries()) {
-    const type = types[i];
-    output.dtype = type?.dtype ?? output.dtype;
-    output.shape = type?.shape ?? output.shape;
+  if (like !== undefined) {
+    node.output.dtype = like.dtype;
+    node.output.shape = like.shape;
   }
+  const rule = INFER_RULES.get(node.type);
+  if (rule !== undefined) inferNode(node, rule, OPSET);
+  return node.output;
 }
 
 /** The number that a constant of one element is; null for anything else. */

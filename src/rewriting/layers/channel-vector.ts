@@ -1,9 +1,9 @@
 /** Constants that act on each output channel. */
 
-import type { Node, Shape } from '../graph/graph.ts';
-import type { CompileContext } from './context.ts';
-import type { Exact } from './exact.ts';
-import { type Miss, miss } from './rewrite.ts';
+import type { Node, Shape } from '../../graph/graph.ts';
+import type { RewriteContext } from '../context.ts';
+import type { Exact } from '../exact/exact.ts';
+import { type Miss, miss } from '../miss.ts';
 
 /**
  * The factor or offset per channel that a constant is when it is broadcast against a tensor [N, channels, …], or null when it
@@ -28,7 +28,7 @@ export interface Affine {
 }
 
 /** An inference-mode BatchNormalization as an affine map, in float64; a miss when it trains or is not constant. */
-export function affineOfBatchNorm(node: Node, context: CompileContext): Affine | Miss {
+export function affineOfBatchNorm(node: Node, context: RewriteContext): Affine | Miss {
   if (node.int('training_mode', 0) === 1 || node.outputs.length > 1) return miss(node, 'it is in training mode');
   const parameters: Float64Array[] = [];
   for (let i = 1; i <= 4; i++) {

@@ -1,14 +1,15 @@
 /** Identity goes. */
 
 import type { Node } from '../../graph/graph.ts';
-import type { CompileContext } from '../context.ts';
-import { defineRewrite, type Miss, miss } from '../rewrite.ts';
+import type { RewriteContext } from '../context.ts';
+import { type Miss, miss } from '../miss.ts';
+import { defineRewrite } from '../rewrite.ts';
 
 /**
  * Whether a node that only passes its input on can go. A graph output must have a node of its own: an input, a constant or
  * another output cannot take its name.
  */
-export function passesThrough(root: Node, context: CompileContext): Miss | { readonly source: true } {
+export function passesThrough(root: Node, context: RewriteContext): Miss | { readonly source: true } {
   const { graph } = context;
   const source = root.requiredInput(0);
   if (graph.isOutput(root.output) && (source.producer === null || graph.isOutput(source))) {
