@@ -42,7 +42,7 @@ export function binaryLayerOf(
   const node = value?.producer ?? null;
   if (value === null || node === null) return miss(root, 'its input is not computed by a binary layer');
   const variant = packedVariant(node);
-  if (variant === undefined) return miss(root, `its input is computed by ${node.describe()}, not by a binary layer`);
+  if (variant === undefined) return miss(root, 'its input is computed by {}, not by a binary layer', node);
   if (context.graph.isOutput(value)) return miss(node, 'the result of the binary layer is a graph output');
   if (value.uses.length !== 1) return miss(node, `the result of the binary layer has ${value.uses.length} uses`);
   if (variant.prelu && latest !== 'prelu') return miss(node, 'the binary layer has already taken in a PReLU');

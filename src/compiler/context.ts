@@ -4,6 +4,7 @@ import type { Node } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { RewriteContext } from '../rewriting/context.ts';
 import { nameOf } from '../rewriting/layers/layers.ts';
+import type { SourceNames } from '../rewriting/source-names.ts';
 
 export interface Epilogue {
   /** Factor per output channel. */
@@ -19,8 +20,8 @@ export class CompileContext extends RewriteContext {
   readonly epilogues = new WeakMap<Node, Epilogue>();
   readonly #keepFloat: readonly RegExp[];
 
-  constructor(model: Model, keepFloat: readonly RegExp[] = []) {
-    super(model);
+  constructor(model: Model, keepFloat: readonly RegExp[] = [], names?: SourceNames) {
+    super(model, names);
     this.#keepFloat = keepFloat;
   }
 

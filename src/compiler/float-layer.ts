@@ -24,9 +24,9 @@ export interface FloatLayer {
 export function floatLayerOf(node: Node | null, root: Node, context: RewriteContext): FloatLayer | Miss {
   if (node === null || !(node.is('Conv') || node.is('Gemm'))) return miss(root, 'it is not next to a float layer');
   const weight = node.requiredInput(1);
-  if (weight.constant === null) return miss(node, `its weight ${weight.name} is not a constant of the model`);
+  if (weight.constant === null) return miss(node, 'its weight {} is not a constant of the model', weight);
   const weights = context.evaluate(weight);
-  if (weights === null || weights.dtype !== 'float32') return miss(node, `its weight ${weight.name} is not float32`);
+  if (weights === null || weights.dtype !== 'float32') return miss(node, 'its weight {} is not float32', weight);
   const isGemm = node.is('Gemm');
   if (isGemm && (node.int('transA', 0) !== 0 || node.float('alpha', 1) !== 1)) {
     return miss(node, 'it has transA or alpha');
@@ -38,7 +38,7 @@ export function floatLayerOf(node: Node | null, root: Node, context: RewriteCont
   const exact = context.evaluate(added);
   // The bias of a convolution is [O], that of a dense layer broadcasts to [M, O]: the same as a vector of rank 2.
   const vector = exact === null ? null : channelVector(exact, 2, outputs);
-  if (vector === null) return miss(node, `its bias ${added.name} is not a constant per output channel`);
+  if (vector === null) return miss(node, 'its bias {} is not a constant per output channel', added);
   const beta = isGemm ? node.float('beta', 1) : 1;
   return { node, weights, outputAxis, bias: vector.map((b) => beta * b) };
 }
@@ -77,7 +77,7 @@ export function addFloatLayer(
   const attributes: Attributes = node.is('Gemm') ? { ...node.attributes, beta: float(1) } : node.attributes;
   const output = addOp(context.graph, node.op, inputs, root, { name: node.name, attributes });
   const replacement = output.producer as Node;
-  context.layers.move(node, replacement, folded.describe());
+  context.layers.move(node, replacement, context.names.describe(folded));
   // Why the layer was not packed stays true of its changed copy.
   const misses = context.misses.get(node);
   if (misses !== undefined) context.misses.set(replacement, misses);

@@ -42,7 +42,7 @@ export function binaryOperandOf(node: Node, context: RewriteContext): BinaryOper
   if (added !== null) {
     const exact = context.evaluate(added);
     const vector = exact === null ? null : channelVector(exact, 2, magnitude.length);
-    if (vector === null) return miss(node, `its bias ${added.name} is not a constant per output channel`);
+    if (vector === null) return miss(node, 'its bias {} is not a constant per output channel', added);
     const beta = node.is('Gemm') ? node.float('beta', 1) : 1;
     bias = vector.map((b) => beta * b);
   }

@@ -34,16 +34,16 @@ export function dataLevels(value: Value, context: RewriteContext): Levels {
       return { ...FLOAT, what: mixed };
     }
     if (node.is('Sign')) {
-      const what = `ternary: ${node.describe()} gives 0 at 0 (${PLUS_ADVICE})`;
+      const what = `ternary: ${context.names.describe(node)} gives 0 at 0 (${PLUS_ADVICE})`;
       return { kind: 'ternary', bits: 2, what };
     }
-    if (ROUNDING.has(node.type)) return ternaryStep(current) ?? roundedLevels(node);
+    if (ROUNDING.has(node.type)) return ternaryStep(current, context) ?? roundedLevels(node, context);
     if (!KEEPING.has(node.type) && !passesOn(factsOf(node), 0)) return FLOAT;
     const next = node.inputs.find((input) => input !== null && !context.isConstantExpression(input));
     if (next === undefined || next === null) return FLOAT;
     const isFactor = node.is('Mul') || node.is('Div');
     if ((isFactor || node.is('Add') || node.is('Sub')) && node.inputs.every((input) => scalarOf(input) === null)) {
-      mixed = `signs with ${isFactor ? 'factors' : 'offsets'} that differ within a sum, as ${node.describe()} gives them`;
+      mixed = `signs with ${isFactor ? 'factors' : 'offsets'} that differ within a sum, as ${context.names.describe(node)} gives them`;
     }
     current = next;
   }
@@ -51,21 +51,22 @@ export function dataLevels(value: Value, context: RewriteContext): Levels {
 }
 
 /** A sign that gives 0 at 0, behind whatever keeps its three values apart. */
-function ternaryStep(value: Value): Levels | null {
+function ternaryStep(value: Value, { names }: RewriteContext): Levels | null {
   const step = findStep(value);
   if (step === null || new Set([step.below, step.at, step.above]).size < 3) return null;
   const sign = [...step.nodes].find((node) => node.is('Sign'));
-  const what = sign?.describe() ?? value.name;
+  const what = sign === undefined ? names.describeValue(value) : names.describe(sign);
   return { kind: 'ternary', bits: 2, what: `ternary: ${what} gives 0 at 0 (${PLUS_ADVICE})` };
 }
 
 /** Those of a byte, unless a clip around the rounding says otherwise. */
 const BYTE = 256;
 
-function roundedLevels(node: Node): Levels {
+function roundedLevels(node: Node, { names }: RewriteContext): Levels {
   const count = clippedBehind(node) ?? clippedBefore(node) ?? BYTE;
-  if (count === 3) return { kind: 'ternary', bits: 2, what: `ternary: rounded to three levels by ${node.describe()}` };
-  const what = `rounded to several levels by ${node.describe()}`;
+  if (count === 3)
+    return { kind: 'ternary', bits: 2, what: `ternary: rounded to three levels by ${names.describe(node)}` };
+  const what = `rounded to several levels by ${names.describe(node)}`;
   return { kind: 'multi-bit', bits: Math.ceil(Math.log2(count)), what };
 }
 

@@ -6,7 +6,7 @@
 import type { Node, Value } from '../graph/graph.ts';
 import type { RewriteContext } from '../rewriting/context.ts';
 import { EVALUATORS } from '../rewriting/exact/evaluators.ts';
-import { type Exact, isInteger } from '../rewriting/exact/exact.ts';
+import { type Exact, isAllFinite } from '../rewriting/exact/exact.ts';
 import { selectedSizes } from '../rewriting/exact/movement.ts';
 import type { Pass } from '../rewriting/pass.ts';
 import { foldNodes } from '../rewriting/passes/fold-nodes.ts';
@@ -55,7 +55,7 @@ class Folder {
       inputs.push(exact);
     }
     const exact = this.#context.foldNode(node, inputs, evaluate);
-    return exact === null || isInteger(exact.dtype) || exact.data.every(Number.isFinite) ? exact : null;
+    return exact !== null && isAllFinite(exact) ? exact : null;
   }
 
   /** 0 when nothing latent takes part, null when an input is not constant. */

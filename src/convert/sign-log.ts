@@ -1,7 +1,6 @@
 /** What became of the signs of the source at 0. */
 
-import type { Node } from '../graph/graph.ts';
-import { nameOf } from '../rewriting/layers/layers.ts';
+import type { RewriteContext } from '../rewriting/context.ts';
 
 /** Accepting `plus` turns a sign that gives 0 at 0 into one that gives +1. */
 export type SignZero = 'exact' | 'plus';
@@ -15,24 +14,21 @@ export interface SignReport {
   readonly changed: readonly string[];
 }
 
+/** Names of the signs that were replaced although they gave a third value. */
 export class SignLog {
-  readonly #ternary = new Set<Node>();
-  readonly #never = new Set<string>();
-  readonly #changed = new Set<string>();
+  readonly never = new Set<string>();
+  readonly changed = new Set<string>();
+}
 
-  noteTernary(node: Node): void {
-    this.#ternary.add(node);
-  }
-  noteNever(node: Node): void {
-    this.#never.add(nameOf(node));
-  }
-  noteChanged(node: Node): void {
-    this.#changed.add(nameOf(node));
-  }
+/** The rewrite that replaces signs. */
+export const CANONICALIZE_STEP = 'canonicalize-step';
 
-  /** A sign that became part of a two-valued function later is not listed as ternary. */
-  get report(): SignReport {
-    const alive = [...this.#ternary].filter((node) => node.$graph !== null && node.is('Sign'));
-    return { ternary: alive.map(nameOf), neverZero: [...this.#never], changed: [...this.#changed] };
+/** Reports on the signs, those that are left included. */
+export function reportSigns({ never, changed }: SignLog, { graph, names, misses }: RewriteContext): SignReport {
+  const ternary: string[] = [];
+  for (const node of graph.nodes()) {
+    const isTernary = misses.get(node)?.get(CANONICALIZE_STEP)?.code === 'third-value';
+    if (node.is('Sign') && isTernary) ternary.push(names.nameOf(node));
   }
+  return { ternary, neverZero: [...never], changed: [...changed] };
 }

@@ -63,8 +63,8 @@ export function trustingTypes<T>(run: (trusts: boolean) => T): T {
   try {
     return run(true);
   } catch (error) {
-    // Other errors of the user's have nothing to do with types.
-    if (error instanceof BnnError && error.code !== 'E_SHAPE') throw error;
+    // Whatever else goes wrong has nothing to do with types.
+    if (!(error instanceof BnnError) || error.code !== 'E_SHAPE') throw error;
     return run(false);
   }
 }

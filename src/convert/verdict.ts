@@ -7,8 +7,10 @@ import type { Node } from '../graph/graph.ts';
 import { factsOf } from '../operators/operator-facts.ts';
 import type { RewriteContext } from '../rewriting/context.ts';
 import { isLayer, type LayerRecord, whyNeverPacked } from '../rewriting/layers/layers.ts';
+import { tellReason } from '../rewriting/miss.ts';
 import { dataLevels } from './data-levels.ts';
-import { CANONICAL } from './rewrites/canonicalize-layer.ts';
+import { CANONICALIZE_LAYER } from './rewrites/canonicalize-layer.ts';
+import { LOWER_EINSUM } from './rewrites/lower-einsum.ts';
 import { type Levels, levelsOfWeights } from './weight-levels.ts';
 
 export type VerdictKind = 'binary' | 'weight-only' | 'ternary' | 'multi-bit' | 'float' | 'removed';
@@ -49,7 +51,7 @@ export function judgeLayers(
   const latent = [...context.graph.nodes()].filter(isLayer);
   const outcomes = new Map(latent.map((node, i) => [node, lowered.report.layers[i]]));
   return context.layers.records.map((record, i) =>
-    judge(record, outcomes.get(record.node), beforeOf(nodes[i], before), context),
+    judge(record, outcomes.get(record.node), beforeOf(nodes[i], before, context.names), context),
   );
 }
 
@@ -67,7 +69,8 @@ function judge(
   }
   const never = whyNeverPacked(node);
   if (never !== null && !MULTIPLIES.has(node.type)) {
-    const reason = node.is('Einsum') ? (context.misses.get(node)?.get('lower-einsum')?.reason ?? never) : never;
+    const missed = node.is('Einsum') ? context.misses.get(node)?.get(LOWER_EINSUM.name) : undefined;
+    const reason = missed === undefined ? never : tellReason(missed, context.names);
     return { ...base, ...storedWeights(node, context), sizes: outcome.sizes, reason };
   }
   const weights = context.evaluate(node.input(1)) ?? context.evaluate(node.input(0));
@@ -142,9 +145,9 @@ function whyFloat(node: Node, weights: Levels, data: Levels, outcome: LayerRepor
   if (isComputed && !node.is('Conv')) return 'both of its operands are computed, it has no weights';
   if (weights.kind === 'float' && data.kind === 'float' && !isComputed)
     return 'neither its weights nor its data are signs';
-  const misses = context.misses.get(node);
-  const missed = misses?.get('canonicalize-layer')?.reason;
-  const reasons =
-    weights.kind === 'binary' && missed !== undefined && missed !== CANONICAL ? [missed] : outcome.reasons;
-  return reasons[0]?.replace(/^[a-z-]+: /, '') ?? 'it has float weights';
+  const missed = context.misses.get(node)?.get(CANONICALIZE_LAYER.name);
+  if (weights.kind === 'binary' && missed !== undefined && missed.code !== 'canonical') {
+    return tellReason(missed, context.names);
+  }
+  return outcome.reasons[0]?.reason ?? 'it has float weights';
 }

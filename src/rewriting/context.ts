@@ -11,18 +11,23 @@ import { type Exact, exactOf, fitsDtype, roundExact } from './exact/exact.ts';
 import { FoldBudget } from './exact/fold-budget.ts';
 import { LayerLog } from './layers/layers.ts';
 import type { Miss } from './miss.ts';
+import { SourceNames } from './source-names.ts';
 
 export class RewriteContext {
   readonly model: Model;
+  /** What users know its nodes by. */
+  readonly names: SourceNames;
   readonly layers: LayerLog;
   /** The last miss of each rewrite at each node that is still there. */
   readonly misses = new Map<Node, Map<string, Miss>>();
   readonly #exact = new WeakMap<Value, Exact>();
   readonly #budget: FoldBudget;
 
-  constructor(model: Model) {
+  /** @param names  those of the model itself, or of the one that it was made of. */
+  constructor(model: Model, names = new SourceNames(model.graph)) {
     this.model = model;
-    this.layers = new LayerLog(model.graph.nodes());
+    this.names = names;
+    this.layers = new LayerLog(model.graph.nodes(), this.names);
     this.#budget = new FoldBudget(model.graph);
   }
 

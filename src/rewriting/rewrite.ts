@@ -18,6 +18,8 @@ export interface RewriteDoc {
 interface RewriteDefinition<Captures extends object, Context extends RewriteContext> {
   readonly name: string;
   readonly doc: RewriteDoc;
+  /** What users should know of it, in words, when it applied so often. */
+  readonly tell?: (count: number) => string;
   /** `Node.type` of the nodes where a match may start. */
   readonly roots: readonly string[];
   /** Looks, changes nothing. */
@@ -30,6 +32,7 @@ interface RewriteDefinition<Captures extends object, Context extends RewriteCont
 export interface Rewrite<Context extends RewriteContext = RewriteContext> {
   readonly name: string;
   readonly doc: RewriteDoc;
+  readonly tell: ((count: number) => string) | undefined;
   readonly roots: ReadonlySet<string>;
   /** The replacement of the root's first output, or why there is none. */
   readonly attempt: (root: Node, context: Context) => Value | Miss;
@@ -41,6 +44,7 @@ export function defineRewrite<Captures extends object, Context extends RewriteCo
   return {
     name: definition.name,
     doc: definition.doc,
+    tell: definition.tell,
     roots: new Set(definition.roots),
     attempt: (root, context) => {
       const captures = definition.match(root, context);
@@ -101,7 +105,7 @@ function applyFirst<Context extends RewriteContext>(
       noteMiss(context, root, rewrite.name, result);
       continue;
     }
-    replaceOutput(graph, root, result, rewrite.name);
+    replaceOutput(context, root, result, rewrite.name);
     counts.set(rewrite.name, (counts.get(rewrite.name) ?? 0) + 1);
     return result;
   }
@@ -119,7 +123,7 @@ function noteMiss(context: RewriteContext, root: Node, rewrite: string, found: M
   context.misses.set(root, misses);
 }
 
-function replaceOutput(graph: Graph, root: Node, replacement: Value, rewrite: string): void {
+function replaceOutput({ graph, names }: RewriteContext, root: Node, replacement: Value, rewrite: string): void {
   const { output } = root;
   if (output.dtype !== null && replacement.dtype !== null && output.dtype !== replacement.dtype) {
     throw contradiction(root, output.dtype, replacement.dtype, rewrite);
@@ -130,6 +134,8 @@ function replaceOutput(graph: Graph, root: Node, replacement: Value, rewrite: st
   replacement.dtype ??= output.dtype;
   // Inference may have known more about the value that is replaced, e.g. the name of the batch dimension.
   if (output.shape !== null) replacement.shape = output.shape;
+  names.inherit(replacement, output);
+  if (replacement.producer?.type === root.type) names.inherit(replacement.producer, root);
   graph.replaceAllUses(output, replacement);
   removeDead(graph, root);
 }

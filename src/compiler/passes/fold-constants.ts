@@ -3,7 +3,7 @@
 import type { Node } from '../../graph/graph.ts';
 import type { RewriteContext } from '../../rewriting/context.ts';
 import { EVALUATORS } from '../../rewriting/exact/evaluators.ts';
-import type { Exact } from '../../rewriting/exact/exact.ts';
+import { type Exact, isAllFinite } from '../../rewriting/exact/exact.ts';
 import { selectedSizes } from '../../rewriting/exact/movement.ts';
 import type { Pass } from '../../rewriting/pass.ts';
 import { foldNodes } from '../../rewriting/passes/fold-nodes.ts';
@@ -18,7 +18,8 @@ function foldNode(node: Node, context: RewriteContext, foldsSign: boolean): Exac
   const inputs: Exact[] = [];
   for (const input of node.inputs) {
     const exact = input?.constant == null ? null : context.evaluate(input);
-    if (exact === null) return null;
+    // What the source itself has of infinities, in masks, is its own.
+    if (exact === null || !isAllFinite(exact)) return null;
     inputs.push(exact);
   }
   return context.foldNode(node, inputs, evaluate);

@@ -59,7 +59,7 @@ export const EMIT_SIGNS = defineRewrite({
     if (variant === undefined) throw new Error(`internal: ${root.type} is no packed layer`);
     const reader = otherThanSigns(root.output, context);
     if (reader === 'output') return miss(root, 'its result is a graph output');
-    if (reader !== null) return miss(reader, `it reads more than the sign of ${root.describe()}`);
+    if (reader !== null) return miss(reader, 'it reads more than the sign of {}', root);
     const layer = layerAt(root, variant, context);
     if (isMiss(layer)) return layer;
     const weights = layerInput(root, 'w')?.constant ?? null;

@@ -32,6 +32,6 @@ export const FOLD_BATCHNORM = defineRewrite({
       scale: scale.map((s, o) => s * factor(o)),
       bias: bias.map((b, o) => b * factor(o) + (affine.offset[o] ?? 0)),
     };
-    return extendLayer(layer, root, { channels, folded: root.describe() }, context);
+    return extendLayer(layer, root, { channels, folded: context.names.describe(root) }, context);
   },
 });

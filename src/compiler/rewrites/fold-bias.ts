@@ -34,7 +34,7 @@ export const FOLD_BIAS = defineRewrite({
     const { scale, bias, offset } = layer.epilogue;
     const plus = (numbers: Float64Array) => numbers.map((x, o) => x + (added[o] ?? 0));
     const negative = (numbers: Float64Array) => numbers.map((x) => -x);
-    const folded = `bias (${root.describe()})`;
+    const folded = `bias (${context.names.describe(root)})`;
     if (offset !== null) return extendLayer(layer, root, { channels: { offset: plus(offset) }, folded }, context);
     const channels = isNegated ? { scale: negative(scale), bias: plus(negative(bias)) } : { bias: plus(bias) };
     return extendLayer(layer, root, { channels, folded }, context);

@@ -46,6 +46,6 @@ export const FOLD_SCALE = defineRewrite({
     const { scale, bias } = layer.epilogue;
     const times = (numbers: Float64Array) => numbers.map((x, o) => x * (factors[o] ?? 0));
     const channels = { scale: times(scale), bias: times(bias) };
-    return extendLayer(layer, root, { channels, folded: `scale (${root.describe()})` }, context);
+    return extendLayer(layer, root, { channels, folded: `scale (${context.names.describe(root)})` }, context);
   },
 });

@@ -43,7 +43,7 @@ export const FOLD_SHIFT = defineRewrite({
   },
   apply: (root, { layer, data, shift, threshold }, context) => {
     const channels = { x_threshold: threshold };
-    const folded = `shift (${shift.describe()})`;
+    const folded = `shift (${context.names.describe(shift)})`;
     return extendLayer(layer, root, { variant: { threshold: true }, data, channels, folded }, context);
   },
 });

@@ -34,6 +34,11 @@ export const FUSE_PRELU = defineRewrite({
   },
   apply: (root, { layer, slope }, context) => {
     const channels = { slope, offset: new Float64Array(layer.outputs) };
-    return extendLayer(layer, root, { variant: { prelu: true }, channels, folded: root.describe() }, context);
+    return extendLayer(
+      layer,
+      root,
+      { variant: { prelu: true }, channels, folded: context.names.describe(root) },
+      context,
+    );
   },
 });

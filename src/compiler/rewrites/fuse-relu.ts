@@ -37,5 +37,5 @@ export const FUSE_RELU = defineRewrite({
     return { layer };
   },
   apply: (root, { layer }, context) =>
-    extendLayer(layer, root, { variant: { relu: true }, folded: root.describe() }, context),
+    extendLayer(layer, root, { variant: { relu: true }, folded: context.names.describe(root) }, context),
 });

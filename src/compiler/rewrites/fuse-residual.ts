@@ -46,7 +46,7 @@ export const FUSE_RESIDUAL = defineRewrite({
     return isMiss(viaSecond) && viaSecond.culprit === root ? viaFirst : viaSecond;
   },
   apply: (root, { layer, residual }, context) => {
-    const folded = `residual (${root.describe()})`;
+    const folded = `residual (${context.names.describe(root)})`;
     return extendLayer(layer, root, { variant: { add: true }, residual, folded }, context);
   },
 });

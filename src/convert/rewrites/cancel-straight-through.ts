@@ -41,6 +41,7 @@ export const CANCEL_STRAIGHT_THROUGH = defineRewrite({
     requires: 'a is binarized',
     exactness: 'up to the rounding of the detour, 1 unit in the last place of ±1',
   },
+  tell: () => 'the detour of a straight-through estimator, (a − b) + b, is left out: it rounds ±1 in the last place',
   roots: ['Add', 'Sub'],
   match: (root, context): { readonly a: Value } | Miss => {
     const [x, y] = [root.requiredInput(0), root.requiredInput(1)];

@@ -23,9 +23,6 @@ import { latentWeights, scaleExpression, signBehind } from '../latent-weights.ts
 /** Fewer plain numbers of one magnitude may be a filter that someone designed. */
 const LEAST_BINARY_WEIGHTS = 16;
 
-/** What is said of a layer that needs no change. */
-export const CANONICAL = 'it is canonical already';
-
 interface Found {
   readonly operand: BinaryOperand;
   /** Null when the data are floats. */
@@ -63,7 +60,7 @@ function match(root: Node, context: RewriteContext): Found | Miss {
     return miss(root, 'its data are floats, and its weights are too few or too uniform to be called binary');
   }
   const found = { operand, affine };
-  return isCanonical(root, found) ? miss(root, CANONICAL) : found;
+  return isCanonical(root, found) ? { ...miss(root, 'it is canonical already'), code: 'canonical' } : found;
 }
 
 /** Adds a constant per output channel to what a rewrite builds. */

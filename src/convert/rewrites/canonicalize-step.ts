@@ -19,7 +19,7 @@ import { type Miss, miss } from '../../rewriting/miss.ts';
 import { defineRewrite, type Rewrite } from '../../rewriting/rewrite.ts';
 import { type FoundStep, findStep } from '../find-step.ts';
 import { isNeverAt } from '../nonzero.ts';
-import type { SignLog } from '../sign-log.ts';
+import { CANONICALIZE_STEP, type SignLog } from '../sign-log.ts';
 
 /** Operators that can end such a composition in floats. */
 const ROOTS = [
@@ -45,6 +45,8 @@ const ROOTS = [
 ];
 
 interface Plan extends Sum {
+  /** What the source gives at the threshold does not matter there, or is changed, as the user accepts. */
+  readonly atThreshold: 'never' | 'changed' | null;
   readonly found: FoundStep;
   /** At the threshold: as above it, or as below it. */
   readonly atZero: 'upper' | 'lower';
@@ -60,7 +62,7 @@ interface Sum {
 /** @param acceptsPlus  only once nothing else matches: `Sign(Sign(x) − c)` is −1 at 0, although its inner sign alone is 0 there. */
 export function canonicalizeStep(log: SignLog, acceptsPlus: boolean): Rewrite {
   return defineRewrite({
-    name: 'canonicalize-step',
+    name: CANONICALIZE_STEP,
     doc: {
       before: 'Sign, comparisons, Where, casts and arithmetic of one value x that give two values',
       after: 'm + h · bnn.Sign(x − t), or m − h · bnn.Sign(t − x) where the lower value is taken at t',
@@ -68,9 +70,10 @@ export function canonicalizeStep(log: SignLog, acceptsPlus: boolean): Rewrite {
       exactness: 'bit-exact',
     },
     roots: ROOTS,
-    match: (root, context) => plan(root, context, log, acceptsPlus),
-    apply: (root, { found, atZero, mean, half, scale }, context) => {
-      const { graph } = context;
+    match: (root, context) => plan(root, context, acceptsPlus),
+    apply: (root, { found, atZero, atThreshold, mean, half, scale }, context) => {
+      const { graph, names } = context;
+      if (atThreshold !== null) log[atThreshold].add(names.nameOf(root));
       const { threshold, source } = found;
       const name = root.name;
       const constant = (value: number, what: string) => graph.addConstant(`${root.output.name}.${what}`, scalar(value));
@@ -90,26 +93,25 @@ export function canonicalizeStep(log: SignLog, acceptsPlus: boolean): Rewrite {
   });
 }
 
-function plan(root: Node, context: RewriteContext, log: SignLog, acceptsPlus: boolean): Plan | Miss {
+function plan(root: Node, context: RewriteContext, acceptsPlus: boolean): Plan | Miss {
   const found = findStep(root.output);
   if (found === null) return miss(root, 'it is no step function of one value');
   if (root.output.dtype !== 'float32' || found.source.dtype !== 'float32') return miss(root, 'it is not of float32');
   const { below, at, above, threshold, source } = found;
   if (below === above) return miss(root, 'it is the same below and above the threshold');
-  let atZero: Plan['atZero'] = at === above ? 'upper' : 'lower';
+  let atThreshold: Plan['atThreshold'] = null;
   if (at !== below && at !== above) {
-    if (isNeverAt(source, threshold, context)) log.noteNever(root);
+    if (isNeverAt(source, threshold, context)) atThreshold = 'never';
     // Weights with zeros are ternary whatever the signs of activations do.
-    else if (acceptsPlus && !context.isConstantExpression(source)) log.noteChanged(root);
+    else if (acceptsPlus && !context.isConstantExpression(source)) atThreshold = 'changed';
     else {
-      log.noteTernary(root);
-      return miss(root, `it gives ${at} at ${threshold}, neither ${below} nor ${above}`);
+      return { ...miss(root, `it gives ${at} at ${threshold}, neither ${below} nor ${above}`), code: 'third-value' };
     }
-    atZero = 'upper';
   }
+  const atZero = at === above || atThreshold !== null ? 'upper' : 'lower';
   const sum = sumOf(below, above) ?? quantizedSumOf(root, below, above);
   if (sum === null) return miss(root, `${below} and ${above} cannot be written as m ± h in float32`);
-  const result: Plan = { found, atZero, ...sum };
+  const result: Plan = { found, atZero, atThreshold, ...sum };
   return sizeOf(result) < found.nodes.size || !isCanonical(found) ? result : miss(root, 'it is canonical already');
 }
 

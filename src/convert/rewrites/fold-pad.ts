@@ -147,6 +147,8 @@ export const PAD_WITH_SIGN = defineRewrite({
     requires: 'binary W; explicit pads, none negative',
     exactness: 'bit-exact: a border of zeros is one of −c/a to the signs',
   },
+  tell: (count) =>
+    `${count === 1 ? '1 convolution' : `${count} convolutions`} with data of 0 and one other number: the signs that stand for them have a border of signs, exactly`,
   roots: ['Conv'],
   match: (root, context) => {
     const own = root.ints('pads', []);

@@ -58,6 +58,8 @@ export const LIFT_CONV1D = defineRewrite({
     requires: 'binary W',
     exactness: 'bit-exact',
   },
+  tell: (count) =>
+    `${count === 1 ? '1 convolution of one dimension is' : `${count} convolutions of one dimension are`} computed on pictures of height 1, exactly`,
   roots: ['Conv'],
   match: (root, context) => {
     const w = root.requiredInput(1);

@@ -181,7 +181,7 @@ export const SQUEEZE_WEIGHT = defineRewrite({
     const [x, w] = [root.requiredInput(0), root.requiredInput(1)];
     const sizes = w.shape?.slice(-2) ?? [];
     const outer = w.shape?.slice(0, -2) ?? [];
-    if (!context.isConstantExpression(w)) return miss(root, `its weight ${w.name} is not constant`);
+    if (!context.isConstantExpression(w)) return miss(root, 'its weight {} is not constant', w);
     if (outer.length === 0 || outer.some((size) => size !== 1) || (x.shape?.length ?? 0) < outer.length + 2)
       return miss(root, 'its weight is no matrix in a higher rank');
     return { x, w, sizes: sizes.map(Number) };

@@ -69,6 +69,8 @@ export const SNAP_WEIGHTS = defineRewrite({
     requires: 'at least 16 weights of both signs, several per output; relative differences up to 1e-4',
     exactness: 'up to the rounding of the source, 1e-4 of a weight at most',
   },
+  tell: (count) =>
+    `the weights of ${count === 1 ? '1 layer differ' : `${count} layers differ`} in magnitude by rounding alone (at most 1e-4): they are made equal per output`,
   roots: ['Conv', 'Gemm', 'MatMul'],
   match,
   apply: (root, { name, weights }, { graph, layers }) => {

@@ -47,6 +47,11 @@ export function isInteger(dtype: Dtype): boolean {
   return dtype !== 'float32' && dtype !== 'float64' && dtype !== 'float16' && dtype !== 'bfloat16';
 }
 
+/** Whether a float tensor has neither infinities nor NaN; integers have none. */
+export function isAllFinite({ dtype, data }: Exact): boolean {
+  return isInteger(dtype) || data.every(Number.isFinite);
+}
+
 /** Whether every number is one that the dtype can hold: an integer dtype has no fractions, no NaN, and nothing that float64 rounds. */
 export function fitsDtype({ dtype, data }: Exact): boolean {
   return !isInteger(dtype) || data.every(Number.isSafeInteger);

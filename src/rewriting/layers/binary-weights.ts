@@ -28,17 +28,17 @@ export function binaryWeightsOf(
   outputsLast: boolean,
   context: RewriteContext,
 ): BinaryWeights | Miss {
-  if (!context.isConstantExpression(value)) return miss(root, `its weight ${value.name} is not constant`);
+  if (!context.isConstantExpression(value)) return miss(root, 'its weight {} is not constant', value);
   if (!isDataBinary && !context.hasSign(value)) {
-    return miss(root, `neither its data nor its weight ${value.name} goes through bnn.Sign`);
+    return miss(root, 'neither its data nor its weight {} goes through bnn.Sign', value);
   }
   const weights = context.evaluate(value);
   if (weights === null || weights.dtype !== 'float32') {
-    return miss(root, `its weight ${value.name} is ${weights?.dtype ?? value.dtype ?? 'unknown'}, expected float32`);
+    return miss(root, `its weight {} is ${weights?.dtype ?? value.dtype ?? 'unknown'}, expected float32`, value);
   }
   const { data, shape } = weights;
   const outputs = (outputsLast ? shape.at(-1) : shape[0]) ?? 0;
-  if (outputs === 0 || data.length === 0) return miss(root, `its weight ${value.name} is empty`);
+  if (outputs === 0 || data.length === 0) return miss(root, 'its weight {} is empty', value);
   const rowLength = data.length / outputs;
   const [outputStep, innerStep] = outputsLast ? [1, outputs] : [rowLength, 1];
   const scale = new Float64Array(outputs);
@@ -46,13 +46,13 @@ export function binaryWeightsOf(
     const magnitude = Math.abs(data[o * outputStep] ?? 0);
     for (let i = 0; i < rowLength; i++) {
       if (Math.abs(data[o * outputStep + i * innerStep] ?? 0) === magnitude) continue;
-      return miss(root, `its weight ${value.name} is not binary: output channel ${o} has several magnitudes`);
+      return miss(root, `its weight {} is not binary: output channel ${o} has several magnitudes`, value);
     }
     if (!(magnitude < Infinity)) {
-      return miss(root, `its weight ${value.name} is not binary: output channel ${o} has magnitude ${magnitude}`);
+      return miss(root, `its weight {} is not binary: output channel ${o} has magnitude ${magnitude}`, value);
     }
     scale[o] = magnitude;
   }
-  if (scale.every((s) => s === 0)) return miss(root, `its weight ${value.name} is not binary: it is all 0`);
+  if (scale.every((s) => s === 0)) return miss(root, 'its weight {} is not binary: it is all 0', value);
   return { weights, scale };
 }

@@ -35,7 +35,7 @@ export function convOperands(root: Node, context: RewriteContext): LayerOperands
   const input = root.input(2);
   if (input === null) return { ...found, bias: new Float64Array(found.scale.length) };
   const bias = context.evaluate(input)?.data;
-  return bias === undefined ? miss(root, `its bias ${input.name} is not constant`) : { ...found, bias };
+  return bias === undefined ? miss(root, 'its bias {} is not constant', input) : { ...found, bias };
 }
 
 /** Of a Gemm, or of a MatMul of two matrices. */
@@ -51,6 +51,6 @@ export function gemmOperands(root: Node, context: RewriteContext): LayerOperands
   if (added === null) return { ...found, scale, bias: new Float64Array(scale.length) };
   const exact = context.evaluate(added);
   const vector = exact === null ? null : channelVector(exact, 2, scale.length);
-  if (vector === null) return miss(root, `its input C (${added.name}) is not a constant per output channel`);
+  if (vector === null) return miss(root, 'its input C ({}) is not a constant per output channel', added);
   return { ...found, scale, bias: vector.map((c) => root.float('beta', 1) * c) };
 }

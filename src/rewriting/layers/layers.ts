@@ -3,6 +3,7 @@
 import type { Node, Value } from '../../graph/graph.ts';
 import { BNN_DOMAIN } from '../../operators/definition.ts';
 import { factsOf } from '../../operators/operator-facts.ts';
+import type { SourceNames } from '../source-names.ts';
 
 /**
  * A constant of more bytes is a parameter wherever it stands; smaller ones are so only where the operator says it: shapes, bounds and
@@ -11,7 +12,7 @@ import { factsOf } from '../../operators/operator-facts.ts';
 export const LEAST_PARAMETER_BYTES = 256;
 
 export interface LayerRecord {
-  /** Name of the node in the source model (of its output when it has none). */
+  /** What users know it by in the source model. */
   readonly name: string;
   /** Operator in the source model. */
   readonly source: string;
@@ -90,11 +91,13 @@ function storedBytes(value: Value | null): number {
 export class LayerLog {
   readonly #records: LayerRecord[] = [];
   readonly #byNode = new Map<Node, LayerRecord>();
+  readonly #names: SourceNames;
 
-  constructor(nodes: Iterable<Node>) {
+  constructor(nodes: Iterable<Node>, names: SourceNames) {
+    this.#names = names;
     for (const node of nodes) {
       if (!isLayer(node)) continue;
-      const record: LayerRecord = { name: nameOf(node), source: node.op, node, folded: [] };
+      const record: LayerRecord = { name: names.nameOf(node), source: node.op, node, folded: [] };
       this.#records.push(record);
       this.#byNode.set(node, record);
     }
@@ -110,6 +113,7 @@ export class LayerLog {
     const record = this.#byNode.get(node);
     if (record === undefined || replacement === null) return;
     record.node = replacement;
+    this.#names.inherit(replacement, node);
     this.#byNode.delete(node);
     this.#byNode.set(replacement, record);
     if (folded !== undefined) record.folded.push(folded);

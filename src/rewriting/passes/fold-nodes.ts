@@ -18,6 +18,7 @@ export function foldNodes(context: RewriteContext, fold: (node: Node) => Exact |
     const exact = fold(node);
     if (exact === null) continue;
     const folded = context.addExact(node.output.name, exact, node);
+    context.names.inherit(folded, node.output);
     graph.replaceAllUses(node.output, folded);
     removeDead(graph, node);
     isChanged = true;

@@ -16,7 +16,7 @@ export const MATMUL_TO_GEMM = defineRewrite({
   match: (root, context) => {
     const [x, w] = [root.requiredInput(0), root.requiredInput(1)];
     if (x.shape?.length !== 2 || w.shape?.length !== 2) return miss(root, 'its operands are not known to be matrices');
-    if (!context.isConstantExpression(w)) return miss(root, `its weight ${w.name} is not constant`);
+    if (!context.isConstantExpression(w)) return miss(root, 'its weight {} is not constant', w);
     return { x, w };
   },
   apply: (root, { x, w }, context) => {
