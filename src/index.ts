@@ -4,7 +4,7 @@ export { type Lowered, type LowerOptions, lowerToPacked } from './compiler/lower
 export type { CompileReport, LayerReport } from './compiler/report.ts';
 export { countMacs, countParameters, type LayerStatistics, layerStatistics } from './compiler/statistics.ts';
 export { type Converted, type ConvertOptions, type ConvertReport, convertOnnx } from './convert/convert-onnx.ts';
-export type { LayerVerdict } from './convert/verdict.ts';
+export type { LayerVerdict } from './convert/verdict/verdict.ts';
 export { packSigns, signOf, unpackSigns } from './core/bits.ts';
 export { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from './core/preprocessing.ts';
 export { decodeSafetensors, encodeSafetensors, type Safetensors } from './core/safetensors.ts';

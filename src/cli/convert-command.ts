@@ -2,8 +2,8 @@
 
 import { Command, Option } from 'commander';
 import { type Binarized, binarizeFloat } from '../convert/binarize-float.ts';
-import type { SignZero } from '../convert/sign-log.ts';
-import { withZeroPolicy, ZERO_POLICIES } from '../convert/sign-policy.ts';
+import type { SignZero } from '../convert/signs/sign-log.ts';
+import { withZeroPolicy, ZERO_POLICIES } from '../convert/signs/sign-policy.ts';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import { DATASET_NAMES } from '../data/load-dataset.ts';

@@ -43,7 +43,7 @@ export function binaryLayerOf(
   if (value === null || node === null) return miss(root, 'its input is not computed by a binary layer');
   const variant = packedVariant(node);
   if (variant === undefined) return miss(root, 'its input is computed by {}, not by a binary layer', node);
-  if (context.graph.isOutput(value)) return miss(node, 'the result of the binary layer is a graph output');
+  if (value.isOutput()) return miss(node, 'the result of the binary layer is a graph output');
   if (value.uses.length !== 1) return miss(node, `the result of the binary layer has ${value.uses.length} uses`);
   if (variant.prelu && latest !== 'prelu') return miss(node, 'the binary layer has already taken in a PReLU');
   if (variant.add && latest === 'scale') return miss(node, 'the binary layer has already taken in a residual');
@@ -165,7 +165,7 @@ function roundChannels(numbers: Float64Array, name: string, at: Node): Tensor<'f
 
 /** Reuses the constant of the old layer when only that layer reads it. */
 function replaceConstant(old: Value | null, tensor: Tensor, name: string, { graph }: CompileContext): Value {
-  if (old === null || old.constant === null || old.uses.length !== 1 || graph.isOutput(old)) {
+  if (old === null || old.constant === null || old.uses.length !== 1 || old.isOutput()) {
     return graph.addConstant(name, tensor);
   }
   graph.setConstant(old, tensor);

@@ -105,7 +105,7 @@ function canQuantize(node: Node, rangeOf: ReadonlyMap<Value, ValueRange>): boole
 /** Drops a Relu or Clip that alone reads a value: what it would cut off lies outside of the range. */
 function absorbClip(graph: Graph, value: Value, rangeOf: Map<Value, ValueRange>): void {
   const [use, ...others] = value.uses;
-  if (use === undefined || others.length > 0 || use.index !== 0 || graph.isOutput(value)) return;
+  if (use === undefined || others.length > 0 || use.index !== 0 || value.isOutput()) return;
   const { node } = use;
   const range = rangeOf.get(node.output);
   if (!(node.is('Relu') || node.is('Clip')) || range === undefined) return;

@@ -79,8 +79,8 @@ export function findStem({ graph, opsets }: Model, leastMacs = LEAST_MACS): Stem
     const millions = (n: number) => (n / 1e6).toFixed(1);
     return refuse(`${at} has ${millions(macs)} million multiply-adds, they pay from ${millions(leastMacs)} on`);
   }
-  const relu = onlyReader(graph, conv.output, 'Relu');
-  const pool = onlyReader(graph, (relu ?? conv).output, 'MaxPool');
+  const relu = onlyReader(conv.output, 'Relu');
+  const pool = onlyReader((relu ?? conv).output, 'MaxPool');
   return { conv, relu, pool, image, macs };
 }
 
@@ -88,9 +88,9 @@ function isBiasOf(conv: Node, weights: Tensor): boolean {
   return conv.input(2) === null || isVector(conv.input(2), weights.shape[0]);
 }
 
-function onlyReader(graph: Graph, value: Value, op: string): Node | null {
+function onlyReader(value: Value, op: string): Node | null {
   const [use, ...others] = value.uses;
-  const isOnly = use?.index === 0 && others.length === 0 && !graph.isOutput(value);
+  const isOnly = use?.index === 0 && others.length === 0 && !value.isOutput();
   return isOnly && use.node.is(op) && use.node.outputs.length === 1 ? use.node : null;
 }
 

@@ -138,7 +138,7 @@ export function computingNodes(graph: Graph): ReadonlySet<Node> {
       (input) =>
         input === null || input.constant !== null || (input.producer !== null && !computing.has(input.producer)),
     );
-    if (!isConstant || node.inputs.length === 0 || node.outputs.some((output) => graph.isOutput(output))) {
+    if (!isConstant || node.inputs.length === 0 || node.outputs.some((output) => output.isOutput())) {
       computing.add(node);
     }
   }

@@ -9,9 +9,9 @@ import { addBnnFunctions } from '../operators/registry.ts';
 import { RewriteContext } from '../rewriting/context.ts';
 import { SourceNames } from '../rewriting/source-names.ts';
 import { conversionPasses } from './pipeline.ts';
-import { reportSigns, SignLog, type SignReport, type SignZero } from './sign-log.ts';
-import { standardForm, trustingTypes } from './standard-form.ts';
-import { judgeLayers, type LayerVerdict } from './verdict.ts';
+import { reportSigns, SignLog, type SignReport, type SignZero } from './signs/sign-log.ts';
+import { standardForm, trustingTypes } from './standard/standard-form.ts';
+import { judgeLayers, type LayerVerdict } from './verdict/verdict.ts';
 
 export interface ConvertOptions {
   /** What a sign that gives 0 at 0 becomes: `exact` (unless told) keeps it, and its layers ternary; `plus` makes it +1. */

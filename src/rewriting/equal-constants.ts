@@ -46,7 +46,7 @@ export function shareEqualConstants(graph: Graph): boolean {
   const firsts = new Map<Tensor | Value, Value>();
   let isChanged = false;
   for (const value of [...graph.constants()]) {
-    if (graph.isInput(value) || graph.isOutput(value)) continue;
+    if (graph.isInput(value) || value.isOutput()) continue;
     const identity = equal.identityOf(value);
     const first = firsts.get(identity);
     if (first === undefined) firsts.set(identity, value);

@@ -97,9 +97,8 @@ function applyFirst<Context extends RewriteContext>(
   context: Context,
   counts: Map<string, number>,
 ): Value | null {
-  const { graph } = context;
   for (const rewrite of rewrites) {
-    if (!rewrite.roots.has(root.type) || hasOtherReaders(root, graph)) continue;
+    if (!rewrite.roots.has(root.type) || hasOtherReaders(root)) continue;
     const result = rewrite.attempt(root, context);
     if (isMiss(result)) {
       noteMiss(context, root, rewrite.name, result);
@@ -113,8 +112,8 @@ function applyFirst<Context extends RewriteContext>(
 }
 
 /** A rewrite replaces the first output: what has readers of another one would stay, and match for ever. */
-function hasOtherReaders({ outputs }: Node, graph: Graph): boolean {
-  return outputs.some((output, i) => i > 0 && (output.uses.length > 0 || graph.isOutput(output)));
+function hasOtherReaders({ outputs }: Node): boolean {
+  return outputs.some((output, i) => i > 0 && (output.uses.length > 0 || output.isOutput()));
 }
 
 function noteMiss(context: RewriteContext, root: Node, rewrite: string, found: Miss): void {
@@ -162,12 +161,12 @@ function contradict(a: Value['shape'], b: Value['shape']): boolean {
 export function removeDead(graph: Graph, node: Node): void {
   const pending = [node];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const isRead = next.outputs.some((output) => output.uses.length > 0 || graph.isOutput(output));
+    const isRead = next.outputs.some((output) => output.uses.length > 0 || output.isOutput());
     if (isRead || next.$graph !== graph) continue;
     const inputs = next.inputs;
     graph.removeNode(next);
     for (const input of new Set(inputs)) {
-      if (input === null || input.uses.length > 0 || graph.isOutput(input)) continue;
+      if (input === null || input.uses.length > 0 || input.isOutput()) continue;
       if (input.constant !== null) graph.removeConstant(input);
       else if (input.producer !== null) pending.push(input.producer);
     }

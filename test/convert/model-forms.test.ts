@@ -2,9 +2,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { withZeroPolicy } from '../../src/convert/sign-policy.ts';
-import { toStandardForm } from '../../src/convert/standard-form.ts';
-import { levelsOfWeights } from '../../src/convert/weight-levels.ts';
+import { withZeroPolicy } from '../../src/convert/signs/sign-policy.ts';
+import { toStandardForm } from '../../src/convert/standard/standard-form.ts';
+import { levelsOfWeights } from '../../src/convert/verdict/weight-levels.ts';
 import { float32 } from '../../src/core/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { float, int, reference, string } from '../../src/graph/attribute.ts';

@@ -57,7 +57,7 @@ export const EMIT_SIGNS = defineRewrite({
   match: (root, context: CompileContext) => {
     const variant = packedVariant(root);
     if (variant === undefined) throw new Error(`internal: ${root.type} is no packed layer`);
-    const reader = otherThanSigns(root.output, context);
+    const reader = otherThanSigns(root.output);
     if (reader === 'output') return miss(root, 'its result is a graph output');
     if (reader !== null) return miss(reader, 'it reads more than the sign of {}', root);
     const layer = layerAt(root, variant, context);

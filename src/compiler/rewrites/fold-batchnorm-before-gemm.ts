@@ -38,7 +38,7 @@ export const FOLD_BATCHNORM_BEFORE = defineRewrite({
     const normalization = batchNormBefore(root);
     if (normalization === null) return miss(root, 'its data are not computed by BatchNormalization');
     const { output } = normalization;
-    if (output.uses.length !== 1 || context.graph.isOutput(output)) {
+    if (output.uses.length !== 1 || output.isOutput()) {
       return miss(normalization, 'its result is used elsewhere too');
     }
     const layer = floatLayerOf(root, root, context);

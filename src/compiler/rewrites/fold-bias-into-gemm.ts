@@ -21,8 +21,7 @@ export const FOLD_BIAS_INTO_GEMM = defineRewrite({
     if (producer?.is('Gemm') !== true) return miss(root, 'it adds to no dense layer');
     const layer = floatLayerOf(producer, root, context);
     if (isMiss(layer)) return layer;
-    if (data.uses.length !== 1 || context.graph.isOutput(data))
-      return miss(producer, 'its result is used elsewhere too');
+    if (data.uses.length !== 1 || data.isOutput()) return miss(producer, 'its result is used elsewhere too');
     const exact = context.evaluate(constant);
     const offsets = exact === null ? null : channelVector(exact, 2, layer.bias.length);
     if (offsets === null) return miss(root, 'it adds no constant per output channel');

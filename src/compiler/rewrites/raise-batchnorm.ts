@@ -20,7 +20,7 @@ export const RAISE_BATCHNORM = defineRewrite({
     if (inner === null || !(inner.is('Relu') || inner.is('MaxPool')) || inner.outputs.length > 1) {
       return miss(root, 'its input is no Relu or MaxPool');
     }
-    if (data.uses.length !== 1 || context.graph.isOutput(data)) return miss(inner, 'its result is used elsewhere too');
+    if (data.uses.length !== 1 || data.isOutput()) return miss(inner, 'its result is used elsewhere too');
     const affine = affineOfBatchNorm(root, context);
     if (isMiss(affine)) return affine;
     if (!affine.factor.every((factor) => factor >= 0)) return miss(root, 'it has a negative factor');

@@ -14,7 +14,7 @@ export const REMOVE_SIGN = defineRewrite({
     exactness: 'bit-exact',
   },
   roots: ['bnn.Sign'],
-  match: (root, context) =>
-    isSignValued(root.requiredInput(0)) ? passesThrough(root, context) : miss(root, 'its input may be other than ±1'),
+  match: (root) =>
+    isSignValued(root.requiredInput(0)) ? passesThrough(root) : miss(root, 'its input may be other than ±1'),
   apply: (root) => root.requiredInput(0),
 });

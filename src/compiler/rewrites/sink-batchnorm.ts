@@ -20,7 +20,7 @@ export const SINK_BATCHNORM = defineRewrite({
     const normalization = data.producer;
     if (normalization?.is('BatchNormalization') !== true) return miss(root, 'its input is no BatchNormalization');
     if (root.outputs.length > 1) return miss(root, 'it has a second output');
-    if (data.uses.length !== 1 || context.graph.isOutput(data)) {
+    if (data.uses.length !== 1 || data.isOutput()) {
       return miss(normalization, 'its result is used elsewhere too');
     }
     const affine = affineOfBatchNorm(normalization, context);

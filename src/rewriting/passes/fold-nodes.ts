@@ -14,7 +14,7 @@ export function foldNodes(context: RewriteContext, fold: (node: Node) => Exact |
   let isChanged = false;
   for (const node of graph.nodes()) {
     // A graph output must be computed by a node.
-    if (node.outputs.length !== 1 || graph.isOutput(node.output)) continue;
+    if (node.outputs.length !== 1 || node.output.isOutput()) continue;
     const exact = fold(node);
     if (exact === null) continue;
     const folded = context.addExact(node.output.name, exact, node);

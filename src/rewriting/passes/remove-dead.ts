@@ -9,7 +9,7 @@ export const REMOVE_DEAD: Pass = {
     const before = graph.values.size;
     for (const node of [...graph.nodes()].reverse()) if (node.$graph === graph) removeDead(graph, node);
     for (const value of [...graph.constants()]) {
-      if (value.uses.length === 0 && !graph.isOutput(value)) graph.removeConstant(value);
+      if (value.uses.length === 0 && !value.isOutput()) graph.removeConstant(value);
     }
     return { changed: graph.values.size !== before };
   },

@@ -14,7 +14,7 @@ function shareEpilogues(graph: Graph): boolean {
     const others = known.get(bits) ?? [];
     known.set(bits, others);
     for (const input of new Set(node.inputs.slice(2))) {
-      if (input === null || input.constant === null || others.includes(input) || graph.isOutput(input)) continue;
+      if (input === null || input.constant === null || others.includes(input) || input.isOutput()) continue;
       const { constant } = input;
       const same = others.find((other) => other.constant !== null && sameContents(other.constant as Tensor, constant));
       if (same === undefined) others.push(input);

@@ -15,12 +15,12 @@ export const REMOVE_DROPOUT = defineRewrite({
   roots: ['Dropout'],
   match: (root, context) => {
     const mask = root.outputs[1];
-    if (mask !== undefined && (mask.uses.length > 0 || context.graph.isOutput(mask))) {
+    if (mask !== undefined && (mask.uses.length > 0 || mask.isOutput())) {
       return miss(root, 'its mask is read');
     }
     const training = root.input(2);
     if (training !== null && context.evaluate(training)?.data[0] !== 0) return miss(root, 'it is in training mode');
-    return passesThrough(root, context);
+    return passesThrough(root);
   },
   apply: (root) => root.requiredInput(0),
 });

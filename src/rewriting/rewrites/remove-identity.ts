@@ -1,7 +1,6 @@
 /** Identity goes. */
 
 import type { Node } from '../../graph/graph.ts';
-import type { RewriteContext } from '../context.ts';
 import { type Miss, miss } from '../miss.ts';
 import { defineRewrite } from '../rewrite.ts';
 
@@ -9,10 +8,9 @@ import { defineRewrite } from '../rewrite.ts';
  * Whether a node that only passes its input on can go. A graph output must have a node of its own: an input, a constant or
  * another output cannot take its name.
  */
-export function passesThrough(root: Node, context: RewriteContext): Miss | { readonly source: true } {
-  const { graph } = context;
+export function passesThrough(root: Node): Miss | { readonly source: true } {
   const source = root.requiredInput(0);
-  if (graph.isOutput(root.output) && (source.producer === null || graph.isOutput(source))) {
+  if (root.output.isOutput() && (source.producer === null || source.isOutput())) {
     return miss(root, 'it gives a graph output its name');
   }
   return { source: true };

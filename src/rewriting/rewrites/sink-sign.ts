@@ -26,7 +26,7 @@ export const SINK_SIGN = defineRewrite({
     const sign = data.producer;
     if (sign === null || !sign.is('Sign', BNN_DOMAIN)) return miss(root, 'its input is not computed by bnn.Sign');
     if (root.outputs.length > 1) return miss(root, 'it has a second output');
-    if (data.uses.length !== 1 || context.graph.isOutput(data)) return miss(sign, 'the signs are used elsewhere too');
+    if (data.uses.length !== 1 || data.isOutput()) return miss(sign, 'the signs are used elsewhere too');
     const source = sign.requiredInput(0);
     if (context.isConstantExpression(source)) return miss(sign, 'it binarizes a constant');
     return { sign, source };
