@@ -35,5 +35,5 @@ export const generic: Operator = (context) => {
 };
 
 export const GENERIC: ReadonlyMap<string, Operator> = new Map(
-  ['Abs', 'Neg', 'Sqrt', 'ReduceMean', 'Transpose', 'Cast', 'Gather', 'Concat'].map((type) => [type, generic]),
+  ['Abs', 'Neg', 'Sqrt', 'ReduceMean', 'Transpose', 'Cast', 'Gather', 'Concat', 'Slice'].map((type) => [type, generic]),
 );

@@ -1,5 +1,6 @@
 /** `auto_pad` of convolutions becomes explicit pads, the only form the packed layers have. */
 
+import { samePadding } from '../../core/shape.ts';
 import { type Attributes, ints, string } from '../../graph/attribute.ts';
 import type { Node } from '../../graph/graph.ts';
 import { addOp } from '../add-op.ts';
@@ -22,12 +23,10 @@ export function resolvedPads(root: Node): { readonly pads: readonly number[] } |
     const stride = root.ints('strides', [])[axis] ?? 1;
     const dilation = root.ints('dilations', [])[axis] ?? 1;
     if (kernel === null || (size === null && stride !== 1)) return miss(root, 'the image size is unknown');
-    const around = (kernel - 1) * dilation;
-    const steps = size === null ? 0 : (Math.ceil(size / stride) - 1) * stride + 1 - size;
-    const total = Math.max(0, steps + around);
-    const smaller = Math.floor(total / 2);
-    pads[axis] = mode === 'SAME_LOWER' ? total - smaller : smaller;
-    pads[axis + rank] = total - (pads[axis] ?? 0);
+    // With a stride of 1 the size does not matter.
+    const [begin, end] = samePadding(size ?? 1, kernel, stride, dilation, mode === 'SAME_LOWER');
+    pads[axis] = begin;
+    pads[axis + rank] = end;
   }
   return { pads };
 }
