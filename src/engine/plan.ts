@@ -4,6 +4,7 @@ import { elementCount } from '../core/shape.ts';
 import { int64s, isDtype, type Tensor, toNumbers } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Node, Value } from '../graph/graph.ts';
+import { inferNode } from '../graph/infer/infer-shapes.ts';
 import type { Model } from '../graph/model.ts';
 import { INFER_RULES } from '../operators/registry.ts';
 import { EVALUATORS } from '../rewriting/exact/evaluators.ts';
@@ -117,12 +118,7 @@ class Planner {
 
   #infer(node: Node): void {
     const rule = INFER_RULES.get(node.type);
-    if (rule === undefined) return;
-    const types = rule(node, this.#model.opsets.get(node.domain) ?? 1);
-    for (const [i, output] of node.outputs.entries()) {
-      output.dtype = types[i]?.dtype ?? output.dtype;
-      output.shape = types[i]?.shape ?? output.shape;
-    }
+    if (rule !== undefined) inferNode(node, rule, this.#model.opsets.get(node.domain) ?? 1);
   }
 
   /** Computes what follows from constants and shapes alone; false when the node depends on data. */

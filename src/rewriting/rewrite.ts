@@ -6,6 +6,8 @@ import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { RewriteContext } from './context.ts';
 import { isMiss, type Miss } from './miss.ts';
 
+export { isMiss, type Miss, miss } from './miss.ts';
+
 /** What the documentation says about a rewrite. */
 export interface RewriteDoc {
   readonly before: string;

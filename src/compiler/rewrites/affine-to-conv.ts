@@ -5,8 +5,7 @@ import type { Node } from '../../graph/graph.ts';
 import { addOp } from '../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../rewriting/context.ts';
 import { type Affine, affineOfBatchNorm, channelVector, staticSize } from '../../rewriting/layers/channel-vector.ts';
-import { isMiss, type Miss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../rewriting/rewrite.ts';
 
 export const AFFINE_TO_CONV = defineRewrite({
   name: 'affine-to-conv',

@@ -4,8 +4,7 @@ import { int, ints } from '../../graph/attribute.ts';
 import { packConvWeights } from '../../operators/pack-weights.ts';
 import { plainVariant } from '../../operators/variants.ts';
 import { convOperands } from '../../rewriting/layers/layer-operands.ts';
-import { miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../rewriting/rewrite.ts';
 import { createLayer } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
 

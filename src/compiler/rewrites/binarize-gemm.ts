@@ -4,8 +4,7 @@ import { int } from '../../graph/attribute.ts';
 import { packGemmWeights } from '../../operators/pack-weights.ts';
 import { plainVariant } from '../../operators/variants.ts';
 import { gemmOperands } from '../../rewriting/layers/layer-operands.ts';
-import { miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../rewriting/rewrite.ts';
 import { createLayer } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
 

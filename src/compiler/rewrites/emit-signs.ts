@@ -3,8 +3,7 @@
 import type { Node } from '../../graph/graph.ts';
 import { negateOutputs } from '../../operators/pack-weights.ts';
 import { LAYER_VARIANTS, packedVariant, variantName } from '../../operators/variants.ts';
-import { isMiss, type Miss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../rewriting/rewrite.ts';
 import { extendLayer, layerAt, layerInput } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
 import { type AccumulatorRange, type SignThreshold, signThreshold } from '../sign-threshold.ts';

@@ -1,8 +1,7 @@
 /** BatchNormalization after a float layer goes into the layer's weights. */
 
 import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
-import { isMiss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { addFloatLayer, floatLayerOf, scaleAlong } from '../float-layer.ts';
 
 export const FOLD_BATCHNORM_AFTER = defineRewrite({

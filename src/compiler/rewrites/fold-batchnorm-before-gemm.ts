@@ -2,8 +2,7 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
-import { isMiss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { addFloatLayer, type FloatLayer, floatLayerOf, scaleAlong } from '../float-layer.ts';
 
 /** Σ_k offset[k] · W[k, n]: what a constant input contributes to each output. */

@@ -1,8 +1,7 @@
 /** BatchNormalization after a packed layer goes into its scale and bias. */
 
 import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
-import { isMiss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { binaryLayerOf, extendLayer } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
 

@@ -1,8 +1,7 @@
 /** A constant added to a float dense layer becomes its C. */
 
 import { channelVector } from '../../rewriting/layers/channel-vector.ts';
-import { isMiss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { addFloatLayer, floatLayerOf } from '../float-layer.ts';
 
 export const FOLD_BIAS_INTO_GEMM = defineRewrite({

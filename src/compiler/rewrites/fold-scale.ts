@@ -2,8 +2,7 @@
 
 import type { Node, Value } from '../../graph/graph.ts';
 import { channelVector } from '../../rewriting/layers/channel-vector.ts';
-import { isMiss, type Miss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../rewriting/rewrite.ts';
 import { type BinaryLayer, binaryLayerOf, extendLayer } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
 

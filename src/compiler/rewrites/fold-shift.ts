@@ -2,8 +2,7 @@
 
 import { LAYER_VARIANTS, packedVariant, variantName } from '../../operators/variants.ts';
 import { channelVector, staticSize } from '../../rewriting/layers/channel-vector.ts';
-import { isMiss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { extendLayer, layerAt } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
 

@@ -2,8 +2,7 @@
 
 import { variantName } from '../../operators/variants.ts';
 import { channelVector } from '../../rewriting/layers/channel-vector.ts';
-import { isMiss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { binaryLayerOf, extendLayer } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
 

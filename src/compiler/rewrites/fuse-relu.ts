@@ -1,7 +1,6 @@
 /** ReLU after a packed layer moves in front of the scale, onto the integer accumulator. */
 
-import { isMiss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { binaryLayerOf, extendLayer } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
 

@@ -1,8 +1,7 @@
 /** The addition of a shortcut becomes the last step of a packed layer. */
 
 import type { Node, Value } from '../../graph/graph.ts';
-import { isMiss, type Miss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../rewriting/rewrite.ts';
 import { type BinaryLayer, binaryLayerOf, extendLayer } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
 

@@ -2,8 +2,7 @@
 
 import { float } from '../../graph/attribute.ts';
 import { addOp } from '../../rewriting/add-op.ts';
-import { miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../rewriting/rewrite.ts';
 
 export const PRELU_TO_LEAKY_RELU = defineRewrite({
   name: 'prelu-to-leaky-relu',

@@ -2,8 +2,7 @@
 
 import { addOp } from '../../rewriting/add-op.ts';
 import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
-import { isMiss, miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 
 export const RAISE_BATCHNORM = defineRewrite({
   name: 'raise-batchnorm',

@@ -1,8 +1,7 @@
 /** Sign of signs goes. */
 
 import { isSignValued } from '../../operators/sign-valued.ts';
-import { miss } from '../../rewriting/miss.ts';
-import { defineRewrite } from '../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../rewriting/rewrite.ts';
 import { passesThrough } from '../../rewriting/rewrites/remove-identity.ts';
 
 export const REMOVE_SIGN = defineRewrite({

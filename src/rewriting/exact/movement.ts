@@ -66,8 +66,8 @@ export const squeeze: Evaluator = ([x, axesInput], node) => {
 /** Of the element at `start` and those that strides lead to from there. */
 function view(x: Exact, shape: readonly number[], strides: readonly number[], start = 0): Exact {
   const data = new Float64Array(elementCount(shape));
-  walk(shape, [strides], (i, [at = 0]) => {
-    data[i] = x.data[start + at] ?? Number.NaN;
+  walk(shape, [strides], (first, count, [at = 0], [step = 0]) => {
+    for (let n = 0; n < count; n++) data[first + n] = x.data[start + at + n * step] ?? Number.NaN;
   });
   return { ...x, shape, data };
 }

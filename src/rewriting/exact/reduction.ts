@@ -25,8 +25,9 @@ const reduction =
     const isReduced = x.shape.map((_, axis) => listed.length === 0 || listed.includes(axis));
     const kept = x.shape.map((size, axis) => (isReduced[axis] === true ? 1 : size));
     const totals = new Float64Array(elementCount(kept)).fill(start);
-    walk(x.shape, [broadcastStrides(kept, x.shape)], (i, [at = 0]) => {
-      totals[at] = combine(totals[at] ?? 0, x.data[i] ?? 0);
+    walk(x.shape, [broadcastStrides(kept, x.shape)], (first, count, [at = 0], [step = 0]) => {
+      for (let n = 0; n < count; n++)
+        totals[at + n * step] = combine(totals[at + n * step] ?? 0, x.data[first + n] ?? 0);
     });
     const count = x.data.length / totals.length;
     const shape = node.int('keepdims', 1) === 1 ? kept : x.shape.filter((_, axis) => isReduced[axis] !== true);

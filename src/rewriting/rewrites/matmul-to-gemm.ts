@@ -1,8 +1,7 @@
 /** One form for dense layers. */
 
-import { addOp } from '../add-op.ts';
-import { miss } from '../miss.ts';
-import { defineRewrite } from '../rewrite.ts';
+import { addLayer } from '../add-layer.ts';
+import { defineRewrite, miss } from '../rewrite.ts';
 
 export const MATMUL_TO_GEMM = defineRewrite({
   name: 'matmul-to-gemm',
@@ -20,8 +19,6 @@ export const MATMUL_TO_GEMM = defineRewrite({
     return { x, w };
   },
   apply: (root, { x, w }, context) => {
-    const output = addOp(context.graph, 'Gemm', [x, w], root, { name: root.name });
-    context.layers.move(root, output.producer);
-    return output;
+    return addLayer(root, 'Gemm', [x, w], {}, context);
   },
 });

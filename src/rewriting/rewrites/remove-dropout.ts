@@ -1,7 +1,6 @@
 /** Dropout goes: it does nothing at inference. */
 
-import { miss } from '../miss.ts';
-import { defineRewrite } from '../rewrite.ts';
+import { defineRewrite, miss } from '../rewrite.ts';
 import { passesThrough } from './remove-identity.ts';
 
 export const REMOVE_DROPOUT = defineRewrite({

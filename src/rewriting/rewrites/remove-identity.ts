@@ -1,8 +1,7 @@
 /** Identity goes. */
 
 import type { Node } from '../../graph/graph.ts';
-import { type Miss, miss } from '../miss.ts';
-import { defineRewrite } from '../rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../rewrite.ts';
 
 /**
  * Whether a node that only passes its input on can go. A graph output must have a node of its own: an input, a constant or

@@ -3,10 +3,9 @@
 import { samePadding } from '../../core/shape.ts';
 import { type Attributes, ints, string } from '../../graph/attribute.ts';
 import type { Node } from '../../graph/graph.ts';
-import { addOp } from '../add-op.ts';
+import { addLayer } from '../add-layer.ts';
 import { staticSize } from '../layers/channel-vector.ts';
-import { type Miss, miss } from '../miss.ts';
-import { defineRewrite } from '../rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../rewrite.ts';
 
 /** The explicit pads of a convolution with `auto_pad`, or why they are unknown. */
 export function resolvedPads(root: Node): { readonly pads: readonly number[] } | Miss {
@@ -43,8 +42,6 @@ export const RESOLVE_AUTO_PAD = defineRewrite({
   match: resolvedPads,
   apply: (root, { pads }, context) => {
     const attributes: Attributes = { ...root.attributes, auto_pad: string('NOTSET'), pads: ints(pads) };
-    const output = addOp(context.graph, 'Conv', root.inputs, root, { name: root.name, attributes });
-    context.layers.move(root, output.producer);
-    return output;
+    return addLayer(root, 'Conv', root.inputs, attributes, context);
   },
 });

@@ -3,8 +3,7 @@
 import { BNN_DOMAIN } from '../../operators/definition.ts';
 import { operatorsWith, passesFirst } from '../../operators/operator-facts.ts';
 import { addOp } from '../add-op.ts';
-import { miss } from '../miss.ts';
-import { defineRewrite } from '../rewrite.ts';
+import { defineRewrite, miss } from '../rewrite.ts';
 
 /** Where Sign would have to be taken of every output, it stays. Identity goes by itself. */
 const ROOTS = operatorsWith((facts) => passesFirst(facts) && facts.everyOutput !== true).filter(

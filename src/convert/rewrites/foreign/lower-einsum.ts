@@ -3,10 +3,10 @@
 import { ints } from '../../../graph/attribute.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { einsumEquation } from '../../../graph/infer/linear.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
-import { type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../../../rewriting/rewrite.ts';
 
 interface Product {
   readonly x: Value;
@@ -52,10 +52,10 @@ export const LOWER_EINSUM = defineRewrite({
   },
   roots: ['Einsum'],
   match,
-  apply: (root, { x, w, isTransposed }, { graph, layers }) => {
-    const matrix = isTransposed ? addOp(graph, 'Transpose', [w], root, { attributes: { perm: ints([1, 0]) } }) : w;
-    const y = addOp(graph, 'MatMul', [x, matrix], root, { name: root.name });
-    layers.move(root, y.producer);
-    return y;
+  apply: (root, { x, w, isTransposed }, context) => {
+    const matrix = isTransposed
+      ? addOp(context.graph, 'Transpose', [w], root, { attributes: { perm: ints([1, 0]) } })
+      : w;
+    return addLayer(root, 'MatMul', [x, matrix], {}, context);
   },
 });

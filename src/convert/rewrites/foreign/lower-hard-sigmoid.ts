@@ -2,8 +2,7 @@
 
 import { scalar } from '../../../core/tensor.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 
 const ROUNDING = ['Round', 'Floor', 'Ceil'];
 

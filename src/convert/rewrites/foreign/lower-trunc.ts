@@ -13,8 +13,7 @@ import { scalar } from '../../../core/tensor.ts';
 import type { Node } from '../../../graph/graph.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
-import { type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../../../rewriting/rewrite.ts';
 import { QONNX_DOMAINS } from './lower-bipolar-quant.ts';
 import { rangeOf, roundingOf, uniformOf } from './lower-quant.ts';
 

@@ -12,10 +12,10 @@
 import { float32 } from '../../../core/tensor.ts';
 import { type Attributes, int } from '../../../graph/attribute.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
-import { isMiss, type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../../rewriting/rewrite.ts';
 import { type BinaryOperand, binaryOperandOf } from '../../layers/binary-operand.ts';
 import { latentWeights, scaleExpression, signBehind } from '../../layers/latent-weights.ts';
 import { type AffineSigns, affineSignsOf } from '../../signs/affine-signs.ts';
@@ -98,8 +98,7 @@ function apply(root: Node, { operand, affine }: Found, context: RewriteContext):
   const attributes: Attributes = isConv
     ? root.attributes
     : { transB: int(root.is('Gemm') ? root.int('transB', 0) : 0) };
-  let y = addOp(graph, isConv ? 'Conv' : 'Gemm', inputs, root, { attributes, name: root.name });
-  context.layers.move(root, y.producer);
+  let y = addLayer(root, isConv ? 'Conv' : 'Gemm', inputs, attributes, context);
   if (!isScaled) return y;
   if (expression !== null) y = addOp(graph, 'Mul', [y, expression], root);
   if (scale.some((s) => s !== 1)) y = addOp(graph, 'Mul', [y, perChannel(root, scale, `${stem}.scale`, context)], root);

@@ -4,11 +4,11 @@ import { int64s } from '../../../core/tensor.ts';
 import { type Attributes, int } from '../../../graph/attribute.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { BROADCASTING, UNARY } from '../../../operators/operator-facts.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
 import { binaryWeightsOf } from '../../../rewriting/layers/binary-weights.ts';
-import { isMiss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../../rewriting/rewrite.ts';
 
 /** The value furthest up that has the same sizes but the last, so that nothing between is kept for its shape alone. */
 function outerLike(x: Value, context: RewriteContext): Value {
@@ -62,8 +62,7 @@ export const FLATTEN_MATMUL = defineRewrite({
     const { graph } = context;
     const shape = (sizes: readonly number[]) => graph.addConstant(`${root.output.name}.shape`, int64s(sizes));
     const matrix = addOp(graph, 'Reshape', [x, shape([-1, rows])], root);
-    const y = addOp(graph, 'Gemm', [matrix, w], root, { name: root.name });
-    context.layers.move(root, y.producer);
+    const y = addLayer(root, 'Gemm', [matrix, w], {}, context);
     const sizes = outer.map((size) => (typeof size === 'number' ? size : -1));
     if (sizes.filter((size) => size < 0).length <= 1) {
       return addOp(graph, 'Reshape', [y, shape([...sizes, columns])], root);

@@ -7,10 +7,10 @@
 
 import { int64s } from '../../../core/tensor.ts';
 import { type Attributes, int, ints } from '../../../graph/attribute.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { Exact } from '../../../rewriting/exact/exact.ts';
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 import { affineSignsOf } from '../../signs/affine-signs.ts';
 
 /** True when the weights of each output are ±s. */
@@ -52,8 +52,7 @@ export const GROUP_STACK = defineRewrite({
     const columnsFirst = addOp(graph, 'Transpose', [w], root, { attributes: { perm: ints([0, 2, 1]) } });
     const kernels = shaped(columnsFirst, [stack * columns, rows, 1, 1]);
     const attributes: Attributes = { kernel_shape: ints([1, 1]), group: int(stack) };
-    const y = addOp(graph, 'Conv', [pictures, kernels], root, { attributes, name: root.name });
-    context.layers.move(root, y.producer);
+    const y = addLayer(root, 'Conv', [pictures, kernels], attributes, context);
     return addOp(graph, 'Transpose', [shaped(y, [-1, stack, columns])], root, { attributes: swap });
   },
 });

@@ -7,11 +7,11 @@
 
 import { int64s } from '../../../core/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
 import { binaryWeightsOf } from '../../../rewriting/layers/binary-weights.ts';
-import { isMiss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../../rewriting/rewrite.ts';
 import { HEIGHT, liftedAttributes, withoutHeight } from './picture-of-height-one.ts';
 
 function withHeight(value: Value, before: Node, { graph }: RewriteContext): Value {
@@ -37,11 +37,7 @@ export const LIFT_CONV1D = defineRewrite({
   },
   apply: (root, { w }, context) => {
     const inputs = [withHeight(root.requiredInput(0), root, context), withHeight(w, root, context)];
-    const y = addOp(context.graph, 'Conv', [...inputs, ...root.inputs.slice(2)], root, {
-      attributes: liftedAttributes(root),
-      name: root.name,
-    });
-    context.layers.move(root, y.producer);
+    const y = addLayer(root, 'Conv', [...inputs, ...root.inputs.slice(2)], liftedAttributes(root), context);
     return withoutHeight(y, root, context);
   },
 });

@@ -9,12 +9,12 @@
  */
 
 import type { Node, Value } from '../../../graph/graph.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp, scalarOf } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
 import { binaryWeightsOf } from '../../../rewriting/layers/binary-weights.ts';
 import { channelVector } from '../../../rewriting/layers/channel-vector.ts';
-import { isMiss, type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../../rewriting/rewrite.ts';
 import { binaryOperandOf } from '../../layers/binary-operand.ts';
 import { affineSignsOf } from '../../signs/affine-signs.ts';
 
@@ -81,11 +81,7 @@ function match(root: Node, context: RewriteContext): Factored | Miss {
 
 function apply(root: Node, { data, op, factor, bias }: Factored, context: RewriteContext): Value {
   const { graph } = context;
-  const layer = addOp(graph, root.op, [data, root.requiredInput(1)], root, {
-    attributes: root.attributes,
-    name: root.name,
-  });
-  context.layers.move(root, layer.producer);
+  const layer = addLayer(root, root.op, [data, root.requiredInput(1)], root.attributes, context);
   const perChannel = (what: string, numbers: Float64Array) => {
     const shape = [1, numbers.length, ...new Array<number>((root.requiredInput(1).shape?.length ?? 2) - 2).fill(1)];
     const exact = { dtype: 'float32', shape, data: numbers } as const;

@@ -8,8 +8,7 @@ import type { Node, Value } from '../../../graph/graph.ts';
 import { BROADCASTING, UNARY } from '../../../operators/operator-facts.ts';
 import { addOp, numbersOf } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
-import { type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../../../rewriting/rewrite.ts';
 import { HEIGHT, liftedAttributes, pictureOf, withoutHeight } from './picture-of-height-one.ts';
 
 const WINDOWS = ['MaxPool', 'AveragePool'];

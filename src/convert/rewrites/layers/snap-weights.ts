@@ -10,11 +10,10 @@
 
 import { float32, type Tensor } from '../../../core/tensor.ts';
 import type { Node } from '../../../graph/graph.ts';
-import { addOp } from '../../../rewriting/add-op.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
 import type { Exact } from '../../../rewriting/exact/exact.ts';
-import { type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../../../rewriting/rewrite.ts';
 
 /** Relative. The rounding of the detour is 2⁻²⁴ of the latent weight, which is some hundred times s at most. */
 const MOST_ROUNDING = 1e-4;
@@ -73,11 +72,9 @@ export const SNAP_WEIGHTS = defineRewrite({
     `the weights of ${count === 1 ? '1 layer differ' : `${count} layers differ`} in magnitude by rounding alone (at most 1e-4): they are made equal per output`,
   roots: ['Conv', 'Gemm', 'MatMul'],
   match,
-  apply: (root, { name, weights }, { graph, layers }) => {
-    const constant = graph.addConstant(`${name}.snapped`, weights);
+  apply: (root, { name, weights }, context) => {
+    const constant = context.graph.addConstant(`${name}.snapped`, weights);
     const inputs = root.inputs.map((input, i) => (i === 1 ? constant : input));
-    const output = addOp(graph, root.type, inputs, root, { attributes: root.attributes, name: root.name });
-    layers.move(root, output.producer);
-    return output;
+    return addLayer(root, root.type, inputs, root.attributes, context);
   },
 });

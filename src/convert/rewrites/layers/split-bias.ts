@@ -1,11 +1,11 @@
 /** A bias that is not one number per output becomes a sum behind the layer. */
 
 import { scalar } from '../../../core/tensor.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import { binaryWeightsOf } from '../../../rewriting/layers/binary-weights.ts';
 import { channelVector } from '../../../rewriting/layers/channel-vector.ts';
-import { isMiss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../../rewriting/rewrite.ts';
 
 export const SPLIT_BIAS = defineRewrite({
   name: 'split-bias',
@@ -28,8 +28,7 @@ export const SPLIT_BIAS = defineRewrite({
   apply: (root, { added }, context) => {
     const { graph } = context;
     const inputs = root.inputs.slice(0, 2);
-    const y = addOp(graph, 'Gemm', inputs, root, { attributes: root.attributes, name: root.name });
-    context.layers.move(root, y.producer);
+    const y = addLayer(root, 'Gemm', inputs, root.attributes, context);
     const beta = root.float('beta', 1);
     if (beta === 1) return addOp(graph, 'Add', [y, added], root);
     const factor = graph.addConstant(`${root.output.name}.beta`, scalar(beta));

@@ -1,9 +1,9 @@
 /** A weight with leading sizes of 1 becomes a matrix. */
 
 import { int64s } from '../../../core/tensor.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 
 export const SQUEEZE_WEIGHT = defineRewrite({
   name: 'squeeze-weight',
@@ -26,8 +26,6 @@ export const SQUEEZE_WEIGHT = defineRewrite({
   apply: (root, { x, w, sizes }, context) => {
     const { graph } = context;
     const matrix = addOp(graph, 'Reshape', [w, graph.addConstant(`${w.name}.shape`, int64s(sizes))], root);
-    const y = addOp(graph, 'MatMul', [x, matrix], root, { name: root.name });
-    context.layers.move(root, y.producer);
-    return y;
+    return addLayer(root, 'MatMul', [x, matrix], {}, context);
   },
 });

@@ -1,10 +1,10 @@
 import { type Attributes, float, int } from '../../../graph/attribute.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
 import { binaryWeightsOf } from '../../../rewriting/layers/binary-weights.ts';
-import { isMiss, type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../../rewriting/rewrite.ts';
 import { SWAP } from './swap-axes.ts';
 
 interface Swapped {
@@ -45,8 +45,7 @@ export const SWAP_OPERANDS = defineRewrite({
       transB: int(weightTransposed ? 0 : 1),
       ...(root.is('Gemm') ? { alpha: float(root.float('alpha', 1)) } : {}),
     };
-    const product = addOp(graph, 'Gemm', [rows, weight], root, { attributes, name: root.name });
-    context.layers.move(root, product.producer);
+    const product = addLayer(root, 'Gemm', [rows, weight], attributes, context);
     const y = addOp(graph, 'Transpose', [product], root, { attributes: SWAP });
     const added = root.is('Gemm') ? root.input(2) : null;
     if (added === null) return y;

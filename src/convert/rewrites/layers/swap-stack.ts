@@ -1,10 +1,10 @@
 /** A binary weight on the left of a stack of matrices changes sides. */
 
 import { type Attributes, ints } from '../../../graph/attribute.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import { binaryWeightsOf } from '../../../rewriting/layers/binary-weights.ts';
-import { isMiss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../../rewriting/rewrite.ts';
 import { SWAP } from './swap-axes.ts';
 
 /** The order of axes that swaps the last two of so many. */
@@ -35,8 +35,7 @@ export const SWAP_STACK = defineRewrite({
     const { graph } = context;
     const rows = addOp(graph, 'Transpose', [x], root, { attributes: swapLast(rank) });
     const weight = addOp(graph, 'Transpose', [w], root, { attributes: SWAP });
-    const y = addOp(graph, 'MatMul', [rows, weight], root, { name: root.name });
-    context.layers.move(root, y.producer);
+    const y = addLayer(root, 'MatMul', [rows, weight], {}, context);
     return addOp(graph, 'Transpose', [y], root, { attributes: swapLast(rank) });
   },
 });

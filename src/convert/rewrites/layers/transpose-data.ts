@@ -1,8 +1,8 @@
 import { type Attributes, int } from '../../../graph/attribute.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import { binaryWeightsOf } from '../../../rewriting/layers/binary-weights.ts';
-import { isMiss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../../rewriting/rewrite.ts';
 import { SWAP } from './swap-axes.ts';
 
 export const TRANSPOSE_DATA = defineRewrite({
@@ -22,8 +22,6 @@ export const TRANSPOSE_DATA = defineRewrite({
   apply: (root, { data }, context) => {
     const rows = addOp(context.graph, 'Transpose', [data], root, { attributes: SWAP });
     const attributes: Attributes = { ...root.attributes, transA: int(0) };
-    const y = addOp(context.graph, 'Gemm', [rows, ...root.inputs.slice(1)], root, { attributes, name: root.name });
-    context.layers.move(root, y.producer);
-    return y;
+    return addLayer(root, 'Gemm', [rows, ...root.inputs.slice(1)], attributes, context);
   },
 });

@@ -1,9 +1,8 @@
 /** Zero padding in front of a convolution becomes the convolution's own. */
 
 import { type Attributes, ints } from '../../../graph/attribute.ts';
-import { addOp } from '../../../rewriting/add-op.ts';
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 import { constantPad } from './constant-pad.ts';
 
 export const FOLD_ZERO_PAD = defineRewrite({
@@ -30,8 +29,6 @@ export const FOLD_ZERO_PAD = defineRewrite({
   },
   apply: (root, { x, pads }, context) => {
     const attributes: Attributes = { ...root.attributes, pads: ints(pads) };
-    const output = addOp(context.graph, 'Conv', [x, ...root.inputs.slice(1)], root, { attributes, name: root.name });
-    context.layers.move(root, output.producer);
-    return output;
+    return addLayer(root, 'Conv', [x, ...root.inputs.slice(1)], attributes, context);
   },
 });

@@ -1,7 +1,6 @@
 /** A border of one of the two values of the data is one of ±1 to the signs behind them. */
 
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 import { addBorder, bordered, constantPad } from './constant-pad.ts';
 
 export const PAD_AFFINE = defineRewrite({

@@ -3,8 +3,7 @@
 import { scalar } from '../../../core/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
-import { type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../../../rewriting/rewrite.ts';
 import { type ConstantPad, constantPad } from './constant-pad.ts';
 
 function paddedSign(root: Node): { readonly source: Value; readonly pad: ConstantPad } | Miss {

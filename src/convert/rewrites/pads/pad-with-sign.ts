@@ -1,9 +1,8 @@
 /** Where data are 0 and s, the border of zeros of a convolution is one of ±1 to the signs behind them. */
 
 import { type Attributes, ints } from '../../../graph/attribute.ts';
-import { addOp } from '../../../rewriting/add-op.ts';
-import { isMiss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { addLayer } from '../../../rewriting/add-layer.ts';
+import { defineRewrite, isMiss, miss } from '../../../rewriting/rewrite.ts';
 import { binaryOperandOf } from '../../layers/binary-operand.ts';
 import { addBorder, bordered } from './constant-pad.ts';
 
@@ -34,8 +33,6 @@ export const PAD_WITH_SIGN = defineRewrite({
     const data = addBorder(root, found, context);
     const attributes: Attributes = { ...root.attributes, pads: ints(root.ints('pads', []).map(() => 0)) };
     const inputs = [data, ...root.inputs.slice(1)];
-    const y = addOp(context.graph, 'Conv', inputs, root, { attributes, name: root.name });
-    context.layers.move(root, y.producer);
-    return y;
+    return addLayer(root, 'Conv', inputs, attributes, context);
   },
 });

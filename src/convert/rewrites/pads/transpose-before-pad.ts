@@ -2,8 +2,7 @@
 
 import { int64s, scalar } from '../../../core/tensor.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 import { constantPad } from './constant-pad.ts';
 
 export const TRANSPOSE_BEFORE_PAD = defineRewrite({

@@ -1,7 +1,6 @@
 /** Regrouping rows and grouping them again cancels. */
 
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 import { stackOf } from './stack-of-rows.ts';
 
 export const MERGE_ROWS = defineRewrite({

@@ -1,7 +1,6 @@
 import { ints } from '../../../graph/attribute.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 import { transposed } from './transposed.ts';
 
 export const MERGE_TRANSPOSES = defineRewrite({

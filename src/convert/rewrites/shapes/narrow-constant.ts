@@ -6,8 +6,7 @@ import type { Node, Value } from '../../../graph/graph.ts';
 import { BROADCASTING } from '../../../operators/operator-facts.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 
 /** A constant with size 1 along the axes where nothing changes and another operand has the full size; null when there is none. */
 function narrowed(value: Value | null, root: Node): Tensor | null {

@@ -3,8 +3,7 @@
 import { int64s } from '../../../core/tensor.ts';
 import type { Value } from '../../../graph/graph.ts';
 import { addOp, numbersOf } from '../../../rewriting/add-op.ts';
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 
 /** A size, or a key that is equal for equal unknown sizes. */
 type Size = number | string;

@@ -11,8 +11,7 @@ import type { Node, Value } from '../../../graph/graph.ts';
 import { BROADCASTING, UNARY } from '../../../operators/operator-facts.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
-import { type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../../../rewriting/rewrite.ts';
 import { type Stack, stackOf } from './stack-of-rows.ts';
 
 function haveSameShape(a: Value | null, b: Value | null): boolean {

@@ -12,8 +12,7 @@ import type { Node, Value } from '../../../graph/graph.ts';
 import { BROADCASTING, UNARY } from '../../../operators/operator-facts.ts';
 import { addOp, numbersOf } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
-import { type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../../../rewriting/rewrite.ts';
 import { transposed } from './transposed.ts';
 
 const WITH_AXIS = ['Softmax', 'LogSoftmax'];

@@ -7,8 +7,7 @@
 
 import type { Node, Value } from '../../../graph/graph.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
-import { type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../../../rewriting/rewrite.ts';
 import { affineSignsOf } from '../../signs/affine-signs.ts';
 import { findStep } from '../../signs/find-step.ts';
 

@@ -9,8 +9,7 @@
 
 import { scalar } from '../../../core/tensor.ts';
 import { addOp, scalarOf } from '../../../rewriting/add-op.ts';
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 
 export const COMPARE_WITH_ZERO = defineRewrite({
   name: 'compare-with-zero',

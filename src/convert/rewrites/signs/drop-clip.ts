@@ -5,8 +5,7 @@
 
 import type { Node } from '../../../graph/graph.ts';
 import { addOp, scalarOf } from '../../../rewriting/add-op.ts';
-import { isMiss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../../rewriting/rewrite.ts';
 import { clipped } from './clipped.ts';
 
 function thresholdOf(root: Node): number | null {

@@ -9,8 +9,7 @@ import { scalar } from '../../../core/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { factsOf, passesFirst } from '../../../operators/operator-facts.ts';
 import { addOp, scalarOf } from '../../../rewriting/add-op.ts';
-import { type Miss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, type Miss, miss } from '../../../rewriting/rewrite.ts';
 
 const MAX_DEPTH = 16;
 

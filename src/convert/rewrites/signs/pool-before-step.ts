@@ -1,8 +1,7 @@
 /** Pooling moves in front of a sign whose factor is negative, where it is still of floats that rise with the data. */
 
 import { addOp, scalarOf } from '../../../rewriting/add-op.ts';
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 import { affineSignsOf } from '../../signs/affine-signs.ts';
 import { addAffine } from './add-affine.ts';
 

@@ -4,8 +4,7 @@ import { scalar } from '../../../core/tensor.ts';
 import { int } from '../../../graph/attribute.ts';
 import { DTYPE_CODES } from '../../../graph/dtype-code.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
-import { isMiss, miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, isMiss, miss } from '../../../rewriting/rewrite.ts';
 import { clipped } from './clipped.ts';
 
 export const SIGN_OF_POSITIVE = defineRewrite({

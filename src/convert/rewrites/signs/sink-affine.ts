@@ -1,8 +1,7 @@
 /** The factor and offset of signs move behind operators that only rearrange or select, towards the layer that takes them in. */
 
 import { addOp } from '../../../rewriting/add-op.ts';
-import { miss } from '../../../rewriting/miss.ts';
-import { defineRewrite } from '../../../rewriting/rewrite.ts';
+import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 import { affineSignsOf } from '../../signs/affine-signs.ts';
 import { addAffine } from './add-affine.ts';
 
