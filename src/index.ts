@@ -7,7 +7,7 @@ export type { CompileReport, LayerReport } from './compiler/report.ts';
 export { countMacs, countParameters, type LayerStatistics, layerStatistics } from './compiler/statistics.ts';
 export { type Binarized, type BinarizeOptions, binarizeFloat } from './convert/binarize-float.ts';
 export { type Converted, type ConvertOptions, type ConvertReport, convertOnnx } from './convert/convert-onnx.ts';
-export type { LayerVerdict } from './convert/verdict.ts';
+export type { LayerVerdict } from './convert/verdict/verdict.ts';
 export { packSigns, signOf, unpackSigns } from './core/bits.ts';
 export type { Finding } from './core/found.ts';
 export { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from './core/preprocessing.ts';

@@ -7,14 +7,14 @@
 
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import type { Pass } from '../src/compiler/pass.ts';
 import { ASSUMPTIONS, PIPELINE } from '../src/compiler/pipeline.ts';
 import { INT8_REWRITES } from '../src/compiler/quantize-int8.ts';
-import type { Rewrite } from '../src/compiler/rewrite.ts';
 import { conversionPasses } from '../src/convert/pipeline.ts';
-import { SignLog } from '../src/convert/sign-log.ts';
-import { LOWER_FOREIGN } from '../src/convert/standard-form.ts';
+import { SignLog } from '../src/convert/signs/sign-log.ts';
+import { LOWER_FOREIGN } from '../src/convert/standard/standard-form.ts';
 import { writeFileAtomic } from '../src/core/atomic-file-io.ts';
+import type { Pass } from '../src/rewriting/pass.ts';
+import type { Rewrite } from '../src/rewriting/rewrite.ts';
 
 const INTRODUCTION = `# The compiler
 
@@ -25,14 +25,14 @@ binary layer, one bit per weight). \`lowerToPacked\` in \`lower-to-packed.ts\` r
 
 ## How it works
 
-- A **pass** sees the whole model; a **rewrite** replaces one node. The driver in \`rewrite.ts\` applies the rewrites of a pass until
+- A **pass** sees the whole model; a **rewrite** replaces one node. The driver in \`src/rewriting/rewrite.ts\` applies the rewrites of a pass until
   none matches, rewires the graph, checks that dtype and shape stay, and removes what nothing reads any more.
 - A rewrite that does not match says why. These misses become the reasons in the report.
 - Scale and bias of a layer under construction live in float64 beside the graph (\`binary-layer.ts\`), folded constants likewise
-  (\`exact.ts\`). However many folds there are, a number is rounded to float32 once.
+  (\`src/rewriting/exact/\`). However many folds there are, a number is rounded to float32 once.
 - A rewrite that is not listed here does not exist: what no rewrite matches stays as it is, and runs in float.
 
-To add a rewrite: one file in \`rewrites/\`, its place in \`pipeline.ts\`, rows in \`test/compiler/rewrites.test.ts\` for what it changes
+To add a rewrite: one file in \`rewrites/\` (in \`src/rewriting/rewrites/\` where conversions need it too), its place in \`pipeline.ts\`, rows in \`test/compiler/rewrites.test.ts\` for what it changes
 and what it must leave, and a run of this generator.
 `;
 
@@ -52,7 +52,9 @@ const REJECTED = `## Rejected
 - *Duplicating a binary layer whose result has two uses, to fold into each copy*: it computes the layer twice.
 `;
 
-function rewriteRow({ name, doc }: Rewrite): string {
+type Described = Pick<Rewrite, 'name' | 'doc'>;
+
+function rewriteRow({ name, doc }: Described): string {
   return [
     `**\`${name}\`**`,
     '',
@@ -64,7 +66,11 @@ function rewriteRow({ name, doc }: Rewrite): string {
   ].join('\n');
 }
 
-function passSection({ name, doc, rewrites }: Pass, index: number): string {
+interface DescribedPass extends Pick<Pass, 'name' | 'doc'> {
+  readonly rewrites: readonly Described[];
+}
+
+function passSection({ name, doc, rewrites }: DescribedPass, index: number): string {
   return [`### ${index + 1}. ${name}`, '', doc, '', ...rewrites.map(rewriteRow)].join('\n');
 }
 
@@ -88,11 +94,11 @@ const CONVERSION = `# The rewrites of a conversion
 
 \`../pipeline.ts\` applies these passes to a model from elsewhere, in this order, until it is in latent form; the comments there say why
 in this order, and \`../README.md\` how the whole works. A rewrite that stands in several passes is described where it comes first. Those of
-\`src/compiler\` are the compiler's own.
+\`src/rewriting\` are the compiler's too.
 `;
 
 function conversionReadme(): string {
-  const described = new Set<Rewrite>();
+  const described = new Set<Described>();
   const sections = [LOWER_FOREIGN, ...conversionPasses(new SignLog(), 'plus')].map(({ name, doc, rewrites }, i) => {
     const known = rewrites.filter((rewrite) => described.has(rewrite)).map((rewrite) => `\`${rewrite.name}\``);
     const fresh = rewrites.filter((rewrite) => !described.has(rewrite));

@@ -1,11 +1,11 @@
 /** Sizes of a packed model as `bnn-convert` and `bnn-export --explain` print them. */
 
-import { LEAST_PARAMETER_BYTES } from '../compiler/layers.ts';
 import type { RestReport } from '../compiler/report.ts';
 import { addSizes, type Sizes } from '../compiler/sizes.ts';
 import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { formatBytes } from '../report/format.ts';
 import type { Column } from '../report/table.ts';
+import { LEAST_PARAMETER_BYTES } from '../rewriting/layers/layers.ts';
 
 export interface LayerSizes {
   readonly bytesBefore: number;

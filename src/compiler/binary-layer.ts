@@ -7,11 +7,13 @@ import { float32, type Tensor } from '../core/tensor.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { BNN_DOMAIN, type OperatorSchema } from '../operators/definition.ts';
-import { BNN_OPERATORS, BNN_RULES } from '../operators/registry.ts';
-import { LAYER_VARIANTS, type LayerVariant, variantName } from '../operators/variants.ts';
-import { assertFinite, type CompileContext, type Epilogue } from './context.ts';
-import { nameOf } from './layers.ts';
-import { type Miss, miss } from './rewrite.ts';
+import { BNN_OPERATORS } from '../operators/registry.ts';
+import { type LayerVariant, packedVariant, variantName } from '../operators/variants.ts';
+import { addOp } from '../rewriting/add-op.ts';
+import { assertFinite } from '../rewriting/context.ts';
+import { nameOf } from '../rewriting/layers/layers.ts';
+import { type Miss, miss } from '../rewriting/miss.ts';
+import type { CompileContext, Epilogue } from './context.ts';
 
 export interface BinaryLayer {
   readonly node: Node;
@@ -40,17 +42,12 @@ export function binaryLayerOf(
   const node = value?.producer ?? null;
   if (value === null || node === null) return miss(root, 'its input is not computed by a binary layer');
   const variant = packedVariant(node);
-  if (variant === undefined) return miss(root, `its input is computed by ${node.describe()}, not by a binary layer`);
-  if (context.graph.isOutput(value)) return miss(node, 'the result of the binary layer is a graph output');
+  if (variant === undefined) return miss(root, 'its input is computed by {}, not by a binary layer', node);
+  if (value.isOutput()) return miss(node, 'the result of the binary layer is a graph output');
   if (value.uses.length !== 1) return miss(node, `the result of the binary layer has ${value.uses.length} uses`);
   if (variant.prelu && latest !== 'prelu') return miss(node, 'the binary layer has already taken in a PReLU');
   if (variant.add && latest === 'scale') return miss(node, 'the binary layer has already taken in a residual');
   return layerAt(node, variant, context);
-}
-
-/** The variant of a packed layer; undefined for any other node. */
-export function packedVariant(node: Node): LayerVariant | undefined {
-  return node.domain === BNN_DOMAIN ? LAYER_VARIANTS.get(node.op) : undefined;
 }
 
 /** A packed layer, or why it cannot be changed. */
@@ -146,14 +143,12 @@ interface LayerNode {
 
 function addLayerNode(replaced: Node, before: Node, layer: LayerNode, context: CompileContext): Value {
   const { attributes, epilogue, inputs, folded } = layer;
-  const options = { domain: BNN_DOMAIN, name: replaced.name, attributes, before };
-  const node = context.graph.addNode(nameOfVariant(layer.variant), inputs, options);
-  const [type] = BNN_RULES.get(node.type)?.(node, 17) ?? [];
-  node.output.dtype = type?.dtype ?? null;
-  node.output.shape = type?.shape ?? null;
+  const type = `${BNN_DOMAIN}.${nameOfVariant(layer.variant)}`;
+  const output = addOp(context.graph, type, inputs, before, { name: replaced.name, attributes });
+  const node = output.producer as Node;
   context.epilogues.set(node, epilogue);
   context.layers.move(replaced, node, folded);
-  return node.output;
+  return output;
 }
 
 function nameOfVariant(variant: LayerVariant): string {
@@ -170,7 +165,7 @@ function roundChannels(numbers: Float64Array, name: string, at: Node): Tensor<'f
 
 /** Reuses the constant of the old layer when only that layer reads it. */
 function replaceConstant(old: Value | null, tensor: Tensor, name: string, { graph }: CompileContext): Value {
-  if (old === null || old.constant === null || old.uses.length !== 1 || graph.isOutput(old)) {
+  if (old === null || old.constant === null || old.uses.length !== 1 || old.isOutput()) {
     return graph.addConstant(name, tensor);
   }
   graph.setConstant(old, tensor);

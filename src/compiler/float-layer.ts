@@ -2,10 +2,11 @@
 
 import { type Attributes, float } from '../graph/attribute.ts';
 import type { Node, Value } from '../graph/graph.ts';
-import { channelVector } from './channel-vector.ts';
-import type { CompileContext } from './context.ts';
-import type { Exact } from './exact.ts';
-import { type Miss, miss } from './rewrite.ts';
+import { addOp } from '../rewriting/add-op.ts';
+import type { RewriteContext } from '../rewriting/context.ts';
+import type { Exact } from '../rewriting/exact/exact.ts';
+import { channelVector } from '../rewriting/layers/channel-vector.ts';
+import { type Miss, miss } from '../rewriting/miss.ts';
 
 export interface FloatLayer {
   readonly node: Node;
@@ -20,12 +21,12 @@ export interface FloatLayer {
  * The float layer that a node is, or why nothing can be folded into it. Weights that are still an expression of `bnn.Sign`
  * belong to a layer that the user keeps in float: folding a factor into them would take their sums off the integers.
  */
-export function floatLayerOf(node: Node | null, root: Node, context: CompileContext): FloatLayer | Miss {
+export function floatLayerOf(node: Node | null, root: Node, context: RewriteContext): FloatLayer | Miss {
   if (node === null || !(node.is('Conv') || node.is('Gemm'))) return miss(root, 'it is not next to a float layer');
   const weight = node.requiredInput(1);
-  if (weight.constant === null) return miss(node, `its weight ${weight.name} is not a constant of the model`);
+  if (weight.constant === null) return miss(node, 'its weight {} is not a constant of the model', weight);
   const weights = context.evaluate(weight);
-  if (weights === null || weights.dtype !== 'float32') return miss(node, `its weight ${weight.name} is not float32`);
+  if (weights === null || weights.dtype !== 'float32') return miss(node, 'its weight {} is not float32', weight);
   const isGemm = node.is('Gemm');
   if (isGemm && (node.int('transA', 0) !== 0 || node.float('alpha', 1) !== 1)) {
     return miss(node, 'it has transA or alpha');
@@ -37,7 +38,7 @@ export function floatLayerOf(node: Node | null, root: Node, context: CompileCont
   const exact = context.evaluate(added);
   // The bias of a convolution is [O], that of a dense layer broadcasts to [M, O]: the same as a vector of rank 2.
   const vector = exact === null ? null : channelVector(exact, 2, outputs);
-  if (vector === null) return miss(node, `its bias ${added.name} is not a constant per output channel`);
+  if (vector === null) return miss(node, 'its bias {} is not a constant per output channel', added);
   const beta = isGemm ? node.float('beta', 1) : 1;
   return { node, weights, outputAxis, bias: vector.map((b) => beta * b) };
 }
@@ -64,20 +65,21 @@ export function addFloatLayer(
   layer: FloatLayer,
   change: FloatLayerChange,
   root: Node,
-  context: CompileContext,
+  context: RewriteContext,
   folded: Node = root,
 ): Value {
   const { node } = layer;
   const weight = node.requiredInput(1);
   const outputs = change.bias.length;
-  const bias: Exact = { dtype: 'float32', shape: [outputs], data: change.bias, fromSign: false };
+  const bias: Exact = { dtype: 'float32', shape: [outputs], data: change.bias };
   const weights = change.weights === null ? weight : context.addExact(weight.name, change.weights, node);
   const inputs = [change.data, weights, context.addExact(node.input(2)?.name ?? `${weight.name}.bias`, bias, node)];
   const attributes: Attributes = node.is('Gemm') ? { ...node.attributes, beta: float(1) } : node.attributes;
-  const replacement = context.graph.addNode(node.op, inputs, { name: node.name, attributes, before: root });
-  context.layers.move(node, replacement, folded.describe());
+  const output = addOp(context.graph, node.op, inputs, root, { name: node.name, attributes });
+  const replacement = output.producer as Node;
+  context.layers.move(node, replacement, context.names.describe(folded));
   // Why the layer was not packed stays true of its changed copy.
   const misses = context.misses.get(node);
   if (misses !== undefined) context.misses.set(replacement, misses);
-  return replacement.output;
+  return output;
 }

@@ -113,5 +113,5 @@ function replaceWeights(
   output.dtype = 'float32';
   output.shape = data.shape;
   graph.setInput(node, index, output);
-  if (old.uses.length === 0 && !graph.isOutput(old)) graph.removeConstant(old);
+  if (old.uses.length === 0 && !old.isOutput()) graph.removeConstant(old);
 }

@@ -4,10 +4,11 @@ import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { verify } from '../graph/verify.ts';
-import { cloneModel } from './clone-model.ts';
+import { cloneModel } from '../rewriting/clone-model.ts';
+import { isLayer, nameOf } from '../rewriting/layers/layers.ts';
+import type { Pass } from '../rewriting/pass.ts';
+import type { SourceNames } from '../rewriting/source-names.ts';
 import { CompileContext } from './context.ts';
-import { isLayer, nameOf } from './layers.ts';
-import type { Pass } from './pass.ts';
 import { PIPELINE } from './pipeline.ts';
 import { type CompileReport, createReport, type PassReport } from './report.ts';
 import { layerBytes } from './sizes.ts';
@@ -15,6 +16,8 @@ import { layerBytes } from './sizes.ts';
 export interface LowerOptions {
   /** Names of layers to leave in float; `*` and `?` stand for any characters and any one. */
   readonly keepFloat?: readonly string[];
+  /** What the report calls nodes, when the model was itself made of another one; by default as they are called in the model. */
+  readonly names?: SourceNames;
   /** Checks the graph at the start and after every pass. */
   readonly verify?: boolean;
   /** Called after every pass with the model as it is then. */
@@ -39,7 +42,8 @@ export function lowerToPacked(source: Model, options: LowerOptions = {}): Lowere
   // A fault of the source is the user's, one that shows after a pass is ours.
   if (options.verify === true) verify(source);
   const model = cloneModel(source);
-  const context = new CompileContext(model, keepPatterns(model, options.keepFloat ?? []));
+  options.names?.inheritAll(model.graph, source.graph);
+  const context = new CompileContext(model, keepPatterns(model, options.keepFloat ?? []), options.names);
   const before = layerBytes(model.graph);
   const layers = context.layers.records.map(({ node }) => node);
   const passes: PassReport[] = [];
@@ -52,7 +56,7 @@ export function lowerToPacked(source: Model, options: LowerOptions = {}): Lowere
   return { model, report: createReport(context, passes, before, layers) };
 }
 
-function runPass(pass: Pass, context: CompileContext): PassReport {
+function runPass(pass: Pass<CompileContext>, context: CompileContext): PassReport {
   const start = performance.now();
   const { changed, rewrites = {} } = pass.run(context.model, context);
   return { name: pass.name, changed, elapsedMs: performance.now() - start, rewrites };

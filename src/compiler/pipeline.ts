@@ -1,11 +1,17 @@
 /** The order of the passes from latent to packed form, and why each stands where it does. */
 
-import { type Pass, rewritePass } from './pass.ts';
+import { type Pass, rewritePass } from '../rewriting/pass.ts';
+import { INFER_TYPES } from '../rewriting/passes/infer-types.ts';
+import { REMOVE_DEAD } from '../rewriting/passes/remove-dead.ts';
+import { SHARE_CONSTANTS } from '../rewriting/passes/share-constants.ts';
+import { MATMUL_TO_GEMM } from '../rewriting/rewrites/matmul-to-gemm.ts';
+import { REMOVE_DROPOUT } from '../rewriting/rewrites/remove-dropout.ts';
+import { REMOVE_IDENTITY } from '../rewriting/rewrites/remove-identity.ts';
+import { RESOLVE_AUTO_PAD } from '../rewriting/rewrites/resolve-auto-pad.ts';
+import { SINK_SIGN } from '../rewriting/rewrites/sink-sign.ts';
+import type { CompileContext } from './context.ts';
 import { FOLD_CONSTANTS, FOLD_SIGNS } from './passes/fold-constants.ts';
-import { INFER_TYPES } from './passes/infer-types.ts';
 import { INSTALL_FUNCTIONS } from './passes/install-functions.ts';
-import { REMOVE_DEAD } from './passes/remove-dead.ts';
-import { SHARE_CONSTANTS } from './passes/share-constants.ts';
 import { BINARIZE_CONV } from './rewrites/binarize-conv.ts';
 import { BINARIZE_GEMM } from './rewrites/binarize-gemm.ts';
 import { EMIT_SIGNS } from './rewrites/emit-signs.ts';
@@ -19,13 +25,8 @@ import { FOLD_SHIFT } from './rewrites/fold-shift.ts';
 import { FUSE_PRELU } from './rewrites/fuse-prelu.ts';
 import { FUSE_RELU } from './rewrites/fuse-relu.ts';
 import { FUSE_RESIDUAL } from './rewrites/fuse-residual.ts';
-import { MATMUL_TO_GEMM } from './rewrites/matmul-to-gemm.ts';
-import { REMOVE_DROPOUT } from './rewrites/remove-dropout.ts';
-import { REMOVE_IDENTITY } from './rewrites/remove-identity.ts';
 import { REMOVE_SIGN } from './rewrites/remove-sign.ts';
-import { RESOLVE_AUTO_PAD } from './rewrites/resolve-auto-pad.ts';
 import { SINK_BATCHNORM } from './rewrites/sink-batchnorm.ts';
-import { SINK_SIGN } from './rewrites/sink-sign.ts';
 
 /** What the packed form takes for granted; part of the documentation. */
 export const ASSUMPTIONS: readonly string[] = [
@@ -37,7 +38,7 @@ export const ASSUMPTIONS: readonly string[] = [
   'A sign taken of a float within rounding distance of 0 may differ between the two forms, since BatchNormalization is folded.',
 ];
 
-export const PIPELINE: readonly Pass[] = [
+export const PIPELINE: readonly Pass<CompileContext>[] = [
   // Later passes ask for shapes and dtypes.
   INFER_TYPES,
   // Scaling factors such as mean|W| become numbers; Sign(W) stays, it marks binary weights.

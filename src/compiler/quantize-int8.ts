@@ -18,8 +18,9 @@ import { BnnError } from '../errors.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { factsOf, passesFirst } from '../operators/operator-facts.ts';
-import { cloneModel } from './clone-model.ts';
-import { CompileContext } from './context.ts';
+import { cloneModel } from '../rewriting/clone-model.ts';
+import { RewriteContext } from '../rewriting/context.ts';
+import { applyRewrites, type Rewrite, removeDead } from '../rewriting/rewrite.ts';
 import {
   assertInt8Opset,
   isVector,
@@ -30,7 +31,6 @@ import {
   type ValueRange,
 } from './int8-parts.ts';
 import { lowerToPacked } from './lower-to-packed.ts';
-import { applyRewrites, type Rewrite, removeDead } from './rewrite.ts';
 import { AFFINE_TO_CONV } from './rewrites/affine-to-conv.ts';
 import { FOLD_BATCHNORM_AFTER } from './rewrites/fold-batchnorm-after-float.ts';
 import { PRELU_TO_LEAKY_RELU } from './rewrites/prelu-to-leaky-relu.ts';
@@ -54,7 +54,7 @@ const LARGEST_WEIGHT = 127;
 /** The float form that is calibrated and quantized: constants folded, affine maps of images in convolutions. The source is not changed. */
 export function prepareInt8(source: Model): Model {
   const { model } = lowerToPacked(source);
-  const context = new CompileContext(model);
+  const context = new RewriteContext(model);
   for (const rewrites of STEPS) applyRewrites(rewrites, context);
   return model;
 }
@@ -105,7 +105,7 @@ function canQuantize(node: Node, rangeOf: ReadonlyMap<Value, ValueRange>): boole
 /** Drops a Relu or Clip that alone reads a value: what it would cut off lies outside of the range. */
 function absorbClip(graph: Graph, value: Value, rangeOf: Map<Value, ValueRange>): void {
   const [use, ...others] = value.uses;
-  if (use === undefined || others.length > 0 || use.index !== 0 || graph.isOutput(value)) return;
+  if (use === undefined || others.length > 0 || use.index !== 0 || value.isOutput()) return;
   const { node } = use;
   const range = rangeOf.get(node.output);
   if (!(node.is('Relu') || node.is('Clip')) || range === undefined) return;

@@ -21,12 +21,11 @@ import { BnnError } from '../errors.ts';
 import { int, ints } from '../graph/attribute.ts';
 import { Graph, type Node, type Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
-import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import { Model } from '../graph/model.ts';
-import { BNN_RULES } from '../operators/registry.ts';
-import { cloneModel } from './clone-model.ts';
+import { INFER_RULES } from '../operators/registry.ts';
+import { cloneModel } from '../rewriting/clone-model.ts';
+import { nameOf } from '../rewriting/layers/layers.ts';
 import { assertInt8Opset, isVector, quantizeWeights, type Step, toStep, type ValueRange } from './int8-parts.ts';
-import { nameOf } from './layers.ts';
 
 const LARGEST_WEIGHT = 63;
 /** Multiply-adds of one picture: below, quantizing and changes of layout take what the integers save. */
@@ -80,8 +79,8 @@ export function findStem({ graph, opsets }: Model, leastMacs = LEAST_MACS): Stem
     const millions = (n: number) => (n / 1e6).toFixed(1);
     return refuse(`${at} has ${millions(macs)} million multiply-adds, they pay from ${millions(leastMacs)} on`);
   }
-  const relu = onlyReader(graph, conv.output, 'Relu');
-  const pool = onlyReader(graph, (relu ?? conv).output, 'MaxPool');
+  const relu = onlyReader(conv.output, 'Relu');
+  const pool = onlyReader((relu ?? conv).output, 'MaxPool');
   return { conv, relu, pool, image, macs };
 }
 
@@ -89,9 +88,9 @@ function isBiasOf(conv: Node, weights: Tensor): boolean {
   return conv.input(2) === null || isVector(conv.input(2), weights.shape[0]);
 }
 
-function onlyReader(graph: Graph, value: Value, op: string): Node | null {
+function onlyReader(value: Value, op: string): Node | null {
   const [use, ...others] = value.uses;
-  const isOnly = use?.index === 0 && others.length === 0 && !graph.isOutput(value);
+  const isOnly = use?.index === 0 && others.length === 0 && !value.isOutput();
   return isOnly && use.node.is(op) && use.node.outputs.length === 1 ? use.node : null;
 }
 
@@ -186,7 +185,7 @@ export function quantizeStem(
   graph.replaceAllUses(last.output, dequantize(graph, bytes, steps, nameOf(conv)));
   for (const node of [pool, relu, conv]) if (node !== null) removeWithConstants(graph, node);
   graph.sortTopologically();
-  inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
+  inferShapes(model, INFER_RULES);
   return model;
 }
 

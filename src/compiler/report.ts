@@ -1,9 +1,11 @@
 /** What a compilation did, for people and for `--explain`. */
 
 import type { Node } from '../graph/graph.ts';
-import { LAYER_VARIANTS } from '../operators/variants.ts';
-import type { CompileContext } from './context.ts';
-import { type LayerRecord, nameOf, whyNeverPacked } from './layers.ts';
+import { packedVariant } from '../operators/variants.ts';
+import type { RewriteContext } from '../rewriting/context.ts';
+import { type LayerRecord, whyNeverPacked } from '../rewriting/layers/layers.ts';
+import { tellReason } from '../rewriting/miss.ts';
+import type { SourceNames } from '../rewriting/source-names.ts';
 import { addSizes, type LayerBytes, NO_SIZES, nodeSizes, type Sizes, subtractSizes } from './sizes.ts';
 
 export type LayerOutcome = 'binary' | 'weight-only' | 'float' | 'int8' | 'removed';
@@ -19,13 +21,30 @@ export interface LayerReport {
   /** What was folded into it, in order. */
   readonly folded: readonly string[];
   /** Why it is not packed, or why what follows was not folded into it. */
-  readonly reasons: readonly string[];
+  readonly reasons: readonly LayerReason[];
   /** Name of the layer that has the same weights, if one stands before it. */
   readonly sharedWith: string | null;
   /** Bytes of its weights in the source, 0 where they count for another layer. */
   readonly bytesBefore: number;
   /** Of its constants in the result. */
   readonly sizes: Sizes;
+}
+
+/** Why a layer is what it is. Nodes have the names that stand in the source, or words for where they are. */
+export interface LayerReason {
+  /** The rewrite that did not apply; null where none would. */
+  readonly rewrite: string | null;
+  /** The node that it was tried on, as `node "relu1" (Relu)`; null for the layer itself. */
+  readonly of: string | null;
+  /** The node that stood in the way. */
+  readonly culprit: string;
+  readonly reason: string;
+}
+
+/** A reason in one line. */
+export function formatReason({ rewrite, of, reason }: LayerReason): string {
+  if (rewrite === null) return reason;
+  return of === null ? `${rewrite}: ${reason}` : `${rewrite} of ${of}: ${reason}`;
 }
 
 export interface MissReport {
@@ -72,28 +91,32 @@ const PACKING = ['binarize-conv', 'binarize-gemm', 'matmul-to-gemm'];
 
 function outcomeOf({ node }: LayerRecord): LayerOutcome {
   if (node.$graph === null) return 'removed';
-  const variant = node.domain === 'bnn' ? LAYER_VARIANTS.get(node.op) : undefined;
+  const variant = packedVariant(node);
   if (variant === undefined) return 'float';
   return variant.weightOnly ? 'weight-only' : 'binary';
 }
 
-function reasonsOf(record: LayerRecord, outcome: LayerOutcome, context: CompileContext): string[] {
-  const { node } = record;
-  if (outcome === 'removed') return ['no graph output depends on it'];
+function reasonsOf(record: LayerRecord, outcome: LayerOutcome, context: RewriteContext): LayerReason[] {
+  const { node, name } = record;
+  const { names } = context;
+  const plain = (reason: string): LayerReason => ({ rewrite: null, of: null, culprit: name, reason });
+  if (outcome === 'removed') return [plain('no graph output depends on it')];
   if (outcome === 'float') {
     const never = whyNeverPacked(node);
-    if (never !== null) return [never];
+    if (never !== null) return [plain(never)];
     const misses = context.misses.get(node);
     return PACKING.flatMap((rewrite) => {
       const found = misses?.get(rewrite);
-      return found === undefined ? [] : [`${rewrite}: ${found.reason}`];
+      if (found === undefined) return [];
+      return [{ rewrite, of: null, culprit: names.nameOf(found.culprit), reason: tellReason(found, names) }];
     });
   }
-  const reasons: string[] = [];
+  const reasons: LayerReason[] = [];
   for (const [root, misses] of context.misses) {
     if (root.$graph === null || root === node) continue;
-    for (const [rewrite, { culprit, reason }] of misses) {
-      if (culprit === node) reasons.push(`${rewrite} of ${root.describe()}: ${reason}`);
+    for (const [rewrite, found] of misses) {
+      if (found.culprit !== node) continue;
+      reasons.push({ rewrite, of: names.describe(root), culprit: name, reason: tellReason(found, names) });
     }
   }
   return reasons;
@@ -106,11 +129,12 @@ function reasonsOf(record: LayerRecord, outcome: LayerOutcome, context: CompileC
  * @param nodes   those nodes, in the order of the records.
  */
 export function createReport(
-  context: CompileContext,
+  context: RewriteContext,
   passes: readonly PassReport[],
   before: LayerBytes,
   nodes: readonly Node[],
 ): CompileReport {
+  const { names } = context;
   const sizes = nodeSizes(context.model);
   const layers = context.layers.records.map((record, i): LayerReport => {
     const outcome = outcomeOf(record);
@@ -121,14 +145,15 @@ export function createReport(
       operator: record.node.type,
       folded: record.folded,
       reasons: reasonsOf(record, outcome, context),
-      ...beforeOf(nodes[i], before),
+      ...beforeOf(nodes[i], before, names),
       sizes: sizes.get(record.node) ?? NO_SIZES,
     };
   });
   const misses: MissReport[] = [];
   for (const node of context.graph.nodes()) {
-    for (const [rewrite, { culprit, reason }] of context.misses.get(node) ?? []) {
-      misses.push({ rewrite, node: nameOf(node), culprit: nameOf(culprit), reason });
+    for (const [rewrite, found] of context.misses.get(node) ?? []) {
+      const culprit = names.nameOf(found.culprit);
+      misses.push({ rewrite, node: names.nameOf(node), culprit, reason: tellReason(found, names) });
     }
   }
   const count = (outcome: LayerOutcome) => layers.filter((layer) => layer.outcome === outcome).length;
@@ -148,10 +173,11 @@ export function createReport(
 export function beforeOf(
   node: Node | undefined,
   { layers, sharedWith }: LayerBytes,
+  names: SourceNames,
 ): Pick<LayerReport, 'bytesBefore' | 'sharedWith'> {
   const owner = node === undefined ? undefined : sharedWith.get(node);
   return {
-    sharedWith: owner === undefined ? null : nameOf(owner),
+    sharedWith: owner === undefined ? null : names.nameOf(owner),
     bytesBefore: node === undefined ? 0 : (layers.get(node) ?? 0),
   };
 }

@@ -14,9 +14,9 @@
 import type { Tensor } from '../core/tensor.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
-import { LAYER_VARIANTS, type LayerVariant } from '../operators/variants.ts';
-import { EqualConstants } from './equal-constants.ts';
-import { isLayer, whyNeverPacked } from './layers.ts';
+import { type LayerVariant, packedVariant } from '../operators/variants.ts';
+import { EqualConstants } from '../rewriting/equal-constants.ts';
+import { isLayer, whyNeverPacked } from '../rewriting/layers/layers.ts';
 import { computingNodes, layerStatistics } from './statistics.ts';
 
 export interface Sizes {
@@ -63,7 +63,7 @@ export function nodeSizes(model: Model): Map<Node, Sizes> {
   const sizes = new Map<Node, Sizes>();
   for (const node of model.graph.nodes()) {
     let [fileBytes, unpacked] = [0, 0];
-    const variant = node.domain === 'bnn' ? LAYER_VARIANTS.get(node.op) : undefined;
+    const variant = packedVariant(node);
     for (const [index, value] of node.inputs.entries()) {
       const bytes = value?.constant?.data.byteLength ?? 0;
       if (value === null || bytes === 0 || counted.has(value)) continue;

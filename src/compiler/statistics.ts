@@ -4,13 +4,13 @@ import type { Tensor } from '../core/tensor.ts';
 import type { Dim, Graph, Node, Shape, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { factsOf, passesOn } from '../operators/operator-facts.ts';
-import { packedVariant } from './binary-layer.ts';
-import { CompileContext } from './context.ts';
-import { EqualConstants } from './equal-constants.ts';
-import { convOperands, gemmOperands } from './layer-operands.ts';
-import { LEAST_PARAMETER_BYTES } from './layers.ts';
-import { isMiss, type Miss } from './rewrite.ts';
-import { resolvedPads } from './rewrites/resolve-auto-pad.ts';
+import { packedVariant } from '../operators/variants.ts';
+import { RewriteContext } from '../rewriting/context.ts';
+import { EqualConstants } from '../rewriting/equal-constants.ts';
+import { convOperands, gemmOperands } from '../rewriting/layers/layer-operands.ts';
+import { LEAST_PARAMETER_BYTES } from '../rewriting/layers/layers.ts';
+import { isMiss, type Miss } from '../rewriting/miss.ts';
+import { resolvedPads } from '../rewriting/rewrites/resolve-auto-pad.ts';
 
 /** Binary: both operands are signs. Weight-only: just the weight. */
 export type LayerKind = 'binary' | 'weight-only' | 'float';
@@ -53,7 +53,7 @@ export interface MacCounts {
  * several nodes share, or that the model holds several times, counts for the first.
  */
 export function layerStatistics(model: Model): LayerStatistics[] {
-  const context = new CompileContext(model);
+  const context = new RewriteContext(model);
   const search = new ParameterSearch(model.graph);
   const layers: LayerStatistics[] = [];
   for (const node of model.graph.nodes()) {
@@ -102,7 +102,7 @@ export function countMacs(model: Model): MacCounts {
 }
 
 /** What a layer is, or what the compiler makes of it. */
-function layerKind(node: Node, context: CompileContext): LayerKind {
+function layerKind(node: Node, context: RewriteContext): LayerKind {
   const variant = packedVariant(node);
   if (variant !== undefined) return variant.weightOnly ? 'weight-only' : 'binary';
   const operands = operandsOf(node, context);
@@ -110,7 +110,7 @@ function layerKind(node: Node, context: CompileContext): LayerKind {
   return operands.weightOnly ? 'weight-only' : 'binary';
 }
 
-function operandsOf(node: Node, context: CompileContext): { readonly weightOnly: boolean } | Miss | null {
+function operandsOf(node: Node, context: RewriteContext): { readonly weightOnly: boolean } | Miss | null {
   if (node.is('Conv')) {
     const isExplicit = node.string('auto_pad', 'NOTSET') === 'NOTSET' || !isMiss(resolvedPads(node));
     return isExplicit ? convOperands(node, context) : null;
@@ -138,7 +138,7 @@ export function computingNodes(graph: Graph): ReadonlySet<Node> {
       (input) =>
         input === null || input.constant !== null || (input.producer !== null && !computing.has(input.producer)),
     );
-    if (!isConstant || node.inputs.length === 0 || node.outputs.some((output) => graph.isOutput(output))) {
+    if (!isConstant || node.inputs.length === 0 || node.outputs.some((output) => output.isOutput())) {
       computing.add(node);
     }
   }

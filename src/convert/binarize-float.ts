@@ -10,16 +10,16 @@
  * Source: Rastegari et al., ECCV 2016, arXiv:1603.05279 (the factor), with one factor per layer.
  */
 
-import { cloneModel } from '../compiler/clone-model.ts';
-import { nameOf } from '../compiler/layers.ts';
-import { removeDead } from '../compiler/rewrite.ts';
 import { elementCount } from '../core/shape.ts';
 import { BnnError } from '../errors.ts';
 import { type Attributes, int } from '../graph/attribute.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
-import { addOp, scalarOf } from './add-op.ts';
+import { addOp, scalarOf } from '../rewriting/add-op.ts';
+import { cloneModel } from '../rewriting/clone-model.ts';
+import { nameOf } from '../rewriting/layers/layers.ts';
+import { removeDead } from '../rewriting/rewrite.ts';
 
 export interface BinarizeOptions {
   /** Names of the layers to make binary; `*` stands for any characters. All convolutions but the first and the last unless told. */

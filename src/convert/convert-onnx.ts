@@ -1,16 +1,17 @@
 /** The entry for ONNX files: a foreign model in, its latent form and a report out. */
 
-import { CompileContext } from '../compiler/context.ts';
 import { type Lowered, lowerToPacked } from '../compiler/lower-to-packed.ts';
 import type { RestReport } from '../compiler/report.ts';
 import { layerBytes } from '../compiler/sizes.ts';
 import type { Model } from '../graph/model.ts';
 import { verify } from '../graph/verify.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
+import { RewriteContext } from '../rewriting/context.ts';
+import { SourceNames } from '../rewriting/source-names.ts';
 import { conversionPasses } from './pipeline.ts';
-import { SignLog, type SignReport, type SignZero } from './sign-log.ts';
-import { standardForm, trustingTypes } from './standard-form.ts';
-import { judgeLayers, type LayerVerdict } from './verdict.ts';
+import { reportSigns, SignLog, type SignReport, type SignZero } from './signs/sign-log.ts';
+import { standardForm, trustingTypes } from './standard/standard-form.ts';
+import { judgeLayers, type LayerVerdict } from './verdict/verdict.ts';
 
 export interface ConvertOptions {
   /** What a sign that gives 0 at 0 becomes: `exact` (unless told) keeps it, and its layers ternary; `plus` makes it +1. */
@@ -52,45 +53,26 @@ export function convertOnnx(source: Model, options: ConvertOptions = {}): Conver
 function convert(source: Model, options: ConvertOptions, trustsTypes: boolean): Converted {
   const standard = standardForm(source, options.at, trustsTypes);
   const { model } = standard;
-  const context = new CompileContext(model);
+  const context = new RewriteContext(model, new SourceNames(source.graph));
   const before = layerBytes(model.graph, source.graph);
   const nodes = context.layers.records.map(({ node }) => node);
   const log = new SignLog();
   const rewrites: Record<string, number> = {};
+  const told = new Map<string, (count: number) => string>();
   for (const pass of conversionPasses(log, options.signZero ?? 'exact')) {
     const result = pass.run(model, context);
     for (const [name, count] of Object.entries(result.rewrites ?? {})) rewrites[name] = (rewrites[name] ?? 0) + count;
+    for (const { name, tell } of pass.rewrites) if (tell !== undefined) told.set(name, tell);
   }
   addBnnFunctions(model);
   verify(model);
-  const signs = log.report;
+  const signs = reportSigns(log, context);
   const changes = [...standard.changes];
   if (signs.changed.length > 0) {
     changes.push(`${signs.changed.length} signs give +1 instead of 0 at 0: ${signs.changed.join(', ')}`);
   }
-  if ((rewrites['cancel-straight-through'] ?? 0) > 0) {
-    changes.push(
-      'the detour of a straight-through estimator, (a − b) + b, is left out: it rounds ±1 in the last place',
-    );
-  }
-  const snapped = rewrites['snap-weights'] ?? 0;
-  if (snapped > 0) {
-    const which = snapped === 1 ? '1 layer differ' : `${snapped} layers differ`;
-    changes.push(
-      `the weights of ${which} in magnitude by rounding alone (at most 1e-4): they are made equal per output`,
-    );
-  }
-  const lifted = rewrites['lift-conv1d'] ?? 0;
-  if (lifted > 0) {
-    const which = lifted === 1 ? '1 convolution of one dimension is' : `${lifted} convolutions of one dimension are`;
-    changes.push(`${which} computed on pictures of height 1, exactly`);
-  }
-  const bordered = rewrites['pad-with-sign'] ?? 0;
-  if (bordered > 0) {
-    const which = bordered === 1 ? '1 convolution with data' : `${bordered} convolutions with data`;
-    changes.push(`${which} of 0 and one other number: the signs that stand for them have a border of signs, exactly`);
-  }
-  const lowered = lowerToPacked(model);
+  for (const [name, tell] of told) if (rewrites[name] !== undefined) changes.push(tell(rewrites[name]));
+  const lowered = lowerToPacked(model, { names: context.names });
   const layers = judgeLayers(context, lowered, before, nodes);
   const bytesBefore = before.total - layers.reduce((sum, layer) => sum + layer.bytesBefore, 0);
   return {

@@ -1,48 +1,50 @@
 /** The order of the passes from a foreign model to the latent form, and why each stands where it does. */
 
-import { type Pass, rewritePass } from '../compiler/pass.ts';
-import { INFER_TYPES } from '../compiler/passes/infer-types.ts';
-import { REMOVE_DEAD } from '../compiler/passes/remove-dead.ts';
-import { SHARE_CONSTANTS } from '../compiler/passes/share-constants.ts';
-import { MATMUL_TO_GEMM } from '../compiler/rewrites/matmul-to-gemm.ts';
-import { REMOVE_DROPOUT } from '../compiler/rewrites/remove-dropout.ts';
-import { REMOVE_IDENTITY } from '../compiler/rewrites/remove-identity.ts';
-import { RESOLVE_AUTO_PAD } from '../compiler/rewrites/resolve-auto-pad.ts';
-import { SINK_SIGN } from '../compiler/rewrites/sink-sign.ts';
-import { FOLD_FOREIGN_CONSTANTS, FOLD_TERNARY } from './fold-constants.ts';
-import { CANCEL_STRAIGHT_THROUGH } from './rewrites/cancel-straight-through.ts';
-import { CANONICALIZE_LAYER } from './rewrites/canonicalize-layer.ts';
-import { canonicalizeStep } from './rewrites/canonicalize-step.ts';
-import { COMPARE_WITH_ZERO } from './rewrites/compare-with-zero.ts';
-import { DROP_CLIP, SIGN_OF_POSITIVE } from './rewrites/drop-clip.ts';
-import { FILL_MASKED } from './rewrites/fill-masked.ts';
-import {
-  FOLD_ZERO_PAD,
-  PAD_AFFINE,
-  PAD_BEFORE_SIGN,
-  PAD_WITH_SIGN,
-  TRANSPOSE_BEFORE_PAD,
-} from './rewrites/fold-pad.ts';
-import { GROUP_STACK } from './rewrites/group-stack.ts';
-import { LIFT_CONV1D, SINK_SQUEEZE } from './rewrites/lift-conv1d.ts';
-import { LIFT_FACTOR } from './rewrites/lift-factor.ts';
-import { LOWER_EINSUM } from './rewrites/lower-einsum.ts';
-import { LOWER_HARD_SIGMOID } from './rewrites/lower-hard-sigmoid.ts';
-import { DROP_EXPAND, NARROW_CONSTANT } from './rewrites/narrow-operands.ts';
-import {
-  FLATTEN_MATMUL,
-  SPLIT_BIAS,
-  SQUEEZE_WEIGHT,
-  SWAP_OPERANDS,
-  SWAP_STACK,
-  TRANSPOSE_DATA,
-} from './rewrites/orient-dense.ts';
-import { RESOLVE_RESHAPE } from './rewrites/resolve-reshape.ts';
-import { POOL_BEFORE_STEP, SINK_AFFINE } from './rewrites/sink-affine.ts';
-import { MERGE_ROWS, SINK_ROWS } from './rewrites/sink-rows.ts';
-import { MERGE_TRANSPOSES, SINK_TRANSPOSE } from './rewrites/sink-transpose.ts';
-import { SNAP_WEIGHTS } from './rewrites/snap-weights.ts';
-import type { SignLog, SignZero } from './sign-log.ts';
+import { type Pass, rewritePass } from '../rewriting/pass.ts';
+import { INFER_TYPES } from '../rewriting/passes/infer-types.ts';
+import { REMOVE_DEAD } from '../rewriting/passes/remove-dead.ts';
+import { SHARE_CONSTANTS } from '../rewriting/passes/share-constants.ts';
+import { MATMUL_TO_GEMM } from '../rewriting/rewrites/matmul-to-gemm.ts';
+import { REMOVE_DROPOUT } from '../rewriting/rewrites/remove-dropout.ts';
+import { REMOVE_IDENTITY } from '../rewriting/rewrites/remove-identity.ts';
+import { RESOLVE_AUTO_PAD } from '../rewriting/rewrites/resolve-auto-pad.ts';
+import { SINK_SIGN } from '../rewriting/rewrites/sink-sign.ts';
+import { FOLD_FOREIGN_CONSTANTS, FOLD_TERNARY } from './passes/fold-constants.ts';
+import { LOWER_EINSUM } from './rewrites/foreign/lower-einsum.ts';
+import { LOWER_HARD_SIGMOID } from './rewrites/foreign/lower-hard-sigmoid.ts';
+import { CANONICALIZE_LAYER } from './rewrites/layers/canonicalize-layer.ts';
+import { FLATTEN_MATMUL } from './rewrites/layers/flatten-matmul.ts';
+import { GROUP_STACK } from './rewrites/layers/group-stack.ts';
+import { LIFT_CONV1D } from './rewrites/layers/lift-conv1d.ts';
+import { LIFT_FACTOR } from './rewrites/layers/lift-factor.ts';
+import { SINK_SQUEEZE } from './rewrites/layers/sink-squeeze.ts';
+import { SNAP_WEIGHTS } from './rewrites/layers/snap-weights.ts';
+import { SPLIT_BIAS } from './rewrites/layers/split-bias.ts';
+import { SQUEEZE_WEIGHT } from './rewrites/layers/squeeze-weight.ts';
+import { SWAP_OPERANDS } from './rewrites/layers/swap-operands.ts';
+import { SWAP_STACK } from './rewrites/layers/swap-stack.ts';
+import { TRANSPOSE_DATA } from './rewrites/layers/transpose-data.ts';
+import { FOLD_ZERO_PAD } from './rewrites/pads/fold-zero-pad.ts';
+import { PAD_AFFINE } from './rewrites/pads/pad-affine.ts';
+import { PAD_BEFORE_SIGN } from './rewrites/pads/pad-before-sign.ts';
+import { PAD_WITH_SIGN } from './rewrites/pads/pad-with-sign.ts';
+import { TRANSPOSE_BEFORE_PAD } from './rewrites/pads/transpose-before-pad.ts';
+import { DROP_EXPAND } from './rewrites/shapes/drop-expand.ts';
+import { MERGE_ROWS } from './rewrites/shapes/merge-rows.ts';
+import { MERGE_TRANSPOSES } from './rewrites/shapes/merge-transposes.ts';
+import { NARROW_CONSTANT } from './rewrites/shapes/narrow-constant.ts';
+import { RESOLVE_RESHAPE } from './rewrites/shapes/resolve-reshape.ts';
+import { SINK_ROWS } from './rewrites/shapes/sink-rows.ts';
+import { SINK_TRANSPOSE } from './rewrites/shapes/sink-transpose.ts';
+import { CANCEL_STRAIGHT_THROUGH } from './rewrites/signs/cancel-straight-through.ts';
+import { canonicalizeStep } from './rewrites/signs/canonicalize-step.ts';
+import { COMPARE_WITH_ZERO } from './rewrites/signs/compare-with-zero.ts';
+import { DROP_CLIP } from './rewrites/signs/drop-clip.ts';
+import { FILL_MASKED } from './rewrites/signs/fill-masked.ts';
+import { POOL_BEFORE_STEP } from './rewrites/signs/pool-before-step.ts';
+import { SIGN_OF_POSITIVE } from './rewrites/signs/sign-of-positive.ts';
+import { SINK_AFFINE } from './rewrites/signs/sink-affine.ts';
+import type { SignLog, SignZero } from './signs/sign-log.ts';
 
 export function conversionPasses(log: SignLog, signZero: SignZero): readonly Pass[] {
   const step = canonicalizeStep(log, false);

@@ -2,7 +2,8 @@
 
 import { BnnError } from '../errors.ts';
 import { describeValue } from './describe-value.ts';
-import type { PickleConstructor, PickleStateful } from './pickle.ts';
+import type { PickleStateful } from './pickle.ts';
+import type { PickleConstructor } from './pickle-builtins.ts';
 import { rowMajorStrides } from './shape.ts';
 import { bytesPerElement, createArray, type Dtype, fromBytes, type Tensor, toNumbers } from './tensor.ts';
 

@@ -2,7 +2,9 @@
 
 import { BnnError } from '../errors.ts';
 import { describeValue } from './describe-value.ts';
-import type { PickleConstructor } from './pickle.ts';
+
+/** Builds the value of a call of a Python class or function. It may copy every argument once: that much memory is accounted for. */
+export type PickleConstructor = (args: readonly unknown[]) => unknown;
 
 const set: PickleConstructor = ([items = []]) => {
   if (!Array.isArray(items)) throw new Error('a set of what is not a list');

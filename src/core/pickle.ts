@@ -16,12 +16,9 @@
 import { BnnError } from '../errors.ts';
 import { ByteReader } from './byte-reader.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import { builtinConstructor } from './pickle-builtins.ts';
+import { builtinConstructor, type PickleConstructor } from './pickle-builtins.ts';
 import { COST, pickleBudget, sizeOf } from './pickle-cost.ts';
 import { parseAsciiNumber, parseQuoted, parseRawUnicode, signedInteger } from './pickle-text.ts';
-
-/** Builds the value of a call of a Python class or function. It may copy every argument once: that much memory is accounted for. */
-export type PickleConstructor = (args: readonly unknown[]) => unknown;
 
 export interface PickleOptions {
   /** The allow-list, beyond the types above and OrderedDict: how to build what `module.name(...)` gives; undefined refuses. */

@@ -44,6 +44,23 @@ export function slidingWindowSize(
   return (count - 1) * stride >= size + padBegin ? count - 1 : count;
 }
 
+/**
+ * Padding in front and behind along one dimension for `auto_pad` SAME_UPPER, or SAME_LOWER: as many windows as there are strides in the
+ * data. Of an odd number of elements the larger half is behind, or in front.
+ */
+export function samePadding(
+  size: number,
+  kernel: number,
+  stride: number,
+  dilation: number,
+  isLower: boolean,
+): [begin: number, end: number] {
+  const extent = (kernel - 1) * dilation + 1;
+  const total = Math.max(0, (Math.ceil(size / stride) - 1) * stride + extent - size);
+  const small = Math.floor(total / 2);
+  return isLower ? [total - small, small] : [small, total - small];
+}
+
 /** NumPy broadcasting of two shapes; undefined when they do not fit. */
 export function broadcastShapes(a: readonly number[], b: readonly number[]): number[] | undefined {
   const rank = Math.max(a.length, b.length);

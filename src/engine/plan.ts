@@ -1,14 +1,14 @@
 /** A model for inputs of given sizes: every shape known, every activation in its place, one step a node. */
 
-import { EVALUATORS } from '../compiler/evaluate.ts';
-import { type Exact, exactOf, roundExact } from '../compiler/exact.ts';
 import { elementCount } from '../core/shape.ts';
 import { int64s, isDtype, type Tensor, toNumbers } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Node, Value } from '../graph/graph.ts';
-import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
+import { inferNode } from '../graph/infer/infer-shapes.ts';
 import type { Model } from '../graph/model.ts';
-import { BNN_RULES } from '../operators/registry.ts';
+import { INFER_RULES } from '../operators/registry.ts';
+import { EVALUATORS } from '../rewriting/exact/evaluators.ts';
+import { type Exact, exactOf, roundExact } from '../rewriting/exact/exact.ts';
 import { Arena, type Slot } from './arena.ts';
 import type { Engine, Pointer } from './engine-module.ts';
 import type { Layer } from './layer.ts';
@@ -117,13 +117,8 @@ class Planner {
   }
 
   #infer(node: Node): void {
-    const rule = STANDARD_RULES.get(node.type) ?? BNN_RULES.get(node.type);
-    if (rule === undefined) return;
-    const types = rule(node, this.#model.opsets.get(node.domain) ?? 1);
-    for (const [i, output] of node.outputs.entries()) {
-      output.dtype = types[i]?.dtype ?? output.dtype;
-      output.shape = types[i]?.shape ?? output.shape;
-    }
+    const rule = INFER_RULES.get(node.type);
+    if (rule !== undefined) inferNode(node, rule, this.#model.opsets.get(node.domain) ?? 1);
   }
 
   /** Computes what follows from constants and shapes alone; false when the node depends on data. */

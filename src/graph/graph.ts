@@ -40,6 +40,8 @@ export class Value {
   $uses: Use[] = [];
   /** @internal maintained by Graph */
   $constant: Tensor | null = null;
+  /** @internal maintained by Graph */
+  $isOutput = false;
 
   /** Use `Graph` methods to make values. */
   constructor(name: string) {
@@ -54,13 +56,17 @@ export class Value {
   get producer(): Node | null {
     return this.$producer;
   }
-  /** Every input of a node that reads this value (graph outputs are not listed: see `Graph.isOutput`). */
+  /** Every input of a node that reads this value (graph outputs are not listed: see `isOutput`). */
   get uses(): readonly Use[] {
     return this.$uses;
   }
   /** The data, when this is a constant. */
   get constant(): Tensor | null {
     return this.$constant;
+  }
+  /** True for a result of the graph. */
+  isOutput(): boolean {
+    return this.$isOutput;
   }
 }
 
@@ -178,7 +184,6 @@ export class Graph {
   readonly #inputs: Value[] = [];
   readonly #outputs: Value[] = [];
   readonly #inputSet = new Set<Value>();
-  readonly #outputSet = new Set<Value>();
   #constantElements = 0;
   #first: Node | null = null;
   #last: Node | null = null;
@@ -228,9 +233,8 @@ export class Graph {
     return this.#inputSet.has(value);
   }
   isOutput(value: Value): boolean {
-    return this.#outputSet.has(value);
+    return value.isOutput();
   }
-
   /** A name that no value has yet. */
   freshName(stem: string): string {
     if (stem !== '' && !this.#values.has(stem)) return stem;
@@ -267,7 +271,7 @@ export class Graph {
 
   addOutput(value: Value): void {
     this.#outputs.push(value);
-    this.#outputSet.add(value);
+    value.$isOutput = true;
   }
 
   /**
@@ -304,17 +308,17 @@ export class Graph {
    */
   replaceAllUses(old: Value, replacement: Value): void {
     if (old === replacement) return;
-    if (this.isInput(old) && this.isOutput(old)) {
+    if (this.isInput(old) && old.isOutput()) {
       throw new Error(`internal: ${old.name} is graph input and output, so its name cannot pass to another value`);
     }
     for (const { node, index } of [...old.$uses]) {
       if (node !== replacement.$producer) this.setInput(node, index, replacement);
     }
-    if (!this.isOutput(old)) return;
+    if (!old.isOutput()) return;
     const name = old.name;
     let output = replacement;
     this.#rename(old, this.freshName(`${name}_old`));
-    if (replacement.$producer === null || this.isOutput(replacement)) {
+    if (replacement.$producer === null || replacement.isOutput()) {
       output = this.addNode('Identity', [replacement], { outputs: [name] }).output;
       output.dtype = replacement.dtype;
       output.shape = replacement.shape;
@@ -322,8 +326,8 @@ export class Graph {
       this.#rename(replacement, name);
     }
     for (const [i, value] of this.#outputs.entries()) if (value === old) this.#outputs[i] = output;
-    this.#outputSet.delete(old);
-    this.#outputSet.add(output);
+    old.$isOutput = false;
+    output.$isOutput = true;
   }
 
   /**
@@ -334,7 +338,7 @@ export class Graph {
   removeNode(node: Node): void {
     if (node.$graph !== this) throw new Error(`internal: ${node.describe()} is not in graph ${this.name}`);
     for (const output of node.outputs) {
-      if (output.$uses.length > 0 || this.isOutput(output)) {
+      if (output.$uses.length > 0 || output.isOutput()) {
         throw new Error(`internal: output ${output.name} of ${node.describe()} is still used`);
       }
     }
@@ -352,8 +356,7 @@ export class Graph {
     if (value.$constant === null || this.isInput(value)) {
       throw new Error(`internal: ${value.name} is no constant, or a graph input too`);
     }
-    if (value.$uses.length > 0 || this.isOutput(value))
-      throw new Error(`internal: constant ${value.name} is still used`);
+    if (value.$uses.length > 0 || value.isOutput()) throw new Error(`internal: constant ${value.name} is still used`);
     this.#values.delete(value.name);
     this.#constantElements -= value.$constant.data.length;
   }

@@ -1,12 +1,17 @@
 import { BnnError } from '../errors.ts';
-import type { Node } from './graph.ts';
+
+/** What there is an order of. */
+interface Step<Node> {
+  readonly inputs: readonly ({ readonly producer: Node | null } | null)[];
+  describe(): string;
+}
 
 /**
  * The nodes with every producer before its readers; where that leaves a choice, in the given order.
  *
  * @throws {BnnError} E_FORMAT when there is a cycle.
  */
-export function topologicalOrder(nodes: Iterable<Node>): Node[] {
+export function topologicalOrder<Node extends Step<Node>>(nodes: Iterable<Node>): Node[] {
   const sorted: Node[] = [];
   const state = new Map<Node, 'open' | 'done'>();
   // Depth first with a stack of its own: a deep graph would exhaust that of the language.
@@ -25,7 +30,7 @@ export function topologicalOrder(nodes: Iterable<Node>): Node[] {
         stack.pop();
         continue;
       }
-      const producer = node.input(top.nextInput++)?.producer ?? null;
+      const producer = node.inputs[top.nextInput++]?.producer ?? null;
       if (producer === null) continue;
       if (state.get(producer) === 'open') {
         throw new BnnError('E_FORMAT', 'the graph has a cycle', { at: producer.describe() });

@@ -21,7 +21,7 @@ export async function calibrate(
     if (value.producer === null || value.dtype !== 'float32' || twin === undefined) continue;
     twin.dtype = value.dtype;
     twin.shape = value.shape;
-    if (!copy.graph.isOutput(twin)) copy.graph.addOutput(twin);
+    if (!twin.isOutput()) copy.graph.addOutput(twin);
   }
   const ranges = new Map<string, { min: number; max: number }>();
   const session = await createNativeSession(encodeModel(copy), { at: 'calibration' });

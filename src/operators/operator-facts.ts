@@ -180,3 +180,9 @@ export function passesOn({ elementsOf }: OperatorFacts, index: number): boolean 
 export function passesFirst({ elementsOf }: OperatorFacts): boolean {
   return elementsOf !== 'all' && elementsOf?.length === 1 && elementsOf[0] === 0;
 }
+
+/** Element-wise operators of one value; further inputs are single numbers. */
+export const UNARY: readonly string[] = operatorsWith(({ elementwise }) => elementwise === 'one');
+
+/** Element-wise operators of several values that are broadcast against each other. */
+export const BROADCASTING: readonly string[] = operatorsWith(({ elementwise }) => elementwise === 'several');

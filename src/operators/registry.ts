@@ -4,6 +4,7 @@ import type { Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import type { InferRules } from '../graph/infer/rule.ts';
+import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { GraphFunction, Model } from '../graph/model.ts';
 import { BINARY_CONV } from './binary-conv.ts';
 import { BINARY_GEMM } from './binary-gemm.ts';
@@ -29,6 +30,9 @@ function definitionOf(name: string): OperatorDefinition {
   }
   return definition;
 }
+
+/** Rules for standard and `bnn` operators. */
+export const INFER_RULES: InferRules = new Map([...STANDARD_RULES, ...BNN_RULES]);
 
 /** The bodies are valid in every version of the standard operators from this one on (Unsqueeze takes its axes as an input). */
 const FIRST_OPSET_OF_BODIES = 13;

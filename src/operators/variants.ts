@@ -9,6 +9,9 @@
  * family Threshold takes +1 for x ≥ x_threshold[c], one threshold per input channel, the others for x ≥ 0.
  */
 
+import type { Node } from '../graph/graph.ts';
+import { BNN_DOMAIN } from './definition.ts';
+
 export interface LayerVariant {
   readonly layer: 'Conv' | 'Gemm';
   /** True when only the weights are binary: the data input is used as it is. */
@@ -76,4 +79,9 @@ const NAMES: ReadonlyMap<string, string> = new Map([...LAYER_VARIANTS].map(([nam
 /** The operator name of a variant; undefined when the table has none. */
 export function variantName(variant: LayerVariant): string | undefined {
   return NAMES.get(keyOf(variant));
+}
+
+/** The variant of a packed layer; undefined for any other node. */
+export function packedVariant({ domain, op }: Pick<Node, 'domain' | 'op'>): LayerVariant | undefined {
+  return domain === BNN_DOMAIN ? LAYER_VARIANTS.get(op) : undefined;
 }

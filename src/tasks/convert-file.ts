@@ -1,7 +1,7 @@
 /** Reads a network from elsewhere, gives both of its forms, and compares them with the source where that is asked for. */
 
 import { type Binarized, type BinarizeOptions, binarizeFloat } from '../convert/binarize-float.ts';
-import { withZeroPolicy, ZERO_POLICIES } from '../convert/sign-policy.ts';
+import { withZeroPolicy, ZERO_POLICIES } from '../convert/signs/sign-policy.ts';
 import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';

@@ -1,6 +1,5 @@
 /** `bnn-export --int8`: the first layer of a packed network in 8-bit integers, with ranges from training pictures. */
 
-import { nameOf } from '../compiler/layers.ts';
 import { findStem, quantizeStem, stemModel } from '../compiler/quantize-stem.ts';
 import type { CompileReport } from '../compiler/report.ts';
 import { addSizes, nodeSizes, type Sizes } from '../compiler/sizes.ts';
@@ -15,6 +14,7 @@ import { calibrateChannels, type Pictures } from '../inference/calibrate-channel
 import { toChannelsFirst } from '../inference/image-input.ts';
 import type { ModelSource } from '../inference/model-source-io.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
+import { nameOf } from '../rewriting/layers/layers.ts';
 import { readRecipe } from '../training/run-folder-io.ts';
 
 /** Training pictures that tell the ranges, and those of them that decisions are compared on. */

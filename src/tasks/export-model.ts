@@ -1,6 +1,5 @@
 /** Makes the ONNX file of a trained network, in 8-bit integers where that is asked for, and compares it with its source. */
 
-import { shareEqualConstants } from '../compiler/equal-constants.ts';
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
 import type { CompileReport } from '../compiler/report.ts';
 import { BnnError } from '../errors.ts';
@@ -12,6 +11,7 @@ import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
 import { LAYER_VARIANTS } from '../operators/variants.ts';
+import { shareEqualConstants } from '../rewriting/equal-constants.ts';
 import { exportInt8, type Int8Export, type Int8Facts, type Int8Options } from './export-int8.ts';
 import { VERSION } from './version.ts';
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
+import { formatReason } from '../../src/compiler/report.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { float32 } from '../../src/core/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
@@ -46,7 +47,8 @@ describe('networks of the zoo', { timeout: 60_000 }, () => {
     if (binary !== undefined) expect([report.binaryLayers, report.floatLayers]).toEqual([binary, inFloat]);
     expect(encodeModel(model).length).toBeLessThanOrEqual(maxBytes);
     for (const layer of report.layers) {
-      if (layer.outcome === 'float') expect(layer.reasons.join()).toMatch(/neither its data nor its weight/);
+      if (layer.outcome === 'float')
+        expect(layer.reasons.map(formatReason).join()).toMatch(/neither its data nor its weight/);
       else expect(layer.reasons).toEqual([]);
     }
   });
@@ -114,7 +116,7 @@ describe('lowerToPacked', () => {
     const { model, report } = await expectSame(latent, { keepFloat: ['layer1.0.conv2', 'layer3.*'] });
     expect([report.binaryLayers, report.floatLayers]).toEqual([11, 9]);
     const kept = report.layers.find(({ name }) => name === 'layer1.0.conv2');
-    expect(kept?.reasons).toContain('binarize-conv: it is kept in float, as asked');
+    expect(kept?.reasons.map(formatReason)).toContain('binarize-conv: it is kept in float, as asked');
     // Their weights are ±1 constants, not Sign of floats, and nothing was folded into them.
     const conv = [...model.graph.nodes()].find(({ name }) => name === 'layer1.0.conv2');
     expect(new Set(conv?.requiredInput(1).constant?.data as Float32Array)).toEqual(new Set([1, -1]));

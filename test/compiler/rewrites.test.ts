@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { formatReason } from '../../src/compiler/report.ts';
 import { float32, int64s, tensor } from '../../src/core/tensor.ts';
 import { float, int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
@@ -25,6 +26,36 @@ function plusMinusOne(net: SmallNet, shape: readonly number[]): Value {
       weights.data.map((w) => (w >= 0 ? 1 : -1)),
     ),
   );
+}
+
+/** Int8 numbers in steps of 0.5. */
+function dequantized(net: SmallNet, shape: readonly number[]): Value {
+  const bytes = Int8Array.from(net.normals(shape).data, (w) => Math.round(10 * w));
+  return net.op('DequantizeLinear', [net.constant(tensor('int8', shape, bytes)), net.scalar(0.5)]);
+}
+
+/** Weights ±s that some operator computes from constants. */
+function binaryThrough(net: SmallNet, type: string): Value {
+  const shape = [5, 8, 3, 3];
+  const w = net.random(shape);
+  switch (type) {
+    case 'Clip':
+      return net.op('Clip', [net.op('Mul', [w, net.scalar(1e6)]), net.scalar(-1), net.scalar(1)]);
+    case 'DequantizeLinear': {
+      const bytes = Int8Array.from(net.normals(shape).data, (x) => (x < 0 ? -1 : 1));
+      return net.op('DequantizeLinear', [net.constant(tensor('int8', shape, bytes)), net.scalar(0.25)]);
+    }
+    case 'ReduceL1':
+      return net.op('Mul', [net.sign(w), net.op('ReduceL1', [w], { axes: ints([1, 2, 3]) })]);
+    case 'Slice': {
+      const [from, to] = [int64s([0]), int64s([5])].map((bound) => net.constant(bound));
+      return net.op('Slice', [net.sign(net.random([7, 8, 3, 3])), from ?? null, to ?? null]);
+    }
+    case 'Where':
+      return net.op('Where', [net.op('Less', [w, net.scalar(0)]), net.scalar(-2), net.scalar(2)]);
+    default:
+      return net.op('Sign', [w]);
+  }
 }
 
 const BECOMES: readonly Row[] = [
@@ -54,6 +85,21 @@ const BECOMES: readonly Row[] = [
         pads: ints([0, 2, 1, 1]),
         group: int(4),
       }),
+    ['bnn.BinaryConv'],
+  ],
+  ...['Clip', 'DequantizeLinear', 'ReduceL1', 'Sign', 'Slice', 'Where'].map(
+    (through): Row => [
+      `Conv(Sign, W), W a constant expression through ${through}`,
+      (net, x) => net.conv(net.sign(x), binaryThrough(net, through)),
+      ['bnn.BinaryConv'],
+    ],
+  ),
+  [
+    'a bias and a factor through operators that are not folded',
+    (net, x) => {
+      const y = net.conv(net.sign(x), net.sign(net.random([5, 8, 3, 3])), {}, dequantized(net, [5]));
+      return net.op('Mul', [y, dequantized(net, [5, 1, 1])]);
+    },
     ['bnn.BinaryConv'],
   ],
   ['Conv · mean|W|', scaledConv, ['bnn.BinaryConv']],
@@ -309,6 +355,12 @@ const STAYS: readonly (readonly [...Row, RegExp])[] = [
     /not binary: output channel 0 has several magnitudes/,
   ],
   [
+    'float weights in 8 bits, which stay in 8 bits',
+    (net, x) => net.conv(net.sign(x), dequantized(net, [5, 8, 3, 3])),
+    ['bnn.Sign', 'DequantizeLinear', 'Conv'],
+    /not binary: output channel 0 has several magnitudes/,
+  ],
+  [
     'weights that are all 0',
     (net, x) => net.conv(net.sign(x), net.constant(float32([1, 8, 3, 3], new Float32Array(72)))),
     ['bnn.Sign', 'Conv'],
@@ -477,7 +529,10 @@ describe('lowering leaves', () => {
     const net = new SmallNet();
     const { model, report } = await expectSame(net.finish(build(net, net.input(['N', 8, 6, 6]))));
     expect(operators(model)).toEqual(expected);
-    const reasons = [...report.layers.flatMap((layer) => layer.reasons), ...report.misses.map((m) => m.reason)];
+    const reasons = [
+      ...report.layers.flatMap((layer) => layer.reasons.map(formatReason)),
+      ...report.misses.map((m) => m.reason),
+    ];
     expect(reasons).toContainEqual(expect.stringMatching(reason));
   });
 
@@ -487,7 +542,9 @@ describe('lowering leaves', () => {
     net.builder.model.graph.addOutput(y);
     const { model, report } = await expectSame(net.finish(net.batchNorm(y, 8)));
     expect(operators(model)).toEqual(['bnn.BinaryConv', 'BatchNormalization']);
-    expect(report.layers[0]?.reasons).toEqual([expect.stringMatching(/fold-batchnorm of .* is a graph output/)]);
+    expect(report.layers[0]?.reasons.map(formatReason)).toEqual([
+      expect.stringMatching(/fold-batchnorm of .* is a graph output/),
+    ]);
     expect(model.graph.outputs.map(({ name }) => name)).toEqual(['conv', expect.any(String)]);
   });
 

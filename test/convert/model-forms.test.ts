@@ -2,9 +2,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { withZeroPolicy } from '../../src/convert/sign-policy.ts';
-import { toStandardForm } from '../../src/convert/standard-form.ts';
-import { levelsOfWeights } from '../../src/convert/weight-levels.ts';
+import { withZeroPolicy } from '../../src/convert/signs/sign-policy.ts';
+import { toStandardForm } from '../../src/convert/standard/standard-form.ts';
+import { levelsOfWeights } from '../../src/convert/verdict/weight-levels.ts';
 import { float32 } from '../../src/core/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { float, int, reference, string } from '../../src/graph/attribute.ts';
@@ -164,7 +164,7 @@ describe('withZeroPolicy', () => {
 
 describe('levelsOfWeights', () => {
   const levels = (values: readonly number[], shape = [2, values.length / 2]) =>
-    levelsOfWeights({ dtype: 'float32', shape, data: Float64Array.from(values), fromSign: false }, false);
+    levelsOfWeights({ dtype: 'float32', shape, data: Float64Array.from(values) }, false);
   it.each<[string, readonly number[], string, number]>([
     ['±s per row', [0.5, -0.5, -2, 2], 'binary', 1],
     ['zeros', [1, 0, -1, 1], 'ternary', 2],

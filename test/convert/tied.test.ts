@@ -57,7 +57,7 @@ describe('shared weights', () => {
       ['binary', 0, true],
     ]);
     expect(summarizeModel(model)).toMatchObject({ oneBitParameters: 2304 });
-    expect(summarizeModel(siamese(copies))).toMatchObject({ floatParameters: 2304 });
+    expect(summarizeModel(siamese(copies))).toMatchObject({ oneBitParameters: 2304 });
     await expectSame(siamese(copies), [model, lowered.model], SHAPE);
   });
 

@@ -281,7 +281,7 @@ test('random edits keep every invariant and agree with a list of operands', () =
             operands.get(node)![k % 2] = value;
           } else if (kind === 'replace') {
             const replacement = pick(available(node), j);
-            const isOutput = graph.isOutput(node.output);
+            const isOutput = node.output.isOutput();
             graph.replaceAllUses(node.output, replacement);
             for (const [reader, list] of operands) {
               if (reader === replacement.producer) continue;
@@ -293,7 +293,7 @@ test('random edits keep every invariant and agree with a list of operands', () =
             for (const added of isOutput ? graph.nodes() : []) {
               if (added.is('Identity') && !operands.has(added)) operands.set(added, [replacement]);
             }
-          } else if (node.output.uses.length === 0 && !graph.isOutput(node.output)) {
+          } else if (node.output.uses.length === 0 && !node.output.isOutput()) {
             graph.removeNode(node);
             operands.delete(node);
           }

@@ -70,7 +70,7 @@ async function allValues(model: Model, feeds: Feeds): Promise<Readonly<Record<st
   const copy = decodeModel(encodeModel(model));
   for (const node of copy.graph.nodes()) {
     const { dtype, shape } = model.graph.values.get(node.output.name)!;
-    if (dtype !== 'float32' || copy.graph.isOutput(node.output)) continue;
+    if (dtype !== 'float32' || node.output.isOutput()) continue;
     Object.assign(node.output, { dtype, shape });
     copy.graph.addOutput(node.output);
   }

@@ -1,14 +1,14 @@
 /** What of this project knows an operator of the standard, put to the standard's own tests. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { EVALUATORS } from '../../src/compiler/evaluate.ts';
-import { exactOf, roundExact } from '../../src/compiler/exact.ts';
 import { type Tensor, toNumbers } from '../../src/core/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { createSte } from '../../src/estimators/ste.ts';
 import type { Node } from '../../src/graph/graph.ts';
 import { STANDARD_RULES } from '../../src/graph/infer/standard-rules.ts';
 import { Model } from '../../src/graph/model.ts';
+import { EVALUATORS } from '../../src/rewriting/exact/evaluators.ts';
+import { exactOf, roundExact } from '../../src/rewriting/exact/exact.ts';
 import { Program } from '../../src/training/program.ts';
 import { STEP_BUILDERS } from '../../src/training/steps/table.ts';
 import type { NodeTest } from './node-tests.ts';

@@ -1,7 +1,7 @@
 /** `bnn-convert`. */
 
 import { Command, Option } from 'commander';
-import type { SignZero } from '../../convert/sign-log.ts';
+import type { SignZero } from '../../convert/signs/sign-log.ts';
 import { writeFileAtomic } from '../../core/atomic-file-io.ts';
 import { DATASET_NAMES } from '../../data/load-dataset.ts';
 import { BnnError } from '../../errors.ts';

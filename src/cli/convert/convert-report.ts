@@ -1,9 +1,9 @@
 /** What `bnn-convert` prints. */
 
 import type { RestReport } from '../../compiler/report.ts';
-import { PLUS_ADVICE } from '../../convert/data-levels.ts';
-import type { SignReport } from '../../convert/sign-log.ts';
-import type { LayerVerdict, VerdictKind } from '../../convert/verdict.ts';
+import type { SignReport } from '../../convert/signs/sign-log.ts';
+import { PLUS_ADVICE } from '../../convert/verdict/data-levels.ts';
+import type { LayerVerdict, VerdictKind } from '../../convert/verdict/verdict.ts';
 import { formatCount, formatDifference, formatPercent } from '../../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../../report/table.ts';
 import type { Check } from '../../tasks/convert-check.ts';

@@ -1,6 +1,6 @@
 /** What `bnn-export` prints. */
 
-import type { CompileReport, LayerReport } from '../../compiler/report.ts';
+import { type CompileReport, formatReason, type LayerReport } from '../../compiler/report.ts';
 import type { Comparison } from '../../inference/compare-forms.ts';
 import type { SessionMemory } from '../../inference/measure-sessions-io.ts';
 import { formatBytes, formatDifference, formatPercent, formatSeconds } from '../../report/format.ts';
@@ -101,7 +101,7 @@ export function formatExplanation(
         const { name, source, outcome, operator, folded, reasons } = layer;
         const isPacked = outcome === 'binary' || outcome === 'weight-only';
         const shared = layer.sharedWith === null ? [] : [`the weights of ${layer.sharedWith}`];
-        const why = isPacked ? [...folded, ...shared].join(', ') : [...reasons, ...shared].join('; ');
+        const why = isPacked ? [...folded, ...shared].join(', ') : [...reasons.map(formatReason), ...shared].join('; ');
         return [name, source, outcome, operator, ...sizeCells(layer), why];
       })
       .concat(isWorthARow(rest) ? [restRow] : []),

@@ -1,5 +1,5 @@
 import { addBnnFunctions } from '../../operators/registry.ts';
-import type { Pass } from '../pass.ts';
+import type { Pass } from '../../rewriting/pass.ts';
 
 export const INSTALL_FUNCTIONS: Pass = {
   name: 'install-functions',

@@ -2,9 +2,10 @@
 
 import { int } from '../../graph/attribute.ts';
 import type { Node } from '../../graph/graph.ts';
-import { type Affine, affineOfBatchNorm, channelVector, staticSize } from '../channel-vector.ts';
-import type { CompileContext } from '../context.ts';
-import { defineRewrite, isMiss, type Miss, miss } from '../rewrite.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import type { RewriteContext } from '../../rewriting/context.ts';
+import { type Affine, affineOfBatchNorm, channelVector, staticSize } from '../../rewriting/layers/channel-vector.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../rewriting/rewrite.ts';
 
 export const AFFINE_TO_CONV = defineRewrite({
   name: 'affine-to-conv',
@@ -25,14 +26,14 @@ export const AFFINE_TO_CONV = defineRewrite({
     if (root.is('Add') && offset.every((c) => c === 0)) return x;
     const channels = factor.length;
     const constant = (suffix: string, shape: readonly number[], data: Float64Array) =>
-      context.addExact(`${root.output.name}.${suffix}`, { dtype: 'float32', shape, data, fromSign: false }, root);
+      context.addExact(`${root.output.name}.${suffix}`, { dtype: 'float32', shape, data }, root);
     const inputs = [x, constant('factor', [channels, 1, 1, 1], factor), constant('offset', [channels], offset)];
     const attributes = { group: int(channels) };
-    return context.graph.addNode('Conv', inputs, { name: root.name, attributes, before: root }).output;
+    return addOp(context.graph, 'Conv', inputs, root, { name: root.name, attributes });
   },
 });
 
-function affineOfAdd(root: Node, context: CompileContext): Affine | Miss {
+function affineOfAdd(root: Node, context: RewriteContext): Affine | Miss {
   const channels = staticSize(root.requiredInput(0).shape, 1);
   const exact = context.evaluate(root.input(1));
   const offset = exact === null || channels === null ? null : channelVector(exact, 4, channels);

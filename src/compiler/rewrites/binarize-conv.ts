@@ -3,9 +3,10 @@
 import { int, ints } from '../../graph/attribute.ts';
 import { packConvWeights } from '../../operators/pack-weights.ts';
 import { plainVariant } from '../../operators/variants.ts';
+import { convOperands } from '../../rewriting/layers/layer-operands.ts';
+import { defineRewrite, miss } from '../../rewriting/rewrite.ts';
 import { createLayer } from '../binary-layer.ts';
-import { convOperands } from '../layer-operands.ts';
-import { defineRewrite, miss } from '../rewrite.ts';
+import type { CompileContext } from '../context.ts';
 
 export const BINARIZE_CONV = defineRewrite({
   name: 'binarize-conv',
@@ -18,7 +19,7 @@ export const BINARIZE_CONV = defineRewrite({
     exactness: 'accumulators bit-exact (BinaryWeightConv: float rounding); s leaves the sum, so products round once',
   },
   roots: ['Conv'],
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     if (context.isKept(root)) return miss(root, 'it is kept in float, as asked');
     const padding = root.string('auto_pad', 'NOTSET');
     if (padding !== 'NOTSET') return miss(root, `auto_pad ${padding} could not be resolved: the image size is unknown`);

@@ -3,9 +3,10 @@
 import { int } from '../../graph/attribute.ts';
 import { packGemmWeights } from '../../operators/pack-weights.ts';
 import { plainVariant } from '../../operators/variants.ts';
+import { gemmOperands } from '../../rewriting/layers/layer-operands.ts';
+import { defineRewrite, miss } from '../../rewriting/rewrite.ts';
 import { createLayer } from '../binary-layer.ts';
-import { gemmOperands } from '../layer-operands.ts';
-import { defineRewrite, miss } from '../rewrite.ts';
+import type { CompileContext } from '../context.ts';
 
 /** [K, N] to [N, K]. */
 function transposed(data: Float64Array, rows: number, columns: number): Float64Array {
@@ -25,7 +26,7 @@ export const BINARIZE_GEMM = defineRewrite({
     exactness: 'accumulators bit-exact (BinaryWeightGemm: float rounding)',
   },
   roots: ['Gemm'],
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     if (context.isKept(root)) return miss(root, 'it is kept in float, as asked');
     return gemmOperands(root, context);
   },

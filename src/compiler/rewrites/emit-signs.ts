@@ -2,9 +2,10 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { negateOutputs } from '../../operators/pack-weights.ts';
-import { LAYER_VARIANTS, variantName } from '../../operators/variants.ts';
-import { extendLayer, layerAt, layerInput, packedVariant } from '../binary-layer.ts';
-import { defineRewrite, isMiss, type Miss, miss } from '../rewrite.ts';
+import { LAYER_VARIANTS, packedVariant, variantName } from '../../operators/variants.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../rewriting/rewrite.ts';
+import { extendLayer, layerAt, layerInput } from '../binary-layer.ts';
+import type { CompileContext } from '../context.ts';
 import { type AccumulatorRange, type SignThreshold, signThreshold } from '../sign-threshold.ts';
 import { otherThanSigns } from '../signs.ts';
 
@@ -52,12 +53,12 @@ export const EMIT_SIGNS = defineRewrite({
     exactness: 'bit-exact: every value of the accumulator was tried, in float32 as the function body computes it',
   },
   roots: ROOTS,
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const variant = packedVariant(root);
     if (variant === undefined) throw new Error(`internal: ${root.type} is no packed layer`);
-    const reader = otherThanSigns(root.output, context);
+    const reader = otherThanSigns(root.output);
     if (reader === 'output') return miss(root, 'its result is a graph output');
-    if (reader !== null) return miss(reader, `it reads more than the sign of ${root.describe()}`);
+    if (reader !== null) return miss(reader, 'it reads more than the sign of {}', root);
     const layer = layerAt(root, variant, context);
     if (isMiss(layer)) return layer;
     const weights = layerInput(root, 'w')?.constant ?? null;

@@ -1,8 +1,8 @@
 /** BatchNormalization after a float layer goes into the layer's weights. */
 
-import { affineOfBatchNorm } from '../channel-vector.ts';
+import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { addFloatLayer, floatLayerOf, scaleAlong } from '../float-layer.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
 
 export const FOLD_BATCHNORM_AFTER = defineRewrite({
   name: 'fold-batchnorm-after-float',
@@ -17,8 +17,7 @@ export const FOLD_BATCHNORM_AFTER = defineRewrite({
     const data = root.requiredInput(0);
     const layer = floatLayerOf(data.producer, root, context);
     if (isMiss(layer)) return layer;
-    if (data.uses.length !== 1 || context.graph.isOutput(data))
-      return miss(layer.node, 'its result is used elsewhere too');
+    if (data.uses.length !== 1 || data.isOutput()) return miss(layer.node, 'its result is used elsewhere too');
     const affine = affineOfBatchNorm(root, context);
     if (isMiss(affine)) return affine;
     if (affine.factor.length !== layer.bias.length) return miss(root, 'its channels are not the output channels');

@@ -1,9 +1,9 @@
 /** BatchNormalization before a float dense layer goes into the layer's weights. */
 
 import type { Node } from '../../graph/graph.ts';
-import { affineOfBatchNorm } from '../channel-vector.ts';
+import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { addFloatLayer, type FloatLayer, floatLayerOf, scaleAlong } from '../float-layer.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
 
 /** Σ_k offset[k] · W[k, n]: what a constant input contributes to each output. */
 function contribution(layer: FloatLayer, offset: Float64Array): Float64Array {
@@ -37,7 +37,7 @@ export const FOLD_BATCHNORM_BEFORE = defineRewrite({
     const normalization = batchNormBefore(root);
     if (normalization === null) return miss(root, 'its data are not computed by BatchNormalization');
     const { output } = normalization;
-    if (output.uses.length !== 1 || context.graph.isOutput(output)) {
+    if (output.uses.length !== 1 || output.isOutput()) {
       return miss(normalization, 'its result is used elsewhere too');
     }
     const layer = floatLayerOf(root, root, context);

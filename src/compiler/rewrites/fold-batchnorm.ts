@@ -1,8 +1,9 @@
 /** BatchNormalization after a packed layer goes into its scale and bias. */
 
+import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { binaryLayerOf, extendLayer } from '../binary-layer.ts';
-import { affineOfBatchNorm } from '../channel-vector.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import type { CompileContext } from '../context.ts';
 
 export const FOLD_BATCHNORM = defineRewrite({
   name: 'fold-batchnorm',
@@ -13,7 +14,7 @@ export const FOLD_BATCHNORM = defineRewrite({
     exactness: 'float64, rounded once together with all other folds',
   },
   roots: ['BatchNormalization'],
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const layer = binaryLayerOf(root.requiredInput(0), root, context);
     if (isMiss(layer)) return layer;
     const affine = affineOfBatchNorm(root, context);
@@ -30,6 +31,6 @@ export const FOLD_BATCHNORM = defineRewrite({
       scale: scale.map((s, o) => s * factor(o)),
       bias: bias.map((b, o) => b * factor(o) + (affine.offset[o] ?? 0)),
     };
-    return extendLayer(layer, root, { channels, folded: root.describe() }, context);
+    return extendLayer(layer, root, { channels, folded: context.names.describe(root) }, context);
   },
 });

@@ -1,8 +1,8 @@
 /** A constant added to a float dense layer becomes its C. */
 
-import { channelVector } from '../channel-vector.ts';
+import { channelVector } from '../../rewriting/layers/channel-vector.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { addFloatLayer, floatLayerOf } from '../float-layer.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
 
 export const FOLD_BIAS_INTO_GEMM = defineRewrite({
   name: 'fold-bias-into-gemm',
@@ -20,8 +20,7 @@ export const FOLD_BIAS_INTO_GEMM = defineRewrite({
     if (producer?.is('Gemm') !== true) return miss(root, 'it adds to no dense layer');
     const layer = floatLayerOf(producer, root, context);
     if (isMiss(layer)) return layer;
-    if (data.uses.length !== 1 || context.graph.isOutput(data))
-      return miss(producer, 'its result is used elsewhere too');
+    if (data.uses.length !== 1 || data.isOutput()) return miss(producer, 'its result is used elsewhere too');
     const exact = context.evaluate(constant);
     const offsets = exact === null ? null : channelVector(exact, 2, layer.bias.length);
     if (offsets === null) return miss(root, 'it adds no constant per output channel');

@@ -1,8 +1,9 @@
 /** A constant added to a packed layer goes into its bias, or into its offset behind a PReLU. */
 
+import { channelVector } from '../../rewriting/layers/channel-vector.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { binaryLayerOf, extendLayer } from '../binary-layer.ts';
-import { channelVector } from '../channel-vector.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import type { CompileContext } from '../context.ts';
 
 export const FOLD_BIAS = defineRewrite({
   name: 'fold-bias',
@@ -14,7 +15,7 @@ export const FOLD_BIAS = defineRewrite({
     exactness: 'float64, rounded once together with all other folds; behind a residual, the float sum is reassociated',
   },
   roots: ['Add', 'Sub'],
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const [first, second] = [root.requiredInput(0), root.requiredInput(1)];
     const constantFirst = context.isConstantExpression(first);
     const isNegated = root.is('Sub') && constantFirst;
@@ -32,7 +33,7 @@ export const FOLD_BIAS = defineRewrite({
     const { scale, bias, offset } = layer.epilogue;
     const plus = (numbers: Float64Array) => numbers.map((x, o) => x + (added[o] ?? 0));
     const negative = (numbers: Float64Array) => numbers.map((x) => -x);
-    const folded = `bias (${root.describe()})`;
+    const folded = `bias (${context.names.describe(root)})`;
     if (offset !== null) return extendLayer(layer, root, { channels: { offset: plus(offset) }, folded }, context);
     const channels = isNegated ? { scale: negative(scale), bias: plus(negative(bias)) } : { bias: plus(bias) };
     return extendLayer(layer, root, { channels, folded }, context);

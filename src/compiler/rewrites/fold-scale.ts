@@ -1,10 +1,10 @@
 /** A constant factor after a packed layer goes into its scale and bias. */
 
 import type { Node, Value } from '../../graph/graph.ts';
+import { channelVector } from '../../rewriting/layers/channel-vector.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../rewriting/rewrite.ts';
 import { type BinaryLayer, binaryLayerOf, extendLayer } from '../binary-layer.ts';
-import { channelVector } from '../channel-vector.ts';
 import type { CompileContext } from '../context.ts';
-import { defineRewrite, isMiss, type Miss, miss } from '../rewrite.ts';
 
 interface Factors {
   readonly layer: BinaryLayer;
@@ -33,7 +33,7 @@ export const FOLD_SCALE = defineRewrite({
     exactness: 'float64, rounded once together with all other folds',
   },
   roots: ['Mul', 'Div', 'Neg'],
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const first = root.requiredInput(0);
     const second = root.input(1);
     if (!root.is('Mul') || second === null || !context.isConstantExpression(first)) {
@@ -45,6 +45,6 @@ export const FOLD_SCALE = defineRewrite({
     const { scale, bias } = layer.epilogue;
     const times = (numbers: Float64Array) => numbers.map((x, o) => x * (factors[o] ?? 0));
     const channels = { scale: times(scale), bias: times(bias) };
-    return extendLayer(layer, root, { channels, folded: `scale (${root.describe()})` }, context);
+    return extendLayer(layer, root, { channels, folded: `scale (${context.names.describe(root)})` }, context);
   },
 });

@@ -1,9 +1,10 @@
 /** A constant added before the binarization of a packed layer's data becomes its threshold. */
 
-import { LAYER_VARIANTS, variantName } from '../../operators/variants.ts';
-import { extendLayer, layerAt, packedVariant } from '../binary-layer.ts';
-import { channelVector, staticSize } from '../channel-vector.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import { LAYER_VARIANTS, packedVariant, variantName } from '../../operators/variants.ts';
+import { channelVector, staticSize } from '../../rewriting/layers/channel-vector.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
+import { extendLayer, layerAt } from '../binary-layer.ts';
+import type { CompileContext } from '../context.ts';
 
 /** The operators that have a counterpart with thresholds. */
 const ROOTS = [...LAYER_VARIANTS]
@@ -20,7 +21,7 @@ export const FOLD_SHIFT = defineRewrite({
       'bit-exact where denormals are not flushed: a float sum is 0 only where x = −c, so x + c ≥ 0 and x ≥ −c agree',
   },
   roots: ROOTS,
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const variant = packedVariant(root);
     if (variant === undefined) throw new Error(`internal: ${root.type} is no packed layer`);
     const shift = root.requiredInput(0).producer;
@@ -41,7 +42,7 @@ export const FOLD_SHIFT = defineRewrite({
   },
   apply: (root, { layer, data, shift, threshold }, context) => {
     const channels = { x_threshold: threshold };
-    const folded = `shift (${shift.describe()})`;
+    const folded = `shift (${context.names.describe(shift)})`;
     return extendLayer(layer, root, { variant: { threshold: true }, data, channels, folded }, context);
   },
 });

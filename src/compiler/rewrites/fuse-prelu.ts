@@ -1,9 +1,10 @@
 /** A PReLU after a packed layer becomes its last step but the offset. */
 
 import { variantName } from '../../operators/variants.ts';
+import { channelVector } from '../../rewriting/layers/channel-vector.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { binaryLayerOf, extendLayer } from '../binary-layer.ts';
-import { channelVector } from '../channel-vector.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import type { CompileContext } from '../context.ts';
 
 export const FUSE_PRELU = defineRewrite({
   name: 'fuse-prelu',
@@ -15,7 +16,7 @@ export const FUSE_PRELU = defineRewrite({
     exactness: 'bit-exact',
   },
   roots: ['PRelu', 'LeakyRelu'],
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const layer = binaryLayerOf(root.requiredInput(0), root, context, 'residual');
     if (isMiss(layer)) return layer;
     const { variant } = layer;
@@ -32,6 +33,11 @@ export const FUSE_PRELU = defineRewrite({
   },
   apply: (root, { layer, slope }, context) => {
     const channels = { slope, offset: new Float64Array(layer.outputs) };
-    return extendLayer(layer, root, { variant: { prelu: true }, channels, folded: root.describe() }, context);
+    return extendLayer(
+      layer,
+      root,
+      { variant: { prelu: true }, channels, folded: context.names.describe(root) },
+      context,
+    );
   },
 });

@@ -1,7 +1,8 @@
 /** ReLU after a packed layer moves in front of the scale, onto the integer accumulator. */
 
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 import { binaryLayerOf, extendLayer } from '../binary-layer.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import type { CompileContext } from '../context.ts';
 
 export const FUSE_RELU = defineRewrite({
   name: 'fuse-relu',
@@ -13,7 +14,7 @@ export const FUSE_RELU = defineRewrite({
     exactness: 'bit-exact',
   },
   roots: ['Relu'],
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const layer = binaryLayerOf(root.requiredInput(0), root, context);
     if (isMiss(layer)) return layer;
     if (layer.variant.relu) return miss(layer.node, 'the binary layer already has a ReLU');
@@ -35,5 +36,5 @@ export const FUSE_RELU = defineRewrite({
     return { layer };
   },
   apply: (root, { layer }, context) =>
-    extendLayer(layer, root, { variant: { relu: true }, folded: root.describe() }, context),
+    extendLayer(layer, root, { variant: { relu: true }, folded: context.names.describe(root) }, context),
 });

@@ -1,9 +1,9 @@
 /** The addition of a shortcut becomes the last step of a packed layer. */
 
 import type { Node, Value } from '../../graph/graph.ts';
+import { defineRewrite, isMiss, type Miss, miss } from '../../rewriting/rewrite.ts';
 import { type BinaryLayer, binaryLayerOf, extendLayer } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
-import { defineRewrite, isMiss, type Miss, miss } from '../rewrite.ts';
 
 function sameKnownShape(a: Value, b: Value): boolean {
   const [left, right] = [a.shape, b.shape];
@@ -36,7 +36,7 @@ export const FUSE_RESIDUAL = defineRewrite({
     exactness: 'bit-exact',
   },
   roots: ['Add'],
-  match: (root, context) => {
+  match: (root, context: CompileContext) => {
     const [first, second] = [root.requiredInput(0), root.requiredInput(1)];
     const viaFirst = fuse(root, first, second, context);
     if (!isMiss(viaFirst)) return viaFirst;
@@ -45,7 +45,7 @@ export const FUSE_RESIDUAL = defineRewrite({
     return isMiss(viaSecond) && viaSecond.culprit === root ? viaFirst : viaSecond;
   },
   apply: (root, { layer, residual }, context) => {
-    const folded = `residual (${root.describe()})`;
+    const folded = `residual (${context.names.describe(root)})`;
     return extendLayer(layer, root, { variant: { add: true }, residual, folded }, context);
   },
 });

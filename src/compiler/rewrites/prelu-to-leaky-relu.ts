@@ -1,7 +1,8 @@
 /** PRelu with one slope for all is LeakyRelu, which has a kernel in 8-bit integers. */
 
 import { float } from '../../graph/attribute.ts';
-import { defineRewrite, miss } from '../rewrite.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import { defineRewrite, miss } from '../../rewriting/rewrite.ts';
 
 export const PRELU_TO_LEAKY_RELU = defineRewrite({
   name: 'prelu-to-leaky-relu',
@@ -18,9 +19,5 @@ export const PRELU_TO_LEAKY_RELU = defineRewrite({
     return { slope };
   },
   apply: (root, { slope }, { graph }) =>
-    graph.addNode('LeakyRelu', [root.requiredInput(0)], {
-      name: root.name,
-      attributes: { alpha: float(slope) },
-      before: root,
-    }).output,
+    addOp(graph, 'LeakyRelu', [root.requiredInput(0)], root, { name: root.name, attributes: { alpha: float(slope) } }),
 });

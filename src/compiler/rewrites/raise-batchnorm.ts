@@ -1,7 +1,8 @@
 /** BatchNormalization without a shift moves before the Relu or MaxPool that it follows, where a convolution may take it in. */
 
-import { affineOfBatchNorm } from '../channel-vector.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 
 export const RAISE_BATCHNORM = defineRewrite({
   name: 'raise-batchnorm',
@@ -18,7 +19,7 @@ export const RAISE_BATCHNORM = defineRewrite({
     if (inner === null || !(inner.is('Relu') || inner.is('MaxPool')) || inner.outputs.length > 1) {
       return miss(root, 'its input is no Relu or MaxPool');
     }
-    if (data.uses.length !== 1 || context.graph.isOutput(data)) return miss(inner, 'its result is used elsewhere too');
+    if (data.uses.length !== 1 || data.isOutput()) return miss(inner, 'its result is used elsewhere too');
     const affine = affineOfBatchNorm(root, context);
     if (isMiss(affine)) return affine;
     if (!affine.factor.every((factor) => factor >= 0)) return miss(root, 'it has a negative factor');
@@ -29,14 +30,7 @@ export const RAISE_BATCHNORM = defineRewrite({
     const x = inner.requiredInput(0);
     const parameters = root.inputs.slice(1);
     const { attributes, name } = root;
-    const normalized = graph.addNode('BatchNormalization', [x, ...parameters], {
-      name,
-      attributes,
-      before: root,
-    }).output;
-    normalized.dtype = x.dtype;
-    normalized.shape = x.shape;
-    return graph.addNode(inner.op, [normalized], { name: inner.name, attributes: inner.attributes, before: root })
-      .output;
+    const normalized = addOp(graph, 'BatchNormalization', [x, ...parameters], root, { name, attributes });
+    return addOp(graph, inner.type, [normalized], root, { name: inner.name, attributes: inner.attributes });
   },
 });

@@ -1,8 +1,8 @@
 /** Sign of signs goes. */
 
 import { isSignValued } from '../../operators/sign-valued.ts';
-import { defineRewrite, miss } from '../rewrite.ts';
-import { passesThrough } from './remove-identity.ts';
+import { defineRewrite, miss } from '../../rewriting/rewrite.ts';
+import { passesThrough } from '../../rewriting/rewrites/remove-identity.ts';
 
 export const REMOVE_SIGN = defineRewrite({
   name: 'remove-sign',
@@ -13,7 +13,7 @@ export const REMOVE_SIGN = defineRewrite({
     exactness: 'bit-exact',
   },
   roots: ['bnn.Sign'],
-  match: (root, context) =>
-    isSignValued(root.requiredInput(0)) ? passesThrough(root, context) : miss(root, 'its input may be other than ±1'),
+  match: (root) =>
+    isSignValued(root.requiredInput(0)) ? passesThrough(root) : miss(root, 'its input may be other than ±1'),
   apply: (root) => root.requiredInput(0),
 });

@@ -1,7 +1,8 @@
 /** BatchNormalization moves behind the MaxPool that reads it, where there are fewer elements. */
 
-import { affineOfBatchNorm } from '../channel-vector.ts';
-import { defineRewrite, isMiss, miss } from '../rewrite.ts';
+import { addOp } from '../../rewriting/add-op.ts';
+import { affineOfBatchNorm } from '../../rewriting/layers/channel-vector.ts';
+import { defineRewrite, isMiss, miss } from '../../rewriting/rewrite.ts';
 
 export const SINK_BATCHNORM = defineRewrite({
   name: 'sink-batchnorm',
@@ -18,7 +19,7 @@ export const SINK_BATCHNORM = defineRewrite({
     const normalization = data.producer;
     if (normalization?.is('BatchNormalization') !== true) return miss(root, 'its input is no BatchNormalization');
     if (root.outputs.length > 1) return miss(root, 'it has a second output');
-    if (data.uses.length !== 1 || context.graph.isOutput(data)) {
+    if (data.uses.length !== 1 || data.isOutput()) {
       return miss(normalization, 'its result is used elsewhere too');
     }
     const affine = affineOfBatchNorm(normalization, context);
@@ -35,15 +36,12 @@ export const SINK_BATCHNORM = defineRewrite({
   apply: (root, { normalization }, context) => {
     const { graph } = context;
     const [data, ...parameters] = normalization.inputs;
-    const pooled = graph.addNode('MaxPool', [data ?? null], {
+    const pooled = addOp(graph, 'MaxPool', [data ?? null], root, {
       name: root.name,
       attributes: root.attributes,
-      before: root,
+      like: root.output,
     });
-    pooled.output.dtype = root.output.dtype;
-    pooled.output.shape = root.output.shape;
     const { name, attributes } = normalization;
-    return graph.addNode('BatchNormalization', [pooled.output, ...parameters], { name, attributes, before: root })
-      .output;
+    return addOp(graph, 'BatchNormalization', [pooled, ...parameters], root, { name, attributes });
   },
 });

@@ -2,7 +2,8 @@
 
 import { describeValue } from '../../core/describe-value.ts';
 import { numpyConstructor, PickledArray } from '../../core/numpy-pickle.ts';
-import { type PickleConstructor, PickleGlobal, type PickleStateful } from '../../core/pickle.ts';
+import { PickleGlobal, type PickleStateful } from '../../core/pickle.ts';
+import type { PickleConstructor } from '../../core/pickle-builtins.ts';
 import { elementCount } from '../../core/shape.ts';
 import { bytesPerElement, createArray, type Dtype, fromBytes, type Tensor } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';

@@ -1,6 +1,6 @@
 /** Conv, Gemm and MatMul with constant float weights. */
 
-import { elementCount } from '../../core/shape.ts';
+import { elementCount, samePadding } from '../../core/shape.ts';
 import { float32, isDtype, type Tensor } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { checkPlane, denseShape, Layer, type LayerShape } from '../layer.ts';
@@ -44,9 +44,7 @@ function biasOf(bias: Tensor | undefined, outputs: number, at: string): Float32A
 /** Pads of one axis by `auto_pad`. */
 function autoPads(mode: string, size: number, kernel: number, stride: number, dilation: number): [number, number] {
   if (mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER') return [0, 0];
-  const total = Math.max(0, (Math.ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1 - size);
-  const small = Math.floor(total / 2);
-  return mode === 'SAME_UPPER' ? [small, total - small] : [total - small, small];
+  return samePadding(size, kernel, stride, dilation, mode === 'SAME_LOWER');
 }
 
 export interface WindowAttributes {

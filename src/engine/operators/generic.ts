@@ -3,10 +3,10 @@
  * or rare; shapes follow from the inference.
  */
 
-import { EVALUATORS } from '../../compiler/evaluate.ts';
-import { type Exact, exactOf } from '../../compiler/exact.ts';
 import { elementCount } from '../../core/shape.ts';
 import { BnnError } from '../../errors.ts';
+import { EVALUATORS } from '../../rewriting/exact/evaluators.ts';
+import { type Exact, exactOf } from '../../rewriting/exact/exact.ts';
 import type { Operand, Operator, StepContext } from '../step.ts';
 
 function exactInput(context: StepContext, operand: Operand | null): Exact | undefined {
@@ -14,7 +14,7 @@ function exactInput(context: StepContext, operand: Operand | null): Exact | unde
   if (operand.constant !== null) return exactOf(operand.constant) ?? undefined;
   const { shape, dtype } = operand;
   const data = Float64Array.from(context.engine.floats(operand.pointer(), elementCount(shape)));
-  return { dtype, shape, data, fromSign: false };
+  return { dtype, shape, data };
 }
 
 /** Adds a step for any operator that has an evaluator. */
@@ -35,5 +35,5 @@ export const generic: Operator = (context) => {
 };
 
 export const GENERIC: ReadonlyMap<string, Operator> = new Map(
-  ['Abs', 'Neg', 'Sqrt', 'ReduceMean', 'Transpose', 'Cast', 'Gather', 'Concat'].map((type) => [type, generic]),
+  ['Abs', 'Neg', 'Sqrt', 'ReduceMean', 'Transpose', 'Cast', 'Gather', 'Concat', 'Slice'].map((type) => [type, generic]),
 );

@@ -6,7 +6,7 @@ import { formatShape } from '../format-type.ts';
 import type { Node, Shape, Value, ValueType } from '../graph.ts';
 import type { Model } from '../model.ts';
 import { mismatch } from './dims.ts';
-import type { InferRules } from './rule.ts';
+import type { InferRule, InferRules } from './rule.ts';
 
 export interface InferOptions {
   /** Whether an operator without a rule is an error; otherwise its outputs keep the types they have. */
@@ -27,10 +27,15 @@ export function inferShapes(model: Model, rules: InferRules, { strict = false }:
       if (!strict) continue;
       throw new BnnError('E_UNSUPPORTED', `no shape rule for operator ${node.type}`, { at: node.describe() });
     }
-    assertOutputs(node);
-    const types = rule(node, model.opsets.get(node.domain) ?? 1);
-    for (const [i, output] of node.outputs.entries()) refine(node, output, types[i]);
+    inferNode(node, rule, model.opsets.get(node.domain) ?? 1);
   }
+}
+
+/** Sets dtype and shape of the outputs of one node; what the rule cannot tell stays as it was declared. */
+export function inferNode(node: Node, rule: InferRule, opset: number): void {
+  assertOutputs(node);
+  const types = rule(node, opset);
+  for (const [i, output] of node.outputs.entries()) refine(node, output, types[i]);
 }
 
 /** Outputs of the standard operators that may have more than one, among those that have a rule. */

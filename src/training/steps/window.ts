@@ -1,6 +1,6 @@
 /** Sliding windows (convolution and pooling): ONNX attributes to tfjs attributes. */
 
-import { slidingWindowSize } from '../../core/shape.ts';
+import { samePadding, slidingWindowSize } from '../../core/shape.ts';
 import { BnnError } from '../../errors.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import type { ConvAttributes } from '../../kernels/convolution.ts';
@@ -28,13 +28,8 @@ function pair(values: readonly number[]): Pair {
 
 /** [begin, end] of both axes for `auto_pad` SAME_UPPER or SAME_LOWER. */
 function samePads(x: Value, kernel: Pair, strides: Pair, dilations: Pair, lower: boolean): [Pair, Pair] {
-  const along = (axis: 0 | 1): Pair => {
-    const size = sizeOf(x, axis + 2);
-    const extent = (kernel[axis] - 1) * dilations[axis] + 1;
-    const total = Math.max(0, (Math.ceil(size / strides[axis]) - 1) * strides[axis] + extent - size);
-    const small = Math.floor(total / 2);
-    return lower ? [total - small, small] : [small, total - small];
-  };
+  const along = (axis: 0 | 1): Pair =>
+    samePadding(sizeOf(x, axis + 2), kernel[axis], strides[axis], dilations[axis], lower);
   return [along(0), along(1)];
 }
 

@@ -1,0 +1,69 @@
+/**
+ * Constants while they are being folded: float64 numbers that remember the dtype they will be rounded to. A chain of folds works
+ * on these and rounds once, at the end.
+ */
+
+import { elementCount } from '../../core/shape.ts';
+import { createArray, type Dtype, type Tensor, type TensorData } from '../../core/tensor.ts';
+
+export interface Exact {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly data: Float64Array;
+}
+
+/** float16 and bfloat16 stay unfolded: nothing here rounds to them. */
+const FOLDABLE: ReadonlySet<Dtype> = new Set([
+  'float32',
+  'float64',
+  'int8',
+  'uint8',
+  'int16',
+  'uint16',
+  'int32',
+  'uint32',
+  'int64',
+  'uint64',
+  'bool',
+]);
+
+/** Numbers of a tensor, or null when the dtype is not folded or an integer does not fit float64. */
+export function exactOf(t: Tensor): Exact | null {
+  if (!FOLDABLE.has(t.dtype)) return null;
+  const data = new Float64Array(t.data.length);
+  if (t.data instanceof BigInt64Array || t.data instanceof BigUint64Array) {
+    for (let i = 0; i < data.length; i++) {
+      const value = Number(t.data[i]);
+      if (!Number.isSafeInteger(value)) return null;
+      data[i] = value;
+    }
+  } else {
+    data.set(t.data);
+  }
+  return { dtype: t.dtype, shape: t.shape, data };
+}
+
+export function isInteger(dtype: Dtype): boolean {
+  return dtype !== 'float32' && dtype !== 'float64' && dtype !== 'float16' && dtype !== 'bfloat16';
+}
+
+/** Whether a float tensor has neither infinities nor NaN; integers have none. */
+export function isAllFinite({ dtype, data }: Exact): boolean {
+  return isInteger(dtype) || data.every(Number.isFinite);
+}
+
+/** Whether every number is one that the dtype can hold: an integer dtype has no fractions, no NaN, and nothing that float64 rounds. */
+export function fitsDtype({ dtype, data }: Exact): boolean {
+  return !isInteger(dtype) || data.every(Number.isSafeInteger);
+}
+
+/** Rounds to the dtype that the tensor has in the graph (to nearest, ties to even, for the float types). */
+export function roundExact({ dtype, shape, data }: Exact): Tensor {
+  const rounded = createArray(dtype, elementCount(shape));
+  if (rounded instanceof BigInt64Array || rounded instanceof BigUint64Array) {
+    for (let i = 0; i < data.length; i++) rounded[i] = BigInt(data[i] ?? 0);
+  } else {
+    rounded.set(data);
+  }
+  return { dtype, shape, data: rounded as TensorData } as Tensor;
+}
