@@ -56,10 +56,11 @@ export class SignChanges {
   /** Takes the signs as they are now for those of the epoch's start; in the first epoch, for those before training as well. */
   beginEpoch(): void {
     for (const { name } of this.weights()) {
-      const now = run('BnnSign', { x: this.#program.parameter(name) });
-      const begun = { now, epoch: tf.clone(now), flips: tf.scalar(0) };
+      // Each in memory of its own: a step that is run again writes into that of `now`.
+      const signsNow = (): tf.Tensor => run('BnnSign', { x: this.#program.parameter(name) });
+      const begun = { now: signsNow(), epoch: signsNow(), flips: tf.scalar(0) };
       const signs = this.#signs.get(name);
-      this.#set(name, { first: signs?.first ?? tf.clone(now), ever: signs?.ever ?? tf.zerosLike(now), ...begun });
+      this.#set(name, { first: signs?.first ?? signsNow(), ever: signs?.ever ?? tf.zerosLike(begun.now), ...begun });
     }
   }
 
