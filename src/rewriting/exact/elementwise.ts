@@ -55,9 +55,10 @@ export const modulo: Evaluator = (inputs, node, maxElements) => {
   const [x] = inputs;
   if (x === undefined || inputs.length !== 2) return null;
   const isFmod = node.int('fmod', 0) === 1;
-  return broadcast(inputs, x.dtype, maxElements, (a = 0, b = Number.NaN) =>
-    isFmod ? a % b : a - b * Math.floor(a / b),
-  );
+  return broadcast(inputs, x.dtype, maxElements, (a = 0, b = Number.NaN) => {
+    const rest = a % b;
+    return isFmod || rest === 0 || rest < 0 === b < 0 ? rest : rest + b;
+  });
 };
 
 export const where: Evaluator = (inputs, _, maxElements) => {
