@@ -47,6 +47,8 @@ const JPEG_SAMPLES = { channels: 4, depth: 'uchar' };
 /** Tries where libvips gets no thread, and the longest pause between two, in milliseconds. */
 const TRIES = 60;
 const LONGEST_PAUSE = 100;
+/** Tries of a picture that fails without a word, as libvips does for want of threads, but also for some damaged pictures. */
+const SILENT_TRIES = 8;
 /** Once threads are scarce, any failure may be for want of one: libvips collects messages from all threads. */
 let isScarce = false;
 
@@ -56,23 +58,20 @@ async function withThreads<T>(sharp: Sharp, decode: () => Promise<T>): Promise<T
     try {
       return await decode();
     } catch (error) {
-      const isRefused = error instanceof BnnError && isForWantOfThreads(error.cause);
-      if (isRefused && !isScarce) {
+      const cause = error instanceof BnnError ? error.cause : error;
+      if (isOutOfThreads(cause) && !isScarce) {
         isScarce = true;
         // Threads of one picture.
         sharp.concurrency(1);
         sayFewerThreads('pictures are decoded on fewer threads');
       }
-      if (!isScarce) throw error;
-      if (tries === TRIES) throw isRefused ? outOfThreads('decoding pictures', error) : error;
+      const isSilent = cause instanceof Error && cause.message.trim() === 'Unknown error';
+      if (tries >= (isScarce ? TRIES : isSilent ? SILENT_TRIES : 1)) {
+        throw isOutOfThreads(cause) || (isScarce && isSilent) ? outOfThreads('decoding pictures', error) : error;
+      }
       await setTimeout(Math.random() * Math.min(LONGEST_PAUSE, 2 ** tries));
     }
   }
-}
-
-/** libvips has no words at all for some of these failures; damaged pictures are described. */
-function isForWantOfThreads(cause: unknown): boolean {
-  return isOutOfThreads(cause) || (cause instanceof Error && cause.message.trim() === 'Unknown error');
 }
 
 /**
