@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Found, found, obstacle } from '../core/found.ts';
+import { isRuntimeLibrary, nativeFiles } from '../core/native-files.ts';
 
 /** A loaded model, inside the addon. */
 export type OrtHandle = object;
@@ -92,7 +93,6 @@ export interface OrtBinding {
 }
 
 const BUILD_HINT = 'install a C++ compiler (g++ or clang++), then run: npm rebuild';
-const LIBRARY_SUFFIX = process.platform === 'darwin' ? 'dylib' : 'so';
 
 /** Both `src/inference` and `dist/inference` lie two levels below the package. */
 function builtFile(name: string): string {
@@ -131,7 +131,7 @@ function findRuntime(): string | undefined {
   const bin = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '..', 'bin');
   for (const version of listFolder(bin).filter((name) => name.startsWith('napi-v'))) {
     const folder = join(bin, version, process.platform, process.arch);
-    const name = listFolder(folder).find((file) => /^libonnxruntime\.(so(\.\d+)*|(\d+\.)*dylib)$/.test(file));
+    const name = listFolder(folder).find(isRuntimeLibrary);
     if (name !== undefined) return join(folder, name);
   }
   return undefined;
@@ -143,7 +143,7 @@ function listFolder(path: string): string[] {
 
 /** Path of the library with the kernels of the `bnn` operators, which any onnxruntime can register. */
 export function findOpsLibrary(): Found<string> {
-  const path = builtFile(`libbnn_ops.${LIBRARY_SUFFIX}`);
+  const path = builtFile(nativeFiles().operators);
   if (existsSync(path)) return found(path);
   return obstacle(`the operator library is not built (${path} does not exist)`, BUILD_HINT);
 }
