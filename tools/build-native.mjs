@@ -129,7 +129,7 @@ function findCompiler() {
   }
   throw new BuildProblem(
     `no C++ compiler (${candidates.join(', ')}) was found`,
-    'Install one (Debian, Ubuntu: apt-get install g++; macOS: xcode-select --install), then run: npm rebuild',
+    'Install one (Debian, Ubuntu: apt-get install g++; macOS: xcode-select --install), then run: bnn setup native',
   );
 }
 
@@ -256,7 +256,7 @@ async function compileAll(tasks, compiler, folder) {
   if (failures.length > 0) {
     throw new BuildProblem(
       `it did not compile with ${compiler.version}: ${failures[0]}`,
-      'Use GCC 9 or later or Clang 10 or later (CXX=… names another compiler), then run: npm rebuild',
+      'Use GCC 9 or later or Clang 10 or later (CXX=… names another compiler), then run: bnn setup native',
     );
   }
   return waiting.length;
@@ -267,7 +267,10 @@ async function link(compiler, args, target) {
   const problem = await run(compiler.command, [...compiler.args, ...args, '-o', temporary]);
   if (problem !== undefined) {
     rmSync(temporary, { force: true });
-    throw new BuildProblem(`it did not link: ${problem}`, 'Check the compiler installation, then run: npm rebuild');
+    throw new BuildProblem(
+      `it did not link: ${problem}`,
+      'Check the compiler installation, then run: bnn setup native',
+    );
   }
   renameSync(temporary, target);
 }
@@ -327,7 +330,9 @@ function checkAll() {
   const states = presentTargets().map((target) => {
     const stamp = linkStamp(target, planTarget(target, compiler, headers));
     const isUpToDate = existsSync(join(root, 'build', target.file)) && manifest[target.file] === stamp;
-    console.log(`build/${target.file} is ${isUpToDate ? 'up to date' : 'not up to date; run: npm rebuild'}`);
+    console.log(
+      `build/${target.file} is ${isUpToDate ? 'up to date' : 'not up to date; run: node tools/build-native.mjs'}`,
+    );
     return isUpToDate;
   });
   return states.every(Boolean);

@@ -66,7 +66,7 @@ async function selectAutomatically(table: readonly Backend[], threads: number): 
     const result = await backend.load(threads);
     if (result.ok) {
       const reasons = [noGpu, ...obstacles.map(({ reason }) => reason)];
-      return chosen(await start(backend, result.value, threads), reasons.join(', and '));
+      return chosen(await start(backend, result.value, threads), ...reasons);
     }
     obstacles.push(result);
   }
@@ -80,9 +80,10 @@ function gpuLack(result: Found<LoadedBackend>): string {
   return result.ok ? `${result.value.device} is no GPU` : result.reason;
 }
 
-/** The description gets the short form of the reason, up to its details. */
-function chosen(selected: SelectedBackend, reason: string): SelectedBackend {
-  return { ...selected, description: `${selected.description} (${reason.split(' (')[0]})`, reason };
+/** The description gets the short form of the reasons, without their details. */
+function chosen(selected: SelectedBackend, ...reasons: readonly string[]): SelectedBackend {
+  const short = reasons.map((reason) => reason.split(' (')[0]).join(', and ');
+  return { ...selected, description: `${selected.description} (${short})`, reason: reasons.join(', and ') };
 }
 
 async function start(

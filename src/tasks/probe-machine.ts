@@ -4,7 +4,7 @@ import { probeBackends } from '../backends/probe.ts';
 import type { Finding } from '../core/found.ts';
 import { probeOps } from '../inference/probe-ops.ts';
 import { probeProviders } from '../inference/probe-providers.ts';
-import { onnxruntimeVersion } from '../inference/provider.ts';
+import { describeOnnxruntime } from '../inference/provider.ts';
 import { describeMachine, findCompiler, findOptionalPeers } from './machine.ts';
 import { TFJS_VERSION, VERSION } from './version.ts';
 
@@ -28,7 +28,7 @@ export async function probeMachine(): Promise<MachineReport> {
     machine: Object.fromEntries([
       ['bnn-toolchain', VERSION],
       ...describeMachine(),
-      ['onnxruntime', onnxruntimeVersion()],
+      ['onnxruntime', describeOnnxruntime()],
       ['tfjs', TFJS_VERSION],
     ]),
     backends: await probeBackends(),

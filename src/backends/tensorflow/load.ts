@@ -2,8 +2,8 @@
 
 import { createRequire } from 'node:module';
 import { type Found, found, obstacle } from '../../core/found.ts';
+import { importQuietly, resolvePeer } from '../../core/peers-io.ts';
 import { BnnError } from '../../errors.ts';
-import { importQuietly, resolvePeer } from '../peers.ts';
 import { registerAccurateSums } from './accurate-sums.ts';
 
 /** Optional peers, best first. */

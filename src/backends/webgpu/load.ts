@@ -2,9 +2,9 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type Found, found, obstacle } from '../../core/found.ts';
+import { importPeer, importQuietly } from '../../core/peers-io.ts';
 import { BnnError } from '../../errors.ts';
 import { registerKernels } from '../../kernels/run.ts';
-import { importPeer, importQuietly } from '../peers.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { GpuAdapter, GpuDevice, WebgpuBackend } from './device.ts';
 import { STORAGE_BUFFERS } from './dispatch.ts';
