@@ -20,7 +20,16 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
@@ -28,7 +37,9 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const source = join(root, 'native');
-const objects = join(root, 'build', 'native');
+/** Where the package cannot be written, `bnn setup native` names another folder. */
+const buildFolder = process.env.BNN_BUILD_FOLDER || join(root, 'build');
+const objects = join(buildFolder, 'native');
 
 const AVX512 = ['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mfma', '-mavx2'];
 
@@ -277,10 +288,14 @@ async function link(compiler, args, target) {
 
 /** Builds one target when it is not up to date. */
 async function buildTarget(target, compiler, headers) {
-  const output = join(root, 'build', target.file);
+  const output = join(buildFolder, target.file);
   const tasks = planTarget(target, compiler, headers);
   const stamp = linkStamp(target, tasks);
-  if (existsSync(output) && readManifest(objects)[target.file] === stamp) return;
+  if (existsSync(output) && readManifest(objects)[target.file] === stamp) {
+    // What loads it takes it for older than its sources otherwise.
+    utimesSync(output, new Date(), new Date());
+    return;
+  }
   const start = performance.now();
   const compiled = await compileAll(tasks, compiler, objects);
   await link(compiler, ['-pthread', ...tasks.map((task) => task.object), ...target.link], output);
@@ -329,7 +344,7 @@ function checkAll() {
   const manifest = readManifest(objects);
   const states = presentTargets().map((target) => {
     const stamp = linkStamp(target, planTarget(target, compiler, headers));
-    const isUpToDate = existsSync(join(root, 'build', target.file)) && manifest[target.file] === stamp;
+    const isUpToDate = existsSync(join(buildFolder, target.file)) && manifest[target.file] === stamp;
     console.log(
       `build/${target.file} is ${isUpToDate ? 'up to date' : 'not up to date; run: node tools/build-native.mjs'}`,
     );

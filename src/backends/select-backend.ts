@@ -5,20 +5,14 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { type Found, type Obstacle, requireFound } from '../core/found.ts';
 import { BnnError } from '../errors.ts';
-import type { Backend, Capabilities, LoadedBackend, RunningBackend } from './backend.ts';
+import type { Backend, LoadedBackend, RunningBackend } from './backend.ts';
+import type { BackendFacts } from './backend-facts.ts';
 import { BACKENDS } from './backends.ts';
 
 /** What the native backend's thread pool takes. */
 const MAX_THREADS = 64;
 
-export interface SelectedBackend extends RunningBackend {
-  readonly name: string;
-  readonly capabilities: Capabilities;
-  /** Why `auto` chose it; not there when it was asked for. */
-  readonly reason?: string;
-  /** Whether it computes on a GPU. */
-  readonly isGpu: boolean;
-}
+export type SelectedBackend = BackendFacts & RunningBackend;
 
 export interface BackendOptions {
   /** Threads of the native backend; all processors when not given. */

@@ -1,5 +1,6 @@
 /** Which execution providers onnxruntime-node has here, and what each needs. */
 
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Finding, findingOf, type Obstacle, obstacle } from '../core/found.ts';
 import { resolvePeer } from '../core/peers-io.ts';
@@ -68,9 +69,15 @@ export function describeOnnxruntime(): string {
 }
 
 /** The folder of onnxruntime-node's libraries for this platform; null where it is not installed. */
-export function libraryFolder(): string | null {
+function libraryFolder(): string | null {
   const main = resolvePeer('onnxruntime', 'onnxruntime-node');
   return main === null ? null : join(dirname(main), '..', 'bin', 'napi-v6', process.platform, process.arch);
+}
+
+/** Whether onnxruntime-node has a library for this platform; it has none for Intel Macs. */
+export function hasLibraryHere(): boolean {
+  const folder = libraryFolder();
+  return folder !== null && existsSync(folder);
 }
 
 /** Says whether a provider, the libraries that it links to and the driver are there, without loading it. */

@@ -201,3 +201,9 @@ export function describeAddon(addon: NativeAddon): string {
   const unusable = missing.length === 0 ? '' : `; not supported by this processor: ${missing.join(', ')}`;
   return `kernels ${addon.isa()} in use, available: ${usable.join(', ')}${unusable}; ${origin}`;
 }
+
+/** The same of what there is here. */
+export function inspectNative(): Found<string> {
+  const result = loadNativeAddon();
+  return result.ok ? found(describeAddon(result.value)) : result;
+}

@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { setupFolder } from '../../core/peers-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
-import type { Setup } from '../backend.ts';
+import type { Setup } from '../backend-facts.ts';
 import { installInto } from '../install-peer-io.ts';
 import { complaint, runProgram } from '../run-program-io.ts';
 import { findTensorflow, type TensorflowFiles, type TensorflowSource } from './find-tensorflow-io.ts';
