@@ -11,6 +11,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { publishTypes } from './public-types.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'));
@@ -47,6 +48,7 @@ export function stageMain(folder, platforms) {
   const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
   run('node_modules/typescript/bin/tsc', '-p', 'src', '--outDir', dist, '--incremental', 'false');
   run('tools/build-web.mjs', dist);
+  publishTypes(dist);
   const mnist = readJson(join(root, MNIST, 'package.json'));
   writeJson(join(folder, 'package.json'), {
     ...kept,
