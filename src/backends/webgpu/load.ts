@@ -6,11 +6,12 @@ import { BnnError } from '../../errors.ts';
 import { registerKernels } from '../../kernels/run.ts';
 import { importPeer, importQuietly } from '../peers.ts';
 import { BufferPool } from './buffer-pool.ts';
-import type { GpuAdapter, GpuDevice, WebgpuBackend } from './device.ts';
+import type { GpuAdapter, GpuDevice } from './device.ts';
 import { STORAGE_BUFFERS } from './dispatch.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
 import { WEBGPU } from './kernels/kernel.ts';
 import { WEBGPU_KERNELS } from './kernels/table.ts';
+import type { WebgpuBackend } from './webgpu-backend.ts';
 
 const PACKAGES = ['webgpu', '@tensorflow/tfjs-backend-webgpu'] as const;
 const SETUP_HINT = 'bnn setup webgpu';
