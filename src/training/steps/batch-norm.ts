@@ -10,7 +10,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Node, Value } from '../../graph/graph.ts';
 import { run as runKernel } from '../../kernels/run.ts';
-import { rankOf, unsupported } from './static-shape.ts';
+import { floatAttribute, rankOf, unsupported } from './static-shape.ts';
 import type { BuildContext, Fusion, Step } from './step.ts';
 
 interface FusedNorm {
@@ -70,8 +70,8 @@ function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: BuildConte
   const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => node.requiredInput(i)) as [Value, Value, Value, Value];
   const rank = rankOf(x);
   if (rank !== 2 && rank !== 4) unsupported(node, `the input has rank ${rank}, 2 and 4 are implemented`);
-  const attributes = { epsilon: node.float('epsilon', 1e-5), relu };
-  const keep = node.float('momentum', 0.9);
+  const attributes = { epsilon: floatAttribute(node, 'epsilon', 1e-5, 0, 1e30), relu };
+  const keep = floatAttribute(node, 'momentum', 0.9, 0, 1);
   const meanSlot = context.slot(mean);
   const varianceSlot = context.slot(variance);
   const reads = [x, gamma, beta, mean, variance];
