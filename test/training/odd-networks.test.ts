@@ -234,6 +234,9 @@ describe.skipIf(!native.ok)(`networks from elsewhere${skipped}`, () => {
     ],
     ['a maximum of a padding', pool('MaxPool', { kernel_shape: [3, 3], pads: [1e8, 1e8, 1e8, 1e8] }), 'E_BACKEND'],
     ['a window of negative size', pool('MaxPool', { kernel_shape: [1, -1], pads: [1, 1, 1, 1] }), 'E_SHAPE'],
+    ['a convolution that crops', conv({ pads: [0, -1, 0, 0] }), 'E_UNSUPPORTED'],
+    ['averages that crop', pool('AveragePool', { kernel_shape: [3, 3], pads: [0, -1, 0, 0] }), 'E_UNSUPPORTED'],
+    ['a maximum that crops', pool('MaxPool', { kernel_shape: [3, 3], pads: [0, 0, -3, 0] }), 'E_UNSUPPORTED'],
     [
       'a batch that is padded',
       (x, { op, graph }) => op('Pad', [x, graph.addConstant('pads', int64s([9, 0, 0, 0, 0, 0, 0, 0]))]),
