@@ -12,16 +12,18 @@
  *
  * Why not node-gyp: it needs Python and Node's headers from nodejs.org, and a fresh machine with only the npm registry has
  * neither. Node-API is a stable C interface, so its headers (npm package node-api-headers) and one compiler command per file are
- * enough. This is plain JavaScript on Node's own modules because it runs from the `install` script, before devDependencies.
+ * enough. This is plain JavaScript on Node's own modules because `bnn setup native` runs it where there are no devDependencies.
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { BuildProblem, compileAll, link, linkStamp, readManifest, writeManifest } from './native-compile.mjs';
 import { findNodeApi, librariesOf, nodeApiFunctions, planObjects, root, testFolders } from './native-plan.mjs';
 
-const objects = join(root, 'build', 'native');
+/** Where the package cannot be written, `bnn setup native` names another folder. */
+const buildFolder = process.env.BNN_BUILD_FOLDER || join(root, 'build');
+const objects = join(buildFolder, 'native');
 
 /** What is compiled for: this machine, unless told. */
 const machine = {
@@ -43,7 +45,7 @@ function findCompiler() {
     : 'Debian, Ubuntu: apt-get install g++; macOS: xcode-select --install';
   throw new BuildProblem(
     `no C++ compiler (${candidates.join(', ')}) was found`,
-    `Install one (${howTo}), then run: npm rebuild`,
+    `Install one (${howTo}), then run: bnn setup native`,
   );
 }
 
@@ -60,10 +62,14 @@ function planLibrary({ folders, files }, compiler, nodeApi) {
 
 /** Builds one library when it is not up to date. */
 async function buildLibrary(library, compiler, nodeApi) {
-  const output = join(root, 'build', library.file);
+  const output = join(buildFolder, library.file);
   const tasks = planLibrary(library, compiler, nodeApi);
   const stamp = linkStamp(library.link, tasks);
-  if (existsSync(output) && readManifest(objects)[library.file] === stamp) return;
+  if (existsSync(output) && readManifest(objects)[library.file] === stamp) {
+    // What loads it takes it for older than its sources otherwise.
+    utimesSync(output, new Date(), new Date());
+    return;
+  }
   const start = performance.now();
   const compiled = await compileAll(tasks, compiler, objects);
   await link(compiler, ['-pthread', ...tasks.map((task) => task.object), ...library.link], output);
@@ -101,8 +107,8 @@ function checkAll() {
   const manifest = readManifest(objects);
   const states = librariesOf(machine.system).map((library) => {
     const stamp = linkStamp(library.link, planLibrary(library, compiler, nodeApi));
-    const isUpToDate = existsSync(join(root, 'build', library.file)) && manifest[library.file] === stamp;
-    console.log(`build/${library.file} is ${isUpToDate ? 'up to date' : 'not up to date; run: npm rebuild'}`);
+    const isUpToDate = existsSync(join(buildFolder, library.file)) && manifest[library.file] === stamp;
+    console.log(`build/${library.file} is ${isUpToDate ? 'up to date' : 'not up to date; run: node tools/build-native.mjs'}`);
     return isUpToDate;
   });
   return states.every(Boolean);

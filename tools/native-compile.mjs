@@ -71,7 +71,7 @@ export async function compileAll(tasks, compiler, folder) {
   if (failures.length > 0) {
     throw new BuildProblem(
       `it did not compile with ${compiler.version}: ${failures[0]}`,
-      'Use GCC 9 or later or Clang 10 or later (CXX=… names another compiler), then run: npm rebuild',
+      'Use GCC 9 or later or Clang 10 or later (CXX=… names another compiler), then run: bnn setup native',
     );
   }
   return waiting.length;
@@ -83,7 +83,7 @@ export async function link(compiler, args, target) {
   const problem = await run(compiler.command, [...compiler.args, ...args, '-o', temporary]);
   if (problem !== undefined) {
     rmSync(temporary, { force: true });
-    throw new BuildProblem(`it did not link: ${problem}`, 'Check the compiler installation, then run: npm rebuild');
+    throw new BuildProblem(`it did not link: ${problem}`, 'Check the compiler installation, then run: bnn setup native');
   }
   renameSync(temporary, target);
 }

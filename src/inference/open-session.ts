@@ -7,6 +7,7 @@ import { readModel } from '../onnx/model-io.ts';
 import { BNN_DOMAIN } from '../operators/definition.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 import { createNativeSession } from './native-session.ts';
+import { loadOnnxruntime } from './onnxruntime.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
 import { createWasmSession } from './wasm-session.ts';
 
@@ -85,8 +86,23 @@ async function usesOps(model: string | Uint8Array): Promise<boolean> {
   }
 }
 
+/** Onnxruntime, or where there is none and nobody asked for it, our own engine, which runs packed files and some others. */
 async function stock(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
-  return withFacts(await createSession(model, options), 'onnxruntime', 'off', opsReason);
+  const runtime = loadOnnxruntime();
+  const { engine = 'auto', ep = 'cpu', ops = 'auto' } = options;
+  if (runtime.ok || engine === 'onnxruntime' || ep !== 'cpu' || ops === 'off') {
+    return withFacts(await createSession(model, options), 'onnxruntime', 'off', opsReason);
+  }
+  try {
+    return withFacts(await createWasmSession(model, options), 'wasm', 'off', runtime.reason);
+  } catch (error) {
+    if (!(error instanceof BnnError) || error.code !== 'E_UNSUPPORTED') throw error;
+    throw new BnnError('E_BACKEND', `it takes onnxruntime to run this model, and ${runtime.reason}`, {
+      at: error.at,
+      hint: runtime.hint,
+      cause: error,
+    });
+  }
 }
 
 async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
@@ -105,6 +121,7 @@ function withFacts(
     engine,
     at: session.at,
     ep: session.ep,
+    runtime: session.runtime,
     inputs: session.inputs,
     outputs: session.outputs,
     get placement() {
