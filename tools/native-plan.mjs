@@ -170,6 +170,16 @@ function contentHash(file, seen = new Set()) {
   return hash.digest('hex');
 }
 
+/** One hash of all native sources of the libraries: two libraries with the same were compiled from the same. */
+export function sourcesHash() {
+  const accept = (name) => /\.(cc|h|map)$/.test(name) && !/^(wasm|test)[\\/]/.test(relative(source, name));
+  const hash = createHash('sha256');
+  for (const file of listFiles(source, accept)) {
+    hash.update(`${relative(source, file).replaceAll('\\', '/')}\n`).update(readFileSync(file));
+  }
+  return hash.digest('hex');
+}
+
 /** What a file is compiled with, once for each instruction set that it is for. */
 function compilationsOf(file, arch) {
   const sets = INSTRUCTION_SETS[arch] ?? NO_INSTRUCTION_SETS;
