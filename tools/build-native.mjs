@@ -108,7 +108,9 @@ function checkAll() {
   const states = librariesOf(machine.system).map((library) => {
     const stamp = linkStamp(library.link, planLibrary(library, compiler, nodeApi));
     const isUpToDate = existsSync(join(buildFolder, library.file)) && manifest[library.file] === stamp;
-    console.log(`build/${library.file} is ${isUpToDate ? 'up to date' : 'not up to date; run: node tools/build-native.mjs'}`);
+    console.log(
+      `build/${library.file} is ${isUpToDate ? 'up to date' : 'not up to date; run: node tools/build-native.mjs'}`,
+    );
     return isUpToDate;
   });
   return states.every(Boolean);

@@ -83,7 +83,10 @@ export async function link(compiler, args, target) {
   const problem = await run(compiler.command, [...compiler.args, ...args, '-o', temporary]);
   if (problem !== undefined) {
     rmSync(temporary, { force: true });
-    throw new BuildProblem(`it did not link: ${problem}`, 'Check the compiler installation, then run: bnn setup native');
+    throw new BuildProblem(
+      `it did not link: ${problem}`,
+      'Check the compiler installation, then run: bnn setup native',
+    );
   }
   renameSync(temporary, target);
 }
