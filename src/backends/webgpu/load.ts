@@ -6,12 +6,13 @@ import { importPeer, importQuietly } from '../../core/peers-io.ts';
 import { BnnError } from '../../errors.ts';
 import { registerKernels } from '../../kernels/run.ts';
 import { BufferPool } from './buffer-pool.ts';
-import type { GpuAdapter, GpuDevice, WebgpuBackend } from './device.ts';
+import type { GpuAdapter, GpuDevice } from './device.ts';
 import { STORAGE_BUFFERS } from './dispatch.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
 import { WEBGPU } from './kernels/kernel.ts';
 import { WEBGPU_KERNELS } from './kernels/table.ts';
 import { inspectWebgpu, WEBGPU_PACKAGES } from './packages.ts';
+import type { WebgpuBackend } from './webgpu-backend.ts';
 
 const DRIVER_HINT =
   'install the driver of the GPU with Vulkan (Linux: libvulkan1 too), Metal or Direct3D 12; or use --backend native';
