@@ -2,9 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, constants, mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { access, constants, mkdir, open, rm, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { renameDurably } from '../core/durable-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 
 export interface DownloadOptions {
@@ -61,7 +62,7 @@ export async function downloadFile(url: string, path: string, options: DownloadO
     );
   }
   try {
-    await rename(part, path);
+    await renameDurably(part, path);
   } catch (error) {
     throw fromSystemError(error, 'write', path);
   }

@@ -8,6 +8,7 @@ import { BNN_DOMAIN } from '../operators/definition.ts';
 import { type ModelFacts, readFacts } from './model-facts-io.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 import { createNativeSession } from './native-session.ts';
+import { loadOnnxruntime } from './onnxruntime.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
 import { createWasmSession } from './wasm-session.ts';
 
@@ -88,8 +89,23 @@ async function usesOps(model: string | Uint8Array): Promise<boolean> {
   }
 }
 
+/** Onnxruntime, or where there is none and nobody asked for it, our own engine, which runs packed files and some others. */
 async function stock(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
-  return withFacts(model, await createSession(model, options), 'onnxruntime', 'off', opsReason);
+  const runtime = loadOnnxruntime();
+  const { engine = 'auto', ep = 'cpu', ops = 'auto' } = options;
+  if (runtime.ok || engine === 'onnxruntime' || ep !== 'cpu' || ops === 'off') {
+    return withFacts(model, await createSession(model, options), 'onnxruntime', 'off', opsReason);
+  }
+  try {
+    return withFacts(model, await createWasmSession(model, options), 'wasm', 'off', runtime.reason);
+  } catch (error) {
+    if (!(error instanceof BnnError) || error.code !== 'E_UNSUPPORTED') throw error;
+    throw new BnnError('E_BACKEND', `it takes onnxruntime to run this model, and ${runtime.reason}`, {
+      at: error.at,
+      hint: runtime.hint,
+      cause: error,
+    });
+  }
 }
 
 async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
@@ -109,6 +125,7 @@ function withFacts(
     engine,
     at: session.at,
     ep: session.ep,
+    runtime: session.runtime,
     inputs: session.inputs,
     outputs: session.outputs,
     get placement() {
