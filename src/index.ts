@@ -10,7 +10,13 @@ export { type Converted, type ConvertOptions, type ConvertReport, convertOnnx } 
 export type { LayerVerdict } from './convert/verdict/verdict.ts';
 export { packSigns, signOf, unpackSigns } from './core/bits.ts';
 export type { Finding } from './core/found.ts';
-export { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from './core/preprocessing.ts';
+export {
+  type Fit,
+  type PictureForm,
+  PREPROCESSING_KEY,
+  type Preprocessing,
+  parsePreprocessing,
+} from './core/preprocessing.ts';
 export { decodeSafetensors, encodeSafetensors, type Safetensors } from './core/safetensors.ts';
 export { type Dtype, float32, type Tensor, tensor } from './core/tensor.ts';
 export type { Batch } from './data/batch-maker.ts';
@@ -26,6 +32,7 @@ export { type GraphFunction, Model } from './graph/model.ts';
 export { parseModel } from './graph/parse.ts';
 export { printModel } from './graph/print.ts';
 export { verify } from './graph/verify.ts';
+export { type ClassifyOptions, classify, type Guess } from './inference/classify.ts';
 export { toChannelsFirst } from './inference/image-input.ts';
 export { type CheckpointName, findModel, type ModelSource } from './inference/model-source-io.ts';
 export { type OpenedSession, type OpenOptions, openSession } from './inference/open-session.ts';
@@ -63,6 +70,13 @@ export {
 export { type CheckpointInspection, inspectFile, type ModelInspection } from './tasks/inspect-file.ts';
 export { type LayerSummary, type ModelSummary, summarizeModel } from './tasks/model-summary.ts';
 export { type OpenedTeacher, openTeacher } from './tasks/open-teacher.ts';
+export {
+  type BrokenPicture,
+  type PredictedPicture,
+  type Prediction,
+  type PredictOptions,
+  predictPictures,
+} from './tasks/predict-pictures.ts';
 export { type MachineReport, probeMachine } from './tasks/probe-machine.ts';
 export { readRecipeFile, withModelFiles } from './tasks/read-recipe.ts';
 export { setupCuda } from './tasks/setup-cuda-io.ts';

@@ -43,6 +43,12 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     writesFiles: false,
     load: async () => (await import('./validate/validate-command.ts')).createValidateCommand,
   },
+  predict: {
+    summary: 'say what is on pictures, with probabilities',
+    hasOwnProgram: true,
+    writesFiles: false,
+    load: async () => (await import('./predict/predict-command.ts')).createPredictCommand,
+  },
   bench: {
     summary: 'measure the kernels for binary layers against stock onnxruntime',
     hasOwnProgram: true,

@@ -8,6 +8,7 @@ import { decodeModel } from '../onnx/decode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { BNN_DOMAIN } from '../operators/definition.ts';
 import { INFER_RULES } from '../operators/registry.ts';
+import { type ModelFacts, readFacts } from './model-facts-io.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 import { createNativeSession } from './native-session.ts';
 import { loadOnnxruntime } from './onnxruntime.ts';
@@ -35,6 +36,8 @@ export interface OpenedSession extends Session {
   readonly ops: 'on' | 'off';
   /** Why, in a few words. */
   readonly opsReason: string;
+  /** What the file says of its pictures and results; of a path, it is read when this is first asked for. */
+  facts(): Promise<ModelFacts>;
 }
 
 /**
@@ -50,7 +53,7 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
       throw new BnnError('E_USAGE', 'the operator library is part of onnxruntime', {
         hint: 'leave out --ops, or --engine wasm',
       });
-    return withFacts(await createWasmSession(model, options), 'wasm', 'off', 'asked for');
+    return withFacts(model, await createWasmSession(model, options), 'wasm', 'off', 'asked for');
   }
   const packed = await readPacked(model);
   if (packed !== null) refuseImpossible(packed, options.at);
@@ -66,7 +69,7 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
   try {
     if (lack === undefined) return await withOps(model, options, `the model has ${BNN_DOMAIN} operators`);
     if (engine === 'onnxruntime') return await stock(model, options, lack.reason);
-    return withFacts(await createWasmSession(model, options), 'wasm', 'off', lack.reason);
+    return withFacts(model, await createWasmSession(model, options), 'wasm', 'off', lack.reason);
   } catch (error) {
     if (!(error instanceof BnnError)) throw error;
     return stock(model, options, error.message);
@@ -114,10 +117,10 @@ async function stock(model: string | Uint8Array, options: OpenOptions, opsReason
   const runtime = loadOnnxruntime();
   const { engine = 'auto', ep = 'cpu', ops = 'auto' } = options;
   if (runtime.ok || engine === 'onnxruntime' || ep !== 'cpu' || ops === 'off') {
-    return withFacts(await createSession(model, options), 'onnxruntime', 'off', opsReason);
+    return withFacts(model, await createSession(model, options), 'onnxruntime', 'off', opsReason);
   }
   try {
-    return withFacts(await createWasmSession(model, options), 'wasm', 'off', runtime.reason);
+    return withFacts(model, await createWasmSession(model, options), 'wasm', 'off', runtime.reason);
   } catch (error) {
     if (!(error instanceof BnnError) || error.code !== 'E_UNSUPPORTED') throw error;
     throw new BnnError('E_BACKEND', `it takes onnxruntime to run this model, and ${runtime.reason}`, {
@@ -131,10 +134,11 @@ async function stock(model: string | Uint8Array, options: OpenOptions, opsReason
 async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
   const { ep, threads, verbose, at } = options;
   const session = await createNativeSession(model, { ep, threads, verbose, at, ops: true });
-  return withFacts(session, 'onnxruntime', 'on', opsReason);
+  return withFacts(model, session, 'onnxruntime', 'on', opsReason);
 }
 
 function withFacts(
+  model: string | Uint8Array,
   session: Session,
   engine: OpenedSession['engine'],
   ops: 'on' | 'off',
@@ -154,5 +158,20 @@ function withFacts(
     opsReason,
     run: (x, shape) => session.run(x, shape),
     dispose: () => session.dispose(),
+    facts: typeof model === 'string' ? factsLater(model) : factsNow(readFacts(model)),
   };
+}
+
+function factsLater(path: string): () => Promise<ModelFacts> {
+  let facts: Promise<ModelFacts> | undefined;
+  return () => {
+    facts ??= readFacts(path);
+    return facts;
+  };
+}
+
+/** Of bytes, which are not kept: a session may take far less memory than its file. */
+function factsNow(facts: Promise<ModelFacts>): () => Promise<ModelFacts> {
+  facts.catch(() => {});
+  return () => facts;
 }

@@ -13,6 +13,7 @@ import type { Model } from '../graph/model.ts';
 import { calibrateChannels, type Pictures } from '../inference/calibrate-channels.ts';
 import { toChannelsFirst } from '../inference/image-input.ts';
 import type { ModelSource } from '../inference/model-source-io.ts';
+import { frameOfModel } from '../inference/picture-form.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { nameOf } from '../rewriting/layers/layers.ts';
 import { readRunData } from '../training/run-data-io.ts';
@@ -114,13 +115,14 @@ async function loadPictures(
       hint: 'add --dataset and --data',
     });
   }
+  const frame = frameOfModel(preprocessing, [height, width], undefined, path);
   let dataset: Dataset;
   try {
     dataset = await loadDataset(name, {
       dir: options.data || (name === recipe?.dataset ? recipe.data : '') || undefined,
       limitTrain: PICTURES,
       limitTest: 1,
-      imageSize: hasFreeImageSize(name) ? height : undefined,
+      ...(hasFreeImageSize(name) ? { imageSize: height, frame: frame ?? undefined } : {}),
     });
   } catch (error) {
     if (!(error instanceof BnnError)) throw error;

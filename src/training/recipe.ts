@@ -3,6 +3,7 @@
 import { BACKEND_NAMES, canBackend, namesWith } from '../backends/backends.ts';
 import { checkField, choice, type Field, flag, integer, MAX, number, text, type ValuesOf } from '../core/field.ts';
 import { nearest } from '../core/nearest.ts';
+import { FITS } from '../core/preprocessing.ts';
 import { BROKEN_POLICIES } from '../data/decode-pictures.ts';
 import { canDownload, DATASET_NAMES, hasFreeImageSize } from '../data/load-dataset.ts';
 import { NORMALIZATIONS } from '../data/normalization.ts';
@@ -85,6 +86,14 @@ export const RECIPE_FIELDS = {
   download: { ...flag(false, 'fetch the official archive when the data set is missing'), use: withDownload },
   imageSize: {
     ...integer(224, 1, 4096, 'side of the square that pictures of various sizes are framed to'),
+    use: withPictures,
+  },
+  fit: {
+    ...choice(
+      FITS,
+      'crop',
+      'how pictures become square: crop = shorter side to 8/7 of imageSize, and its middle; squash = each side by its own ratio; pad = the whole picture on black',
+    ),
     use: withPictures,
   },
   normalize: choice(

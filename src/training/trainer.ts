@@ -5,7 +5,7 @@ import { selectBackend } from '../backends/select-backend.ts';
 import { fromFailedAllocation } from '../core/memory.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../core/preprocessing.ts';
 import type { Tensor } from '../core/tensor.ts';
-import type { Dataset } from '../data/dataset.ts';
+import { type Dataset, pictureFormOf } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import { resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
@@ -69,7 +69,7 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
     download: recipe.download,
     limitTrain: recipe.limitTrain || undefined,
     limitTest: recipe.limitTest || undefined,
-    imageSize: hasFreeImageSize(recipe.dataset) ? recipe.imageSize : undefined,
+    ...(hasFreeImageSize(recipe.dataset) ? { imageSize: recipe.imageSize, fit: recipe.fit } : {}),
     onProgress: options.onData,
   });
   if (checkpoint !== null && checkpoint.state.data !== dataset.fingerprint) {
@@ -182,9 +182,7 @@ async function createModel(recipe: Recipe, dataset: Dataset, { onNote }: TrainOp
   }
   const model = buildModel(recipe.model, { seed: recipe.seed, classes: classes.length, channels, imageSize: height });
   const statistics = resolveNormalization(recipe.normalize, dataset);
-  model.metadata.set(
-    PREPROCESSING_KEY,
-    encodePreprocessing({ dataset: dataset.name, mean: statistics.mean, std: statistics.std, classes }),
-  );
+  const preprocessing = { dataset: dataset.name, picture: pictureFormOf(dataset), ...statistics, classes };
+  model.metadata.set(PREPROCESSING_KEY, encodePreprocessing(preprocessing));
   return { model };
 }

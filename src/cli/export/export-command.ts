@@ -11,6 +11,8 @@ import { NORMALIZATIONS } from '../../data/normalization.ts';
 import { BnnError } from '../../errors.ts';
 import type { SessionMemory } from '../../inference/measure-sessions-io.ts';
 import { CHECKPOINTS, type CheckpointName, findModel } from '../../inference/model-source-io.ts';
+import { visible } from '../../report/visible-text.ts';
+import { writeDescription } from '../../tasks/description-file.ts';
 import type { Int8Facts, Int8Options } from '../../tasks/export-int8.ts';
 import { exportModel, type ModelForm, type Verification } from '../../tasks/export-model.ts';
 import { assertWritable, freeFile } from '../../tasks/output-file.ts';
@@ -108,8 +110,11 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
     return;
   }
   await writeFileAtomic(output, bytes);
+  const description = await writeDescription(output, exported.preprocessing);
+  if (description.note !== undefined) terminal.note(`note: ${visible(description.note)}`);
   const facts: ExportFacts = {
     file: output,
+    description: description.file,
     source: exported.source,
     form,
     bytes: (await stat(output)).size,

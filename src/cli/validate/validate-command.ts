@@ -1,8 +1,9 @@
 /** `bnn-validate`. */
 
 import { Command, Option } from 'commander';
+import { FITS, type Fit } from '../../core/preprocessing.ts';
 import { LOGITS_TOLERANCE } from '../../core/tolerance.ts';
-import { canDownload, DATASET_NAMES } from '../../data/load-dataset.ts';
+import { canDownload, DATASET_NAMES, hasFreeImageSize } from '../../data/load-dataset.ts';
 import { NORMALIZATIONS, type Normalization } from '../../data/normalization.ts';
 import { BnnError } from '../../errors.ts';
 import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../../inference/open-session.ts';
@@ -44,6 +45,7 @@ interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
   readonly batchSize?: number;
   readonly against?: string;
   readonly normalize?: Normalization;
+  readonly fit?: Fit;
 }
 
 export function createValidateCommand(name: string): Command {
@@ -71,6 +73,9 @@ export function createValidateCommand(name: string): Command {
       new Option('--normalize <how>', 'statistics for the pixels, instead of what the file says').choices(
         NORMALIZATIONS,
       ),
+    )
+    .addOption(
+      new Option('--fit <how>', 'how pictures of any size are framed, instead of what the file says').choices(FITS),
     )
     .addOption(
       new Option('--ops <how>', 'kernels for binary layers; off = stock onnxruntime')
@@ -101,7 +106,10 @@ async function runValidate(model: string, options: ValidateCommandOptions): Prom
   if (dataset === undefined) {
     throw new BnnError('E_USAGE', 'no data set given', { hint: `add --dataset ${DATASET_NAMES.join(' | ')}` });
   }
-  refuseUnused(`--dataset ${dataset}`, { '--download': options.download === true && !canDownload(dataset) });
+  refuseUnused(`--dataset ${dataset}`, {
+    '--download': options.download === true && !canDownload(dataset),
+    '--fit': options.fit !== undefined && !hasFreeImageSize(dataset),
+  });
   const provider = providerChoiceOf(options, options.againstEp === undefined ? [] : [options.againstEp]);
   const { model: path, ...validation } = await validateModel({
     ...options,
