@@ -36,6 +36,7 @@ it('exports these values and no others', () => {
       "decodeModel",
       "decodeSafetensors",
       "defaultRecipe",
+      "definePlugin",
       "encodeModel",
       "encodeSafetensors",
       "exportModel",

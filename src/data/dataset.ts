@@ -1,6 +1,7 @@
 /** What a data set is to the rest of the project: two splits of labelled images and a few facts about them. */
 
 import { createHash } from 'node:crypto';
+import type { Fields, ValuesOf } from '../core/field.ts';
 import type { PictureSource } from './picture-source.ts';
 
 /** What every split knows about its images; labels are class indices. */
@@ -74,6 +75,8 @@ export interface LoadOptions {
   readonly limitTest?: number | undefined;
   /** Side in pixels to which pictures of various sizes are framed; 224 unless told. Data sets of a fixed size refuse another. */
   readonly imageSize?: number | undefined;
+  /** The recipe's fields, for a data set of a plug-in; its own defaults unless told. */
+  readonly values?: ValuesOf<Fields> | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 

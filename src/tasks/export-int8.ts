@@ -5,7 +5,7 @@ import type { CompileReport } from '../compiler/report.ts';
 import { addSizes, nodeSizes, type Sizes } from '../compiler/sizes.ts';
 import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
 import { createBatches } from '../data/batches.ts';
-import type { Dataset } from '../data/dataset.ts';
+import type { Dataset, LoadOptions } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import { type Normalization, resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
@@ -15,6 +15,8 @@ import { toChannelsFirst } from '../inference/image-input.ts';
 import type { ModelSource } from '../inference/model-source-io.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { nameOf } from '../rewriting/layers/layers.ts';
+import type { LoadedPlugin, PluginSource } from '../training/load-plugin-io.ts';
+import { valuesOf } from '../training/recipe.ts';
 import { readRecipe } from '../training/run-folder-io.ts';
 
 /** Training pictures that tell the ranges, and those of them that decisions are compared on. */
@@ -27,6 +29,8 @@ export interface Int8Options {
   /** Folder or archive of the data set. */
   readonly data?: string | undefined;
   readonly normalize?: Normalization | undefined;
+  /** Parts of one's own, where the data set is among them. */
+  readonly plugins?: readonly (PluginSource | LoadedPlugin)[] | undefined;
   readonly threads?: number | undefined;
   readonly verbose?: boolean | undefined;
 }
@@ -116,12 +120,16 @@ async function loadPictures(
   }
   let dataset: Dataset;
   try {
-    dataset = await loadDataset(name, {
+    const { openParts } = await import('../training/parts.ts');
+    const { datasets } = await openParts(options.plugins);
+    const load: LoadOptions = {
       dir: options.data || (name === recipe?.dataset ? recipe.data : '') || undefined,
       limitTrain: PICTURES,
       limitTest: 1,
-      imageSize: hasFreeImageSize(name) ? height : undefined,
-    });
+      imageSize: hasFreeImageSize(name, datasets) ? height : undefined,
+      ...(recipe !== null && name === recipe.dataset && { values: valuesOf(recipe) }),
+    };
+    dataset = await loadDataset(name, load, datasets);
   } catch (error) {
     if (!(error instanceof BnnError)) throw error;
     const { code, message, at, hint = 'add --data DIR' } = error;
