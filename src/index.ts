@@ -85,8 +85,8 @@ export {
 } from './training/plugin.ts';
 export { defaultRecipe, type PluginRecord, parseRecipe, type Recipe } from './training/recipe.ts';
 export type { Comparison } from './training/run-comparison-io.ts';
-export type { Opening, StepProgress, Teacher, TrainOptions, TrainResult } from './training/train-options.ts';
 export type { ScheduleMoment, ScheduleRow } from './training/schedule.ts';
+export type { Opening, StepProgress, Teacher, TrainOptions, TrainResult } from './training/train-options.ts';
 export { train } from './training/trainer.ts';
 export type { WeightTransform, WeightTransformRow } from './training/weight-transform.ts';
 export type { NetworkOptions } from './zoo/network.ts';
