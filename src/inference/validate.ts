@@ -6,7 +6,7 @@ import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { createBatches } from '../data/batches.ts';
 import type { Dataset, LoadOptions, LoadProgress } from '../data/dataset.ts';
-import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
+import { DATASETS, type DatasetRow, hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import type { Normalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
@@ -24,6 +24,10 @@ export interface ValidateOptions extends ProviderChoice {
   /** Path of an ONNX file. */
   readonly model: string;
   readonly dataset: string;
+  /** Where `dataset` is looked up: the data sets of this project, unless told. */
+  readonly datasets?: readonly DatasetRow[] | undefined;
+  /** Fields of the recipe that the data set has of a plug-in. */
+  readonly values?: LoadOptions['values'];
   /** Folder or archive of the data set. */
   readonly dir?: string | undefined;
   readonly download?: boolean | undefined;
@@ -142,15 +146,18 @@ async function validateSessions(
   if (session === undefined || own === undefined) throw new Error('internal: no session');
   const { preprocessing, isQuantized } = own;
   const input = imageInputOf(session);
-  const dataset = await loadDataset(options.dataset, {
+  const { datasets = DATASETS } = options;
+  const load: LoadOptions = {
     dir: options.dir || undefined,
     download: options.download,
     // Training images are not used; one is enough for what else a data set knows.
     limitTrain: 1,
     limitTest: options.limit || undefined,
-    ...(hasFreeImageSize(options.dataset) ? framingOf(session, preprocessing, options) : {}),
+    ...(hasFreeImageSize(options.dataset, datasets) ? framingOf(session, preprocessing, options) : {}),
+    values: options.values,
     onProgress: options.onData,
-  });
+  };
+  const dataset = await loadDataset(options.dataset, load, datasets);
   assertImageSize(session, input, dataset);
   if (other !== undefined) assertImageSize(other, imageInputOf(other), dataset);
   const notes: string[] = [];
