@@ -47,6 +47,9 @@ const INSTRUCTION_SETS = {
     scalar: { flags: [], floats: 4 },
     neon: { flags: [], floats: 4 },
   },
+  wasm32: {
+    wasm: { flags: [] },
+  },
 };
 const NO_INSTRUCTION_SETS = { scalar: { flags: [], floats: 4 } };
 /** What is compiled for: this processor, unless told. */

@@ -19,6 +19,8 @@ CpuFlags cpu_flags() {
   if (__builtin_cpu_supports("avx512vpopcntdq")) flags |= kAvx512Vpopcntdq;
 #elif defined(__aarch64__)
   flags |= kNeon;
+#elif defined(__wasm_simd128__)
+  flags |= kSimd128;
 #endif
   return flags;
 }
