@@ -19,7 +19,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   backends: ['kernels'],
   data: ['core'],
   report: ['core'],
-  training: ['zoo', 'onnx', 'estimators', 'backends', 'data'],
+  training: ['zoo', 'onnx', 'estimators', 'backends', 'data', 'report'],
   engine: ['rewriting', 'onnx'],
   web: ['engine'],
   inference: ['engine', 'operators', 'onnx', 'data'],

@@ -1,6 +1,6 @@
 /**
- * A run folder: `recipe.json` (everything needed to repeat the run), `history.jsonl` (one object per epoch) and the checkpoints
- * `last/` and `best/`; while a training has it, `lock.json` too.
+ * A run folder: `recipe.json` (everything needed to repeat the run), `history.jsonl` (one object per epoch), the checkpoints `last/` and
+ * `best/`, and what is derived from them for people (`run-views-io.ts`); while a training has it, `lock.json` too.
  */
 
 import { access, constants, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
@@ -13,6 +13,7 @@ import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { readHistory } from './history-io.ts';
 import { defaultRecipe, parseRecipe, type Recipe } from './recipe.ts';
 import { LOCK_FILE } from './run-lock-io.ts';
+import { VIEW_FILES } from './run-views-io.ts';
 
 /** The recipe of a run folder, or null when the folder holds no run. */
 export async function readRecipe(folder: string): Promise<Recipe | null> {
@@ -145,7 +146,7 @@ export async function removeLeftovers(folder: string): Promise<void> {
   try {
     for (const name of await readdir(folder)) {
       // Under the lock, nobody else is writing these.
-      if (RUN_FILES.some((target) => isTemporaryOf(name, target)))
+      if ([...RUN_FILES, ...VIEW_FILES].some((target) => isTemporaryOf(name, target)))
         await rm(join(folder, name), { recursive: true, force: true });
     }
   } catch (error) {

@@ -19,6 +19,7 @@ import { type Recipe, startsTransformed } from './recipe.ts';
 import type { RunBatches } from './run-batches.ts';
 import { assertRoom, recipeDigest, removeLeftovers, removeUntouched, writeRecipe } from './run-folder-io.ts';
 import type { RunLock } from './run-lock-io.ts';
+import { RunViews } from './run-views-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
 import type { BestEpoch, PartialEpoch } from './training-state.ts';
 
@@ -53,6 +54,7 @@ export class TrainingSession {
   readonly #batches: RunBatches;
   readonly #learner: Learner;
   readonly #lock: RunLock;
+  #views: RunViews | null = null;
   #epoch: number;
   #batch: number;
   #seconds: number;
@@ -99,8 +101,9 @@ export class TrainingSession {
   async run(): Promise<TrainResult> {
     const { out } = this.#options;
     await removeLeftovers(out);
-    if (this.#options.resume === true) await truncateHistory(join(out, 'history.jsonl'), this.#epoch);
-    else await removeUntouched(out);
+    const before = this.#options.resume === true ? await truncateHistory(join(out, 'history.jsonl'), this.#epoch) : [];
+    if (this.#options.resume !== true) await removeUntouched(out);
+    this.#views = new RunViews(out, this.#recipe, before, this.#options.onNote);
     this.#options.onStart?.({
       recipe: this.#recipe,
       dataset: this.#dataset,
@@ -115,6 +118,7 @@ export class TrainingSession {
     await this.#save('last');
     await writeRecipe(out, this.#recipe);
     await assertRoom(out);
+    await this.#views.write();
     let interrupted = false;
     while (!this.#isFinished() && !interrupted) interrupted = !(await this.#trainEpoch());
     if (interrupted) await this.#save('last');
@@ -254,6 +258,7 @@ export class TrainingSession {
     await appendHistory(join(this.#options.out, 'history.jsonl'), record);
     if (isBest) await this.#save('best');
     await this.#save('last');
+    await this.#views?.add(record);
     this.#options.onEpoch?.(record);
     return !this.#isInterrupted() || this.#isFinished();
   }
