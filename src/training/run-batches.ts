@@ -27,7 +27,7 @@ export function createRunBatches(
   recipe: Recipe,
   dataset: Dataset,
   model: Model,
-  { onBrokenImage }: Pick<TrainListeners, 'onBrokenImage'>,
+  { onBrokenImage, onWeights }: Pick<TrainListeners, 'onBrokenImage' | 'onWeights'>,
 ): RunBatches {
   const { seed, batchSize, padCrop, flip, cropScale, brokenImages: onBroken } = recipe;
   const { train: learned, held } =
@@ -41,7 +41,8 @@ export function createRunBatches(
   const evaluation = { ...common, batchSize: evaluationBatch(dataset) };
   const test = new Batcher(dataset.test, evaluation);
   const validation = held === null ? null : new Batcher(held, evaluation);
-  const sample = measuresSample(recipe) ? createSample(learned, recipe, { ...full, normalize, onBroken }) : null;
+  const isMeasured = measuresSample(recipe) || onWeights !== undefined;
+  const sample = isMeasured ? createSample(learned, recipe, { ...full, normalize, onBroken }) : null;
   return {
     train,
     test,

@@ -15,6 +15,8 @@ import { defaultRecipe, parseRecipe, type Recipe } from './recipe.ts';
 import { LOCK_FILE } from './run-lock-io.ts';
 import { VIEW_FILES } from './run-views-io.ts';
 
+export const ENVIRONMENT_FILE = 'environment.json';
+
 /** The recipe of a run folder, or null when the folder holds no run. */
 export async function readRecipe(folder: string): Promise<Recipe | null> {
   const path = join(folder, 'recipe.json');
@@ -92,7 +94,7 @@ export async function removeUntouched(folder: string): Promise<void> {
   for (const name of RUN_FILES) await rm(join(folder, name), { recursive: true, force: true });
 }
 
-const RUN_FILES = ['recipe.json', 'history.jsonl', 'last', 'best'] as const;
+const RUN_FILES = ['recipe.json', ENVIRONMENT_FILE, 'history.jsonl', 'last', 'best'] as const;
 
 /**
  * Checks that everything in the folder that a run replaces can be replaced: found after the first epoch, it would cost that.

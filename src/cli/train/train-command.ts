@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import { BnnError } from '../../errors.ts';
 import { formatBytes } from '../../report/format.ts';
 import { visible } from '../../report/visible-text.ts';
+import { describeEnvironment } from '../../tasks/environment.ts';
 import { openTeacher } from '../../tasks/open-teacher.ts';
 import { freeFile } from '../../tasks/output-file.ts';
 import { readRecipeFile, withModelFiles } from '../../tasks/read-recipe.ts';
@@ -20,10 +21,13 @@ import { EXIT_INTERRUPTED } from '../print-error.ts';
 import { addRecipeOptions, recipeFromOptions, refuseUnusedFields } from '../recipe-options.ts';
 import type { Terminal } from '../terminal.ts';
 import { EpochTable, formatClosing, formatOpening, formatStep, quote } from './train-report.ts';
+import { addWatchOptions, openWatchers } from './watchers.ts';
 
 interface TrainCommandOptions extends GeneralOptions {
   readonly out?: string;
   readonly resume?: boolean;
+  readonly tensorboard?: string | true;
+  readonly live?: number | true;
 }
 
 export function createTrainCommand(name: string): Command {
@@ -35,6 +39,7 @@ export function createTrainCommand(name: string): Command {
     .optionsGroup(COMMON)
     .option('--out <folder>', 'the run folder (default: runs/MODEL-DATASET-N)')
     .option('--resume', 'continue the run in --out exactly where it stopped; its recipe stays');
+  addWatchOptions(command);
   addRecipeOptions(command);
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
@@ -64,16 +69,19 @@ async function runTrain(command: Command, recipePath: string | undefined, option
   const recipe = resume ? given : await withModelFiles(given);
   const out = options.out ?? freeRunFolder(recipe);
   const { train } = await import('../../training/trainer.ts');
+  const watchers = await openWatchers(options, recipe, out, terminal);
+  const environment = await describeEnvironment();
   const { teacher, close } = await openTeacher(recipe);
   const table = new EpochTable(recipe);
   const result = await withInterrupt(
     () => terminal.warn('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
     (signal) =>
-      train(recipe, {
+      watchers.during(train)(recipe, {
         out,
         resume,
         signal,
         teacher,
+        environment,
         onData: ({ phase, doneBytes, totalBytes }) =>
           terminal.live(
             () =>
@@ -92,7 +100,9 @@ async function runTrain(command: Command, recipePath: string | undefined, option
           terminal.note(table.row(record));
         },
       }),
-  ).finally(close);
+  )
+    .finally(close)
+    .finally(() => watchers.close());
   await report(result, terminal);
 }
 
