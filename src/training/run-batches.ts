@@ -29,7 +29,11 @@ export function createRunBatches(
   recipe: Recipe,
   dataset: Dataset,
   model: Model,
-  { onBrokenImage, augmentations = [] }: Pick<TrainListeners, 'onBrokenImage'> & Partial<Pick<Parts, 'augmentations'>>,
+  {
+    onBrokenImage,
+    onWeights,
+    augmentations = [],
+  }: Pick<TrainListeners, 'onBrokenImage' | 'onWeights'> & Partial<Pick<Parts, 'augmentations'>>,
 ): RunBatches {
   const { seed, batchSize, padCrop, flip, cropScale, brokenImages: onBroken } = recipe;
   const { train: learned, held } =
@@ -44,7 +48,8 @@ export function createRunBatches(
   const evaluation = { ...common, batchSize: evaluationBatch(dataset) };
   const test = new Batcher(dataset.test, evaluation);
   const validation = held === null ? null : new Batcher(held, evaluation);
-  const sample = measuresSample(recipe) ? createSample(learned, recipe, { ...full, normalize, onBroken }) : null;
+  const isMeasured = measuresSample(recipe) || onWeights !== undefined;
+  const sample = isMeasured ? createSample(learned, recipe, { ...full, normalize, onBroken }) : null;
   return {
     train,
     test,
