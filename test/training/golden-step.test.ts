@@ -59,7 +59,8 @@ describe.skipIf(missing !== undefined)(
         for (const [name, gradient] of ours!) {
           const expected = theirs!.get(name)!.data as Float32Array;
           const norm = Math.hypot(...expected);
-          if (norm >= 1e-6) expect(relativeError(gradient.data, expected), name).toBeLessThanOrEqual(1e-4);
+          if (norm >= 1e-6)
+            expect(relativeError(gradient.data as Float32Array, expected), name).toBeLessThanOrEqual(1e-4);
         }
       },
       240_000,
