@@ -8,10 +8,13 @@ import { BnnError } from '../../errors.ts';
 import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../../inference/open-session.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../inference/provider.ts';
 import type { Validation } from '../../inference/validate.ts';
+import { formatConfusion } from '../../report/confusion-table.ts';
 import { formatBytes, formatCount, formatDifference, formatPercent, plural, threeDigits } from '../../report/format.ts';
 import { formatBar } from '../../report/progress.ts';
 import { formatPairs, formatTable } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';
+import { picturesOf, writeMistakes } from '../../tasks/mistakes-file-io.ts';
+import { assertWritable } from '../../tasks/output-file.ts';
 import { validateModel } from '../../tasks/validate-model.ts';
 import {
   ADVANCED,
@@ -44,6 +47,8 @@ interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
   readonly batchSize?: number;
   readonly against?: string;
   readonly normalize?: Normalization;
+  readonly confusion?: boolean;
+  readonly mistakes?: string;
 }
 
 export function createValidateCommand(name: string): Command {
@@ -57,6 +62,9 @@ export function createValidateCommand(name: string): Command {
     .option('--data <folder>', 'folder or archive of the data set')
     .option('--against <source>', 'a run folder or an ONNX file: run it on the same pictures and compare')
     .option('--limit <n>', 'only the first so many test pictures; 0 = all (default: 0)', wholeNumber(0));
+  command
+    .option('--confusion', 'also show which classes are taken for which')
+    .option('--mistakes <file>', 'also write the wrong decisions: all as .csv, or with pictures as .html');
   addProviderOption(command)
     .optionsGroup(ADVANCED)
     .addOption(
@@ -103,8 +111,13 @@ async function runValidate(model: string, options: ValidateCommandOptions): Prom
   }
   refuseUnused(`--dataset ${dataset}`, { '--download': options.download === true && !canDownload(dataset) });
   const provider = providerChoiceOf(options, options.againstEp === undefined ? [] : [options.againstEp]);
-  const { model: path, ...validation } = await validateModel({
+  const { mistakes: mistakesFile } = options;
+  const pictures = mistakesFile === undefined ? undefined : picturesOf(mistakesFile);
+  if (mistakesFile !== undefined) await assertWritable(mistakesFile, model);
+  const found = await validateModel({
     ...options,
+    confusion: options.confusion === true || mistakesFile !== undefined,
+    mistakes: pictures,
     ...provider,
     batches: options.batch,
     model,
@@ -118,10 +131,21 @@ async function runValidate(model: string, options: ValidateCommandOptions): Prom
       ),
   });
   terminal.clearLive();
-  for (const note of validation.notes) terminal.note(`note: ${visible(note)}`);
-  terminal.event('result', { model: path, ...validation });
-  terminal.result(formatValidation(path, validation));
-  if (terminal.verbose) terminal.result(`\n${formatClasses(validation)}`);
+  for (const note of found.notes) terminal.note(`note: ${visible(note)}`);
+  if (mistakesFile !== undefined) await writeMistakes(mistakesFile, found);
+  const { model: path, mistakes, ...facts } = found;
+  const validation = { ...facts, confusion: options.confusion === true ? facts.confusion : null };
+  const written = mistakesFile === undefined ? {} : { mistakes: { file: mistakesFile, count: mistakes?.length ?? 0 } };
+  terminal.event('result', { model: path, ...validation, ...written });
+  terminal.result(formatValidation(path, { ...validation, mistakes: null }));
+  if (validation.confusion !== null) {
+    const classes = validation.classes.map(({ name }) => name);
+    terminal.result(`\n${formatConfusion({ classes, counts: validation.confusion })}`);
+  }
+  if (mistakesFile !== undefined) {
+    terminal.result(`\n${plural(mistakes?.length ?? 0, 'mistake')} written to ${visible(mistakesFile)}`);
+  }
+  if (terminal.verbose) terminal.result(`\n${formatClasses(validation.classes)}`);
 }
 
 function formatValidation(path: string, validation: Validation): string {
@@ -168,7 +192,7 @@ function formatValidation(path: string, validation: Validation): string {
   return formatPairs(lines);
 }
 
-function formatClasses({ classes }: Validation): string {
+function formatClasses(classes: Validation['classes']): string {
   return formatTable(
     [{ title: 'class' }, { title: 'pictures', align: 'right' }, { title: 'top-1', align: 'right' }],
     classes.map(({ name, images, top1 }) => [name, formatCount(images), formatPercent(top1)]),
