@@ -4,24 +4,26 @@
  */
 
 import { copyFileSync, cpSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+/** dist/ unless another folder is given. */
+const dist = resolve(root, process.argv[2] ?? 'dist');
 
 for (const folder of ['engine', 'web']) {
-  mkdirSync(join(root, 'dist', folder), { recursive: true });
-  copyFileSync(join(root, 'src/engine/engine.wasm'), join(root, 'dist', folder, 'engine.wasm'));
+  mkdirSync(join(dist, folder), { recursive: true });
+  copyFileSync(join(root, 'src/engine/engine.wasm'), join(dist, folder, 'engine.wasm'));
 }
-mkdirSync(join(root, 'dist/backends/wasm'), { recursive: true });
-copyFileSync(join(root, 'src/backends/wasm/training.wasm'), join(root, 'dist/backends/wasm/training.wasm'));
+mkdirSync(join(dist, 'backends/wasm'), { recursive: true });
+copyFileSync(join(root, 'src/backends/wasm/training.wasm'), join(dist, 'backends/wasm/training.wasm'));
 for (const folder of ['site', 'bench']) {
-  cpSync(join(root, 'src/web', folder), join(root, 'dist/web', folder), { recursive: true });
+  cpSync(join(root, 'src/web', folder), join(dist, 'web', folder), { recursive: true });
 }
 await build({
   entryPoints: [join(root, 'src/web/index.ts')],
-  outfile: join(root, 'dist/web/index.js'),
+  outfile: join(dist, 'web/index.js'),
   bundle: true,
   alias: { 'protobufjs/minimal.js': join(root, 'tools/protobuf-reader.mjs') },
   minify: true,

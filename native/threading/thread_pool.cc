@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <new>
@@ -37,6 +36,13 @@ struct Block {
   void* data;
   size_t bytes;
 };
+
+constexpr std::align_val_t kLine{64};
+
+void release(Block& block) {
+  ::operator delete(block.data, kLine);
+  block = Block{};
+}
 
 // Never destroyed: workers may be asleep in it when the process ends.
 struct Pool {
@@ -192,12 +198,9 @@ Parallel pool_parallel() {
 void* scratch_bytes(int thread, Slot slot, size_t bytes) {
   Block& block = pool().blocks[thread][static_cast<int>(slot)];
   if (block.bytes < bytes || block.data == nullptr) {
-    std::free(block.data);
-    block = Block{};
+    release(block);
     const size_t rounded = (bytes + 4096 + 63) / 64 * 64;
-    void* data = nullptr;
-    if (posix_memalign(&data, 64, rounded) != 0) throw std::bad_alloc();
-    block = Block{data, rounded};
+    block = Block{::operator new(rounded, kLine), rounded};
   }
   return block.data;
 }
@@ -205,8 +208,7 @@ void* scratch_bytes(int thread, Slot slot, size_t bytes) {
 void release_scratch() {
   for (auto& slots : pool().blocks) {
     for (Block& block : slots) {
-      std::free(block.data);
-      block = Block{};
+      release(block);
     }
   }
 }

@@ -1,10 +1,12 @@
 /** How long each node of a model takes, from onnxruntime's profile. */
 
-import * as ort from 'onnxruntime-node';
+import { requireFound } from '../core/found.ts';
 import { median } from '../core/quantile.ts';
 import { elementCount } from '../core/shape.ts';
+import { BnnError } from '../errors.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 import { createNativeSession } from './native-session.ts';
+import { loadOnnxruntime } from './onnxruntime.ts';
 import { ProfileFolder } from './profile-folder-io.ts';
 
 export interface LayerTimes {
@@ -49,6 +51,11 @@ const runNative: Run = async (model, x, shape, profilePrefix) => {
 };
 
 const runStock: Run = async (model, x, shape, profileFilePrefix) => {
+  const { api: ort, isNative, title } = requireFound(loadOnnxruntime());
+  if (!isNative)
+    throw new BnnError('E_UNSUPPORTED', `${title} does not tell the times of its nodes`, {
+      hint: 'bnn setup onnxruntime',
+    });
   const options = { intraOpNumThreads: 1, logSeverityLevel: 4, enableProfiling: true, profileFilePrefix } as const;
   const session = await ort.InferenceSession.create(model, options);
   try {

@@ -25,6 +25,7 @@ export async function createWasmSession(
   return {
     at,
     ep,
+    runtime: 'our engine in WebAssembly, 1 thread',
     inputs: engine.inputs,
     outputs: engine.outputs,
     placement: null,

@@ -11,6 +11,7 @@ import { formatBytes, formatCount, formatPercent, formatSeconds, plural, threeDi
 import type { NamedConfusion } from '../report/page/confusion-html.ts';
 import type { Facts, ReportedRun } from '../report/page/run-report.ts';
 import { type EpochRecord, readHistory } from '../training/history-io.ts';
+import type { PluginSource } from '../training/load-plugin-io.ts';
 import { defaultRecipe, networkName, type Recipe } from '../training/recipe.ts';
 import { ENVIRONMENT_FILE, readRecipe } from '../training/run-folder-io.ts';
 import { showMistakes } from './mistakes-file-io.ts';
@@ -39,6 +40,8 @@ export interface FindOptions {
   readonly data?: string | undefined;
   /** Mistakes whose pictures are kept. */
   readonly pictures: number;
+  /** Parts of one's own, where the data set is among them. */
+  readonly plugins?: readonly PluginSource[] | undefined;
 }
 
 /** Side in pixels of the pictures on the page. */
@@ -72,7 +75,7 @@ export async function findRun(folder: string, options: FindOptions): Promise<Run
   const validation =
     source &&
     (await noting('Its data could not be read, so confusion and mistakes are missing', () =>
-      validateOn(layers?.packed ?? source.path, recipe, options),
+      validateOn(folder, layers?.packed ?? source.path, recipe, options),
     ));
   const epoch = source && (await epochOf(dirname(source.path)));
   if (validation !== null) notes.push(...surprises(validation, records, epoch));
@@ -82,9 +85,10 @@ export async function findRun(folder: string, options: FindOptions): Promise<Run
 
 /** On the test pictures that the training measured itself by. */
 async function validateOn(
+  run: string,
   model: Uint8Array | string,
   recipe: Recipe,
-  { data, pictures }: FindOptions,
+  { data, pictures, plugins = [] }: FindOptions,
 ): Promise<ModelValidation> {
   const on = (path: string): Promise<ModelValidation> =>
     validateModel({
@@ -94,7 +98,10 @@ async function validateOn(
       limit: recipe.limitTest,
       confusion: true,
       mistakes: pictures,
+      plugins,
     });
+  // The data set of a plug-in may need what the recipe of the run says.
+  if (plugins.length > 0) return on(run);
   if (typeof model === 'string') return on(model);
   const folder = await mkdtemp(join(tmpdir(), 'bnn-report-'));
   try {
@@ -157,10 +164,15 @@ export async function describeFindings(found: RunFindings): Promise<ReportedRun>
     mistakeCount: mistakes?.length ?? null,
     layers: layers?.table ?? null,
     indicators: indicatorTable(records),
-    recipe: fields.map(([field, value]) => [field, typeof value === 'string' ? value || '(none)' : String(value)]),
+    recipe: fields.map(([field, value]) => [field, textOf(value)]),
     defaults: new Set(fields.filter(([field, value]) => value === defaults[field]).map(([field]) => field)),
     environment,
   };
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value === '' ? '(none)' : value;
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
 function figuresOf({ records, layers, recipe }: RunFindings): Facts {

@@ -7,6 +7,7 @@ import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { LINE_STYLES } from '../report/line-styles.ts';
 import { runReport } from '../report/page/run-report.ts';
 import { runName } from '../training/comparison.ts';
+import type { PluginSource } from '../training/load-plugin-io.ts';
 import type { Comparison } from '../training/run-comparison-io.ts';
 import { curvesOfRun, curvesOfRuns, describeRun } from '../training/run-curves.ts';
 import { assertWritable } from './output-file.ts';
@@ -21,6 +22,8 @@ export interface ReportOptions {
   readonly out: string;
   /** Where the data of all runs lie; where each found them unless told. */
   readonly data?: string | undefined;
+  /** Parts of one's own, where the data set is among them. */
+  readonly plugins?: readonly PluginSource[] | undefined;
   /** Called before each run is looked at. */
   readonly onRun?: ((folder: string) => void) | undefined;
 }
@@ -45,7 +48,7 @@ const MOST_OF_ONE = 48;
  *
  * @throws {BnnError} E_NOT_FOUND for a folder that holds no run, E_USAGE for more than can be told apart, E_FORMAT for a damaged history.
  */
-export async function writeReport({ runs: given, out, data, onRun }: ReportOptions): Promise<WrittenReport> {
+export async function writeReport({ runs: given, out, data, plugins, onRun }: ReportOptions): Promise<WrittenReport> {
   const notes: string[] = [];
   const folders: string[] = [];
   for (const folder of given) folders.push(...(await runsOf(folder, notes)));
@@ -55,7 +58,7 @@ export async function writeReport({ runs: given, out, data, onRun }: ReportOptio
   const pictures = Math.min(MOST_OF_ONE, Math.floor(PICTURES / folders.length));
   for (const folder of folders) {
     onRun?.(folder);
-    found.push(await findRun(folder, { data, pictures }));
+    found.push(await findRun(folder, { data, pictures, plugins }));
   }
   const runs = withNames(found);
   const html = await fitting(runs, notes, pictures);

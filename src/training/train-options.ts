@@ -1,9 +1,10 @@
 /** What a training run is given, tells and returns. */
 
-import type { SelectedBackend } from '../backends/select-backend.ts';
+import type { BackendFacts } from '../backends/backend-facts.ts';
 import type { Dataset, LoadProgress } from '../data/dataset.ts';
 import type { BrokenImage } from '../data/decode-pictures.ts';
 import type { EpochRecord } from './history-io.ts';
+import type { LoadedPlugin, PluginSource } from './load-plugin-io.ts';
 import type { ImageSize } from './mix-batch.ts';
 import type { Recipe } from './recipe.ts';
 import type { BestEpoch } from './training-state.ts';
@@ -11,7 +12,7 @@ import type { BestEpoch } from './training-state.ts';
 export interface Opening {
   readonly recipe: Recipe;
   readonly dataset: Dataset;
-  readonly backend: SelectedBackend;
+  readonly backend: BackendFacts;
   readonly parameters: number;
   readonly stepsPerEpoch: number;
   /** Where a resumed run continues; both 0 for a new one. */
@@ -79,6 +80,8 @@ export interface TrainListeners {
 export type Teacher = (images: Float32Array, count: number, size: ImageSize) => Promise<Float32Array>;
 
 export interface TrainOptions extends TrainListeners {
+  /** Parts of one's own, by file or as they are (`docs/extend.md`); for this run alone. */
+  readonly plugins?: readonly (PluginSource | LoadedPlugin)[] | undefined;
   /** The run folder. */
   readonly out: string;
   /** Continue the run in `out`; its recipe must be the given one. */

@@ -5,10 +5,12 @@ import { formatBytes } from '../../report/format.ts';
 import { formatPairs } from '../../report/table.ts';
 import { writeReport } from '../../tasks/report-runs.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
+import { addPluginOption } from '../plugin-options.ts';
 
 interface ReportCommandOptions extends GeneralOptions {
   readonly out: string;
   readonly data?: string;
+  readonly plugin?: readonly string[];
 }
 
 export function createReportCommand(name: string): Command {
@@ -20,6 +22,7 @@ export function createReportCommand(name: string): Command {
     .optionsGroup(COMMON)
     .option('-o, --out <file>', 'the page (default: report.html)', 'report.html')
     .option('--data <folder>', 'where the data lie, when that is not where the training found them');
+  addPluginOption(command, 'a plug-in, where the data set is of one');
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
     ['bnn report runs/mnist -o report.html', 'the page of a run'],
@@ -30,7 +33,7 @@ export function createReportCommand(name: string): Command {
 
 async function runReport(runs: readonly string[], options: ReportCommandOptions): Promise<void> {
   const terminal = terminalOf(options);
-  const { out, data } = options;
+  const { out, data, plugin: plugins } = options;
   const {
     file,
     bytes,
@@ -40,6 +43,7 @@ async function runReport(runs: readonly string[], options: ReportCommandOptions)
     runs,
     out,
     data,
+    plugins,
     onRun: (folder) => terminal.live(() => `looking at ${folder}`),
   });
   terminal.clearLive();
