@@ -1,16 +1,23 @@
 /** A registry on this machine (verdaccio) that has our packages and takes all others from the npm registry. */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { nativeFiles } from '../../src/core/native-files.ts';
-import { NODE, TOOLS } from './package-managers.ts';
+import {
+  nativeFiles,
+  PLATFORMS,
+  type PlatformName,
+  platformPackage as packageNameOf,
+} from '../../src/core/native-files.ts';
+import { NODES, TOOLS } from './package-managers.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const WORK = join(ROOT, 'build/platforms/registry');
+/** What the tests run on. */
+const HERE = 'linux-x64';
 
 export interface Registry {
   readonly url: string;
@@ -31,17 +38,26 @@ max_body_size: 200mb
 log: { type: stdout, format: pretty, level: warn }
 `;
 
-/** The package of this platform as tools/release.mjs made it, else one of the same form from build/. */
-function platformPackage(): { readonly folder: string; readonly isReleased: boolean } {
-  const released = join(ROOT, 'release/packages/linux-x64');
-  if (existsSync(join(released, 'package.json'))) return { folder: released, isReleased: true };
-  const folder = join(WORK, 'linux-x64');
+const released = (platform: PlatformName) => join(ROOT, 'release/packages', platform);
+const isReleased = (platform: PlatformName) => existsSync(join(released(platform), 'package.json'));
+
+/**
+ * A platform's package as tools/release.mjs made it, else one of the same form: with what was built here for this platform, with nothing
+ * for others, which some package managers want to know without installing them.
+ */
+function platformFolder(platform: PlatformName): string {
+  if (isReleased(platform)) return released(platform);
+  const folder = join(WORK, platform);
   mkdirSync(folder, { recursive: true });
-  for (const file of Object.values(nativeFiles('linux'))) cpSync(join(ROOT, 'build', file), join(folder, file));
+  const [os = '', cpu = '', libc] = platform.split('-');
+  if (platform === HERE) {
+    for (const file of Object.values(nativeFiles('linux'))) cpSync(join(ROOT, 'build', file), join(folder, file));
+  }
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
-  const manifest = { name: '@bnn-toolchain/linux-x64', version, os: ['linux'], cpu: ['x64'], libc: ['glibc'] };
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, preferUnplugged: true }));
-  return { folder, isReleased: false };
+  const manifest = { name: packageNameOf(platform), version, os: [os], cpu: [cpu], preferUnplugged: true };
+  const only = os === 'linux' ? { libc: [libc ?? 'glibc'] } : {};
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, ...only }));
+  return folder;
 }
 
 async function freePort(): Promise<number> {
@@ -52,7 +68,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts the registry and publishes the main package, MNIST, onnxruntime for the CPU and the package of this platform. */
+/** Starts the registry and publishes the main package, MNIST, onnxruntime for the CPU and the packages of the platforms. */
 export async function startRegistry(): Promise<Registry> {
   // What was published is published anew; what came from npm stays.
   for (const name of ['bnn-toolchain', '@bnn-toolchain'])
@@ -63,18 +79,17 @@ export async function startRegistry(): Promise<Registry> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}/`;
   const server = spawn(
-    NODE,
+    NODES[24],
     [join(TOOLS, 'node_modules/verdaccio/bin/verdaccio'), '--config', join(WORK, 'config.yaml'), '--listen', url],
-    { cwd: WORK, stdio: ['ignore', 'ignore', 'inherit'] },
+    { cwd: WORK, stdio: ['ignore', openSync(join(WORK, 'verdaccio.log'), 'w'), 'inherit'] },
   );
   try {
     await answer(url, server);
     const packed = join(WORK, 'packed');
     execFileSync(process.execPath, ['tools/pack.mjs', `--out=${packed}`], { cwd: ROOT, stdio: 'ignore' });
-    const { folder, isReleased } = platformPackage();
     for (const name of ['mnist', 'onnxruntime-wasm', 'main']) publish(join(packed, 'staged', name), url);
-    publish(folder, url);
-    return { url, isReleased, stop: () => void server.kill() };
+    for (const platform of PLATFORMS) publish(platformFolder(platform), url);
+    return { url, isReleased: isReleased(HERE), stop: () => void server.kill() };
   } catch (error) {
     server.kill();
     throw error;
