@@ -129,3 +129,27 @@ test.each([
     ...seen,
   ]);
 });
+
+test.each([0, 2])(
+  'pictures that are framed alike are decoded once, and stay the same bits (%d ahead)',
+  async (prefetch) => {
+    const dir = await temporaryFolder();
+    const files = ['train/a/1.png', 'train/a/2.png', 'train/b/1.png', 'test/a/1.png'].map((file) => join(dir, file));
+    for (const [i, file] of files.entries()) await writePicture(file, 20 + i, 14);
+    const { train } = await loadDataset('image-folder', { dir, imageSize: 8 });
+    const options = { batchSize: 3, shuffle: true, seed: 4, augment: { padCrop: 1, flip: true }, prefetch };
+    const fresh = new Batcher(train, options);
+    const kept = new Batcher(train, { ...options, keepFramed: true });
+    try {
+      const first = (await kept.epoch(0).next()).value;
+      expect(first.images).toEqual((await fresh.epoch(0).next()).value.images);
+      const second = (await fresh.epoch(1).next()).value;
+      for (const file of files) await writeFile(file, 'gone');
+      expect((await kept.epoch(1).next()).value.images).toEqual(second.images);
+      await expect(fresh.epoch(2).next()).rejects.toMatchObject({ code: 'E_FORMAT' });
+    } finally {
+      await fresh.close();
+      await kept.close();
+    }
+  },
+);
