@@ -37,6 +37,7 @@ it('exports these values and no others', () => {
       "decodeModel",
       "decodeSafetensors",
       "defaultRecipe",
+      "definePlugin",
       "encodeModel",
       "encodeSafetensors",
       "exportModel",

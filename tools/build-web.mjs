@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-/** dist/ unless another folder is given. */
-const dist = resolve(root, process.argv[2] ?? 'dist');
+/** dist/, or --out=FOLDER. */
+const dist = resolve(root, process.argv.find((text) => text.startsWith('--out='))?.slice('--out='.length) ?? 'dist');
 
 for (const folder of ['engine', 'web']) {
   mkdirSync(join(dist, folder), { recursive: true });

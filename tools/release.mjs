@@ -1,10 +1,10 @@
 /**
  * Makes what is published, from this checkout, into release/ (or --out=FOLDER):
  *
- *     node tools/release.mjs [--out=FOLDER] [--only=linux-x64,win32-x64] [--without-main]
+ *     node tools/release.mjs [--out=FOLDER] [--only=linux-x64,win32-x64] [--platforms-only]
  *
  *     bnn-toolchain-<platform>-<version>.tgz    one for each platform: addon, sessions of onnxruntime, operator library
- *     bnn-toolchain-<version>.tgz               the main package, which names them as optional dependencies
+ *     bnn-toolchain-<version>.tgz, …            the main package, which names them as optional dependencies, and those that it needs
  *     packages/<platform>/                      the first ones, unpacked
  *     manifest.json                             sizes and digests of everything, the compiler's digest, whether the WebAssembly is what
  *                                               the sources give
@@ -14,23 +14,16 @@
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { instructionSets, root, sourcesHash } from './native-plan.mjs';
 import { buildPlatform, flagsOf, PLATFORMS, ZIG } from './release-platforms.mjs';
+import { pack } from './stage-packages.mjs';
 
 const packageName = (platform) => `@bnn-toolchain/${platform.name}`;
 const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'));
 const writeJson = (path, value) => writeFileSync(path, `${JSON.stringify(value, undefined, 2)}\n`);
 const main = readJson(join(root, 'package.json'));
-
-/** Packs a folder, running nothing of it; returns the path of the archive. */
-function pack(folder, out) {
-  const args = ['pack', '--silent', '--ignore-scripts', '--pack-destination', out];
-  const name = execFileSync('npm', args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-  return join(out, name.trim().split('\n').at(-1));
-}
 
 function digest(path) {
   const bytes = readFileSync(path);
@@ -73,24 +66,21 @@ async function makePlatformPackage(platform, out) {
   return { name: packageName(platform), archive, files };
 }
 
-/** The main package as npm packs it, with the platforms' packages as optional dependencies. */
-function makeMainPackage(out) {
-  execFileSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-  const folder = mkdtempSync(join(tmpdir(), 'bnn-release-'));
-  try {
-    execFileSync('tar', ['xzf', pack(root, folder)], { cwd: folder });
-    const staged = join(folder, 'package');
-    writeJson(join(staged, 'package.json'), {
-      ...main,
-      optionalDependencies: {
-        ...main.optionalDependencies,
-        ...Object.fromEntries(PLATFORMS.map((platform) => [packageName(platform), main.version])),
-      },
-    });
-    return { name: main.name, archive: pack(staged, out) };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+/** The packages without native code (tools/pack.mjs). */
+function makeOtherPackages(out) {
+  const args = ['tools/pack.mjs', `--out=${out}`];
+  const printed = execFileSync(process.execPath, args, {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const archives = printed.split('\n').filter((line) => line.endsWith('.tgz'));
+  return archives.map((archive) => ({ name: packageNameOf(archive), archive }));
+}
+
+/** What the package.json in an archive says. */
+function packageNameOf(archive) {
+  return JSON.parse(execFileSync('tar', ['xzOf', archive, 'package/package.json'], { encoding: 'utf8' })).name;
 }
 
 /** Whether the committed WebAssembly is what its sources give, as far as this machine can tell. */
@@ -120,9 +110,10 @@ async function release() {
     made.push(await makePlatformPackage(platform, out));
     console.log(describe(made.at(-1)));
   }
-  if (!process.argv.includes('--without-main')) {
-    made.push(makeMainPackage(out));
-    console.log(describe(made.at(-1)));
+  if (!process.argv.includes('--platforms-only')) {
+    const others = makeOtherPackages(out);
+    made.push(...others);
+    for (const other of others) console.log(describe(other));
   }
   const webAssembly = checkWebAssembly();
   console.log(`WebAssembly: ${webAssembly}`);

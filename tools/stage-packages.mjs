@@ -47,7 +47,7 @@ export function stageMain(folder, platforms) {
   const dist = join(folder, 'dist');
   const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
   run('node_modules/typescript/bin/tsc', '-p', 'src', '--outDir', dist, '--incremental', 'false');
-  run('tools/build-web.mjs', dist);
+  run('tools/build-web.mjs', `--out=${dist}`);
   publishTypes(dist);
   const mnist = readJson(join(root, MNIST, 'package.json'));
   writeJson(join(folder, 'package.json'), {

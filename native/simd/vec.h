@@ -27,6 +27,16 @@ typedef float V __attribute__((vector_size(BNN_VECTOR_FLOATS * 4)));
 typedef int32_t M __attribute__((vector_size(BNN_VECTOR_FLOATS * 4)));
 typedef float VUnaligned __attribute__((vector_size(BNN_VECTOR_FLOATS * 4), aligned(4), may_alias));
 
+// The same address. In WebAssembly it stays in a variable of its own, so that what is loaded near it has constant offsets, which cost nothing there;
+// otherwise the compiler adds up each address.
+template <typename T>
+static inline T* pinned(T* p) {
+#if defined(__wasm__)
+  asm("" : "+r"(p));
+#endif
+  return p;
+}
+
 static inline V load(const float* p) { return *reinterpret_cast<const VUnaligned*>(p); }
 static inline void store(float* p, V v) { *reinterpret_cast<VUnaligned*>(p) = v; }
 
@@ -61,6 +71,17 @@ static inline void store_n(float* p, V v, int n) {
 
 static inline V zero() { return splat(0.0f); }
 static inline V select(M mask, V yes, V no) { return mask ? yes : no; }
+
+// A value that is not fused with what it is added to. In a·b + c·d a compiler may fuse either product: this says which it is not, so that
+// all of them give the same bits.
+static inline V rounded(V x) {
+#if defined(__x86_64__)
+  __asm__("" : "+v"(x));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(x));
+#endif
+  return x;
+}
 
 // max(x, 0); NaN stays NaN.
 static inline V relu(V x) { return select(x <= zero(), zero(), x); }

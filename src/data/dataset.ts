@@ -1,6 +1,7 @@
 /** What a data set is to the rest of the project: two splits of labelled images and a few facts about them. */
 
 import { createHash } from 'node:crypto';
+import type { Fields, ValuesOf } from '../core/field.ts';
 import { type Fit, type PictureForm, type PictureFrame, wholeFrame } from '../core/preprocessing.ts';
 import type { PictureSource } from './picture-source.ts';
 
@@ -96,6 +97,8 @@ export interface LoadOptions {
   readonly fit?: Fit | undefined;
   /** Instead of `imageSize` and `fit`: exactly what a model wants. */
   readonly frame?: PictureFrame | undefined;
+  /** The recipe's fields, for a data set of a plug-in; its own defaults unless told. */
+  readonly values?: ValuesOf<Fields> | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * A run folder: `recipe.json` (everything needed to repeat the run), `history.jsonl` (one object per epoch) and the checkpoints
- * `last/` and `best/`; while a training has it, `lock.json` too.
+ * A run folder: `recipe.json` (everything needed to repeat the run), `history.jsonl` (one object per epoch), the checkpoints `last/` and
+ * `best/`, and what is derived from them for people (`run-views-io.ts`); while a training has it, `lock.json` too.
  */
 
 import { access, constants, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
@@ -11,11 +11,25 @@ import { parseJsonObject } from '../core/parse-json.ts';
 import { isTemporaryOf, removeAbandoned } from '../core/temporary-name-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { readHistory } from './history-io.ts';
-import { defaultRecipe, parseRecipe, type Recipe } from './recipe.ts';
+import {
+  BUILT_IN_RULES,
+  defaultRecipe,
+  type PluginRecord,
+  parseRecipe,
+  type Recipe,
+  type RecipeRules,
+} from './recipe.ts';
 import { LOCK_FILE } from './run-lock-io.ts';
+import { VIEW_FILES } from './run-views-io.ts';
 
-/** The recipe of a run folder, or null when the folder holds no run. */
-export async function readRecipe(folder: string): Promise<Recipe | null> {
+export const ENVIRONMENT_FILE = 'environment.json';
+
+/**
+ * The recipe of a run folder, or null when the folder holds no run.
+ *
+ * @param rules  those to train by; unless told, fields of plug-ins that are not here are taken as they stand.
+ */
+export async function readRecipe(folder: string, rules?: RecipeRules): Promise<Recipe | null> {
   const path = join(folder, 'recipe.json');
   let text: string;
   try {
@@ -30,7 +44,9 @@ export async function readRecipe(folder: string): Promise<Recipe | null> {
     }
     throw fromSystemError(error, 'read the recipe', path);
   }
-  return parseRecipe([parseJsonObject(text, path)], path);
+  const fields = parseJsonObject(text, path);
+  const looking: RecipeRules = fields['plugins'] === undefined ? BUILT_IN_RULES : { ...BUILT_IN_RULES, isOpen: true };
+  return parseRecipe([fields], path, rules ?? looking);
 }
 
 /** Fields that may differ when a run is resumed: what the data are is checked by their digest, wherever they lie. */
@@ -53,12 +69,22 @@ export async function checkRunFolder(folder: string, recipe: Recipe, resume: boo
   }
   for (const [name, value] of Object.entries(before ?? {})) {
     const now = recipe[name as keyof Recipe];
-    if (now === value || FREE_FIELDS.includes(name)) continue;
+    if (JSON.stringify(now) === JSON.stringify(value) || FREE_FIELDS.includes(name)) continue;
+    if (name === 'plugins') throw otherPlugins(before?.plugins ?? [], recipe.plugins ?? [], folder);
     throw new BnnError('E_USAGE', `${name} was ${JSON.stringify(value)} and is now ${JSON.stringify(now)}`, {
       at: join(folder, 'recipe.json'),
       hint: `a resumed run keeps its recipe; to go on from its weights with another one: --init ${join(folder, 'last/model.onnx')} and another --out`,
     });
   }
+}
+
+function otherPlugins(before: readonly PluginRecord[], now: readonly PluginRecord[], folder: string): BnnError {
+  const inWords = (records: readonly PluginRecord[]): string =>
+    records.map(({ name, sha256: digest }) => `"${name}" (SHA-256 ${digest.slice(0, 12)}…)`).join(', ') || 'none';
+  return new BnnError('E_USAGE', `the plug-ins were ${inWords(before)} and are now ${inWords(now)}`, {
+    at: join(folder, 'recipe.json'),
+    hint: `a resumed run keeps its plug-ins, to the letter; to go on from its weights with others: --init ${join(folder, 'last/model.onnx')} and another --out`,
+  });
 }
 
 /** What of a recipe makes the weights, as one text: it tells a recipe that was changed since the run was trained by it. */
@@ -91,7 +117,7 @@ export async function removeUntouched(folder: string): Promise<void> {
   for (const name of RUN_FILES) await rm(join(folder, name), { recursive: true, force: true });
 }
 
-const RUN_FILES = ['recipe.json', 'history.jsonl', 'last', 'best'] as const;
+const RUN_FILES = ['recipe.json', ENVIRONMENT_FILE, 'history.jsonl', 'last', 'best'] as const;
 
 /**
  * Checks that everything in the folder that a run replaces can be replaced: found after the first epoch, it would cost that.
@@ -145,7 +171,7 @@ export async function removeLeftovers(folder: string): Promise<void> {
   try {
     for (const name of await readdir(folder)) {
       // Under the lock, nobody else is writing these.
-      if (RUN_FILES.some((target) => isTemporaryOf(name, target)))
+      if ([...RUN_FILES, ...VIEW_FILES].some((target) => isTemporaryOf(name, target)))
         await rm(join(folder, name), { recursive: true, force: true });
     }
   } catch (error) {

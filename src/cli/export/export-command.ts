@@ -17,6 +17,7 @@ import type { Int8Facts, Int8Options } from '../../tasks/export-int8.ts';
 import { exportModel, type ModelForm, type Verification } from '../../tasks/export-model.ts';
 import { assertWritable, freeFile } from '../../tasks/output-file.ts';
 import { ADVANCED, addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
+import { addPluginOption } from '../plugin-options.ts';
 import { EXIT_FAILED } from '../print-error.ts';
 import { refuseUnused } from '../unused-options.ts';
 import { type ExportFacts, formatExplanation, formatExport, formatVerification } from './export-report.ts';
@@ -30,6 +31,7 @@ interface ExportOptions extends GeneralOptions, Pick<Int8Options, 'dataset' | 'd
   readonly memory?: boolean;
   readonly keepFloat?: readonly string[];
   readonly int8?: boolean;
+  readonly plugin?: readonly string[];
 }
 
 export function createExportCommand(name: string): Command {
@@ -63,6 +65,7 @@ export function createExportCommand(name: string): Command {
         'of a run: last, or best when pictures were held out for choosing it; a best chosen by the test pictures would flatter its test accuracy',
       ).choices(CHECKPOINTS),
     );
+  addPluginOption(command, 'with --int8: a module with the data set, where it is your own');
   addGeneralOptions(command);
   return addExamples(command, [
     ['bnn-export runs/mnist -o mnist.onnx --verify', 'pack a trained network, and make sure that nothing changed'],
@@ -95,7 +98,7 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
   const begin = performance.now();
   const found = await findModel(source, options.checkpoint);
   await assertWritable(output, found.path);
-  const exported = await exportModel(found, options);
+  const exported = await exportModel(found, { ...options, plugins: options.plugin });
   const { bytes, report, verification, memory } = exported;
   const int8 = exported.int8 ?? undefined;
   if (options.explain === true) {

@@ -2,18 +2,22 @@
 
 import { Command, Option } from 'commander';
 import { FITS, type Fit } from '../../core/preprocessing.ts';
+import { namesOf } from '../../core/row-named.ts';
 import { LOGITS_TOLERANCE } from '../../core/tolerance.ts';
-import { canDownload, DATASET_NAMES, hasFreeImageSize } from '../../data/load-dataset.ts';
+import { canDownload, DATASETS, type DatasetRow, hasFreeImageSize } from '../../data/load-dataset.ts';
 import { NORMALIZATIONS, type Normalization } from '../../data/normalization.ts';
-import { BnnError } from '../../errors.ts';
 import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../../inference/open-session.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../inference/provider.ts';
 import type { Validation } from '../../inference/validate.ts';
+import { formatConfusion } from '../../report/confusion-table.ts';
 import { formatBytes, formatCount, formatDifference, formatPercent, plural, threeDigits } from '../../report/format.ts';
 import { formatBar } from '../../report/progress.ts';
 import { formatPairs, formatTable } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';
+import { picturesOf, writeMistakes } from '../../tasks/mistakes-file-io.ts';
+import { assertWritable } from '../../tasks/output-file.ts';
 import { validateModel } from '../../tasks/validate-model.ts';
+import type { Parts } from '../../training/parts.ts';
 import {
   ADVANCED,
   addExamples,
@@ -24,6 +28,7 @@ import {
   wholeNumber,
   wholeNumbers,
 } from '../options.ts';
+import { addPluginOption } from '../plugin-options.ts';
 import {
   addAdvancedProviderOptions,
   addProviderOption,
@@ -45,20 +50,27 @@ interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
   readonly batchSize?: number;
   readonly against?: string;
   readonly normalize?: Normalization;
+  readonly confusion?: boolean;
+  readonly mistakes?: string;
   readonly fit?: Fit;
+  readonly plugin?: readonly string[];
 }
 
-export function createValidateCommand(name: string): Command {
+export function createValidateCommand(name: string, parts?: Parts): Command {
+  const { datasets = DATASETS } = parts ?? {};
   const command = new Command(name)
     .description(
       'Runs an ONNX file on the test pictures of a data set, in onnxruntime: accuracy, loss, latency, throughput, and agreement with another form of the same network.',
     )
     .argument('<model>', 'an ONNX file, or a run folder')
     .optionsGroup(COMMON)
-    .option('--dataset <name>', `data set: ${DATASET_NAMES.join(', ')}`)
-    .option('--data <folder>', 'folder or archive of the data set')
+    .option('--dataset <name>', `data set, unless a run folder tells: ${namesOf(datasets).join(', ')}`)
+    .option('--data <folder>', 'folder or archive of the data set, unless a run folder tells')
     .option('--against <source>', 'a run folder or an ONNX file: run it on the same pictures and compare')
     .option('--limit <n>', 'only the first so many test pictures; 0 = all (default: 0)', wholeNumber(0));
+  command
+    .option('--confusion', 'also show which classes are taken for which')
+    .option('--mistakes <file>', 'also write the wrong decisions: all as .csv, or with pictures as .html');
   addProviderOption(command)
     .optionsGroup(ADVANCED)
     .addOption(
@@ -88,6 +100,7 @@ export function createValidateCommand(name: string): Command {
         .default('auto'),
     )
     .option('--download', 'fetch the official archive when the data set is missing');
+  addPluginOption(command, 'a module with the data set, where it is your own');
   addAdvancedProviderOptions(command);
   addGeneralOptions(command);
   return addExamples(command, [
@@ -97,27 +110,36 @@ export function createValidateCommand(name: string): Command {
       'does the packed file decide as the trained network does?',
     ],
     ['bnn-validate net.onnx --dataset cifar10 --data ~/cifar --limit 1000 --threads 1 --json', 'for a script'],
-  ]).action((model: string, options: ValidateCommandOptions) => runValidate(model, options));
+  ]).action((model: string, options: ValidateCommandOptions) => runValidate(model, options, datasets));
 }
 
-async function runValidate(model: string, options: ValidateCommandOptions): Promise<void> {
+async function runValidate(
+  model: string,
+  options: ValidateCommandOptions,
+  datasets: readonly DatasetRow[],
+): Promise<void> {
   const terminal = terminalOf(options);
   const { dataset } = options;
-  if (dataset === undefined) {
-    throw new BnnError('E_USAGE', 'no data set given', { hint: `add --dataset ${DATASET_NAMES.join(' | ')}` });
+  if (dataset !== undefined) {
+    refuseUnused(`--dataset ${dataset}`, {
+      '--download': options.download === true && !canDownload(dataset),
+      '--fit': options.fit !== undefined && !hasFreeImageSize(dataset, datasets),
+    });
   }
-  refuseUnused(`--dataset ${dataset}`, {
-    '--download': options.download === true && !canDownload(dataset),
-    '--fit': options.fit !== undefined && !hasFreeImageSize(dataset),
-  });
   const provider = providerChoiceOf(options, options.againstEp === undefined ? [] : [options.againstEp]);
-  const { model: path, ...validation } = await validateModel({
+  const { mistakes: mistakesFile } = options;
+  const pictures = mistakesFile === undefined ? undefined : picturesOf(mistakesFile);
+  if (mistakesFile !== undefined) await assertWritable(mistakesFile, model);
+  const found = await validateModel({
     ...options,
+    confusion: options.confusion === true || mistakesFile !== undefined,
+    mistakes: pictures,
     ...provider,
     batches: options.batch,
     model,
     dataset,
     dir: options.data,
+    plugins: options.plugin,
     onData: ({ doneBytes }) => terminal.live(() => `reading the data: ${formatBytes(doneBytes)}`),
     onProgress: ({ images, total, top1, imagesPerSecond }) =>
       terminal.live(
@@ -126,10 +148,21 @@ async function runValidate(model: string, options: ValidateCommandOptions): Prom
       ),
   });
   terminal.clearLive();
-  for (const note of validation.notes) terminal.note(`note: ${visible(note)}`);
-  terminal.event('result', { model: path, ...validation });
-  terminal.result(formatValidation(path, validation));
-  if (terminal.verbose) terminal.result(`\n${formatClasses(validation)}`);
+  for (const note of found.notes) terminal.note(`note: ${visible(note)}`);
+  if (mistakesFile !== undefined) await writeMistakes(mistakesFile, found);
+  const { model: path, mistakes, ...facts } = found;
+  const validation = { ...facts, confusion: options.confusion === true ? facts.confusion : null };
+  const written = mistakesFile === undefined ? {} : { mistakes: { file: mistakesFile, count: mistakes?.length ?? 0 } };
+  terminal.event('result', { model: path, ...validation, ...written });
+  terminal.result(formatValidation(path, { ...validation, mistakes: null }));
+  if (validation.confusion !== null) {
+    const classes = validation.classes.map(({ name }) => name);
+    terminal.result(`\n${formatConfusion({ classes, counts: validation.confusion })}`);
+  }
+  if (mistakesFile !== undefined) {
+    terminal.result(`\n${plural(mistakes?.length ?? 0, 'mistake')} written to ${visible(mistakesFile)}`);
+  }
+  if (terminal.verbose) terminal.result(`\n${formatClasses(validation.classes)}`);
 }
 
 function formatValidation(path: string, validation: Validation): string {
@@ -176,7 +209,7 @@ function formatValidation(path: string, validation: Validation): string {
   return formatPairs(lines);
 }
 
-function formatClasses({ classes }: Validation): string {
+function formatClasses(classes: Validation['classes']): string {
   return formatTable(
     [{ title: 'class' }, { title: 'pictures', align: 'right' }, { title: 'top-1', align: 'right' }],
     classes.map(({ name, images, top1 }) => [name, formatCount(images), formatPercent(top1)]),
