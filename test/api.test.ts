@@ -73,6 +73,7 @@ it('exports these values and no others', () => {
       "verify",
       "withModelFiles",
       "writeModel",
+      "writeReport",
       "writeSite",
       "zooNames",
     ]

@@ -55,7 +55,7 @@ function formatPairsOf(confusion: Confusion): string {
   );
   const which =
     kinds > pairs.length ? `the ${pairs.length} most frequent of ${plural(kinds, 'confusion')}` : 'all confusions';
-  return `${table}\n${which}; --json has the whole matrix of ${classes.length} classes`;
+  return `${table}\n${which}\n--json has the whole matrix of ${classes.length} classes`;
 }
 
 function shorten(name: string, room: number): string {
