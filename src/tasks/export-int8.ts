@@ -16,7 +16,7 @@ import type { ModelSource } from '../inference/model-source-io.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { nameOf } from '../rewriting/layers/layers.ts';
 import type { LoadedPlugin, PluginSource } from '../training/load-plugin-io.ts';
-import { valuesOf } from '../training/recipe.ts';
+import { loadOptionsOf } from '../training/run-data.ts';
 import { readRecipe } from '../training/run-folder-io.ts';
 
 /** Training pictures that tell the ranges, and those of them that decisions are compared on. */
@@ -123,11 +123,11 @@ async function loadPictures(
     const { openParts } = await import('../training/parts.ts');
     const { datasets } = await openParts(options.plugins);
     const load: LoadOptions = {
+      ...(recipe !== null && name === recipe.dataset && loadOptionsOf(recipe, datasets)),
       dir: options.data || (name === recipe?.dataset ? recipe.data : '') || undefined,
       limitTrain: PICTURES,
       limitTest: 1,
       imageSize: hasFreeImageSize(name, datasets) ? height : undefined,
-      ...(recipe !== null && name === recipe.dataset && { values: valuesOf(recipe) }),
     };
     dataset = await loadDataset(name, load, datasets);
   } catch (error) {

@@ -5,10 +5,10 @@ import { BnnError } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { type ValidateOptions, type Validation, validateModel as validateFile } from '../inference/validate.ts';
 import type { LoadedPlugin, PluginSource } from '../training/load-plugin-io.ts';
-import { valuesOf } from '../training/recipe.ts';
+import { loadOptionsOf } from '../training/run-data.ts';
 import { readRecipe } from '../training/run-folder-io.ts';
 
-export interface ModelValidateOptions extends Omit<ValidateOptions, 'dataset' | 'datasets' | 'values'> {
+export interface ModelValidateOptions extends Omit<ValidateOptions, 'dataset' | 'datasets' | 'values' | 'split'> {
   /** That of the run, unless told. */
   readonly dataset?: string | undefined;
   /** Parts of one's own, where the data set is among them. */
@@ -29,8 +29,9 @@ export interface ModelValidation extends Validation {
  */
 export async function validateModel(options: ModelValidateOptions): Promise<ModelValidation> {
   const { path: model, run } = await findModel(options.model);
-  const against = options.against === undefined ? undefined : (await findModel(options.against)).path;
-  const data = await dataOf(run, options);
+  const other = options.against === undefined ? undefined : await findModel(options.against);
+  const against = other?.path;
+  const data = await dataOf(run ?? other?.run ?? null, options);
   const { plugins = [], ...rest } = options;
   if (plugins.length === 0) return { model, ...(await validateFile({ ...rest, ...data, model, against })) };
   const { openParts } = await import('../training/parts.ts');
@@ -47,7 +48,7 @@ export async function validateModel(options: ModelValidateOptions): Promise<Mode
 async function dataOf(
   run: string | null,
   { dataset, dir, plugins = [] }: ModelValidateOptions,
-): Promise<Pick<ValidateOptions, 'dataset' | 'dir' | 'values'>> {
+): Promise<Pick<ValidateOptions, 'dataset' | 'dir' | 'split' | 'values'>> {
   const recipe = run === null ? null : await readRecipe(run);
   const name = dataset ?? recipe?.dataset;
   if (name === undefined) {
@@ -67,5 +68,6 @@ async function dataOf(
       },
     );
   }
-  return { dataset: name, dir: dir ?? (recipe.data || undefined), values: valuesOf(recipe) };
+  const { dir: place, split, values } = loadOptionsOf(recipe);
+  return { dataset: name, dir: dir ?? place, split, values };
 }
