@@ -83,6 +83,13 @@ export interface LoadProgress {
   readonly totalBytes: number | undefined;
 }
 
+/** Which pictures of each class are tested on. */
+export interface SplitChoice {
+  /** In (0, 1). */
+  readonly share: number;
+  readonly seed: number;
+}
+
 export interface LoadOptions {
   /** Folder or archive to read; without it, what is embedded or was downloaded to the cache folder. */
   readonly dir?: string | undefined;
@@ -91,6 +98,8 @@ export interface LoadOptions {
   /** Use only the first so many images of a split. */
   readonly limitTrain?: number | undefined;
   readonly limitTest?: number | undefined;
+  /** Where the pictures are not divided: what becomes the test split. */
+  readonly split?: SplitChoice | undefined;
   /** Side in pixels to which pictures of various sizes are framed; 224 unless told. Data sets of a fixed size refuse another. */
   readonly imageSize?: number | undefined;
   /** How pictures of various sizes are framed; `crop` unless told. */

@@ -27,6 +27,8 @@ export interface ValidateOptions extends ProviderChoice {
   readonly dataset: string;
   /** Where `dataset` is looked up: the data sets of this project, unless told. */
   readonly datasets?: readonly DatasetRow[] | undefined;
+  /** How a folder of classes alone was divided. */
+  readonly split?: LoadOptions['split'];
   /** Fields of the recipe that the data set has of a plug-in. */
   readonly values?: LoadOptions['values'];
   /** Folder or archive of the data set. */
@@ -163,6 +165,7 @@ async function validateSessions(
     limitTrain: 1,
     limitTest: options.limit || undefined,
     ...(hasFreeImageSize(options.dataset, datasets) ? framingOf(session, preprocessing, options) : {}),
+    split: options.split,
     values: options.values,
     onProgress: options.onData,
   };

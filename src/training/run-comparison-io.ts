@@ -17,12 +17,12 @@ import {
 } from './comparison.ts';
 import { correctTogether, type Disagreement, disagreementOf } from './contrast.ts';
 import { readHistory } from './history-io.ts';
-import { withInitialDigest } from './initial-model-io.ts';
 import type { LoadedPlugin } from './load-plugin-io.ts';
-import { parseRecipe, type Recipe, type RecipeRules } from './recipe.ts';
+import { BUILT_IN, type Parts } from './parts.ts';
+import { parseRecipe, type Recipe } from './recipe.ts';
 import { checkRunFolder, isUntouched, readRecipe } from './run-folder-io.ts';
 import type { Environment, TestedEpoch, TrainListeners, TrainOptions } from './train-options.ts';
-import { train } from './trainer.ts';
+import { train, withStart } from './trainer.ts';
 
 /** How each arm's learning rate is chosen before its runs. */
 export interface Tuning {
@@ -42,8 +42,8 @@ export interface ComparisonOptions {
   readonly signal?: AbortSignal;
   readonly teacher?: TrainOptions['teacher'];
   readonly plugins?: readonly LoadedPlugin[] | undefined;
-  /** Of the plug-ins; of this project unless told. */
-  readonly rules?: RecipeRules | undefined;
+  /** With the plug-ins; those of this project unless told. */
+  readonly parts?: Parts | undefined;
   /** What to call while a run is trained. */
   readonly listen?: (arm: Arm, seed: number) => TrainListeners;
   /** Called after each run, also for those that were complete before. */
@@ -145,9 +145,9 @@ async function completeRun(
   folder: 'runs' | 'tuning',
   options: ComparisonOptions,
 ): Promise<DoneRun | null> {
-  const { signal, teacher, environment, plugins, rules } = options;
+  const { signal, teacher, environment, plugins, parts = BUILT_IN } = options;
   if (signal?.aborted === true) return null;
-  const recipe = await withInitialDigest(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name, rules));
+  const recipe = await withStart(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name, parts.rules), parts);
   const out = join(options.out, folder, runName(arm, seed));
   const history = join(out, 'history.jsonl');
   const predictions = join(out, 'predictions.json');

@@ -90,9 +90,10 @@ function otherPlugins(before: readonly PluginRecord[], now: readonly PluginRecor
 /** What of a recipe makes the weights, as one text: it tells a recipe that was changed since the run was trained by it. */
 export function recipeDigest(recipe: Recipe): string {
   const defaults: Readonly<Record<string, unknown>> = { ...defaultRecipe() };
-  // What is at its default is left out, so that fields of later versions change nothing.
+  // What is at its default is left out, so that fields of later versions change nothing. (The size of pictures was 224 by default.)
   const fields = Object.entries(recipe).filter(
-    ([name, value]) => !FREE_FIELDS.includes(name) && value !== defaults[name],
+    ([name, value]) =>
+      !FREE_FIELDS.includes(name) && value !== defaults[name] && !(name === 'imageSize' && value === 224),
   );
   return sha256(JSON.stringify(fields.sort()));
 }
