@@ -4,18 +4,22 @@
  */
 
 import { copyFileSync, cpSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-for (const folder of ['engine', 'web']) {
-  mkdirSync(join(root, 'dist', folder), { recursive: true });
-  copyFileSync(join(root, 'src/engine/engine.wasm'), join(root, 'dist', folder, 'engine.wasm'));
+for (const [from, to] of [
+  ['src/engine/engine', 'dist/engine'],
+  ['src/engine/engine', 'dist/web'],
+  ['src/backends/wasm/training', 'dist/backends/wasm'],
+]) {
+  mkdirSync(join(root, to), { recursive: true });
+  for (const suffix of ['.wasm', '-threads.wasm']) {
+    copyFileSync(join(root, from + suffix), join(root, to, basename(from) + suffix));
+  }
 }
-mkdirSync(join(root, 'dist/backends/wasm'), { recursive: true });
-copyFileSync(join(root, 'src/backends/wasm/training.wasm'), join(root, 'dist/backends/wasm/training.wasm'));
 for (const folder of ['site', 'bench']) {
   cpSync(join(root, 'src/web', folder), join(root, 'dist/web', folder), { recursive: true });
 }
