@@ -88,3 +88,9 @@ export interface Setup {
     onStage: (line: string) => void,
   ) => Promise<{ readonly facts: object; readonly text: string }>;
 }
+
+/** As backends describe themselves. */
+export function threadsInWords(started: number, wanted: number): string {
+  const lack = started < wanted ? ` instead of ${wanted}: the system allows no more` : '';
+  return `${started} thread${started === 1 ? '' : 's'}${lack}`;
+}

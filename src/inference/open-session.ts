@@ -8,7 +8,7 @@ import { BNN_DOMAIN } from '../operators/definition.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 import { createNativeSession } from './native-session.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
-import { createWasmSession } from './wasm-session.ts';
+import { createWasmSession, type WasmSession } from './wasm-session.ts';
 
 /** `on`: our kernels or an error; `off`: stock onnxruntime; `auto`: our kernels where they are there and the model has work for them. */
 export const OPS_CHOICES = ['auto', 'on', 'off'] as const;
@@ -28,6 +28,8 @@ export interface OpenOptions extends SessionOptions {
 /** A session that knows whose kernels run its binary layers. */
 export interface OpenedSession extends Session {
   readonly engine: Exclude<EngineName, 'auto'>;
+  /** That run it: as asked for, 0 where onnxruntime chose. */
+  readonly threads: number;
   readonly ops: 'on' | 'off';
   /** Why, in a few words. */
   readonly opsReason: string;
@@ -46,7 +48,7 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
       throw new BnnError('E_USAGE', 'the operator library is part of onnxruntime', {
         hint: 'leave out --ops, or --engine wasm',
       });
-    return withFacts(await createWasmSession(model, options), 'wasm', 'off', 'asked for');
+    return withEngine(await createWasmSession(model, options), 'asked for');
   }
   if (ops === 'off') return stock(model, options, 'asked for');
   const lack = findObstacle(ep);
@@ -60,7 +62,7 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
   try {
     if (lack === undefined) return await withOps(model, options, `the model has ${BNN_DOMAIN} operators`);
     if (engine === 'onnxruntime') return await stock(model, options, lack.reason);
-    return withFacts(await createWasmSession(model, options), 'wasm', 'off', lack.reason);
+    return withEngine(await createWasmSession(model, options), lack.reason);
   } catch (error) {
     if (!(error instanceof BnnError)) throw error;
     return stock(model, options, error.message);
@@ -86,23 +88,26 @@ async function usesOps(model: string | Uint8Array): Promise<boolean> {
 }
 
 async function stock(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
-  return withFacts(await createSession(model, options), 'onnxruntime', 'off', opsReason);
+  const { threads = 0 } = options;
+  return withFacts(await createSession(model, options), { engine: 'onnxruntime', ops: 'off', opsReason, threads });
 }
 
 async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
-  const { ep, threads, verbose, at } = options;
+  const { ep, threads = 0, verbose, at } = options;
   const session = await createNativeSession(model, { ep, threads, verbose, at, ops: true });
-  return withFacts(session, 'onnxruntime', 'on', opsReason);
+  return withFacts(session, { engine: 'onnxruntime', ops: 'on', opsReason, threads });
+}
+
+function withEngine(session: WasmSession, opsReason: string): OpenedSession {
+  return withFacts(session, { engine: 'wasm', ops: 'off', opsReason, threads: session.threads });
 }
 
 function withFacts(
   session: Session,
-  engine: OpenedSession['engine'],
-  ops: 'on' | 'off',
-  opsReason: string,
+  facts: Pick<OpenedSession, 'engine' | 'ops' | 'opsReason' | 'threads'>,
 ): OpenedSession {
   return {
-    engine,
+    ...facts,
     at: session.at,
     ep: session.ep,
     inputs: session.inputs,
@@ -110,8 +115,6 @@ function withFacts(
     get placement() {
       return session.placement;
     },
-    ops,
-    opsReason,
     run: (x, shape) => session.run(x, shape),
     dispose: () => session.dispose(),
   };

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type Found, found, obstacle } from '../../core/found.ts';
-import type { LoadedBackend, RunningBackend } from '../backend.ts';
+import { type LoadedBackend, type RunningBackend, threadsInWords } from '../backend.ts';
 import { NativeBackend } from '../native/backend.ts';
 import { NATIVE } from '../native/kernels/kernel.ts';
 import { NATIVE_KERNELS } from '../native/kernels/table.ts';
@@ -35,9 +35,11 @@ function open(): Found<LoadedBackend> {
   return found({
     isGpu: false,
     device: 'the processor, WebAssembly',
-    detail: 'kernels in WebAssembly, one thread; used by itself where the native backend is not built',
+    detail: `kernels in WebAssembly, ${
+      kernels.hasThreads ? 'threads' : 'one thread, for no memory can be shared'
+    }; used by itself where the native backend is not built`,
     kernels: NATIVE_KERNELS,
-    start,
+    start: (threads) => start(kernels, threads),
   });
 }
 
@@ -49,13 +51,15 @@ function memoryOf(kernels: WasmKernels): MemorySource {
   };
 }
 
-function start(): RunningBackend {
+function start(kernels: WasmKernels, threads: number): RunningBackend {
+  kernels.setThreads(threads);
+  const started = kernels.startThreads();
   const backend = tf.backend();
   if (!(backend instanceof NativeBackend))
     throw new Error('internal: the current backend is not the one of WebAssembly');
   return {
-    description: 'wasm, 1 thread',
-    threads: 1,
+    description: `wasm, ${threadsInWords(started, threads)}`,
+    threads: started,
     isa: null,
     memory: () => {
       const { peakBytes } = backend.poolStatistics();

@@ -160,7 +160,7 @@ function formatValidation(path: string, validation: Validation): string {
     [
       'runtime',
       validation.engine === 'wasm'
-        ? 'our kernels in WebAssembly, 1 thread'
+        ? `our kernels in WebAssembly, ${plural(validation.threads, 'thread')}`
         : `onnxruntime, ${validation.ep}, ${threads} threads, ${validation.ops === 'on' ? 'our kernels for binary layers' : 'stock operators'}`,
     ],
   );
