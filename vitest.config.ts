@@ -4,7 +4,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     setupFiles: 'test/setup.ts',
-    exclude: [...configDefaults.exclude, '**/*.slow.test.ts'],
+    exclude: [...configDefaults.exclude, '**/*.slow.test.ts', '**/*.platform.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

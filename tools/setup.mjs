@@ -16,7 +16,6 @@ function run(command, args) {
   const { status, error } = spawnSync(command, args, {
     cwd: root,
     stdio: ['ignore', 2, 2],
-    shell: process.platform === 'win32',
   });
   if (error !== undefined) console.error(`setup: cannot start ${command}: ${error.message}`);
   if (status !== 0) {
@@ -39,8 +38,11 @@ if (installed) {
   run(process.execPath, ['tools/build-native.mjs']);
 } else {
   console.error('setup: installing dependencies (npm ci)');
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
-  // Newer versions of npm ask before they run install scripts, the addon's among them.
+  // The npm that runs this script, as a program: on Windows its command would need a shell.
+  const npm = process.env.npm_execpath;
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+  if (npm?.endsWith('npm-cli.js')) run(process.execPath, [npm, ...args]);
+  else run('npm', args);
   run(process.execPath, ['tools/build-native.mjs']);
   writeFileSync(stampFile, lockHash);
 }

@@ -151,7 +151,7 @@ constexpr bnn::KernelRow<LimitRow> kRows[] = {
 bool can_run(const bnn::KernelRow<LimitRow>& row) {
 #if defined(__x86_64__)
   // Every processor with vectors has it; the loop without them needs it as well.
-  if (!__builtin_cpu_supports("popcnt")) return false;
+  if (!bnn::fits(bnn::kPopcnt, bnn::cpu_flags())) return false;
 #endif
   return bnn::fits(row.needs, bnn::cpu_flags());
 }

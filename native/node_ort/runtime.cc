@@ -1,6 +1,6 @@
 #include "node_ort/runtime.h"
 
-#include <dlfcn.h>
+#include "node_ort/library.h"
 
 #include <map>
 #include <mutex>
@@ -16,12 +16,8 @@ void Runtime::check(ort_abi::OrtStatus* status, const char* code) const {
 
 static Runtime* load(const std::string& path) {
   // onnxruntime-node links to the same file: the loader then returns the library that is already there.
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    const char* text = dlerror();
-    throw Problem{kRuntimeProblem, text == nullptr ? "cannot load " + path : text};
-  }
-  const auto get_base = reinterpret_cast<const ort_abi::OrtApiBase* (*)()>(dlsym(library, "OrtGetApiBase"));
+  const auto get_base =
+      reinterpret_cast<const ort_abi::OrtApiBase* (*)()>(find_symbol(open_library(path), "OrtGetApiBase"));
   if (get_base == nullptr) throw Problem{kRuntimeProblem, path + " does not export OrtGetApiBase"};
   const ort_abi::OrtApiBase* base = get_base();
   auto* runtime = new Runtime{};

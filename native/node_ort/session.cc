@@ -32,12 +32,15 @@ void apply(const Settings& settings, const Runtime& runtime, ort_abi::OrtSession
   check(ort_abi::SetSessionGraphOptimizationLevel::call(api, options, settings.optimization_level));
   if (settings.intra_op_threads > 0) check(ort_abi::SetIntraOpNumThreads::call(api, options, settings.intra_op_threads));
   if (settings.inter_op_threads > 0) check(ort_abi::SetInterOpNumThreads::call(api, options, settings.inter_op_threads));
-  if (!settings.profile_prefix.empty()) check(ort_abi::EnableProfiling::call(api, options, settings.profile_prefix.c_str()));
+  if (!settings.profile_prefix.empty()) {
+    check(ort_abi::EnableProfiling::call(api, options, system_path(settings.profile_prefix).c_str()));
+  }
   for (const auto& [key, value] : settings.config) {
     check(ort_abi::AddSessionConfigEntry::call(api, options, key.c_str(), value.c_str()));
   }
   if (!settings.ops_library.empty()) {
-    runtime.check(ort_abi::RegisterCustomOpsLibrary_V2::call(api, options, settings.ops_library.c_str()), kOpsProblem);
+    const Path path = system_path(settings.ops_library);
+    runtime.check(ort_abi::RegisterCustomOpsLibrary_V2::call(api, options, path.c_str()), kOpsProblem);
   }
 }
 
@@ -104,7 +107,8 @@ Session::Session(const Settings& settings) : runtime_(open_runtime(settings.runt
         ort_abi::CreateSessionFromArray::call(api, runtime_.env, settings.bytes, settings.byte_count, options.get(), &session_),
         kModelProblem);
   } else {
-    runtime_.check(ort_abi::CreateSession::call(api, runtime_.env, settings.path.c_str(), options.get(), &session_), kModelProblem);
+    const Path path = system_path(settings.path);
+    runtime_.check(ort_abi::CreateSession::call(api, runtime_.env, path.c_str(), options.get(), &session_), kModelProblem);
   }
   try {
     inputs_ = describe(true);

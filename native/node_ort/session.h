@@ -1,6 +1,7 @@
 // A loaded model, without JavaScript: create it, ask what it takes, run it from any number of threads at once.
 #pragma once
 
+#include "node_ort/library.h"
 #include "node_ort/runtime.h"
 
 #include <memory>

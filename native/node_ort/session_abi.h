@@ -3,11 +3,13 @@
 // Names are onnxruntime's.
 #pragma once
 
+#include "node_ort/library.h"
 #include "ort/abi.h"
 
 namespace ort_abi {
 
 using namespace bnn::ort;
+using bnn_ort::PathChar;
 
 struct OrtEnv;
 struct OrtSession;
@@ -27,19 +29,19 @@ constexpr int kArenaAllocator = 1;
 
 // Environment, options, session.
 using CreateEnv = Slot<3, OrtStatus*(int, const char*, OrtEnv**)>;
-using CreateSession = Slot<7, OrtStatus*(const OrtEnv*, const char*, const OrtSessionOptions*, OrtSession**)>;
+using CreateSession = Slot<7, OrtStatus*(const OrtEnv*, const PathChar*, const OrtSessionOptions*, OrtSession**)>;
 using CreateSessionFromArray = Slot<8, OrtStatus*(const OrtEnv*, const void*, size_t, const OrtSessionOptions*, OrtSession**)>;
 using Run = Slot<9, OrtStatus*(OrtSession*, const OrtRunOptions*, const char* const*, const OrtValue* const*, size_t,
                                const char* const*, size_t, OrtValue**)>;
 using ReleaseSession = Slot<95, void(OrtSession*)>;
 using CreateSessionOptions = Slot<10, OrtStatus*(OrtSessionOptions**)>;
-using EnableProfiling = Slot<14, OrtStatus*(OrtSessionOptions*, const char*)>;
+using EnableProfiling = Slot<14, OrtStatus*(OrtSessionOptions*, const PathChar*)>;
 using SetSessionLogSeverityLevel = Slot<22, OrtStatus*(OrtSessionOptions*, int)>;
 using SetSessionGraphOptimizationLevel = Slot<23, OrtStatus*(OrtSessionOptions*, int)>;
 using SetIntraOpNumThreads = Slot<24, OrtStatus*(OrtSessionOptions*, int)>;
 using SetInterOpNumThreads = Slot<25, OrtStatus*(OrtSessionOptions*, int)>;
 using AddSessionConfigEntry = Slot<130, OrtStatus*(OrtSessionOptions*, const char*, const char*)>;
-using RegisterCustomOpsLibrary_V2 = Slot<228, OrtStatus*(OrtSessionOptions*, const char*)>;
+using RegisterCustomOpsLibrary_V2 = Slot<228, OrtStatus*(OrtSessionOptions*, const PathChar*)>;
 using ReleaseSessionOptions = Slot<100, void(OrtSessionOptions*)>;
 using SessionEndProfiling = Slot<110, OrtStatus*(OrtSession*, OrtAllocator*, char**)>;
 

@@ -78,8 +78,13 @@ OrtStatus* register_ops(OrtSessionOptions* options, const OrtApiBase* base) {
 }  // namespace ort
 }  // namespace bnn
 
-extern "C" __attribute__((visibility("default"))) bnn::ort::OrtStatus* RegisterCustomOps(bnn::ort::OrtSessionOptions* options,
-                                                                                      const bnn::ort::OrtApiBase* base) {
+#if defined(_WIN32)
+#define BNN_EXPORT __declspec(dllexport)
+#else
+#define BNN_EXPORT __attribute__((visibility("default")))
+#endif
+
+extern "C" BNN_EXPORT bnn::ort::OrtStatus* RegisterCustomOps(bnn::ort::OrtSessionOptions* options, const bnn::ort::OrtApiBase* base) {
   try {
     return bnn::ort::register_ops(options, base);
   } catch (...) {

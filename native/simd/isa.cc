@@ -6,22 +6,62 @@
 
 #include "simd/isa_names.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+#endif
+
 namespace bnn {
 
-CpuFlags cpu_flags() {
-  CpuFlags flags = 0;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) flags |= kAvx2;
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl")) {
-    flags |= kAvx512;
-  }
-  if (__builtin_cpu_supports("avx512vpopcntdq")) flags |= kAvx512Vpopcntdq;
-#elif defined(__aarch64__)
-  flags |= kNeon;
+
+namespace {
+
+constexpr bool has(uint32_t word, int bit) { return (word >> bit & 1) != 0; }
+
+// Which registers the system saves: bits 1 and 2 are xmm and ymm, 5 to 7 the masks and zmm.
+uint64_t saved_state() {
+  uint32_t low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return uint64_t{high} << 32 | low;
+}
+
+bool saves_avx512(uint64_t state) {
+#if defined(__APPLE__)
+  // macOS sets the bits when a thread first uses the registers.
+  int supported = 0;
+  size_t size = sizeof supported;
+  if (sysctlbyname("hw.optional.avx512f", &supported, &size, nullptr, 0) == 0 && supported != 0) return true;
 #endif
+  return (state & 0xe6) == 0xe6;
+}
+
+}  // namespace
+
+// From the processor itself: what GCC and Clang offer for it is in libraries that are not everywhere, and does not know all of these.
+// Bits: Intel's Software Developer's Manual, volume 2, CPUID.
+CpuFlags cpu_flags() {
+  uint32_t a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
+  CpuFlags flags = has(c, 23) ? kPopcnt : 0;
+  const bool fma = has(c, 12), osxsave = has(c, 27), avx = has(c, 28), f16c = has(c, 29);
+  if (!fma || !osxsave || !avx || !f16c || !has(c, 23) || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return flags;
+  const uint64_t state = saved_state();
+  if ((state & 6) != 6 || !has(b, 5)) return flags;
+  flags |= kAvx2;
+  if (!saves_avx512(state)) return flags;
+  if (has(b, 16) && has(b, 17) && has(b, 30) && has(b, 31)) flags |= kAvx512;
+  if (has(c, 14)) flags |= kAvx512Vpopcntdq;
   return flags;
 }
+
+#elif defined(__aarch64__)
+CpuFlags cpu_flags() { return kNeon; }
+#else
+CpuFlags cpu_flags() { return 0; }
+#endif
 
 bool choose_isa(CpuFlags flags, const char* forced, Isa* chosen) {
   const char* wanted = forced == nullptr ? "" : forced;

@@ -13,16 +13,17 @@ namespace bnn {
 // What a processor can run, as far as the kernels of this build ask.
 enum CpuFlag : uint32_t {
   kNeon = 1 << 0,
-  kAvx2 = 1 << 1,    // and FMA
+  kAvx2 = 1 << 1,    // and FMA, F16C, POPCNT
   kAvx512 = 1 << 2,  // F, BW, DQ and VL
   kAvx512Vpopcntdq = 1 << 3,
+  kPopcnt = 1 << 4,
 };
 using CpuFlags = uint32_t;
 
 // Of this processor; and all that there are on this architecture.
 CpuFlags cpu_flags();
 #if defined(__x86_64__)
-inline constexpr CpuFlags kArchitectureFlags = kAvx2 | kAvx512 | kAvx512Vpopcntdq;
+inline constexpr CpuFlags kArchitectureFlags = kPopcnt | kAvx2 | kAvx512 | kAvx512Vpopcntdq;
 #elif defined(__aarch64__)
 inline constexpr CpuFlags kArchitectureFlags = kNeon;
 #else

@@ -62,6 +62,17 @@ static inline void store_n(float* p, V v, int n) {
 static inline V zero() { return splat(0.0f); }
 static inline V select(M mask, V yes, V no) { return mask ? yes : no; }
 
+// A value that is not fused with what it is added to. In a·b + c·d a compiler may fuse either product: this says which it is not, so that
+// all of them give the same bits.
+static inline V rounded(V x) {
+#if defined(__x86_64__)
+  __asm__("" : "+v"(x));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(x));
+#endif
+  return x;
+}
+
 // max(x, 0); NaN stays NaN.
 static inline V relu(V x) { return select(x <= zero(), zero(), x); }
 

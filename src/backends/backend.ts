@@ -2,6 +2,7 @@
 
 import type { Found } from '../core/found.ts';
 import type { KernelSet } from '../kernels/contract.ts';
+import type { BackendFacts, Capabilities, Setup } from './backend-facts.ts';
 import type { StepRecorder } from './step-recorder.ts';
 
 /** A row of the table in `backends.ts`. Knowing it loads nothing. */
@@ -15,24 +16,10 @@ export interface Backend {
   readonly isAutomatic: boolean;
   /** Puts it into tfjs with its kernels, or says why it does not work here. It does not become the current backend. */
   readonly load: (threads?: number) => Promise<Found<LoadedBackend>>;
+  /** What `load` would say in `detail`, found out without TensorFlow.js; null, or not there, where only loading tells. */
+  readonly inspect?: () => Promise<Found<string> | null>;
   /** What `bnn setup` does for it. */
   readonly setup?: Setup;
-}
-
-/** What other parts of the toolchain ask about a backend instead of its name. */
-export interface Capabilities {
-  /** Whether it may compute on a GPU. */
-  readonly gpu: boolean;
-  /** Whether `threads` does something. */
-  readonly threads: boolean;
-  /** Whether BNN_KERNEL chooses its kernels. */
-  readonly kernelChoice: boolean;
-  /** Whether convolutions and poolings of tfjs take pairs as padding, not only VALID and SAME. */
-  readonly explicitPadding: boolean;
-  /** Whether kernels have finished when they return, so that their time can be measured. */
-  readonly synchronous: boolean;
-  /** Whether tensors lie in memory of a device, which only `memory()` counts, not the system. */
-  readonly deviceMemory: boolean;
 }
 
 /** A backend that works here. */
@@ -54,39 +41,12 @@ export interface BackendMemory {
   readonly peakBytes: number;
 }
 
-export interface RunningBackend {
-  /** One line for people, e.g. "native avx512, 2 threads". */
-  readonly description: string;
-  readonly threads: number;
-  /** The instruction set of the kernels, where we choose it. */
-  readonly isa: string | null;
+export interface RunningBackend extends Pick<BackendFacts, 'description' | 'threads' | 'isa'> {
   memory(): BackendMemory;
   /** Gflop/s of float32 multiply-adds in registers, where it can be measured; takes some milliseconds. */
   multiplyAddPeak?(): Promise<number>;
   /** Where the commands of a training step can be recorded and run again. */
   readonly recorder?: StepRecorder;
-}
-
-export interface SetupOptions {
-  /** A Python interpreter that has TensorFlow. */
-  readonly python?: string | undefined;
-  /** An unpacked libtensorflow. */
-  readonly libtensorflow?: string | undefined;
-}
-
-export interface Setup {
-  /** Those of `SetupOptions` that it knows. */
-  readonly options: readonly (keyof SetupOptions)[];
-  /**
-   * Installs what the backend needs.
-   *
-   * @returns what was done, as facts and as text.
-   * @throws {BnnError} naming what failed and what to do about it.
-   */
-  readonly run: (
-    options: SetupOptions,
-    onStage: (line: string) => void,
-  ) => Promise<{ readonly facts: object; readonly text: string }>;
 }
 
 /** As backends describe themselves. */

@@ -1,5 +1,6 @@
 /** The backends, and nothing that loads TensorFlow.js: help and parsing need not wait for it. */
 
+import { found } from '../core/found.ts';
 import type { Backend } from './backend.ts';
 
 /** In the order in which `auto` chooses: those with a GPU first, then those that are fast on a processor. */
@@ -13,6 +14,11 @@ export const BACKENDS = [
     },
     isAutomatic: true,
     load: async () => (await import('./native/open.ts')).openNative(),
+    inspect: async () => (await import('./native/addon.ts')).inspectNative(),
+    setup: {
+      options: [],
+      run: async (_, onStage) => (await import('./native/setup-io.ts')).setupNative(onStage),
+    },
   },
   {
     name: 'tensorflow',
@@ -23,6 +29,7 @@ export const BACKENDS = [
     },
     isAutomatic: true,
     load: async (threads) => (await import('./tensorflow/open.ts')).openTensorflow(threads),
+    inspect: async () => (await import('./tensorflow/packages.ts')).inspectTensorflow(),
     setup: {
       options: ['python', 'libtensorflow'],
       run: async (options, onStage) => (await import('./tensorflow/setup-io.ts')).setupTensorflow(options, onStage),
@@ -37,6 +44,7 @@ export const BACKENDS = [
     },
     isAutomatic: false,
     load: async () => (await import('./webgpu/open.ts')).openWebgpu(),
+    inspect: async () => (await import('./webgpu/packages.ts')).inspectWebgpu(),
     setup: {
       options: [],
       run: async (_, onStage) => (await import('./webgpu/setup-io.ts')).setupWebgpu(onStage),
@@ -51,6 +59,7 @@ export const BACKENDS = [
     },
     isAutomatic: true,
     load: async () => (await import('./wasm/open.ts')).openWasm(),
+    inspect: async () => (await import('./wasm/start-kernels.ts')).inspectWasm(),
   },
   {
     name: 'cpu',
@@ -62,6 +71,7 @@ export const BACKENDS = [
     // Too slow to be chosen for somebody.
     isAutomatic: false,
     load: async () => (await import('./cpu/open.ts')).openCpu(),
+    inspect: async () => found((await import('./cpu/detail.ts')).CPU_DETAIL),
   },
 ] as const satisfies readonly Backend[];
 

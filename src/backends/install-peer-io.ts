@@ -2,7 +2,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { BnnError, fromSystemError } from '../errors.ts';
-import { complaint, runProgram } from './run-program-io.ts';
+import { complaint, runNpm } from './run-program-io.ts';
 
 /**
  * Installs npm packages into a folder of their own, without running their install scripts.
@@ -16,7 +16,7 @@ export async function installInto(folder: string, packages: readonly string[]): 
     throw fromSystemError(error, 'create the folder for the packages', folder);
   }
   const flags = ['--ignore-scripts', '--no-save', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error'];
-  const { status, stderr } = await runProgram('npm', ['install', ...flags, '--prefix', folder, ...packages]).catch(
+  const { status, stderr } = await runNpm(['install', ...flags, '--prefix', folder, ...packages]).catch(
     (error: unknown) => {
       throw new BnnError('E_BACKEND', 'npm cannot be started', { hint: 'put npm on PATH', cause: error });
     },

@@ -1,6 +1,7 @@
 /** Runs other programs and reads their complaints. */
 
 import { spawn } from 'node:child_process';
+import { dirname, join } from 'node:path';
 
 export interface Outcome {
   readonly status: number | null;
@@ -26,7 +27,6 @@ export function runProgram(
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: seconds * 1000,
-      shell: process.platform === 'win32' && command === 'npm',
     });
     let stdout = '';
     let stderr = '';
@@ -39,6 +39,17 @@ export function runProgram(
     child.on('error', reject);
     child.on('close', (status) => resolve({ status, stdout, stderr }));
   });
+}
+
+/**
+ * Runs npm: on Windows the program that comes with Node, since its `npm.cmd` would need a shell.
+ *
+ * @throws the operating system's error when it cannot be started.
+ */
+export function runNpm(args: readonly string[]): Promise<Outcome> {
+  if (process.platform !== 'win32') return runProgram('npm', args);
+  const cli = join(dirname(process.execPath), 'node_modules', 'npm', 'bin', 'npm-cli.js');
+  return runProgram(process.execPath, [cli, ...args]);
 }
 
 /** The line of a tool's output that says what went wrong. */

@@ -5,20 +5,14 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { type Found, type Obstacle, requireFound } from '../core/found.ts';
 import { BnnError } from '../errors.ts';
-import type { Backend, Capabilities, LoadedBackend, RunningBackend } from './backend.ts';
+import type { Backend, LoadedBackend, RunningBackend } from './backend.ts';
+import type { BackendFacts } from './backend-facts.ts';
 import { BACKENDS } from './backends.ts';
 
 /** What the native backend's thread pool takes. */
 const MAX_THREADS = 64;
 
-export interface SelectedBackend extends RunningBackend {
-  readonly name: string;
-  readonly capabilities: Capabilities;
-  /** Why `auto` chose it; not there when it was asked for. */
-  readonly reason?: string;
-  /** Whether it computes on a GPU. */
-  readonly isGpu: boolean;
-}
+export type SelectedBackend = BackendFacts & RunningBackend;
 
 export interface BackendOptions {
   /** Threads of the native backend; all processors when not given. */
@@ -66,7 +60,7 @@ async function selectAutomatically(table: readonly Backend[], threads: number): 
     const result = await backend.load(threads);
     if (result.ok) {
       const reasons = [noGpu, ...obstacles.map(({ reason }) => reason)];
-      return chosen(await start(backend, result.value, threads), reasons.join(', and '));
+      return chosen(await start(backend, result.value, threads), ...reasons);
     }
     obstacles.push(result);
   }
@@ -80,9 +74,10 @@ function gpuLack(result: Found<LoadedBackend>): string {
   return result.ok ? `${result.value.device} is no GPU` : result.reason;
 }
 
-/** The description gets the short form of the reason, up to its details. */
-function chosen(selected: SelectedBackend, reason: string): SelectedBackend {
-  return { ...selected, description: `${selected.description} (${reason.split(' (')[0]})`, reason };
+/** The description gets the short form of the reasons, without their details. */
+function chosen(selected: SelectedBackend, ...reasons: readonly string[]): SelectedBackend {
+  const short = reasons.map((reason) => reason.split(' (')[0]).join(', and ');
+  return { ...selected, description: `${selected.description} (${short})`, reason: reasons.join(', and ') };
 }
 
 async function start(

@@ -62,7 +62,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./web/web-command.ts')).createWebCommand,
   },
   setup: {
-    summary: 'install what GPUs need: tensorflow, webgpu or cuda',
+    summary: 'install what is optional: native, onnxruntime, tensorflow, webgpu, cuda',
     hasOwnProgram: false,
     writesFiles: true,
     load: async () => (await import('./setup/setup-command.ts')).createSetupCommand,

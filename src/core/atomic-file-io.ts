@@ -3,6 +3,7 @@
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromSystemError, systemErrorCode } from '../errors.ts';
+import { flushFile, flushFolder, renameDurably, renamePatiently } from './durable-io.ts';
 import { removeAbandoned, temporaryName } from './temporary-name-io.ts';
 
 /** Writes and flushes one file. */
@@ -10,7 +11,7 @@ async function writeFlushed(path: string, bytes: Uint8Array | string): Promise<v
   const file = await open(path, 'w');
   try {
     await file.writeFile(bytes);
-    await file.sync();
+    await flushFile(file);
   } finally {
     await file.close();
   }
@@ -27,7 +28,7 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array | string):
     await makeFolder(dirname(path));
     await removeAbandoned(path);
     await writeFlushed(temporary, bytes);
-    await rename(temporary, path);
+    await renameDurably(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw fromSystemError(error, 'write', path);
@@ -79,12 +80,13 @@ export async function writeFolderAtomic(
   try {
     await mkdir(temporary);
     for (const [name, bytes] of Object.entries(files)) await writeFlushed(join(temporary, name), bytes);
-    await rm(old, { recursive: true, force: true });
-    await rename(path, old).catch((error: unknown) => {
-      if ((error as { code?: string }).code !== 'ENOENT') throw error;
+    await flushFolder(temporary);
+    await removeFolder(old);
+    await renamePatiently(path, old).catch((error: unknown) => {
+      if (systemErrorCode(error) !== 'ENOENT') throw error;
     });
-    await rename(temporary, path);
-    await rm(old, { recursive: true, force: true });
+    await renameDurably(temporary, path);
+    await removeFolder(old);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => {});
     throw fromSystemError(error, 'write', path);
@@ -96,9 +98,19 @@ export async function recoverFolder(path: string): Promise<void> {
   try {
     await rename(`${path}.old`, path);
   } catch (error) {
-    const code = (error as { code?: string }).code;
-    // ENOTEMPTY, EEXIST: the new folder is in place, so the old one is only a leftover.
-    if (code === 'ENOTEMPTY' || code === 'EEXIST') await rm(`${path}.old`, { recursive: true, force: true });
-    else if (code !== 'ENOENT') throw fromSystemError(error, 'restore', path);
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT') return;
+    // The new folder is in place, so the old one is only a leftover.
+    const isInPlace = OCCUPIED.includes(code ?? '') && (await isFolder(path));
+    if (!isInPlace) throw fromSystemError(error, 'restore', path);
+    await removeFolder(`${path}.old`);
   }
+}
+
+/** What systems answer to a rename onto a folder that is not empty; Windows says EPERM of any that is there. */
+const OCCUPIED = ['ENOTEMPTY', 'EEXIST', 'EPERM', 'EACCES'];
+
+/** Windows keeps names of files that are still open somewhere, for a moment. */
+async function removeFolder(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true, maxRetries: 8, retryDelay: 50 });
 }

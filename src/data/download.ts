@@ -2,10 +2,12 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, constants, mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { access, constants, mkdir, open, rm, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { renameDurably } from '../core/durable-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
+import { proxiedFetch } from './proxied-fetch.ts';
 
 export interface DownloadOptions {
   /** Hex digest of the whole file. */
@@ -61,7 +63,7 @@ export async function downloadFile(url: string, path: string, options: DownloadO
     );
   }
   try {
-    await rename(part, path);
+    await renameDurably(part, path);
   } catch (error) {
     throw fromSystemError(error, 'write', path);
   }
@@ -101,7 +103,8 @@ async function fetchRest(url: string, part: string, options: DownloadOptions): P
   const abort = new AbortController();
   const watchdog = setTimeout(() => abort.abort(new Error(`no byte came for ${silenceMs} ms`)), silenceMs);
   try {
-    const response = await fetch(url, {
+    const request = await proxiedFetch();
+    const response = await request(url, {
       signal: abort.signal,
       // Compression in transit would make the byte ranges mean something else.
       headers: { 'accept-encoding': 'identity', ...(have > 0 ? { range: `bytes=${have}-` } : {}) },
@@ -178,7 +181,7 @@ function giveUp(error: unknown, url: string, doneBytes: number, sizeBytes: numbe
   const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
   return new BnnError('E_IO', `cannot download: ${text}${cause}; ${doneBytes} of ${sizeBytes} bytes are here`, {
     at: url,
-    hint: 'check the network, then run the same command again: it continues where it stopped',
+    hint: 'check the network, or set HTTPS_PROXY where it takes a proxy; then run the same command again: it continues where it stopped',
     cause: error,
   });
 }

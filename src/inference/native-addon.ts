@@ -1,10 +1,13 @@
-/** Finds and loads the addon that drives onnxruntime (`build/bnn_ort.node`), the runtime that it opens, and our operator library. */
+/** Loads the addon that drives onnxruntime (`bnn_ort.node`), and finds the runtime that it opens and our operator library. */
 
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Found, found, obstacle } from '../core/found.ts';
+import { loadNativeFile } from '../core/native-file-io.ts';
+import { isRuntimeLibrary } from '../core/native-files.ts';
+import { resolvePeer } from '../core/peers-io.ts';
+import { messageOf } from './error-text.ts';
 
 /** A loaded model, inside the addon. */
 export type OrtHandle = object;
@@ -91,14 +94,6 @@ export interface OrtBinding {
   readonly version: string;
 }
 
-const BUILD_HINT = 'install a C++ compiler (g++ or clang++), then run: npm rebuild';
-const LIBRARY_SUFFIX = process.platform === 'darwin' ? 'dylib' : 'so';
-
-/** Both `src/inference` and `dist/inference` lie two levels below the package. */
-function builtFile(name: string): string {
-  return fileURLToPath(new URL(`../../build/${name}`, import.meta.url));
-}
-
 let binding: Found<OrtBinding> | undefined;
 
 /** Loads the addon and opens onnxruntime once per process; a failure is returned, not thrown. */
@@ -108,33 +103,29 @@ export function loadOrtAddon(): Found<OrtBinding> {
 }
 
 function load(): Found<OrtBinding> {
-  const path = builtFile('bnn_ort.node');
-  if (!existsSync(path)) {
-    return obstacle(`the onnxruntime addon is not built (${path} does not exist)`, BUILD_HINT);
-  }
+  const addon = loadNativeFile('session', ({ path }) => createRequire(import.meta.url)(path) as OrtAddon);
+  if (!addon.ok) return addon;
   const runtime = findRuntime();
-  if (runtime === undefined) {
-    const reason = `onnxruntime-node has no library for ${process.platform} on ${process.arch}`;
-    return obstacle(reason, 'reinstall it: npm install onnxruntime-node');
-  }
+  if (!runtime.ok) return runtime;
   try {
-    const addon = createRequire(import.meta.url)(path) as OrtAddon;
-    return found({ addon, path, runtime, version: addon.open(runtime).version });
+    const { version } = addon.value.value.open(runtime.value);
+    return found({ addon: addon.value.value, path: addon.value.file.path, runtime: runtime.value, version });
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    return obstacle(`the onnxruntime addon does not work: ${text}`, 'rebuild it: npm rebuild');
+    return obstacle(`onnxruntime does not load: ${messageOf(error)}`, 'bnn setup onnxruntime');
   }
 }
 
 /** The addon must open the very file that onnxruntime-node links to: the process then has one onnxruntime, not two. */
-function findRuntime(): string | undefined {
-  const bin = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '..', 'bin');
+function findRuntime(): Found<string> {
+  const entry = resolvePeer('onnxruntime', 'onnxruntime-node');
+  if (entry === null) return obstacle('onnxruntime-node is not installed', 'bnn setup onnxruntime');
+  const bin = join(dirname(entry), '..', 'bin');
   for (const version of listFolder(bin).filter((name) => name.startsWith('napi-v'))) {
     const folder = join(bin, version, process.platform, process.arch);
-    const name = listFolder(folder).find((file) => /^libonnxruntime\.(so(\.\d+)*|(\d+\.)*dylib)$/.test(file));
-    if (name !== undefined) return join(folder, name);
+    const name = listFolder(folder).find(isRuntimeLibrary);
+    if (name !== undefined) return found(join(folder, name));
   }
-  return undefined;
+  return obstacle(`onnxruntime-node has no library for ${process.platform} on ${process.arch}`, 'use --engine wasm');
 }
 
 function listFolder(path: string): string[] {
@@ -143,7 +134,8 @@ function listFolder(path: string): string[] {
 
 /** Path of the library with the kernels of the `bnn` operators, which any onnxruntime can register. */
 export function findOpsLibrary(): Found<string> {
-  const path = builtFile(`libbnn_ops.${LIBRARY_SUFFIX}`);
-  if (existsSync(path)) return found(path);
-  return obstacle(`the operator library is not built (${path} does not exist)`, BUILD_HINT);
+  const library = loadNativeFile('operators', ({ path }) => {
+    if (!existsSync(path)) throw new Error(`${path} does not exist`);
+  });
+  return library.ok ? found(library.value.file.path) : library;
 }

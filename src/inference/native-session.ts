@@ -5,6 +5,7 @@ import { isOutOfThreads, outOfThreads } from '../core/scarce-threads.ts';
 import { type Dtype, fromBytes, type Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
+import { messageOf } from './error-text.ts';
 import {
   findOpsLibrary,
   loadOrtAddon,
@@ -18,7 +19,6 @@ import type { ExecutionProvider } from './provider.ts';
 import {
   assertRegularFile,
   explainLoadFailure,
-  messageOf,
   type RunOutput,
   type Session,
   type SessionOptions,
@@ -95,7 +95,7 @@ function explainCreateFailure(cause: unknown, at: string): BnnError {
     case 'ops':
       return new BnnError('E_BACKEND', `the operator library does not work here: ${messageOf(cause)}`, {
         at,
-        hint: 'rebuild it (npm rebuild), or use --ops off',
+        hint: 'rebuild it (bnn setup native), or use --ops off',
         cause,
       });
     default:
@@ -107,6 +107,7 @@ function explainCreateFailure(cause: unknown, at: string): BnnError {
 export class NativeSession implements Session {
   readonly at: string;
   readonly ep: ExecutionProvider = 'cpu';
+  readonly runtime: string;
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   readonly placement = null;
@@ -123,6 +124,7 @@ export class NativeSession implements Session {
     this.at = at;
     this.#lifetime = new SessionLifetime(at);
     this.hasOps = hasOps;
+    this.runtime = `onnxruntime ${binding.version} of onnxruntime-node`;
     this.inputs = binding.addon.inputs(handle).map(describe);
     this.outputs = binding.addon.outputs(handle).map(describe);
   }

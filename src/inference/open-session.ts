@@ -2,11 +2,15 @@
 
 import { type Obstacle, obstacle, requireFound } from '../core/found.ts';
 import { BnnError } from '../errors.ts';
+import { inferShapes } from '../graph/infer/infer-shapes.ts';
+import type { Model } from '../graph/model.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { BNN_DOMAIN } from '../operators/definition.ts';
+import { INFER_RULES } from '../operators/registry.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 import { createNativeSession } from './native-session.ts';
+import { loadOnnxruntime } from './onnxruntime.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
 import { createWasmSession, type WasmSession } from './wasm-session.ts';
 
@@ -50,6 +54,8 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
       });
     return withEngine(await createWasmSession(model, options), 'asked for');
   }
+  const packed = await readPacked(model);
+  if (packed !== null) refuseImpossible(packed, options.at);
   if (ops === 'off') return stock(model, options, 'asked for');
   const lack = findObstacle(ep);
   if (ops === 'on') {
@@ -57,7 +63,7 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
     return withOps(model, options, 'asked for');
   }
   if (ep !== 'cpu') return stock(model, options, lack?.reason ?? '');
-  if (!(await usesOps(model))) return stock(model, options, `the model has no ${BNN_DOMAIN} operators`);
+  if (packed === null) return stock(model, options, `the model has no ${BNN_DOMAIN} operators`);
   // Whatever is wrong with the model, the stock session says it too; what does not load or lacks an operator is no obstacle for `auto`.
   try {
     if (lack === undefined) return await withOps(model, options, `the model has ${BNN_DOMAIN} operators`);
@@ -75,21 +81,53 @@ function findObstacle(ep: string): Obstacle | undefined {
   return undefined;
 }
 
-/** Models that this project cannot read have no operators of ours. */
-async function usesOps(model: string | Uint8Array): Promise<boolean> {
+/** A model with operators of ours; null for others, and for those that this project cannot read. */
+async function readPacked(source: string | Uint8Array): Promise<Model | null> {
   try {
-    const { graph } = typeof model === 'string' ? await readModel(model) : decodeModel(model);
-    for (const node of graph.nodes()) if (node.domain === BNN_DOMAIN) return true;
-    return false;
+    const model = typeof source === 'string' ? await readModel(source) : decodeModel(source);
+    for (const node of model.graph.nodes()) if (node.domain === BNN_DOMAIN) return model;
+    return null;
   } catch (error) {
-    if (error instanceof BnnError) return false;
+    if (error instanceof BnnError) return null;
     throw error;
   }
 }
 
+/**
+ * Onnxruntime divides by the sizes of a graph whose shapes contradict each other, and ends the process.
+ *
+ * @throws {BnnError} E_SHAPE naming the node.
+ */
+function refuseImpossible(model: Model, at: string | undefined): void {
+  try {
+    inferShapes(model, INFER_RULES);
+  } catch (error) {
+    if (!(error instanceof BnnError) || error.code !== 'E_SHAPE') throw error;
+    throw new BnnError('E_SHAPE', error.message, {
+      at: [at, error.at].filter(Boolean).join(', '),
+      hint: 'the file is damaged, or its sizes were changed by hand: export it again',
+      cause: error,
+    });
+  }
+}
+
+/** Onnxruntime, or where there is none and nobody asked for it, our own engine, which runs packed files and some others. */
 async function stock(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
-  const { threads = 0 } = options;
-  return withFacts(await createSession(model, options), { engine: 'onnxruntime', ops: 'off', opsReason, threads });
+  const runtime = loadOnnxruntime();
+  const { engine = 'auto', ep = 'cpu', ops = 'auto', threads = 0 } = options;
+  if (runtime.ok || engine === 'onnxruntime' || ep !== 'cpu' || ops === 'off') {
+    return withFacts(await createSession(model, options), { engine: 'onnxruntime', ops: 'off', opsReason, threads });
+  }
+  try {
+    return withEngine(await createWasmSession(model, options), runtime.reason);
+  } catch (error) {
+    if (!(error instanceof BnnError) || error.code !== 'E_UNSUPPORTED') throw error;
+    throw new BnnError('E_BACKEND', `it takes onnxruntime to run this model, and ${runtime.reason}`, {
+      at: error.at,
+      hint: runtime.hint,
+      cause: error,
+    });
+  }
 }
 
 async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
@@ -110,6 +148,7 @@ function withFacts(
     ...facts,
     at: session.at,
     ep: session.ep,
+    runtime: session.runtime,
     inputs: session.inputs,
     outputs: session.outputs,
     get placement() {

@@ -1,4 +1,4 @@
-/** Whether our kernels for binary layers work in onnxruntime here, and which, for `bnn doctor`. */
+/** Whether our kernels for binary layers work here, in onnxruntime and in our own engine, and which, for `bnn doctor`. */
 
 import type { Finding } from '../core/found.ts';
 import { BnnError } from '../errors.ts';
@@ -6,6 +6,7 @@ import { kernelRow, kernelRows } from './bench-case.ts';
 import { packedConv, parseConvLayer } from './bench-conv-models.ts';
 import { createNativeSession } from './native-session.ts';
 import { createSession } from './session.ts';
+import { createWasmSession } from './wasm-session.ts';
 
 const TOLERANCE = 1e-4;
 
@@ -27,11 +28,31 @@ export async function probeOps(): Promise<Finding> {
   }
 }
 
-/** The largest difference of an output. */
-async function compareSmallLayer(): Promise<number> {
+/** Runs the same layer in our own engine, which needs neither onnxruntime nor a compiler. */
+export async function probeEngine(): Promise<Finding> {
+  const name = 'our engine';
+  try {
+    const { bytes, feeds } = smallLayer();
+    const session = await createWasmSession(bytes);
+    await session.run(feeds.data, feeds.shape);
+    await session.dispose();
+    return { name, works: true, detail: 'packed files in WebAssembly, without onnxruntime (--engine wasm)' };
+  } catch (error) {
+    if (!(error instanceof BnnError)) throw error;
+    return { name, works: false, detail: error.message, hint: error.hint ?? 'update Node' };
+  }
+}
+
+function smallLayer() {
   const { bytes, feeds } = packedConv(parseConvLayer('70-9@7', 1));
   const x = feeds['x'];
   if (!(x?.data instanceof Float32Array)) throw new Error('internal: no data');
+  return { bytes, feeds: { data: x.data, shape: x.shape } };
+}
+
+/** The largest difference of an output. */
+async function compareSmallLayer(): Promise<number> {
+  const { bytes, feeds: x } = smallLayer();
   const results: Float32Array[] = [];
   for (const create of [createSession, createNativeSession]) {
     const session = await create(bytes, { threads: 1, ops: true });

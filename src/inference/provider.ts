@@ -1,11 +1,12 @@
 /** Which execution providers onnxruntime-node has here, and what each needs. */
 
-import { createRequire } from 'node:module';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import * as ort from 'onnxruntime-node';
 import { type Finding, findingOf, type Obstacle, obstacle } from '../core/found.ts';
+import { resolvePeer } from '../core/peers-io.ts';
 import { BnnError } from '../errors.ts';
 import { absentFiles, hasNvidiaDriver, missingLibraries, vulkanObstacle } from './driver-files-io.ts';
+import { loadOnnxruntime, type Onnxruntime } from './onnxruntime.ts';
 
 /** Execution providers of onnxruntime that this project drives. */
 export const EXECUTION_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'] as const;
@@ -55,30 +56,49 @@ export function providerHint(name: ExecutionProvider): string | undefined {
   return name === 'cpu' ? undefined : NEEDS[name].hint;
 }
 
-/** Version of the onnxruntime inside onnxruntime-node. */
+/** Version of the onnxruntime here; `none` without one. */
 export function onnxruntimeVersion(): string {
-  return ort.env.versions.node ?? ort.env.versions.common;
+  const runtime = loadOnnxruntime();
+  return runtime.ok ? runtime.value.version : 'none';
 }
 
-/** The folder of onnxruntime's native libraries for this platform. */
-function libraryFolder(): string {
-  const main = createRequire(import.meta.url).resolve('onnxruntime-node');
-  return join(dirname(main), '..', 'bin', 'napi-v6', process.platform, process.arch);
+/** The onnxruntime here in words, or why there is none. */
+export function describeOnnxruntime(): string {
+  const runtime = loadOnnxruntime();
+  return runtime.ok ? runtime.value.title : `none: ${runtime.reason} (${runtime.hint})`;
+}
+
+/** The folder of onnxruntime-node's libraries for this platform; null where it is not installed. */
+function libraryFolder(): string | null {
+  const main = resolvePeer('onnxruntime', 'onnxruntime-node');
+  return main === null ? null : join(dirname(main), '..', 'bin', 'napi-v6', process.platform, process.arch);
+}
+
+/** Whether onnxruntime-node has a library for this platform; it has none for Intel Macs. */
+export function hasLibraryHere(): boolean {
+  const folder = libraryFolder();
+  return folder !== null && existsSync(folder);
 }
 
 /** Says whether a provider, the libraries that it links to and the driver are there, without loading it. */
 export function inspectProvider(name: ExecutionProvider): ProviderReport {
-  const version = `onnxruntime ${onnxruntimeVersion()}`;
+  const runtime = loadOnnxruntime();
+  if (!runtime.ok) return findingOf(name, runtime);
+  const version = runtime.value.title;
   if (name === 'cpu') return { name, works: true, detail: version };
-  const lack = findObstacle(name);
+  const lack = findObstacle(name, runtime.value);
   if (lack !== undefined) return findingOf(name, lack);
   const { files } = NEEDS[name];
   return { name, works: true, detail: files.length === 0 ? version : `${version} with ${files.at(-1)}` };
 }
 
-function findObstacle(name: Exclude<ExecutionProvider, 'cpu'>): Obstacle | undefined {
+function findObstacle(
+  name: Exclude<ExecutionProvider, 'cpu'>,
+  { api, isNative, title }: Onnxruntime,
+): Obstacle | undefined {
   const { platforms, files, driver } = NEEDS[name];
-  const offered = ort.listSupportedBackends().map((backend) => backend.name);
+  if (!isNative) return obstacle(`${title} runs on cpu only`, 'bnn setup onnxruntime installs the native one');
+  const offered = api.listSupportedBackends().map((backend) => backend.name);
   if (!offered.includes(name)) {
     const here = `${process.platform} on ${process.arch}`;
     return obstacle(
@@ -86,7 +106,7 @@ function findObstacle(name: Exclude<ExecutionProvider, 'cpu'>): Obstacle | undef
       `use one of --ep ${offered.join(' | ')}`,
     );
   }
-  const folder = libraryFolder();
+  const folder = libraryFolder() ?? '';
   const absent = absentFiles(folder, files);
   if (absent.length > 0) {
     const reason = `onnxruntime-node was installed without ${absent.join(', ').replace(/, ([^,]*)$/, ' and $1')}`;

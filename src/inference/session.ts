@@ -1,10 +1,14 @@
 /** Running a model with onnxruntime. */
 
 import { stat } from 'node:fs/promises';
-import * as ort from 'onnxruntime-node';
+import type * as ort from 'onnxruntime-node';
+import { requireFound } from '../core/found.ts';
+import { readRegularFile } from '../core/regular-file-io.ts';
 import { isOutOfThreads, outOfThreads } from '../core/scarce-threads.ts';
 import { elementCount } from '../core/shape.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
+import { messageOf } from './error-text.ts';
+import { loadOnnxruntime, type Onnxruntime } from './onnxruntime.ts';
 import { assertPlacement, type Placement } from './placement.ts';
 import { ProfileFolder } from './profile-folder-io.ts';
 import { assertProvider, type ExecutionProvider, providerHint } from './provider.ts';
@@ -45,6 +49,8 @@ export interface RunOutput {
 export interface Session {
   readonly at: string;
   readonly ep: ExecutionProvider;
+  /** What runs it, for people, e.g. `onnxruntime-node 1.30.0`. */
+  readonly runtime: string;
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   /** Where the nodes ran; null on `cpu`, where there is nothing else, and before the first run. */
@@ -75,11 +81,12 @@ const FATAL = 4;
 export async function createSession(model: string | Uint8Array, options: SessionOptions = {}): Promise<Session> {
   const { ep = 'cpu', verbose = false } = options;
   const at = options.at ?? (typeof model === 'string' ? model : 'model');
+  const runtime = requireFound(loadOnnxruntime());
   assertProvider(ep);
   if (typeof model === 'string') await assertRegularFile(model);
   const threads = affordableThreads(options.threads ?? 0);
   // onnxruntime prints what it also throws.
-  ort.env.logLevel = verbose ? 'warning' : 'fatal';
+  runtime.api.env.logLevel = verbose ? 'warning' : 'fatal';
   // The profile of the first run tells which provider ran each node; onnxruntime says it nowhere else.
   const profile = ep === 'cpu' ? null : new ProfileFolder();
   const settings: ort.InferenceSession.SessionOptions = {
@@ -89,16 +96,27 @@ export async function createSession(model: string | Uint8Array, options: Session
     ...(profile === null ? {} : { enableProfiling: true, profileFilePrefix: profile.prefix }),
   };
   try {
-    // One overload for paths, one for bytes.
-    const session =
-      typeof model === 'string'
-        ? await ort.InferenceSession.create(model, settings)
-        : await ort.InferenceSession.create(model, settings);
-    return new OnnxruntimeSession(session, at, { ep, profile, allowCpuFallback: options.allowCpuFallback === true });
+    const session = await load(runtime, model, settings);
+    return new OnnxruntimeSession(runtime, session, at, {
+      ep,
+      profile,
+      allowCpuFallback: options.allowCpuFallback === true,
+    });
   } catch (cause) {
     profile?.remove();
     throw explainLoadFailure(cause, at, ep);
   }
+}
+
+async function load(
+  { api, isNative }: Onnxruntime,
+  model: string | Uint8Array,
+  settings: ort.InferenceSession.SessionOptions,
+): Promise<ort.InferenceSession> {
+  if (typeof model !== 'string') return api.InferenceSession.create(model, settings);
+  if (isNative) return api.InferenceSession.create(model, settings);
+  // The one for browsers would fetch a path.
+  return api.InferenceSession.create(await readRegularFile(model, { expected: 'an ONNX file' }), settings);
 }
 
 /** In the order of preference; onnxruntime itself puts the CPU last. */
@@ -157,11 +175,6 @@ export function explainLoadFailure(cause: unknown, at: string, ep: ExecutionProv
   return new BnnError('E_FORMAT', `onnxruntime refuses the model: ${text}`, { at, cause });
 }
 
-/** The text of an error on one line. */
-export function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, ' ').trim();
-}
-
 /**
  * The one input and the first output of a model that maps float32 to float32, once the data have been found to fit.
  *
@@ -204,15 +217,24 @@ interface OnnxruntimeSettings {
 class OnnxruntimeSession implements Session {
   readonly at: string;
   readonly ep: ExecutionProvider;
+  readonly runtime: string;
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   placement: Placement | null = null;
   #profile: ProfileFolder | null;
   readonly #allowCpuFallback: boolean;
+  readonly #api: typeof ort;
   readonly #session: ort.InferenceSession;
   readonly #lifetime: SessionLifetime;
 
-  constructor(session: ort.InferenceSession, at: string, { ep, profile, allowCpuFallback }: OnnxruntimeSettings) {
+  constructor(
+    { api, title }: Onnxruntime,
+    session: ort.InferenceSession,
+    at: string,
+    { ep, profile, allowCpuFallback }: OnnxruntimeSettings,
+  ) {
+    this.#api = api;
+    this.runtime = title;
     this.#session = session;
     this.#profile = profile;
     this.#allowCpuFallback = allowCpuFallback;
@@ -240,14 +262,14 @@ class OnnxruntimeSession implements Session {
     let results: ort.InferenceSession.OnnxValueMapType;
     try {
       // A copy: onnxruntime-node reads the elements later, when their memory may have been resized or handed on.
-      const tensor = new ort.Tensor('float32', x.slice(), [...shape]);
+      const tensor = new this.#api.Tensor('float32', x.slice(), [...shape]);
       results = await this.#session.run({ [input.name]: tensor }, [output.name]);
     } catch (cause) {
       throw new BnnError('E_BACKEND', `onnxruntime failed: ${messageOf(cause)}`, { at: this.at, cause });
     }
     this.#checkPlacement();
     const result = results[output.name];
-    if (!(result instanceof ort.Tensor) || !(result.data instanceof Float32Array)) {
+    if (!(result instanceof this.#api.Tensor) || !(result.data instanceof Float32Array)) {
       throw new BnnError('E_UNSUPPORTED', `output ${output.name} is no float32 tensor`, { at: this.at });
     }
     return { data: result.data, shape: result.dims };

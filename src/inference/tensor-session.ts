@@ -1,9 +1,12 @@
 /** Running a model of any inputs and outputs in a stock onnxruntime, to compare it with another one. */
 
-import * as ort from 'onnxruntime-node';
+import type * as ort from 'onnxruntime-node';
+import { requireFound } from '../core/found.ts';
 import { DTYPES, type Dtype, type Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
-import { explainLoadFailure, messageOf, type SessionOptions, type TensorInfo } from './session.ts';
+import { messageOf } from './error-text.ts';
+import { loadOnnxruntime } from './onnxruntime.ts';
+import { explainLoadFailure, type SessionOptions, type TensorInfo } from './session.ts';
 
 export interface TensorSession {
   readonly at: string;
@@ -31,11 +34,12 @@ export async function createTensorSession(
   model: Uint8Array,
   { at = 'model', threads = 0, verbose = false }: Pick<SessionOptions, 'at' | 'threads' | 'verbose'> = {},
 ): Promise<TensorSession> {
+  const { api } = requireFound(loadOnnxruntime());
   // onnxruntime prints what it also throws.
-  ort.env.logLevel = verbose ? 'warning' : 'fatal';
+  api.env.logLevel = verbose ? 'warning' : 'fatal';
   let session: ort.InferenceSession;
   try {
-    session = await ort.InferenceSession.create(model, {
+    session = await api.InferenceSession.create(model, {
       executionProviders: ['cpu'],
       logSeverityLevel: verbose ? 2 : 4,
       ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
@@ -53,7 +57,7 @@ export async function createTensorSession(
       hint: 'leave --verify out, or cut the model in front of what makes texts or maps of its numbers',
     });
   }
-  return { at, inputs, outputs, run: (feeds) => run(session, feeds, at), dispose: () => session.release() };
+  return { at, inputs, outputs, run: (feeds) => run(api, session, feeds, at), dispose: () => session.release() };
 }
 
 function infoOf(metadata: ort.InferenceSession.ValueMetadata): TensorInfo {
@@ -63,13 +67,14 @@ function infoOf(metadata: ort.InferenceSession.ValueMetadata): TensorInfo {
 }
 
 async function run(
+  api: typeof ort,
   session: ort.InferenceSession,
   feeds: ReadonlyMap<string, Tensor>,
   at: string,
 ): Promise<ReadonlyMap<string, Tensor>> {
   const tensors: Record<string, ort.Tensor> = {};
   for (const [name, { dtype, shape, data }] of feeds) {
-    tensors[name] = new ort.Tensor(dtype as 'float32', data as Float32Array, [...shape]);
+    tensors[name] = new api.Tensor(dtype as 'float32', data as Float32Array, [...shape]);
   }
   let results: ort.InferenceSession.OnnxValueMapType;
   try {
@@ -80,7 +85,7 @@ async function run(
   const found = new Map<string, Tensor>();
   for (const name of session.outputNames) {
     const result = results[name];
-    if (!(result instanceof ort.Tensor) || !TYPES.has(result.type)) {
+    if (!(result instanceof api.Tensor) || !TYPES.has(result.type)) {
       throw new BnnError('E_UNSUPPORTED', `output ${name} is no tensor of numbers`, { at });
     }
     found.set(name, { dtype: result.type as Dtype, shape: result.dims, data: result.data } as Tensor);

@@ -98,6 +98,8 @@ export interface Validation {
   /** Whether our kernels ran the binary layers. */
   readonly ops: 'on' | 'off';
   readonly engine: OpenedSession['engine'];
+  /** What ran it, for people, e.g. `onnxruntime-node 1.30.0`. */
+  readonly runtime: string;
   readonly threads: number;
   readonly classes: readonly ClassScore[];
   readonly dataset: { readonly name: string; readonly root: string; readonly fingerprint: string };
@@ -267,6 +269,7 @@ async function validateSessions(
     nodes: session.placement?.nodes ?? null,
     ops: session.ops,
     engine: session.engine,
+    runtime: session.runtime,
     threads: session.threads,
     dataset: { name: dataset.name, root: dataset.root, fingerprint: dataset.fingerprint },
     normalization: from,

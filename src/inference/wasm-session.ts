@@ -32,6 +32,7 @@ export async function createWasmSession(
   return {
     at,
     ep,
+    runtime: `our engine in WebAssembly, ${engine.threads} thread${engine.threads === 1 ? '' : 's'}`,
     inputs: engine.inputs,
     outputs: engine.outputs,
     placement: null,

@@ -11,7 +11,13 @@ import type { EstimatorName } from '../estimators/table.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import { buildModel } from '../zoo/zoo.ts';
 import { summarizeModel } from './model-summary.ts';
-import { PytorchProcess, type PytorchRound } from './pytorch-process-io.ts';
+import {
+  PYTORCH_FORMS,
+  type PytorchForm,
+  type PytorchNetwork,
+  PytorchProcess,
+  type PytorchRound,
+} from './pytorch-process-io.ts';
 
 export interface TrainBenchRequest {
   /** Network of the zoo. */
@@ -64,7 +70,15 @@ export interface TrainBench extends TrainCase {
   readonly typicalRound: TrainingRound;
 }
 
-export interface PytorchCase {
+/** One round of a form, to find the fastest. */
+export interface PytorchTrial extends PytorchForm {
+  readonly imagesPerSecond: number;
+}
+
+/** In its fastest form. */
+export interface PytorchCase extends PytorchForm {
+  /** Every form, that one too. */
+  readonly trials: readonly PytorchTrial[];
   /** Name of the GPU, or cpu. */
   readonly device: string;
   readonly medianMs: number;
@@ -97,7 +111,7 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
   const { deviceMemory } = backend.capabilities;
   const startMiB = deviceMemory ? null : resetPeak();
   const plan = { model, batch, estimator, rounds, steps, threads, backend };
-  const { ours, theirs, peaks } = await measureRounds(plan, request);
+  const { ours, theirs, trials, peaks } = await measureRounds(plan, request);
   const typicalRound = medianRound(ours);
   const { imagesPerSecond } = typicalRound;
   const { binaryMacs, floatMacs } = summarizeModel(buildModel(model, { seed: 1 }));
@@ -120,7 +134,7 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
     peakShare: peakGflops === null ? null : gflops / peakGflops,
     peakMiB,
     startMiB,
-    baselines: theirs.length === 0 ? {} : { pytorch: comparePytorch(ours, theirs, batch, peakMiB) },
+    baselines: theirs.length === 0 ? {} : { pytorch: comparePytorch(ours, theirs, trials, batch, peakMiB) },
     typicalRound,
   };
 }
@@ -140,6 +154,7 @@ type Listeners = Pick<TrainBenchRequest, 'onNote' | 'onRound'>;
 interface Rounds {
   readonly ours: readonly TrainingRound[];
   readonly theirs: readonly PytorchRound[];
+  readonly trials: readonly PytorchTrial[];
   readonly peaks: readonly number[];
 }
 
@@ -158,7 +173,7 @@ async function measureRounds(
   const ours: TrainingRound[] = [];
   const theirs: PytorchRound[] = [];
   const peaks: number[] = [];
-  const pytorch = await startPytorch({ model, batch, threads, gpu: backend.isGpu }, estimator, onNote);
+  const pytorch = await startPytorch({ model, batch, threads, gpu: backend.isGpu }, estimator, steps, onNote);
   try {
     await measure(batch, async (bench) => {
       await bench.round(WARM_UP_STEPS);
@@ -166,7 +181,7 @@ async function measureRounds(
         onRound?.(round, rounds);
         peaks.push((await backend.multiplyAddPeak?.()) ?? Number.NaN);
         ours.push(await bench.round(steps));
-        if (pytorch !== null) theirs.push(await pytorch.round(steps));
+        if (pytorch !== null) theirs.push(await pytorch.process.round(steps));
       }
     });
   } catch (error) {
@@ -174,17 +189,24 @@ async function measureRounds(
     const attempt = (size: number) => measure(size, async (bench) => void (await bench.round(1)));
     throw await explainOutOfMemory(error, batch, attempt, '--batch');
   } finally {
-    pytorch?.close();
+    pytorch?.process.close();
   }
-  return { ours, theirs, peaks };
+  return { ours, theirs, trials: pytorch?.trials ?? [], peaks };
 }
 
-/** PyTorch, warmed up; null, and a note why, where it cannot be measured. */
+interface FastestPytorch {
+  readonly process: PytorchProcess;
+  /** The fastest first. */
+  readonly trials: readonly PytorchTrial[];
+}
+
+/** PyTorch in its fastest form, warmed up; null, and a note why, where it cannot be measured. */
 async function startPytorch(
-  network: { readonly model: string; readonly batch: number; readonly threads: number; readonly gpu: boolean },
+  network: Omit<PytorchNetwork, 'python'>,
   estimator: EstimatorName,
+  steps: number,
   onNote: Listeners['onNote'],
-): Promise<PytorchProcess | null> {
+): Promise<FastestPytorch | null> {
   const skip = (reason: string): null => {
     onNote?.(`PyTorch is not measured: ${reason}`);
     return null;
@@ -192,28 +214,47 @@ async function startPytorch(
   const python = process.env['BNN_PYTHON'];
   if (estimator !== PYTORCH_ESTIMATOR) return skip(`its networks use ${PYTORCH_ESTIMATOR}`);
   if (!python) return skip('BNN_PYTHON names no interpreter');
-  const pytorch = PytorchProcess.start({ python, ...network });
-  if (pytorch === null) return skip('its networks (tools/bench) are not part of this installation');
+  const running = new Map<PytorchTrial, PytorchProcess>();
   try {
-    await pytorch.round(WARM_UP_STEPS);
-    return pytorch;
+    for (const form of PYTORCH_FORMS) {
+      const started = PytorchProcess.start({ python, ...network }, form);
+      if (started === null) return skip('its networks (tools/bench) are not part of this installation');
+      try {
+        await started.round(WARM_UP_STEPS);
+        const { imagesPerSecond } = await started.round(steps);
+        running.set({ ...form, imagesPerSecond }, started);
+      } catch (error) {
+        started.close();
+        throw error;
+      }
+    }
   } catch (error) {
-    pytorch.close();
+    for (const started of running.values()) started.close();
     if (!(error instanceof BnnError)) throw error;
     return skip(`${python}: ${error.message}`);
   }
+  const [fastest, ...others] = [...running].sort(([a], [b]) => b.imagesPerSecond - a.imagesPerSecond);
+  if (fastest === undefined) throw new Error('internal: no forms');
+  for (const [, started] of others) started.close();
+  return { process: fastest[1], trials: [fastest, ...others].map(([trial]) => trial) };
 }
 
 function comparePytorch(
   ours: readonly TrainingRound[],
   theirs: readonly PytorchRound[],
+  trials: readonly PytorchTrial[],
   batch: number,
   peakMiB: number | null,
 ): PytorchCase {
+  const [fastest] = trials;
+  if (fastest === undefined) throw new Error('internal: PyTorch was measured in no form');
   const imagesPerSecond = median(theirs.map((round) => round.imagesPerSecond));
   const ratios = theirs.map((round, i) => (ours[i]?.imagesPerSecond ?? Number.NaN) / round.imagesPerSecond);
   const peak = Math.max(...theirs.map((round) => round.peakMiB));
   return {
+    precision: fastest.precision,
+    channelsLast: fastest.channelsLast,
+    trials,
     device: theirs[0]?.device ?? 'cpu',
     medianMs: (1000 * batch) / imagesPerSecond,
     imagesPerSecond,

@@ -15,7 +15,7 @@ import { toChannelsFirst } from '../inference/image-input.ts';
 import type { ModelSource } from '../inference/model-source-io.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { nameOf } from '../rewriting/layers/layers.ts';
-import { readRecipe } from '../training/run-folder-io.ts';
+import { readRunData } from '../training/run-data-io.ts';
 
 /** Training pictures that tell the ranges, and those of them that decisions are compared on. */
 const PICTURES = 256;
@@ -106,7 +106,7 @@ async function loadPictures(
   { run, path }: ModelSource,
   options: Int8Options,
 ): Promise<Dataset> {
-  const recipe = run === null ? null : await readRecipe(run);
+  const recipe = run === null ? null : await readRunData(run);
   const name = options.dataset ?? recipe?.dataset ?? preprocessing?.dataset;
   if (name === undefined) {
     throw new BnnError('E_USAGE', '--int8 takes ranges from training pictures, but the file does not say which', {

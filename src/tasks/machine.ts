@@ -33,7 +33,7 @@ function instructionSets(): string {
 
 const run = promisify(execFile);
 
-/** The C++ compiler that node-gyp would find. */
+/** The C++ compiler that `bnn setup native` would take. */
 export async function findCompiler(): Promise<Finding> {
   const chosen = process.env['CXX'];
   const names = [...(chosen ? [chosen] : []), 'c++', 'g++', 'clang++'];
@@ -49,7 +49,7 @@ export async function findCompiler(): Promise<Finding> {
     name: 'compiler',
     works: false,
     detail: 'no C++ compiler on PATH (tried c++, g++, clang++)',
-    hint: 'needed only to build the native kernels: install g++ 11 or later and run npm rebuild',
+    hint: 'needed only to build the native kernels here: install g++ 9 or later, then bnn setup native',
   };
 }
 

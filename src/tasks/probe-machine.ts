@@ -2,9 +2,9 @@
 
 import { probeBackends } from '../backends/probe.ts';
 import type { Finding } from '../core/found.ts';
-import { probeOps } from '../inference/probe-ops.ts';
+import { probeEngine, probeOps } from '../inference/probe-ops.ts';
 import { probeProviders } from '../inference/probe-providers.ts';
-import { onnxruntimeVersion } from '../inference/provider.ts';
+import { describeOnnxruntime } from '../inference/provider.ts';
 import { describeMachine, findCompiler, findOptionalPeers } from './machine.ts';
 import { TFJS_VERSION, VERSION } from './version.ts';
 
@@ -16,7 +16,7 @@ export interface MachineReport {
   /** Of onnxruntime. */
   readonly providers: readonly Finding[];
   readonly tools: readonly Finding[];
-  /** For binary layers in onnxruntime. */
+  /** For binary layers, in onnxruntime and in our own engine. */
   readonly kernels: readonly Finding[];
   /** That are used when they are installed. */
   readonly packages: readonly Finding[];
@@ -28,13 +28,13 @@ export async function probeMachine(): Promise<MachineReport> {
     machine: Object.fromEntries([
       ['bnn-toolchain', VERSION],
       ...describeMachine(),
-      ['onnxruntime', onnxruntimeVersion()],
+      ['onnxruntime', describeOnnxruntime()],
       ['tfjs', TFJS_VERSION],
     ]),
     backends: await probeBackends(),
     providers: await probeProviders(),
     tools: [await findCompiler()],
-    kernels: [await probeOps()],
+    kernels: [await probeOps(), await probeEngine()],
     packages: findOptionalPeers(),
   };
 }

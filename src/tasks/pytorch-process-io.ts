@@ -19,7 +19,21 @@ export interface PytorchRound {
   readonly startMiB: number;
 }
 
-interface PytorchCase {
+/** How its networks compute. */
+export interface PytorchForm {
+  readonly precision: 'fp32' | 'bf16';
+  readonly channelsLast: boolean;
+}
+
+/** What an informed user tries; which is fastest depends on the processor and on the network. */
+export const PYTORCH_FORMS: readonly PytorchForm[] = [
+  { precision: 'fp32', channelsLast: false },
+  { precision: 'fp32', channelsLast: true },
+  { precision: 'bf16', channelsLast: false },
+  { precision: 'bf16', channelsLast: true },
+];
+
+export interface PytorchNetwork {
   readonly python: string;
   readonly model: string;
   readonly batch: number;
@@ -33,6 +47,8 @@ const SCRIPT = join('tools', 'bench', 'pytorch_resnet.py');
 export class PytorchProcess {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
+  /** When it has ended and all that it said is read. */
+  readonly #closed: Promise<void>;
   #errors = '';
 
   private constructor(child: ChildProcess) {
@@ -42,18 +58,24 @@ export class PytorchProcess {
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#errors = (this.#errors + text).slice(-2000);
     });
-    child.on('error', (error) => {
-      this.#errors += error.message;
+    this.#closed = new Promise((resolve) => {
+      child.on('close', () => resolve());
+      child.on('error', (error) => {
+        this.#errors += error.message;
+        resolve();
+      });
     });
     // Writing to a process that has ended must not end ours; the missing answer tells.
     child.stdin?.on('error', () => {});
   }
 
   /** Starts the script; null where it is not part of the installation. */
-  static start({ python, model, batch, threads, gpu }: PytorchCase): PytorchProcess | null {
+  static start({ python, model, batch, threads, gpu }: PytorchNetwork, form: PytorchForm): PytorchProcess | null {
     const script = findScript();
     if (script === null) return null;
     const args = [script, '--interactive', `--model=${model}`, `--batch=${batch}`, `--threads=${threads}`];
+    args.push(`--precision=${form.precision}`);
+    if (form.channelsLast) args.push('--channels-last');
     if (gpu) args.push('--gpu');
     return new PytorchProcess(spawn(python, args, { stdio: ['pipe', 'pipe', 'pipe'] }));
   }
@@ -63,6 +85,7 @@ export class PytorchProcess {
     this.#child.stdin?.write(`${steps}\n`);
     const { value, done } = await this.#lines.next();
     if (done === true) {
+      await this.#closed;
       throw new BnnError('E_BACKEND', this.#errors.trim().split('\n').at(-1) || 'it ended without a word', {
         at: this.#child.spawnfile,
         hint: 'BNN_PYTHON must name an interpreter that has torch; without the variable only ours is measured',

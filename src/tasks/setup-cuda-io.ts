@@ -1,10 +1,11 @@
-/** Fetches onnxruntime's CUDA files with the installer of onnxruntime-node, which the project's .npmrc tells to skip them. */
+/** Fetches onnxruntime's CUDA files with the installer of onnxruntime-node, which is never run at install. */
 
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { complaint, runProgram } from '../backends/run-program-io.ts';
+import { resolvePeer } from '../core/peers-io.ts';
 import { BnnError } from '../errors.ts';
 import { inspectProvider } from '../inference/provider.ts';
+import { setupOnnxruntime } from './setup-onnxruntime-io.ts';
 
 const ATTEMPT_SECONDS = 900;
 
@@ -17,12 +18,15 @@ export async function setupCuda(onStage: (line: string) => void): Promise<string
   const before = inspectProvider('cuda');
   if (before.works) return `${before.detail}; nothing to do`;
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw new BnnError('E_UNSUPPORTED', before.detail, { hint: before.hint });
+    throw new BnnError('E_UNSUPPORTED', 'onnxruntime-node has cuda for Linux on x64 only', { hint: 'use --ep cpu' });
   }
-  const root = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '..');
+  await setupOnnxruntime(onStage);
+  const main = resolvePeer('onnxruntime', 'onnxruntime-node');
+  if (main === null) throw new Error('internal: onnxruntime-node is not where it was installed');
+  const root = join(dirname(main), '..');
   onStage('fetching the CUDA 12 files of onnxruntime (about 200 MB) from api.nuget.org');
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'cuda12' };
-  // Started through npm, the installer would find the project's .npmrc in npm's variables, and that says skip.
+  // Started through npm, the installer would find settings of npm in the variables, and they may say skip.
   for (const name of Object.keys(env)) if (/^npm_/i.test(name)) Reflect.deleteProperty(env, name);
   const { status, stderr, stdout } = await runProgram(
     process.execPath,

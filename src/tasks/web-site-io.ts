@@ -39,12 +39,12 @@ export async function writeSite(modelPath: string, folder: string, title?: strin
   await tryModel(model, modelPath);
   await assertOurs(folder);
   const name = title ?? basename(modelPath).replace(/\.onnx$/, '');
-  const [html = '', ...rest] = await Promise.all(PAGE.map((file) => readWebAsset(`site/${file}`)));
+  const [html = new Uint8Array(), ...rest] = await Promise.all(PAGE.map((file) => readWebAsset(`site/${file}`)));
   const engines = await Promise.all(
-    ENGINES.map(async (file): Promise<[string, Buffer]> => [file, await readWebAsset(file)]),
+    ENGINES.map(async (file): Promise<[string, Uint8Array]> => [file, await readWebAsset(file)]),
   );
   const contents = new Map<string, Uint8Array>([
-    [PAGE[0], Buffer.from(html.toString().replaceAll(`>${TITLE}<`, () => `>${escapeHtml(name)}<`))],
+    [PAGE[0], Buffer.from(new TextDecoder().decode(html).replaceAll(`>${TITLE}<`, () => `>${escapeHtml(name)}<`))],
     ...PAGE.slice(1).map((file, i): [string, Uint8Array] => [file, rest[i] ?? new Uint8Array()]),
     [RUNTIME, await readWebAsset('index.js')],
     ...engines,
@@ -104,7 +104,7 @@ async function makeFolder(folder: string): Promise<void> {
  *
  * @throws {BnnError} E_BACKEND when it is not built.
  */
-export async function readWebAsset(name: string): Promise<Buffer> {
+export async function readWebAsset(name: string): Promise<Uint8Array> {
   const path = fileURLToPath(new URL(`../../dist/web/${name}`, import.meta.url));
   try {
     return await readFile(path);

@@ -2,6 +2,7 @@
 
 import { open, readFile } from 'node:fs/promises';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { flushFile } from '../core/durable-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import type { EpochIndicators } from './indicators.ts';
 
@@ -34,7 +35,7 @@ export async function appendHistory(path: string, record: EpochRecord): Promise<
     const file = await open(path, 'a');
     try {
       await file.writeFile(`${JSON.stringify(record)}\n`);
-      await file.sync();
+      await flushFile(file);
     } finally {
       await file.close();
     }

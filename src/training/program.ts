@@ -9,18 +9,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { isOutOfMemory } from '../backends/out-of-memory.ts';
 import { BnnError } from '../errors.ts';
-import type { Graph, Node, Value } from '../graph/graph.ts';
+import type { Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
 import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
 import { BNN_RULES } from '../operators/registry.ts';
 import { download, findParameters, type ParameterInfo, upload } from './parameters.ts';
 import { peakElements, type StepLifetimes } from './step-memory.ts';
-import { buildNorm, type FusedNorm, fuseNorm } from './steps/batch-norm.ts';
-import { buildBinaryConv, isFusedSign } from './steps/binary-conv.ts';
-import { buildMeanMagnitude, fusedMagnitude } from './steps/reduce.ts';
+import { buildSteps } from './steps/build-steps.ts';
 import type { BuildContext, Layout, Run, Step } from './steps/step.ts';
-import { STEP_BUILDERS } from './steps/table.ts';
 import { runAtOnce, runInTurns } from './turns.ts';
 
 type PlannedStep = StepLifetimes;
@@ -370,46 +367,6 @@ interface Kept {
   readonly saved: (readonly tf.Tensor[])[];
   /** Of every slot, also of those that are freed. */
   readonly shapes: (readonly number[])[];
-}
-
-/** The steps in execution order; some stand for several nodes. Adds the layouts of what they compute. */
-function buildSteps(graph: Graph, context: BuildContext, layouts: Map<Value, Layout>): Step[] {
-  const norms = new Map<Node, FusedNorm>();
-  const absorbed = new Set<Node>();
-  for (const node of graph.nodes()) {
-    const abs = fusedMagnitude(node, graph);
-    if (abs !== null) absorbed.add(abs);
-    if (!node.is('BatchNormalization')) continue;
-    const fused = fuseNorm(node, graph);
-    // Where an addition is part of it, the step stands in its place: all that it reads is computed by then.
-    norms.set(fused.sum?.node ?? node, fused);
-    if (fused.sum !== null) absorbed.add(node);
-    for (const part of fused.absorbed) absorbed.add(part);
-  }
-  const steps: Step[] = [];
-  for (const node of graph.nodes()) {
-    if (absorbed.has(node) || isFusedSign(node, graph)) continue;
-    const norm = norms.get(node);
-    const step = norm === undefined ? buildStep(node, graph, context) : buildNorm(norm, context);
-    layouts.set(step.output, step.layout);
-    steps.push(step);
-  }
-  return steps;
-}
-
-function buildStep(node: Node, graph: Graph, context: BuildContext): Step {
-  const sign = node.is('Conv') ? node.requiredInput(0).producer : null;
-  if (isFusedSign(sign, graph)) return buildBinaryConv(node, sign, context);
-  const abs = fusedMagnitude(node, graph);
-  if (abs !== null) return buildMeanMagnitude(node, abs, context);
-  const builder = STEP_BUILDERS.get(node.type);
-  if (builder === undefined) {
-    throw new BnnError('E_UNSUPPORTED', `training does not know the operator ${node.type}`, {
-      at: node.describe(),
-      hint: `rebuild that part of the network from what it knows: ${[...STEP_BUILDERS.keys(), 'BatchNormalization'].sort().join(', ')}`,
-    });
-  }
-  return builder(node, context);
 }
 
 function accumulate(sum: tf.Tensor | undefined, gradient: tf.Tensor): tf.Tensor {

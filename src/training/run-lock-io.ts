@@ -1,10 +1,11 @@
 /** Keeps two trainings out of one run folder: they would overwrite each other's checkpoints and mix their histories. */
 
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, link, open, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { type FileHandle, link, open, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { makeFolder } from '../core/atomic-file-io.ts';
+import { renamePatiently } from '../core/durable-io.ts';
 import { isAlive, type ProcessIdentity, thisProcess } from '../core/process-identity-io.ts';
 import { temporaryName } from '../core/temporary-name-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
@@ -152,7 +153,7 @@ async function ageOf(path: string, claim: string): Promise<number> {
 async function takeAway(path: string, other: Holder | null): Promise<void> {
   const aside = temporaryName(path);
   try {
-    await rename(path, aside);
+    await renamePatiently(path, aside);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return;
     throw error;

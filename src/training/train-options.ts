@@ -1,6 +1,6 @@
 /** What a training run is given, tells and returns. */
 
-import type { SelectedBackend } from '../backends/select-backend.ts';
+import type { BackendFacts } from '../backends/backend-facts.ts';
 import type { Dataset, LoadProgress } from '../data/dataset.ts';
 import type { BrokenImage } from '../data/decode-pictures.ts';
 import type { EpochRecord } from './history-io.ts';
@@ -11,7 +11,7 @@ import type { BestEpoch } from './training-state.ts';
 export interface Opening {
   readonly recipe: Recipe;
   readonly dataset: Dataset;
-  readonly backend: SelectedBackend;
+  readonly backend: BackendFacts;
   readonly parameters: number;
   readonly stepsPerEpoch: number;
   /** Where a resumed run continues; both 0 for a new one. */

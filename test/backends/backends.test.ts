@@ -82,7 +82,7 @@ describe('a backend is a row', () => {
     expect(reason).toBe(
       'no GPU found (torn: torn is not installed), and torn is not installed, and lost is not installed',
     );
-    expect(description).toBe('a plain (no GPU found)');
+    expect(description).toBe('a plain (no GPU found, and torn is not installed, and lost is not installed)');
     await expect(selectBackend('auto', { threads: 1 }, [slow, broken('lost', false)])).rejects.toMatchObject({
       code: 'E_BACKEND',
       message: expect.stringContaining('lost is not installed'),

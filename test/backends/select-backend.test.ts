@@ -42,7 +42,7 @@ describeNative('selectBackend native', () => {
     const selected = await selectBackend('native', { threads: 2 });
     expect(tf.getBackend()).toBe('native');
     expect(selected.threads).toBe(2);
-    expect(selected.description).toBe(`native ${selected.isa}, 2 threads`);
+    expect(selected.description).toBe(`native ${selected.isa}, 2 threads, built here`);
     const x = tf.fill([1000], 1);
     const y = tf.add(x, 1);
     const { bytesInUse, peakBytes } = selected.memory();

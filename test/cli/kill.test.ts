@@ -185,7 +185,7 @@ function limitedCli(blocks: number, args: readonly string[]): Promise<{ code: nu
   const child = spawn('sh', ['-c', script, process.execPath, '--import', 'tsx', 'src/cli/bnn.ts', ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '' },
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined },
   });
   let stderr = '';
   child.stderr?.on('data', (chunk: Buffer) => {

@@ -42,7 +42,7 @@ export function runSource(
   const [executable = '', ...rest] = [...limit, ...command];
   const child = spawn(executable, rest, {
     cwd: ROOT,
-    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '', ...env },
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';

@@ -55,7 +55,6 @@ describe('labels of a pickled batch', () => {
     ],
     ['a class that is not there', '](K\x03K\x0aK\x04e', 'label 10 of image 1, expected 0 to 9'],
   ])('%s', (_, labels, message) => {
-    const begin = performance.now();
     try {
       labelsOf(labels);
       expect.unreachable();
@@ -65,6 +64,5 @@ describe('labels of a pickled batch', () => {
       expect((error as BnnError).message).toContain(message);
       if (!message.startsWith('label ')) expect((error as BnnError).hint).not.toContain('damaged');
     }
-    expect(performance.now() - begin).toBeLessThan(2000);
   });
 });

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import type { MemorySplit } from '../../src/data/dataset.ts';
 import { decodeIdx } from '../../src/data/idx.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
+import { readMnist } from './mnist-files.ts';
 import { statisticsOf } from './statistics.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -47,6 +48,18 @@ test('the embedded copy is MNIST', async () => {
   const measured = statisticsOf(train as MemorySplit);
   expect(mean[0]).toBeCloseTo(measured.mean[0]!, 4);
   expect(std[0]).toBeCloseTo(measured.std[0]!, 4);
+});
+
+test.each([
+  ['train-images-idx3-ubyte', 'ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db'],
+  ['train-labels-idx1-ubyte', '65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5'],
+  ['t10k-images-idx3-ubyte', '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7'],
+  ['t10k-labels-idx1-ubyte', 'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2'],
+])('%s of our package has the bytes of the original', async (name, digest) => {
+  const bytes = await readMnist(name);
+  expect(createHash('sha256').update(bytes).digest('hex')).toBe(digest);
+  const readme = await readFile(new URL('../../packages/mnist/README.md', import.meta.url), 'utf8');
+  expect(readme).toContain(`| \`${name}\` | ${bytes.length.toLocaleString('en')} | \`${digest}\` |`);
 });
 
 test('a folder of IDX files, plain and gzipped', async () => {

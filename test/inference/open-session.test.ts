@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { Builder } from '../../src/graph/builder.ts';
+import { parseModel } from '../../src/graph/parse.ts';
 import { openSession } from '../../src/inference/open-session.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
+import { addBnnFunctions } from '../../src/operators/registry.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { missingAddon, missingOps } from './native-parts.ts';
 
@@ -53,6 +55,31 @@ describe('openSession', () => {
       message: expect.stringContaining('cuda') as string,
     });
   });
+
+  test.each(['AveragePool', 'MaxPool'])(
+    'a %s of windows larger than the picture is refused, not divided by',
+    async (pool) => {
+      const ones = (count: number) => new Array(count).fill(1).join(', ');
+      const model = parseModel(`model ir 8, opset "" 17, opset "bnn" 1
+      producer "" "" graph "g" {
+        input %x : float32[N, 16, 4, 2]
+        const %bits : uint8[16, 1, 1, 2] = [${ones(32)}]
+        const %scale : float32[16] = [${ones(16)}]
+        const %w : float32[16, 16, 1, 1] = [${ones(256)}]
+        %l = bnn::BinaryConv(%x, %bits, %scale, %scale) {strides = [1, 1], pads = [0, 0, 0, 0], dilations = [1, 1], group = 1, kernel_shape = [1, 1], channels = 16}
+        %c = Conv(%l, %w)
+        %p = ${pool}(%c) {kernel_shape = [3, 3]} "p"
+        %y = Conv(%p, %w)
+        output %y
+      }`);
+      addBnnFunctions(model);
+      model.graph.outputs[0]!.dtype = 'float32';
+      for (const ops of ['auto', 'off'] as const) {
+        const opening = openSession(encodeModel(model), { ops, at: 'net.onnx' });
+        await expect(opening).rejects.toMatchObject({ code: 'E_SHAPE', at: `net.onnx, node "p" (${pool})` });
+      }
+    },
+  );
 
   test('a damaged model is an error of the model', async () => {
     for (const ops of ['auto', 'off'] as const) {

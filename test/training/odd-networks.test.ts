@@ -7,7 +7,7 @@ import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { decodeSafetensors } from '../../src/core/safetensors.ts';
 import { float32, int64s, scalar } from '../../src/core/tensor.ts';
-import { type Attributes, int, ints, string } from '../../src/graph/attribute.ts';
+import { type Attributes, float, int, ints, string } from '../../src/graph/attribute.ts';
 import { Graph, type Value } from '../../src/graph/graph.ts';
 import { Model } from '../../src/graph/model.ts';
 import { readModel, writeModel } from '../../src/onnx/model-io.ts';
@@ -234,6 +234,9 @@ describe.skipIf(!native.ok)(`networks from elsewhere${skipped}`, () => {
     ],
     ['a maximum of a padding', pool('MaxPool', { kernel_shape: [3, 3], pads: [1e8, 1e8, 1e8, 1e8] }), 'E_BACKEND'],
     ['a window of negative size', pool('MaxPool', { kernel_shape: [1, -1], pads: [1, 1, 1, 1] }), 'E_SHAPE'],
+    ['a convolution that crops', conv({ pads: [0, -1, 0, 0] }), 'E_UNSUPPORTED'],
+    ['averages that crop', pool('AveragePool', { kernel_shape: [3, 3], pads: [0, -1, 0, 0] }), 'E_UNSUPPORTED'],
+    ['a maximum that crops', pool('MaxPool', { kernel_shape: [3, 3], pads: [0, 0, -3, 0] }), 'E_UNSUPPORTED'],
     [
       'a batch that is padded',
       (x, { op, graph }) => op('Pad', [x, graph.addConstant('pads', int64s([9, 0, 0, 0, 0, 0, 0, 0]))]),
@@ -268,6 +271,47 @@ describe.skipIf(!native.ok)(`networks from elsewhere${skipped}`, () => {
     const before = process.memoryUsage().rss;
     await expect(run(init, { dataset: 'mnist' })).rejects.toMatchObject({ name: 'BnnError', code });
     expect(process.memoryUsage().rss - before).toBeLessThan(5e8);
+  });
+
+  const norm =
+    (attributes: Attributes): Layer =>
+    (x, { op, graph }) => {
+      const one = (i: number) => graph.addConstant(`n${i}`, float32([1], [1]));
+      return op('BatchNormalization', [x, one(0), one(1), one(2), one(3)], attributes);
+    };
+  const unary =
+    (type: string, attributes: Attributes): Layer =>
+    (x, { op }) =>
+      op(type, [x], attributes);
+
+  test.each<[string, Layer, RegExp]>([
+    ['BatchNormalization', norm({ epsilon: float(-1) }), /epsilon is -1, expected a number from 0 to/],
+    ['BatchNormalization', norm({ epsilon: float(Number.NaN) }), /epsilon is NaN/],
+    ['BatchNormalization', norm({ momentum: float(1.5) }), /momentum is 1.5, expected a number from 0 to 1/],
+    ['Elu', unary('Elu', { alpha: float(Infinity) }), /alpha is Infinity/],
+    ['LeakyRelu', unary('LeakyRelu', { alpha: float(Number.NaN) }), /alpha is NaN/],
+    ['HardSigmoid', unary('HardSigmoid', { beta: float(-Infinity) }), /beta is -Infinity/],
+    [
+      'Clip',
+      (x, { op, graph }) => op('Clip', [x, graph.addConstant('low', scalar(Number.NaN))]),
+      /min is NaN, expected a number/,
+    ],
+    ['Dropout', (x, { op, graph }) => op('Dropout', [x, graph.addConstant('r', scalar(2))]), /ratio = 2/],
+    [
+      'Gemm',
+      (x, { op, constant }) => {
+        const y = op('Gemm', [op('Flatten', [x]), constant(784, 784)], { alpha: float(Number.NaN) });
+        return op('Reshape', [y, op('Shape', [x])]);
+      },
+      /alpha is NaN/,
+    ],
+  ])('%s with a number that nothing can be computed with is refused by its name', async (type, layer, message) => {
+    const init = await save('number', [1, 28, 28], (x, tools) => head(layer(x, tools), 10, tools, 1));
+    await expect(run(init, { dataset: 'mnist' })).rejects.toMatchObject({
+      code: 'E_UNSUPPORTED',
+      message: expect.stringMatching(message) as string,
+      at: expect.stringContaining(type) as string,
+    });
   });
 
   test(

@@ -1,13 +1,16 @@
 """Training speed of the same networks in PyTorch, for comparison with `bnn-bench train`.
 
-    python pytorch_resnet.py --model resnet20 --batch 128 --threads 2 [--gpu] [--steps 10] [--rounds 3]
+    python pytorch_resnet.py --model resnet20 --batch 128 --threads 2 [--gpu] [--precision bf16] [--channels-last] [--steps 10] [--rounds 3]
     python pytorch_resnet.py ... --interactive      one round per line on stdin, which gives its number of steps
 
 Prints one line of JSON per round: {"device", "processorMs", "imagesPerSecond", "seconds", "steps", "peakMiB", "startMiB"}. The pictures are
 random and ready in memory, `processorMs` is the time of all threads per step; a step is forward, loss, backward and SGD with momentum.
 `peakMiB` is the largest resident size of the process, `startMiB` what it had before the network was built.
 
-With `--gpu` and a GPU that CUDA (or ROCm) finds, everything is there, in float32 without TF32, with the fastest algorithms that cuDNN finds;
+`--precision bf16` computes under autocast in bfloat16, parameters and loss in float32, `tf32` allows TF32 on a GPU; `--channels-last` keeps
+pictures and weights in that layout, which oneDNN and cuDNN have other kernels for.
+
+With `--gpu` and a GPU that CUDA (or ROCm) finds, everything is there, without TF32 unless asked for, with the fastest algorithms that cuDNN finds;
 the loss of a step is read after the next one has been given to the GPU, and `peakMiB` is the memory taken there.
 """
 
@@ -150,24 +153,30 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--interactive", action="store_true")
     parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32")
+    parser.add_argument("--channels-last", action="store_true")
     options = parser.parse_args()
     torch.manual_seed(1)
     torch.set_num_threads(options.threads)
     on_gpu = options.gpu and torch.cuda.is_available()
     device = "cuda" if on_gpu else "cpu"
     name = torch.cuda.get_device_name() if on_gpu else "cpu"
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = options.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = options.precision == "tf32"
     torch.backends.cudnn.benchmark = True
     start = 0 if on_gpu else peak_mib()
-    model = build(options.model).to(device)
+    layout = torch.channels_last if options.channels_last else torch.contiguous_format
+    autocast = torch.autocast(device, dtype=torch.bfloat16, enabled=options.precision == "bf16")
+    model = build(options.model).to(device, memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-    images = torch.randn(options.batch, 3, 32, 32, device=device)
+    images = torch.randn(options.batch, 3, 32, 32, device=device).to(memory_format=layout)
     labels = torch.randint(0, 10, (options.batch,), device=device)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(model(images), labels)
+        with autocast:
+            logits = model(images)
+        loss = F.cross_entropy(logits.float(), labels)
         loss.backward()
         optimizer.step()
         return loss.detach()

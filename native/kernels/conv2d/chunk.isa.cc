@@ -18,6 +18,15 @@ constexpr int kPanelVectors = 2;
 // Most pixels per tile for N vectors: accumulators, weights and one broadcast fit the register file.
 constexpr int max_pixels(int n) { return kRegisters == 32 ? (n == 1 ? 16 : 12) : (n == 1 ? 8 : 6); }
 
+// A pointer that the compiler knows nothing about. Clang would else carry the address of every pixel through the loop, more than there are
+// registers.
+inline __attribute__((always_inline)) const float* opaque(const float* p) {
+#if defined(__clang__) && (defined(__x86_64__) || defined(__aarch64__))
+  __asm__("" : "+r"(p));
+#endif
+  return p;
+}
+
 template <int P, int N>
 inline __attribute__((always_inline)) void multiply_add(const float* const* a, int64_t offset, int64_t stride, const float* w,
                                                         int64_t count, int64_t w_stride, V (&sum)[P][N]) {
@@ -31,6 +40,8 @@ inline __attribute__((always_inline)) void multiply_add(const float* const* a, i
 #pragma GCC unroll 4
     for (int j = 0; j < N; j++) b[j] = load(w + j * W);
     w += w_stride;
+#pragma GCC unroll 4
+    for (int q = 0; q < (P + 3) / 4; q++) base[q] = opaque(base[q]);
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++) {
       const int r = p % 4;

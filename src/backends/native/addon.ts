@@ -1,10 +1,8 @@
-/** Finds and loads the native addon (`build/bnn_native.node`), and types what it exports. */
+/** Loads the native addon (`bnn_native.node`), and types what it exports. */
 
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Found, found, obstacle } from '../../core/found.ts';
+import { loadNativeFile } from '../../core/native-file-io.ts';
 
 /** Codes of `binary`, in the order of native/kernels/elementwise/elementwise.h. */
 export const BINARY_OPS = { add: 0, sub: 1, mul: 2, div: 3, max: 4, min: 5 } as const;
@@ -169,18 +167,8 @@ export interface NativeAddon {
   fill(to: Float32Array, value: number): void;
 }
 
-/** The nearest folder upwards that holds a package.json: the package root, from src/ as from dist/. */
-function packageRoot(): string {
-  const start = dirname(fileURLToPath(import.meta.url));
-  for (let folder = start; folder !== dirname(folder); folder = dirname(folder)) {
-    if (existsSync(join(folder, 'package.json'))) return folder;
-  }
-  return start;
-}
-
-const BUILD_HINT = 'install a C++ compiler (g++ or clang++), then run: npm rebuild';
-
 let loaded: Found<NativeAddon> | undefined;
+let origin = '';
 
 /** Loads the addon once per process; a failure is returned, not thrown, with what to do about it. */
 export function loadNativeAddon(): Found<NativeAddon> {
@@ -188,19 +176,34 @@ export function loadNativeAddon(): Found<NativeAddon> {
   return loaded;
 }
 
+/** Where the addon is from: `built here`, or the package that it is prebuilt in; empty before it was loaded. */
+export function addonOrigin(): string {
+  return origin;
+}
+
 function load(): Found<NativeAddon> {
-  const path = join(packageRoot(), 'build', 'bnn_native.node');
-  if (!existsSync(path)) {
-    return obstacle(`the native addon is not built (${path} does not exist)`, BUILD_HINT);
+  const result = loadNativeFile('training', ({ path }) => createRequire(import.meta.url)(path) as NativeAddon);
+  if (result.ok) {
+    origin = result.value.file.origin;
+    return found(result.value.value);
   }
-  try {
-    const addon = createRequire(import.meta.url)(path) as NativeAddon;
-    return found(addon);
-  } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    const hint = text.includes('BNN_KERNEL')
-      ? 'unset BNN_KERNEL; bnn doctor lists the kernels that this processor has'
-      : 'npm rebuild';
-    return obstacle(`the native addon does not load: ${text}`, hint);
-  }
+  if (!result.reason.includes('BNN_KERNEL')) return result;
+  return obstacle(result.reason, 'unset BNN_KERNEL; bnn doctor lists the kernels that this processor has');
+}
+
+/** The kernels and where they are from, for `bnn doctor`. */
+export function describeAddon(addon: NativeAddon): string {
+  const usable = addon.isas().split(',');
+  const missing = addon
+    .compiledIsas()
+    .split(',')
+    .filter((isa) => !usable.includes(isa));
+  const unusable = missing.length === 0 ? '' : `; not supported by this processor: ${missing.join(', ')}`;
+  return `kernels ${addon.isa()} in use, available: ${usable.join(', ')}${unusable}; ${origin}`;
+}
+
+/** The same of what there is here. */
+export function inspectNative(): Found<string> {
+  const result = loadNativeAddon();
+  return result.ok ? found(describeAddon(result.value)) : result;
 }

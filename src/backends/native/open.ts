@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type Found, found } from '../../core/found.ts';
 import { type LoadedBackend, type RunningBackend, threadsInWords } from '../backend.ts';
-import type { NativeAddon } from './addon.ts';
+import { addonOrigin, describeAddon, type NativeAddon } from './addon.ts';
 import { NativeBackend } from './backend.ts';
 import { NATIVE_KERNELS } from './kernels/table.ts';
 import { registerNativeBackend } from './register.ts';
@@ -15,18 +15,10 @@ export function openNative(): Found<LoadedBackend> {
   return found({
     isGpu: false,
     device: `the processor, ${addon.isa()}`,
-    detail: kernelsOf(addon),
+    detail: describeAddon(addon),
     kernels: NATIVE_KERNELS,
     start: (threads) => start(addon, threads),
   });
-}
-
-function kernelsOf(addon: NativeAddon): string {
-  const usable = addon.isas().split(',');
-  const compiled = addon.compiledIsas().split(',');
-  const missing = compiled.filter((isa) => !usable.includes(isa));
-  const unusable = missing.length === 0 ? '' : `; not supported by this processor: ${missing.join(', ')}`;
-  return `kernels ${addon.isa()} in use, available: ${usable.join(', ')}${unusable}`;
 }
 
 function start(addon: NativeAddon, threads: number): RunningBackend {
@@ -36,7 +28,7 @@ function start(addon: NativeAddon, threads: number): RunningBackend {
   const backend = tf.backend();
   if (!(backend instanceof NativeBackend)) throw new Error('internal: the current backend is not the native one');
   return {
-    description: `native ${isa}, ${threadsInWords(started, threads)}`,
+    description: `native ${isa}, ${threadsInWords(started, threads)}, ${addonOrigin()}`,
     threads: started,
     isa,
     multiplyAddPeak: () => Promise.resolve(addon.multiplyAddPeak()),

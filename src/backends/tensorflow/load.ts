@@ -2,20 +2,15 @@
 
 import { createRequire } from 'node:module';
 import { type Found, found, obstacle } from '../../core/found.ts';
+import { importQuietly, resolvePeer } from '../../core/peers-io.ts';
 import { BnnError } from '../../errors.ts';
-import { importQuietly, resolvePeer } from '../peers.ts';
 import { registerAccurateSums } from './accurate-sums.ts';
-
-/** Optional peers, best first. */
-const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
+import { INSTALL_HINT, inspectTensorflow, TENSORFLOW_PACKAGES } from './packages.ts';
 
 export interface LoadedTensorflow {
   readonly package: string;
   readonly hasGpu: boolean;
 }
-
-const INSTALL_HINT =
-  'run bnn setup tensorflow, which uses an installed TensorFlow (pip install tensorflow-cpu, or tensorflow[and-cuda] for CUDA GPUs)';
 
 /** What the binding says about itself: true when TensorFlow found a GPU. */
 function usesGpu(backend: unknown): boolean {
@@ -50,8 +45,10 @@ export function loadTensorflow(threads?: number): Promise<Found<LoadedTensorflow
 }
 
 async function load(threads: number | undefined): Promise<Found<LoadedTensorflow>> {
+  const lack = inspectTensorflow();
+  if (lack !== null) return lack;
   const problems: string[] = [];
-  for (const name of PACKAGES) {
+  for (const name of TENSORFLOW_PACKAGES) {
     if (resolvePeer('tensorflow', name) === null) continue;
     try {
       setEnvironment(threads);
@@ -66,6 +63,5 @@ async function load(threads: number | undefined): Promise<Found<LoadedTensorflow
       problems.push(`${name}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);
     }
   }
-  if (problems.length > 0) return obstacle(problems.join('; '), INSTALL_HINT);
-  return obstacle(`neither ${PACKAGES.join(' nor ')} is installed`, INSTALL_HINT);
+  return obstacle(problems.join('; '), INSTALL_HINT);
 }

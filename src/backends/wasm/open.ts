@@ -1,14 +1,15 @@
 /** The `wasm` backend: the kernels of `native` compiled to WebAssembly, for machines without a compiler. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { type Found, found, obstacle } from '../../core/found.ts';
+import { type Found, found } from '../../core/found.ts';
 import { type LoadedBackend, type RunningBackend, threadsInWords } from '../backend.ts';
 import { NativeBackend } from '../native/backend.ts';
 import { NATIVE } from '../native/kernels/kernel.ts';
 import { NATIVE_KERNELS } from '../native/kernels/table.ts';
 import type { MemorySource } from '../native/memory-pool.ts';
 import { registerNativeKernels } from '../native/register.ts';
-import { addonOf, WasmKernels } from './wasm-addon.ts';
+import { startKernels, wasmDetail } from './start-kernels.ts';
+import { addonOf, type WasmKernels } from './wasm-addon.ts';
 
 const WASM = 'wasm';
 /** It is chosen by name only. */
@@ -22,22 +23,16 @@ export function openWasm(): Found<LoadedBackend> {
 }
 
 function open(): Found<LoadedBackend> {
-  let kernels: WasmKernels;
-  try {
-    kernels = new WasmKernels();
-  } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    return obstacle(`the WebAssembly kernels do not start: ${text}`, 'update Node, or give the process more memory');
-  }
+  const started = startKernels();
+  if (!started.ok) return started;
+  const kernels = started.value;
   registerNativeKernels();
   tf.copyRegisteredKernels(NATIVE, WASM);
   tf.registerBackend(WASM, () => new NativeBackend(addonOf(kernels), memoryOf(kernels)), PRIORITY);
   return found({
     isGpu: false,
     device: 'the processor, WebAssembly',
-    detail: `kernels in WebAssembly, ${
-      kernels.hasThreads ? 'threads' : 'one thread, for no memory can be shared'
-    }; used by itself where the native backend is not built`,
+    detail: wasmDetail(kernels),
     kernels: NATIVE_KERNELS,
     start: (threads) => start(kernels, threads),
   });

@@ -9,7 +9,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { InputData, RecordedWork, StepNumbers, StepRecorder, StepRecording } from '../step-recorder.ts';
 import type { Reservation } from './buffer-pool.ts';
-import type { GpuBindGroup, GpuBuffer, GpuEncoder, GpuPass, GpuPipeline, WebgpuBackend } from './device.ts';
+import type { GpuBindGroup, GpuBuffer, GpuEncoder, GpuPass, GpuPipeline } from './device.ts';
+import type { WebgpuBackend } from './webgpu-backend.ts';
 
 interface RecordedDispatch {
   readonly pipeline: GpuPipeline;

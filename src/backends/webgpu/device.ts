@@ -1,7 +1,4 @@
-/** The parts of WebGPU and of tfjs's WebGPU backend that this folder uses; the packages are optional, so their types are not there. */
-
-import type * as tf from '@tensorflow/tfjs-core';
-import type { BufferPool } from './buffer-pool.ts';
+/** The parts of WebGPU that this folder uses; the packages are optional, so their types are not there. */
 
 export interface GpuBuffer {
   readonly size: number;
@@ -50,29 +47,4 @@ export interface GpuAdapter {
   readonly limits: Readonly<Record<string, number>>;
   readonly features: ReadonlySet<string>;
   requestDevice(descriptor: object): Promise<GpuDevice>;
-}
-
-interface TensorData {
-  resource: GpuBuffer | null;
-  values: ArrayLike<number> | null;
-  readonly dtype: string;
-}
-
-/** tfjs's WebGPUBackend, including what its declarations call private. */
-export interface WebgpuBackend extends tf.KernelBackend {
-  readonly device: GpuDevice;
-  readonly tensorMap: { get(id: object): TensorData };
-  bufferManager: BufferPool;
-  readonly uniformPendingDisposal: GpuBuffer[];
-  commandQueueOwnedIds: unknown;
-  computePassEncoder: GpuPass | null;
-  commandEncoder: GpuEncoder | null;
-  dispatchCountInPass: number;
-  ensureCommandEncoderReady(): void;
-  endComputePassEncoder(): void;
-  submitQueue(): void;
-  uploadToGPU(id: object): void;
-  makeTensorInfo(shape: number[], dtype: tf.DataType, values?: Float32Array): tf.TensorInfo;
-  disposeData(id: object): boolean;
-  getBufferData(buffer: GpuBuffer): Promise<ArrayBuffer>;
 }

@@ -3,7 +3,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { StepNumbers } from '../step-recorder.ts';
 import { tapOf } from './command-recorder.ts';
-import type { GpuBuffer, GpuDevice, GpuPipeline, WebgpuBackend } from './device.ts';
+import type { GpuBuffer, GpuDevice, GpuPipeline } from './device.ts';
+import type { WebgpuBackend } from './webgpu-backend.ts';
 
 /** The most that a kernel binds: the gradient of batch normalization with a scale does. */
 export const STORAGE_BUFFERS = 10;

@@ -2,18 +2,18 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type Found, found, obstacle } from '../../core/found.ts';
+import { importPeer, importQuietly } from '../../core/peers-io.ts';
 import { BnnError } from '../../errors.ts';
 import { registerKernels } from '../../kernels/run.ts';
-import { importPeer, importQuietly } from '../peers.ts';
 import { BufferPool } from './buffer-pool.ts';
-import type { GpuAdapter, GpuDevice, WebgpuBackend } from './device.ts';
+import type { GpuAdapter, GpuDevice } from './device.ts';
 import { STORAGE_BUFFERS } from './dispatch.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
 import { WEBGPU } from './kernels/kernel.ts';
 import { WEBGPU_KERNELS } from './kernels/table.ts';
+import { inspectWebgpu, WEBGPU_PACKAGES } from './packages.ts';
+import type { WebgpuBackend } from './webgpu-backend.ts';
 
-const PACKAGES = ['webgpu', '@tensorflow/tfjs-backend-webgpu'] as const;
-const SETUP_HINT = 'bnn setup webgpu';
 const DRIVER_HINT =
   'install the driver of the GPU with Vulkan (Linux: libvulkan1 too), Metal or Direct3D 12; or use --backend native';
 
@@ -66,8 +66,9 @@ export function loadWebgpu(): Promise<Found<LoadedWebgpu>> {
 
 async function load(): Promise<Found<LoadedWebgpu>> {
   try {
-    const dawn = (await importPeer('webgpu', PACKAGES[0])) as Dawn | null;
-    if (dawn === null) return obstacle(`${PACKAGES[0]} is not installed`, SETUP_HINT);
+    const missing = inspectWebgpu();
+    if (missing !== null) return missing;
+    const dawn = (await importPeer('webgpu', WEBGPU_PACKAGES[0])) as Dawn;
     // Constants such as GPUBufferUsage and the classes that tfjs checks its buffers against.
     for (const [name, value] of Object.entries(Object.getOwnPropertyDescriptors(dawn.globals))) {
       if (!(name in globalThis)) Object.defineProperty(globalThis, name, value);
@@ -78,8 +79,7 @@ async function load(): Promise<Found<LoadedWebgpu>> {
     const lack = lackOf(adapter.limits);
     if (lack !== null) return obstacle(lack, 'use --backend native');
     provideNavigator();
-    const tfjs = (await importQuietly('webgpu', PACKAGES[1])) as BackendPackage | null;
-    if (tfjs === null) return obstacle(`${PACKAGES[1]} is not installed`, SETUP_HINT);
+    const tfjs = (await importQuietly('webgpu', WEBGPU_PACKAGES[1])) as BackendPackage;
     const backend = await createBackend(adapter, tfjs);
     const { description, vendor, device, architecture } = adapter.info;
     const name = [description, device].find((text) => typeof text === 'string' && text !== '') ?? 'unnamed device';

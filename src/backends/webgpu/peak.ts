@@ -1,9 +1,9 @@
 /** What a device can do at most. */
 
 import { performance } from 'node:perf_hooks';
-import type { WebgpuBackend } from './device.ts';
 import { bufferOf, dispatch } from './dispatch.ts';
 import { allocate } from './kernels/kernel.ts';
+import type { WebgpuBackend } from './webgpu-backend.ts';
 
 const THREADS = 256;
 /** Together as many threads as the largest devices hold at once. */

@@ -3,9 +3,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { requireFound } from '../../core/found.ts';
-import type { Setup } from '../backend.ts';
+import { setupFolder } from '../../core/peers-io.ts';
+import type { Setup } from '../backend-facts.ts';
 import { installInto } from '../install-peer-io.ts';
-import { setupFolder } from '../peers.ts';
 import { openWebgpu } from './open.ts';
 
 /** The platform folders of the `webgpu` package that other machines need; together they are most of its size. */

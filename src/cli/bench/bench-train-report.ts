@@ -3,6 +3,7 @@
 import { formatPercent, threeDigits } from '../../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../../report/table.ts';
 import type { TrainCase } from '../../tasks/bench-train.ts';
+import type { PytorchForm } from '../../tasks/pytorch-process-io.ts';
 import { PHASES, type TrainingRound } from '../../training/bench-training.ts';
 
 export function formatTrainCase(result: TrainCase): string {
@@ -37,11 +38,13 @@ export function formatTrainCase(result: TrainCase): string {
   }
   if (pytorch !== undefined) {
     const memory = pytorch.memoryRatio === null ? '' : `; our memory is ${threeDigits(pytorch.memoryRatio)} of theirs`;
+    const others = pytorch.trials.slice(1);
     pairs.push(
       [
         'PyTorch',
-        `${threeDigits(pytorch.imagesPerSecond)} images/s on ${pytorch.device}, peak ${threeDigits(pytorch.peakMiB)} MiB`,
+        `${threeDigits(pytorch.imagesPerSecond)} images/s on ${pytorch.device} in ${formName(pytorch)}, peak ${threeDigits(pytorch.peakMiB)} MiB`,
       ],
+      ...others.map((trial) => [`  ${formName(trial)}`, `${threeDigits(trial.imagesPerSecond)} images/s`] as const),
       [
         'ours is faster by',
         `${threeDigits(pytorch.ratio)}, in processor time ${threeDigits(pytorch.processorRatio)}${memory}`,
@@ -49,6 +52,10 @@ export function formatTrainCase(result: TrainCase): string {
     );
   }
   return formatPairs(pairs);
+}
+
+function formName({ precision, channelsLast }: PytorchForm): string {
+  return `${precision}${channelsLast ? ', channels last' : ''}`;
 }
 
 const COLUMNS: readonly Column[] = [

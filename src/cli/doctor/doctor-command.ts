@@ -28,7 +28,7 @@ async function runDoctor(options: GeneralOptions): Promise<void> {
     ['training backends', report.backends],
     ['execution providers', report.providers],
     ['build tools', report.tools],
-    ['kernels in onnxruntime', report.kernels],
+    ['kernels of packed files', report.kernels],
     ['optional packages', report.packages],
   ] as const) {
     terminal.result(`\n${terminal.paint('bold', title)}\n${formatFindings(findings, terminal)}`);

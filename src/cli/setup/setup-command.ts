@@ -1,23 +1,26 @@
 /** `bnn setup`. */
 
 import { Argument, Command } from 'commander';
-import type { Backend, SetupOptions as BackendSetupOptions } from '../../backends/backend.ts';
+import type { Backend } from '../../backends/backend.ts';
+import type { SetupOptions as BackendSetupOptions } from '../../backends/backend-facts.ts';
 import { BACKENDS } from '../../backends/backends.ts';
 import { BnnError } from '../../errors.ts';
 import { setupCuda } from '../../tasks/setup-cuda-io.ts';
+import { setupOnnxruntime } from '../../tasks/setup-onnxruntime-io.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import { refuseUnused } from '../unused-options.ts';
 
 const ROWS: readonly Backend[] = BACKENDS;
-/** Besides the backends: the files of an execution provider. */
-const TARGETS = [...ROWS.flatMap(({ name, setup }) => (setup === undefined ? [] : [name])), 'cuda'];
+/** Besides the backends. */
+const OTHERS = { onnxruntime: setupOnnxruntime, cuda: setupCuda } as const;
+const TARGETS = [...ROWS.flatMap(({ name, setup }) => (setup === undefined ? [] : [name])), ...Object.keys(OTHERS)];
 
 type SetupOptions = GeneralOptions & BackendSetupOptions;
 
 export function createSetupCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Installs what GPUs need, beside the project. tensorflow: training with an installed TensorFlow (CUDA or CPU). webgpu: training on any GPU with a Vulkan, Metal or Direct3D driver. cuda: the CUDA files of onnxruntime, for --ep cuda.',
+      'Installs what is optional, beside the project. native: compiles the native kernels here, with the compiler of this machine. onnxruntime: the native onnxruntime (onnxruntime-node), without CUDA. tensorflow: training with an installed TensorFlow (CUDA or CPU). webgpu: training on any GPU with a Vulkan, Metal or Direct3D driver. cuda: the CUDA files of onnxruntime, for --ep cuda.',
     )
     .addArgument(new Argument('<what>', 'what to set up').choices(TARGETS))
     .optionsGroup(COMMON)
@@ -29,6 +32,8 @@ export function createSetupCommand(name: string): Command {
       'bnn setup tensorflow --python ~/tf/bin/python',
       'build the binding against the TensorFlow of a virtual environment',
     ],
+    ['bnn setup native', 'compile the native kernels here, under any package manager'],
+    ['bnn setup onnxruntime', 'run models in native onnxruntime'],
     ['bnn setup webgpu', 'install the webgpu backend and try its device'],
     ['bnn setup cuda', 'fetch the CUDA execution provider of onnxruntime'],
   ]).action((what: string, options: SetupOptions) => runSetup(what, options));
@@ -45,7 +50,7 @@ async function runSetup(what: string, options: SetupOptions): Promise<void> {
   }
   refuseUnused('--libtensorflow', { '--python': python !== undefined && libtensorflow !== undefined });
   if (setup === undefined) {
-    const detail = await setupCuda(onStage);
+    const detail = await OTHERS[what as keyof typeof OTHERS](onStage);
     terminal.event('result', { what, detail });
     terminal.result(detail);
     return;

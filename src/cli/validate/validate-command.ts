@@ -160,8 +160,8 @@ function formatValidation(path: string, validation: Validation): string {
     [
       'runtime',
       validation.engine === 'wasm'
-        ? `our kernels in WebAssembly, ${plural(validation.threads, 'thread')}`
-        : `onnxruntime, ${validation.ep}, ${threads} threads, ${validation.ops === 'on' ? 'our kernels for binary layers' : 'stock operators'}`,
+        ? validation.runtime
+        : `${validation.runtime}, ${validation.ep}, ${threads} threads, ${validation.ops === 'on' ? 'our kernels for binary layers' : 'stock operators'}`,
     ],
   );
   if (validation.nodes !== null) lines.push(['nodes', formatNodes(validation.nodes)]);

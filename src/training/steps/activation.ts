@@ -5,7 +5,7 @@ import type { Node } from '../../graph/graph.ts';
 import { inside } from '../../kernels/clip.ts';
 import { run } from '../../kernels/run.ts';
 import { graphAxis, memoryAxis } from './layout.ts';
-import { rankOf, scalarParameter } from './static-shape.ts';
+import { floatAttribute, rankOf, scalarParameter } from './static-shape.ts';
 import type { StepBuilder } from './step.ts';
 
 interface Activation {
@@ -56,7 +56,7 @@ export const ACTIVATIONS: Readonly<Record<string, StepBuilder>> = {
     };
   }),
   Elu: unary((node) => {
-    const alpha = node.float('alpha', 1);
+    const alpha = floatAttribute(node, 'alpha', 1);
     return {
       forward: (x) => tf.add(tf.relu(x), tf.mul(tf.expm1(tf.minimum(x, 0)), alpha)),
       gradient: (dy, x) => tf.mul(dy, tf.where(tf.greater(x, 0), tf.onesLike(x), tf.mul(tf.exp(x), alpha))),
@@ -70,7 +70,7 @@ export const ACTIVATIONS: Readonly<Record<string, StepBuilder>> = {
   })),
   Exp: unary(() => ({ forward: (x) => tf.exp(x), gradient: (dy, y) => tf.mul(dy, y), reads: 'output' })),
   HardSigmoid: unary((node) => {
-    const [alpha, beta] = [node.float('alpha', 0.2), node.float('beta', 0.5)];
+    const [alpha, beta] = [floatAttribute(node, 'alpha', 0.2), floatAttribute(node, 'beta', 0.5)];
     return {
       forward: (x) => tf.clipByValue(tf.add(tf.mul(x, alpha), beta), 0, 1),
       gradient: (dy, y) => run('BnnClipGrad', { y, dy: tf.mul(dy, alpha) }, { low: 0, high: 1 }),
@@ -90,7 +90,7 @@ export const ACTIVATIONS: Readonly<Record<string, StepBuilder>> = {
     };
   }),
   LeakyRelu: unary((node) => {
-    const alpha = node.float('alpha', 0.01);
+    const alpha = floatAttribute(node, 'alpha', 0.01);
     return {
       forward: (x) => {
         const positive = tf.relu(x);

@@ -8,52 +8,46 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Graph, Node, Value } from '../../graph/graph.ts';
+import type { Node, Value } from '../../graph/graph.ts';
 import { run as runKernel } from '../../kernels/run.ts';
-import { rankOf, unsupported } from './static-shape.ts';
-import type { BuildContext, Step } from './step.ts';
+import { floatAttribute, rankOf, unsupported } from './static-shape.ts';
+import type { BuildContext, Fusion, Step } from './step.ts';
 
-export interface FusedNorm {
+interface FusedNorm {
   readonly node: Node;
   readonly x: Value;
   readonly scale: Value | null;
   readonly relu: boolean;
   /** The Add that alone reads the result, and its other operand. */
   readonly sum: { readonly node: Node; readonly residual: Value } | null;
-  /** The nodes that the step stands for, besides the BatchNormalization and the Add. */
-  readonly absorbed: readonly Node[];
 }
 
 /**
- * Finds what may be computed together with a BatchNormalization: a ReLU, and a multiplication by a scalar before it, and the addition
- * of a tensor of the same shape after it.
+ * A BatchNormalization with what may be computed together with it: a ReLU, and a multiplication by a scalar before it, and the
+ * addition of a tensor of the same shape after it, in whose place the step stands then.
  */
-export function fuseNorm(node: Node, graph: Graph): FusedNorm {
-  const absorbed: Node[] = [];
-  const sum = additionOf(node, graph);
+export function fuseNorm(node: Node): Fusion | null {
+  if (!node.is('BatchNormalization')) return null;
+  const sum = additionOf(node);
   let x = node.requiredInput(0);
   const relu = soleProducer(x, 'Relu');
-  if (relu !== null) {
-    absorbed.push(relu);
-    x = relu.requiredInput(0);
-  }
+  if (relu !== null) x = relu.requiredInput(0);
   const mul = soleProducer(x, 'Mul');
-  if (mul !== null) {
-    const [a, b] = [mul.requiredInput(0), mul.requiredInput(1)];
-    const scale = isComputedScalar(b) ? b : isComputedScalar(a) ? a : null;
-    if (scale !== null) {
-      absorbed.push(mul);
-      return { node, x: scale === b ? a : b, scale, relu: relu !== null, sum, absorbed };
-    }
-  }
-  return { node, x, scale: null, relu: relu !== null, sum, absorbed };
+  const scale = mul?.inputs.findLast((input) => input !== null && isComputedScalar(input)) ?? null;
+  if (mul !== null && scale !== null) x = mul.requiredInput(mul.input(0) === scale ? 1 : 0);
+  const norm: FusedNorm = { node, x, scale, relu: relu !== null, sum };
+  const before = [relu, scale === null ? null : mul].filter((part) => part !== null);
+  return {
+    at: sum?.node ?? node,
+    absorbed: sum === null ? before : [node, ...before],
+    build: (context) => buildNorm(norm, context),
+  };
 }
 
 /** The Add that alone reads a BatchNormalization; of two summands that are normalized, the first takes the other. */
-function additionOf(node: Node, graph: Graph): FusedNorm['sum'] {
+function additionOf(node: Node): FusedNorm['sum'] {
   const [use] = node.output.uses;
-  if (use === undefined || node.output.uses.length > 1 || graph.isOutput(node.output) || !use.node.is('Add'))
-    return null;
+  if (use === undefined || node.output.uses.length > 1 || node.output.isOutput() || !use.node.is('Add')) return null;
   const first = use.node.requiredInput(0);
   const residual = use.index === 0 ? use.node.requiredInput(1) : first;
   if (residual === node.output || residual.constant !== null) return null;
@@ -72,12 +66,12 @@ function isComputedScalar(value: Value): boolean {
   return value.constant === null && value.shape?.length === 0;
 }
 
-export function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: BuildContext): Step {
+function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: BuildContext): Step {
   const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => node.requiredInput(i)) as [Value, Value, Value, Value];
   const rank = rankOf(x);
   if (rank !== 2 && rank !== 4) unsupported(node, `the input has rank ${rank}, 2 and 4 are implemented`);
-  const attributes = { epsilon: node.float('epsilon', 1e-5), relu };
-  const keep = node.float('momentum', 0.9);
+  const attributes = { epsilon: floatAttribute(node, 'epsilon', 1e-5, 0, 1e30), relu };
+  const keep = floatAttribute(node, 'momentum', 0.9, 0, 1);
   const meanSlot = context.slot(mean);
   const varianceSlot = context.slot(variance);
   const reads = [x, gamma, beta, mean, variance];

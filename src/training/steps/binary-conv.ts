@@ -7,18 +7,19 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Graph, Node } from '../../graph/graph.ts';
+import type { Node } from '../../graph/graph.ts';
 import { run as runKernel } from '../../kernels/run.ts';
 import { binaryConvInputGradient } from '../sign-gradients.ts';
 import { planConv } from './conv.ts';
 import { layersBehind, ofLayer, relaxesWeights } from './sign.ts';
-import type { BuildContext, Step } from './step.ts';
+import type { BuildContext, Fusion, Step } from './step.ts';
 
-/** Whether a node is a bnn.Sign that only plain convolutions read, as their data: then it needs no step of its own. */
-export function isFusedSign(node: Node | null, graph: Graph): node is Node {
-  if (!node?.is('Sign', 'bnn') || node.requiredInput(0).constant !== null || graph.isOutput(node.output)) return false;
-  const { uses } = node.output;
-  return uses.length > 0 && uses.every(({ node: reader, index }) => index === 0 && isPlainConv(reader));
+/** A convolution and the bnn.Sign of its data, where only plain convolutions read that: then the Sign needs no step of its own. */
+export function fuseBinaryConv(node: Node): Fusion | null {
+  const sign = node.is('Conv') ? node.requiredInput(0).producer : null;
+  if (!sign?.is('Sign', 'bnn') || sign.requiredInput(0).constant !== null || sign.output.isOutput()) return null;
+  if (!sign.output.uses.every(({ node: reader, index }) => index === 0 && isPlainConv(reader))) return null;
+  return { at: node, absorbed: [sign], build: (context) => buildBinaryConv(node, sign, context) };
 }
 
 /** What the kernels of binary convolutions know: no groups, no dilations. */
@@ -27,7 +28,7 @@ function isPlainConv(node: Node): boolean {
 }
 
 /** The step of a Conv and of the Sign before it. */
-export function buildBinaryConv(node: Node, sign: Node, context: BuildContext): Step {
+function buildBinaryConv(node: Node, sign: Node, context: BuildContext): Step {
   const x = sign.requiredInput(0);
   const { attributes, weight, bias } = planConv(node, x, context);
   const layers = layersBehind(sign);

@@ -3,14 +3,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { elementCount } from '../../core/shape.ts';
 import { fromGraph, layoutOfRank, reverseAlign, toGraph } from './layout.ts';
-import { rankOf, unsupported } from './static-shape.ts';
+import { floatAttribute, rankOf, unsupported } from './static-shape.ts';
 import type { StepBuilder } from './step.ts';
 
 /** alpha · A · B + beta · C, A and B transposed on request. */
 export const gemm: StepBuilder = (node, context) => {
   const [a, b, c] = [node.requiredInput(0), node.requiredInput(1), node.input(2)];
   if (rankOf(a) !== 2 || rankOf(b) !== 2) unsupported(node, 'its operands must be matrices');
-  const [alpha, beta] = [node.float('alpha', 1), node.float('beta', 1)];
+  const [alpha, beta] = [floatAttribute(node, 'alpha', 1), floatAttribute(node, 'beta', 1)];
   const [transA, transB] = [node.int('transA', 0) !== 0, node.int('transB', 0) !== 0];
   const from = c === null ? 'plain' : context.layout(c);
   return {

@@ -2,12 +2,12 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { elementCount } from '../../core/shape.ts';
-import type { Graph, Node, Value } from '../../graph/graph.ts';
+import type { Node, Value } from '../../graph/graph.ts';
 import { run } from '../../kernels/run.ts';
 import { fromGraph, graphAxis, graphShape, layoutOfRank, memoryAxis, toGraph } from './layout.ts';
 import { identity } from './shaping.ts';
 import { listParameter, rankOf } from './static-shape.ts';
-import type { BuildContext, Layout, Step, StepBuilder } from './step.ts';
+import type { BuildContext, Fusion, Layout, Step, StepBuilder } from './step.ts';
 
 export const reduceMean: StepBuilder = (node, context) => {
   if (keepsEverything(node)) return identity(node, context);
@@ -24,15 +24,16 @@ export const reduceMean: StepBuilder = (node, context) => {
   };
 };
 
-/** The Abs that only this ReduceMean reads, if there is one. */
-export function fusedMagnitude(node: Node, graph: Graph): Node | null {
+/** A ReduceMean and the Abs that only it reads. */
+export function fuseMagnitude(node: Node): Fusion | null {
   if (!node.is('ReduceMean') || keepsEverything(node)) return null;
   const { producer, uses } = node.requiredInput(0);
-  return producer?.is('Abs') && uses.length === 1 && !graph.isOutput(producer.output) ? producer : null;
+  if (producer === null || !producer.is('Abs') || uses.length > 1 || producer.output.isOutput()) return null;
+  return { at: node, absorbed: [producer], build: (context) => buildMeanMagnitude(node, producer, context) };
 }
 
 /** The step of a ReduceMean and of the Abs before it. The derivative of |x| at 0 is 0. */
-export function buildMeanMagnitude(node: Node, abs: Node, context: BuildContext): Step {
+function buildMeanMagnitude(node: Node, abs: Node, context: BuildContext): Step {
   const x = abs.requiredInput(0);
   const { layout, isTotal, keeps, mean, share } = planMean(node, x, context);
   const totalOf = (x: tf.Tensor): tf.Tensor =>

@@ -46,11 +46,19 @@ export function listParameter(node: Node, name: string, index: number): readonly
   return node.attribute(name, 'ints') ?? (node.input(index) === null ? undefined : constantInput(node, index));
 }
 
-/** As `listParameter`, for one number. */
+/** As `listParameter`, for one number, which may be infinite. */
 export function scalarParameter(node: Node, name: string, index: number, fallback: number): number {
-  return (
-    node.attribute(name, 'float') ??
-    (node.input(index) === null ? undefined : constantInput(node, index)[0]) ??
-    fallback
-  );
+  const given =
+    node.attribute(name, 'float') ?? (node.input(index) === null ? undefined : constantInput(node, index)[0]);
+  if (Number.isNaN(given)) unsupported(node, `${name} is NaN, expected a number`);
+  return given ?? fallback;
+}
+
+/** A number that steps compute with: an attribute within limits, both included. */
+export function floatAttribute(node: Node, name: string, fallback: number, least = -3e38, most = 3e38): number {
+  const value = node.float(name, fallback);
+  if (!(value >= least && value <= most)) {
+    unsupported(node, `${name} is ${value}, expected a number from ${least} to ${most}`);
+  }
+  return value;
 }

@@ -83,3 +83,12 @@ export interface BuildContext {
 }
 
 export type StepBuilder = (node: Node, context: BuildContext) => Step;
+
+/** Several nodes that one step computes. */
+export interface Fusion {
+  /** In whose place the step stands: all that it reads is computed by then. */
+  readonly at: Node;
+  /** The others. */
+  readonly absorbed: readonly Node[];
+  readonly build: (context: BuildContext) => Step;
+}

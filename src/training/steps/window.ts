@@ -5,7 +5,7 @@ import { BnnError } from '../../errors.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import type { ConvAttributes } from '../../kernels/convolution.ts';
 import type { ExplicitPadding, Pair } from '../../kernels/padding.ts';
-import { sizeOf } from './static-shape.ts';
+import { sizeOf, unsupported } from './static-shape.ts';
 
 export interface Window {
   readonly kernel: Pair;
@@ -39,7 +39,10 @@ export function windowOf(node: Node, x: Value, kernel: Pair, explicitPadding: bo
   // One element has no neighbours.
   const dilations = pair(node.ints('dilations', [1, 1])).map((d, axis) => (kernel[axis] === 1 ? 1 : d)) as Pair;
   const mode = node.string('auto_pad', 'NOTSET');
-  const [top = 0, left = 0, bottom = 0, right = 0] = node.ints('pads', [0, 0, 0, 0]);
+  const given = node.ints('pads', [0, 0, 0, 0]);
+  if (given.some((pad) => pad < 0))
+    unsupported(node, `pads are [${given.join(', ')}], expected 0 or more (Slice crops)`);
+  const [top = 0, left = 0, bottom = 0, right = 0] = given;
   let pads: [Pair, Pair] = [
     [top, bottom],
     [left, right],

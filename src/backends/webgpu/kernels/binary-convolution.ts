@@ -6,8 +6,8 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { WebgpuBackend } from '../device.ts';
 import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
+import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { constants, convolutionOf, convolve, filterGradient, type Info, inputGradient } from './convolution.ts';
 import { ELEMENTWISE_KERNELS } from './elementwise.ts';
 import { type Attributes, allocate, type Own, type OwnKernels, WEBGPU } from './kernel.ts';

@@ -8,8 +8,8 @@
  */
 
 import type * as tf from '@tensorflow/tfjs-core';
-import type { WebgpuBackend } from '../device.ts';
 import { dispatch } from '../dispatch.ts';
+import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { allocate } from './kernel.ts';
 
 const THREADS = 256;

@@ -5,7 +5,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { WebgpuBackend } from '../device.ts';
+import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { type Attributes, type Inputs, replaceKernel, required } from './kernel.ts';
 import { type Finish, tiledProduct } from './tiled-product.ts';
 

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { BackendKernel, KernelName, KernelTable } from '../../../kernels/contract.ts';
-import type { WebgpuBackend } from '../device.ts';
+import type { WebgpuBackend } from '../webgpu-backend.ts';
 
 export const WEBGPU = 'webgpu';
 

@@ -2,8 +2,8 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Slope as SlopeAttributes, TableSlope } from '../../../kernels/sign.ts';
-import type { WebgpuBackend } from '../device.ts';
 import type { Numbers } from '../dispatch.ts';
+import type { WebgpuBackend } from '../webgpu-backend.ts';
 
 export interface Slope {
   /** Assigns s from x. The schedule's numbers are no part of it, so that a new epoch needs no new shader. */

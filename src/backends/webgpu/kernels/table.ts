@@ -1,7 +1,7 @@
 /** The kernels of the contract that the `webgpu` backend has. */
 
 import { kernelSet } from '../../../kernels/contract.ts';
-import type { WebgpuBackend } from '../device.ts';
+import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { BATCH_NORM_KERNELS } from './batch-norm.ts';
 import { BINARY_CONVOLUTION_KERNELS } from './binary-convolution.ts';
 import { ELEMENTWISE_KERNELS } from './elementwise.ts';

@@ -7,9 +7,9 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 /** Packages that belong together have a folder of their own, so that npm does not remove one group for another. */
-export type PeerGroup = 'tensorflow' | 'webgpu';
+export type PeerGroup = 'tensorflow' | 'webgpu' | 'onnxruntime';
 
-/** Both `src/backends` and `dist/backends` lie two levels below the package. */
+/** Both `src/core` and `dist/core` lie two levels below the package. */
 const BESIDE_THE_BUILD = fileURLToPath(new URL('../../build/peers', import.meta.url));
 
 function cacheFolder(): string {

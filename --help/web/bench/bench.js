@@ -1,0 +1,78 @@
+/** What `bnn-bench web` runs inside the browser: models in our runtime and in onnxruntime-web, one slice of runs at a time. */
+
+const RUNTIMES = {
+  async ours(model) {
+    const { createSession } = await import('/bnn-web.js');
+    const session = await createSession(model, { threads: 1 });
+    const run = (name, data, shape) => session.run({ [name]: { data, shape } });
+    return { run, dispose: () => session.dispose() };
+  },
+  async onnxruntime(model) {
+    const ort = await import('/ort/ort.wasm.bundle.min.mjs');
+    ort.env.wasm.numThreads = 1;
+    const session = await ort.InferenceSession.create(model, { executionProviders: ['wasm'] });
+    const run = (name, data, shape) => session.run({ [name]: new ort.Tensor('float32', data, shape) });
+    return { run, dispose: () => session.release() };
+  },
+};
+
+const entries = new Map();
+
+/** The same numbers for everybody, about as large as normalized pixels. */
+function numbers(shape) {
+  const count = shape.reduce((product, size) => product * size, 1);
+  let state = 1;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return state / 2 ** 30;
+  });
+}
+
+/** The timer tells 0.005 ms apart; what is timed at once takes at least so long. */
+const LEAST_MS = 0.5;
+
+/** Milliseconds of one run, the mean of so many. */
+async function timed({ run }, count) {
+  const begin = performance.now();
+  for (let i = 0; i < count; i++) await run();
+  return (performance.now() - begin) / count;
+}
+
+/** Loads a model, runs it until it is warm, and says how many samples take `sliceMs`. */
+export async function open({ key, runtime, model, input, shape, sliceMs, warmUpMs }) {
+  const begin = performance.now();
+  const session = await RUNTIMES[runtime](model);
+  const createMs = performance.now() - begin;
+  const data = numbers(shape);
+  const entry = { run: () => session.run(input, data, shape), dispose: session.dispose, count: 1 };
+  entries.set(key, entry);
+  const start = performance.now();
+  for (let i = 0; i < 3 || performance.now() - start < warmUpMs; i++) await entry.run();
+  let ms = await timed(entry, 1);
+  while (ms * entry.count < LEAST_MS) {
+    entry.count *= 2;
+    ms = await timed(entry, entry.count);
+  }
+  return { createMs, samples: Math.max(1, Math.round(sliceMs / (ms * entry.count))) };
+}
+
+/** Milliseconds of a run, so many samples. */
+export async function slice({ key, samples }) {
+  const times = [];
+  while (times.length < samples) times.push(await timed(entries.get(key), entries.get(key).count));
+  return times;
+}
+
+export async function close() {
+  for (const { dispose } of entries.values()) await dispose();
+  entries.clear();
+}
+
+/** Milliseconds from an empty page to the first result. */
+export async function first({ runtime, model, input, shape }) {
+  const data = numbers(shape);
+  const begin = performance.now();
+  const session = await RUNTIMES[runtime](model);
+  await session.run(input, data, shape);
+  return performance.now() - begin;
+}

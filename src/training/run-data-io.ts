@@ -1,0 +1,28 @@
+/** What data a run was trained on, for commands that do not train: reading the whole recipe would load TensorFlow.js. */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseJsonObject } from '../core/parse-json.ts';
+import { fromSystemError, systemErrorCode } from '../errors.ts';
+
+export interface RunData {
+  readonly dataset: string;
+  /** Its folder or archive; empty for what is built in. */
+  readonly data: string;
+}
+
+/**
+ * The data of a run folder; null when it holds no recipe.
+ *
+ * @throws {BnnError} E_FORMAT for a recipe that is no JSON object, E_IO when it cannot be read.
+ */
+export async function readRunData(folder: string): Promise<RunData | null> {
+  const path = join(folder, 'recipe.json');
+  try {
+    const { dataset, data } = parseJsonObject(await readFile(path, 'utf8'), path);
+    return typeof dataset === 'string' ? { dataset, data: typeof data === 'string' ? data : '' } : null;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return null;
+    throw fromSystemError(error, 'read the recipe', path);
+  }
+}
