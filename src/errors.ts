@@ -9,7 +9,8 @@ export type ErrorCode =
   | 'E_UNSUPPORTED' // well-formed, but not something this project does
   | 'E_NUMERIC' // NaN or infinity where a number was needed
   | 'E_IO' // the operating system refused: full disk, permissions
-  | 'E_BACKEND'; // a compute backend or execution provider is missing or failed
+  | 'E_BACKEND' // a compute backend or execution provider is missing or failed
+  | 'E_PLUGIN'; // the code of a plug-in failed, or gave what it should not
 
 export interface ErrorContext {
   /** Where: a file, graph, node or field. */

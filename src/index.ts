@@ -10,14 +10,23 @@ export { type Converted, type ConvertOptions, type ConvertReport, convertOnnx } 
 export type { LayerVerdict } from './convert/verdict/verdict.ts';
 export { packSigns, signOf, unpackSigns } from './core/bits.ts';
 export type { Finding } from './core/found.ts';
-export { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from './core/preprocessing.ts';
+export {
+  type Fit,
+  type PictureForm,
+  PREPROCESSING_KEY,
+  type Preprocessing,
+  parsePreprocessing,
+} from './core/preprocessing.ts';
 export { decodeSafetensors, encodeSafetensors, type Safetensors } from './core/safetensors.ts';
 export { type Dtype, float32, type Tensor, tensor } from './core/tensor.ts';
 export type { Batch } from './data/batch-maker.ts';
 export { Batcher } from './data/batches.ts';
 export type { Dataset, LoadOptions, Split } from './data/dataset.ts';
 export { DATASET_NAMES, loadDataset } from './data/load-dataset.ts';
+export type { PlainDataset, PlainSplit } from './data/plain-dataset.ts';
 export { BnnError, type ErrorCode } from './errors.ts';
+export type { Estimator, EstimatorSchedule, SignRole } from './estimators/estimator.ts';
+export type { EstimatorRow } from './estimators/table.ts';
 export type { Attribute, Attributes } from './graph/attribute.ts';
 export { type Dim, Graph, type Node, type Shape, type Value } from './graph/graph.ts';
 export { inferShapes } from './graph/infer/infer-shapes.ts';
@@ -26,6 +35,7 @@ export { type GraphFunction, Model } from './graph/model.ts';
 export { parseModel } from './graph/parse.ts';
 export { printModel } from './graph/print.ts';
 export { verify } from './graph/verify.ts';
+export { type ClassifyOptions, classify, type Guess } from './inference/classify.ts';
 export { toChannelsFirst } from './inference/image-input.ts';
 export { type CheckpointName, findModel, type ModelSource } from './inference/model-source-io.ts';
 export { type OpenedSession, type OpenOptions, openSession } from './inference/open-session.ts';
@@ -63,14 +73,35 @@ export {
 export { type CheckpointInspection, inspectFile, type ModelInspection } from './tasks/inspect-file.ts';
 export { type LayerSummary, type ModelSummary, summarizeModel } from './tasks/model-summary.ts';
 export { type OpenedTeacher, openTeacher } from './tasks/open-teacher.ts';
+export {
+  type BrokenPicture,
+  type PredictedPicture,
+  type Prediction,
+  type PredictOptions,
+  predictPictures,
+} from './tasks/predict-pictures.ts';
 export { type MachineReport, probeMachine } from './tasks/probe-machine.ts';
 export { readRecipeFile, withModelFiles } from './tasks/read-recipe.ts';
 export { setupCuda } from './tasks/setup-cuda-io.ts';
 export { type ModelValidation, validateModel } from './tasks/validate-model.ts';
 export { type Site, writeSite } from './tasks/web-site-io.ts';
+export type { AugmentationRow, AugmentedPicture } from './training/augmentation.ts';
 export type { EpochRecord } from './training/history-io.ts';
-export { defaultRecipe, parseRecipe, type Recipe } from './training/recipe.ts';
+export type { LoadedPlugin, PluginSource } from './training/load-plugin-io.ts';
+export type { OptimizerRow, OptimizerStep } from './training/optimizer.ts';
+export {
+  type DatasetSourceRow,
+  definePlugin,
+  type NetworkRow,
+  type Plugin,
+  type PluginFactory,
+  type PluginTools,
+} from './training/plugin.ts';
+export { defaultRecipe, type PluginRecord, parseRecipe, type Recipe } from './training/recipe.ts';
 export type { Comparison } from './training/run-comparison-io.ts';
+export type { ScheduleMoment, ScheduleRow } from './training/schedule.ts';
 export type { Opening, StepProgress, Teacher, TrainOptions, TrainResult } from './training/train-options.ts';
 export { train } from './training/trainer.ts';
+export type { WeightTransform, WeightTransformRow } from './training/weight-transform.ts';
+export type { NetworkOptions } from './zoo/network.ts';
 export { buildModel, findNetwork, ZOO, zooNames } from './zoo/zoo.ts';

@@ -13,13 +13,13 @@ const root = fileURLToPath(new URL('../native/', import.meta.url));
 const project = fileURLToPath(new URL('../', import.meta.url));
 
 const ENGINE = [
-  'kernels/binarize/binarize_scalar.cc',
+  'kernels/binarize/binarize_wasm.cc',
   'kernels/binary_conv/binary_conv.cc',
   'kernels/binary_conv/conv_shape.cc',
   'kernels/binary_conv/dispatch.cc',
   'kernels/binary_conv/pack_filter.cc',
   'kernels/binary_conv/prepare.cc',
-  'kernels/binary_conv/tile_scalar.cc',
+  'kernels/binary_conv/tile_wasm.cc',
   'kernels/binary_gemm/binary_gemm.cc',
   'kernels/binary_weight/binary_weight.cc',
   'kernels/binary_weight/float_tile.isa.cc',
@@ -34,9 +34,9 @@ const ENGINE = [
 
 const kernels = (folder, ...files) => files.map((file) => `kernels/${folder}/${file}.cc`);
 const TRAINING = [
-  ...['kernels/binarize/binarize_scalar.cc', 'kernels/copy/copy.cc', 'simd/isa.cc', 'memory/scratch_pool.cc'],
+  ...['kernels/binarize/binarize_wasm.cc', 'kernels/copy/copy.cc', 'simd/isa.cc', 'memory/scratch_pool.cc'],
   'threading/scratch_blocks.cc',
-  ...kernels('binary_conv', 'binary_conv', 'conv_shape', 'dispatch', 'pack_filter', 'prepare', 'tile_scalar'),
+  ...kernels('binary_conv', 'binary_conv', 'conv_shape', 'dispatch', 'pack_filter', 'prepare', 'tile_wasm'),
   ...kernels('conv2d', 'bit_conv2d', 'chunk.isa', 'conv2d', 'panel', 'windows', 'winograd', 'winograd.isa'),
   ...kernels('batch_norm', 'batch_norm', 'batch_norm.isa'),
   ...kernels('depthwise', 'depthwise', 'depthwise.isa'),

@@ -22,12 +22,13 @@ import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../src/backends/select-backend.ts';
 import { Rng } from '../src/core/rng.ts';
+import { rowNamed } from '../src/core/row-named.ts';
 import { decodeSafetensors } from '../src/core/safetensors.ts';
 import { bytesOf, isDtype, type Tensor } from '../src/core/tensor.ts';
 import { GRADIENT_TOLERANCE, relativeError } from '../src/core/tolerance.ts';
 import { createReste } from '../src/estimators/reste.ts';
 import { softmaxCrossEntropy } from '../src/training/loss.ts';
-import { Optimizer } from '../src/training/optimizer.ts';
+import { OPTIMIZERS, Optimizer, type OptimizerRow } from '../src/training/optimizer.ts';
 import { download } from '../src/training/parameters.ts';
 import { Program } from '../src/training/program.ts';
 import { buildModel, ZOO } from '../src/zoo/zoo.ts';
@@ -166,8 +167,8 @@ async function compare(roundingSeed: number | null, log: (line: string) => void)
   const program = createProgram();
   if (roundingSeed !== null) await moveByRounding(program, roundingSeed);
   const optimizer = new Optimizer(program, {
-    optimizer: 'sgd',
-    momentum: momentum ?? 0,
+    optimizer: rowNamed<OptimizerRow>(OPTIMIZERS, 'sgd'),
+    values: { momentum: momentum ?? 0 },
     weightDecay: weightDecay ?? 0,
     weightDecayOn: 'all',
     clampWeights: 0,

@@ -32,6 +32,9 @@ const INSTRUCTION_SETS = {
     scalar: { flags: [], floats: 4 },
     neon: { flags: [], floats: 4 },
   },
+  wasm32: {
+    wasm: { flags: [] },
+  },
 };
 const NO_INSTRUCTION_SETS = { scalar: { flags: [], floats: 4 } };
 const ISA_NAMES = [...new Set(Object.values(INSTRUCTION_SETS).flatMap(Object.keys))];

@@ -59,6 +59,8 @@ CpuFlags cpu_flags() {
 
 #elif defined(__aarch64__)
 CpuFlags cpu_flags() { return kNeon; }
+#elif defined(__wasm_simd128__)
+CpuFlags cpu_flags() { return kSimd128; }
 #else
 CpuFlags cpu_flags() { return 0; }
 #endif

@@ -17,6 +17,7 @@ enum CpuFlag : uint32_t {
   kAvx512 = 1 << 2,  // F, BW, DQ and VL
   kAvx512Vpopcntdq = 1 << 3,
   kPopcnt = 1 << 4,
+  kSimd128 = 1 << 5,  // of WebAssembly
 };
 using CpuFlags = uint32_t;
 
@@ -26,6 +27,8 @@ CpuFlags cpu_flags();
 inline constexpr CpuFlags kArchitectureFlags = kPopcnt | kAvx2 | kAvx512 | kAvx512Vpopcntdq;
 #elif defined(__aarch64__)
 inline constexpr CpuFlags kArchitectureFlags = kNeon;
+#elif defined(__wasm_simd128__)
+inline constexpr CpuFlags kArchitectureFlags = kSimd128;
 #else
 inline constexpr CpuFlags kArchitectureFlags = 0;
 #endif
@@ -34,6 +37,7 @@ inline constexpr CpuFlags kArchitectureFlags = 0;
 #define BNN_ISAS(X)      \
   X(scalar, 0)           \
   X(neon, kNeon)         \
+  X(wasm, kSimd128)      \
   X(avx2, kAvx2)         \
   X(avx512, kAvx2 | kAvx512) \
   X(avx512vpopcntdq, kAvx2 | kAvx512 | kAvx512Vpopcntdq)
@@ -94,6 +98,9 @@ const Row& active_row(const KernelRow<Row> (&rows)[kCount]) {
 #elif defined(__aarch64__)
 #define BNN_VECTOR_ISAS(X, Row, name) X(neon, Row, name) X(scalar, Row, name)
 #define BNN_BINARY_ISAS(X, Row, name) X(neon, Row, name) X(scalar, Row, name)
+#elif defined(__wasm_simd128__)
+#define BNN_VECTOR_ISAS(X, Row, name) X(scalar, Row, name)
+#define BNN_BINARY_ISAS(X, Row, name) X(wasm, Row, name)
 #else
 #define BNN_VECTOR_ISAS(X, Row, name) X(scalar, Row, name)
 #define BNN_BINARY_ISAS(X, Row, name) X(scalar, Row, name)

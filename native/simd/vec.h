@@ -27,6 +27,16 @@ typedef float V __attribute__((vector_size(BNN_VECTOR_FLOATS * 4)));
 typedef int32_t M __attribute__((vector_size(BNN_VECTOR_FLOATS * 4)));
 typedef float VUnaligned __attribute__((vector_size(BNN_VECTOR_FLOATS * 4), aligned(4), may_alias));
 
+// The same address. In WebAssembly it stays in a variable of its own, so that what is loaded near it has constant offsets, which cost nothing there;
+// otherwise the compiler adds up each address.
+template <typename T>
+static inline T* pinned(T* p) {
+#if defined(__wasm__)
+  asm("" : "+r"(p));
+#endif
+  return p;
+}
+
 static inline V load(const float* p) { return *reinterpret_cast<const VUnaligned*>(p); }
 static inline void store(float* p, V v) { *reinterpret_cast<VUnaligned*>(p) = v; }
 

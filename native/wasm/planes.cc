@@ -59,16 +59,24 @@ void pool_plane(const Window& w, const float* x, float* y, float* rows) {
   for (int64_t i = 0; i < w.outHeight; i++) {
     const int64_t top = i * w.strideHeight - w.top;
     const int64_t begin = std::max<int64_t>(top, 0), end = std::min(top + w.windowHeight, w.height);
-    std::fill(rows, rows + w.width, kStart);
-    for (int64_t r = begin; r < end; r++) {
-      const float* from = x + r * w.width;
-      for (int64_t k = 0; k < w.width; k++) rows[k] = join(rows[k], from[k]);
+    const float* joined = x + begin * w.width;
+    if (end - begin > 1) {
+      const float* second = joined + w.width;
+      for (int64_t k = 0; k < w.width; k++) rows[k] = join(joined[k], second[k]);
+      for (int64_t r = begin + 2; r < end; r++) {
+        const float* from = x + r * w.width;
+        for (int64_t k = 0; k < w.width; k++) rows[k] = join(rows[k], from[k]);
+      }
+      joined = rows;
+    } else if (end <= begin) {
+      std::fill(rows, rows + w.width, kStart);
+      joined = rows;
     }
     float* out = y + i * w.outWidth;
     std::fill(out, out + w.outWidth, kStart);
     for (int64_t c = 0; c < w.windowWidth; c++) {
       const Span span = outputs_of(c - w.left, w.strideWidth, w.width, w.outWidth);
-      const float* from = rows + c - w.left;
+      const float* from = joined + c - w.left;
       for (int64_t j = span.first; j < span.last; j++) out[j] = join(out[j], from[j * w.strideWidth]);
     }
   }
@@ -105,6 +113,7 @@ void bnn_average_pool(const int32_t* window, const int32_t* pads, int countPaddi
   each_plane_with_row(planes, w.height * w.width, w.width, [&](int64_t p, float* row) {
     float* plane = y + p * w.outHeight * w.outWidth;
     pool_plane<false>(w, x + p * w.height * w.width, plane, row);
+    if (w.windowHeight * w.windowWidth == 1) return;
     for (int64_t i = 0; i < w.outHeight; i++) {
       for (int64_t j = 0; j < w.outWidth; j++) {
         const int64_t top = i * w.strideHeight - w.top, left = j * w.strideWidth - w.left;

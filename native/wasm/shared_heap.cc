@@ -43,18 +43,16 @@ void operator delete(void* data, size_t) noexcept { release(data); }
 void operator delete(void* data, std::align_val_t) noexcept { release(data); }
 void operator delete(void* data, size_t, std::align_val_t) noexcept { release(data); }
 
-// As the C++ ABI wants them: the first byte of a guard says whether its variable is there; the word behind it is ours.
+// As the C++ ABI of WebAssembly wants them: a guard has 32 bits, the lowest says that its variable is there; the second byte is ours.
 extern "C" {
 
-int __cxa_guard_acquire(uint8_t* guard) {
-  auto* const made = reinterpret_cast<std::atomic<uint8_t>*>(guard);
-  auto* const taken = reinterpret_cast<std::atomic<uint32_t>*>(guard + 4);
-  while (made->load() == 0) {
-    if (taken->exchange(1) == 0) return 1;
+int __cxa_guard_acquire(std::atomic<uint8_t>* guard) {
+  while (guard[0].load() == 0) {
+    if (guard[1].exchange(1) == 0) return 1;
   }
   return 0;
 }
 // It stays taken: nobody asks again.
-void __cxa_guard_release(uint8_t* guard) { reinterpret_cast<std::atomic<uint8_t>*>(guard)->store(1); }
+void __cxa_guard_release(std::atomic<uint8_t>* guard) { guard[0].store(1); }
 
 }  // extern "C"

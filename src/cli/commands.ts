@@ -1,6 +1,7 @@
 /** The commands; their code is loaded when one is called. */
 
 import type { Command } from 'commander';
+import type { Parts } from '../training/parts.ts';
 
 export interface CommandEntry {
   /** One line for the list. */
@@ -9,7 +10,9 @@ export interface CommandEntry {
   readonly hasOwnProgram: boolean;
   /** Whether its work are files, so that it goes on when nobody reads its output any more. */
   readonly writesFiles: boolean;
-  readonly load: () => Promise<(name: string) => Command>;
+  /** Whether it takes `--plugin`. */
+  readonly takesPlugins?: true;
+  readonly load: () => Promise<(name: string, parts?: Parts) => Command>;
 }
 
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
@@ -17,18 +20,21 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'train a binary network',
     hasOwnProgram: true,
     writesFiles: true,
+    takesPlugins: true,
     load: async () => (await import('./train/train-command.ts')).createTrainCommand,
   },
   compare: {
     summary: 'train several estimators over the same seeds and compare them',
     hasOwnProgram: false,
     writesFiles: true,
+    takesPlugins: true,
     load: async () => (await import('./compare/compare-command.ts')).createCompareCommand,
   },
   export: {
     summary: 'write a trained network as an ONNX file with one bit per binary weight',
     hasOwnProgram: true,
     writesFiles: true,
+    takesPlugins: true,
     load: async () => (await import('./export/export-command.ts')).createExportCommand,
   },
   convert: {
@@ -41,7 +47,14 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'measure accuracy, agreement and speed of an ONNX file in onnxruntime',
     hasOwnProgram: true,
     writesFiles: false,
+    takesPlugins: true,
     load: async () => (await import('./validate/validate-command.ts')).createValidateCommand,
+  },
+  predict: {
+    summary: 'say what is on pictures, with probabilities',
+    hasOwnProgram: true,
+    writesFiles: false,
+    load: async () => (await import('./predict/predict-command.ts')).createPredictCommand,
   },
   bench: {
     summary: 'measure the kernels for binary layers against stock onnxruntime',

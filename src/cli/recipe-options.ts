@@ -3,8 +3,17 @@
 import { type Command, Option } from 'commander';
 import type { Field } from '../core/field.ts';
 import { BnnError } from '../errors.ts';
-import { missingUse, RECIPE_FIELDS, type Recipe, type RecipeInput } from '../training/recipe.ts';
+import type { Parts } from '../training/parts.ts';
+import {
+  BUILT_IN_RULES,
+  missingUse,
+  type Recipe,
+  type RecipeField,
+  type RecipeInput,
+  type RecipeRules,
+} from '../training/recipe.ts';
 import { ADVANCED, anyNumber, COMMON } from './options.ts';
+import { addPluginOption } from './plugin-options.ts';
 import { nameOf } from './usage-error.ts';
 
 /** `warmupEpochs` → `--warmup-epochs`. */
@@ -12,13 +21,46 @@ function flagOf(field: string): string {
   return `--${field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** Adds an option for each field, common ones first. None has a default: what is not given is left to the recipe. */
-export function addRecipeOptions(command: Command): void {
+/**
+ * Adds an option for each field of this project, common ones first. None has a default: what is not given is left to the recipe.
+ *
+ * @param rules  say what there is to choose from.
+ */
+export function addRecipeOptions(command: Command, rules = BUILT_IN_RULES): void {
+  const fields = Object.entries(rules.fields).filter(([field]) => isBuiltIn(field));
   for (const group of [COMMON, ADVANCED]) {
-    for (const [field, spec] of Object.entries(RECIPE_FIELDS)) {
-      if ((spec.common === true) !== (group === COMMON)) continue;
-      for (const option of optionsOf(flagOf(field), spec)) command.addOption(option.helpGroup(group));
+    for (const [field, spec] of fields) {
+      if ((spec.common === true) === (group === COMMON)) addFieldOptions(command, field, spec, group);
     }
+  }
+}
+
+function isBuiltIn(field: string): boolean {
+  return Object.hasOwn(BUILT_IN_RULES.fields, field);
+}
+
+function addFieldOptions(command: Command, field: string, spec: RecipeField, group: string): void {
+  for (const option of optionsOf(flagOf(field), spec)) command.addOption(option.helpGroup(group));
+}
+
+/** Adds `--plugin`, which was read before (`plugin-options.ts`), and behind all other options those of the plug-ins' fields. */
+export function addPluginOptions(command: Command, { rules, plugins }: Parts): void {
+  addPluginOption(command, 'a module with parts of your own (docs/extend.md)');
+  for (const [field, spec] of Object.entries(rules.fields)) {
+    if (isBuiltIn(field)) continue;
+    const owner = rules.plugins.find((plugin) => plugin.fields.includes(field))?.name ?? '';
+    const flag = flagOf(field);
+    if (command.options.some(({ long }) => long === flag || long === flag.replace('--', '--no-'))) {
+      throw new BnnError(
+        'E_USAGE',
+        `the field ${field} of the plug-in "${owner}" would be the option ${flag}, which is taken`,
+        {
+          at: plugins.find(({ name }) => name === owner)?.files[0],
+          hint: 'rename the field',
+        },
+      );
+    }
+    addFieldOptions(command, field, spec, `Options of the plug-in "${owner}":`);
   }
 }
 
@@ -54,9 +96,9 @@ function defaultText(value: string | number): string {
 }
 
 /** The fields that were given on the command line. */
-export function recipeFromOptions(command: Command): RecipeInput {
+export function recipeFromOptions(command: Command, { fields }: RecipeRules = BUILT_IN_RULES): RecipeInput {
   const given: Record<string, unknown> = {};
-  for (const field of Object.keys(RECIPE_FIELDS)) {
+  for (const field of Object.keys(fields)) {
     if (command.getOptionValueSource(field) === 'cli') given[field] = command.getOptionValue(field);
   }
   return given;
@@ -71,10 +113,11 @@ export function recipeFromOptions(command: Command): RecipeInput {
 export function refuseUnusedFields(
   command: Command,
   recipes: readonly { readonly recipe: Recipe; readonly overrides?: RecipeInput }[],
+  rules = BUILT_IN_RULES,
 ): void {
-  for (const field of Object.keys(recipeFromOptions(command)) as (keyof Recipe)[]) {
+  for (const field of Object.keys(recipeFromOptions(command, rules))) {
     const missing = recipes.map(({ recipe, overrides = {} }) =>
-      Object.hasOwn(overrides, field) ? 'set by what is compared' : missingUse(field, recipe),
+      Object.hasOwn(overrides, field) ? 'set by what is compared' : missingUse(field, recipe, rules.fields),
     );
     const [reason] = missing;
     if (reason == null || missing.includes(null)) continue;

@@ -3,8 +3,9 @@
 import { Command, CommanderError } from 'commander';
 import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
-import { COMMANDS } from './commands.ts';
+import { COMMANDS, type CommandEntry } from './commands.ts';
 import { addExamples, addProgramOptions } from './options.ts';
+import { partsFromArguments } from './plugin-options.ts';
 import { printError } from './print-error.ts';
 import { Terminal } from './terminal.ts';
 import { nameOf, toUsageError } from './usage-error.ts';
@@ -20,7 +21,14 @@ export async function runCli(program: string, args: readonly string[]): Promise<
   const writesFiles = COMMANDS[program === 'bnn' ? (first ?? '') : program.replace(/^bnn-/, '')]?.writesFiles === true;
   handleStreamErrors(program, writesFiles);
   if (program === 'bnn' && first === 'help') args = second === undefined ? ['--help'] : [...args.slice(1), '--help'];
-  const root = await createProgram(program, args);
+  let root: Command;
+  try {
+    root = await createProgram(program, args);
+  } catch (error) {
+    const label = program === 'bnn' && first !== undefined ? labelOf(first) : program;
+    process.exitCode = printError(error, label, terminalFor(new Command(), args));
+    return;
+  }
   const called = calledCommand(root, args);
   try {
     assertCurrentFolder();
@@ -55,7 +63,7 @@ async function createProgram(program: string, args: readonly string[]): Promise<
   if (program !== 'bnn') {
     const entry = COMMANDS[program.replace(/^bnn-/, '')];
     if (entry === undefined) throw new Error(`internal: no program ${program}`);
-    return prepare((await entry.load())(program));
+    return prepare(await loadCommand(entry, program, args));
   }
   const root = new Command('bnn')
     .description('Binary neural networks: training, export as ONNX with bit-packed weights, validation in onnxruntime.')
@@ -67,15 +75,20 @@ async function createProgram(program: string, args: readonly string[]): Promise<
     ['bnn export runs/mnist -o mnist.onnx', 'write the network with one bit per binary weight'],
     ['bnn validate mnist.onnx --dataset mnist', 'test that file in onnxruntime'],
   ]);
-  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+  for (const [name, entry] of Object.entries(COMMANDS)) {
     // Only the command that is called needs its options.
-    const command = args[0] === name ? (await load())(name) : new Command(name);
-    root.addCommand(prepare(command.summary(summary)));
+    const command = args[0] === name ? await loadCommand(entry, name, args) : new Command(name);
+    root.addCommand(prepare(command.summary(entry.summary)));
   }
   root.action(() => {
     throw new BnnError('E_USAGE', 'no command given', { hint: 'bnn --help lists the commands' });
   });
   return prepare(root);
+}
+
+async function loadCommand(entry: CommandEntry, name: string, args: readonly string[]): Promise<Command> {
+  const parts = entry.takesPlugins === true ? await partsFromArguments(args) : undefined;
+  return (await entry.load())(name, parts);
 }
 
 /** Errors are thrown, not printed; help goes to stdout as usual. */
@@ -115,8 +128,12 @@ function refuseUnknownCommand(program: string, args: readonly string[]): void {
 function programOf(command: Command): string {
   const isSub = command.parent !== null && command.parent.parent !== null;
   if (isSub) return programOf(command.parent as Command);
-  const name = command.name();
-  return COMMANDS[name]?.hasOwnProgram === true ? `bnn-${name}` : nameOf(command);
+  return COMMANDS[command.name()]?.hasOwnProgram === true ? labelOf(command.name()) : nameOf(command);
+}
+
+/** `bnn-train`, `bnn compare`. */
+function labelOf(command: string): string {
+  return COMMANDS[command]?.hasOwnProgram === true ? `bnn-${command}` : `bnn ${command}`;
 }
 
 /** The options may not have been parsed when the error occurred. */

@@ -15,6 +15,8 @@ export interface BatchOptions {
   readonly shuffle?: boolean | undefined;
   /** None unless told. */
   readonly augment?: Augmentation | null | undefined;
+  /** What is done to each picture before it is augmented; nothing unless told. */
+  readonly change?: PictureChange | undefined;
   /** `dataset` unless told. */
   readonly normalize?: Normalization | undefined;
   /** Leave out a last batch that is not full; false unless told. */
@@ -22,6 +24,14 @@ export interface BatchOptions {
   /** `stop` unless told. A picture that cannot be read at all (no such file, no permission) stops in any case. */
   readonly onBroken?: BrokenPolicy | undefined;
 }
+
+/**
+ * Changes one picture in place.
+ *
+ * @param pixels  u8[height][width][channels].
+ * @param sample  its position within the split.
+ */
+export type PictureChange = (pixels: Uint8Array, epoch: number, sample: number) => void;
 
 /** Its arrays belong to whoever receives it. */
 export interface Batch {
@@ -66,14 +76,24 @@ export function createBatchMaker(split: Split, options: BatchOptions): BatchMake
   const pixelsPerImage = split.height * split.width * split.channels;
   const order = cachedOrder(split.count, seed, shuffle);
 
+  const scratch = new Uint8Array(options.change === undefined ? 0 : pixelsPerImage);
+  const changed = (pixels: Uint8Array, from: number, epoch: number, sample: number) => {
+    if (options.change === undefined) return { pixels, from };
+    scratch.set(pixels.subarray(from, from + pixelsPerImage));
+    options.change(scratch, epoch, sample);
+    return { pixels: scratch, from: 0 };
+  };
+
   const make: BatchMaker['make'] = async (epoch, index, reuse) => {
     const begin = index * batchSize;
     const indices = order(epoch).slice(begin, Math.min(begin + batchSize, split.count));
     const count = indices.length;
     const images = reuse?.(count * pixelsPerImage) ?? new Float32Array(count * pixelsPerImage);
     const labels = Int32Array.from(indices, (i) => split.labels[i] ?? 0);
-    const place = (i: number, pixels: Uint8Array, from: number): void => {
-      const placement = augment === null ? UNCHANGED : drawPlacement(augment, seed, epoch, indices[i] ?? 0);
+    const place = (i: number, given: Uint8Array, begin: number): void => {
+      const sample = indices[i] ?? 0;
+      const { pixels, from } = changed(given, begin, epoch, sample);
+      const placement = augment === null ? UNCHANGED : drawPlacement(augment, seed, epoch, sample);
       placeImage(pixels, from, images, i * pixelsPerImage, split, table, placement);
     };
     if (split.kind === 'memory') {

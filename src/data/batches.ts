@@ -12,7 +12,8 @@ import { SpareArrays } from './spare-arrays.ts';
 export interface BatcherOptions extends BatchOptions {
   /**
    * Batches that workers make ahead; 0 (unless told) makes each in this thread when it is asked for. Same bits either way. Fewer are
-   * made ahead when so many would take more than a gigabyte, but at least one; none where the system starts no threads.
+   * made ahead when so many would take more than a gigabyte, but at least one; none where the system starts no threads, or where
+   * pictures are changed by a function.
    */
   readonly prefetch?: number | undefined;
   /** Worker threads that make batches; unless told, one, but where pictures are decoded one for every four cores and at least two. */
@@ -60,7 +61,9 @@ export class Batcher {
     this.#onBrokenImage = onBrokenImage;
     const batchBytes = Math.min(batchOptions.batchSize, split.count) * split.height * split.width * split.channels * 4;
     this.#ahead = Math.min(prefetch, Math.max(1, Math.floor(PREFETCH_BYTES / batchBytes)));
-    if (prefetch > 0) this.#workers = BatchWorkers.start(split, batchOptions, Math.min(workers, this.#ahead));
+    // A function cannot be given to another thread.
+    if (prefetch > 0 && batchOptions.change === undefined)
+      this.#workers = BatchWorkers.start(split, batchOptions, Math.min(workers, this.#ahead));
   }
 
   /** Pictures that were left out so far because they are broken. */

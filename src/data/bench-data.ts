@@ -2,11 +2,12 @@
 
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
+import { type Framing, framePicture } from '../core/frame-picture.ts';
 import { median, quantile } from '../core/quantile.ts';
 import { BnnError } from '../errors.ts';
 import { Batcher } from './batches.ts';
 import type { FileSplit, Split } from './dataset.ts';
-import { type Framing, frameCrop, frameMiddle } from './framing.ts';
+import { frameCrop } from './framing.ts';
 import { type PictureSource, pictureName, readPicture, selectPictures } from './picture-source.ts';
 
 /** `train`: random resized crops and flips; `evaluation`: the middle. */
@@ -155,14 +156,14 @@ async function timePlain({ pictures }: FileSplit, framings: readonly Framing[]):
 
 async function frameAll(split: FileSplit, transform: DataTransform): Promise<Framing[]> {
   const { default: sharp } = await import('sharp');
-  const { pictures, height: size, resizeShorterSide } = split;
+  const { pictures, frame } = split;
   const framings: Framing[] = [];
   await inLanes(split.count, async (i) => {
     const { width, height } = await sharp(await inputOf(pictures, i)).metadata();
     framings[i] =
       transform === 'train'
-        ? frameCrop(width, height, size, CROP_SCALE, { seed: SEED, epoch: 0, sample: i })
-        : frameMiddle(width, height, resizeShorterSide, size);
+        ? frameCrop(width, height, frame, CROP_SCALE, { seed: SEED, epoch: 0, sample: i })
+        : framePicture(width, height, frame);
   });
   return framings;
 }

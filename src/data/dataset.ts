@@ -1,6 +1,8 @@
 /** What a data set is to the rest of the project: two splits of labelled images and a few facts about them. */
 
 import { createHash } from 'node:crypto';
+import type { Fields, ValuesOf } from '../core/field.ts';
+import { type Fit, type PictureForm, type PictureFrame, wholeFrame } from '../core/preprocessing.ts';
 import type { PictureSource } from './picture-source.ts';
 
 /** What every split knows about its images; labels are class indices. */
@@ -28,8 +30,8 @@ export interface FileSplit extends SplitFacts {
   readonly kind: 'files';
   /** One picture for each label. */
   readonly pictures: PictureSource;
-  /** Length in pixels to which the shorter side is resized before the middle is cut out; not used by random crops. */
-  readonly resizeShorterSide: number;
+  /** How a picture becomes one of height x width; of random crops, only the size counts. */
+  readonly frame: PictureFrame;
 }
 
 export type Split = MemorySplit | FileSplit;
@@ -56,6 +58,13 @@ export interface Dataset {
   readonly notes?: readonly string[] | undefined;
 }
 
+/** What a network that learns from a data set sees of any other picture. */
+export function pictureFormOf({ test, height, width, channels }: PictureFacts): PictureForm {
+  const frame = test?.kind === 'files' ? test.frame : wholeFrame(width, height);
+  return { ...frame, filter: 'triangle', channelOrder: channels === 1 ? 'grey' : 'RGB', layout: 'NCHW' };
+}
+type PictureFacts = Pick<Dataset, 'height' | 'width' | 'channels'> & Partial<Pick<Dataset, 'test'>>;
+
 /** What a loader reports while it works. */
 export interface LoadProgress {
   readonly phase: 'download' | 'read';
@@ -74,6 +83,12 @@ export interface LoadOptions {
   readonly limitTest?: number | undefined;
   /** Side in pixels to which pictures of various sizes are framed; 224 unless told. Data sets of a fixed size refuse another. */
   readonly imageSize?: number | undefined;
+  /** How pictures of various sizes are framed; `crop` unless told. */
+  readonly fit?: Fit | undefined;
+  /** Instead of `imageSize` and `fit`: exactly what a model wants. */
+  readonly frame?: PictureFrame | undefined;
+  /** The recipe's fields, for a data set of a plug-in; its own defaults unless told. */
+  readonly values?: ValuesOf<Fields> | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 

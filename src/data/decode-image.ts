@@ -1,9 +1,10 @@
 /** Encoded pictures to pixels. */
 
 import { setTimeout } from 'node:timers/promises';
+import type { Box, Framing } from '../core/frame-picture.ts';
+import { framePixels } from '../core/prepare-picture.ts';
 import { isOutOfThreads, outOfThreads, sayFewerThreads } from '../core/scarce-threads.ts';
 import { BnnError } from '../errors.ts';
-import type { Framing } from './framing.ts';
 import { jpegSize } from './jpeg-size.ts';
 import { formatOf, isPictureFormat, PICTURE_FORMATS, type PictureFormat } from './picture-format.ts';
 
@@ -27,8 +28,8 @@ export const MOST_PIXELS = 2 ** 26;
 const MOST_PIXELS_AVIF = 2 ** 25;
 /** Decoded at full size. */
 const MOST_DECODED_BYTES = 2 ** 29;
-/** Larger pictures are decoded one after another: several at once might not fit into the memory. */
-const LARGE_PIXELS = 2 ** 25;
+/** Larger pictures are decoded one after another: all pixels of one are held, and several at once might not fit into the memory. */
+const LARGE_PIXELS = 2 ** 22;
 /** Of what libvips resizes to. */
 const LONGEST_SIDE = 1e8;
 const BYTES_PER_SAMPLE: Readonly<Record<string, number>> = {
@@ -76,9 +77,11 @@ async function withThreads<T>(sharp: Sharp, decode: () => Promise<T>): Promise<T
 
 /**
  * Decodes a picture to RGB and frames it (bilinear with antialiasing). Colour profiles, EXIF rotation and transparency are ignored, as
- * in torchvision. A JPEG that becomes less than a quarter as large as a whole is decoded at half, a quarter or an eighth of its size,
- * never below twice what is wanted. Where a side is enlarged, the result lies half a pixel further right and down than
- * torchvision has it: libvips does so. Of an animation, the first picture counts.
+ * in torchvision. Of an animation, the first picture counts.
+ *
+ * What is cut out of the original, for training at random, is resized by libvips where it becomes smaller: faster, and a little
+ * different. All else is resized by `core/resize.ts`, pixel by pixel as Pillow and every runner of the model do it; libvips would also
+ * put what it enlarges half a pixel further right and down.
  *
  * @param at     how messages call the picture.
  * @param frame  what to use of a picture of the given size.
@@ -114,7 +117,9 @@ async function decodeWith(
     if (Math.max(framing.width, framing.height) > LONGEST_SIDE) {
       throw new Error(`${width}×${height} pixels: too narrow to be resized to ${framing.width}×${framing.height}`);
     }
-    const decode = () => decodeFrame(image, framing);
+    const { cut } = framing;
+    const isFast = cut !== undefined && framing.width <= cut.width && framing.height <= cut.height;
+    const decode = () => (isFast ? decodeSmaller(image, cut, framing) : decodeExactly(image, framing));
     return await (width * height > LARGE_PIXELS ? inTurn(decode) : decode());
   } catch (cause) {
     // The further lines may be about other pictures: libvips collects messages from all threads.
@@ -149,21 +154,33 @@ function checkSize(width: number, height: number, format: PictureFormat, pixelBy
   }
 }
 
-async function decodeFrame(image: Image, framing: Framing): Promise<Uint8Array> {
-  if (framing.cut !== undefined) image.extract(framing.cut);
+/**
+ * By libvips. A JPEG that becomes less than a quarter as large is decoded at half, a quarter or an eighth of its size, never below twice
+ * what is wanted.
+ */
+async function decodeSmaller(image: Image, cut: Box, framing: Framing): Promise<Uint8Array> {
+  image.extract(cut);
   image.resize(framing.width, framing.height, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false });
-  if (framing.cutAfter !== undefined) image.extract(framing.cutAfter);
+  const { data, width, height } = await pixelsOf(image);
+  if (width === framing.width && height === framing.height) return data;
+  throw new Error(`decoded to ${width}x${height}, not ${framing.width}x${framing.height}`);
+}
+
+async function decodeExactly(image: Image, { cut, ...framing }: Framing): Promise<Uint8Array> {
+  if (cut !== undefined) image.extract(cut);
+  const { data, width, height } = await pixelsOf(image);
+  return framePixels(data, { width, height, stride: 3 }, framing);
+}
+
+async function pixelsOf(image: Image): Promise<{ data: Uint8Array; width: number; height: number }> {
   const { data, info } = await image
     .removeAlpha()
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
-  const wanted = framing.cutAfter ?? framing;
-  if (info.channels !== 3 || info.width !== wanted.width || info.height !== wanted.height) {
-    const found = `${info.width}x${info.height}x${info.channels}`;
-    throw new Error(`decoded to ${found}, not ${wanted.width}x${wanted.height}x3`);
-  }
-  return data;
+  const { width, height, channels } = info;
+  if (channels !== 3) throw new Error(`decoded to ${channels} channels, not 3`);
+  return { data, width, height };
 }
 
 let lastTurn: Promise<unknown> = Promise.resolve();

@@ -1,10 +1,11 @@
 /** The pictures of a batch, decoded; and what becomes of broken ones. */
 
+import { framePicture } from '../core/frame-picture.ts';
 import { BnnError } from '../errors.ts';
 import type { Augmentation } from './augment.ts';
 import type { FileSplit } from './dataset.ts';
 import { decodeImage } from './decode-image.ts';
-import { frameCrop, frameMiddle } from './framing.ts';
+import { frameCrop } from './framing.ts';
 import { pictureName, readPicture } from './picture-source.ts';
 
 export const BROKEN_POLICIES = ['stop', 'skip'] as const;
@@ -43,7 +44,7 @@ export async function decodePictures(
   { augment, onBroken = 'stop', seed, epoch }: DecodeOptions,
   use: (i: number, pixels: Uint8Array) => void,
 ): Promise<Map<number, BrokenImage>> {
-  const { pictures, height: size, resizeShorterSide } = split;
+  const { pictures, frame } = split;
   const cropScale = augment?.cropScale ?? 0;
   const broken = new Map<number, BrokenImage>();
   let next = 0;
@@ -56,8 +57,8 @@ export async function decodePictures(
         const bytes = await readPicture(pictures, sample);
         const pixels = await decodeImage(bytes, at, (width, height) =>
           cropScale > 0
-            ? frameCrop(width, height, size, cropScale, { seed, epoch, sample })
-            : frameMiddle(width, height, resizeShorterSide, size),
+            ? frameCrop(width, height, frame, cropScale, { seed, epoch, sample })
+            : framePicture(width, height, frame),
         );
         use(i, pixels);
       } catch (error) {

@@ -1,5 +1,6 @@
 /** What the data sets of encoded pictures have in common. */
 
+import { type PictureFrame, pictureFrame } from '../core/preprocessing.ts';
 import { Rng } from '../core/rng.ts';
 import { BnnError } from '../errors.ts';
 import type { ClassFolders } from './class-folders.ts';
@@ -9,18 +10,17 @@ import { type PictureSource, packTexts } from './picture-source.ts';
 import { createSharedInts } from './shared-memory.ts';
 
 const DEFAULT_SIZE = 224;
-/** The usual evaluation of ImageNet: shorter side to 256, of which the middle 224 are used; kept for other sizes. */
-const RESIZE_RATIO = 256 / 224;
 /** Pictures often lie sorted by class, so a limit takes them in this one shuffled order: every class keeps its share. */
 const LIMIT_SEED = 0x1ace;
 
 /**
- * The side of the square that pictures are framed to.
+ * How pictures are framed for evaluation: to a square unless a model wants something else.
  *
  * @throws {BnnError} E_USAGE for what is not a whole number of pixels.
  */
-export function imageSizeOf({ imageSize = DEFAULT_SIZE }: LoadOptions): number {
-  if (Number.isSafeInteger(imageSize) && imageSize >= 1) return imageSize;
+export function frameOf({ imageSize = DEFAULT_SIZE, fit = 'crop', frame }: LoadOptions): PictureFrame {
+  if (frame !== undefined) return frame;
+  if (Number.isSafeInteger(imageSize) && imageSize >= 1) return pictureFrame(imageSize, imageSize, fit);
   throw new BnnError('E_USAGE', `image size ${imageSize}, expected a whole number of pixels`, {
     hint: 'e.g. --image-size 224',
   });
@@ -31,20 +31,20 @@ export function limitedOrder(count: number, limit: number): Int32Array | undefin
   return limit < count ? new Rng(LIMIT_SEED).permutation(count).subarray(0, limit) : undefined;
 }
 
-/** A split of square colour pictures of `size` pixels. */
-export function createFileSplit(pictures: PictureSource, labels: ArrayLike<number>, size: number): FileSplit {
+/** A split of colour pictures that are framed so. */
+export function createFileSplit(pictures: PictureSource, labels: ArrayLike<number>, frame: PictureFrame): FileSplit {
   const shared = createSharedInts(labels.length);
   shared.set(labels);
   return {
     kind: 'files',
     count: labels.length,
-    height: size,
-    width: size,
+    height: frame.height,
+    width: frame.width,
     channels: 3,
     ...IMAGENET_STATISTICS,
     labels: shared,
     pictures,
-    resizeShorterSide: Math.round(size * RESIZE_RATIO),
+    frame,
   };
 }
 
@@ -56,7 +56,7 @@ export function createFileSplit(pictures: PictureSource, labels: ArrayLike<numbe
 export function splitOfFolders(
   listing: ClassFolders | undefined,
   labelOf: (name: string) => number,
-  size: number,
+  frame: PictureFrame,
   limit: number,
 ): FileSplit {
   const files: string[] = [];
@@ -69,11 +69,11 @@ export function splitOfFolders(
     }
   }
   const order = limitedOrder(files.length, limit);
-  if (order === undefined) return createFileSplit({ kind: 'files', paths: packTexts(files) }, labels, size);
+  if (order === undefined) return createFileSplit({ kind: 'files', paths: packTexts(files) }, labels, frame);
   const paths = packTexts(Array.from(order, (i) => files[i] ?? ''));
   return createFileSplit(
     { kind: 'files', paths },
     Array.from(order, (i) => labels[i] ?? 0),
-    size,
+    frame,
   );
 }

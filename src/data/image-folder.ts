@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { BnnError } from '../errors.ts';
 import type { Dataset, LoadOptions } from './dataset.ts';
-import { imageSizeOf, splitOfFolders } from './file-split.ts';
+import { frameOf, splitOfFolders } from './file-split.ts';
 import { limitOf } from './limits.ts';
 import { IMAGENET_STATISTICS } from './normalization.ts';
 import { fingerprintOfPictures } from './picture-fingerprint.ts';
@@ -19,7 +19,7 @@ export async function loadImageFolder(options: LoadOptions): Promise<Dataset> {
   if (options.dir === undefined) {
     throw new BnnError('E_USAGE', 'the data set image-folder needs a folder', { hint: 'add --data DIR' });
   }
-  const size = imageSizeOf(options);
+  const frame = frameOf(options);
   const root = resolve(options.dir);
   const { train, test, notes } = await listSplits(root, ['test', 'val']);
   const classes = train?.names ?? test?.names ?? [];
@@ -28,14 +28,14 @@ export async function loadImageFolder(options: LoadOptions): Promise<Dataset> {
   const labels = new Map(classes.map((name, label) => [name, label]));
   const labelOf = (name: string): number => labels.get(name) ?? 0;
   const splits = {
-    train: splitOfFolders(train, labelOf, size, limitOf('limitTrain', options.limitTrain)),
-    test: splitOfFolders(test, labelOf, size, limitOf('limitTest', options.limitTest)),
+    train: splitOfFolders(train, labelOf, frame, limitOf('limitTrain', options.limitTrain)),
+    test: splitOfFolders(test, labelOf, frame, limitOf('limitTest', options.limitTest)),
   };
   return {
     name: 'image-folder',
     classes,
-    height: size,
-    width: size,
+    height: frame.height,
+    width: frame.width,
     channels: 3,
     ...splits,
     ...IMAGENET_STATISTICS,

@@ -8,7 +8,7 @@ import { BnnError } from '../errors.ts';
 import type { ClassFolders } from './class-folders.ts';
 import { CLASS_LIST, labelFolders, parseClassList, readClassList } from './class-list.ts';
 import type { Dataset, LoadOptions } from './dataset.ts';
-import { imageSizeOf, splitOfFolders } from './file-split.ts';
+import { frameOf, splitOfFolders } from './file-split.ts';
 import { limitOf } from './limits.ts';
 import { IMAGENET_STATISTICS } from './normalization.ts';
 import { fingerprintOfPictures } from './picture-fingerprint.ts';
@@ -24,7 +24,7 @@ export async function loadImagenet(options: LoadOptions): Promise<Dataset> {
   if (options.dir === undefined) {
     throw new BnnError('E_USAGE', 'the data set imagenet needs its folder', { hint: 'add --data DIR' });
   }
-  const size = imageSizeOf(options);
+  const frame = frameOf(options);
   const root = resolve(options.dir);
   const { train, test: val, notes } = await listSplits(root, ['val']);
   const { classes, labels } = await orderClasses(root, train, val);
@@ -35,14 +35,14 @@ export async function loadImagenet(options: LoadOptions): Promise<Dataset> {
     return label;
   };
   const splits = {
-    train: splitOfFolders(train, labelOf, size, limitOf('limitTrain', options.limitTrain)),
-    test: splitOfFolders(val, labelOf, size, limitOf('limitTest', options.limitTest)),
+    train: splitOfFolders(train, labelOf, frame, limitOf('limitTrain', options.limitTrain)),
+    test: splitOfFolders(val, labelOf, frame, limitOf('limitTest', options.limitTest)),
   };
   return {
     name: 'imagenet',
     classes,
-    height: size,
-    width: size,
+    height: frame.height,
+    width: frame.width,
     channels: 3,
     ...splits,
     ...IMAGENET_STATISTICS,

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { nearest } from '../core/nearest.ts';
 import { assertRegularFile } from '../core/regular-file-io.ts';
+import { namesOf } from '../core/row-named.ts';
 import { BnnError, systemErrorCode } from '../errors.ts';
 import { loadCifar10 } from './cifar10.ts';
 import { loadCifar100 } from './cifar100.ts';
@@ -13,46 +14,54 @@ import { loadImagenet } from './imagenet.ts';
 import { loadMnist } from './mnist.ts';
 import { loadWebdataset } from './webdataset.ts';
 
-const LOADERS: ReadonlyMap<string, (options: LoadOptions) => Promise<Dataset>> = new Map([
-  ['mnist', loadMnist],
-  ['cifar10', loadCifar10],
-  ['cifar100', loadCifar100],
-  ['imagenet', loadImagenet],
-  ['webdataset', loadWebdataset],
-  ['image-folder', loadImageFolder],
-]);
-
-/** Whether the pictures of a data set have various sizes, so that `imageSize` chooses the one they are framed to. */
-export function hasFreeImageSize(name: string): boolean {
-  return name === 'imagenet' || name === 'webdataset' || name === 'image-folder';
+export interface DatasetRow<N extends string = string> {
+  readonly name: N;
+  /** Its pictures have various sizes, and `imageSize` chooses the one they are framed to. */
+  readonly hasFreeImageSize?: true;
+  /** Its loader says what it can fetch when the folder is not there. */
+  readonly canDownload?: true;
+  load(options: LoadOptions): Promise<Dataset>;
 }
 
-/** Their loaders say what they can fetch when a folder is not there. */
-const CAN_DOWNLOAD: readonly string[] = ['cifar10', 'cifar100'];
+/** In the order of the help. */
+export const DATASETS: readonly DatasetRow[] = [
+  { name: 'mnist', load: loadMnist },
+  { name: 'cifar10', canDownload: true, load: loadCifar10 },
+  { name: 'cifar100', canDownload: true, load: loadCifar100 },
+  { name: 'imagenet', hasFreeImageSize: true, load: loadImagenet },
+  { name: 'webdataset', hasFreeImageSize: true, load: loadWebdataset },
+  { name: 'image-folder', hasFreeImageSize: true, load: loadImageFolder },
+];
 
-export function canDownload(name: string): boolean {
-  return CAN_DOWNLOAD.includes(name);
+/** Whether the pictures of a data set have various sizes. */
+export function hasFreeImageSize(name: string, datasets = DATASETS): boolean {
+  return datasets.find((row) => row.name === name)?.hasFreeImageSize === true;
+}
+
+export function canDownload(name: string, datasets = DATASETS): boolean {
+  return datasets.find((row) => row.name === name)?.canDownload === true;
 }
 
 /** Names that `loadDataset` knows. */
-export const DATASET_NAMES: readonly string[] = [...LOADERS.keys()];
+export const DATASET_NAMES: readonly string[] = namesOf(DATASETS);
 
 /**
  * Loads a data set. A limit takes the first so many images of a split; of encoded pictures, which are often sorted by class,
  * the first in a fixed shuffled order.
  *
+ * @param datasets  the table; that of this project unless told.
  * @throws {BnnError} E_NOT_FOUND for an unknown name or a place that does not exist, and what the loaders throw.
  */
-export async function loadDataset(name: string, options: LoadOptions = {}): Promise<Dataset> {
-  const load = LOADERS.get(name);
-  if (load === undefined) {
-    const near = nearest(name, DATASET_NAMES);
-    throw new BnnError('E_NOT_FOUND', `unknown data set "${name}", expected one of ${DATASET_NAMES.join(', ')}`, {
-      hint: near === undefined ? undefined : `did you mean ${near}?`,
+export async function loadDataset(name: string, options: LoadOptions = {}, datasets = DATASETS): Promise<Dataset> {
+  const row = datasets.find((it) => it.name === name);
+  if (row === undefined) {
+    const near = nearest(name, namesOf(datasets));
+    throw new BnnError('E_NOT_FOUND', `unknown data set "${name}", expected one of ${namesOf(datasets).join(', ')}`, {
+      hint: near === undefined ? 'one of your own comes with its plug-in: --plugin FILE' : `did you mean ${near}?`,
     });
   }
-  if (options.dir !== undefined) await assertExists(options.dir, canDownload(name));
-  return load(options);
+  if (options.dir !== undefined) await assertExists(options.dir, row.canDownload === true);
+  return row.load(options);
 }
 
 /** What is not there at all is no data set with parts missing, and a pipe is neither a folder nor an archive. */

@@ -6,11 +6,12 @@
 
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { PictureFrame } from '../core/preprocessing.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 import { expandBraces } from './brace-pattern.ts';
 import { CLASS_LIST, parseClassList, readClassList } from './class-list.ts';
 import type { Dataset, FileSplit, LoadOptions } from './dataset.ts';
-import { createFileSplit, imageSizeOf, limitedOrder } from './file-split.ts';
+import { createFileSplit, frameOf, limitedOrder } from './file-split.ts';
 import { limitOf } from './limits.ts';
 import { IMAGENET_STATISTICS } from './normalization.ts';
 import { fingerprintOfPictures } from './picture-fingerprint.ts';
@@ -38,13 +39,13 @@ export async function loadWebdataset(options: LoadOptions): Promise<Dataset> {
       hint: "add --data DIR, or --data '/data/{train-{000..146},val-{00..06}}.tar'",
     });
   }
-  const size = imageSizeOf(options);
+  const frame = frameOf(options);
   const isPattern = options.dir.includes('{') || options.dir.endsWith('.tar');
   const shards = isPattern ? expandBraces(options.dir).map((path) => resolve(path)) : await findShards(options.dir);
   const isHeldOut = (path: string): boolean => HELD_OUT.test(basename(path)) || HELD_OUT.test(basename(dirname(path)));
   const index = await indexShards(shards, options);
   const parts = [false, true].map((held) => index.filter(({ path }) => isHeldOut(path) === held));
-  const [train, test] = parts.map((part) => toSplit(part, size));
+  const [train, test] = parts.map((part) => toSplit(part, frame));
   if (train === undefined || test === undefined) throw new Error('internal: two parts');
   const root = isPattern ? dirname(shards[0] ?? '.') : resolve(options.dir);
   const classes = await nameClasses(root, [train, test]);
@@ -55,8 +56,8 @@ export async function loadWebdataset(options: LoadOptions): Promise<Dataset> {
   return {
     name: 'webdataset',
     classes,
-    height: size,
-    width: size,
+    height: frame.height,
+    width: frame.width,
     channels: 3,
     ...used,
     ...IMAGENET_STATISTICS,
@@ -113,7 +114,7 @@ async function indexShards(paths: readonly string[], { onProgress }: LoadOptions
   return shards;
 }
 
-function toSplit(shards: readonly IndexedShard[], size: number): FileSplit {
+function toSplit(shards: readonly IndexedShard[], frame: PictureFrame): FileSplit {
   const samples = shards.flatMap(({ samples: some }) => some);
   const offsets = createSharedFloats(samples.length);
   const sizes = createSharedFloats(samples.length);
@@ -135,7 +136,7 @@ function toSplit(shards: readonly IndexedShard[], size: number): FileSplit {
     names: packTexts(samples.map(({ picture }) => picture.name)),
   };
   const labels = samples.map(({ label }) => label);
-  return createFileSplit(pictures, labels, size);
+  return createFileSplit(pictures, labels, frame);
 }
 
 function limitSplit(split: FileSplit, limit: number): FileSplit {

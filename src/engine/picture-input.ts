@@ -1,7 +1,15 @@
 /** From the pixels of a picture to the input of a network, by what the file says of its pictures. */
 
-import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
-import { type Rectangle, resize } from '../core/resize.ts';
+import { framePicture } from '../core/frame-picture.ts';
+import { framePixels, normalizePixels } from '../core/prepare-picture.ts';
+import {
+  earlierFrame,
+  type Layout,
+  type PictureFrame,
+  PREPROCESSING_KEY,
+  type Preprocessing,
+  parsePreprocessing,
+} from '../core/preprocessing.ts';
 import { BnnError } from '../errors.ts';
 import type { EngineTensorInfo } from './engine-session.ts';
 
@@ -15,7 +23,7 @@ export interface Pixels {
 
 /** What a network for pictures takes. */
 export interface PictureInput {
-  readonly layout: 'NCHW' | 'NHWC';
+  readonly layout: Layout;
   readonly channels: number;
   readonly height: number;
   readonly width: number;
@@ -44,50 +52,36 @@ export function preprocessingOf(metadata: ReadonlyMap<string, string>): Preproce
   });
 }
 
-/** The largest middle part with the proportions of the network's input. */
-function middleOf({ width, height }: Pixels, input: PictureInput): Rectangle {
-  const scale = Math.min(width / input.width, height / input.height);
-  const used = {
-    width: Math.max(1, Math.round(input.width * scale)),
-    height: Math.max(1, Math.round(input.height * scale)),
-  };
-  return {
-    left: Math.floor((width - used.width) / 2),
-    top: Math.floor((height - used.height) / 2),
-    ...used,
-  };
+/** How pictures are framed for an input: as the file says, or as the versions did that did not write it. */
+export function frameFor(input: PictureInput, { dataset = '', picture = null }: Partial<Preprocessing>): PictureFrame {
+  if (picture === null) return earlierFrame(dataset, input.width, input.height);
+  if (picture.width === input.width && picture.height === input.height) return picture;
+  const says = `${picture.width} x ${picture.height}`;
+  throw new BnnError('E_SHAPE', `the file says pictures of ${says}, its input is ${input.width} x ${input.height}`);
 }
-
-/** ITU-R BT.601, as picture libraries turn colours into grey. */
-const GREY = [0.299, 0.587, 0.114] as const;
 
 /**
  * Frames, resizes and normalizes a picture.
  *
  * @returns  f32[1, …] in the layout of the input: (pixel / 255 − mean) / std.
- * @throws {BnnError} E_SHAPE for an empty picture.
+ * @throws {BnnError} E_SHAPE for an empty picture, and for a description that does not fit the input.
  */
 export function prepare(
   picture: Pixels,
   input: PictureInput,
-  { mean, std }: Pick<Preprocessing, 'mean' | 'std'>,
+  preprocessing: Pick<Preprocessing, 'mean' | 'std'> & Partial<Preprocessing>,
 ): Float32Array {
   const { width, height, data } = picture;
   if (!(width > 0 && height > 0) || data.length !== 4 * width * height) {
     throw new BnnError('E_SHAPE', `${data.length} bytes for a picture of ${width} x ${height}, expected RGBA`);
   }
-  const rgb = resize(data, { width, stride: 4 }, middleOf(picture, input), input, 3);
-  const pixels = input.width * input.height;
-  const result = new Float32Array(pixels * input.channels);
-  for (let p = 0; p < pixels; p++) {
-    for (let c = 0; c < input.channels; c++) {
-      const raw =
-        input.channels === 3 ? (rgb[3 * p + c] ?? 0) : GREY.reduce((sum, g, k) => sum + g * (rgb[3 * p + k] ?? 0), 0);
-      const value = (Math.round(raw) / 255 - (mean[c] ?? 0)) / (std[c] ?? 1);
-      result[input.layout === 'NCHW' ? c * pixels + p : p * input.channels + c] = value;
-    }
-  }
-  return result;
+  const framing = framePicture(width, height, frameFor(input, preprocessing));
+  const rgb = framePixels(data, { width, height, stride: 4 }, framing);
+  return normalizePixels(
+    rgb,
+    { layout: input.layout, channelOrder: input.channels === 1 ? 'grey' : 'RGB' },
+    preprocessing,
+  );
 }
 
 export interface Guess {

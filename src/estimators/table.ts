@@ -73,12 +73,6 @@ export const ESTIMATORS = [
 
 export type EstimatorName = (typeof ESTIMATORS)[number]['name'];
 
-type Intersection<U> = (U extends unknown ? (u: U) => void : never) extends (u: infer I) => void ? I : never;
-/** The fields of all rows. */
-export type EstimatorFields = Intersection<(typeof ESTIMATORS)[number]['fields']>;
-
-export const ESTIMATOR_NAMES: readonly EstimatorName[] = ESTIMATORS.map(({ name }) => name);
-
 /** Those that can stand behind signs of this kind. */
 export function estimatorsFor(role: SignRole): EstimatorName[] {
   return ESTIMATORS.filter(({ roles }: EstimatorRow) => roles.includes(role)).map(({ name }) => name);

@@ -8,6 +8,7 @@ import { decodeModel } from '../onnx/decode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { BNN_DOMAIN } from '../operators/definition.ts';
 import { INFER_RULES } from '../operators/registry.ts';
+import { type ModelFacts, readFacts } from './model-facts-io.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 import { createNativeSession } from './native-session.ts';
 import { loadOnnxruntime } from './onnxruntime.ts';
@@ -37,6 +38,8 @@ export interface OpenedSession extends Session {
   readonly ops: 'on' | 'off';
   /** Why, in a few words. */
   readonly opsReason: string;
+  /** What the file says of its pictures and results; of a path, it is read when this is first asked for. */
+  facts(): Promise<ModelFacts>;
 }
 
 /**
@@ -52,7 +55,7 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
       throw new BnnError('E_USAGE', 'the operator library is part of onnxruntime', {
         hint: 'leave out --ops, or --engine wasm',
       });
-    return withEngine(await createWasmSession(model, options), 'asked for');
+    return withEngine(model, await createWasmSession(model, options), 'asked for');
   }
   const packed = await readPacked(model);
   if (packed !== null) refuseImpossible(packed, options.at);
@@ -68,7 +71,7 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
   try {
     if (lack === undefined) return await withOps(model, options, `the model has ${BNN_DOMAIN} operators`);
     if (engine === 'onnxruntime') return await stock(model, options, lack.reason);
-    return withEngine(await createWasmSession(model, options), lack.reason);
+    return withEngine(model, await createWasmSession(model, options), lack.reason);
   } catch (error) {
     if (!(error instanceof BnnError)) throw error;
     return stock(model, options, error.message);
@@ -116,10 +119,15 @@ async function stock(model: string | Uint8Array, options: OpenOptions, opsReason
   const runtime = loadOnnxruntime();
   const { engine = 'auto', ep = 'cpu', ops = 'auto', threads = 0 } = options;
   if (runtime.ok || engine === 'onnxruntime' || ep !== 'cpu' || ops === 'off') {
-    return withFacts(await createSession(model, options), { engine: 'onnxruntime', ops: 'off', opsReason, threads });
+    return withFacts(model, await createSession(model, options), {
+      engine: 'onnxruntime',
+      ops: 'off',
+      opsReason,
+      threads,
+    });
   }
   try {
-    return withEngine(await createWasmSession(model, options), runtime.reason);
+    return withEngine(model, await createWasmSession(model, options), runtime.reason);
   } catch (error) {
     if (!(error instanceof BnnError) || error.code !== 'E_UNSUPPORTED') throw error;
     throw new BnnError('E_BACKEND', `it takes onnxruntime to run this model, and ${runtime.reason}`, {
@@ -133,14 +141,15 @@ async function stock(model: string | Uint8Array, options: OpenOptions, opsReason
 async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
   const { ep, threads = 0, verbose, at } = options;
   const session = await createNativeSession(model, { ep, threads, verbose, at, ops: true });
-  return withFacts(session, { engine: 'onnxruntime', ops: 'on', opsReason, threads });
+  return withFacts(model, session, { engine: 'onnxruntime', ops: 'on', opsReason, threads });
 }
 
-function withEngine(session: WasmSession, opsReason: string): OpenedSession {
-  return withFacts(session, { engine: 'wasm', ops: 'off', opsReason, threads: session.threads });
+function withEngine(model: string | Uint8Array, session: WasmSession, opsReason: string): OpenedSession {
+  return withFacts(model, session, { engine: 'wasm', ops: 'off', opsReason, threads: session.threads });
 }
 
 function withFacts(
+  model: string | Uint8Array,
   session: Session,
   facts: Pick<OpenedSession, 'engine' | 'ops' | 'opsReason' | 'threads'>,
 ): OpenedSession {
@@ -156,5 +165,20 @@ function withFacts(
     },
     run: (x, shape) => session.run(x, shape),
     dispose: () => session.dispose(),
+    facts: typeof model === 'string' ? factsLater(model) : factsNow(readFacts(model)),
   };
+}
+
+function factsLater(path: string): () => Promise<ModelFacts> {
+  let facts: Promise<ModelFacts> | undefined;
+  return () => {
+    facts ??= readFacts(path);
+    return facts;
+  };
+}
+
+/** Of bytes, which are not kept: a session may take far less memory than its file. */
+function factsNow(facts: Promise<ModelFacts>): () => Promise<ModelFacts> {
+  facts.catch(() => {});
+  return () => facts;
 }

@@ -1,27 +1,21 @@
 /** Accuracy, agreement and speed of a model on a data set, in onnxruntime. */
 
 import { performance } from 'node:perf_hooks';
-import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
+import type { Fit, Preprocessing } from '../core/preprocessing.ts';
 import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { createBatches } from '../data/batches.ts';
-import type { Dataset, LoadProgress } from '../data/dataset.ts';
-import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
+import type { Dataset, LoadOptions, LoadProgress } from '../data/dataset.ts';
+import { DATASETS, type DatasetRow, hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import type { Normalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
-import { readModel } from '../onnx/model-io.ts';
 import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
 import { type ImageInput, imageInputOf, runImages, toChannelsFirst } from './image-input.ts';
 import { type BatchSpeed, measureBatches, measureLatency } from './latency.ts';
+import { type ModelFacts, readFacts } from './model-facts-io.ts';
 import { type EngineName, type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
-import {
-  classLogits,
-  classNumbers,
-  classProbabilities,
-  type OutputForm,
-  outputFormOf,
-  thresholdOf,
-} from './output-form.ts';
+import { classLogits, classNumbers, classProbabilities, thresholdOf } from './output-form.ts';
+import { frameOfModel } from './picture-form.ts';
 import type { Placement } from './placement.ts';
 import type { ExecutionProvider } from './provider.ts';
 import type { ProviderChoice, Session } from './session.ts';
@@ -30,6 +24,10 @@ export interface ValidateOptions extends ProviderChoice {
   /** Path of an ONNX file. */
   readonly model: string;
   readonly dataset: string;
+  /** Where `dataset` is looked up: the data sets of this project, unless told. */
+  readonly datasets?: readonly DatasetRow[] | undefined;
+  /** Fields of the recipe that the data set has of a plug-in. */
+  readonly values?: LoadOptions['values'];
   /** Folder or archive of the data set. */
   readonly dir?: string | undefined;
   readonly download?: boolean | undefined;
@@ -50,6 +48,8 @@ export interface ValidateOptions extends ProviderChoice {
   readonly batches?: readonly number[] | undefined;
   /** Instead of what the model's metadata say. */
   readonly normalize?: Normalization | undefined;
+  /** How pictures of various sizes are framed, instead of what the model's metadata say. */
+  readonly fit?: Fit | undefined;
   readonly verbose?: boolean | undefined;
   readonly onData?: ((progress: LoadProgress) => void) | undefined;
   readonly onProgress?: ((progress: ValidateProgress) => void) | undefined;
@@ -136,28 +136,6 @@ export async function validateModel(options: ValidateOptions): Promise<Validatio
   }
 }
 
-interface ModelFacts {
-  readonly preprocessing: Preprocessing | null;
-  /** Whether values are rounded to few steps on the way. */
-  readonly isQuantized: boolean;
-  /** What so many outputs mean. */
-  readonly formOf: (outputs: number) => OutputForm;
-}
-
-async function readFacts(path: string): Promise<ModelFacts> {
-  try {
-    const { metadata, graph } = await readModel(path);
-    const text = metadata.get(PREPROCESSING_KEY);
-    const isQuantized = [...graph.nodes()].some((node) => node.is('QuantizeLinear'));
-    const preprocessing = text === undefined ? null : parsePreprocessing(text, path);
-    return { preprocessing, isQuantized, formOf: outputFormOf(graph) };
-  } catch (error) {
-    // onnxruntime may well run what the IR of this project cannot hold.
-    if (!(error instanceof BnnError) || error.code !== 'E_UNSUPPORTED') throw error;
-    return { preprocessing: null, isQuantized: false, formOf: () => 'logits' };
-  }
-}
-
 async function validateSessions(
   sessions: readonly OpenedSession[],
   facts: readonly ModelFacts[],
@@ -168,15 +146,18 @@ async function validateSessions(
   if (session === undefined || own === undefined) throw new Error('internal: no session');
   const { preprocessing, isQuantized } = own;
   const input = imageInputOf(session);
-  const dataset = await loadDataset(options.dataset, {
+  const { datasets = DATASETS } = options;
+  const load: LoadOptions = {
     dir: options.dir || undefined,
     download: options.download,
     // Training images are not used; one is enough for what else a data set knows.
     limitTrain: 1,
     limitTest: options.limit || undefined,
-    imageSize: hasFreeImageSize(options.dataset) ? (input.height ?? undefined) : undefined,
+    ...(hasFreeImageSize(options.dataset, datasets) ? framingOf(session, preprocessing, options) : {}),
+    values: options.values,
     onProgress: options.onData,
-  });
+  };
+  const dataset = await loadDataset(options.dataset, load, datasets);
   assertImageSize(session, input, dataset);
   if (other !== undefined) assertImageSize(other, imageInputOf(other), dataset);
   const notes: string[] = [];
@@ -275,6 +256,17 @@ async function validateSessions(
     normalization: from,
     notes,
   };
+}
+
+/** What the model wants; the usual frame of its size where nobody says. */
+function framingOf(
+  session: Session,
+  preprocessing: Preprocessing | null,
+  { fit }: ValidateOptions,
+): Pick<LoadOptions, 'imageSize' | 'frame'> {
+  const { height, width } = imageInputOf(session);
+  const frame = frameOfModel(preprocessing, [height, width], fit, session.at);
+  return frame === null ? { imageSize: height ?? undefined } : { frame };
 }
 
 function scoresOf(sheet: ScoreSheet, threshold: number | null): Pick<Validation, 'top1' | 'top5' | 'loss'> {

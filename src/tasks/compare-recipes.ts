@@ -7,7 +7,10 @@ import { findModel } from '../inference/model-source-io.ts';
 import { plotEquilibrium } from '../report/plot-equilibrium.ts';
 import { type Arm, type ArmRun, assertNoTwins, createArms, type TuningRate } from '../training/comparison.ts';
 import { withInitialDigest } from '../training/initial-model-io.ts';
-import { missingUse, parseRecipe, type Recipe } from '../training/recipe.ts';
+import { type LoadedPlugin, loadPlugin, type PluginSource } from '../training/load-plugin-io.ts';
+import { openParts, type Parts } from '../training/parts.ts';
+import { fromPluginError } from '../training/plugin-errors.ts';
+import { missingUse, parseRecipe, type Recipe, type RecipeInput, type RecipeRules } from '../training/recipe.ts';
 import type { Comparison, Tuning } from '../training/run-comparison-io.ts';
 import { readRecipe } from '../training/run-folder-io.ts';
 import type { StepProgress } from '../training/train-options.ts';
@@ -36,6 +39,8 @@ export interface CompareOptions {
   readonly tuneLrs?: readonly number[] | undefined;
   /** `TUNE_SEEDS` unless told. */
   readonly tuneSeeds?: readonly number[] | undefined;
+  /** Parts of one's own: files, or plug-ins as they are. */
+  readonly plugins?: readonly (PluginSource | LoadedPlugin)[] | undefined;
   /** Stops after a step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
   /** Called before any work; what it throws stops the comparison. */
@@ -79,8 +84,26 @@ const PLOT = 'equilibrium.svg';
  *
  * @throws {BnnError} E_USAGE when there is nothing to compare, or arms would be the same training; and as `train`.
  */
-export async function compareRecipes(recipe: Recipe, options: CompareOptions): Promise<ComparedRecipes> {
-  const plan = await planComparison(recipe, options);
+export async function compareRecipes(
+  recipe: Partial<Recipe> & RecipeInput,
+  options: CompareOptions,
+): Promise<ComparedRecipes> {
+  const plugins = await Promise.all((options.plugins ?? []).map(loadPlugin));
+  const parts = await openParts(plugins);
+  try {
+    return await compareWith(parts, plugins, parseRecipe([recipe], undefined, parts.rules), options);
+  } catch (error) {
+    throw fromPluginError(error, parts.plugins);
+  }
+}
+
+async function compareWith(
+  parts: Parts,
+  plugins: readonly LoadedPlugin[],
+  recipe: Recipe,
+  options: CompareOptions,
+): Promise<ComparedRecipes> {
+  const plan = await planComparison(recipe, options, parts);
   const { out, signal, onStep, onTuned, onRun } = options;
   await assertNoRun(out);
   for (const name of [RESULTS, PLOT]) await assertWritable(join(out, name));
@@ -95,6 +118,8 @@ export async function compareRecipes(recipe: Recipe, options: CompareOptions): P
     tuning: plan.tuning,
     environment,
     teacher,
+    plugins,
+    rules: parts.rules,
     ...(signal === undefined ? {} : { signal }),
     listen: (arm, seed) => ({ onStep: (progress) => onStep?.(arm, seed, progress) }),
     onTuned: (...tuned) => onTuned?.(...tuned),
@@ -110,32 +135,33 @@ export async function compareRecipes(recipe: Recipe, options: CompareOptions): P
 }
 
 /** What is wrong with an arm should not come out after hours. */
-async function planComparison(given: Recipe, options: CompareOptions): Promise<ComparisonPlan> {
+async function planComparison(given: Recipe, options: CompareOptions, parts: Parts): Promise<ComparisonPlan> {
+  const { rules, networks } = parts;
   const recipe = await withInitialDigest(await withModelFiles(given));
-  if (recipe.init === '') findNetwork(recipe.model);
+  if (recipe.init === '') findNetwork(recipe.model, networks);
   const { oEnds = [], lrs = [], seeds = COMPARE_SEEDS, arms: specs = [] } = options;
   const { estimators = oEnds.length + specs.length > 0 ? [] : PAPER_ESTIMATORS } = options;
-  const arms = await withStartFiles(createArms({ estimators, oEnds, lrs, specs }));
+  const arms = await withStartFiles(createArms({ estimators, oEnds, lrs, specs }, parts));
   const tuning = tuningOf(options, recipe, seeds, arms);
-  assertNoTwins(recipe, arms);
+  assertNoTwins(recipe, arms, parts);
   const { checkRecipe } = await import('../training/trainer.ts');
-  const recipes = arms.map(({ name, overrides }) => parseRecipe([{ ...recipe }, overrides], `arm "${name}"`));
+  const recipes = arms.map(({ name, overrides }) => parseRecipe([{ ...recipe }, overrides], `arm "${name}"`, rules));
   const runs = arms.length * (seeds.length + (tuning === undefined ? 0 : tuning.lrs.length * tuning.seeds.length));
   const plan = { recipe, arms, recipes, seeds, tuning, runs };
   options.onPlan?.(plan);
-  assertArmsDiffer(plan);
-  for (const one of recipes) checkRecipe(one);
+  assertArmsDiffer(plan, rules);
+  for (const one of recipes) checkRecipe(one, parts);
   for (const seed of seeds) parseRecipe([{ seed }], '--seeds');
   if (new Set(seeds).size !== seeds.length) throw new BnnError('E_USAGE', 'a seed is given twice', { at: '--seeds' });
   return plan;
 }
 
 /** @throws {BnnError} E_USAGE when what an arm is about does nothing in its recipe, so that it would equal others. */
-function assertArmsDiffer({ arms, recipes }: ComparisonPlan): void {
+function assertArmsDiffer({ arms, recipes }: ComparisonPlan, { fields }: RecipeRules): void {
   for (const [i, { name, overrides }] of arms.entries()) {
-    for (const field of Object.keys(overrides) as (keyof Recipe)[]) {
+    for (const field of Object.keys(overrides)) {
       const recipe = recipes[i];
-      const missing = recipe === undefined ? null : missingUse(field, recipe);
+      const missing = recipe === undefined ? null : missingUse(field, recipe, fields);
       if (missing === null) continue;
       throw new BnnError('E_USAGE', `${field} does nothing in arm "${name}": it needs ${missing}`, {
         hint: 'leave out what takes its place: --weight-estimator, --activation-estimator, or a network without signs',

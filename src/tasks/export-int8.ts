@@ -5,7 +5,7 @@ import type { CompileReport } from '../compiler/report.ts';
 import { addSizes, nodeSizes, type Sizes } from '../compiler/sizes.ts';
 import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
 import { createBatches } from '../data/batches.ts';
-import type { Dataset } from '../data/dataset.ts';
+import type { Dataset, LoadOptions } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import { type Normalization, resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
@@ -13,9 +13,12 @@ import type { Model } from '../graph/model.ts';
 import { calibrateChannels, type Pictures } from '../inference/calibrate-channels.ts';
 import { toChannelsFirst } from '../inference/image-input.ts';
 import type { ModelSource } from '../inference/model-source-io.ts';
+import { frameOfModel } from '../inference/picture-form.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { nameOf } from '../rewriting/layers/layers.ts';
+import type { LoadedPlugin, PluginSource } from '../training/load-plugin-io.ts';
 import { readRunData } from '../training/run-data-io.ts';
+import { openDatasets } from './open-datasets.ts';
 
 /** Training pictures that tell the ranges, and those of them that decisions are compared on. */
 const PICTURES = 256;
@@ -27,6 +30,8 @@ export interface Int8Options {
   /** Folder or archive of the data set. */
   readonly data?: string | undefined;
   readonly normalize?: Normalization | undefined;
+  /** Parts of one's own, where the data set is among them. */
+  readonly plugins?: readonly (PluginSource | LoadedPlugin)[] | undefined;
   readonly threads?: number | undefined;
   readonly verbose?: boolean | undefined;
 }
@@ -114,14 +119,19 @@ async function loadPictures(
       hint: 'add --dataset and --data',
     });
   }
+  const frame = frameOfModel(preprocessing, [height, width], undefined, path);
   let dataset: Dataset;
   try {
-    dataset = await loadDataset(name, {
+    const { plugins = [] } = options;
+    const own = plugins.length === 0 ? null : await openDatasets(plugins, run, name);
+    const load: LoadOptions = {
       dir: options.data || (name === recipe?.dataset ? recipe.data : '') || undefined,
       limitTrain: PICTURES,
       limitTest: 1,
-      imageSize: hasFreeImageSize(name) ? height : undefined,
-    });
+      ...(hasFreeImageSize(name, own?.datasets) ? { imageSize: height, frame: frame ?? undefined } : {}),
+      values: own?.values,
+    };
+    dataset = await loadDataset(name, load, own?.datasets);
   } catch (error) {
     if (!(error instanceof BnnError)) throw error;
     const { code, message, at, hint = 'add --data DIR' } = error;

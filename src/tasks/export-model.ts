@@ -2,6 +2,7 @@
 
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
 import type { CompileReport } from '../compiler/report.ts';
+import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { Comparison, DecisionComparison } from '../inference/compare-forms.ts';
@@ -44,6 +45,8 @@ export interface ExportedModel {
   readonly form: ModelForm;
   /** The file to write. */
   readonly bytes: Uint8Array;
+  /** What the model says of its pictures; null when it does not. */
+  readonly preprocessing: Preprocessing | null;
   /** Size of the packed form, whichever was asked for. */
   readonly packedBytes: number;
   /** Size of the same network with float weights. */
@@ -79,6 +82,8 @@ export async function exportModel(
   const { model, report } = int8 ?? packed;
   const result = form === 'packed' ? model : latent;
   result.producerVersion = VERSION;
+  const text = result.metadata.get(PREPROCESSING_KEY);
+  const preprocessing = text === undefined ? null : parsePreprocessing(text, found.path);
   const bytes = encodeModel(result);
   const verification = options.verify === true ? await verify(bytes, packed.model, latentBytes, int8, options) : null;
   const memory = options.memory === true ? await measure(model, options.threads) : undefined;
@@ -86,6 +91,7 @@ export async function exportModel(
     source: found.path,
     form,
     bytes,
+    preprocessing,
     packedBytes: form === 'packed' ? bytes.length : encodeModel(model).length,
     float32Bytes: latentBytes.length,
     report,

@@ -1,5 +1,6 @@
 /** What is in a file: the layers of a model with their sizes and costs, or the tensors of a checkpoint. */
 
+import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
 import type { Model } from '../graph/model.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { readSizedModel } from '../onnx/model-io.ts';
@@ -14,6 +15,8 @@ export interface ModelInspection extends ModelSummary {
   readonly compression: number | null;
   /** Of the multiply-adds; null where some are not known. */
   readonly binaryShare: number | null;
+  /** What the file says of its pictures; null when it does not. */
+  readonly preprocessing: Preprocessing | null;
   /** With inferred shapes. */
   readonly model: Model;
 }
@@ -48,6 +51,7 @@ export async function inspectFile(source: string): Promise<ModelInspection | Che
   const { model, fileBytes } = await readSizedModel(file);
   const summary = summarizeModel(model);
   const { float32Bytes, oneBitParameters, binaryMacs, unknownLayers } = summary;
+  const text = model.metadata.get(PREPROCESSING_KEY);
   const macs = binaryMacs + summary.floatMacs;
   return {
     kind: 'onnx',
@@ -56,6 +60,7 @@ export async function inspectFile(source: string): Promise<ModelInspection | Che
     ...summary,
     compression: fileBytes === 0 || oneBitParameters === 0 ? null : float32Bytes / fileBytes,
     binaryShare: macs === 0 || unknownLayers.length > 0 ? null : binaryMacs / macs,
+    preprocessing: text === undefined ? null : parsePreprocessing(text, file),
     model,
   };
 }

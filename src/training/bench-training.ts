@@ -6,6 +6,7 @@ import type { SelectedBackend } from '../backends/select-backend.ts';
 import type { InputData, InputTap, RecordedWork } from '../backends/step-recorder.ts';
 import { usableMemory } from '../core/memory.ts';
 import { Rng } from '../core/rng.ts';
+import { rowNamed } from '../core/row-named.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { Batcher } from '../data/batches.ts';
 import type { MemorySplit } from '../data/dataset.ts';
@@ -15,7 +16,7 @@ import { createEstimators, type Estimators } from './create-estimators.ts';
 import { type KernelCall, KernelTrace } from './kernel-trace.ts';
 import { lossGradients } from './learn-batch.ts';
 import { type LossResult, readOutcome, softmaxCrossEntropy } from './loss.ts';
-import { Optimizer } from './optimizer.ts';
+import { OPTIMIZERS, Optimizer, type OptimizerRow } from './optimizer.ts';
 import { Program } from './program.ts';
 import { defaultRecipe } from './recipe.ts';
 import { assertStepFits } from './step-memory.ts';
@@ -56,8 +57,8 @@ export interface TrainingBenchOptions {
 const EPOCHS = 3;
 const EPOCH = 2;
 const SGD = {
-  optimizer: 'sgd',
-  momentum: 0.9,
+  optimizer: rowNamed<OptimizerRow>(OPTIMIZERS, 'sgd'),
+  values: { momentum: 0.9 },
   weightDecay: 1e-4,
   weightDecayOn: 'all',
   clampWeights: 0,

@@ -27,3 +27,14 @@ export function bop(
     return [tf.mul(weight, tf.sub(1, tf.mul(tf.cast(flips, 'float32'), 2))), next];
   });
 }
+
+/** Bop's γ of an epoch: it falls after each fifth of the epochs (in the paper after each 100 of 500, by 0.1). */
+export function bopGamma({ bopGamma: start, bopDecay, epochs }: BopSchedule, epoch: number): number {
+  return start * bopDecay ** Math.min(4, Math.floor((5 * epoch) / epochs));
+}
+
+interface BopSchedule {
+  readonly bopGamma: number;
+  readonly bopDecay: number;
+  readonly epochs: number;
+}

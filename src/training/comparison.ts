@@ -2,11 +2,12 @@
 
 import { type Spread, spreadOf } from '../core/statistics.ts';
 import { BnnError } from '../errors.ts';
-import { ESTIMATORS, type EstimatorRow } from '../estimators/table.ts';
+import type { EstimatorRow } from '../estimators/table.ts';
 import { type Contrast, contrastOf, type Disagreement } from './contrast.ts';
 import type { EpochRecord } from './history-io.ts';
 import type { EpochIndicators } from './indicators.ts';
-import { parseRecipe, RECIPE_FIELDS, type Recipe, type RecipeInput } from './recipe.ts';
+import { BUILT_IN, type Parts } from './parts.ts';
+import { parseRecipe, type Recipe, type RecipeInput, type RecipeRules } from './recipe.ts';
 
 /** One of the recipes that are compared. */
 export interface Arm {
@@ -26,11 +27,16 @@ export interface ArmChoice {
   readonly specs?: readonly string[];
 }
 
+/** The tables that arms are made of. */
+type ArmParts = Pick<Parts, 'estimators' | 'rules'>;
+
 /** @throws {BnnError} E_USAGE when there is nothing to compare, or an arm is not written as it should be. */
-export function createArms({ estimators, oEnds, lrs, specs = [] }: ArmChoice): Arm[] {
-  const byEstimator = estimators.map((name): Arm => ({ name, overrides: overridesOf(name), oEnd: null }));
+export function createArms({ estimators, oEnds, lrs, specs = [] }: ArmChoice, parts: ArmParts = BUILT_IN): Arm[] {
+  const byEstimator = estimators.map(
+    (name): Arm => ({ name, overrides: overridesOf(name, parts.estimators), oEnd: null }),
+  );
   const sweep = oEnds.map((oEnd): Arm => ({ name: `reste o=${oEnd}`, overrides: { estimator: 'reste', oEnd }, oEnd }));
-  let arms = [...specs.map(parseArm), ...byEstimator, ...sweep];
+  let arms = [...specs.map((spec) => parseArm(spec, parts.rules)), ...byEstimator, ...sweep];
   if (lrs.length > 0) {
     arms = lrs.flatMap((lr) =>
       arms.map((arm) => ({
@@ -53,7 +59,7 @@ export function createArms({ estimators, oEnds, lrs, specs = [] }: ArmChoice): A
 const NO_ARM = ['seed', 'teacher', 'dataset', 'data', 'limitTest', 'validation'];
 
 /** @throws {BnnError} E_USAGE. */
-function parseArm(spec: string): Arm {
+function parseArm(spec: string, rules: RecipeRules): Arm {
   const colon = spec.indexOf(':');
   const name = spec.slice(0, Math.max(0, colon)).trim();
   if (name === '') {
@@ -84,27 +90,27 @@ function parseArm(spec: string): Arm {
       });
     }
     if (Object.hasOwn(overrides, field)) throw new BnnError('E_USAGE', `${field} is given twice`, { at });
-    overrides[field] = fieldValue(field, rest.join('=').trim());
+    overrides[field] = fieldValue(field, rest.join('=').trim(), rules);
   }
-  return { name, overrides: parsedOnly(overrides, `arm "${name}"`), oEnd: null };
+  return { name, overrides: parsedOnly(overrides, `arm "${name}"`, rules), oEnd: null };
 }
 
 /** As the field wants it; what does not fit stays text, of which the recipe says what is wrong. */
-function fieldValue(field: string, text: string): unknown {
-  const kind = Object.hasOwn(RECIPE_FIELDS, field) ? RECIPE_FIELDS[field as keyof Recipe].kind : 'string';
+function fieldValue(field: string, text: string, { fields }: RecipeRules): unknown {
+  const kind = Object.hasOwn(fields, field) ? fields[field]?.kind : 'string';
   if (kind === 'flag' && (text === 'true' || text === 'false')) return text === 'true';
   if ((kind === 'number' || kind === 'integer') && text !== '' && Number.isFinite(Number(text))) return Number(text);
   return text;
 }
 
-function parsedOnly(overrides: RecipeInput, at: string): RecipeInput {
-  parseRecipe([overrides], at);
+function parsedOnly(overrides: RecipeInput, at: string, rules: RecipeRules): RecipeInput {
+  parseRecipe([overrides], at, rules);
   return overrides;
 }
 
 /** Beside an estimator for weights alone activations are clipped, unless the recipe names an estimator for them. */
-function overridesOf(estimator: string): RecipeInput {
-  const row: EstimatorRow | undefined = ESTIMATORS.find(({ name }) => name === estimator);
+function overridesOf(estimator: string, rows: readonly EstimatorRow[]): RecipeInput {
+  const row = rows.find(({ name }) => name === estimator);
   const isForWeightsAlone = row !== undefined && !row.roles.includes('activation');
   return isForWeightsAlone ? { estimator: 'ste', weightEstimator: estimator } : { estimator };
 }
@@ -119,10 +125,14 @@ export function runName(arm: Arm, seed: number): string {
  *
  * @throws {BnnError} E_USAGE.
  */
-export function assertNoTwins(recipe: Recipe, arms: readonly Arm[]): void {
+export function assertNoTwins(
+  recipe: Recipe,
+  arms: readonly Arm[],
+  { rules }: Pick<ArmParts, 'rules'> = BUILT_IN,
+): void {
   const names = new Map<string, string>();
   for (const { name, overrides } of arms) {
-    const key = JSON.stringify(effective(parseRecipe([{ ...recipe }, overrides])));
+    const key = JSON.stringify(effective(parseRecipe([{ ...recipe }, overrides], undefined, rules)));
     const other = names.get(key);
     if (other !== undefined) {
       throw new BnnError('E_USAGE', `the arms "${other}" and "${name}" are the same training`, {

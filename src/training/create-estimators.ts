@@ -1,11 +1,12 @@
 /** The estimators that a recipe asks for, epoch by epoch. */
 
+import { rowNamed } from '../core/row-named.ts';
 import { BnnError } from '../errors.ts';
 import type { EstimatorSchedule, LearnedState, SignRole } from '../estimators/estimator.ts';
-import { ESTIMATORS, type EstimatorName, type EstimatorRow } from '../estimators/table.ts';
+import { ESTIMATORS, type EstimatorRow } from '../estimators/table.ts';
 import { withPeak } from '../estimators/with-peak.ts';
 import type { RunSettings } from './program.ts';
-import type { Recipe } from './recipe.ts';
+import { type Recipe, valuesOf } from './recipe.ts';
 
 export interface Estimators {
   at(epoch: number): RunSettings;
@@ -16,7 +17,7 @@ export interface Estimators {
 }
 
 /** Bop moves weights of ±1 by their own gradient: there is no latent weight that an estimator could look at. */
-function weightEstimatorOf({ optimizer, weightEstimator, estimator }: Recipe): EstimatorName {
+function weightEstimatorOf({ optimizer, weightEstimator, estimator }: Recipe): string {
   if (weightEstimator !== '') return weightEstimator;
   return optimizer === 'bop' ? 'ste-identity' : estimator;
 }
@@ -41,16 +42,15 @@ function checkBop({ optimizer, weightEstimator, weightTransform, clampWeights, r
 }
 
 /** @throws {BnnError} E_USAGE for an estimator where it cannot be used. */
-function createEstimator(name: EstimatorName, role: SignRole, recipe: Recipe): EstimatorSchedule {
-  const row: EstimatorRow | undefined = ESTIMATORS.find((it) => it.name === name);
-  if (row === undefined) throw new Error(`internal: there is no estimator ${name}`);
+function createEstimator(row: EstimatorRow, role: SignRole, recipe: Recipe): EstimatorSchedule {
+  const { name } = row;
   if (!row.roles.includes(role)) {
     const other = role === 'weight' ? 'activation' : 'weight';
     throw new BnnError('E_USAGE', `${name} is an estimator for ${other}s, but ${role}s would use it as well`, {
       hint: `give it as --${other}-estimator, and another as --estimator`,
     });
   }
-  const schedule = row.create(recipe, role);
+  const schedule = row.create(valuesOf(recipe), role);
   if (recipe.slopePeak === 0) return schedule;
   if (row.hasNoOneSize !== true) return withPeak(schedule, recipe.slopePeak);
   throw new BnnError('E_USAGE', `slopePeak is ${recipe.slopePeak}, but the slope of ${name} has no one size`, {
@@ -58,11 +58,15 @@ function createEstimator(name: EstimatorName, role: SignRole, recipe: Recipe): E
   });
 }
 
-/** @throws {BnnError} E_USAGE for an estimator where it cannot be used. */
-export function createEstimators(recipe: Recipe): Estimators {
+/**
+ * @param rows  the table of estimators; that of this project unless told.
+ * @throws {BnnError} E_USAGE for an estimator where it cannot be used.
+ */
+export function createEstimators(recipe: Recipe, rows: readonly EstimatorRow[] = ESTIMATORS): Estimators {
   checkBop(recipe);
-  const weight = createEstimator(weightEstimatorOf(recipe), 'weight', recipe);
-  const activation = createEstimator(recipe.activationEstimator || recipe.estimator, 'activation', recipe);
+  const create = (name: string, role: SignRole) => createEstimator(rowNamed(rows, name), role, recipe);
+  const weight = create(weightEstimatorOf(recipe), 'weight');
+  const activation = create(recipe.activationEstimator || recipe.estimator, 'activation');
   const { o = activation.o } = weight;
   // An estimator may hold a table, which should be made once an epoch and not once a step.
   let current: { readonly epoch: number; readonly settings: RunSettings } | undefined;

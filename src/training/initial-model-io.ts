@@ -4,17 +4,18 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
+import { rowNamed } from '../core/row-named.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { loadCheckpoint } from './checkpoint-io.ts';
 import { type InitialModel, prepareModel } from './initial-model.ts';
-import { latentFor } from './latent-start.ts';
+import { sameLatent } from './latent-start.ts';
 import { findParameters } from './parameters.ts';
-import { type Recipe, startsTransformed } from './recipe.ts';
+import { type Recipe, startsTransformed, valuesOf } from './recipe.ts';
 import { readRecipe } from './run-folder-io.ts';
-import { createWeightTransform, type WeightTransformName } from './weight-transform.ts';
+import { WEIGHT_TRANSFORMS, type WeightTransformRow } from './weight-transform.ts';
 
 /** Weights near 0 have other signs where another backend rounds otherwise. */
 const ROUNDING_SHARE = 0.01;
@@ -47,12 +48,20 @@ export async function withInitialDigest(recipe: Recipe): Promise<Recipe> {
  * file belongs to, if that has the same transform, else such as have the same signs.
  *
  * @throws {BnnError} as `readModel` and `prepareModel`; E_FORMAT when the latent weights of the run are not those of the network.
+ *
+ * @param transforms  the table of weight transforms; that of this project unless told.
  */
-export async function loadInitialModel(recipe: Recipe, dataset: Dataset): Promise<InitialModel & StartingLatent> {
+export async function loadInitialModel(
+  recipe: Recipe,
+  dataset: Dataset,
+  transforms: readonly WeightTransformRow[] = WEIGHT_TRANSFORMS,
+): Promise<InitialModel & StartingLatent> {
   const { init: at, weightTransform } = recipe;
   const prepared = prepareModel(await readModel(at), dataset, recipe, at);
   if (!startsTransformed(recipe)) return prepared;
-  const saved = await latentOfRun(at, weightTransform);
+  const transform = rowNamed(transforms, weightTransform);
+  const { latentFor = sameLatent } = transform;
+  const saved = await latentOfRun(at, recipe);
   const latent = new Map<string, Tensor>();
   const notes = [...prepared.notes];
   for (const [value, { name, role, outputAxis, layout }] of findParameters(prepared.model.graph)) {
@@ -62,11 +71,11 @@ export async function loadInitialModel(recipe: Recipe, dataset: Dataset): Promis
     // The program's layout of convolutions has filters last, a file's first.
     const filters = layout === 'hwio' ? 0 : outputAxis;
     if (own !== undefined) {
-      checkOwn(own, weights, weightTransform, filters, at);
+      checkOwn(own, weights, (theta) => transform.create(0, 1, valuesOf(recipe)).forward(theta, filters), at);
       latent.set(name, own);
       continue;
     }
-    const { latent: start, unreachable } = latentFor(weightTransform, weights, filters);
+    const { latent: start, unreachable } = latentFor(weights, filters);
     latent.set(name, start);
     if (unreachable > 0) {
       notes.push(
@@ -85,8 +94,7 @@ export async function loadInitialModel(recipe: Recipe, dataset: Dataset): Promis
 function checkOwn(
   latent: Tensor,
   weights: Tensor<'float32'>,
-  name: WeightTransformName,
-  filters: number,
+  forward: (theta: tf.Tensor) => tf.Tensor,
   at: string,
 ): void {
   const hint = 'copy the whole checkpoint, or model.onnx alone to another folder';
@@ -99,7 +107,7 @@ function checkOwn(
   }
   const given = tf.tidy(() => {
     const theta = tf.tensor(latent.data as Float32Array, shape);
-    return (createWeightTransform(name, 0, 1)?.forward(theta, filters) ?? theta).dataSync();
+    return forward(theta).dataSync();
   });
   const others = weights.data.reduce((sum, w, i) => sum + Number(w >= 0 !== (given[i] ?? 0) >= 0), 0);
   if (others <= ROUNDING_SHARE * weights.data.length) return;
@@ -115,11 +123,14 @@ interface StartingLatent {
 }
 
 /** What a checkpoint keeps beside its network; nothing where the file is not one of a run with the same transform. */
-async function latentOfRun(model: string, transform: WeightTransformName): Promise<ReadonlyMap<string, Tensor>> {
+async function latentOfRun(model: string, { weightTransform, plugins }: Recipe): Promise<ReadonlyMap<string, Tensor>> {
   const folder = dirname(resolve(model));
   // Another folder's recipe.json may be anybody's.
   const isCheckpoint = basename(model) === 'model.onnx' && /^(last|best)(\.old)?$/.test(basename(folder));
-  if (!isCheckpoint || (await readRecipe(dirname(folder)))?.weightTransform !== transform) return new Map();
+  const before = isCheckpoint ? await readRecipe(dirname(folder)) : null;
+  const isSame =
+    before?.weightTransform === weightTransform && JSON.stringify(before.plugins) === JSON.stringify(plugins);
+  if (!isSame) return new Map();
   const { optimizer } = await loadCheckpoint(folder);
   return optimizer;
 }

@@ -2,7 +2,7 @@
 
 import { encodePreprocessing, PREPROCESSING_KEY, parsePreprocessing } from '../core/preprocessing.ts';
 import { int64s, toNumbers } from '../core/tensor.ts';
-import type { Dataset } from '../data/dataset.ts';
+import { type Dataset, pictureFormOf } from '../data/dataset.ts';
 import { type ChannelStatistics, resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import type { Graph, Value } from '../graph/graph.ts';
@@ -24,7 +24,8 @@ export interface InitialModel {
 }
 
 /** What a network must fit. */
-type Pictures = Pick<Dataset, 'name' | 'classes' | 'channels' | 'height' | 'width' | 'mean' | 'std'>;
+type Pictures = Pick<Dataset, 'name' | 'classes' | 'channels' | 'height' | 'width' | 'mean' | 'std'> &
+  Partial<Pick<Dataset, 'test'>>;
 type Choices = Pick<Recipe, 'normalize' | 'newClassifier' | 'seed'>;
 
 /**
@@ -171,5 +172,9 @@ function setPreprocessing(model: Model, data: Pictures, { normalize }: Choices, 
   const usesOwn = own !== null && normalize === 'dataset';
   const { mean, std } = resolveNormalization(usesOwn ? own : normalize, data);
   if (usesOwn) notes.push(`pixels are normalized as the file says (--normalize imagenet or none overrides it)`);
-  model.metadata.set(PREPROCESSING_KEY, encodePreprocessing({ dataset: data.name, mean, std, classes: data.classes }));
+  const { name: dataset, classes } = data;
+  model.metadata.set(
+    PREPROCESSING_KEY,
+    encodePreprocessing({ dataset, picture: pictureFormOf(data), mean, std, classes }),
+  );
 }

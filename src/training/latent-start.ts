@@ -1,7 +1,6 @@
 /** Latent weights that a transform turns into weights with given signs: what a run starts from whose network comes from a file. */
 
 import { type Tensor, tensor } from '../core/tensor.ts';
-import { BIPER_FREQUENCY, type WeightTransformName } from './weight-transform.ts';
 
 export interface LatentStart {
   readonly latent: Tensor<'float32'>;
@@ -10,43 +9,42 @@ export interface LatentStart {
 }
 
 /** So near to the top of its sine a latent weight would hardly move any more. */
-const BIPER_LARGEST = 0.999;
+const SINE_LARGEST = 0.999;
 /** Of the mean magnitude of a filter: a smaller weight could change its sign by rounding when the mean is subtracted. */
 const SMALLEST = 1e-4;
 
+function startAt({ shape }: Tensor<'float32'>, latent: Float32Array, unreachable = 0): LatentStart {
+  return { latent: tensor('float32', shape, latent), unreachable };
+}
+
+/** The weights themselves. AdaSTE: w* has the sign of θ, and is nearly θ at the start of training. */
+export function sameLatent(weights: Tensor<'float32'>): LatentStart {
+  return startAt(weights, Float32Array.from(weights.data));
+}
+
+/** For u = sin(frequency·w): gives the weights themselves, scaled down where they are beyond ±1. */
+export function sineLatent(weights: Tensor<'float32'>, frequency: number): LatentStart {
+  const { data } = weights;
+  const largest = data.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
+  const scale = largest > 1 ? SINE_LARGEST / largest : 1;
+  const clip = (w: number): number => Math.min(SINE_LARGEST, Math.max(-SINE_LARGEST, w));
+  return startAt(
+    weights,
+    Float32Array.from(data, (w) => Math.asin(clip(w * scale)) / frequency),
+  );
+}
+
 /**
- * Where the transform can give the weights themselves, the result is such that it does; else their signs.
+ * For transforms that subtract the mean of a filter: gives the signs.
  *
  * @param weights     in the order of the graph.
  * @param outputAxis  the dimension that counts filters.
  */
-export function latentFor(name: WeightTransformName, weights: Tensor<'float32'>, outputAxis: number): LatentStart {
-  const { data, shape } = weights;
-  const done = (latent: Float32Array, unreachable = 0): LatentStart => ({
-    latent: tensor('float32', shape, latent),
-    unreachable,
-  });
-  switch (name) {
-    case 'none':
-    // w* has the sign of θ, and is nearly θ at the start of training.
-    case 'adaste':
-      return done(Float32Array.from(data));
-    case 'biper': {
-      const largest = data.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
-      const scale = largest > 1 ? BIPER_LARGEST / largest : 1;
-      const clip = (w: number): number => Math.min(BIPER_LARGEST, Math.max(-BIPER_LARGEST, w));
-      return done(Float32Array.from(data, (w) => Math.asin(clip(w * scale)) / BIPER_FREQUENCY));
-    }
-    case 'standardize':
-    case 'recu': {
-      const latent = Float32Array.from(data);
-      let unreachable = 0;
-      for (const filter of filtersOf(shape, outputAxis)) if (!centre(latent, filter)) unreachable++;
-      return done(latent, unreachable);
-    }
-    default:
-      return name satisfies never;
-  }
+export function centredLatent(weights: Tensor<'float32'>, outputAxis: number): LatentStart {
+  const latent = Float32Array.from(weights.data);
+  let unreachable = 0;
+  for (const filter of filtersOf(weights.shape, outputAxis)) if (!centre(latent, filter)) unreachable++;
+  return startAt(weights, latent, unreachable);
 }
 
 /** The positions of each filter's weights. */

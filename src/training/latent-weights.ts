@@ -4,24 +4,30 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../core/tensor.ts';
 import { requireSaved } from './optimizer.ts';
 import { download, type ParameterInfo, type ParameterStore, upload } from './parameters.ts';
-import { createWeightTransform, type WeightTransform, type WeightTransformName } from './weight-transform.ts';
+import type { WeightTransform } from './weight-transform.ts';
 
 const RAW = 'raw';
+
+/** The transform of an epoch. */
+export type TransformSchedule = (epoch: number, epochs: number) => WeightTransform;
 
 /** A layer over a program: binary weights are latent here and transformed there; everything else passes through. */
 export class LatentWeights implements ParameterStore {
   readonly parameters: ReadonlyMap<string, ParameterInfo>;
   readonly #program: ParameterStore;
-  readonly #name: WeightTransformName;
+  readonly #schedule: TransformSchedule | null;
   readonly #latent = new Map<string, tf.Tensor>();
   #transform: WeightTransform | null = null;
 
-  /** @param latent  what to start from, by name; the program's weights where it has none. */
-  constructor(program: ParameterStore, name: WeightTransformName, latent?: ReadonlyMap<string, Tensor>) {
+  /**
+   * @param schedule  null where weights are not transformed.
+   * @param latent    what to start from, by name; the program's weights where it has none.
+   */
+  constructor(program: ParameterStore, schedule: TransformSchedule | null, latent?: ReadonlyMap<string, Tensor>) {
     this.#program = program;
-    this.#name = name;
+    this.#schedule = schedule;
     this.parameters = program.parameters;
-    if (name === 'none') return;
+    if (schedule === null) return;
     for (const info of this.#transformed()) {
       const given = latent?.get(info.name);
       const start = given === undefined ? tf.clone(program.parameter(info.name)) : upload(given, info.layout);
@@ -31,7 +37,7 @@ export class LatentWeights implements ParameterStore {
 
   /** Transforms by the schedule of this epoch. */
   setEpoch(epoch: number, epochs: number): void {
-    this.#transform = createWeightTransform(this.#name, epoch, epochs);
+    this.#transform = this.#schedule?.(epoch, epochs) ?? null;
     for (const info of this.#transformed()) this.#push(info);
   }
 
@@ -91,7 +97,7 @@ export class LatentWeights implements ParameterStore {
   }
 
   *#transformed(): Generator<ParameterInfo> {
-    if (this.#name === 'none') return;
+    if (this.#schedule === null) return;
     for (const info of this.parameters.values()) if (info.role === 'binary-weight') yield info;
   }
 

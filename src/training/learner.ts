@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type * as tf from '@tensorflow/tfjs-core';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import type { InputTap, RecordedWork, StepRecorder } from '../backends/step-recorder.ts';
+import { rowNamed } from '../core/row-named.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import type { Batcher } from '../data/batches.ts';
@@ -16,19 +17,22 @@ import { createEstimators } from './create-estimators.ts';
 import { EVALUATION_BATCH, evaluate } from './evaluate.ts';
 import { IndicatorProbe, type ProbeOptions } from './indicator-probe.ts';
 import type { EpochIndicators } from './indicators.ts';
-import { LatentWeights } from './latent-weights.ts';
+import { LatentWeights, type TransformSchedule } from './latent-weights.ts';
 import { inputsOf, learn, type Pictures, prepareStep, type StepData } from './learn-batch.ts';
 import { type Outcome, outcomeOf, readOutcome } from './loss.ts';
-import { Optimizer, statesOf } from './optimizer.ts';
+import { Optimizer, type OptimizerRow } from './optimizer.ts';
+import type { Parts } from './parts.ts';
 import { Program } from './program.ts';
-import { measuresStatistics, type Recipe } from './recipe.ts';
-import { bopGamma, learningRate } from './schedule.ts';
+import { measuresStatistics, type Recipe, valuesOf } from './recipe.ts';
+import { learningRate, type ScheduleRow } from './schedule.ts';
 import { assertStepFits, largestBatch } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
 import type { TrainOptions } from './train-options.ts';
 import { WeightAverage } from './weight-average.ts';
+import type { WeightTransformRow } from './weight-transform.ts';
 
 export interface LearnerSettings {
+  readonly parts: Pick<Parts, 'estimators' | 'schedules' | 'weightTransforms' | 'optimizers'>;
   readonly dataset: Dataset;
   readonly stepsPerEpoch: number;
   /** Fixed pictures on which the network is measured, where the recipe asks for that. */
@@ -48,6 +52,8 @@ export class Learner {
   readonly #settings: LearnerSettings;
   readonly #program: Program;
   readonly #weights: LatentWeights;
+  readonly #schedule: ScheduleRow;
+  readonly #rule: OptimizerRow;
   readonly #optimizer: Optimizer;
   readonly #average: WeightAverage | null;
   readonly #probe: IndicatorProbe | null;
@@ -59,15 +65,22 @@ export class Learner {
   constructor(model: Model, recipe: Recipe, settings: LearnerSettings) {
     this.#recipe = recipe;
     this.#settings = settings;
-    this.#estimators = createEstimators(recipe);
+    const { parts } = settings;
+    this.#estimators = createEstimators(recipe, parts.estimators);
+    this.#schedule = rowNamed(parts.schedules, recipe.schedule);
+    this.#rule = rowNamed(parts.optimizers, recipe.optimizer);
     this.#program = new Program(model, { explicitPadding: settings.explicitPadding });
     this.#checkMemory();
-    this.#weights = new LatentWeights(this.#program, recipe.weightTransform, settings.latent);
-    this.#optimizer = new Optimizer(this.#weights, recipe);
+    this.#weights = new LatentWeights(this.#program, transformOf(recipe, parts.weightTransforms), settings.latent);
+    this.#optimizer = new Optimizer(this.#weights, { ...recipe, optimizer: this.#rule, values: valuesOf(recipe) });
     this.#average = recipe.emaDecay > 0 ? new WeightAverage(this.#weights, recipe.emaDecay) : null;
     this.#probe = recipe.indicators ? new IndicatorProbe(this.#program, this.#probeOptions()) : null;
     this.#statistics = measuresStatistics(recipe) ? new MeasuredStatistics(this.#program) : null;
-    const needsHost = recipe.clipGradients > 0 || this.#estimators.learned.length > 0 || this.#program.drawsRandomly;
+    const needsHost =
+      recipe.clipGradients > 0 ||
+      this.#estimators.learned.length > 0 ||
+      this.#program.drawsRandomly ||
+      this.#rule.isRecordable !== true;
     this.#replay = settings.recorder === undefined || needsHost ? null : new StepReplay(settings.recorder);
   }
 
@@ -76,7 +89,7 @@ export class Learner {
     const { dataset, memoryLimit } = this.#settings;
     const batch = Math.min(this.#recipe.batchSize, dataset.train.count);
     // In the graph and in the program, with gradients and the optimizer's state.
-    const weights = this.parameterCount * (3 + statesOf(this.#recipe.optimizer));
+    const weights = this.parameterCount * (3 + this.#rule.states.length);
     try {
       assertStepFits((count) => 4 * (weights + this.#program.peakElements(count, true)), batch, memoryLimit);
     } catch (error) {
@@ -112,12 +125,11 @@ export class Learner {
 
   /** Of the step that is the `step`th from 0. */
   learningRate(step: number): number {
-    const { schedule, lr, epochs, warmupEpochs, stepFactor, stepEpochs } = this.#recipe;
-    const perEpoch = this.#settings.stepsPerEpoch;
-    return learningRate(schedule, lr, step, epochs * perEpoch, Math.round(warmupEpochs * perEpoch), {
-      factor: stepFactor,
-      steps: Math.max(1, Math.round(stepEpochs * perEpoch)),
-    });
+    const { lr, epochs, warmupEpochs } = this.#recipe;
+    const { stepsPerEpoch } = this.#settings;
+    const totalSteps = epochs * stepsPerEpoch;
+    const warmupSteps = Math.round(warmupEpochs * stepsPerEpoch);
+    return learningRate(this.#schedule, { lr, step, totalSteps, stepsPerEpoch, warmupSteps }, valuesOf(this.#recipe));
   }
 
   /** The weights of an epoch: how far they are transformed depends on it. */
@@ -215,7 +227,7 @@ export class Learner {
     const { clipGradients: limit } = this.#recipe;
     if (limit > 0) gradients = await clipGradients(gradients, limit);
     const lr = this.learningRate(this.#optimizer.step);
-    this.#optimizer.apply(gradients, lr, bopGamma(this.#recipe, epoch));
+    this.#optimizer.apply(gradients, lr, epoch);
     for (const sharpness of this.#estimators.learned) await sharpness.apply(lr, this.#optimizer.step);
     this.#average?.update(this.#optimizer.step);
     this.#probe?.afterStep();
@@ -312,4 +324,10 @@ export class Learner {
     this.#weights.dispose();
     this.#program.dispose();
   }
+}
+
+function transformOf(recipe: Recipe, rows: readonly WeightTransformRow[]): TransformSchedule | null {
+  if (recipe.weightTransform === 'none') return null;
+  const row = rowNamed(rows, recipe.weightTransform);
+  return (epoch, epochs) => row.create(epoch, epochs, valuesOf(recipe));
 }

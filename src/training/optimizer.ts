@@ -1,40 +1,107 @@
 /** Optimizers over named parameters. Their state is named tensors, so that a checkpoint can hold it. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { type Fields, number, type ValuesOf } from '../core/field.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { run } from '../kernels/run.ts';
-import { bop } from './bop.ts';
+import { bop, bopGamma } from './bop.ts';
 import { download, type ParameterInfo, type ParameterRole, type ParameterStore, upload } from './parameters.ts';
 
-export const OPTIMIZERS = ['sgd', 'adam', 'adamw', 'bop'] as const;
-/** `bop` moves binary weights by Bop and everything else by Adam. */
-export type OptimizerName = (typeof OPTIMIZERS)[number];
+/** One parameter at one step. */
+export interface OptimizerStep {
+  readonly param: tf.Tensor;
+  readonly gradient: tf.Tensor;
+  /** What was returned behind the parameter in the step before; zeros at first. */
+  readonly state: readonly tf.Tensor[];
+  readonly role: ParameterRole;
+  readonly lr: number;
+  /** 0 for a parameter that does not decay. */
+  readonly weightDecay: number;
+  /** Counts from 1. */
+  readonly step: number;
+  /** 0 … epochs − 1. */
+  readonly epoch: number;
+  readonly epochs: number;
+}
+
+export interface OptimizerRow<N extends string = string, F extends Fields = Fields> {
+  readonly name: N;
+  /** Of the recipe. */
+  readonly fields: F;
+  /** Endings of the names of the tensors that are kept for each parameter, of its shape. */
+  readonly states: readonly string[];
+  /** The parameters that it moves, all unless told; Adam moves the others. */
+  readonly roles?: readonly ParameterRole[];
+  /** Its parameters are ±1 from the start. */
+  readonly isBinary?: true;
+  /** Takes lr and step from where its kernels are run, so that a recorded step can be run again with others. */
+  readonly isRecordable?: true;
+  /** The new parameter, and its new state; all are the caller's, what is given stays whose it was. */
+  update(at: OptimizerStep, values: ValuesOf<F>): [tf.Tensor, ...tf.Tensor[]];
+}
+
+const row = <const N extends string, const F extends Fields>(it: OptimizerRow<N, F>) => it;
+
+const ADAM_BETAS = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const ADAM = { fields: {}, states: ['m', 'v'], isRecordable: true } as const;
+
+const adamUpdate =
+  (decoupled: boolean) =>
+  ({ param, gradient: grad, state, lr, weightDecay, step }: OptimizerStep): [tf.Tensor, ...tf.Tensor[]] => {
+    const [m, v] = state as [tf.Tensor, tf.Tensor];
+    return run('BnnAdam', { param, grad, m, v }, { lr, ...ADAM_BETAS, weightDecay, decoupled, step });
+  };
+
+const adam = row({ name: 'adam', ...ADAM, update: adamUpdate(false) });
+
+/** In the order of the help. */
+export const OPTIMIZERS = [
+  row({
+    name: 'sgd',
+    fields: { momentum: number(0.9, 0, 1, 'sgd: momentum') },
+    states: ['velocity'],
+    isRecordable: true,
+    update: ({ param, gradient: grad, state, lr, weightDecay }, { momentum }) => {
+      const [velocity] = state as [tf.Tensor];
+      return run('BnnSgdMomentum', { param, grad, velocity }, { lr, momentum, weightDecay });
+    },
+  }),
+  adam,
+  row({ name: 'adamw', ...ADAM, update: adamUpdate(true) }),
+  row({
+    name: 'bop',
+    fields: {
+      bopGamma: number(1e-4, 0, 1, 'bop: how fast the average of gradients adapts, at the start'),
+      bopThreshold: number(1e-8, 0, 1e6, 'bop: size of that average that flips a weight'),
+      bopDecay: number(0.1, 0, 1, 'bop: what each fifth of the epochs leaves of bopGamma, as in the paper; 1 = all'),
+    },
+    states: ['average'],
+    roles: ['binary-weight'],
+    isBinary: true,
+    isRecordable: true,
+    update: ({ param, gradient, state, epoch, epochs }, values) => {
+      const [average] = state as [tf.Tensor];
+      const gamma = bopGamma({ ...values, epochs }, epoch);
+      return bop(param, gradient, average, { gamma, threshold: values.bopThreshold });
+    },
+  }),
+] as const;
 
 export const DECAY_GROUPS = ['all', 'weights', 'float-weights'] as const;
 /** Which parameters decay: all, as in the official ReSTE code; all weights but no bias or norm; only weights that stay float. */
 export type DecayGroup = (typeof DECAY_GROUPS)[number];
 
 export interface OptimizerOptions {
-  readonly optimizer: OptimizerName;
-  readonly momentum: number;
+  readonly optimizer: OptimizerRow;
+  /** The recipe's fields, for those of the optimizer. */
+  readonly values: ValuesOf<Fields>;
   readonly weightDecay: number;
   readonly weightDecayOn: DecayGroup;
   /** Latent binary weights are clamped to [−c, c] after each step; 0 for never. */
   readonly clampWeights: number;
-  /** Bop's threshold τ. */
-  readonly bopThreshold?: number;
-}
-
-const ADAM_BETAS = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-
-/** Per rule, the tensors kept for a parameter, by the endings of their names. */
-const STATE_NAMES = { sgd: ['velocity'], adam: ['m', 'v'], adamw: ['m', 'v'], bop: ['average'] } as const;
-type Rule = keyof typeof STATE_NAMES;
-
-/** Numbers that a rule keeps for each of a parameter's. */
-export function statesOf(rule: OptimizerName): number {
-  return STATE_NAMES[rule].length;
+  /** 1 unless told. */
+  readonly epochs?: number;
 }
 
 function decays(role: ParameterRole, group: DecayGroup): boolean {
@@ -57,10 +124,9 @@ export class Optimizer {
       const { shape } = store.parameter(info.name);
       this.#state.set(
         info.name,
-        STATE_NAMES[this.#ruleOf(info)].map(() => tf.keep(tf.zeros(shape))),
+        this.#ruleOf(info).states.map(() => tf.keep(tf.zeros(shape))),
       );
-      // Bop has no latent weights: they are ±1 from the start.
-      if (this.#ruleOf(info) === 'bop')
+      if (this.#ruleOf(info).isBinary === true)
         store.setParameter(info.name, run('BnnSign', { x: store.parameter(info.name) }));
     }
   }
@@ -72,14 +138,14 @@ export class Optimizer {
   /**
    * Takes one step and disposes the gradients.
    *
-   * @param gamma  Bop's adaptation rate.
+   * @param epoch  0 … epochs − 1.
    */
-  apply(gradients: ReadonlyMap<string, tf.Tensor>, lr: number, gamma = 1e-4): void {
+  apply(gradients: ReadonlyMap<string, tf.Tensor>, lr: number, epoch = 0): void {
     this.#step++;
     for (const info of this.#trainable()) {
       const gradient = gradients.get(info.name);
       if (gradient === undefined) throw new Error(`internal: no gradient for "${info.name}"`);
-      const [next, ...state] = this.#update(info, gradient, lr, gamma);
+      const [next, ...state] = this.#update(info, gradient, lr, epoch);
       gradient.dispose();
       for (const old of this.#state.get(info.name) ?? []) old.dispose();
       this.#state.set(
@@ -103,7 +169,7 @@ export class Optimizer {
   async save(): Promise<Map<string, Tensor>> {
     const saved = new Map<string, Tensor>();
     for (const info of this.#trainable()) {
-      for (const [i, suffix] of STATE_NAMES[this.#ruleOf(info)].entries()) {
+      for (const [i, suffix] of this.#ruleOf(info).states.entries()) {
         const t = this.#state.get(info.name)?.[i];
         if (t !== undefined) saved.set(`${info.name}.${suffix}`, await download(t, info));
       }
@@ -118,7 +184,7 @@ export class Optimizer {
    */
   restore(saved: ReadonlyMap<string, Tensor>, step: number, at?: string): void {
     for (const info of this.#trainable()) {
-      const restored = STATE_NAMES[this.#ruleOf(info)].map((suffix) =>
+      const restored = this.#ruleOf(info).states.map((suffix) =>
         tf.keep(upload(requireSaved(saved, info, suffix, at), info.layout)),
       );
       for (const old of this.#state.get(info.name) ?? []) old.dispose();
@@ -136,25 +202,20 @@ export class Optimizer {
     for (const info of this.#store.parameters.values()) if (info.role !== 'buffer') yield info;
   }
 
-  #ruleOf({ role }: ParameterInfo): Rule {
+  #ruleOf({ role }: ParameterInfo): OptimizerRow {
     const { optimizer } = this.#options;
-    return optimizer === 'bop' && role !== 'binary-weight' ? 'adam' : optimizer;
+    return optimizer.roles === undefined || optimizer.roles.includes(role) ? optimizer : adam;
   }
 
-  #update(info: ParameterInfo, gradient: tf.Tensor, lr: number, gamma: number): [tf.Tensor, ...tf.Tensor[]] {
-    const { momentum, weightDecayOn, bopThreshold: threshold = 1e-8 } = this.#options;
-    const weightDecay = decays(info.role, weightDecayOn) ? this.#options.weightDecay : 0;
-    const param = this.#store.parameter(info.name);
-    const [first, second] = this.#state.get(info.name) ?? [];
-    if (first === undefined) throw new Error(`internal: no optimizer state for "${info.name}"`);
+  #update(info: ParameterInfo, gradient: tf.Tensor, lr: number, epoch: number): [tf.Tensor, ...tf.Tensor[]] {
+    const { weightDecayOn, values, epochs = 1 } = this.#options;
+    const { role, name } = info;
+    const weightDecay = decays(role, weightDecayOn) ? this.#options.weightDecay : 0;
     const rule = this.#ruleOf(info);
-    const given = { param, grad: gradient };
-    if (rule === 'sgd') return run('BnnSgdMomentum', { ...given, velocity: first }, { lr, momentum, weightDecay });
-    if (rule === 'bop') return bop(param, gradient, first, { gamma, threshold });
-    if (second === undefined) throw new Error(`internal: no second moment for "${info.name}"`);
-    const decoupled = rule === 'adamw';
-    const settings = { lr, ...ADAM_BETAS, weightDecay, decoupled, step: this.#step };
-    return run('BnnAdam', { ...given, m: first, v: second }, settings);
+    const state = this.#state.get(name) ?? [];
+    if (state.length !== rule.states.length) throw new Error(`internal: no optimizer state for "${name}"`);
+    const param = this.#store.parameter(name);
+    return rule.update({ param, gradient, state, role, lr, weightDecay, step: this.#step, epoch, epochs }, values);
   }
 
   #clamp(param: tf.Tensor, role: ParameterRole): tf.Tensor {

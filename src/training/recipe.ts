@@ -1,13 +1,26 @@
 /** Recipes: everything needed to repeat a training run. One table drives types, checking, defaults, command-line flags and help. */
 
 import { BACKEND_NAMES, canBackend, namesWith } from '../backends/backends.ts';
-import { checkField, choice, type Field, flag, integer, MAX, number, text, type ValuesOf } from '../core/field.ts';
+import {
+  checkField,
+  choice,
+  type Field,
+  type Fields,
+  flag,
+  integer,
+  MAX,
+  number,
+  text,
+  type ValuesOf,
+} from '../core/field.ts';
 import { nearest } from '../core/nearest.ts';
+import { FITS } from '../core/preprocessing.ts';
+import { namesOf } from '../core/row-named.ts';
 import { BROKEN_POLICIES } from '../data/decode-pictures.ts';
 import { canDownload, DATASET_NAMES, hasFreeImageSize } from '../data/load-dataset.ts';
 import { NORMALIZATIONS } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
-import { ESTIMATOR_NAMES, ESTIMATORS, type EstimatorFields } from '../estimators/table.ts';
+import { ESTIMATORS } from '../estimators/table.ts';
 import { DECAY_GROUPS, OPTIMIZERS } from './optimizer.ts';
 import { SCHEDULES } from './schedule.ts';
 import { WEIGHT_TRANSFORMS } from './weight-transform.ts';
@@ -35,10 +48,7 @@ const withOpenSign: Use = use(
     (hasActivationSigns(recipe) && recipe.activationEstimator === ''),
 );
 const withTransform: Use = use('a weightTransform', (recipe) => hasSigns(recipe) && recipe.weightTransform !== 'none');
-const withSgd: Use = use('optimizer sgd', ({ optimizer }) => optimizer === 'sgd');
 const withDecay: Use = use('weightDecay', ({ weightDecay }) => weightDecay > 0);
-const withBop: Use = use('optimizer bop', ({ optimizer }) => optimizer === 'bop');
-const withSteps: Use = use('schedule step', ({ schedule }) => schedule === 'step');
 const withTeacher: Use = use('a teacher', ({ teacher }) => teacher !== '');
 const withSample: Use = use('indicators or re-estimated statistics', measuresSample);
 const withThreads: Use = use(
@@ -46,16 +56,66 @@ const withThreads: Use = use(
   ({ backend, teacher }) => canBackend(backend, 'threads') || teacher !== '',
 );
 
-/** Those of the estimators; each does something where one of them is used. */
-function estimatorFields(): EstimatorFields {
-  const fields: Record<string, RecipeField> = {};
-  for (const [name, field] of ESTIMATORS.flatMap((row) => Object.entries<Field>(row.fields))) {
-    const names: string[] = ESTIMATORS.filter((row) => Object.hasOwn(row.fields, name)).map((row) => row.name);
-    const isUsed: Use['isUsed'] = (recipe) => estimatorsOf(recipe).some((it) => names.includes(it));
-    fields[name] = { ...field, use: use(`estimator ${names.join(' or ')}`, isUsed) };
-  }
-  return fields as EstimatorFields;
+/** A row of a table that has fields of its own. */
+export interface RowWithFields {
+  readonly name: string;
+  readonly fields: Fields;
 }
+
+export type ChoiceKind =
+  | 'estimators'
+  | 'networks'
+  | 'datasets'
+  | 'schedules'
+  | 'weightTransforms'
+  | 'optimizers'
+  | 'augmentations';
+
+/** The fields that choose rows of tables by name. */
+type Choosing = Readonly<
+  Record<
+    | ('init' | 'model' | 'dataset' | 'schedule' | 'weightTransform' | 'optimizer' | 'augment')
+    | ('estimator' | 'weightEstimator' | 'activationEstimator'),
+    string
+  >
+>;
+
+/** The tables whose rows a recipe chooses: what their rows are called in messages, and which of them a recipe has chosen. */
+export const CHOICES: Readonly<
+  Record<ChoiceKind, { readonly noun: string; readonly chosen: (recipe: Choosing) => readonly string[] }>
+> = {
+  estimators: { noun: 'estimator', chosen: estimatorsOf },
+  networks: { noun: 'model', chosen: ({ init, model }) => (init === '' ? [model] : []) },
+  datasets: { noun: 'dataset', chosen: ({ dataset }) => [dataset] },
+  schedules: { noun: 'schedule', chosen: ({ schedule }) => [schedule] },
+  weightTransforms: { noun: 'weightTransform', chosen: (recipe) => (hasSigns(recipe) ? [recipe.weightTransform] : []) },
+  optimizers: { noun: 'optimizer', chosen: ({ optimizer }) => [optimizer] },
+  augmentations: { noun: 'augment', chosen: ({ augment }) => listed(augment) },
+};
+
+type Intersection<U> = (U extends unknown ? (u: U) => void : never) extends (u: infer I) => void ? I : never;
+
+/** The fields of all rows of a table; each does something where one of the rows that have it is chosen. */
+export function fieldsOf<const R extends readonly RowWithFields[]>(
+  kind: ChoiceKind,
+  rows: R,
+): Intersection<R[number]['fields']> {
+  const { noun, chosen } = CHOICES[kind];
+  const fields: Record<string, RecipeField> = {};
+  for (const [name, field] of rows.flatMap((row) => Object.entries<Field>(row.fields))) {
+    const names = namesOf(rows.filter((row) => Object.hasOwn(row.fields, name)));
+    const isUsed: Use['isUsed'] = (recipe) => chosen(recipe).some((it) => names.includes(it));
+    fields[name] = { ...field, use: use(`${noun} ${names.join(' or ')}`, isUsed) };
+  }
+  return fields as Intersection<R[number]['fields']>;
+}
+
+/** The parts of a list with commas. */
+export function listed(text: string): string[] {
+  return text === '' ? [] : text.split(',').map((item) => item.trim());
+}
+
+const ESTIMATOR_NAMES: readonly string[] = namesOf(ESTIMATORS);
 
 /** One row a field, in the order of the help. */
 export const RECIPE_FIELDS = {
@@ -87,6 +147,14 @@ export const RECIPE_FIELDS = {
     ...integer(224, 1, 4096, 'side of the square that pictures of various sizes are framed to'),
     use: withPictures,
   },
+  fit: {
+    ...choice(
+      FITS,
+      'crop',
+      'how pictures become square: crop = shorter side to 8/7 of imageSize, and its middle; squash = each side by its own ratio; pad = the whole picture on black',
+    ),
+    use: withPictures,
+  },
   normalize: choice(
     NORMALIZATIONS,
     'dataset',
@@ -98,6 +166,11 @@ export const RECIPE_FIELDS = {
     ...number(0, 0, 1, 'augmentation: random crops of at least this share of a picture of any size; 0 = off'),
     use: withPictures,
   },
+  augment: text(
+    '',
+    'list',
+    'augmentations of plug-ins, separated by commas, in the order in which they change a picture',
+  ),
   brokenImages: {
     ...choice(BROKEN_POLICIES, 'stop', 'what to do about pictures that cannot be decoded'),
     use: withPictures,
@@ -105,24 +178,28 @@ export const RECIPE_FIELDS = {
   limitTrain: integer(0, 0, MAX, 'train on the first so many pictures only; 0 = all'),
   limitTest: integer(0, 0, MAX, 'test on the first so many pictures only; 0 = all'),
   validation: integer(0, 0, MAX, 'hold out so many training pictures and choose the best epoch by them'),
-  estimator: { ...choice(ESTIMATOR_NAMES, 'reste', 'gradient of sign'), common: true, use: withOpenSign },
+  estimator: { ...choice<string>(ESTIMATOR_NAMES, 'reste', 'gradient of sign'), common: true, use: withOpenSign },
   weightEstimator: {
-    ...choice(['', ...ESTIMATOR_NAMES], '', 'gradient of sign for weights, when it differs; bop has none'),
+    ...choice<string>(['', ...ESTIMATOR_NAMES], '', 'gradient of sign for weights, when it differs; bop has none'),
     use: withSigns,
   },
   activationEstimator: {
-    ...choice(['', ...ESTIMATOR_NAMES], '', 'gradient of sign for activations, when it differs'),
+    ...choice<string>(['', ...ESTIMATOR_NAMES], '', 'gradient of sign for activations, when it differs'),
     use: withActivationSigns,
   },
   weightTransform: {
-    ...choice(WEIGHT_TRANSFORMS, 'none', 'what stands between the latent weights and their sign'),
+    ...choice<string>(
+      ['none', ...namesOf(WEIGHT_TRANSFORMS)],
+      'none',
+      'what stands between the latent weights and their sign',
+    ),
     use: withSigns,
   },
   relaxShare: {
     ...number(0, 0, 1, 'share of the epochs, from the start, in which transformed weights are used without their sign'),
     use: withTransform,
   },
-  ...estimatorFields(),
+  ...fieldsOf('estimators', ESTIMATORS),
   slopePeak: number(
     0,
     0,
@@ -134,24 +211,17 @@ export const RECIPE_FIELDS = {
     ...integer(128, 1, 65536, 'pictures per step; what does not fill a batch is left out of an epoch'),
     common: true,
   },
-  optimizer: { ...choice(OPTIMIZERS, 'adam', 'optimizer'), common: true },
+  optimizer: { ...choice<string>(namesOf(OPTIMIZERS), 'adam', 'optimizer'), common: true },
   lr: { ...number(0.005, 0, 1e6, 'peak learning rate'), common: true },
-  momentum: { ...number(0.9, 0, 1, 'sgd: momentum'), use: withSgd },
   weightDecay: number(0, 0, 1e6, 'weight decay'),
   weightDecayOn: { ...choice(DECAY_GROUPS, 'all', 'which parameters decay'), use: withDecay },
   clampWeights: { ...number(0, 0, 1e6, 'keep latent binary weights within ± this; 0 = no limit'), use: withSigns },
   clipGradients: number(0, 0, 1e6, 'scale gradients down to this norm of all together; 0 = no limit'),
   emaDecay: number(0, 0, 0.999999, 'evaluate and save a moving average of the weights; 0 = the weights themselves'),
-  bopGamma: { ...number(1e-4, 0, 1, 'bop: how fast the average of gradients adapts, at the start'), use: withBop },
-  bopThreshold: { ...number(1e-8, 0, 1e6, 'bop: size of that average that flips a weight'), use: withBop },
-  bopDecay: {
-    ...number(0.1, 0, 1, 'bop: what each fifth of the epochs leaves of bopGamma, as in the paper; 1 = all'),
-    use: withBop,
-  },
-  schedule: choice(SCHEDULES, 'cosine', 'how the learning rate falls'),
+  ...fieldsOf('optimizers', OPTIMIZERS),
+  schedule: choice<string>(namesOf(SCHEDULES), 'cosine', 'how the learning rate falls'),
   warmupEpochs: number(0, 0, MAX, 'epochs in which the learning rate rises; may be a fraction'),
-  stepEpochs: { ...number(30, 1e-6, MAX, 'schedule step: epochs between two falls'), use: withSteps },
-  stepFactor: { ...number(0.1, 0, 1, 'schedule step: what a fall leaves of the rate'), use: withSteps },
+  ...fieldsOf('schedules', SCHEDULES),
   patience: integer(0, 0, MAX, 'stop after so many epochs without a better validation accuracy; 0 = never'),
   labelSmoothing: number(0, 0, 0.999, 'label smoothing'),
   cutout: integer(0, 0, 4096, 'augmentation: cut a square of this side out of each picture'),
@@ -179,8 +249,41 @@ export const RECIPE_FIELDS = {
   seed: { ...integer(1, 0, MAX, 'seed of initialization, shuffling and augmentation'), common: true },
 } satisfies Readonly<Record<string, RecipeField>>;
 
-export type Recipe = ValuesOf<typeof RECIPE_FIELDS>;
+/** Which plug-in a recipe needs. */
+export interface PluginRecord {
+  readonly name: string;
+  /** sha256 (hex) of its file and of those that it names. */
+  readonly sha256: string;
+}
+
+/** Fields of plug-ins stand beside these. */
+export type Recipe = ValuesOf<typeof RECIPE_FIELDS> & {
+  /** Those with a part that the recipe uses; absent where it needs none. */
+  readonly plugins?: readonly PluginRecord[];
+};
 export type RecipeInput = Readonly<Record<string, unknown>>;
+
+/** What a recipe may hold: the fields of this project, and those of plug-ins where there are some. */
+export interface RecipeRules {
+  readonly fields: Readonly<Record<string, RecipeField>>;
+  readonly plugins: readonly RecipePlugin[];
+  /** Takes fields and names of plug-ins that are not here: to look at a recipe, not to train by it. */
+  readonly isOpen?: true;
+}
+
+interface RecipePlugin extends PluginRecord {
+  /** Names of its fields. */
+  readonly fields: readonly string[];
+  /** Names of its parts. */
+  readonly parts: Readonly<Record<ChoiceKind, readonly string[]>>;
+}
+
+export const BUILT_IN_RULES: RecipeRules = { fields: RECIPE_FIELDS, plugins: [] };
+
+/** The fields alone, for those who have fields of their own among them. */
+export function valuesOf({ plugins: _, ...values }: Recipe): ValuesOf<Fields> {
+  return values;
+}
 
 /** All fields at their defaults. */
 export function defaultRecipe(): Recipe {
@@ -188,15 +291,15 @@ export function defaultRecipe(): Recipe {
 }
 
 /** The zoo's twins: `-fp` has no sign at all, `-1w32a` none for activations. */
-function hasSigns({ init, model }: Recipe): boolean {
+function hasSigns({ init, model }: Choosing): boolean {
   return init !== '' || !model.endsWith('-fp');
 }
 
-function hasActivationSigns(recipe: Recipe): boolean {
+function hasActivationSigns(recipe: Choosing): boolean {
   return hasSigns(recipe) && (recipe.init !== '' || !recipe.model.endsWith('-1w32a'));
 }
 
-function estimatorsOf(recipe: Recipe): string[] {
+function estimatorsOf(recipe: Choosing): string[] {
   return [
     ...(hasSigns(recipe) ? [recipe.weightEstimator || recipe.estimator] : []),
     ...(hasActivationSigns(recipe) ? [recipe.activationEstimator || recipe.estimator] : []),
@@ -204,10 +307,10 @@ function estimatorsOf(recipe: Recipe): string[] {
 }
 
 /** What a field lacks to do something in this recipe; null when it does, or is switched off. */
-export function missingUse(field: keyof Recipe, recipe: Recipe): string | null {
-  const value = recipe[field];
+export function missingUse(field: string, recipe: Recipe, fields = BUILT_IN_RULES.fields): string | null {
+  const value = (recipe as RecipeInput)[field];
   const isOff = value === false || value === 0 || value === '';
-  const { use }: RecipeField = RECIPE_FIELDS[field];
+  const { use } = fields[field] ?? {};
   return isOff || use === undefined || use.isUsed(recipe) ? null : use.needs;
 }
 
@@ -236,24 +339,82 @@ export function startsTransformed({ init, weightTransform }: Pick<Recipe, 'init'
 /**
  * Completes and checks a recipe: later objects override earlier ones; `description` and `$schema` are allowed and dropped.
  *
- * @throws {BnnError} E_USAGE that names the field, what was found and what is allowed.
+ * @param rules  those of plug-ins; of this project alone unless told.
+ * @throws {BnnError} E_USAGE that names the field, what was found and what is allowed; E_FORMAT for another version of a plug-in than
+ *   the recipe names.
  */
-export function parseRecipe(inputs: readonly RecipeInput[], at?: string): Recipe {
+export function parseRecipe(inputs: readonly RecipeInput[], at?: string, rules = BUILT_IN_RULES): Recipe {
+  const { fields } = rules;
   const recipe: Record<string, unknown> = {};
-  for (const [name, field] of Object.entries(RECIPE_FIELDS)) recipe[name] = field.default;
+  for (const [name, field] of Object.entries(fields)) recipe[name] = field.default;
+  let named: readonly PluginRecord[] = [];
   for (const input of inputs) {
+    if (input['plugins'] !== undefined) named = checkPlugins(input['plugins'], rules, at);
     for (const [name, value] of Object.entries(input)) {
-      if (name === 'description' || name === '$schema' || value === undefined) continue;
-      if (!Object.hasOwn(RECIPE_FIELDS, name)) {
-        const near = nearest(name, Object.keys(RECIPE_FIELDS));
-        throw new BnnError('E_USAGE', `unknown recipe field "${name}"`, {
-          at,
-          hint: near === undefined ? `fields: ${Object.keys(RECIPE_FIELDS).join(', ')}` : `did you mean "${near}"?`,
-        });
-      }
-      checkField(name, RECIPE_FIELDS[name as keyof Recipe], value, at);
+      if (name === 'description' || name === '$schema' || name === 'plugins' || value === undefined) continue;
+      const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+      if (field !== undefined && !(rules.isOpen === true && field.kind === 'choice'))
+        checkField(name, field, value, at);
+      else if (field === undefined && rules.isOpen !== true) throw unknownField(name, fields, at);
       recipe[name] = value;
     }
   }
-  return recipe as Recipe;
+  const parsed = recipe as Recipe;
+  if (rules.isOpen === true) return named.length === 0 ? parsed : { ...parsed, plugins: named };
+  return withPluginsInUse(parsed, rules);
+}
+
+function unknownField(name: string, fields: RecipeRules['fields'], at: string | undefined): BnnError {
+  const near = nearest(name, Object.keys(fields));
+  return new BnnError('E_USAGE', `unknown recipe field "${name}"`, {
+    at,
+    hint: near === undefined ? `fields: ${Object.keys(fields).join(', ')}` : `did you mean "${near}"?`,
+  });
+}
+
+/** @throws {BnnError} E_USAGE for a plug-in that is not given, E_FORMAT for another version of it. */
+function checkPlugins(value: unknown, rules: RecipeRules, at: string | undefined): readonly PluginRecord[] {
+  const isRecord = (it: unknown): it is Partial<PluginRecord> & { name: string } =>
+    typeof it === 'object' && it !== null && 'name' in it && typeof it.name === 'string';
+  if (!Array.isArray(value) || !value.every(isRecord)) {
+    throw new BnnError('E_USAGE', `plugins is ${JSON.stringify(value)}, expected a list of { "name", "sha256" }`, {
+      at,
+    });
+  }
+  return value.map(({ name, sha256 = '' }) => {
+    if (rules.isOpen === true) return { name, sha256 };
+    const found = rules.plugins.find((plugin) => plugin.name === name);
+    if (found === undefined) {
+      throw new BnnError('E_USAGE', `the recipe needs the plug-in "${name}", which is not given`, {
+        at,
+        hint: 'add --plugin FILE, the file that it was made with',
+      });
+    }
+    if (sha256 !== '' && sha256 !== found.sha256) {
+      throw new BnnError(
+        'E_FORMAT',
+        `the plug-in "${name}" has SHA-256 ${found.sha256.slice(0, 12)}…, the recipe names ${sha256.slice(0, 12)}…`,
+        {
+          at,
+          hint: 'give the plug-in as it was; a run with a changed one starts anew: leave "plugins" out of the recipe, or start from the weights with --init RUN',
+        },
+      );
+    }
+    return { name, sha256: found.sha256 };
+  });
+}
+
+/** The recipe with the plug-ins that it needs, and without the fields of others. */
+function withPluginsInUse(recipe: Recipe, { plugins, fields }: RecipeRules): Recipe {
+  const values: Record<string, unknown> = { ...recipe };
+  const used = plugins.filter((plugin) => {
+    const isChosen = Object.entries(CHOICES).some(([kind, { chosen }]) =>
+      chosen(recipe).some((name) => plugin.parts[kind as ChoiceKind].includes(name)),
+    );
+    if (isChosen || plugin.fields.some((name) => values[name] !== fields[name]?.default)) return true;
+    for (const name of plugin.fields) delete values[name];
+    return false;
+  });
+  if (used.length > 0) values['plugins'] = used.map(({ name, sha256 }) => ({ name, sha256 }));
+  return values as unknown as Recipe;
 }

@@ -5,8 +5,10 @@ import type { Dataset, Split } from '../data/dataset.ts';
 import { holdOut } from '../data/hold-out.ts';
 import { samplePictures } from '../data/sample-pictures.ts';
 import type { Model } from '../graph/model.ts';
+import { pictureChangeOf } from './augmentation.ts';
 import { evaluationBatch } from './evaluate.ts';
 import { normalizationOf } from './initial-model.ts';
+import type { Parts } from './parts.ts';
 import { measuresSample, type Recipe } from './recipe.ts';
 import type { TrainListeners } from './train-options.ts';
 
@@ -27,7 +29,7 @@ export function createRunBatches(
   recipe: Recipe,
   dataset: Dataset,
   model: Model,
-  { onBrokenImage }: Pick<TrainListeners, 'onBrokenImage'>,
+  { onBrokenImage, augmentations = [] }: Pick<TrainListeners, 'onBrokenImage'> & Partial<Pick<Parts, 'augmentations'>>,
 ): RunBatches {
   const { seed, batchSize, padCrop, flip, cropScale, brokenImages: onBroken } = recipe;
   const { train: learned, held } =
@@ -35,9 +37,10 @@ export function createRunBatches(
   const normalize = recipe.init === '' ? recipe.normalize : normalizationOf(model);
   const common = { normalize, prefetch: PREFETCH_BATCHES, onBroken, onBrokenImage };
   const augment = padCrop > 0 || flip || cropScale > 0 ? { padCrop, flip, cropScale } : null;
+  const change = pictureChangeOf(recipe, augmentations, dataset);
   // A small last batch has other statistics than the rest, and would have the last word before every evaluation.
   const full = { batchSize: Math.min(batchSize, learned.count), dropLast: true };
-  const train = new Batcher(learned, { ...common, ...full, seed, augment, shuffle: true });
+  const train = new Batcher(learned, { ...common, ...full, seed, augment, change, shuffle: true });
   const evaluation = { ...common, batchSize: evaluationBatch(dataset) };
   const test = new Batcher(dataset.test, evaluation);
   const validation = held === null ? null : new Batcher(held, evaluation);

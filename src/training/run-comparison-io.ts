@@ -18,7 +18,8 @@ import {
 import { correctTogether, type Disagreement, disagreementOf } from './contrast.ts';
 import { readHistory } from './history-io.ts';
 import { withInitialDigest } from './initial-model-io.ts';
-import { parseRecipe, type Recipe } from './recipe.ts';
+import type { LoadedPlugin } from './load-plugin-io.ts';
+import { parseRecipe, type Recipe, type RecipeRules } from './recipe.ts';
 import { checkRunFolder, isUntouched, readRecipe } from './run-folder-io.ts';
 import type { TestedEpoch, TrainListeners, TrainOptions } from './train-options.ts';
 import { train } from './trainer.ts';
@@ -40,6 +41,9 @@ export interface ComparisonOptions {
   readonly environment?: Environment | undefined;
   readonly signal?: AbortSignal;
   readonly teacher?: TrainOptions['teacher'];
+  readonly plugins?: readonly LoadedPlugin[] | undefined;
+  /** Of the plug-ins; of this project unless told. */
+  readonly rules?: RecipeRules | undefined;
   /** What to call while a run is trained. */
   readonly listen?: (arm: Arm, seed: number) => TrainListeners;
   /** Called after each run, also for those that were complete before. */
@@ -144,9 +148,9 @@ async function completeRun(
   folder: 'runs' | 'tuning',
   options: ComparisonOptions,
 ): Promise<DoneRun | null> {
-  const { signal, teacher, environment } = options;
+  const { signal, teacher, environment, plugins, rules } = options;
   if (signal?.aborted === true) return null;
-  const recipe = await withInitialDigest(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name));
+  const recipe = await withInitialDigest(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name, rules));
   const out = join(options.out, folder, runName(arm, seed));
   const history = join(out, 'history.jsonl');
   const predictions = join(out, 'predictions.json');
@@ -162,6 +166,7 @@ async function completeRun(
     out,
     resume: exists,
     teacher,
+    plugins,
     ...(signal !== undefined && { signal }),
     ...listeners,
     onStart: (opening) => {

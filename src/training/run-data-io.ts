@@ -9,6 +9,8 @@ export interface RunData {
   readonly dataset: string;
   /** Its folder or archive; empty for what is built in. */
   readonly data: string;
+  /** Names of the plug-ins that it was trained with. */
+  readonly plugins: readonly string[];
 }
 
 /**
@@ -19,10 +21,19 @@ export interface RunData {
 export async function readRunData(folder: string): Promise<RunData | null> {
   const path = join(folder, 'recipe.json');
   try {
-    const { dataset, data } = parseJsonObject(await readFile(path, 'utf8'), path);
-    return typeof dataset === 'string' ? { dataset, data: typeof data === 'string' ? data : '' } : null;
+    const { dataset, data, plugins } = parseJsonObject(await readFile(path, 'utf8'), path);
+    if (typeof dataset !== 'string') return null;
+    return { dataset, data: typeof data === 'string' ? data : '', plugins: namesOf(plugins) };
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return null;
     throw fromSystemError(error, 'read the recipe', path);
   }
+}
+
+function namesOf(plugins: unknown): string[] {
+  const list: readonly unknown[] = Array.isArray(plugins) ? plugins : [];
+  return list.flatMap((plugin) => {
+    const { name } = Object(plugin) as { name?: unknown };
+    return typeof name === 'string' ? [name] : [];
+  });
 }

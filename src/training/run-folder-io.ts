@@ -11,11 +11,22 @@ import { parseJsonObject } from '../core/parse-json.ts';
 import { isTemporaryOf, removeAbandoned } from '../core/temporary-name-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { readHistory } from './history-io.ts';
-import { defaultRecipe, parseRecipe, type Recipe } from './recipe.ts';
+import {
+  BUILT_IN_RULES,
+  defaultRecipe,
+  type PluginRecord,
+  parseRecipe,
+  type Recipe,
+  type RecipeRules,
+} from './recipe.ts';
 import { LOCK_FILE } from './run-lock-io.ts';
 
-/** The recipe of a run folder, or null when the folder holds no run. */
-export async function readRecipe(folder: string): Promise<Recipe | null> {
+/**
+ * The recipe of a run folder, or null when the folder holds no run.
+ *
+ * @param rules  those to train by; unless told, fields of plug-ins that are not here are taken as they stand.
+ */
+export async function readRecipe(folder: string, rules?: RecipeRules): Promise<Recipe | null> {
   const path = join(folder, 'recipe.json');
   let text: string;
   try {
@@ -30,7 +41,9 @@ export async function readRecipe(folder: string): Promise<Recipe | null> {
     }
     throw fromSystemError(error, 'read the recipe', path);
   }
-  return parseRecipe([parseJsonObject(text, path)], path);
+  const fields = parseJsonObject(text, path);
+  const looking: RecipeRules = fields['plugins'] === undefined ? BUILT_IN_RULES : { ...BUILT_IN_RULES, isOpen: true };
+  return parseRecipe([fields], path, rules ?? looking);
 }
 
 /** Fields that may differ when a run is resumed: what the data are is checked by their digest, wherever they lie. */
@@ -53,12 +66,22 @@ export async function checkRunFolder(folder: string, recipe: Recipe, resume: boo
   }
   for (const [name, value] of Object.entries(before ?? {})) {
     const now = recipe[name as keyof Recipe];
-    if (now === value || FREE_FIELDS.includes(name)) continue;
+    if (JSON.stringify(now) === JSON.stringify(value) || FREE_FIELDS.includes(name)) continue;
+    if (name === 'plugins') throw otherPlugins(before?.plugins ?? [], recipe.plugins ?? [], folder);
     throw new BnnError('E_USAGE', `${name} was ${JSON.stringify(value)} and is now ${JSON.stringify(now)}`, {
       at: join(folder, 'recipe.json'),
       hint: `a resumed run keeps its recipe; to go on from its weights with another one: --init ${join(folder, 'last/model.onnx')} and another --out`,
     });
   }
+}
+
+function otherPlugins(before: readonly PluginRecord[], now: readonly PluginRecord[], folder: string): BnnError {
+  const inWords = (records: readonly PluginRecord[]): string =>
+    records.map(({ name, sha256: digest }) => `"${name}" (SHA-256 ${digest.slice(0, 12)}…)`).join(', ') || 'none';
+  return new BnnError('E_USAGE', `the plug-ins were ${inWords(before)} and are now ${inWords(now)}`, {
+    at: join(folder, 'recipe.json'),
+    hint: `a resumed run keeps its plug-ins, to the letter; to go on from its weights with others: --init ${join(folder, 'last/model.onnx')} and another --out`,
+  });
 }
 
 /** What of a recipe makes the weights, as one text: it tells a recipe that was changed since the run was trained by it. */

@@ -4,6 +4,7 @@ import type { BackendFacts } from '../backends/backend-facts.ts';
 import type { Dataset, LoadProgress } from '../data/dataset.ts';
 import type { BrokenImage } from '../data/decode-pictures.ts';
 import type { EpochRecord } from './history-io.ts';
+import type { LoadedPlugin, PluginSource } from './load-plugin-io.ts';
 import type { ImageSize } from './mix-batch.ts';
 import type { Recipe } from './recipe.ts';
 import type { BestEpoch } from './training-state.ts';
@@ -64,6 +65,8 @@ export interface TrainListeners {
 export type Teacher = (images: Float32Array, count: number, size: ImageSize) => Promise<Float32Array>;
 
 export interface TrainOptions extends TrainListeners {
+  /** Parts of one's own, by file or as they are (`docs/extend.md`); for this run alone. */
+  readonly plugins?: readonly (PluginSource | LoadedPlugin)[] | undefined;
   /** The run folder. */
   readonly out: string;
   /** Continue the run in `out`; its recipe must be the given one. */

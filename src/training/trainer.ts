@@ -5,17 +5,20 @@ import { selectBackend } from '../backends/select-backend.ts';
 import { fromFailedAllocation } from '../core/memory.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../core/preprocessing.ts';
 import type { Tensor } from '../core/tensor.ts';
-import type { Dataset } from '../data/dataset.ts';
+import { type Dataset, pictureFormOf } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import { resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { buildModel } from '../zoo/zoo.ts';
+import { checkAugmentations } from './augmentation.ts';
 import { type Checkpoint, loadCheckpoint } from './checkpoint-io.ts';
 import { createEstimators } from './create-estimators.ts';
 import { checkHistory } from './history-io.ts';
 import { loadInitialModel, withInitialDigest } from './initial-model-io.ts';
-import { parseRecipe, type Recipe } from './recipe.ts';
+import { BUILT_IN, openParts, type Parts } from './parts.ts';
+import { fromPluginError } from './plugin-errors.ts';
+import { parseRecipe, type Recipe, type RecipeInput, valuesOf } from './recipe.ts';
 import { createRunBatches } from './run-batches.ts';
 import { assertReplaceable, checkRunFolder, recipeDigest, removeUntouched } from './run-folder-io.ts';
 import { type RunLock, withRunLock } from './run-lock-io.ts';
@@ -24,16 +27,25 @@ import { TrainingSession } from './training-session.ts';
 import { checkStateFits } from './training-state.ts';
 
 /**
- * Trains by a recipe; fields that are left out have their defaults.
+ * Trains by a recipe; fields that are left out have their defaults. Those of plug-ins stand beside them.
  *
  * @throws {BnnError} for everything that a user can cause: a field that is wrong, a missing data set, a network that does not fit it,
  *   an existing run folder, a folder that another training is using or that goes away, a damaged checkpoint, a loss that is not a
- *   number (E_NUMERIC; the last good checkpoint stays), a full disk (likewise). A new run that fails before it has learned anything
+ *   number (E_NUMERIC; the last good checkpoint stays), a full disk (likewise), an error in a plug-in (E_PLUGIN). A new run that fails before it has learned anything
  *   leaves nothing behind.
  */
-export async function train(given: Partial<Recipe>, options: TrainOptions): Promise<TrainResult> {
-  const parsed = parseRecipe([given]);
-  checkRecipe(parsed);
+export async function train(given: Partial<Recipe> & RecipeInput, options: TrainOptions): Promise<TrainResult> {
+  const parts = await openParts(options.plugins);
+  try {
+    return await trainWith(parts, given, options);
+  } catch (error) {
+    throw fromPluginError(error, parts.plugins);
+  }
+}
+
+async function trainWith(parts: Parts, given: RecipeInput, options: TrainOptions): Promise<TrainResult> {
+  const parsed = parseRecipe([given], undefined, parts.rules);
+  checkRecipe(parsed, parts);
   checkTeacher(parsed, options);
   const resume = options.resume === true;
   // A checkpoint holds the network, so a resumed run needs the file no more.
@@ -41,7 +53,7 @@ export async function train(given: Partial<Recipe>, options: TrainOptions): Prom
   await checkRunFolder(options.out, recipe, resume);
   return withRunLock(options.out, async (lock) => {
     try {
-      return await trainAlone(recipe, options, resume, lock);
+      return await trainAlone(recipe, { ...options, parts }, lock);
     } catch (error) {
       if (!resume && (await holds(lock))) await removeUntouched(options.out).catch(() => {});
       throw fromFailedAllocation(error, 'train this network on these pictures');
@@ -58,20 +70,17 @@ async function holds(lock: RunLock): Promise<boolean> {
   }
 }
 
-async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean, lock: RunLock): Promise<TrainResult> {
+/** The options with the tables in place of what they are made of. */
+type RunOptions = TrainOptions & { readonly parts: Parts };
+
+async function trainAlone(recipe: Recipe, options: RunOptions, lock: RunLock): Promise<TrainResult> {
+  const { parts, resume = false } = options;
   await assertReplaceable(options.out);
   // Again: another training may have ended since.
   await checkRunFolder(options.out, recipe, resume);
   const checkpoint = resume ? await openCheckpoint(recipe, options) : null;
   const backend = await selectBackend(recipe.backend, { threads: recipe.threads || undefined });
-  const dataset = await loadDataset(recipe.dataset, {
-    dir: recipe.data || undefined,
-    download: recipe.download,
-    limitTrain: recipe.limitTrain || undefined,
-    limitTest: recipe.limitTest || undefined,
-    imageSize: hasFreeImageSize(recipe.dataset) ? recipe.imageSize : undefined,
-    onProgress: options.onData,
-  });
+  const dataset = await loadPictures(recipe, options);
   if (checkpoint !== null && checkpoint.state.data !== dataset.fingerprint) {
     throw new BnnError('E_FORMAT', 'the data set is not the one that the run was started with', {
       at: dataset.root,
@@ -82,14 +91,14 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
   checkPictures(recipe, dataset);
   const { model, latent }: Start = checkpoint ?? (await createModel(recipe, dataset, options));
   // Their threads would keep a process alive whose session could not be made.
-  const batches = createRunBatches(recipe, dataset, model, options);
+  const batches = createRunBatches(recipe, dataset, model, { ...options, augmentations: parts.augmentations });
   try {
     if (checkpoint !== null) {
       const at = join(options.out, 'last', 'state.json');
       checkStateFits(checkpoint.state, recipe, batches.train.batchesPerEpoch, at);
     }
     const session = new TrainingSession({
-      ...{ recipe, options, dataset, backend, model, latent },
+      ...{ recipe, options, parts, dataset, backend, model, latent },
       ...{ batches, checkpoint, lock },
     });
     try {
@@ -100,6 +109,20 @@ async function trainAlone(recipe: Recipe, options: TrainOptions, resume: boolean
   } finally {
     await batches.close();
   }
+}
+
+function loadPictures(recipe: Recipe, { parts, onData }: RunOptions): Promise<Dataset> {
+  const { datasets } = parts;
+  const options = {
+    dir: recipe.data || undefined,
+    download: recipe.download,
+    limitTrain: recipe.limitTrain || undefined,
+    limitTest: recipe.limitTest || undefined,
+    ...(hasFreeImageSize(recipe.dataset, datasets) ? { imageSize: recipe.imageSize, fit: recipe.fit } : {}),
+    values: valuesOf(recipe),
+    onProgress: onData,
+  };
+  return loadDataset(recipe.dataset, options, datasets);
 }
 
 /** Reads `last` and checks all of it that can be checked without the data. Writes nothing. */
@@ -147,8 +170,12 @@ function checkPictures({ cutout, padCrop }: Recipe, { train, test, height, width
  *
  * @throws {BnnError} E_USAGE.
  */
-export function checkRecipe(recipe: Recipe): void {
-  createEstimators(recipe);
+export function checkRecipe(
+  recipe: Recipe,
+  { estimators, augmentations }: Pick<Parts, 'estimators' | 'augmentations'> = BUILT_IN,
+): void {
+  checkAugmentations(recipe, augmentations);
+  createEstimators(recipe, estimators);
   if (recipe.patience > 0 && recipe.validation === 0) {
     throw new BnnError('E_USAGE', `patience is ${recipe.patience}, but no pictures are held out to stop by`, {
       hint: 'give --validation N as well',
@@ -170,9 +197,9 @@ interface Start {
   readonly latent?: ReadonlyMap<string, Tensor>;
 }
 
-async function createModel(recipe: Recipe, dataset: Dataset, { onNote }: TrainOptions): Promise<Start> {
+async function createModel(recipe: Recipe, dataset: Dataset, { onNote, parts }: RunOptions): Promise<Start> {
   if (recipe.init !== '') {
-    const { notes, ...start } = await loadInitialModel(recipe, dataset);
+    const { notes, ...start } = await loadInitialModel(recipe, dataset, parts.weightTransforms);
     for (const note of notes) onNote?.(note);
     return start;
   }
@@ -180,11 +207,10 @@ async function createModel(recipe: Recipe, dataset: Dataset, { onNote }: TrainOp
   if (height !== width) {
     throw new BnnError('E_SHAPE', `pictures of ${height}×${width}, the zoo's networks take square ones`);
   }
-  const model = buildModel(recipe.model, { seed: recipe.seed, classes: classes.length, channels, imageSize: height });
+  const facts = { seed: recipe.seed, classes: classes.length, channels, imageSize: height, values: valuesOf(recipe) };
+  const model = buildModel(recipe.model, facts, parts.networks);
   const statistics = resolveNormalization(recipe.normalize, dataset);
-  model.metadata.set(
-    PREPROCESSING_KEY,
-    encodePreprocessing({ dataset: dataset.name, mean: statistics.mean, std: statistics.std, classes }),
-  );
+  const preprocessing = { dataset: dataset.name, picture: pictureFormOf(dataset), ...statistics, classes };
+  model.metadata.set(PREPROCESSING_KEY, encodePreprocessing(preprocessing));
   return { model };
 }

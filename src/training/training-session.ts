@@ -15,6 +15,7 @@ import { type Checkpoint, saveCheckpoint } from './checkpoint-io.ts';
 import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';
 import { Learner } from './learner.ts';
 import type { Outcome } from './loss.ts';
+import type { Parts } from './parts.ts';
 import { type Recipe, startsTransformed } from './recipe.ts';
 import type { RunBatches } from './run-batches.ts';
 import { assertRoom, recipeDigest, removeLeftovers, removeUntouched, writeRecipe } from './run-folder-io.ts';
@@ -34,6 +35,7 @@ interface Pending {
 export interface SessionParts {
   readonly recipe: Recipe;
   readonly options: TrainOptions;
+  readonly parts: Parts;
   readonly dataset: Dataset;
   readonly backend: SelectedBackend;
   /** The network to train: fresh, or the checkpoint's. */
@@ -67,7 +69,7 @@ export class TrainingSession {
   /** Whether a checkpoint holds more than the start. */
   #hasLearned: boolean;
 
-  constructor({ recipe, options, dataset, backend, model, latent, batches, checkpoint, lock }: SessionParts) {
+  constructor({ recipe, options, parts, dataset, backend, model, latent, batches, checkpoint, lock }: SessionParts) {
     this.#recipe = recipe;
     this.#options = options;
     this.#dataset = dataset;
@@ -75,6 +77,7 @@ export class TrainingSession {
     this.#batches = batches;
     this.#lock = lock;
     this.#learner = new Learner(model, recipe, {
+      parts,
       dataset,
       stepsPerEpoch: this.#batches.train.batchesPerEpoch,
       sample: this.#batches.sample,

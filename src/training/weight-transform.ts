@@ -13,10 +13,10 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { Fields, ValuesOf } from '../core/field.ts';
+import type { Tensor } from '../core/tensor.ts';
 import { adasteGradient, adasteMapOf, adasteMu } from '../estimators/adaste.ts';
-
-export const WEIGHT_TRANSFORMS = ['none', 'standardize', 'recu', 'biper', 'adaste'] as const;
-export type WeightTransformName = (typeof WEIGHT_TRANSFORMS)[number];
+import { centredLatent, type LatentStart, sineLatent } from './latent-start.ts';
 
 /** The caller owns every tensor that is returned. */
 export interface WeightTransform {
@@ -26,34 +26,47 @@ export interface WeightTransform {
   backward(w: tf.Tensor, du: tf.Tensor, outputAxis: number): tf.Tensor;
 }
 
+export interface WeightTransformRow<N extends string = string, F extends Fields = Fields> {
+  readonly name: N;
+  /** Of the recipe. */
+  readonly fields: F;
+  /** @param epoch 0 … epochs − 1. */
+  create(epoch: number, epochs: number, values: ValuesOf<F>): WeightTransform;
+  /** Where a run starts whose network comes from a file; at its weights unless told. */
+  readonly latentFor?: (weights: Tensor<'float32'>, outputAxis: number) => LatentStart;
+}
+
+const row = <const N extends string, const F extends Fields>(it: WeightTransformRow<N, F>) => it;
+
 const RECU_SCALE = 2 * Math.SQRT2;
 const RECU_EPSILON = 1e-5;
 /** ω in u = sin(ω·w). */
-export const BIPER_FREQUENCY = 20;
+const BIPER_FREQUENCY = 20;
 
-/** @param epoch 0 … epochs − 1. */
-export function createWeightTransform(
-  name: WeightTransformName,
-  epoch: number,
-  epochs: number,
-): WeightTransform | null {
-  switch (name) {
-    case 'none':
-      return null;
-    case 'standardize':
-      return createStandardize();
-    case 'recu':
-      return createRecu(recuTau(epoch, epochs));
-    case 'biper':
-      return createBiper();
-    case 'adaste': {
+/** In the order of the help. */
+export const WEIGHT_TRANSFORMS = [
+  row({ name: 'standardize', fields: {}, create: createStandardize, latentFor: centredLatent }),
+  row({
+    name: 'recu',
+    fields: {},
+    create: (epoch, epochs) => createRecu(recuTau(epoch, epochs)),
+    latentFor: centredLatent,
+  }),
+  row({
+    name: 'biper',
+    fields: {},
+    create: () => createBiper(),
+    latentFor: (weights) => sineLatent(weights, BIPER_FREQUENCY),
+  }),
+  row({
+    name: 'adaste',
+    fields: {},
+    create: (epoch, epochs) => {
       const mu = adasteMu(epoch, epochs);
       return { forward: (w) => adasteMapOf(w, mu), backward: (w, du) => adasteGradient(w, du, mu) };
-    }
-    default:
-      return name satisfies never;
-  }
-}
+    },
+  }),
+] as const;
 
 /** τ(epoch) = A·e^(epoch/epochs) + B with A = (0.99 − 0.85)/(e − 1) and B = 0.85 − A. */
 export function recuTau(epoch: number, epochs: number): number {

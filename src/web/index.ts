@@ -5,11 +5,13 @@
  *     const [best] = await session.classify(image);
  */
 
+import { type Framing, framePicture } from '../core/frame-picture.ts';
 import type { Preprocessing } from '../core/preprocessing.ts';
 import { messageOf } from '../engine/engine-module.ts';
 import { EngineSession, type EngineTensor, type EngineTensorInfo } from '../engine/engine-session.ts';
 import type { Team } from '../engine/engine-threads.ts';
 import {
+  frameFor,
   type Guess,
   guessesOf,
   type PictureInput,
@@ -24,7 +26,7 @@ import { type Drawable, pixelsOf } from './dom.ts';
 import { chooseTeam } from './page-threads.ts';
 
 export { BnnError, type ErrorCode } from '../errors.ts';
-export type { Drawable, EngineTensor, EngineTensorInfo, Guess, Pixels, Preprocessing };
+export type { Drawable, EngineTensor, EngineTensorInfo, Framing, Guess, Pixels, Preprocessing };
 
 export interface WebSessionOptions {
   /** Where `engine.wasm` lies; beside this file unless told. */
@@ -34,7 +36,7 @@ export interface WebSessionOptions {
   /** That work on it; 0 (unless told): as many as suit the machine. One where the page is not cross-origin isolated. */
   readonly threads?: number;
   /** How pictures are prepared, where the file does not say. */
-  readonly preprocessing?: Pick<Preprocessing, 'mean' | 'std' | 'classes'>;
+  readonly preprocessing?: Pick<Preprocessing, 'mean' | 'std' | 'classes'> & Partial<Preprocessing>;
   /** What to call the model in messages. */
   readonly at?: string;
 }
@@ -87,7 +89,16 @@ export class WebSession {
   }
 
   /**
-   * The most likely classes of a picture (the middle of it, in the proportions of the network's input).
+   * Which part of a picture of the given size the network sees, and where in its own: how it is cut, resized and padded.
+   *
+   * @throws {BnnError} E_UNSUPPORTED when the model takes no picture, or does not say how they are prepared.
+   */
+  framing(width: number, height: number): Framing {
+    return framePicture(width, height, frameFor(this.picture, this.#preprocessing ?? preprocessingOf(this.metadata)));
+  }
+
+  /**
+   * The most likely classes of a picture, which is prepared as the file says.
    *
    * @throws {BnnError} E_UNSUPPORTED when the model does not classify pictures or does not say how they are prepared.
    */

@@ -1,5 +1,6 @@
 /** The networks by name, in latent form: standard ONNX operators, float weights, and `bnn.Sign` where an operand is binarized. */
 
+import type { Fields, ValuesOf } from '../core/field.ts';
 import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
@@ -43,7 +44,7 @@ export interface ZooEntry {
   /** Smallest height and width that the network can take. */
   readonly minImageSize: number;
   readonly recipe: RecipeHints;
-  readonly build: (options: Omit<NetworkOptions, 'precision'>) => Model;
+  readonly build: (options: Omit<NetworkOptions, 'precision'>, values: ValuesOf<Fields>) => Model;
 }
 
 export interface BuildOptions {
@@ -55,10 +56,12 @@ export interface BuildOptions {
   readonly imageSize?: number | undefined;
   /** Binarizes weights only, like the suffix `-1w32a`. */
   readonly weightsOnly?: boolean | undefined;
+  /** The recipe's fields, for a network of a plug-in. */
+  readonly values?: ValuesOf<Fields> | undefined;
 }
 
-type BaseEntry = Omit<ZooEntry, 'name' | 'precision' | 'build'> & {
-  readonly build: (name: string, options: NetworkOptions) => Model;
+export type BaseEntry = Omit<ZooEntry, 'name' | 'precision' | 'build'> & {
+  readonly build: (name: string, options: NetworkOptions, values: ValuesOf<Fields>) => Model;
 };
 
 const CIFAR = { input: { channels: 3, height: 32, width: 32 }, classes: 10, minImageSize: 1 };
@@ -138,26 +141,33 @@ const VARIANTS: readonly { readonly suffix: string; readonly precision: Precisio
 
 /** Every network: each base name, alone (1-bit weights and activations), with `-1w32a` and with `-fp`. */
 export const ZOO: ReadonlyMap<string, ZooEntry> = new Map(
-  Object.entries(BASES).flatMap(([base, entry]) =>
-    VARIANTS.map(({ suffix, precision, remark }): [string, ZooEntry] => {
-      const name = base + suffix;
-      const build: ZooEntry['build'] = (options) => entry.build(name, { ...options, precision });
-      return [name, { ...entry, name, precision, describe: entry.describe + remark, build }];
-    }),
-  ),
+  Object.entries(BASES).flatMap(([base, entry]) => withTwins(base, entry)),
 );
+
+/** A network by its names: alone and as its twins. */
+export function withTwins(base: string, entry: BaseEntry): [string, ZooEntry][] {
+  return VARIANTS.map(({ suffix, precision, remark }) => {
+    const name = base + suffix;
+    const build: ZooEntry['build'] = (options, values) => entry.build(name, { ...options, precision }, values);
+    return [name, { ...entry, name, precision, describe: entry.describe + remark, build }];
+  });
+}
 
 export function zooNames(): string[] {
   return [...ZOO.keys()];
 }
 
-/** @throws {BnnError} E_NOT_FOUND with the nearest name and the list. */
-export function findNetwork(name: string): ZooEntry {
-  const entry = ZOO.get(name);
+/**
+ * @param networks  the table; that of this project unless told.
+ * @throws {BnnError} E_NOT_FOUND with the nearest name and the list.
+ */
+export function findNetwork(name: string, networks = ZOO): ZooEntry {
+  const entry = networks.get(name);
   if (entry !== undefined) return entry;
-  const near = nearest(name, zooNames());
+  const near = nearest(name, [...networks.keys()]);
+  const others = [...networks.keys()].filter((key) => !ZOO.has(key));
   throw new BnnError('E_NOT_FOUND', `no network is called "${name}"`, {
-    hint: `${near === undefined ? '' : `did you mean "${near}"? `}known: ${Object.keys(BASES).join(', ')}, each also with -1w32a or -fp`,
+    hint: `${near === undefined ? '' : `did you mean "${near}"? `}known: ${Object.keys(BASES).join(', ')}, each also with -1w32a or -fp${others.length === 0 ? '' : `; of plug-ins: ${others.join(', ')}`}`,
   });
 }
 
@@ -167,9 +177,10 @@ export function findNetwork(name: string): ZooEntry {
  *
  * @throws {BnnError} E_NOT_FOUND for an unknown name, E_USAGE for a size or seed that cannot be.
  */
-export function buildModel(name: string, options: BuildOptions): Model {
-  const named = findNetwork(name);
-  const entry = options.weightsOnly === true && named.precision === '1w1a' ? findNetwork(`${name}-1w32a`) : named;
+export function buildModel(name: string, options: BuildOptions, networks = ZOO): Model {
+  const named = findNetwork(name, networks);
+  const entry =
+    options.weightsOnly === true && named.precision === '1w1a' ? findNetwork(`${name}-1w32a`, networks) : named;
   const { seed, classes = entry.classes, channels = entry.input.channels } = options;
   const { imageSize = entry.input.height } = options;
   if (options.weightsOnly === true && entry.precision === 'fp') {
@@ -187,5 +198,5 @@ export function buildModel(name: string, options: BuildOptions): Model {
       throw new BnnError('E_USAGE', `${what} is ${value}, ${name} needs an integer of at least ${least}`);
     }
   }
-  return entry.build({ seed, classes, channels, imageSize });
+  return entry.build({ seed, classes, channels, imageSize }, options.values ?? {});
 }

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
+import { pictureFrame } from '../../src/core/preprocessing.ts';
 import type { Batch } from '../../src/data/batch-maker.ts';
 import { Batcher, type BatcherOptions, type BatchStream, createBatches } from '../../src/data/batches.ts';
 import type { FileSplit, MemorySplit } from '../../src/data/dataset.ts';
@@ -99,7 +100,7 @@ test.each([0, 2])('an error while a batch is made arrives whole (%d ahead)', asy
   const { images: _, ...facts } = makeSplit(3);
   const files = ['/nowhere/a.png', '/nowhere/b.png', '/nowhere/c.png'];
   const pictures = { kind: 'files', paths: packTexts(files) } as const;
-  const split: FileSplit = { ...facts, kind: 'files', height: 5, pictures, resizeShorterSide: 6 };
+  const split: FileSplit = { ...facts, kind: 'files', height: 5, pictures, frame: pictureFrame(5, 5, 'crop') };
   const batcher = open(split, { batchSize: 1, prefetch });
   await expect(collect(batcher.epoch(0))).rejects.toMatchObject({
     name: 'BnnError',

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { frameCrop, frameMiddle } from '../../src/data/framing.ts';
+import { framePicture } from '../../src/core/frame-picture.ts';
+import { frameCrop } from '../../src/data/framing.ts';
 
 const crop = (width: number, height: number, least: number, sample: number, epoch = 0) =>
-  frameCrop(width, height, 224, least, { seed: 3, epoch, sample }).cut!;
+  frameCrop(width, height, { width: 224, height: 224 }, least, { seed: 3, epoch, sample }).cut!;
 
 describe('random crops', () => {
   it('lie inside the picture and depend on seed, epoch and sample alone', () => {
@@ -68,7 +69,7 @@ it.each([
   [256, 256, 256, 256, 16, 16],
   [300, 257, 298, 256, 37, 16],
 ])('the middle of %d x %d', (width, height, newWidth, newHeight, left, top) => {
-  expect(frameMiddle(width, height, 256, 224)).toEqual({
+  expect(framePicture(width, height, { width: 224, height: 224, fit: 'crop', shorterSide: 256 })).toEqual({
     width: newWidth,
     height: newHeight,
     cutAfter: { left, top, width: 224, height: 224 },

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { pictureFrame } from '../../src/core/preprocessing.ts';
 import type { FileSplit, MemorySplit } from '../../src/data/dataset.ts';
 import { createFileSplit } from '../../src/data/file-split.ts';
 import { holdOut } from '../../src/data/hold-out.ts';
@@ -46,8 +47,12 @@ it('keeps files, and ranges of shards, with their labels', () => {
       names: packTexts(numbers.map((i) => `${i}.jpg`)),
     },
   ] as const;
+  const frame = pictureFrame(8, 8, 'crop');
   for (const source of sources) {
-    const { train, held } = holdOut(createFileSplit(source, numbers, 8), 4, 1) as { train: FileSplit; held: FileSplit };
+    const { train, held } = holdOut(createFileSplit(source, numbers, frame), 4, 1) as {
+      train: FileSplit;
+      held: FileSplit;
+    };
     const seen = [train, held].flatMap(({ pictures, labels }) =>
       Array.from(labels, (label, i) => {
         expect(pictureName(pictures, i)).toBe(pictureName(source, label));

@@ -28,7 +28,7 @@ test('classes are ranks of folder names; both splits; a class without pictures i
   expect(filesOf(train)).toEqual(['Z/1.webp', 'a/1.png', 'a/2.PNG', 'b/1.png'].map((file) => join(dir, 'train', file)));
   expect([...train.labels]).toEqual([0, 1, 1, 2]);
   expect([...data.test.labels]).toEqual([1, 2]);
-  expect([data.height, data.width, data.channels, train.resizeShorterSide]).toEqual([7, 7, 3, 8]);
+  expect([data.height, data.width, data.channels, train.frame.shorterSide]).toEqual([7, 7, 3, 8]);
   const again = await loadDataset('image-folder', { dir, imageSize: 7 });
   expect(again.fingerprint).toBe(data.fingerprint);
   await writePicture(join(dir, 'train/a/1.png'), 20, 20);

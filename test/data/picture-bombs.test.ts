@@ -3,12 +3,14 @@
 import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
+import { framePicture } from '../../src/core/frame-picture.ts';
+import { pictureFrame, wholeFrame } from '../../src/core/preprocessing.ts';
 import { decodeImage } from '../../src/data/decode-image.ts';
-import { frameMiddle } from '../../src/data/framing.ts';
 import { formatOf } from '../../src/data/picture-format.ts';
 import { noise } from './pictures.ts';
 
-const decode = (bytes: Uint8Array) => decodeImage(bytes, 'x', (width, height) => frameMiddle(width, height, 18, 16));
+const decode = (bytes: Uint8Array) =>
+  decodeImage(bytes, 'x', (width, height) => framePicture(width, height, pictureFrame(16, 16, 'crop')));
 
 function crc32(bytes: Uint8Array): number {
   let crc = ~0;
@@ -147,7 +149,7 @@ test('of an animation the first picture counts; EXIF rotation does not', async (
       [name]({ delay: [100, 100], ...(name === 'webp' ? { lossless: true } : {}) })
       .toBuffer();
     expect((await sharp(bytes).metadata()).pages).toBe(2);
-    const pixels = await decodeImage(bytes, 'x', (width, height) => frameMiddle(width, height, 16, 16));
+    const pixels = await decodeImage(bytes, 'x', (width, height) => framePicture(width, height, wholeFrame(16, 16)));
     expect(Math.min(...pixels)).toBeGreaterThan(190);
   }
   const [plain, turned] = await Promise.all(

@@ -1,9 +1,9 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import sharp from 'sharp';
+import { type Framing, framePicture } from '../../src/core/frame-picture.ts';
 import type { FileSplit } from '../../src/data/dataset.ts';
 import { decodeImage } from '../../src/data/decode-image.ts';
-import { type Framing, frameMiddle } from '../../src/data/framing.ts';
 import { pictureName } from '../../src/data/picture-source.ts';
 
 /** RGB pixels without a pattern that resizing could hide. */
@@ -25,5 +25,7 @@ export async function decodeFile(path: string, frame: (width: number, height: nu
 }
 
 export function decodeMiddle(path: string, shorterSide: number, size: number): Promise<Uint8Array> {
-  return decodeFile(path, (width, height) => frameMiddle(width, height, shorterSide, size));
+  return decodeFile(path, (width, height) =>
+    framePicture(width, height, { width: size, height: size, fit: 'crop', shorterSide }),
+  );
 }

@@ -3,7 +3,7 @@ import type { Field } from '../../src/core/field.ts';
 import type { SignRole } from '../../src/estimators/estimator.ts';
 import { ESTIMATORS, type EstimatorRow } from '../../src/estimators/table.ts';
 import { createEstimators } from '../../src/training/create-estimators.ts';
-import { missingUse, parseRecipe, RECIPE_FIELDS, type Recipe } from '../../src/training/recipe.ts';
+import { BUILT_IN_RULES, missingUse, parseRecipe, type Recipe } from '../../src/training/recipe.ts';
 
 const ROWS: readonly EstimatorRow[] = ESTIMATORS;
 const FIELDS = ROWS.flatMap((row) =>
@@ -39,7 +39,7 @@ describe.each(ROWS)('$name', ({ name, roles }) => {
 
 describe.each(FIELDS)('the field of %s, %s,', (name, field, spec, row) => {
   it('is the recipe’s, and does something only where such an estimator is used', () => {
-    expect(RECIPE_FIELDS[field]).toMatchObject({ ...spec });
+    expect(BUILT_IN_RULES.fields[field]).toMatchObject({ ...spec });
     for (const role of row.roles) expect(missingUse(field, recipeWith(name, role))).toBeNull();
     const sharing = ROWS.filter(({ fields }) => Object.hasOwn(fields, field)).map((it) => it.name);
     const without = parseRecipe([{ estimator: 'ste-identity' }]);

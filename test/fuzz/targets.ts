@@ -11,11 +11,12 @@ import { convertCheckpoint } from '../../src/convert/checkpoint/convert-checkpoi
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { readKerasCheckpoint } from '../../src/convert/keras/keras-checkpoint.ts';
 import { readPytorchCheckpoint } from '../../src/convert/pytorch/read-checkpoint.ts';
+import { type Framing, framePicture } from '../../src/core/frame-picture.ts';
+import { pictureFrame } from '../../src/core/preprocessing.ts';
 import { decodeSafetensors, encodeSafetensors } from '../../src/core/safetensors.ts';
 import { float32 } from '../../src/core/tensor.ts';
 import { pythonLayout } from '../../src/data/cifar-layouts.ts';
 import { decodeImage } from '../../src/data/decode-image.ts';
-import { frameMiddle } from '../../src/data/framing.ts';
 import { decodeIdx } from '../../src/data/idx.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
@@ -57,7 +58,7 @@ const STATE: TrainingState = {
 const text = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
 const small = { classes: 3, channels: 1, imageSize: 12, seed: 1 };
 const smallNet = (): ReturnType<typeof buildModel> => buildModel('binarynet-mini', small);
-const middle = (width: number, height: number): ReturnType<typeof frameMiddle> => frameMiddle(width, height, 9, 8);
+const middle = (width: number, height: number): Framing => framePicture(width, height, pictureFrame(8, 8, 'crop'));
 
 /** A chain of what exporters write around a binary layer. */
 function foreignModel(): Uint8Array {

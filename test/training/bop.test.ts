@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { estimatorsFor } from '../../src/estimators/table.ts';
+import { bopGamma } from '../../src/training/bop.ts';
 import { createEstimators } from '../../src/training/create-estimators.ts';
 import { readHistory } from '../../src/training/history-io.ts';
 import { parseRecipe } from '../../src/training/recipe.ts';
-import { bopGamma } from '../../src/training/schedule.ts';
+
 import { train } from '../../src/training/trainer.ts';
 
 let folder: string;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { namesOf } from '../../src/core/row-named.ts';
 import { mean, spreadOf, standardDeviation } from '../../src/core/statistics.ts';
-import { ESTIMATOR_NAMES } from '../../src/estimators/table.ts';
+import { ESTIMATORS } from '../../src/estimators/table.ts';
 import {
   assertNoTwins,
   bestRate,
@@ -45,7 +46,7 @@ it('arms: estimators, the sweep, and both at several learning rates', () => {
 });
 
 it('every estimator can be an arm: AdaSTE, which is for weights, has clipped activations', () => {
-  for (const arm of createArms({ estimators: ESTIMATOR_NAMES, oEnds: [], lrs: [] })) {
+  for (const arm of createArms({ estimators: namesOf(ESTIMATORS), oEnds: [], lrs: [] })) {
     const { at } = createEstimators(parseRecipe([arm.overrides]));
     expect(at(0).weightEstimator.name).toBe(arm.name === 'ste-identity' ? 'ste' : arm.name);
     expect(at(0).activationEstimator.name).toBe(arm.name === 'adaste' ? 'ste' : at(0).weightEstimator.name);

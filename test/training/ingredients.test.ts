@@ -2,10 +2,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
+import { rowNamed } from '../../src/core/row-named.ts';
 import { clipGradients } from '../../src/training/clip-gradients.ts';
 import { softmaxCrossEntropy } from '../../src/training/loss.ts';
 import { mixBatch, mixRng, symmetricBeta } from '../../src/training/mix-batch.ts';
-import { learningRate } from '../../src/training/schedule.ts';
+import { learningRate, SCHEDULES, type ScheduleMoment, type ScheduleRow } from '../../src/training/schedule.ts';
 
 beforeAll(() => tf.setBackend('cpu'));
 
@@ -156,9 +157,12 @@ describe('mixing a batch', () => {
 });
 
 describe('schedules', () => {
+  const rate = (name: string, moment: Omit<ScheduleMoment, 'warmupSteps'>, values = {}): number =>
+    learningRate(rowNamed<ScheduleRow>(SCHEDULES, name), { ...moment, warmupSteps: 0 }, values);
+
   it('step multiplies after each so many steps', () => {
     const rates = Array.from({ length: 9 }, (_, step) =>
-      learningRate('step', 1, step, 9, 0, { factor: 0.5, steps: 3 }),
+      rate('step', { lr: 1, step, totalSteps: 9, stepsPerEpoch: 1 }, { stepEpochs: 3, stepFactor: 0.5 }),
     );
     expect(rates).toEqual([1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]);
   });
@@ -169,9 +173,9 @@ describe('schedules', () => {
       to + ((from - to) / 2) * (1 + Math.cos(Math.PI * share));
     for (let step = 0; step < 10; step++) {
       const expected = step <= 2 ? cosine(0.004, 0.1, step / 2) : cosine(0.1, 4e-7, (step - 2) / 7);
-      expect(learningRate('one-cycle', 0.1, step, 10, 0)).toBeCloseTo(expected, 12);
+      expect(rate('one-cycle', { lr: 0.1, step, totalSteps: 10, stepsPerEpoch: 10 })).toBeCloseTo(expected, 12);
     }
-    expect(learningRate('one-cycle', 0.1, 0, 10, 0)).toBeCloseTo(0.004, 12);
-    expect(learningRate('one-cycle', 0.1, 9, 10, 0)).toBeCloseTo(4e-7, 12);
+    expect(rate('one-cycle', { lr: 0.1, step: 0, totalSteps: 10, stepsPerEpoch: 10 })).toBeCloseTo(0.004, 12);
+    expect(rate('one-cycle', { lr: 0.1, step: 9, totalSteps: 10, stepsPerEpoch: 10 })).toBeCloseTo(4e-7, 12);
   });
 });

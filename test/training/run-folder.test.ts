@@ -229,7 +229,7 @@ describe('a partial recipe', () => {
 
   it('is checked', async () => {
     await expect(train({ epochs: 0 }, { out: join(folder, 'no') })).rejects.toMatchObject({ code: 'E_USAGE' });
-    await expect(train({ epoch: 1 } as object, { out: join(folder, 'no') })).rejects.toMatchObject({ code: 'E_USAGE' });
+    await expect(train({ epoch: 1 }, { out: join(folder, 'no') })).rejects.toMatchObject({ code: 'E_USAGE' });
   });
 });
 

@@ -5,6 +5,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { signOf } from '../../src/core/bits.ts';
 import { Rng } from '../../src/core/rng.ts';
+import { rowNamed } from '../../src/core/row-named.ts';
 import type { Tensor } from '../../src/core/tensor.ts';
 import type { Batch } from '../../src/data/batch-maker.ts';
 import { Batcher } from '../../src/data/batches.ts';
@@ -14,11 +15,11 @@ import { MeasuredStatistics, measureStatistics } from '../../src/training/batch-
 import { IndicatorProbe } from '../../src/training/indicator-probe.ts';
 import { LatentWeights } from '../../src/training/latent-weights.ts';
 import { softmaxCrossEntropy } from '../../src/training/loss.ts';
-import { Optimizer } from '../../src/training/optimizer.ts';
+import { OPTIMIZERS, Optimizer, type OptimizerRow } from '../../src/training/optimizer.ts';
 import { Program } from '../../src/training/program.ts';
 import { SignChanges } from '../../src/training/sign-changes.ts';
 import { WeightAverage } from '../../src/training/weight-average.ts';
-import { createRecu, recuTau } from '../../src/training/weight-transform.ts';
+import { createBiper, createRecu, recuTau } from '../../src/training/weight-transform.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 
 beforeAll(() => tf.setBackend('cpu'));
@@ -41,7 +42,7 @@ describe('LatentWeights', () => {
   it('the network computes with the transformed weights, the optimizer moves the latent ones', () => {
     const program = createProgram();
     const raw = values(program.parameter('conv2.weight'));
-    const weights = new LatentWeights(program, 'recu');
+    const weights = new LatentWeights(program, (epoch, epochs) => createRecu(recuTau(epoch, epochs)));
     weights.setEpoch(4, 10);
     expect(values(weights.parameter('conv2.weight'))).toEqual(raw);
     const recu = createRecu(recuTau(4, 10));
@@ -56,7 +57,7 @@ describe('LatentWeights', () => {
 
   it('saves and restores', async () => {
     const [first, second] = [createProgram(), createProgram()];
-    const [from, to] = [new LatentWeights(first, 'biper'), new LatentWeights(second, 'biper')];
+    const [from, to] = [new LatentWeights(first, () => createBiper()), new LatentWeights(second, () => createBiper())];
     from.setParameter('conv3.weight', tf.randomNormal([3, 3, 64, 64], 0, 1, 'float32', 8));
     from.setEpoch(0, 1);
     to.setEpoch(0, 1);
@@ -107,11 +108,12 @@ describe('Bop', () => {
   it('starts at ±1, keeps them there, and leaves the rest to Adam', async () => {
     const program = createProgram();
     const optimizer = new Optimizer(program, {
-      ...{ optimizer: 'bop', momentum: 0, weightDecay: 0, weightDecayOn: 'all', clampWeights: 0 },
-      bopThreshold: 1e-6,
+      ...{ weightDecay: 0, weightDecayOn: 'all', clampWeights: 0 },
+      optimizer: rowNamed<OptimizerRow>(OPTIMIZERS, 'bop'),
+      values: { bopGamma: 0.5, bopThreshold: 1e-6, bopDecay: 1 },
     });
     const before = values(program.parameter('conv2.weight'));
-    optimizer.apply(gradientsOf(program), 0.01, 0.5);
+    optimizer.apply(gradientsOf(program), 0.01);
     const after = values(program.parameter('conv2.weight'));
     expect(new Set([...before, ...after])).toEqual(new Set([1, -1]));
     expect(after).not.toEqual(before);

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { rowNamed } from '../../src/core/row-named.ts';
 import { float32, int64s, scalar } from '../../src/core/tensor.ts';
 import { relativeError } from '../../src/core/tolerance.ts';
 import { createReste } from '../../src/estimators/reste.ts';
@@ -9,7 +10,7 @@ import { float, int, ints } from '../../src/graph/attribute.ts';
 import { Graph, type Value } from '../../src/graph/graph.ts';
 import { Model } from '../../src/graph/model.ts';
 import { softmaxCrossEntropy } from '../../src/training/loss.ts';
-import { Optimizer } from '../../src/training/optimizer.ts';
+import { OPTIMIZERS, Optimizer, type OptimizerRow } from '../../src/training/optimizer.ts';
 import { download } from '../../src/training/parameters.ts';
 import { Program } from '../../src/training/program.ts';
 
@@ -63,8 +64,8 @@ describe('three training steps of a tiny network', () => {
     const reste = createReste(2);
     const settings = { weightEstimator: reste, activationEstimator: reste };
     const optimizer = new Optimizer(program, {
-      optimizer: 'sgd',
-      momentum: 0.9,
+      optimizer: rowNamed<OptimizerRow>(OPTIMIZERS, 'sgd'),
+      values: { momentum: 0.9 },
       weightDecay: 1e-4,
       weightDecayOn: 'all',
       clampWeights: 0,

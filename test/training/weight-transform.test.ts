@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
 import { adasteGradient, adasteMap, adasteMapOf, adasteMu, adasteScale } from '../../src/estimators/adaste.ts';
 import { bop } from '../../src/training/bop.ts';
-import { createBiper, createRecu, createWeightTransform, recuTau } from '../../src/training/weight-transform.ts';
+import { createBiper, createRecu, recuTau, WEIGHT_TRANSFORMS } from '../../src/training/weight-transform.ts';
 
 const golden = JSON.parse(readFileSync(new URL('../golden/weight-transforms.json', import.meta.url), 'utf8'));
 
@@ -48,7 +48,7 @@ it('BiPer: sine and its derivative are the reference', () => {
 });
 
 describe.each([
-  ['standardize', createWeightTransform('standardize', 0, 1)!],
+  ['standardize', WEIGHT_TRANSFORMS[0].create(0, 1, {})],
   // At this τ nothing is clipped; the limit, a constant of the step, would not be one to finite differences.
   ['recu', createRecu(1 - 1e-9)],
   ['biper', createBiper()],

@@ -27,6 +27,7 @@ export function webFile(name: string): Uint8Array {
 
 export const PREPROCESSING: Preprocessing = {
   dataset: 'test',
+  picture: null,
   mean: [0.4, 0.5, 0.6],
   std: [0.2, 0.25, 0.3],
   classes: ['apple', 'a name that is long enough to be wrapped on the screen of a telephone', 'cherry', 'date'],

@@ -70,7 +70,7 @@ describe.skipIf(missingBrowser !== undefined)(
       const found = await inPage(`
         const session = await web.createSession(${source});
         const { inputs, outputs, classes, picture } = session;
-        const preprocessing = JSON.parse(session.metadata.get('bnn.preprocessing'));
+        const preprocessing = { picture: null, ...JSON.parse(session.metadata.get('bnn.preprocessing')) };
         await session.dispose();
         return { inputs, outputs, classes, picture, preprocessing };`);
       expect(found).toEqual({

@@ -17,8 +17,12 @@ namespace {
 
 // Pieces that the work is cut into at least, so that threads end at about the same time.
 constexpr int64_t kPieces = 12;
-// A panel is built for at least this many outputs.
+// A panel is built for at least this many outputs; where tables are made of it, for more.
+#if defined(__wasm_simd128__)
+constexpr int64_t kSplitOutputs = 256;
+#else
 constexpr int64_t kSplitOutputs = 32;
+#endif
 // Channels last: outputs that are transposed together, while they are in the first-level cache.
 constexpr int kStoreOutputs = 64;
 
@@ -114,7 +118,7 @@ void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const B
   const int64_t work = images * pixels * perGroup * weights.kWords / 16;
   claim_all(parallel, images * bands * splits, work, [&](const auto& claim) {
     const size_t panelWords = static_cast<size_t>(weights.kStride + 1) * kTilePixels;
-    const size_t workspaceWords = tile_workspace_bytes(weights.kStride) / 4;
+    const size_t workspaceWords = tile_workspace_bytes(weights.kStride, splitOutputs) / 4;
     const size_t planeWords = static_cast<size_t>(plan.channelWords * plan.windowWords + 16);
     const size_t tileWords = call.channelsLast ? kStoreOutputs * kTilePixels : 0;
     Scratch scratch((panelWords + workspaceWords + tileWords + planeWords) * 4);
@@ -136,6 +140,7 @@ void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const B
         job.workspace = panel + panelWords;
         job.kWords = weights.kWords;
         job.kStride = weights.kStride;
+        job.kNibbles = static_cast<int>(ceil_div(s.bits(), 4));
         job.pixels = static_cast<int>(std::min<int64_t>(kTilePixels, pixels - first));
         job.weights = weights.words.data() + padded * weights.kStride;
         job.outputs = static_cast<int>(std::min(splitOutputs, perGroup - output));

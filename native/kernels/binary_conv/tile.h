@@ -63,9 +63,10 @@ struct Epilogue {
 
 struct TileJob {
   const uint32_t* panel;
-  void* workspace;  // tile_workspace_bytes(kStride), for `prepare`
+  void* workspace;  // tile_workspace_bytes(kStride, outputs), for `prepare`
   int kWords;
   int kStride;  // kWords rounded up to a multiple of 4
+  int kNibbles;  // 4-bit parts of the words that have bits
   int pixels;   // 1 to kTilePixels
   const uint32_t* weights;  // u32[⌈outputs / 4⌉][kStride][4], at the start of a cache line; words from kWords on are 0
   int outputs;
@@ -98,6 +99,15 @@ struct BinaryTileRow {
   void (*store)(const StoreJob& job);
 };
 
-constexpr size_t tile_workspace_bytes(int kStride) { return static_cast<size_t>(kStride) * 1024; }
+// For tiles of up to `outputs` outputs.
+constexpr size_t tile_workspace_bytes([[maybe_unused]] int kStride, [[maybe_unused]] int64_t outputs) {
+  const size_t bytes = static_cast<size_t>(kStride) * 1024;
+#if defined(__wasm_simd128__)
+  // Tables, and sums of 16 and of 32 bits.
+  return bytes + 24 * 1024 + 256 + static_cast<size_t>(outputs) * kTilePixels * 6;
+#else
+  return bytes;
+#endif
+}
 
 }  // namespace bnn

@@ -29,7 +29,7 @@ static inline Words add_bytes(Words bytes) {
   return (pairs & 0xffffu) + (pairs >> 16);
 }
 
-static void build_panel(const PanelJob& job) {
+[[maybe_unused]] static void build_panel(const PanelJob& job) {
   for (int i = 0; i < job.pieceCount; i++) {
     const PanelPiece piece = job.pieces[i];
     uint32_t* row = job.panel + static_cast<ptrdiff_t>(piece.word) * kTilePixels;

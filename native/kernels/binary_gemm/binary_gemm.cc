@@ -22,7 +22,7 @@ void binary_gemm(const BinaryConvShape& s, const BinaryWeights& weights, const B
   const BinaryTileRow& row = binary_tile_row();
   const int64_t rowBlocks = (call.rows + kRows - 1) / kRows, outputBlocks = (s.outputs + kOutputs - 1) / kOutputs;
   const size_t panelWords = static_cast<size_t>(weights.kStride + 1) * kTilePixels;
-  const size_t workspaceWords = tile_workspace_bytes(weights.kStride) / 4;
+  const size_t workspaceWords = tile_workspace_bytes(weights.kStride, kOutputs) / 4;
   const int32_t classes[kTilePixels] = {};
   const int64_t work = call.rows * s.outputs * weights.kWords / 16;
   claim_all(parallel, rowBlocks * outputBlocks, work, [&](const auto& claim) {
@@ -38,6 +38,7 @@ void binary_gemm(const BinaryConvShape& s, const BinaryWeights& weights, const B
       job.workspace = panel + panelWords;
       job.kWords = weights.kWords;
       job.kStride = weights.kStride;
+      job.kNibbles = static_cast<int>((s.channels + 3) / 4);
       job.pixels = static_cast<int>(std::min<int64_t>(kRows, call.rows - firstRow));
       job.weights = weights.words.data() + firstOutput * weights.kStride;
       job.outputs = static_cast<int>(std::min(kOutputs, s.outputs - firstOutput));

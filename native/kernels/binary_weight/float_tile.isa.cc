@@ -18,7 +18,7 @@ static inline void multiply_tile(const float* a, int64_t pitch, const float* b, 
     BNN_UNROLL
     for (int v = 0; v < kVectors; v++) sum[q][v] = add ? load(sums + q * pitch + v * W) : zero();
   }
-  for (int64_t i = 0; i < count; i++, a += pitch, b += kTileOutputs) {
+  for (int64_t i = 0; i < count; i++, a = pinned(a + pitch), b = pinned(b + kTileOutputs)) {
     V x[kVectors];
     BNN_UNROLL
     for (int v = 0; v < kVectors; v++) x[v] = load(a + v * W);

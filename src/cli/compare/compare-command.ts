@@ -14,11 +14,12 @@ import {
   TUNE_SEEDS,
 } from '../../tasks/compare-recipes.ts';
 import { readRecipeFile } from '../../tasks/read-recipe.ts';
-import { parseRecipe } from '../../training/recipe.ts';
+import { BUILT_IN, type Parts } from '../../training/parts.ts';
+import { parseRecipe, type RecipeRules } from '../../training/recipe.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import { EXIT_INTERRUPTED } from '../print-error.ts';
-import { addRecipeOptions, recipeFromOptions, refuseUnusedFields } from '../recipe-options.ts';
+import { addPluginOptions, addRecipeOptions, recipeFromOptions, refuseUnusedFields } from '../recipe-options.ts';
 import { formatStep } from '../train/train-report.ts';
 import { formatComparison, formatRun, formatTuned } from './compare-report.ts';
 
@@ -30,10 +31,11 @@ interface CompareCommandOptions extends GeneralOptions {
   readonly arm?: readonly string[];
   readonly tuneLrs?: readonly number[];
   readonly tuneSeeds?: readonly number[];
+  readonly plugin?: readonly string[];
   readonly out: string;
 }
 
-export function createCompareCommand(name: string): Command {
+export function createCompareCommand(name: string, parts: Parts = BUILT_IN): Command {
   const command = new Command(name)
     .description(
       'Trains several estimators, or whatever differs between recipes, over the same seeds and data, and prints mean ± standard deviation and paired differences from the first. Call it again with the same --out to go on where it stopped.',
@@ -64,8 +66,9 @@ export function createCompareCommand(name: string): Command {
     )
     .option('--tune-seeds <list>', `seeds that rates are chosen with (default: ${TUNE_SEEDS.join()})`, numbers)
     .option('--seeds <list>', `seeds (default: ${COMPARE_SEEDS.join()})`, numbers);
-  addRecipeOptions(command);
+  addRecipeOptions(command, parts.rules);
   addGeneralOptions(command, { threads: false });
+  addPluginOptions(command, parts);
   return addExamples(command, [
     [
       'bnn compare --model binarynet-mini --dataset mnist --epochs 3 --limit-train 6000 --out runs/compare-mnist',
@@ -84,7 +87,7 @@ export function createCompareCommand(name: string): Command {
       'arms over any fields of the recipe',
     ],
   ]).action((recipePath: string | undefined, options: CompareCommandOptions) =>
-    runCompare(command, recipePath, options),
+    runCompare(command, recipePath, options, parts.rules),
   );
 }
 
@@ -92,10 +95,11 @@ async function runCompare(
   command: Command,
   recipePath: string | undefined,
   options: CompareCommandOptions,
+  rules: RecipeRules,
 ): Promise<void> {
   const terminal = terminalOf(options);
   const given = recipePath === undefined ? [] : [await readRecipeFile(recipePath)];
-  const recipe = parseRecipe([{ indicators: true }, ...given, recipeFromOptions(command)], recipePath);
+  const recipe = parseRecipe([{ indicators: true }, ...given, recipeFromOptions(command, rules)], recipePath, rules);
   let count = 0;
   let total = 0;
   const { comparison, results, plot } = await withInterrupt(
@@ -104,11 +108,13 @@ async function runCompare(
       compareRecipes(recipe, {
         ...options,
         arms: options.arm,
+        plugins: options.plugin,
         signal,
         onPlan: ({ arms, recipes }) =>
           refuseUnusedFields(
             command,
             recipes.map((one, i) => ({ recipe: one, overrides: { ...arms[i]?.overrides, seed: 0 } })),
+            rules,
           ),
         onStart: (plan) => {
           total = plan.runs;

@@ -11,10 +11,13 @@ import { NORMALIZATIONS } from '../../data/normalization.ts';
 import { BnnError } from '../../errors.ts';
 import type { SessionMemory } from '../../inference/measure-sessions-io.ts';
 import { CHECKPOINTS, type CheckpointName, findModel } from '../../inference/model-source-io.ts';
+import { visible } from '../../report/visible-text.ts';
+import { writeDescription } from '../../tasks/description-file.ts';
 import type { Int8Facts, Int8Options } from '../../tasks/export-int8.ts';
 import { exportModel, type ModelForm, type Verification } from '../../tasks/export-model.ts';
 import { assertWritable, freeFile } from '../../tasks/output-file.ts';
 import { ADVANCED, addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
+import { addPluginOption } from '../plugin-options.ts';
 import { EXIT_FAILED } from '../print-error.ts';
 import { refuseUnused } from '../unused-options.ts';
 import { type ExportFacts, formatExplanation, formatExport, formatVerification } from './export-report.ts';
@@ -28,6 +31,7 @@ interface ExportOptions extends GeneralOptions, Pick<Int8Options, 'dataset' | 'd
   readonly memory?: boolean;
   readonly keepFloat?: readonly string[];
   readonly int8?: boolean;
+  readonly plugin?: readonly string[];
 }
 
 export function createExportCommand(name: string): Command {
@@ -61,6 +65,7 @@ export function createExportCommand(name: string): Command {
         'of a run: last, or best when pictures were held out for choosing it; a best chosen by the test pictures would flatter its test accuracy',
       ).choices(CHECKPOINTS),
     );
+  addPluginOption(command, 'with --int8: a module with the data set, where it is your own');
   addGeneralOptions(command);
   return addExamples(command, [
     ['bnn-export runs/mnist -o mnist.onnx --verify', 'pack a trained network, and make sure that nothing changed'],
@@ -93,7 +98,7 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
   const begin = performance.now();
   const found = await findModel(source, options.checkpoint);
   await assertWritable(output, found.path);
-  const exported = await exportModel(found, options);
+  const exported = await exportModel(found, { ...options, plugins: options.plugin });
   const { bytes, report, verification, memory } = exported;
   const int8 = exported.int8 ?? undefined;
   if (options.explain === true) {
@@ -108,8 +113,11 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
     return;
   }
   await writeFileAtomic(output, bytes);
+  const description = await writeDescription(output, exported.preprocessing);
+  if (description.note !== undefined) terminal.note(`note: ${visible(description.note)}`);
   const facts: ExportFacts = {
     file: output,
+    description: description.file,
     source: exported.source,
     form,
     bytes: (await stat(output)).size,

@@ -19,6 +19,8 @@ import {
 
 export interface ExportFacts {
   readonly file: string;
+  /** What it says of its pictures, as JSON beside it; null where there is none. */
+  readonly description: string | null;
   /** The ONNX file that was read. */
   readonly source: string;
   readonly form: ModelForm;
@@ -49,6 +51,8 @@ export function formatExport(
     lines.push(['int8', `${layers.join(', ')}, ranges from ${pictures} training pictures of ${dataset} (${root})`]);
   }
   lines.push(['wrote', `${file}  ${formatBytes(bytes)}  sha256 ${sha256.slice(0, 16)}`]);
+  if (facts.description !== null)
+    lines.push(['pictures', `${facts.description}  how they are prepared, and class names`]);
   if (form === 'packed') {
     lines.push(['float32', `${formatBytes(float32Bytes)}, ${(float32Bytes / bytes).toFixed(1)} times the size`]);
   }

@@ -1,6 +1,7 @@
 /** `bnn-inspect`. */
 
 import { Command } from 'commander';
+import type { PictureForm, Preprocessing } from '../../core/preprocessing.ts';
 import { formatShape, formatType } from '../../graph/format-type.ts';
 import type { Value } from '../../graph/graph.ts';
 import { printModel } from '../../graph/print.ts';
@@ -12,6 +13,9 @@ import type { LayerSummary, ModelSummary } from '../../tasks/model-summary.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 import { refuseUnused } from '../unused-options.ts';
+
+const LISTED_CLASSES = 6;
+const FIT_WORDS = { squash: 'each side by its own ratio', pad: 'the whole picture on black' };
 
 interface InspectOptions extends GeneralOptions {
   readonly graph?: boolean;
@@ -121,7 +125,28 @@ function formatInspection(summary: ModelInspection): string {
   if (summary.unknownLayers.length > 0) {
     facts.push(['not counted', `multiply-adds of ${summary.unknownLayers.join(', ')}: unknown shapes`]);
   }
+  facts.push(...describePictures(summary.preprocessing));
   return `${table}\n\n${formatPairs(facts)}`;
+}
+
+/** What the file says of its pictures, and of its classes. */
+function describePictures(preprocessing: Preprocessing | null): [string, string][] {
+  if (preprocessing === null) return [['pictures', 'the file does not say how they are prepared']];
+  const { dataset, picture, mean, std, classes } = preprocessing;
+  const list = (values: readonly number[]) => values.map((value) => Number(value.toPrecision(4))).join(', ');
+  const form = picture === null ? 'no size or fit: written by an earlier version' : formatForm(picture);
+  const names = classes.slice(0, LISTED_CLASSES).join(', ') + (classes.length > LISTED_CLASSES ? ', …' : '');
+  return [
+    ['pictures', form],
+    ['normalized', `(pixel / 255 - mean) / std, mean ${list(mean)}, std ${list(std)}`],
+    ['trained on', dataset],
+    ['classes', visible(classes.length === 0 ? 'no names' : `${classes.length}: ${names}`)],
+  ];
+}
+
+function formatForm({ width, height, fit, shorterSide, filter, channelOrder, layout }: PictureForm): string {
+  const how = fit === 'crop' ? `shorter side to ${shorterSide}, middle cut out` : FIT_WORDS[fit];
+  return `${width}x${height} ${channelOrder}, ${fit} (${how}), ${filter} filter, ${layout}`;
 }
 
 /** `x float32[1, 3, 32, 32]`-like facts of inputs and outputs for the head of the report. */

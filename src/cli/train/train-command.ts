@@ -10,23 +10,25 @@ import { visible } from '../../report/visible-text.ts';
 import { openTeacher } from '../../tasks/open-teacher.ts';
 import { freeFile } from '../../tasks/output-file.ts';
 import { readRecipeFile, withModelFiles } from '../../tasks/read-recipe.ts';
-import { networkName, parseRecipe, type Recipe, type RecipeInput } from '../../training/recipe.ts';
+import { BUILT_IN, type Parts } from '../../training/parts.ts';
+import { networkName, parseRecipe, type Recipe, type RecipeInput, type RecipeRules } from '../../training/recipe.ts';
 import { readRecipe } from '../../training/run-folder-io.ts';
 import type { Opening, TrainResult } from '../../training/train-options.ts';
 import { findNetwork } from '../../zoo/zoo.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import { EXIT_INTERRUPTED } from '../print-error.ts';
-import { addRecipeOptions, recipeFromOptions, refuseUnusedFields } from '../recipe-options.ts';
+import { addPluginOptions, addRecipeOptions, recipeFromOptions, refuseUnusedFields } from '../recipe-options.ts';
 import type { Terminal } from '../terminal.ts';
 import { EpochTable, formatClosing, formatOpening, formatStep, quote } from './train-report.ts';
 
 interface TrainCommandOptions extends GeneralOptions {
   readonly out?: string;
   readonly resume?: boolean;
+  readonly plugin?: readonly string[];
 }
 
-export function createTrainCommand(name: string): Command {
+export function createTrainCommand(name: string, parts: Parts = BUILT_IN): Command {
   const command = new Command(name)
     .description(
       'Trains a network of the zoo or of an ONNX file and keeps everything in a run folder: recipe.json, history.jsonl, and the checkpoints last/ and best/.',
@@ -35,8 +37,9 @@ export function createTrainCommand(name: string): Command {
     .optionsGroup(COMMON)
     .option('--out <folder>', 'the run folder (default: runs/MODEL-DATASET-N)')
     .option('--resume', 'continue the run in --out exactly where it stopped; its recipe stays');
-  addRecipeOptions(command);
+  addRecipeOptions(command, parts.rules);
   addGeneralOptions(command, { threads: false });
+  addPluginOptions(command, parts);
   return addExamples(command, [
     [
       'bnn-train --model binarynet-mini --dataset mnist --epochs 3 --out runs/mnist',
@@ -51,16 +54,26 @@ export function createTrainCommand(name: string): Command {
       'a network from elsewhere, brought into latent form by bnn-convert',
     ],
     ['bnn-train --resume --out runs/mnist', 'after Ctrl-C or a power cut'],
-  ]).action((recipePath: string | undefined, options: TrainCommandOptions) => runTrain(command, recipePath, options));
+  ]).action((recipePath: string | undefined, options: TrainCommandOptions) =>
+    runTrain(command, recipePath, options, parts),
+  );
 }
 
-async function runTrain(command: Command, recipePath: string | undefined, options: TrainCommandOptions): Promise<void> {
+async function runTrain(
+  command: Command,
+  recipePath: string | undefined,
+  options: TrainCommandOptions,
+  { rules, networks }: Parts,
+): Promise<void> {
   const terminal = terminalOf(options);
   const resume = options.resume === true;
-  const inputs = [...(recipePath === undefined ? [] : [await readRecipeFile(recipePath)]), recipeFromOptions(command)];
-  const given = resume ? await resumedRecipe(options.out, inputs) : parseRecipe(inputs, recipePath);
-  checkNetwork(given, inputs);
-  refuseUnusedFields(command, [{ recipe: given }]);
+  const inputs = [
+    ...(recipePath === undefined ? [] : [await readRecipeFile(recipePath)]),
+    recipeFromOptions(command, rules),
+  ];
+  const given = resume ? await resumedRecipe(options.out, inputs, rules) : parseRecipe(inputs, recipePath, rules);
+  checkNetwork(given, inputs, networks);
+  refuseUnusedFields(command, [{ recipe: given }], rules);
   const recipe = resume ? given : await withModelFiles(given);
   const out = options.out ?? freeRunFolder(recipe);
   const { train } = await import('../../training/trainer.ts');
@@ -74,6 +87,7 @@ async function runTrain(command: Command, recipePath: string | undefined, option
         resume,
         signal,
         teacher,
+        plugins: options.plugin,
         onData: ({ phase, doneBytes, totalBytes }) =>
           terminal.live(
             () =>
@@ -139,9 +153,9 @@ function startEvent({ recipe, dataset, backend, parameters, stepsPerEpoch, from 
 }
 
 /** Says before any work that there is no such network, or that there are two. */
-function checkNetwork({ model, init }: Recipe, inputs: readonly RecipeInput[]): void {
+function checkNetwork({ model, init }: Recipe, inputs: readonly RecipeInput[], networks: Parts['networks']): void {
   if (init === '') {
-    findNetwork(model);
+    findNetwork(model, networks);
     return;
   }
   const named = inputs.map((input) => input['model']).find((name) => name !== undefined && name !== '');
@@ -153,18 +167,22 @@ function checkNetwork({ model, init }: Recipe, inputs: readonly RecipeInput[]): 
 }
 
 /** The recipe of the run, with what was given besides; that it is the same is checked where the run folder is opened. */
-async function resumedRecipe(out: string | undefined, inputs: readonly RecipeInput[]): Promise<Recipe> {
+async function resumedRecipe(
+  out: string | undefined,
+  inputs: readonly RecipeInput[],
+  rules: RecipeRules,
+): Promise<Recipe> {
   if (out === undefined) {
     throw new BnnError('E_USAGE', '--resume needs --out', { hint: 'bnn-train --resume --out runs/NAME' });
   }
-  const before = await readRecipe(out);
+  const before = await readRecipe(out, rules);
   if (before === null) {
     throw new BnnError('E_NOT_FOUND', 'there is no run to continue: no recipe.json', {
       at: out,
       hint: 'check --out, or leave --resume out to start a new run',
     });
   }
-  return parseRecipe([{ ...before }, ...inputs], join(out, 'recipe.json'));
+  return parseRecipe([{ ...before }, ...inputs], join(out, 'recipe.json'), rules);
 }
 
 function freeRunFolder(recipe: Recipe): string {

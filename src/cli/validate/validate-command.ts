@@ -1,10 +1,11 @@
 /** `bnn-validate`. */
 
 import { Command, Option } from 'commander';
+import { FITS, type Fit } from '../../core/preprocessing.ts';
+import { namesOf } from '../../core/row-named.ts';
 import { LOGITS_TOLERANCE } from '../../core/tolerance.ts';
-import { canDownload, DATASET_NAMES } from '../../data/load-dataset.ts';
+import { canDownload, DATASETS, type DatasetRow, hasFreeImageSize } from '../../data/load-dataset.ts';
 import { NORMALIZATIONS, type Normalization } from '../../data/normalization.ts';
-import { BnnError } from '../../errors.ts';
 import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../../inference/open-session.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../inference/provider.ts';
 import type { Validation } from '../../inference/validate.ts';
@@ -13,6 +14,7 @@ import { formatBar } from '../../report/progress.ts';
 import { formatPairs, formatTable } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';
 import { validateModel } from '../../tasks/validate-model.ts';
+import type { Parts } from '../../training/parts.ts';
 import {
   ADVANCED,
   addExamples,
@@ -23,6 +25,7 @@ import {
   wholeNumber,
   wholeNumbers,
 } from '../options.ts';
+import { addPluginOption } from '../plugin-options.ts';
 import {
   addAdvancedProviderOptions,
   addProviderOption,
@@ -44,17 +47,20 @@ interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
   readonly batchSize?: number;
   readonly against?: string;
   readonly normalize?: Normalization;
+  readonly fit?: Fit;
+  readonly plugin?: readonly string[];
 }
 
-export function createValidateCommand(name: string): Command {
+export function createValidateCommand(name: string, parts?: Parts): Command {
+  const { datasets = DATASETS } = parts ?? {};
   const command = new Command(name)
     .description(
       'Runs an ONNX file on the test pictures of a data set, in onnxruntime: accuracy, loss, latency, throughput, and agreement with another form of the same network.',
     )
     .argument('<model>', 'an ONNX file, or a run folder')
     .optionsGroup(COMMON)
-    .option('--dataset <name>', `data set: ${DATASET_NAMES.join(', ')}`)
-    .option('--data <folder>', 'folder or archive of the data set')
+    .option('--dataset <name>', `data set, unless a run folder tells: ${namesOf(datasets).join(', ')}`)
+    .option('--data <folder>', 'folder or archive of the data set, unless a run folder tells')
     .option('--against <source>', 'a run folder or an ONNX file: run it on the same pictures and compare')
     .option('--limit <n>', 'only the first so many test pictures; 0 = all (default: 0)', wholeNumber(0));
   addProviderOption(command)
@@ -73,6 +79,9 @@ export function createValidateCommand(name: string): Command {
       ),
     )
     .addOption(
+      new Option('--fit <how>', 'how pictures of any size are framed, instead of what the file says').choices(FITS),
+    )
+    .addOption(
       new Option('--ops <how>', 'kernels for binary layers; off = stock onnxruntime')
         .choices(OPS_CHOICES)
         .default('auto'),
@@ -83,6 +92,7 @@ export function createValidateCommand(name: string): Command {
         .default('auto'),
     )
     .option('--download', 'fetch the official archive when the data set is missing');
+  addPluginOption(command, 'a module with the data set, where it is your own');
   addAdvancedProviderOptions(command);
   addGeneralOptions(command);
   return addExamples(command, [
@@ -92,16 +102,22 @@ export function createValidateCommand(name: string): Command {
       'does the packed file decide as the trained network does?',
     ],
     ['bnn-validate net.onnx --dataset cifar10 --data ~/cifar --limit 1000 --threads 1 --json', 'for a script'],
-  ]).action((model: string, options: ValidateCommandOptions) => runValidate(model, options));
+  ]).action((model: string, options: ValidateCommandOptions) => runValidate(model, options, datasets));
 }
 
-async function runValidate(model: string, options: ValidateCommandOptions): Promise<void> {
+async function runValidate(
+  model: string,
+  options: ValidateCommandOptions,
+  datasets: readonly DatasetRow[],
+): Promise<void> {
   const terminal = terminalOf(options);
   const { dataset } = options;
-  if (dataset === undefined) {
-    throw new BnnError('E_USAGE', 'no data set given', { hint: `add --dataset ${DATASET_NAMES.join(' | ')}` });
+  if (dataset !== undefined) {
+    refuseUnused(`--dataset ${dataset}`, {
+      '--download': options.download === true && !canDownload(dataset),
+      '--fit': options.fit !== undefined && !hasFreeImageSize(dataset, datasets),
+    });
   }
-  refuseUnused(`--dataset ${dataset}`, { '--download': options.download === true && !canDownload(dataset) });
   const provider = providerChoiceOf(options, options.againstEp === undefined ? [] : [options.againstEp]);
   const { model: path, ...validation } = await validateModel({
     ...options,
@@ -110,6 +126,7 @@ async function runValidate(model: string, options: ValidateCommandOptions): Prom
     model,
     dataset,
     dir: options.data,
+    plugins: options.plugin,
     onData: ({ doneBytes }) => terminal.live(() => `reading the data: ${formatBytes(doneBytes)}`),
     onProgress: ({ images, total, top1, imagesPerSecond }) =>
       terminal.live(

@@ -38,6 +38,16 @@ interface RowCopy {
   readonly end: number;
 }
 
+/** Rows that follow one another in both tensors become one copy. */
+function addCopy(copies: RowCopy[], copy: RowCopy): void {
+  const before = copies.at(-1);
+  if (before === undefined || before.end !== copy.begin || before.at + before.end - before.begin !== copy.at) {
+    copies.push(copy);
+    return;
+  }
+  copies[copies.length - 1] = { ...before, end: copy.end };
+}
+
 /** Which elements of which rows (of the last axis) of x stand where in y, when y begins `before` elements earlier on each axis. */
 function rowCopies(x: readonly number[], y: readonly number[], before: readonly number[]): RowCopy[] {
   const last = x.length - 1;
@@ -57,7 +67,7 @@ function rowCopies(x: readonly number[], y: readonly number[], before: readonly 
       place = place * (y[axis] ?? 1) + at;
     }
     const begin = row * width;
-    if (isInside) copies.push({ at: place * (y[last] ?? 1) + shift + first, begin: begin + first, end: begin + until });
+    if (isInside) addCopy(copies, { at: place * (y[last] ?? 1) + shift + first, begin: begin + first, end: begin + until });
     for (let axis = last - 1; axis >= 0; axis--) {
       coordinates[axis] = (coordinates[axis] ?? 0) + 1;
       if ((coordinates[axis] ?? 0) < (x[axis] ?? 1)) break;

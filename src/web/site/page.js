@@ -101,27 +101,18 @@ function showClasses(guesses) {
   );
 }
 
-/** The middle of the picture at the size that the network takes, for people. */
+/** What the network takes of the picture at its size, for people. */
 function showSeen(source) {
   const { width, height, channels } = session.picture;
   const [fullWidth, fullHeight] = sizeOf(source);
-  const scale = Math.min(fullWidth / width, fullHeight / height);
-  const [usedWidth, usedHeight] = [width * scale, height * scale];
+  const { width: resizedWidth, height: resizedHeight, cutAfter, pad } = session.framing(fullWidth, fullHeight);
   const canvas = Object.assign(part('input'), { width, height });
   const context = canvas.getContext('2d');
+  context.fillRect(0, 0, width, height);
   context.filter = channels === 1 ? 'grayscale(1)' : 'none';
   context.imageSmoothingQuality = 'high';
-  context.drawImage(
-    source,
-    (fullWidth - usedWidth) / 2,
-    (fullHeight - usedHeight) / 2,
-    usedWidth,
-    usedHeight,
-    0,
-    0,
-    width,
-    height,
-  );
+  const [left, top] = [(pad?.left ?? 0) - (cutAfter?.left ?? 0), (pad?.top ?? 0) - (cutAfter?.top ?? 0)];
+  context.drawImage(source, left, top, resizedWidth, resizedHeight);
   part('caption').textContent =
     `What the network sees: ${width}\u00a0×\u00a0${height} pixels${channels === 1 ? ', grey' : ''}`;
   show('seen', true);

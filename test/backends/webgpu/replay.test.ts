@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { CommandRecorder } from '../../../src/backends/webgpu/command-recorder.ts';
+import { rowNamed } from '../../../src/core/row-named.ts';
 import { createReste } from '../../../src/estimators/reste.ts';
 import { loadCheckpoint } from '../../../src/training/checkpoint-io.ts';
 import { readHistory } from '../../../src/training/history-io.ts';
 import { lossGradients } from '../../../src/training/learn-batch.ts';
 import { softmaxCrossEntropy } from '../../../src/training/loss.ts';
-import { Optimizer, type OptimizerName } from '../../../src/training/optimizer.ts';
+import { OPTIMIZERS, Optimizer, type OptimizerRow } from '../../../src/training/optimizer.ts';
 import { Program } from '../../../src/training/program.ts';
 import { parseRecipe } from '../../../src/training/recipe.ts';
 import { StepReplay } from '../../../src/training/step-replay.ts';
@@ -29,13 +30,15 @@ interface Trained {
 }
 
 /** Trains with another batch and another learning rate in each step. */
-async function takeSteps(name: OptimizerName, replays: boolean): Promise<Trained> {
+async function takeSteps(name: string, replays: boolean): Promise<Trained> {
   await tf.setBackend('webgpu');
   if (!webgpu.ok) throw new Error('unreachable');
   const replay = replays ? new StepReplay(new CommandRecorder(webgpu.value.backend)) : null;
   const program = new Program(buildModel('binarynet-mini', { seed: 1, imageSize: SIDE }), { explicitPadding: true });
   const optimizer = new Optimizer(program, {
-    ...{ optimizer: name, momentum: 0.9, weightDecay: 1e-4, weightDecayOn: 'all', clampWeights: 1 },
+    ...{ weightDecay: 1e-4, weightDecayOn: 'all', clampWeights: 1 },
+    optimizer: rowNamed<OptimizerRow>(OPTIMIZERS, name),
+    values: { momentum: 0.9 },
   });
   const state = () => [...program.tensors(), ...optimizer.tensors()];
   const reste = createReste(2);
