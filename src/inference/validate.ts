@@ -174,7 +174,7 @@ async function validateSessions(
   if (other !== undefined) assertImageSize(other, imageInputOf(other), dataset);
   const notes: string[] = [];
   if (session.engine === 'wasm') {
-    if (options.engine !== 'wasm') notes.push(`kernels in WebAssembly, on one thread: ${session.opsReason}`);
+    if (options.engine !== 'wasm') notes.push(`kernels in WebAssembly: ${session.opsReason}`);
   } else if (session.ops !== 'on' && options.ops !== 'off') {
     notes.push(`stock operators of onnxruntime: ${session.opsReason}`);
   }
@@ -270,7 +270,7 @@ async function validateSessions(
     ops: session.ops,
     engine: session.engine,
     runtime: session.runtime,
-    threads: options.threads ?? 0,
+    threads: session.threads,
     dataset: { name: dataset.name, root: dataset.root, fingerprint: dataset.fingerprint },
     normalization: from,
     notes,

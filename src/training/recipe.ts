@@ -255,7 +255,7 @@ export const RECIPE_FIELDS = {
   },
   checkpointMinutes: number(5, 0, MAX, 'also save inside long epochs, this often; 0 = only after epochs'),
   backend: { ...choice(BACKEND_NAMES, 'auto', 'where to compute'), common: true },
-  threads: { ...integer(0, 0, 64, 'threads of the native backend; 0 = all cores'), common: true, use: withThreads },
+  threads: { ...integer(0, 0, 64, 'threads of the backend; 0 = all cores'), common: true, use: withThreads },
   seed: { ...integer(1, 0, MAX, 'seed of initialization, shuffling and augmentation'), common: true },
 } satisfies Readonly<Record<string, RecipeField>>;
 
