@@ -22,7 +22,7 @@ async function open({ data, height, width, channels }: Pixels) {
 }
 
 /** Without loss. */
-export async function encodePng(pixels: Pixels): Promise<Buffer> {
+export async function encodePng(pixels: Pixels): Promise<Uint8Array> {
   return (await open(pixels)).png({ compressionLevel: 9, palette: false }).toBuffer();
 }
 
@@ -46,8 +46,8 @@ export async function inkAddress(ink: Uint8Array, height: number, width: number)
   );
 }
 
-function address(kind: string, bytes: Buffer): string {
-  return `data:image/${kind};base64,${bytes.toString('base64')}`;
+function address(kind: string, bytes: Uint8Array): string {
+  return `data:image/${kind};base64,${Buffer.from(bytes).toString('base64')}`;
 }
 
 /** Pictures of a split as a network gets them, before normalization; none for one that cannot be read. */
