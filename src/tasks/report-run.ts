@@ -13,6 +13,7 @@ import type { Facts, ReportedRun } from '../report/page/run-report.ts';
 import { type EpochRecord, readHistory } from '../training/history-io.ts';
 import type { PluginSource } from '../training/load-plugin-io.ts';
 import { defaultRecipe, networkName, type Recipe } from '../training/recipe.ts';
+import { splitOf } from '../training/run-data.ts';
 import { ENVIRONMENT_FILE, readRecipe } from '../training/run-folder-io.ts';
 import { showMistakes } from './mistakes-file-io.ts';
 import { indicatorTable } from './report-indicators.ts';
@@ -96,6 +97,7 @@ async function validateOn(
       dataset: recipe.dataset,
       dir: data ?? (recipe.data || undefined),
       limit: recipe.limitTest,
+      split: splitOf(recipe),
       confusion: true,
       mistakes: pictures,
       plugins,

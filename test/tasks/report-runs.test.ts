@@ -33,18 +33,20 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function makePictures(photos: string): Promise<void> {
-  for (const split of ['train', 'test']) {
-    for (let k = 0; k < CLASSES; k++) {
-      const of = join(photos, split, `a class of a rather long name, number ${k} <b>`);
-      await mkdir(of, { recursive: true });
-      const background = { r: (37 * k) % 256, g: (91 * k) % 256, b: 60 };
-      const picture = sharp({ create: { width: 80, height: 80, channels: 3, background } });
-      for (let i = 0; i < 2; i++)
-        await picture
-          .clone()
-          .jpeg()
-          .toFile(join(of, `${i}.jpg`));
-    }
+  for (const split of ['train', 'test']) await makeClasses(join(photos, split), CLASSES, 2);
+}
+
+async function makeClasses(at: string, classes: number, pictures: number): Promise<void> {
+  for (let k = 0; k < classes; k++) {
+    const of = join(at, `a class of a rather long name, number ${k} <b>`);
+    await mkdir(of, { recursive: true });
+    const background = { r: (37 * k) % 256, g: (91 * k) % 256, b: 60 };
+    const picture = sharp({ create: { width: 80, height: 80, channels: 3, background } });
+    for (let i = 0; i < pictures; i++)
+      await picture
+        .clone()
+        .jpeg()
+        .toFile(join(of, `${i}.jpg`));
   }
 }
 
@@ -112,6 +114,17 @@ describe('the page of a run', () => {
     expect(html).not.toContain('<section id="confusion"');
     // It may be told where they are.
     expect((await report([moved], { data: join(folder, 'photos') })).html).toContain('<section id="confusion"');
+  });
+
+  it('of classes divided by --split looks at the pictures that were kept to test on', async () => {
+    const classes = join(folder, 'divided');
+    await makeClasses(classes, 3, 4);
+    const run = join(folder, 'split');
+    const data = { dataset: 'image-folder', data: classes, split: 0.5, imageSize: 28 } as const;
+    const { testTop1 } = await train({ ...TINY, ...data, epochs: 1 }, { out: run });
+    const { html, notes } = await report([run]);
+    expect(notes).toEqual([]);
+    expect(html).toContain(`${(100 * testTop1).toFixed(2)} % of 6 test pictures`);
   });
 
   it('of other data than those of the training warns', async () => {
