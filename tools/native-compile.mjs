@@ -84,7 +84,10 @@ export async function link(compiler, args, target) {
     const made = join(folder, basename(target));
     const problem = await run(compiler.command, [...compiler.args, ...args, '-o', made]);
     if (problem !== undefined) {
-      throw new BuildProblem(`it did not link: ${problem}`, 'Check the compiler installation, then run: bnn setup native');
+      throw new BuildProblem(
+        `it did not link: ${problem}`,
+        'Check the compiler installation, then run: bnn setup native',
+      );
     }
     renameSync(made, target);
   } finally {
