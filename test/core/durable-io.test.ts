@@ -20,7 +20,7 @@ const system = vi.hoisted(() => ({
 
 vi.mock('node:fs', async (original) => {
   const real = await original<typeof import('node:fs')>();
-  const fsync: typeof real.fsync = (fd, done) => {
+  const fsync = (fd: number, done: (error: Error | null) => void): void => {
     system.flushed.push(system.paths.get(fd) ?? '');
     real.fsync(fd, done);
   };
