@@ -25,6 +25,14 @@ export interface MemorySplit extends SplitFacts {
   readonly images: Uint8Array;
 }
 
+/** Pictures that were decoded and framed once, on shared memory. */
+export interface FramedPictures {
+  /** u8[count][height][width][3]. */
+  readonly pixels: Uint8Array;
+  /** u8[count]: 1 where the pixels are there. */
+  readonly ready: Uint8Array;
+}
+
 /** Images decoded when a batch needs them, and framed to height x width. */
 export interface FileSplit extends SplitFacts {
   readonly kind: 'files';
@@ -32,6 +40,8 @@ export interface FileSplit extends SplitFacts {
   readonly pictures: PictureSource;
   /** How a picture becomes one of height x width; of random crops, only the size counts. */
   readonly frame: PictureFrame;
+  /** Those that were framed in an earlier epoch. */
+  readonly framed?: FramedPictures | undefined;
 }
 
 export type Split = MemorySplit | FileSplit;

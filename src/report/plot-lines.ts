@@ -15,11 +15,12 @@ export interface LinePoint {
 export interface Line {
   readonly name: string;
   readonly points: readonly LinePoint[];
+  /** The same number looks the same in every panel; its position unless told. */
+  readonly style?: number;
 }
 
 export interface LinePanel {
   readonly title: string;
-  /** In the order of their styles; the first `LINE_STYLES` can be told apart. */
   readonly lines: readonly Line[];
   /** Behind the numbers of the legend: ` %`. */
   readonly unit?: string;
@@ -33,11 +34,12 @@ export interface DrawnPanel {
   readonly height: number;
 }
 
-export const PANEL_WIDTH = 460;
-const PLOT = { left: 58, right: PANEL_WIDTH - 14, height: 210 } as const;
+export const PANEL_WIDTH = 380;
+const PLOT = { left: 58, right: PANEL_WIDTH - 12, height: 190 } as const;
 const LEGEND_LINE = 20;
 const MOST_MARKS = 12;
 const LOG_FACTOR = 30;
+const STRETCHES = 250;
 
 /** What the plots need of a style sheet. */
 export const LINES_STYLE = SVG_STYLE + LINE_STYLE;
@@ -99,7 +101,7 @@ function drawPanel(panel: LinePanel): DrawnPanel {
       ...(numbers.length > 0
         ? []
         : [text((frame.left + frame.right) / 2, frame.top + 100, 'no numbers', 'class="muted" text-anchor="middle"')]),
-      ...lines.flatMap((line, style) => drawLine(line, style, { x, y, panel, bottom: frame.bottom })),
+      ...lines.flatMap((line, i) => drawLine(line, line.style ?? i, { x, y, panel, bottom: frame.bottom })),
       text((frame.left + frame.right) / 2, frame.bottom + 36, xLabel, 'class="muted" text-anchor="middle"'),
     ],
   };
@@ -115,7 +117,8 @@ function layoutLegend(panel: LinePanel): Legend {
   const sample = 42;
   let [x, y]: [number, number] = [PLOT.left, 32];
   const elements: string[] = [];
-  for (const [style, line] of panel.lines.entries()) {
+  for (const [i, line] of panel.lines.entries()) {
+    const style = line.style ?? i;
     const room = PLOT.right - PLOT.left - sample;
     const label = shorten(legendText(line, panel), room);
     const width = sample + textWidth(label) * 0.9 + 14;
@@ -156,7 +159,7 @@ function drawLine({ name, points }: Line, style: number, { x, y, panel, bottom }
   );
   return [
     ...runsOf(points).map((run) => {
-      const corners = run.map((point) => `${px(x.at(point.x))},${px(y.at(point.y ?? 0))}`);
+      const corners = thinned(run).map((point) => `${px(x.at(point.x))},${px(y.at(point.y ?? 0))}`);
       return `<polyline class="line line-${style % LINE_STYLES}" points="${corners.join(' ')}"/>`;
     }),
     ...marked.map((point) => {
@@ -182,6 +185,18 @@ function runsOf(points: readonly LinePoint[]): LinePoint[][] {
     else runs.push([]);
   }
   return runs.filter((run) => run.length > 1);
+}
+
+/** Of a long run, the least and the greatest of each stretch of points: finer than the picture shows. */
+function thinned(run: readonly LinePoint[]): readonly LinePoint[] {
+  if (run.length <= 2 * STRETCHES) return run;
+  const length = Math.ceil(run.length / STRETCHES);
+  const kept = new Set<LinePoint | undefined>([run[0], run.at(-1)]);
+  for (let from = 0; from < run.length; from += length) {
+    const sorted = run.slice(from, from + length).sort((a, b) => (a.y ?? 0) - (b.y ?? 0));
+    kept.add(sorted[0]).add(sorted.at(-1));
+  }
+  return run.filter((point) => kept.has(point));
 }
 
 function isAlone(points: readonly LinePoint[], i: number): boolean {

@@ -39,7 +39,7 @@ export function createRunBatches(
   const { train: learned, held } =
     recipe.validation > 0 ? holdOut(dataset.train, recipe.validation, seed) : { train: dataset.train, held: null };
   const normalize = recipe.init === '' ? recipe.normalize : normalizationOf(model);
-  const common = { normalize, prefetch: PREFETCH_BATCHES, onBroken, onBrokenImage };
+  const common = { normalize, prefetch: PREFETCH_BATCHES, onBroken, onBrokenImage, keepFramed: true };
   const augment = padCrop > 0 || flip || cropScale > 0 ? { padCrop, flip, cropScale } : null;
   const change = pictureChangeOf(recipe, augmentations, dataset);
   // A small last batch has other statistics than the rest, and would have the last word before every evaluation.

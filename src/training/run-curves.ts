@@ -68,7 +68,7 @@ export function curvesOfRuns(
 ): LinePanel[] {
   return RUN_CURVES.map((curve) => ({
     ...curve,
-    lines: runs.map(({ name, records }) => lineOf(name, records, curve.value)),
+    lines: runs.map(({ name, records }, style) => ({ ...lineOf(name, records, curve.value), style })),
   })).flatMap(asPanel);
 }
 

@@ -59,7 +59,7 @@ describe('lines', () => {
     expect(svg.match(/class="none"/g)).toHaveLength(2);
     expect(svg).toContain('epoch 4: 4.00');
     expect(svg).not.toMatch(/NaN|Infinity|undefined/);
-    await expect(sizeOf(svg)).resolves.toMatchObject({ width: 944 });
+    await expect(sizeOf(svg)).resolves.toMatchObject({ width: 784 });
   });
 
   it('of one epoch, or of no number at all, are still a picture', async () => {

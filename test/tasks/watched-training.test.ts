@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { findChromium, launchChromium } from '../../src/tasks/chromium-io.ts';
 import { joinListeners } from '../../src/tasks/join-listeners.ts';
 import { type LiveServer, serveTraining } from '../../src/tasks/live-server-io.ts';
 import { TensorboardLog } from '../../src/tasks/tensorboard-run-io.ts';
@@ -13,6 +14,7 @@ import { readHistory } from '../../src/training/history-io.ts';
 import { defaultRecipe, parseRecipe } from '../../src/training/recipe.ts';
 import { train } from '../../src/training/trainer.ts';
 import { readEvents } from '../tensorboard/read-events.ts';
+import { lowContrast } from '../web/contrast.ts';
 
 const RECIPE = {
   limitTrain: 8,
@@ -191,3 +193,39 @@ it('listeners are told in order, and wait for one another only where one takes t
   expect(onStep?.({} as never)).toBeUndefined();
   expect(told).toEqual(['a', 'b', '1', '2']);
 });
+
+const missing = findChromium() === undefined ? 'Chromium is not installed' : undefined;
+it.skipIf(missing !== undefined)(
+  `in a browser, the page grows with the training and asks for nothing elsewhere${missing === undefined ? '' : ` (skipped: ${missing})`}`,
+  async () => {
+    const server = await serveTraining(join(folder, 'watched'), parseRecipe([{ ...RECIPE }]), 0);
+    const browser = await launchChromium();
+    try {
+      for (const colorScheme of ['light', 'dark'] as const) {
+        const context = await browser.newContext({ viewport: { width: 360, height: 700 }, colorScheme });
+        const page = await context.newPage();
+        const asked: string[] = [];
+        page.on('request', (request) => asked.push(request.url()));
+        page.on('pageerror', (error) => expect.fail(error.message));
+        await page.goto(server.url);
+        await page.waitForFunction("document.getElementById('status').textContent.includes('running')");
+        const before = await page.locator('#curves svg').count();
+        const [record] = await readHistory(join(folder, 'watched', 'history.jsonl'));
+        await server.listeners.onEpoch(record!);
+        await page.waitForFunction("document.querySelectorAll('#curves svg').length > 2");
+        expect(before).toBe(colorScheme === 'light' ? 0 : await page.locator('#curves svg').count());
+        expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+        expect(((await page.evaluate(lowContrast(4.5))) as { low: string[] }).low).toEqual([]);
+        expect(new Set(asked.filter((url) => !url.startsWith('data:')))).toEqual(
+          new Set([server.url, `${server.url}events`]),
+        );
+        if (colorScheme === 'light') continue;
+        await server.close('That was all.');
+        await page.waitForFunction("document.getElementById('status').textContent === 'That was all.'");
+      }
+    } finally {
+      await browser.close();
+      await server.close('').catch(() => {});
+    }
+  },
+);

@@ -50,7 +50,7 @@ it('are there after each epoch and hold the numbers of history.jsonl', async () 
     expect(rows[i]!['validationTop1']).toBe('');
   }
   const svg = await readFile(join(out, 'curves.svg'));
-  expect((await sharp(svg).metadata()).width).toBe(944);
+  expect((await sharp(svg).metadata()).width).toBe(784);
   expect(svg.toString()).toContain('weights that changed their sign');
   expect((await readdir(out)).sort()).toEqual([
     'best',

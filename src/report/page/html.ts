@@ -45,6 +45,7 @@ export function page({ title, body, script, scriptNonce = '' }: PageOptions): Ht
 export interface Cell {
   readonly html: Html;
   readonly className?: string;
+  readonly style?: string;
 }
 
 /** Text, or a cell that is more than that. */
@@ -66,8 +67,13 @@ export interface TableOptions {
 /** A table in a box of its own, which scrolls where the screen is narrower, by keyboard too. */
 export function table({ label, head, rows, foot, className = '', rowClass, caption = false }: TableOptions): Html {
   const cellOf = (tag: 'th' | 'td', content: CellContent, scope = ''): Html => {
-    const { html, className: name = '' } = typeof content === 'string' ? { html: escapeHtml(content) } : content;
-    return `<${tag}${scope}${name === '' ? '' : ` class="${name}"`}>${html}</${tag}>`;
+    const {
+      html,
+      className: name = '',
+      style = '',
+    }: Cell = typeof content === 'string' ? { html: escapeHtml(content) } : content;
+    const attributes = `${name === '' ? '' : ` class="${name}"`}${style === '' ? '' : ` style="${style}"`}`;
+    return `<${tag}${scope}${attributes}>${html}</${tag}>`;
   };
   const row = (cells: readonly CellContent[], name = ''): Html => {
     const [first = '', ...rest] = cells;

@@ -35,9 +35,9 @@ nav ul { display: flex; flex-wrap: wrap; gap: .35rem 1.1rem; margin: 1rem 0 0; p
 .figures > div { flex: 1 1 9rem; padding: .75rem 1rem; border: 1px solid var(--line); border-radius: .6rem; background: var(--panel); }
 .figures dt { color: var(--quiet); font-size: .875rem; }
 .figures dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1rem; }
 .plots > svg { width: 100%; height: auto; padding: .75rem .5rem .25rem; border: 1px solid var(--line); border-radius: .6rem; background: var(--panel); }
-.box { overflow-x: auto; max-width: 100%; border: 1px solid var(--line); border-radius: .6rem; background: var(--panel); }
+.box { overflow-x: auto; width: fit-content; max-width: 100%; border: 1px solid var(--line); border-radius: .6rem; background: var(--panel); }
 .box:focus-visible, a:focus-visible, summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .beside { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem; align-items: flex-start; }
 .beside > * { min-width: 0; max-width: 100%; }
@@ -58,10 +58,11 @@ tr.differs > th::after { content: " ≠"; color: var(--wrong); }
 .matrix td { min-width: 2.6rem; padding: .3rem .45rem; text-align: center; background: color-mix(in srgb, var(--wrong) calc(var(--share) * 50%), transparent); }
 .matrix td.right { background: color-mix(in srgb, var(--right) calc(var(--share) * 35%), transparent); outline: 2px solid var(--right); outline-offset: -3px; font-weight: 600; }
 .matrix td.zero { color: var(--quiet); }
-.matrix thead th { text-align: center; max-width: 5.5rem; overflow: hidden; text-overflow: ellipsis; }
+.matrix thead th + th { text-align: center; max-width: 5.5rem; overflow: hidden; text-overflow: ellipsis; }
 .matrix .turned { writing-mode: vertical-rl; max-height: 9rem; margin: 0 auto; overflow: hidden; text-overflow: ellipsis; transform: rotate(180deg); }
-.matrix tbody th, thead th.sticky { position: sticky; left: 0; z-index: 1; max-width: 9rem; overflow: hidden; text-overflow: ellipsis; background: var(--panel); }
-.heat { margin: 0; padding: 1rem; border: 1px solid var(--line); border-radius: .6rem; background: var(--panel); max-width: 100%; }
+.box th:first-child { position: sticky; left: 0; z-index: 1; background: var(--panel); }
+.matrix tbody th { max-width: 9rem; overflow: hidden; text-overflow: ellipsis; }
+.heat { width: min(100%, 32rem); margin: 0; padding: 1rem; border: 1px solid var(--line); border-radius: .6rem; background: var(--panel); max-width: 100%; }
 .heat img { display: block; width: 30rem; max-width: 100%; aspect-ratio: 1; image-rendering: pixelated; border: 1px solid var(--line); }
 @media (prefers-color-scheme: dark) { .heat img { filter: invert(1); border-color: #cdc5ba; } }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(8.5rem, 45%), 1fr)); gap: .9rem; margin: 0; padding: 0; list-style: none; }
@@ -76,7 +77,14 @@ tr.differs > th::after { content: " ≠"; color: var(--wrong); }
 details { margin: .75rem 0; }
 summary { cursor: pointer; color: var(--accent); padding: .25rem 0; }
 progress { width: 100%; height: 1rem; accent-color: var(--accent); }
+@media (max-width: 34rem) {
+  th, td { padding-inline: .5rem; }
+  tbody th { white-space: normal; min-width: 6rem; max-width: 9rem; overflow-wrap: break-word; }
+  .bar { grid-template-columns: 2.5rem 4.2rem; }
+  td.long { min-width: 8rem; }
+}
 @media print {
+  .box th:first-child { position: static; }
   :root { color-scheme: light; }
   body { background: #fff; font-size: 11px; }
   nav, summary { display: none; }

@@ -157,7 +157,8 @@ async function open(file) {
 async function openPicture(file, turn) {
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file);
+    // As the picture is stored: training ignores colour profiles, too.
+    bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none' });
   } catch {
     if (turn === latest) say(`“${file.name}” is no picture that this browser can show.`);
     return;
