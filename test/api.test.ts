@@ -73,6 +73,7 @@ it('exports these values and no others', () => {
       "verify",
       "withModelFiles",
       "writeModel",
+      "writeReport",
       "writeSite",
       "zooNames",
     ]
@@ -89,6 +90,7 @@ const EXPECTED = [
   /testTop1: 0\.9[\s\S]*model\.onnx$/,
   /^conv1 float .+\nconv2 binary \n[\s\S]*agreement: 1 /,
   /(8[1-9]|9\d|100) of 100 right/,
+  /^\d [\d.]+$/,
   /^2 binary layers, same arg-max on 100 %/,
   /^conv1 by 8 pictures, same arg-max on \d+(\.\d+)? %/,
   /^\[ 'float', 'binary' \] 64 inputs compared/,

@@ -19,20 +19,21 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   backends: ['kernels'],
   data: ['core'],
   report: ['core'],
-  training: ['zoo', 'onnx', 'estimators', 'backends', 'data'],
+  tensorboard: [],
+  training: ['zoo', 'onnx', 'estimators', 'backends', 'data', 'report'],
   engine: ['rewriting', 'onnx'],
   web: ['engine'],
   inference: ['engine', 'operators', 'onnx', 'data'],
   convert: ['compiler', 'zoo', 'onnx'],
-  tasks: ['convert', 'training', 'inference', 'engine', 'report'],
+  tasks: ['convert', 'training', 'inference', 'engine', 'report', 'tensorboard'],
   cli: ['tasks', 'report'],
 };
 
 /** Packages whose types must not leave their folders. */
 const CONFINED: Readonly<Record<string, readonly string[]>> = {
   '@tensorflow/': ['kernels', 'backends', 'estimators', 'training'],
-  protobufjs: ['onnx'],
-  long: ['onnx'],
+  protobufjs: ['onnx', 'tensorboard'],
+  long: ['onnx', 'tensorboard'],
   'onnxruntime-node': ['inference'],
   commander: ['cli'],
   sharp: ['data'],

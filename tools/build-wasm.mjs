@@ -1,6 +1,6 @@
 /**
- * Compiles the kernels to WebAssembly with clang (see MODULES). The results are committed, so that nobody who installs needs a compiler for
- * them. `--check` compiles anew and compares the bytes.
+ * Compiles the kernels to WebAssembly with clang (see MODULES), each module with and without threads. The results are committed, so that
+ * nobody who installs needs a compiler for them. `--check` compiles anew and compares the bytes.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -29,13 +29,13 @@ const ENGINE = [
   'simd/isa.cc',
   'wasm/engine.cc',
   'wasm/planes.cc',
-  'wasm/serial_pool.cc',
   'wasm/system.cc',
 ];
 
 const kernels = (folder, ...files) => files.map((file) => `kernels/${folder}/${file}.cc`);
 const TRAINING = [
   ...['kernels/binarize/binarize_wasm.cc', 'kernels/copy/copy.cc', 'simd/isa.cc', 'memory/scratch_pool.cc'],
+  'threading/scratch_blocks.cc',
   ...kernels('binary_conv', 'binary_conv', 'conv_shape', 'dispatch', 'pack_filter', 'prepare', 'tile_wasm'),
   ...kernels('conv2d', 'bit_conv2d', 'chunk.isa', 'conv2d', 'panel', 'windows', 'winograd', 'winograd.isa'),
   ...kernels('batch_norm', 'batch_norm', 'batch_norm.isa'),
@@ -44,14 +44,23 @@ const TRAINING = [
   ...kernels('optimizer', 'optimizer', 'optimizer.isa'),
   ...kernels('pooling', 'pooling', 'pooling.isa'),
   ...['batch_norm', 'convolutions', 'elementwise', 'movement', 'sign_gradients'].map((file) => `node/${file}.cc`),
-  ...['training', 'serial_pool', 'system'].map((file) => `wasm/${file}.cc`),
+  ...['training', 'system'].map((file) => `wasm/${file}.cc`),
 ];
 
 /** Memory of the training module is fixed, so that views of it stay valid; the system gives it page by page as it is touched. */
 const MODULES = [
-  { target: 'src/engine/engine.wasm', sources: ENGINE, memory: { initial: 2 ** 20, most: 2 ** 32 } },
-  { target: 'src/backends/wasm/training.wasm', sources: TRAINING, memory: { initial: 2 ** 31, most: 2 ** 31 } },
+  { target: 'src/engine/engine', sources: ENGINE, memory: { initial: 2 ** 20, most: 2 ** 32 } },
+  { target: 'src/backends/wasm/training', sources: TRAINING, memory: { initial: 2 ** 31, most: 2 ** 31 } },
 ];
+
+/** The libraries are built without threads: `shared_heap.cc` locks what they do not, and the linker is told that they may be linked. */
+const THREADS = {
+  suffix: '-threads.wasm',
+  sources: ['wasm/shared_heap.cc', 'wasm/thread_pool.cc'],
+  flags: ['-matomics', '-ftls-model=local-exec'],
+  link: ['-Wl,--shared-memory', '-Wl,--import-memory', '-Wl,--no-check-features'],
+};
+const ONE_THREAD = { suffix: '.wasm', sources: ['wasm/serial_pool.cc'], flags: [], link: [] };
 
 const FLAGS = [
   '--target=wasm32-wasi',
@@ -96,26 +105,39 @@ function run(args) {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'bnn-wasm-'));
+
+function compile(source, variant) {
+  const object = join(folder, `${source.replaceAll('/', '-')}${variant.suffix}.o`);
+  if (existsSync(object)) return object;
+  const isa = source.endsWith('.isa.cc') ? ISA_FLAGS : [];
+  run([...FLAGS, ...variant.flags, ...isa, '-c', source, '-o', object]);
+  return object;
+}
+
+function link({ sources, memory }, variant) {
+  const objects = [...sources, ...variant.sources].map((source) => compile(source, variant));
+  const made = join(folder, 'made.wasm');
+  const sizes = [`-Wl,--initial-memory=${memory.initial}`, `-Wl,--max-memory=${memory.most}`];
+  run([...FLAGS, ...LINK, ...variant.link, ...sizes, ...objects, '-o', made]);
+  return readFileSync(made);
+}
+
 try {
-  for (const { target, sources, memory } of MODULES) {
-    const objects = sources.map((source) => {
-      const object = join(folder, `${source.replaceAll('/', '-')}.o`);
-      if (existsSync(object)) return object;
-      run([...FLAGS, ...(source.endsWith('.isa.cc') ? ISA_FLAGS : []), '-c', source, '-o', object]);
-      return object;
-    });
-    const made = join(folder, 'made.wasm');
-    const sizes = [`-Wl,--initial-memory=${memory.initial}`, `-Wl,--max-memory=${memory.most}`];
-    run([...FLAGS, ...LINK, ...sizes, ...objects, '-o', made]);
-    const bytes = readFileSync(made);
-    const path = join(project, target);
-    if (!process.argv.includes('--check')) {
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, bytes);
-      console.log(`wrote ${target}, ${bytes.length} bytes`);
-    } else if (!bytes.equals(readFileSync(path))) {
-      console.error(`build-wasm: ${target} is not what the sources give: run node tools/build-wasm.mjs and commit it`);
-      process.exitCode = 1;
+  for (const module of MODULES) {
+    for (const variant of [ONE_THREAD, THREADS]) {
+      const bytes = link(module, variant);
+      const target = module.target + variant.suffix;
+      const path = join(project, target);
+      if (!process.argv.includes('--check')) {
+        mkdirSync(dirname(path), { recursive: true });
+        writeFileSync(path, bytes);
+        console.log(`wrote ${target}, ${bytes.length} bytes`);
+      } else if (!existsSync(path) || !bytes.equals(readFileSync(path))) {
+        console.error(
+          `build-wasm: ${target} is not what the sources give: run node tools/build-wasm.mjs and commit it`,
+        );
+        process.exitCode = 1;
+      }
     }
   }
 } finally {

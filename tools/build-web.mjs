@@ -4,20 +4,24 @@
  */
 
 import { copyFileSync, cpSync, mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-/** dist/ unless another folder is given. */
-const dist = resolve(root, process.argv[2] ?? 'dist');
+/** dist/, or --out=FOLDER. */
+const dist = resolve(root, process.argv.find((text) => text.startsWith('--out='))?.slice('--out='.length) ?? 'dist');
 
-for (const folder of ['engine', 'web']) {
-  mkdirSync(join(dist, folder), { recursive: true });
-  copyFileSync(join(root, 'src/engine/engine.wasm'), join(dist, folder, 'engine.wasm'));
+for (const [from, to] of [
+  ['src/engine/engine', 'engine'],
+  ['src/engine/engine', 'web'],
+  ['src/backends/wasm/training', 'backends/wasm'],
+]) {
+  mkdirSync(join(dist, to), { recursive: true });
+  for (const suffix of ['.wasm', '-threads.wasm']) {
+    copyFileSync(join(root, from + suffix), join(dist, to, basename(from) + suffix));
+  }
 }
-mkdirSync(join(dist, 'backends/wasm'), { recursive: true });
-copyFileSync(join(root, 'src/backends/wasm/training.wasm'), join(dist, 'backends/wasm/training.wasm'));
 for (const folder of ['site', 'bench']) {
   cpSync(join(root, 'src/web', folder), join(dist, 'web', folder), { recursive: true });
 }

@@ -1,19 +1,33 @@
 /**
  * Generates src/onnx/generated/ from proto/onnx.proto: onnx.ts with the TypeScript types of the messages, decode.ts and encode.ts with
- * protobufjs static code. Apart, so that who only reads files, as a browser does, loads no code that writes them; and as .ts, so that
+ * protobufjs static code; and src/tensorboard/generated/ from proto/event.proto, which is only written. Apart, so that who only reads files, as a browser does, loads no code that writes them; and as .ts, so that
  * plain `tsc` carries them to dist.
  *
  *     npx tsx tools/gen-proto.ts           write the files
  *     npx tsx tools/gen-proto.ts --check   exit with 1 when a committed file differs
  */
 
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
 import pbjs from 'protobufjs-cli/pbjs.js';
 
-const PROTO = fileURLToPath(new URL('../proto/onnx.proto', import.meta.url));
-const OUTPUT = new URL('../src/onnx/generated/', import.meta.url);
+interface Target {
+  /** Of the file in proto/, and of the file with the types. */
+  readonly file: string;
+  /** In the proto file; also the folder of src/. */
+  readonly package: string;
+  /** The message that a file consists of. */
+  readonly root: string;
+  readonly directions: readonly Direction[];
+}
+
+type Direction = 'decode' | 'encode';
+
+const TARGETS: readonly Target[] = [
+  { file: 'onnx', package: 'onnx', root: 'ModelProto', directions: ['decode', 'encode'] },
+  { file: 'event', package: 'tensorboard', root: 'Event', directions: ['encode'] },
+];
 
 const OPTIONS = [
   '--target static-module --wrap esm',
@@ -22,7 +36,13 @@ const OPTIONS = [
   '--no-create --no-verify --no-convert --no-delimited --no-typeurl --no-service --no-comments',
 ];
 
-const HEADER = ['// @ts-nocheck', '// Generated from proto/onnx.proto by tools/gen-proto.ts: do not edit.'];
+function headerOf({ file }: Target): string[] {
+  return ['// @ts-nocheck', `// Generated from proto/${file}.proto by tools/gen-proto.ts: do not edit.`];
+}
+
+function protoOf({ file }: Target): string {
+  return fileURLToPath(new URL(`../proto/${file}.proto`, import.meta.url));
+}
 
 const SCALARS: Readonly<Record<string, string>> = {
   float: 'number',
@@ -34,11 +54,9 @@ const SCALARS: Readonly<Record<string, string>> = {
   bytes: 'Uint8Array',
 };
 
-type Direction = 'decode' | 'encode';
-
-function staticCode(options: string): Promise<string> {
+function staticCode(target: Target, options: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    pbjs.main([...OPTIONS, options].join(' ').split(' ').concat(PROTO), (error, output) => {
+    pbjs.main([...OPTIONS, options].join(' ').split(' ').concat(protoOf(target)), (error, output) => {
       if (error === null && output !== undefined) resolve(output);
       else reject(error ?? new Error('pbjs gave no output'));
     });
@@ -46,17 +64,21 @@ function staticCode(options: string): Promise<string> {
 }
 
 /** Code of one direction, with the declaration of what it exports. */
-async function generateCode(direction: Direction, imports: string, signature: string): Promise<string> {
-  const other = direction === 'decode' ? 'encode' : 'decode';
-  const output = await staticCode(`--no-${other} --root bnn-toolchain-onnx-${direction}`);
-  const code = output.replace('export const onnx =', 'const onnx =');
-  if (!code.includes('\nconst onnx =')) throw new Error('pbjs output has changed: no "export const onnx"');
+async function generateCode(target: Target, direction: Direction): Promise<string> {
+  const { file, root, package: name } = target;
+  const [other, imports, signature] =
+    direction === 'decode'
+      ? ['encode', root, `(reader: $protobuf.Reader | Uint8Array) => ${root}`]
+      : ['decode', `Init, ${root}`, `(message: Init<${root}>) => $protobuf.Writer`];
+  const output = await staticCode(target, `--no-${other} --root bnn-toolchain-${name}-${direction}`);
+  const code = output.replace(`export const ${name} =`, `const ${name} =`);
+  if (!code.includes(`\nconst ${name} =`)) throw new Error(`pbjs output has changed: no "export const ${name}"`);
   return [
-    ...HEADER,
-    `import type { ${imports} } from './onnx.ts';`,
+    ...headerOf(target),
+    `import type { ${imports} } from './${file}.ts';`,
     code.replace(/export \{[^}]*\};\s*$/, '').trim(),
     '',
-    `export const ${direction}ModelProto: ${signature} = onnx.ModelProto.${direction};`,
+    `export const ${direction}${root}: ${signature} = ${name}.${root}.${direction};`,
     '',
   ].join('\n');
 }
@@ -90,16 +112,18 @@ function* declarations(container: protobuf.NamespaceBase): Generator<string> {
   }
 }
 
-async function generateTypes(): Promise<string> {
-  const root = await new protobuf.Root().load(PROTO);
+async function generateTypes(target: Target): Promise<string> {
+  const root = await new protobuf.Root().load(protoOf(target));
   root.resolveAll();
-  const onnx = root.lookup('onnx');
-  if (!(onnx instanceof protobuf.Namespace)) throw new Error(`${PROTO} does not declare the package onnx`);
+  const space = root.lookup(target.package);
+  if (!(space instanceof protobuf.Namespace)) {
+    throw new Error(`${protoOf(target)} does not declare the package ${target.package}`);
+  }
   return [
-    ...HEADER,
+    ...headerOf(target),
     "import type Long from 'long';",
     '',
-    ...declarations(onnx),
+    ...declarations(space),
     '',
     '/** A message as it is encoded: every field may be left out. */',
     'export type Init<T> = T extends Uint8Array | Long | number | string | null',
@@ -111,16 +135,23 @@ async function generateTypes(): Promise<string> {
   ].join('\n');
 }
 
-const FILES: Readonly<Record<string, string>> = {
-  'onnx.ts': await generateTypes(),
-  'decode.ts': await generateCode('decode', 'ModelProto', '(reader: $protobuf.Reader | Uint8Array) => ModelProto'),
-  'encode.ts': await generateCode('encode', 'Init, ModelProto', '(message: Init<ModelProto>) => $protobuf.Writer'),
-};
-for (const [name, text] of Object.entries(FILES)) {
-  const path = new URL(name, OUTPUT);
-  if (!process.argv.includes('--check')) await writeFile(path, text);
-  else if ((await readFile(path, 'utf8').catch(() => '')) !== text) {
-    process.stderr.write(`src/onnx/generated/${name} is not what proto/onnx.proto gives: npx tsx tools/gen-proto.ts\n`);
-    process.exitCode = 1;
+async function generate(target: Target): Promise<Record<string, string>> {
+  const files: Record<string, string> = { [`${target.file}.ts`]: await generateTypes(target) };
+  for (const direction of target.directions) files[`${direction}.ts`] = await generateCode(target, direction);
+  return files;
+}
+
+for (const target of TARGETS) {
+  const folder = new URL(`../src/${target.package}/generated/`, import.meta.url);
+  for (const [name, text] of Object.entries(await generate(target))) {
+    const path = new URL(name, folder);
+    if (!process.argv.includes('--check')) {
+      await mkdir(folder, { recursive: true });
+      await writeFile(path, text);
+    } else if ((await readFile(path, 'utf8').catch(() => '')) !== text) {
+      const where = `src/${target.package}/generated/${name}`;
+      process.stderr.write(`${where} is not what proto/${target.file}.proto gives: npx tsx tools/gen-proto.ts\n`);
+      process.exitCode = 1;
+    }
   }
 }

@@ -7,7 +7,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -140,10 +140,24 @@ export function findNodeApi() {
   const require = createRequire(import.meta.url);
   try {
     const { include_dir: include, symbols } = require('node-api-headers');
-    return { include, functions: Object.values(symbols).flatMap((lists) => Object.values(lists).flat()) };
+    return {
+      include: unpacked(include),
+      functions: Object.values(symbols).flatMap((lists) => Object.values(lists).flat()),
+    };
   } catch {
     return undefined;
   }
+}
+
+/** A folder that a compiler can read: Yarn's Plug'n'Play keeps packages in archives, which only Node sees into. */
+function unpacked(folder) {
+  if (!/\.zip[\\/]/.test(folder)) return folder;
+  const target = join(process.env.BNN_BUILD_FOLDER || join(root, 'build'), 'headers');
+  mkdirSync(target, { recursive: true });
+  for (const name of readdirSync(folder)) {
+    if (name.endsWith('.h')) writeFileSync(join(target, name), readFileSync(join(folder, name)));
+  }
+  return target;
 }
 
 /** node_api_functions.h of native/windows/node_api.cc: every function of Node-API. */

@@ -11,6 +11,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, constants } from 'node:zlib';
 import { publishTypes } from './public-types.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -20,8 +21,23 @@ const writeJson = (path, value) => writeFileSync(path, `${JSON.stringify(value, 
 const MNIST = 'packages/mnist';
 export const ONNXRUNTIME_WASM = '@bnn-toolchain/onnxruntime-wasm';
 
-/** onnxruntime-web without what browsers and GPUs need: 14 MB of 135. */
-const ONNXRUNTIME_FILES = ['ort.node.min.js', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'];
+/** onnxruntime-web without what browsers and GPUs need, its WebAssembly compressed: 3 MB of 135. */
+const ONNXRUNTIME_FILES = ['ort.node.min.js', 'ort-wasm-simd-threaded.mjs'];
+const ONNXRUNTIME_WASM_FILE = 'ort-wasm-simd-threaded.wasm';
+const ONNXRUNTIME_ENTRY = `const { readFileSync } = require('node:fs');
+const { join } = require('node:path');
+const { brotliDecompressSync } = require('node:zlib');
+const ort = require('./ort.node.min.js');
+
+// Decompressed when the first session is made.
+let binary;
+Object.defineProperty(ort.env.wasm, 'wasmBinary', {
+  configurable: true,
+  enumerable: true,
+  get: () => (binary ??= brotliDecompressSync(readFileSync(join(__dirname, '${ONNXRUNTIME_WASM_FILE}.br')))),
+});
+module.exports = ort;
+`;
 
 function emptied(folder) {
   rmSync(folder, { recursive: true, force: true });
@@ -47,7 +63,7 @@ export function stageMain(folder, platforms) {
   const dist = join(folder, 'dist');
   const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
   run('node_modules/typescript/bin/tsc', '-p', 'src', '--outDir', dist, '--incremental', 'false');
-  run('tools/build-web.mjs', dist);
+  run('tools/build-web.mjs', `--out=${dist}`);
   publishTypes(dist);
   const mnist = readJson(join(root, MNIST, 'package.json'));
   writeJson(join(folder, 'package.json'), {
@@ -71,6 +87,10 @@ export function stageOnnxruntime(folder) {
   emptied(folder);
   const entry = createRequire(import.meta.url).resolve('onnxruntime-web');
   for (const file of ONNXRUNTIME_FILES) cpSync(join(dirname(entry), file), join(folder, file));
+  const binary = readFileSync(join(dirname(entry), ONNXRUNTIME_WASM_FILE));
+  const params = { [constants.BROTLI_PARAM_QUALITY]: 7, [constants.BROTLI_PARAM_LGWIN]: 24 };
+  writeFileSync(join(folder, `${ONNXRUNTIME_WASM_FILE}.br`), brotliCompressSync(binary, { params }));
+  writeFileSync(join(folder, 'index.js'), ONNXRUNTIME_ENTRY);
   const { version, license, dependencies } = readJson(join(dirname(entry), '../package.json'));
   const { engines } = readJson(join(root, 'package.json'));
   writeJson(join(folder, 'package.json'), {
@@ -80,15 +100,15 @@ export function stageOnnxruntime(folder) {
     license,
     author: 'Microsoft Corporation',
     engines,
-    main: ONNXRUNTIME_FILES[0],
-    files: ONNXRUNTIME_FILES,
+    main: 'index.js',
+    files: ['index.js', ...ONNXRUNTIME_FILES, `${ONNXRUNTIME_WASM_FILE}.br`],
     // It reads its WebAssembly by path.
     preferUnplugged: true,
     dependencies: { 'onnxruntime-common': dependencies['onnxruntime-common'] },
   });
   writeFileSync(
     join(folder, 'README.md'),
-    `# ${ONNXRUNTIME_WASM}\n\nThree files of [onnxruntime-web](https://www.npmjs.com/package/onnxruntime-web) ${version}, unchanged: onnxruntime on the CPU, in\nWebAssembly, for Node. \`bnn-toolchain\` runs models in it where onnxruntime-node is not installed. onnxruntime-web itself takes ten times\nthe space. Copyright Microsoft Corporation, MIT licence.\n`,
+    `# ${ONNXRUNTIME_WASM}\n\nThree files of [onnxruntime-web](https://www.npmjs.com/package/onnxruntime-web) ${version}: onnxruntime on the CPU, in\nWebAssembly, for Node. The WebAssembly is compressed, and decompressed when the first session is made; nothing else is changed. \`bnn-toolchain\` runs models in it where onnxruntime-node is not installed. onnxruntime-web itself takes forty times\nthe space. Copyright Microsoft Corporation, MIT licence.\n`,
   );
   cpSync(join(root, 'tools/onnxruntime-license.txt'), join(folder, 'LICENSE'));
 }

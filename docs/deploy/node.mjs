@@ -1,12 +1,30 @@
-// Runs a packed model with stock onnxruntime in Node: node docs/deploy/node.mjs MODEL.onnx
+// Names what is on pictures with stock onnxruntime in Node (npm install onnxruntime-node sharp):
+//   node docs/deploy/node.mjs MODEL.onnx PICTURE.jpg …
+// MODEL.json, which bnn-export writes beside MODEL.onnx, says how pictures are prepared.
 import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
+import sharp from 'sharp';
+import { prepare, rank } from './prepare.mjs';
 
-const session = await ort.InferenceSession.create(await readFile(process.argv[2]));
+const [model, ...pictures] = process.argv.slice(2);
+if (pictures.length === 0) {
+  console.error('usage: node node.mjs MODEL.onnx PICTURE.jpg …');
+  process.exit(2);
+}
+const description = JSON.parse(await readFile(model.replace(/\.onnx$/, '.json'), 'utf8'));
+const session = await ort.InferenceSession.create(model);
 
-// One picture, normalized as in training: (pixel / 255 - mean) / std; the file's metadata holds mean and std.
-const [, channels, height, width] = session.inputMetadata[0].shape;
-const size = channels * height * width;
-const picture = Float32Array.from({ length: size }, (_, i) => -1 + (2 * i) / (size - 1));
-const { logits } = await session.run({ input: new ort.Tensor('float32', picture, [1, channels, height, width]) });
-console.log('class', logits.data.indexOf(Math.max(...logits.data)));
+for (const picture of pictures) {
+  // Pixels as they are stored: without colour profile, rotation and transparency.
+  const { data, info } = await sharp(picture, { ignoreIcc: true })
+    .removeAlpha()
+    .toColourspace('srgb')
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  const { data: x, dims } = prepare({ data, width: info.width, height: info.height }, description);
+  const results = await session.run({ [session.inputNames[0]]: new ort.Tensor('float32', x, dims) });
+  console.log(picture);
+  for (const { name, probability } of rank(results[session.outputNames[0]].data, description.classes).slice(0, 5)) {
+    console.log(`${(100 * probability).toFixed(1).padStart(5)} %  ${name}`);
+  }
+}

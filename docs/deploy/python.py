@@ -1,21 +1,73 @@
-"""Runs a packed model with stock onnxruntime (1.15 or newer): python docs/deploy/python.py MODEL.onnx
+"""Names what is on pictures with stock onnxruntime (1.15 or newer), numpy and Pillow:
 
-With the operator library of this project (build/libbnn_ops.so), the same file runs its binary layers on bits:
-python docs/deploy/python.py MODEL.onnx build/libbnn_ops.so
+    python docs/deploy/python.py MODEL.onnx PICTURE.jpg ...
+
+How pictures are prepared is in the file's metadata. With the operator library of this project, the same file runs its
+binary layers on bits: BNN_OPS=build/libbnn_ops.so python docs/deploy/python.py MODEL.onnx PICTURE.jpg
 """
 
+import json
+import os
 import sys
 
 import numpy as np
 import onnxruntime as ort
+from PIL import Image
 
-options = ort.SessionOptions()
-if len(sys.argv) > 2:
-    options.register_custom_ops_library(sys.argv[2])
-session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 
-# One picture, normalized as in training: (pixel / 255 - mean) / std; the file's metadata holds mean and std.
-_, channels, height, width = session.get_inputs()[0].shape
-picture = np.linspace(-1, 1, channels * height * width, dtype=np.float32).reshape(1, channels, height, width)
-(logits,) = session.run(None, {"input": picture})
-print("class", int(logits.argmax()))
+def frame(picture, description):
+    """Resizes, cuts and pads; Pillow's BILINEAR is the triangle filter that the model was trained with."""
+    size = description["size"]["width"], description["size"]["height"]
+    fit = description["fit"]
+    if fit == "squash":
+        return picture.resize(size, Image.Resampling.BILINEAR)
+    ratio = description["shorterSide"] / min(size) if fit == "crop" else 1
+    across, down = (int(side * ratio + 0.5) for side in size)
+    width, height = picture.size
+    # Cropped pictures cover the size, padded ones fit into it.
+    by_width = width * down <= height * across if fit == "crop" else width * down >= height * across
+    new = (across, max(1, height * across // width)) if by_width else (max(1, width * down // height), down)
+    picture = picture.resize(new, Image.Resampling.BILINEAR)
+    if fit == "crop":
+        left, top = (round((n - s) / 2) for n, s in zip(new, size))
+        return picture.crop((left, top, left + size[0], top + size[1]))
+    padded = Image.new("RGB", size)
+    padded.paste(picture, ((size[0] - new[0]) // 2, (size[1] - new[1]) // 2))
+    return padded
+
+
+def prepare(path, description):
+    picture = frame(Image.open(path).convert("RGB"), description)
+    if description["channelOrder"] == "grey":
+        picture = picture.convert("L")
+    pixels = np.asarray(picture, dtype=np.float64).reshape(picture.height, picture.width, -1)
+    x = ((pixels / 255 - description["mean"]) / description["std"]).astype(np.float32)
+    return (x.transpose(2, 0, 1) if description["layout"] == "NCHW" else x)[np.newaxis]
+
+
+def rank(scores, classes):
+    """Most likely first. Logits become probabilities; one number decides between two classes, by its sign."""
+    logits = np.array([0, scores[0]] if len(scores) == 1 else scores, dtype=np.float64)
+    powers = np.exp(logits - logits.max())
+    order = np.argsort(-logits, kind="stable")
+    return [(classes[i] if i < len(classes) else f"class {i}", powers[i] / powers.sum()) for i in order]
+
+
+def main(model, pictures):
+    options = ort.SessionOptions()
+    if "BNN_OPS" in os.environ:
+        options.register_custom_ops_library(os.environ["BNN_OPS"])
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    description = json.loads(session.get_modelmeta().custom_metadata_map["bnn.preprocessing"])
+    (taken,) = session.get_inputs()
+    for path in pictures:
+        scores = session.run(None, {taken.name: prepare(path, description)})[0].ravel()
+        print(path)
+        for name, probability in rank(scores, description["classes"])[:5]:
+            print(f"{100 * probability:5.1f} %  {name}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("usage: python python.py MODEL.onnx PICTURE.jpg ...")
+    main(sys.argv[1], sys.argv[2:])

@@ -8,6 +8,8 @@
 #include <new>
 #include <thread>
 
+#include "threading/tickets.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -32,26 +34,11 @@ struct Job {
   int pieces;
 };
 
-struct Block {
-  void* data;
-  size_t bytes;
-};
-
-constexpr std::align_val_t kLine{64};
-
-void release(Block& block) {
-  ::operator delete(block.data, kLine);
-  block = Block{};
-}
-
 // Never destroyed: workers may be asleep in it when the process ends.
 struct Pool {
   // Written by the caller while no piece is left, read by whoever has claimed a piece.
   Job job{};
-  // Pieces of the job that nobody has claimed yet. The upper half counts jobs, so that a worker that was interrupted between
-  // reading and claiming cannot claim a piece of a later job with what it read before.
-  std::atomic<uint64_t> ticket{0};
-  std::atomic<int> done{0};
+  Tickets tickets;
   std::atomic<int> threads{1};
   std::atomic<bool> failed{false};
   std::atomic<int> sleepers{0};
@@ -60,10 +47,7 @@ struct Pool {
   int workers = 0;
   // The system would not start another worker.
   bool refused = false;
-  Block blocks[kMaxThreads][kSlots] = {};
 };
-
-constexpr uint64_t kUnclaimed = 0xffffffffu;
 
 Pool& pool() {
   static Pool* instance = new Pool();
@@ -86,19 +70,10 @@ void run_piece(const Job& job, int piece) {
 
 // Claims and runs pieces until none is left.
 void run_claimed(Pool& p) {
-  uint64_t ticket = p.ticket.load(std::memory_order_acquire);
-  while ((ticket & kUnclaimed) != 0) {
-    if (!p.ticket.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-    // The job is complete only after this piece, so it cannot change before `done` is counted up.
-    run_piece(p.job, p.job.pieces - static_cast<int>(ticket & kUnclaimed));
-    p.done.fetch_add(1, std::memory_order_acq_rel);
-    ticket = p.ticket.load(std::memory_order_acquire);
-  }
+  p.tickets.claim_each([&](int left) { run_piece(p.job, p.job.pieces - left); });
 }
 
-bool has_work(const Pool& p) {
-  return (p.ticket.load() & kUnclaimed) != 0 && thread_index < p.threads.load(std::memory_order_relaxed);
-}
+bool has_work(const Pool& p) { return p.tickets.any() && thread_index < p.threads.load(std::memory_order_relaxed); }
 
 void work(int index) {
   Pool& p = pool();
@@ -151,12 +126,6 @@ int start_threads() {
 
 int max_pieces() { return thread_count() == 1 ? 1 : kPiecesPerThread * thread_count(); }
 
-int piece_count(int64_t count, int64_t grain, int limit) {
-  const int64_t by_grain = count / (grain < 1 ? 1 : grain);
-  const int64_t pieces = by_grain < limit ? by_grain : limit;
-  return pieces < 1 ? 1 : static_cast<int>(pieces);
-}
-
 void run_pieces(int64_t count, int pieces, PieceFunction function, void* context) {
   Pool& p = pool();
   const Job job{function, context, count, pieces};
@@ -167,9 +136,7 @@ void run_pieces(int64_t count, int pieces, PieceFunction function, void* context
   }
   ensure_workers(p, thread_count() - 1);
   p.job = job;
-  p.done.store(0, std::memory_order_relaxed);
-  const uint64_t generation = (p.ticket.load(std::memory_order_relaxed) >> 32) + 1;
-  p.ticket.store(generation << 32 | static_cast<uint64_t>(pieces));
+  p.tickets.open(pieces);
   if (p.sleepers.load() > 0) {
     { std::lock_guard<std::mutex> lock(p.sleep); }
     p.wake.notify_all();
@@ -177,7 +144,7 @@ void run_pieces(int64_t count, int pieces, PieceFunction function, void* context
   inside = true;
   run_claimed(p);
   inside = false;
-  for (int spins = 0; p.done.load(std::memory_order_acquire) != pieces; spins++) {
+  for (int spins = 0; p.tickets.done() != pieces; spins++) {
     if (spins < kSpinRounds) {
       relax();
     } else {
@@ -193,32 +160,6 @@ Parallel pool_parallel() {
             parallel_pieces(count, count, [&](int, int, int64_t begin, int64_t) { fn(data, static_cast<size_t>(begin)); });
           },
           nullptr};
-}
-
-void* scratch_bytes(int thread, Slot slot, size_t bytes) {
-  Block& block = pool().blocks[thread][static_cast<int>(slot)];
-  if (block.bytes < bytes || block.data == nullptr) {
-    release(block);
-    const size_t rounded = (bytes + 4096 + 63) / 64 * 64;
-    block = Block{::operator new(rounded, kLine), rounded};
-  }
-  return block.data;
-}
-
-void release_scratch() {
-  for (auto& slots : pool().blocks) {
-    for (Block& block : slots) {
-      release(block);
-    }
-  }
-}
-
-size_t scratch_total_bytes() {
-  size_t total = 0;
-  for (const auto& slots : pool().blocks) {
-    for (const Block& block : slots) total += block.bytes;
-  }
-  return total;
 }
 
 }  // namespace bnn

@@ -22,7 +22,11 @@ using PieceFunction = void (*)(void* context, int thread, int piece, int64_t beg
 int max_pieces();
 
 // The number of pieces of [0, count) with at least `grain` items each (one piece may have fewer when count is small), at most `limit`.
-int piece_count(int64_t count, int64_t grain, int limit);
+inline int piece_count(int64_t count, int64_t grain, int limit) {
+  const int64_t by_grain = count / (grain < 1 ? 1 : grain);
+  const int64_t pieces = by_grain < limit ? by_grain : limit;
+  return pieces < 1 ? 1 : static_cast<int>(pieces);
+}
 
 // Cuts [0, count) into `pieces` contiguous ranges of nearly equal size and runs function(context, thread, piece, begin, end) for
 // each, on as many threads as set. The cut depends on the arguments only, never on timing; which thread runs a piece does. So sums

@@ -48,3 +48,9 @@ export interface RunningBackend extends Pick<BackendFacts, 'description' | 'thre
   /** Where the commands of a training step can be recorded and run again. */
   readonly recorder?: StepRecorder;
 }
+
+/** As backends describe themselves. */
+export function threadsInWords(started: number, wanted: number): string {
+  const lack = started < wanted ? ` instead of ${wanted}: the system allows no more` : '';
+  return `${started} thread${started === 1 ? '' : 's'}${lack}`;
+}

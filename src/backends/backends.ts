@@ -54,7 +54,7 @@ export const BACKENDS = [
     name: 'wasm',
     title: 'WebAssembly',
     capabilities: {
-      ...{ gpu: false, threads: false, kernelChoice: false },
+      ...{ gpu: false, threads: true, kernelChoice: false },
       ...{ explicitPadding: true, synchronous: true, deviceMemory: false },
     },
     isAutomatic: true,

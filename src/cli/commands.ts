@@ -30,6 +30,13 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     takesPlugins: true,
     load: async () => (await import('./compare/compare-command.ts')).createCompareCommand,
   },
+  report: {
+    summary: 'write a page about what runs have learned',
+    hasOwnProgram: false,
+    writesFiles: true,
+    takesPlugins: true,
+    load: async () => (await import('./report/report-command.ts')).createReportCommand,
+  },
   export: {
     summary: 'write a trained network as an ONNX file with one bit per binary weight',
     hasOwnProgram: true,

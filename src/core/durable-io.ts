@@ -9,9 +9,8 @@ import { systemErrorCode } from '../errors.ts';
 
 /** Waits until what was written into a file is on the disk. */
 export async function flushFile(file: FileHandle): Promise<void> {
-  // Yarn's Plug'n'Play puts its own handles in the place of Node's, without `sync`.
-  if (typeof (file as Partial<FileHandle>).sync === 'function') await file.sync();
-  else await promisify(fsync)(file.fd);
+  // Not `file.sync`: the handles that Yarn's Plug'n'Play puts in the place of Node's have none that works.
+  await promisify(fsync)(file.fd);
 }
 
 /** What systems answer that cannot flush a folder: Windows, and file systems over a network. */

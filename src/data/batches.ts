@@ -7,6 +7,7 @@ import { type Batch, type BatchMaker, type BatchOptions, checkCount, createBatch
 import { BatchWorkers } from './batch-workers.ts';
 import type { Split } from './dataset.ts';
 import type { BrokenImage } from './decode-pictures.ts';
+import { keepFramed } from './framed-pictures.ts';
 import { SpareArrays } from './spare-arrays.ts';
 
 export interface BatcherOptions extends BatchOptions {
@@ -18,6 +19,8 @@ export interface BatcherOptions extends BatchOptions {
   readonly prefetch?: number | undefined;
   /** Worker threads that make batches; unless told, one, but where pictures are decoded one for every four cores and at least two. */
   readonly workers?: number | undefined;
+  /** Keeps pictures that are framed alike in every epoch, up to 256 MiB, so that they are decoded once; false unless told. */
+  readonly keepFramed?: boolean | undefined;
   /** Called once for each picture that is left out because it is broken, when its batch is given out. */
   readonly onBrokenImage?: ((image: BrokenImage) => void) | undefined;
 }
@@ -54,7 +57,9 @@ export class Batcher {
 
   /** @throws {BnnError} E_USAGE for options that make no sense, or that leave no batch. */
   constructor(split: Split, options: BatcherOptions) {
-    const { prefetch = 0, workers = defaultWorkers(split), onBrokenImage, ...batchOptions } = options;
+    const { prefetch = 0, workers = defaultWorkers(split), keepFramed: keep, onBrokenImage, ...batchOptions } = options;
+    const isSame = !((batchOptions.augment?.cropScale ?? 0) > 0);
+    if (keep === true && split.kind === 'files' && isSame) split = keepFramed(split);
     checkCount('prefetch', prefetch, 0);
     checkCount('workers', workers, 1);
     this.#maker = createBatchMaker(split, batchOptions);

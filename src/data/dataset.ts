@@ -25,6 +25,14 @@ export interface MemorySplit extends SplitFacts {
   readonly images: Uint8Array;
 }
 
+/** Pictures that were decoded and framed once, on shared memory. */
+export interface FramedPictures {
+  /** u8[count][height][width][3]. */
+  readonly pixels: Uint8Array;
+  /** u8[count]: 1 where the pixels are there. */
+  readonly ready: Uint8Array;
+}
+
 /** Images decoded when a batch needs them, and framed to height x width. */
 export interface FileSplit extends SplitFacts {
   readonly kind: 'files';
@@ -32,6 +40,8 @@ export interface FileSplit extends SplitFacts {
   readonly pictures: PictureSource;
   /** How a picture becomes one of height x width; of random crops, only the size counts. */
   readonly frame: PictureFrame;
+  /** Those that were framed in an earlier epoch. */
+  readonly framed?: FramedPictures | undefined;
 }
 
 export type Split = MemorySplit | FileSplit;
@@ -73,6 +83,13 @@ export interface LoadProgress {
   readonly totalBytes: number | undefined;
 }
 
+/** Which pictures of each class are tested on. */
+export interface SplitChoice {
+  /** In (0, 1). */
+  readonly share: number;
+  readonly seed: number;
+}
+
 export interface LoadOptions {
   /** Folder or archive to read; without it, what is embedded or was downloaded to the cache folder. */
   readonly dir?: string | undefined;
@@ -81,6 +98,8 @@ export interface LoadOptions {
   /** Use only the first so many images of a split. */
   readonly limitTrain?: number | undefined;
   readonly limitTest?: number | undefined;
+  /** Where the pictures are not divided: what becomes the test split. */
+  readonly split?: SplitChoice | undefined;
   /** Side in pixels to which pictures of various sizes are framed; 224 unless told. Data sets of a fixed size refuse another. */
   readonly imageSize?: number | undefined;
   /** How pictures of various sizes are framed; `crop` unless told. */

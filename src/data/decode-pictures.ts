@@ -5,6 +5,7 @@ import { BnnError } from '../errors.ts';
 import type { Augmentation } from './augment.ts';
 import type { FileSplit } from './dataset.ts';
 import { decodeImage } from './decode-image.ts';
+import { framedPicture, keepPicture } from './framed-pictures.ts';
 import { frameCrop } from './framing.ts';
 import { pictureName, readPicture } from './picture-source.ts';
 
@@ -52,6 +53,11 @@ export async function decodePictures(
     while (next < indices.length) {
       const i = next++;
       const sample = indices[i] ?? 0;
+      const known = cropScale > 0 ? undefined : framedPicture(split, sample);
+      if (known !== undefined) {
+        use(i, known);
+        continue;
+      }
       const at = pictureName(pictures, sample);
       try {
         const bytes = await readPicture(pictures, sample);
@@ -60,6 +66,7 @@ export async function decodePictures(
             ? frameCrop(width, height, frame, cropScale, { seed, epoch, sample })
             : framePicture(width, height, frame),
         );
+        if (cropScale === 0) keepPicture(split, sample, pixels);
         use(i, pixels);
       } catch (error) {
         if (onBroken === 'stop' || !(error instanceof BnnError) || error.code !== 'E_FORMAT') throw error;

@@ -1,13 +1,19 @@
-/** Pictures in folders named by their class: DIR/train/<class>/*, DIR/test/<class>/* (or val). A class is the rank of its folder. */
+/**
+ * Pictures in folders named by their class: DIR/train/<class>/*, DIR/test/<class>/* (or val), or DIR/<class>/* with a share of each class
+ * to test on. A class is the rank of its folder.
+ */
 
 import { resolve } from 'node:path';
 import { BnnError } from '../errors.ts';
 import type { Dataset, LoadOptions } from './dataset.ts';
+import { divideClasses } from './divide-classes.ts';
 import { frameOf, splitOfFolders } from './file-split.ts';
 import { limitOf } from './limits.ts';
 import { IMAGENET_STATISTICS } from './normalization.ts';
 import { fingerprintOfPictures } from './picture-fingerprint.ts';
 import { listSplits, refuseEmptyClasses, refuseStrangers } from './split-folders.ts';
+
+const TEST_NAMES = ['test', 'val'];
 
 /**
  * Lists an image folder; pictures are decoded later, when a batch needs them.
@@ -21,7 +27,10 @@ export async function loadImageFolder(options: LoadOptions): Promise<Dataset> {
   }
   const frame = frameOf(options);
   const root = resolve(options.dir);
-  const { train, test, notes } = await listSplits(root, ['test', 'val']);
+  const { train, test, notes } =
+    options.split === undefined
+      ? await listSplits(root, TEST_NAMES)
+      : await divideClasses(root, options.split, ['train', ...TEST_NAMES]);
   const classes = train?.names ?? test?.names ?? [];
   if (test !== undefined) refuseStrangers(test, classes, 'every class needs a folder in train');
   refuseEmptyClasses(train ?? test);

@@ -18,6 +18,8 @@ export interface DatasetRow<N extends string = string> {
   readonly name: N;
   /** Its pictures have various sizes, and `imageSize` chooses the one they are framed to. */
   readonly hasFreeImageSize?: true;
+  /** Its pictures may lie in folders of classes alone, of which `split` divides each. */
+  readonly canSplit?: true;
   /** Its loader says what it can fetch when the folder is not there. */
   readonly canDownload?: true;
   load(options: LoadOptions): Promise<Dataset>;
@@ -30,12 +32,16 @@ export const DATASETS: readonly DatasetRow[] = [
   { name: 'cifar100', canDownload: true, load: loadCifar100 },
   { name: 'imagenet', hasFreeImageSize: true, load: loadImagenet },
   { name: 'webdataset', hasFreeImageSize: true, load: loadWebdataset },
-  { name: 'image-folder', hasFreeImageSize: true, load: loadImageFolder },
+  { name: 'image-folder', hasFreeImageSize: true, canSplit: true, load: loadImageFolder },
 ];
 
 /** Whether the pictures of a data set have various sizes. */
 export function hasFreeImageSize(name: string, datasets = DATASETS): boolean {
   return datasets.find((row) => row.name === name)?.hasFreeImageSize === true;
+}
+
+export function canSplit(name: string, datasets = DATASETS): boolean {
+  return datasets.find((row) => row.name === name)?.canSplit === true;
 }
 
 export function canDownload(name: string, datasets = DATASETS): boolean {

@@ -53,7 +53,8 @@ function withoutEmptyClasses({ folder, names, files, leftOut }: ClassFolders): C
   return { folder, names: names.filter(isThere), files: files.filter(isThere), leftOut };
 }
 
-function notesOn(listing: ClassFolders): string[] {
+/** What a user should know of a listing. */
+export function notesOn(listing: ClassFolders): string[] {
   const { folder, names, files, leftOut } = listing;
   const notes: string[] = [];
   if (leftOut.count > 0) notes.push(`${folder}: ${leftOut.count} left out: ${leftOut}; e.g. ${leftOut.example}`);
@@ -148,6 +149,6 @@ async function whereElse(root: string, testNames: readonly string[]): Promise<st
   }
   const isSplitless = !below.names.some((name) => name === 'train' || testNames.includes(name));
   return isSplitless && below.files.some((some) => some.length > 0)
-    ? `divide the folders of the classes into train and ${testNames[0]}: ${layout}`
+    ? `${testNames.includes('test') ? 'add --split 0.2 to test on a fifth of each class, or ' : ''}divide the folders of the classes into train and ${testNames[0]}: ${layout}`
     : layout;
 }

@@ -1,6 +1,7 @@
 /** The kernels as a WebAssembly module: an instance with memory of its own. Built from `native/` by `tools/build-wasm.mjs`. */
 
 import { BnnError } from '../errors.ts';
+import { EngineThreads, type Team, type ThreadExports } from './engine-threads.ts';
 import { type WasmMemory, type WasmModule, wasm } from './web-assembly.ts';
 
 /** Offset into the memory of an instance; 0 is no place. */
@@ -8,7 +9,8 @@ export type Pointer = number;
 
 /** Documented in `native/wasm`. */
 export interface EngineExports {
-  readonly memory: WasmMemory;
+  /** Not where it is shared. */
+  readonly memory?: WasmMemory;
   _initialize(): void;
   alloc(bytes: number): Pointer;
   free(data: Pointer): void;
@@ -46,11 +48,17 @@ export interface EngineExports {
 
 export class Engine {
   readonly calls: EngineExports;
+  readonly #memory: WasmMemory;
+  readonly #threads: EngineThreads | undefined;
 
-  /** @throws {BnnError} E_BACKEND where WebAssembly's vector instructions are missing. */
-  static async create(module: WasmModule): Promise<Engine> {
+  /**
+   * @param module  with threads when there is a team.
+   * @throws {BnnError} E_BACKEND where WebAssembly's vector instructions are missing.
+   */
+  static async create(module: WasmModule, team?: Team): Promise<Engine> {
     try {
-      return new Engine((await wasm.instantiate(module, {})).exports);
+      const imports = team === undefined ? {} : { env: { memory: team.memory } };
+      return new Engine((await wasm.instantiate(module, imports)).exports, module, team);
     } catch (cause) {
       throw new BnnError('E_BACKEND', `the WebAssembly kernels do not start: ${messageOf(cause)}`, {
         hint: 'they need the vector instructions of WebAssembly (every browser since 2023, Node since 16)',
@@ -59,9 +67,23 @@ export class Engine {
     }
   }
 
-  private constructor(exports: unknown) {
+  private constructor(exports: unknown, module: WasmModule, team: Team | undefined) {
     this.calls = exports as EngineExports;
+    const memory = team?.memory ?? this.calls.memory;
+    if (memory === undefined) throw new Error('internal: the module needs memory that threads share');
+    this.#memory = memory;
     this.calls._initialize();
+    this.#threads = team === undefined ? undefined : new EngineThreads(exports as ThreadExports, module, team);
+  }
+
+  /** Waits for the threads; returns how many there are, the calling one included, and why not all of the team. */
+  async gather(): Promise<{ readonly count: number; readonly problem: string | undefined }> {
+    return (await this.#threads?.gather()) ?? { count: 1, problem: undefined };
+  }
+
+  /** Ends the threads; nothing may be called afterwards. */
+  async end(): Promise<void> {
+    await this.#threads?.end();
   }
 
   /**
@@ -88,11 +110,17 @@ export class Engine {
 
   /** Views hold until memory grows: take them anew after every call. */
   bytes(at: Pointer, count: number): Uint8Array {
-    return new Uint8Array(this.calls.memory.buffer, at, count);
+    return new Uint8Array(this.#bufferUntil(at + count), at, count);
   }
 
   floats(at: Pointer, count: number): Float32Array {
-    return new Float32Array(this.calls.memory.buffer, at, count);
+    return new Float32Array(this.#bufferUntil(at + 4 * count), at, count);
+  }
+
+  /** Another thread may have grown the memory. */
+  #bufferUntil(end: Pointer): ArrayBuffer | SharedArrayBuffer {
+    if (end > this.#memory.buffer.byteLength) this.#memory.grow(0);
+    return this.#memory.buffer;
   }
 }
 

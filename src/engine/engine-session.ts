@@ -6,6 +6,7 @@ import type { Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { Engine, messageOf } from './engine-module.ts';
+import type { Team } from './engine-threads.ts';
 import { type Plan, planModel, type Shared } from './plan.ts';
 import { type WasmModule, wasm } from './web-assembly.ts';
 
@@ -37,18 +38,30 @@ export class EngineSession {
   readonly #shared: Shared;
   readonly #plans = new Map<string, Plan>();
   #arenaBytes = 0;
+  #threads = 1;
+  #threadProblem: string | undefined;
   /** Why it can run no more. */
   #ended: string | undefined;
 
   /**
-   * @param module  the compiled `engine.wasm`.
+   * @param module  the compiled `engine.wasm`; `engine-threads.wasm` for a team.
    * @param bytes   an ONNX file; kept, so leave it alone.
+   * @param team    who works on it; the calling thread alone unless told. Results have the same bits.
    * @throws {BnnError} E_FORMAT for what is no ONNX file, E_UNSUPPORTED for what the engine does not run.
    */
-  static async create(module: WasmModule, bytes: Uint8Array, at = 'model'): Promise<EngineSession> {
-    const session = new EngineSession(await Engine.create(module), bytes, at);
-    session.#tryShapes();
-    return session;
+  static async create(module: WasmModule, bytes: Uint8Array, at = 'model', team?: Team): Promise<EngineSession> {
+    const engine = await Engine.create(module, team);
+    try {
+      const session = new EngineSession(engine, bytes, at);
+      session.#tryShapes();
+      // They start meanwhile.
+      const { count, problem } = await engine.gather();
+      [session.#threads, session.#threadProblem] = [count, problem];
+      return session;
+    } catch (error) {
+      await engine.end();
+      throw error;
+    }
   }
 
   private constructor(engine: Engine, bytes: Uint8Array, at: string) {
@@ -65,6 +78,15 @@ export class EngineSession {
     this.#decoded = model;
     this.#at = at;
     this.#shared = { engine, layers: new Map(), kept: new Map(), base: 0 };
+  }
+
+  /** That run it. */
+  get threads(): number {
+    return this.#threads;
+  }
+  /** Why they are fewer than asked for. */
+  get threadProblem(): string | undefined {
+    return this.#threadProblem;
   }
 
   /** Plans one picture where the sizes are known, so that what cannot be run is said when the model is loaded. */
@@ -170,6 +192,7 @@ export class EngineSession {
     } catch (error) {
       if (!(error instanceof wasm.RuntimeError)) throw error;
       this.#ended = `the WebAssembly kernels stopped (${messageOf(error)}), most likely for want of memory`;
+      void this.#shared.engine.end();
       throw new BnnError('E_BACKEND', this.#ended, {
         at: this.#at,
         hint: 'run fewer pictures at a time',
@@ -178,13 +201,14 @@ export class EngineSession {
     }
   }
 
-  /** Frees everything; running it again is an error. */
-  dispose(): void {
+  /** Frees everything; running it again is an error. When this is over, so are its threads. */
+  async dispose(): Promise<void> {
     this.#ended ??= 'the session was disposed of';
     // The memory of an instance goes with it.
     this.#plans.clear();
     this.#shared.layers.clear();
     this.#shared.kept.clear();
+    await this.#shared.engine.end();
   }
 }
 

@@ -2,7 +2,8 @@
 
 /** Growing memory of an instance. */
 export interface WasmMemory {
-  readonly buffer: ArrayBuffer;
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
+  grow(pages: number): number;
 }
 
 /** Compiled code; `wasm.compile` makes it. */
@@ -17,6 +18,12 @@ interface WasmInterface {
     imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
   ): Promise<{ readonly exports: Readonly<Record<string, unknown>> }>;
   readonly RuntimeError: new () => Error;
+  /** Sizes in pages of 64 KiB. */
+  readonly Memory: new (sizes: {
+    readonly initial: number;
+    readonly maximum: number;
+    readonly shared: boolean;
+  }) => WasmMemory;
 }
 
 export const wasm: WasmInterface = (globalThis as unknown as { readonly WebAssembly: WasmInterface }).WebAssembly;

@@ -13,7 +13,7 @@ import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 import { createNativeSession } from './native-session.ts';
 import { loadOnnxruntime } from './onnxruntime.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
-import { createWasmSession } from './wasm-session.ts';
+import { createWasmSession, type WasmSession } from './wasm-session.ts';
 
 /** `on`: our kernels or an error; `off`: stock onnxruntime; `auto`: our kernels where they are there and the model has work for them. */
 export const OPS_CHOICES = ['auto', 'on', 'off'] as const;
@@ -33,6 +33,8 @@ export interface OpenOptions extends SessionOptions {
 /** A session that knows whose kernels run its binary layers. */
 export interface OpenedSession extends Session {
   readonly engine: Exclude<EngineName, 'auto'>;
+  /** That run it: as asked for, 0 where onnxruntime chose. */
+  readonly threads: number;
   readonly ops: 'on' | 'off';
   /** Why, in a few words. */
   readonly opsReason: string;
@@ -53,7 +55,7 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
       throw new BnnError('E_USAGE', 'the operator library is part of onnxruntime', {
         hint: 'leave out --ops, or --engine wasm',
       });
-    return withFacts(model, await createWasmSession(model, options), 'wasm', 'off', 'asked for');
+    return withEngine(model, await createWasmSession(model, options), 'asked for');
   }
   const packed = await readPacked(model);
   if (packed !== null) refuseImpossible(packed, options.at);
@@ -69,7 +71,7 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
   try {
     if (lack === undefined) return await withOps(model, options, `the model has ${BNN_DOMAIN} operators`);
     if (engine === 'onnxruntime') return await stock(model, options, lack.reason);
-    return withFacts(model, await createWasmSession(model, options), 'wasm', 'off', lack.reason);
+    return withEngine(model, await createWasmSession(model, options), lack.reason);
   } catch (error) {
     if (!(error instanceof BnnError)) throw error;
     return stock(model, options, error.message);
@@ -115,12 +117,17 @@ function refuseImpossible(model: Model, at: string | undefined): void {
 /** Onnxruntime, or where there is none and nobody asked for it, our own engine, which runs packed files and some others. */
 async function stock(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
   const runtime = loadOnnxruntime();
-  const { engine = 'auto', ep = 'cpu', ops = 'auto' } = options;
+  const { engine = 'auto', ep = 'cpu', ops = 'auto', threads = 0 } = options;
   if (runtime.ok || engine === 'onnxruntime' || ep !== 'cpu' || ops === 'off') {
-    return withFacts(model, await createSession(model, options), 'onnxruntime', 'off', opsReason);
+    return withFacts(model, await createSession(model, options), {
+      engine: 'onnxruntime',
+      ops: 'off',
+      opsReason,
+      threads,
+    });
   }
   try {
-    return withFacts(model, await createWasmSession(model, options), 'wasm', 'off', runtime.reason);
+    return withEngine(model, await createWasmSession(model, options), runtime.reason);
   } catch (error) {
     if (!(error instanceof BnnError) || error.code !== 'E_UNSUPPORTED') throw error;
     throw new BnnError('E_BACKEND', `it takes onnxruntime to run this model, and ${runtime.reason}`, {
@@ -132,20 +139,22 @@ async function stock(model: string | Uint8Array, options: OpenOptions, opsReason
 }
 
 async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
-  const { ep, threads, verbose, at } = options;
+  const { ep, threads = 0, verbose, at } = options;
   const session = await createNativeSession(model, { ep, threads, verbose, at, ops: true });
-  return withFacts(model, session, 'onnxruntime', 'on', opsReason);
+  return withFacts(model, session, { engine: 'onnxruntime', ops: 'on', opsReason, threads });
+}
+
+function withEngine(model: string | Uint8Array, session: WasmSession, opsReason: string): OpenedSession {
+  return withFacts(model, session, { engine: 'wasm', ops: 'off', opsReason, threads: session.threads });
 }
 
 function withFacts(
   model: string | Uint8Array,
   session: Session,
-  engine: OpenedSession['engine'],
-  ops: 'on' | 'off',
-  opsReason: string,
+  facts: Pick<OpenedSession, 'engine' | 'ops' | 'opsReason' | 'threads'>,
 ): OpenedSession {
   return {
-    engine,
+    ...facts,
     at: session.at,
     ep: session.ep,
     runtime: session.runtime,
@@ -154,8 +163,6 @@ function withFacts(
     get placement() {
       return session.placement;
     },
-    ops,
-    opsReason,
     run: (x, shape) => session.run(x, shape),
     dispose: () => session.dispose(),
     facts: typeof model === 'string' ? factsLater(model) : factsNow(readFacts(model)),

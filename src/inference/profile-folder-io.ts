@@ -16,11 +16,15 @@ export class ProfileFolder {
 
   /** Reads the profile that onnxruntime has written, and removes the folder. */
   take(): Placement {
+    return parsePlacement(this.takeText());
+  }
+
+  takeText(): string {
     const [name] = readdirSync(this.#path);
     if (name === undefined) throw new Error('internal: onnxruntime wrote no profile');
     const text = readFileSync(join(this.#path, name), 'utf8');
     this.remove();
-    return parsePlacement(text);
+    return text;
   }
 
   remove(): void {

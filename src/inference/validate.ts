@@ -7,9 +7,10 @@ import type { Batch } from '../data/batch-maker.ts';
 import { createBatches } from '../data/batches.ts';
 import type { Dataset, LoadOptions, LoadProgress } from '../data/dataset.ts';
 import { DATASETS, type DatasetRow, hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
-import type { Normalization } from '../data/normalization.ts';
+import { type Normalization, resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
+import { DecisionSheet, type Mistake } from './decision-sheet.ts';
 import { type ImageInput, imageInputOf, runImages, toChannelsFirst } from './image-input.ts';
 import { type BatchSpeed, measureBatches, measureLatency } from './latency.ts';
 import { type ModelFacts, readFacts } from './model-facts-io.ts';
@@ -26,6 +27,8 @@ export interface ValidateOptions extends ProviderChoice {
   readonly dataset: string;
   /** Where `dataset` is looked up: the data sets of this project, unless told. */
   readonly datasets?: readonly DatasetRow[] | undefined;
+  /** How a folder of classes alone was divided. */
+  readonly split?: LoadOptions['split'];
   /** Fields of the recipe that the data set has of a plug-in. */
   readonly values?: LoadOptions['values'];
   /** Folder or archive of the data set. */
@@ -48,6 +51,10 @@ export interface ValidateOptions extends ProviderChoice {
   readonly batches?: readonly number[] | undefined;
   /** Instead of what the model's metadata say. */
   readonly normalize?: Normalization | undefined;
+  /** Counts what each class is taken for; off unless told. */
+  readonly confusion?: boolean | undefined;
+  /** Lists the mistakes, with the pictures of so many that the network is most certain of; undefined for no list. */
+  readonly mistakes?: number | undefined;
   /** How pictures of various sizes are framed, instead of what the model's metadata say. */
   readonly fit?: Fit | undefined;
   readonly verbose?: boolean | undefined;
@@ -102,6 +109,10 @@ export interface Validation {
   readonly runtime: string;
   readonly threads: number;
   readonly classes: readonly ClassScore[];
+  /** Pictures of each class (rows, in the order of `classes`) by what they were taken for; null unless asked for. */
+  readonly confusion: readonly (readonly number[])[] | null;
+  /** The most certain first; null unless asked for. */
+  readonly mistakes: readonly Mistake[] | null;
   readonly dataset: { readonly name: string; readonly root: string; readonly fingerprint: string };
   readonly normalization: 'model' | 'option' | 'dataset';
   /** What the reader of the figures should know. */
@@ -154,6 +165,7 @@ async function validateSessions(
     limitTrain: 1,
     limitTest: options.limit || undefined,
     ...(hasFreeImageSize(options.dataset, datasets) ? framingOf(session, preprocessing, options) : {}),
+    split: options.split,
     values: options.values,
     onProgress: options.onData,
   };
@@ -162,7 +174,7 @@ async function validateSessions(
   if (other !== undefined) assertImageSize(other, imageInputOf(other), dataset);
   const notes: string[] = [];
   if (session.engine === 'wasm') {
-    if (options.engine !== 'wasm') notes.push(`kernels in WebAssembly, on one thread: ${session.opsReason}`);
+    if (options.engine !== 'wasm') notes.push(`kernels in WebAssembly: ${session.opsReason}`);
   } else if (session.ops !== 'on' && options.ops !== 'off') {
     notes.push(`stock operators of onnxruntime: ${session.opsReason}`);
   }
@@ -187,6 +199,8 @@ async function validateSessions(
   const scores = new ScoreSheet(dataset.classes);
   const agreement = other === undefined ? null : new AgreementSheet(dataset.classes.length);
   const otherScores = new ScoreSheet(dataset.classes);
+  const statistics = resolveNormalization(normalize, dataset);
+  const decisions = new DecisionSheet(dataset, statistics, options.mistakes ?? 0);
   const broken: string[] = [];
   const onBrokenImage = ({ at }: { readonly at: string }) => broken.push(at);
   const batches = createBatches(dataset.test, { batchSize, normalize, onBroken: 'skip', onBrokenImage });
@@ -208,7 +222,10 @@ async function validateSessions(
     const outputs = assertClasses(session, shape, dataset);
     const form = own.formOf(outputs);
     if (outputs === 1) threshold = thresholdOf(form);
-    scores.add(classLogits(data, outputs, form), batch.labels);
+    const logits = classLogits(data, outputs, form);
+    scores.add(logits, batch.labels);
+    if (options.confusion === true || options.mistakes !== undefined)
+      decisions.add(batch, logits, classProbabilities(data, outputs, form));
     if (other === undefined || agreement === null) return;
     const result = await runImages(other, x, batch.count, image, imageInputOf(other).batch);
     const otherOutputs = assertClasses(other, result.shape, dataset);
@@ -237,6 +254,8 @@ async function validateSessions(
     ...scores.scores,
     ...scoresOf(scores, threshold),
     threshold,
+    confusion: options.confusion === true ? decisions.confusion : null,
+    mistakes: options.mistakes === undefined ? null : decisions.mistakes,
     agreement: agreement?.agreement ?? null,
     other: other === undefined ? null : scoresOf(otherScores, threshold),
     maxLogitDifference: agreement?.maxDifference ?? null,
@@ -251,7 +270,7 @@ async function validateSessions(
     ops: session.ops,
     engine: session.engine,
     runtime: session.runtime,
-    threads: options.threads ?? 0,
+    threads: session.threads,
     dataset: { name: dataset.name, root: dataset.root, fingerprint: dataset.fingerprint },
     normalization: from,
     notes,

@@ -1,10 +1,16 @@
 /** Our own engine behind the interface of a session: packed models without onnxruntime and without a compiler. */
 
 import { readRegularFile } from '../core/regular-file-io.ts';
+import { sayFewerThreads } from '../core/scarce-threads.ts';
 import { EngineSession } from '../engine/engine-session.ts';
-import { loadEngineModule } from '../engine/load-engine-io.ts';
+import { loadEngine } from '../engine/load-engine-io.ts';
 import { BnnError } from '../errors.ts';
 import type { RunOutput, Session, SessionOptions } from './session.ts';
+
+export interface WasmSession extends Session {
+  /** That run it, the calling one included. */
+  readonly threads: number;
+}
 
 /**
  * Loads a model.
@@ -14,22 +20,24 @@ import type { RunOutput, Session, SessionOptions } from './session.ts';
  */
 export async function createWasmSession(
   model: string | Uint8Array,
-  { ep = 'cpu', at = typeof model === 'string' ? model : 'model' }: SessionOptions = {},
-): Promise<Session> {
+  { ep = 'cpu', threads = 0, at = typeof model === 'string' ? model : 'model' }: SessionOptions = {},
+): Promise<WasmSession> {
   if (ep !== 'cpu') throw new BnnError('E_USAGE', `the WebAssembly engine runs on cpu, not on ${ep}`, { at });
-  const engine = await EngineSession.create(
-    await loadEngineModule(),
-    typeof model === 'string' ? await readRegularFile(model, { expected: 'an ONNX file' }) : model,
-    at,
-  );
+  const bytes = typeof model === 'string' ? await readRegularFile(model, { expected: 'an ONNX file' }) : model;
+  const { module, team } = await loadEngine(threads);
+  const engine = await EngineSession.create(module, bytes, at, team);
+  if (team !== undefined && engine.threads < team.threads) {
+    sayFewerThreads(`the WebAssembly kernels run on ${engine.threads} of ${team.threads} threads`);
+  }
   return {
     at,
     ep,
-    runtime: 'our engine in WebAssembly, 1 thread',
+    runtime: `our engine in WebAssembly, ${engine.threads} thread${engine.threads === 1 ? '' : 's'}`,
     inputs: engine.inputs,
     outputs: engine.outputs,
     placement: null,
+    threads: engine.threads,
     run: async (x, shape): Promise<RunOutput> => engine.run(x, shape),
-    dispose: async () => engine.dispose(),
+    dispose: () => engine.dispose(),
   };
 }

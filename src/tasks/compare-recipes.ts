@@ -119,7 +119,7 @@ async function compareWith(
     environment,
     teacher,
     plugins,
-    rules: parts.rules,
+    parts,
     ...(signal === undefined ? {} : { signal }),
     listen: (arm, seed) => ({ onStep: (progress) => onStep?.(arm, seed, progress) }),
     onTuned: (...tuned) => onTuned?.(...tuned),

@@ -129,6 +129,7 @@ async function loadPictures(
       limitTrain: PICTURES,
       limitTest: 1,
       ...(hasFreeImageSize(name, own?.datasets) ? { imageSize: height, frame: frame ?? undefined } : {}),
+      split: name === recipe?.dataset ? recipe.split : undefined,
       values: own?.values,
     };
     dataset = await loadDataset(name, load, own?.datasets);

@@ -16,6 +16,8 @@ export interface PredictOptions extends OpenOptions, PictureOptions {
   readonly pictures: readonly string[];
   /** Classes of each picture; 5 unless told. */
   readonly top?: number | undefined;
+  /** How many pictures there are, before the first is looked at. */
+  readonly onFiles?: ((count: number) => void) | undefined;
   readonly onPicture?: ((picture: PredictedPicture) => void) | undefined;
   /** A picture that could not be read or decoded; the others go on. */
   readonly onBroken?: ((picture: BrokenPicture) => void) | undefined;
@@ -58,6 +60,7 @@ export async function predictPictures(options: PredictOptions): Promise<Predicti
   const { top = 5, onPicture, onBroken, onProgress, onNote } = options;
   const { path } = await findModel(options.model);
   const files = await findFiles(options.pictures, onNote);
+  options.onFiles?.(files.length);
   const session = await openSession(path, options);
   try {
     const classifier = await createClassifier(session, options);

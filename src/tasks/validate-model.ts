@@ -8,7 +8,7 @@ import type { LoadedPlugin, PluginSource } from '../training/load-plugin-io.ts';
 import { readRunData } from '../training/run-data-io.ts';
 import { openDatasets } from './open-datasets.ts';
 
-export interface ModelValidateOptions extends Omit<ValidateOptions, 'dataset' | 'datasets' | 'values'> {
+export interface ModelValidateOptions extends Omit<ValidateOptions, 'dataset' | 'datasets' | 'values' | 'split'> {
   /** That of the run, unless told. */
   readonly dataset?: string | undefined;
   /** Parts of one's own, where the data set is among them. */
@@ -29,8 +29,9 @@ export interface ModelValidation extends Validation {
  */
 export async function validateModel(options: ModelValidateOptions): Promise<ModelValidation> {
   const { path: model, run } = await findModel(options.model);
-  const against = options.against === undefined ? undefined : (await findModel(options.against)).path;
-  const data = await dataOf(run, options);
+  const other = options.against === undefined ? undefined : await findModel(options.against);
+  const against = other?.path;
+  const data = await dataOf(run ?? other?.run ?? null, options);
   const { plugins = [], ...rest } = options;
   const request = { ...rest, ...data, model, against };
   if (plugins.length === 0) return { model, ...(await validateFile(request)) };
@@ -47,7 +48,7 @@ export async function validateModel(options: ModelValidateOptions): Promise<Mode
 async function dataOf(
   run: string | null,
   { dataset, dir, plugins = [] }: ModelValidateOptions,
-): Promise<Pick<ValidateOptions, 'dataset' | 'dir'>> {
+): Promise<Pick<ValidateOptions, 'dataset' | 'dir' | 'split'>> {
   const recipe = run === null ? null : await readRunData(run);
   const name = dataset ?? recipe?.dataset;
   if (name === undefined) {
@@ -67,5 +68,5 @@ async function dataOf(
       },
     );
   }
-  return { dataset: name, dir: dir ?? (recipe.data || undefined) };
+  return { dataset: name, dir: dir ?? (recipe.data || undefined), split: recipe.split };
 }

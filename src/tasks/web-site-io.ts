@@ -17,13 +17,14 @@ import { BNN_DOMAIN } from '../operators/definition.ts';
 export interface Site {
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
   readonly modelBytes: number;
-  /** What a browser downloads where the server compresses. */
+  /** What a browser downloads where the server compresses, of the engines one. */
   readonly gzipBytes: number;
 }
 
 const PAGE = ['index.html', 'style.css', 'page.js'] as const;
 const RUNTIME = 'bnn-web.js';
-const ENGINE = 'engine.wasm';
+/** For one thread, and for several where the page may have them. */
+const ENGINES = ['engine.wasm', 'engine-threads.wasm'] as const;
 const MODEL = 'model.onnx';
 const TITLE = 'Binary network';
 
@@ -39,11 +40,14 @@ export async function writeSite(modelPath: string, folder: string, title?: strin
   await assertOurs(folder);
   const name = title ?? basename(modelPath).replace(/\.onnx$/, '');
   const [html = new Uint8Array(), ...rest] = await Promise.all(PAGE.map((file) => readWebAsset(`site/${file}`)));
+  const engines = await Promise.all(
+    ENGINES.map(async (file): Promise<[string, Uint8Array]> => [file, await readWebAsset(file)]),
+  );
   const contents = new Map<string, Uint8Array>([
     [PAGE[0], Buffer.from(new TextDecoder().decode(html).replaceAll(`>${TITLE}<`, () => `>${escapeHtml(name)}<`))],
     ...PAGE.slice(1).map((file, i): [string, Uint8Array] => [file, rest[i] ?? new Uint8Array()]),
     [RUNTIME, await readWebAsset('index.js')],
-    [ENGINE, await readWebAsset(ENGINE)],
+    ...engines,
     [MODEL, model],
   ]);
   await makeFolder(folder);
@@ -51,7 +55,9 @@ export async function writeSite(modelPath: string, folder: string, title?: strin
   return {
     files: [...contents].map(([file, bytes]) => ({ name: file, bytes: bytes.length })),
     modelBytes: model.length,
-    gzipBytes: [...contents.values()].reduce((sum, bytes) => sum + gzipSync(bytes).length, 0),
+    gzipBytes: [...contents]
+      .filter(([file]) => file !== ENGINES[1])
+      .reduce((sum, [, bytes]) => sum + gzipSync(bytes).length, 0),
   };
 }
 
@@ -70,7 +76,7 @@ async function tryModel(bytes: Uint8Array, at: string): Promise<void> {
   if (input === undefined) throw new BnnError('E_UNSUPPORTED', 'the model has no input', { at });
   pictureInputOf(input);
   preprocessingOf(session.metadata);
-  session.dispose();
+  await session.dispose();
 }
 
 async function assertOurs(folder: string): Promise<void> {

@@ -27,6 +27,8 @@ export interface Evaluation {
   readonly top1: number;
   /** The class that is decided for, by position in the split; −1 for a picture that was left out. */
   readonly predictions: readonly number[];
+  /** How probable that class is, 0 … 1; 0 for a picture that was left out. */
+  readonly confidences: readonly number[];
 }
 
 export interface EvaluationOptions {
@@ -52,6 +54,7 @@ export async function evaluate(
   let loss = 0;
   let correct = 0;
   const predictions: number[] = [];
+  const confidences: number[] = [];
   for await (const batch of batcher.epoch(0)) {
     if (signal?.aborted === true) break;
     for (let from = 0; from < batch.count; from += most) {
@@ -60,25 +63,34 @@ export async function evaluate(
       loss += outcome.loss * part.count;
       correct += outcome.correct;
       images += part.count;
-      for (const [row, decision] of decisions.entries()) {
+      for (const [row, { decision, confidence }] of decisions.entries()) {
         const index = batch.indices[from + row] ?? 0;
         while (predictions.length < index) predictions.push(-1);
+        while (confidences.length < index) confidences.push(0);
         predictions[index] = decision;
+        confidences[index] = confidence;
       }
     }
   }
-  return { images, loss: loss / images, top1: correct / images, predictions };
+  return { images, loss: loss / images, top1: correct / images, predictions, confidences };
+}
+
+interface Decision {
+  readonly decision: number;
+  readonly confidence: number;
 }
 
 /** The class of each picture: of the largest logit, the first of equals; of one logit, whether it is above 0. */
-function decisionsOf(logits: ArrayLike<number>, count: number): number[] {
+function decisionsOf(logits: ArrayLike<number>, count: number): Decision[] {
   const classes = logits.length / count;
   return Array.from({ length: count }, (_, row) => {
     const at = (k: number): number => logits[row * classes + k] ?? 0;
-    if (classes === 1) return at(0) > 0 ? 1 : 0;
+    if (classes === 1) return { decision: at(0) > 0 ? 1 : 0, confidence: 1 / (1 + Math.exp(-Math.abs(at(0)))) };
     let best = 0;
     for (let k = 1; k < classes; k++) if (at(k) > at(best)) best = k;
-    return best;
+    let sum = 0;
+    for (let k = 0; k < classes; k++) sum += Math.exp(at(k) - at(best));
+    return { decision: best, confidence: 1 / sum };
   });
 }
 
@@ -98,7 +110,7 @@ async function evaluatePart(
   { images, labels, count }: Part,
   { height, width, channels }: ImageSize,
   settings: RunSettings,
-): Promise<{ readonly outcome: Outcome; readonly decisions: readonly number[] }> {
+): Promise<{ readonly outcome: Outcome; readonly decisions: readonly Decision[] }> {
   try {
     const x = tf.tensor4d(images, [count, height, width, channels]);
     const classes = tf.tensor1d(labels, 'int32');

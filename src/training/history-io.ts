@@ -85,11 +85,13 @@ export async function checkHistory(path: string, epochs: number): Promise<EpochR
 /**
  * Forgets the record of an epoch that the checkpoint does not contain: it will be trained again.
  *
+ * @returns the records that stay.
  * @throws {BnnError} as `checkHistory`, before anything is written.
  */
-export async function truncateHistory(path: string, epochs: number): Promise<void> {
+export async function truncateHistory(path: string, epochs: number): Promise<EpochRecord[]> {
   const records = await checkHistory(path, epochs);
   await writeFileAtomic(path, records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+  return records;
 }
 
 const NUMBERS = ['trainLoss', 'trainTop1', 'testLoss', 'testTop1', 'lr', 'seconds', 'imagesPerSecond'] as const;

@@ -173,8 +173,10 @@ function setPreprocessing(model: Model, data: Pictures, { normalize }: Choices, 
   const { mean, std } = resolveNormalization(usesOwn ? own : normalize, data);
   if (usesOwn) notes.push(`pixels are normalized as the file says (--normalize imagenet or none overrides it)`);
   const { name: dataset, classes } = data;
-  model.metadata.set(
-    PREPROCESSING_KEY,
-    encodePreprocessing({ dataset, picture: pictureFormOf(data), mean, std, classes }),
-  );
+  const picture = pictureFormOf(data);
+  if (own?.picture && own.picture.fit !== picture.fit) {
+    const found = `the file was trained on pictures framed by --fit ${own.picture.fit}`;
+    notes.push(`${found}; this run uses ${picture.fit}, and its models say so`);
+  }
+  model.metadata.set(PREPROCESSING_KEY, encodePreprocessing({ dataset, picture, mean, std, classes }));
 }

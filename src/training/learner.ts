@@ -27,7 +27,8 @@ import { measuresStatistics, type Recipe, valuesOf } from './recipe.ts';
 import { learningRate, type ScheduleRow } from './schedule.ts';
 import { assertStepFits, largestBatch } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
-import type { TrainOptions } from './train-options.ts';
+import type { Run } from './steps/step.ts';
+import type { LatentWeight, TrainOptions } from './train-options.ts';
 import { WeightAverage } from './weight-average.ts';
 import type { WeightTransformRow } from './weight-transform.ts';
 
@@ -238,16 +239,41 @@ export class Learner {
       estimator: this.#estimators.at(this.#recipe.epochs).weightEstimator,
       seed: this.#recipe.seed,
       stepsPerEpoch: this.#settings.stepsPerEpoch,
-      differentiate: async (batch, epoch, observe) => {
-        const options = { ...this.#recipe, cutout: 0, mixup: 0, epoch, teacher: this.#settings.teacher };
-        const settings = { ...this.#estimators.at(epoch), observe, statisticsKeep: 1 };
-        const data = await prepareStep(batch, this.#settings.dataset, options);
-        const { figures, gradients } = await learn(this.#program, data, settings, options, (t) => t);
-        figures.dispose();
-        for (const sharpness of this.#estimators.learned) sharpness.forgetGradients();
-        return this.#weights.toLatent(gradients);
-      },
+      differentiate: (...given) => this.#differentiate(...given),
     };
+  }
+
+  /** Gradients of the latent weights over a batch, the caller's; moves nothing. */
+  async #differentiate(
+    batch: Batch,
+    epoch: number,
+    observe?: NonNullable<Run['observe']>,
+  ): Promise<ReadonlyMap<string, tf.Tensor>> {
+    const options = { ...this.#recipe, cutout: 0, mixup: 0, epoch, teacher: this.#settings.teacher };
+    const settings = { ...this.#estimators.at(epoch), ...(observe && { observe }), statisticsKeep: 1 };
+    const data = await prepareStep(batch, this.#settings.dataset, options);
+    const { figures, gradients } = await learn(this.#program, data, settings, options, (t) => t);
+    figures.dispose();
+    for (const sharpness of this.#estimators.learned) sharpness.forgetGradients();
+    return this.#weights.toLatent(gradients);
+  }
+
+  /** What is learned, with its gradients over the first batch of the sample. */
+  inspect(epoch: number): Promise<LatentWeight[]> {
+    return this.#explained(epoch, async () => {
+      const found: LatentWeight[] = [];
+      for await (const batch of this.#sample().epoch(0)) {
+        const gradients = await this.#differentiate(batch, epoch);
+        for (const [name, gradient] of gradients) {
+          const [values, slopes] = [await this.#weights.parameter(name).data(), await gradient.data()];
+          // Copies: on some backends these are the tensors' own numbers.
+          found.push({ name, values: Float32Array.from(values), gradient: Float32Array.from(slopes) });
+        }
+        for (const gradient of gradients.values()) gradient.dispose();
+        break;
+      }
+      return found;
+    });
   }
 
   #sample(): Batcher {

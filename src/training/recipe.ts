@@ -17,7 +17,7 @@ import { nearest } from '../core/nearest.ts';
 import { FITS } from '../core/preprocessing.ts';
 import { namesOf } from '../core/row-named.ts';
 import { BROKEN_POLICIES } from '../data/decode-pictures.ts';
-import { canDownload, DATASET_NAMES, hasFreeImageSize } from '../data/load-dataset.ts';
+import { canDownload, canSplit, DATASET_NAMES, hasFreeImageSize } from '../data/load-dataset.ts';
 import { NORMALIZATIONS } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { ESTIMATORS } from '../estimators/table.ts';
@@ -38,6 +38,7 @@ export type RecipeField = Field & { readonly use?: Use };
 const use = (needs: string, isUsed: Use['isUsed']): Use => ({ needs, isUsed });
 const withInit: Use = use('init', ({ init }) => init !== '');
 const withDownload: Use = use('dataset cifar10 or cifar100', ({ dataset }) => canDownload(dataset));
+const withClasses: Use = use('dataset image-folder', ({ dataset }) => canSplit(dataset));
 const withPictures: Use = use('a data set of pictures of any size', ({ dataset }) => hasFreeImageSize(dataset));
 const withSigns: Use = use('a network with binary weights', hasSigns);
 const withActivationSigns: Use = use('a network with binary activations', hasActivationSigns);
@@ -143,8 +144,17 @@ export const RECIPE_FIELDS = {
   dataset: { ...choice(DATASET_NAMES, 'mnist', 'data set; mnist is built in'), common: true },
   data: { ...text('', 'path', 'folder or archive of the data set; of a webdataset also a pattern'), common: true },
   download: { ...flag(false, 'fetch the official archive when the data set is missing'), use: withDownload },
+  split: {
+    ...number(0, 0, 0.9, 'test on this share of each class, where the folder holds classes alone; chosen by the seed'),
+    use: withClasses,
+  },
   imageSize: {
-    ...integer(224, 1, 4096, 'side of the square that pictures of various sizes are framed to'),
+    ...integer(
+      0,
+      0,
+      4096,
+      'side of the square that pictures of various sizes are framed to; 0 = what the network is made for',
+    ),
     use: withPictures,
   },
   fit: {
@@ -245,7 +255,7 @@ export const RECIPE_FIELDS = {
   },
   checkpointMinutes: number(5, 0, MAX, 'also save inside long epochs, this often; 0 = only after epochs'),
   backend: { ...choice(BACKEND_NAMES, 'auto', 'where to compute'), common: true },
-  threads: { ...integer(0, 0, 64, 'threads of the native backend; 0 = all cores'), common: true, use: withThreads },
+  threads: { ...integer(0, 0, 64, 'threads of the backend; 0 = all cores'), common: true, use: withThreads },
   seed: { ...integer(1, 0, MAX, 'seed of initialization, shuffling and augmentation'), common: true },
 } satisfies Readonly<Record<string, RecipeField>>;
 

@@ -29,13 +29,17 @@ export function createRunBatches(
   recipe: Recipe,
   dataset: Dataset,
   model: Model,
-  { onBrokenImage, augmentations = [] }: Pick<TrainListeners, 'onBrokenImage'> & Partial<Pick<Parts, 'augmentations'>>,
+  {
+    onBrokenImage,
+    onWeights,
+    augmentations = [],
+  }: Pick<TrainListeners, 'onBrokenImage' | 'onWeights'> & Partial<Pick<Parts, 'augmentations'>>,
 ): RunBatches {
   const { seed, batchSize, padCrop, flip, cropScale, brokenImages: onBroken } = recipe;
   const { train: learned, held } =
     recipe.validation > 0 ? holdOut(dataset.train, recipe.validation, seed) : { train: dataset.train, held: null };
   const normalize = recipe.init === '' ? recipe.normalize : normalizationOf(model);
-  const common = { normalize, prefetch: PREFETCH_BATCHES, onBroken, onBrokenImage };
+  const common = { normalize, prefetch: PREFETCH_BATCHES, onBroken, onBrokenImage, keepFramed: true };
   const augment = padCrop > 0 || flip || cropScale > 0 ? { padCrop, flip, cropScale } : null;
   const change = pictureChangeOf(recipe, augmentations, dataset);
   // A small last batch has other statistics than the rest, and would have the last word before every evaluation.
@@ -44,7 +48,8 @@ export function createRunBatches(
   const evaluation = { ...common, batchSize: evaluationBatch(dataset) };
   const test = new Batcher(dataset.test, evaluation);
   const validation = held === null ? null : new Batcher(held, evaluation);
-  const sample = measuresSample(recipe) ? createSample(learned, recipe, { ...full, normalize, onBroken }) : null;
+  const isMeasured = measuresSample(recipe) || onWeights !== undefined;
+  const sample = isMeasured ? createSample(learned, recipe, { ...full, normalize, onBroken }) : null;
   return {
     train,
     test,

@@ -17,12 +17,12 @@ import {
 } from './comparison.ts';
 import { correctTogether, type Disagreement, disagreementOf } from './contrast.ts';
 import { readHistory } from './history-io.ts';
-import { withInitialDigest } from './initial-model-io.ts';
 import type { LoadedPlugin } from './load-plugin-io.ts';
-import { parseRecipe, type Recipe, type RecipeRules } from './recipe.ts';
+import { BUILT_IN, type Parts } from './parts.ts';
+import { parseRecipe, type Recipe } from './recipe.ts';
 import { checkRunFolder, isUntouched, readRecipe } from './run-folder-io.ts';
-import type { TestedEpoch, TrainListeners, TrainOptions } from './train-options.ts';
-import { train } from './trainer.ts';
+import type { Environment, TestedEpoch, TrainListeners, TrainOptions } from './train-options.ts';
+import { train, withStart } from './trainer.ts';
 
 /** How each arm's learning rate is chosen before its runs. */
 export interface Tuning {
@@ -42,8 +42,8 @@ export interface ComparisonOptions {
   readonly signal?: AbortSignal;
   readonly teacher?: TrainOptions['teacher'];
   readonly plugins?: readonly LoadedPlugin[] | undefined;
-  /** Of the plug-ins; of this project unless told. */
-  readonly rules?: RecipeRules | undefined;
+  /** With the plug-ins; those of this project unless told. */
+  readonly parts?: Parts | undefined;
   /** What to call while a run is trained. */
   readonly listen?: (arm: Arm, seed: number) => TrainListeners;
   /** Called after each run, also for those that were complete before. */
@@ -51,9 +51,6 @@ export interface ComparisonOptions {
   /** Called when an arm's learning rate is chosen. */
   readonly onTuned?: (arm: Arm, tried: readonly TuningRate[], lr: number) => void;
 }
-
-/** Versions, commit, processor and threads, in words. */
-export type Environment = Readonly<Record<string, string | number | null>>;
 
 export interface Comparison {
   readonly version: 1;
@@ -148,9 +145,9 @@ async function completeRun(
   folder: 'runs' | 'tuning',
   options: ComparisonOptions,
 ): Promise<DoneRun | null> {
-  const { signal, teacher, environment, plugins, rules } = options;
+  const { signal, teacher, environment, plugins, parts = BUILT_IN } = options;
   if (signal?.aborted === true) return null;
-  const recipe = await withInitialDigest(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name, rules));
+  const recipe = await withStart(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name, parts.rules), parts);
   const out = join(options.out, folder, runName(arm, seed));
   const history = join(out, 'history.jsonl');
   const predictions = join(out, 'predictions.json');
@@ -161,34 +158,25 @@ async function completeRun(
     return { run: summarizeRun(seed, before), isNew: false, tested: await readPredictions(predictions) };
   }
   const listeners = options.listen?.(arm, seed);
-  let backend = '';
   const result = await train(recipe, {
     out,
     resume: exists,
     teacher,
     plugins,
+    environment,
     ...(signal !== undefined && { signal }),
     ...listeners,
-    onStart: (opening) => {
-      backend = opening.backend.description;
-      listeners?.onStart?.(opening);
-    },
     // Of the epoch whose accuracy counts: the last, or the best by held-out pictures.
     onTested: async (tested) => {
-      if (tested.isBest || recipe.validation === 0) await writeJson(predictions, tested);
+      if (!tested.isBest && recipe.validation > 0) return;
+      const { confidences: _, ...kept } = tested;
+      await writeFileAtomic(predictions, `${JSON.stringify(kept)}\n`);
     },
   });
-  if (environment !== undefined) {
-    await writeJson(join(out, 'environment.json'), { ...environment, backend, threads: recipe.threads || 'all' });
-  }
   if (result.interrupted) return null;
   const records = await readHistory(history);
   if (records.length === 0) throw new BnnError('E_FORMAT', 'the run left no history', { at: history });
   return { run: summarizeRun(seed, records), isNew: true, tested: await readPredictions(predictions) };
-}
-
-async function writeJson(path: string, value: unknown): Promise<void> {
-  await writeFileAtomic(path, `${JSON.stringify(value)}\n`);
 }
 
 async function readPredictions(path: string): Promise<DoneRun['tested']> {

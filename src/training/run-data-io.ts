@@ -3,12 +3,15 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseJsonObject } from '../core/parse-json.ts';
+import type { LoadOptions } from '../data/dataset.ts';
 import { fromSystemError, systemErrorCode } from '../errors.ts';
 
 export interface RunData {
   readonly dataset: string;
   /** Its folder or archive; empty for what is built in. */
   readonly data: string;
+  /** How its pictures were divided, where their folder does not say. */
+  readonly split: LoadOptions['split'];
   /** Names of the plug-ins that it was trained with. */
   readonly plugins: readonly string[];
 }
@@ -21,9 +24,15 @@ export interface RunData {
 export async function readRunData(folder: string): Promise<RunData | null> {
   const path = join(folder, 'recipe.json');
   try {
-    const { dataset, data, plugins } = parseJsonObject(await readFile(path, 'utf8'), path);
+    const { dataset, data, split, seed, plugins } = parseJsonObject(await readFile(path, 'utf8'), path);
     if (typeof dataset !== 'string') return null;
-    return { dataset, data: typeof data === 'string' ? data : '', plugins: namesOf(plugins) };
+    const isDivided = typeof split === 'number' && split > 0 && typeof seed === 'number';
+    return {
+      dataset,
+      data: typeof data === 'string' ? data : '',
+      split: isDivided ? { share: split, seed } : undefined,
+      plugins: namesOf(plugins),
+    };
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return null;
     throw fromSystemError(error, 'read the recipe', path);

@@ -1,6 +1,6 @@
 /**
- * A run folder: `recipe.json` (everything needed to repeat the run), `history.jsonl` (one object per epoch) and the checkpoints
- * `last/` and `best/`; while a training has it, `lock.json` too.
+ * A run folder: `recipe.json` (everything needed to repeat the run), `history.jsonl` (one object per epoch), the checkpoints `last/` and
+ * `best/`, and what is derived from them for people (`run-views-io.ts`); while a training has it, `lock.json` too.
  */
 
 import { access, constants, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
@@ -20,6 +20,9 @@ import {
   type RecipeRules,
 } from './recipe.ts';
 import { LOCK_FILE } from './run-lock-io.ts';
+import { VIEW_FILES } from './run-views-io.ts';
+
+export const ENVIRONMENT_FILE = 'environment.json';
 
 /**
  * The recipe of a run folder, or null when the folder holds no run.
@@ -87,9 +90,10 @@ function otherPlugins(before: readonly PluginRecord[], now: readonly PluginRecor
 /** What of a recipe makes the weights, as one text: it tells a recipe that was changed since the run was trained by it. */
 export function recipeDigest(recipe: Recipe): string {
   const defaults: Readonly<Record<string, unknown>> = { ...defaultRecipe() };
-  // What is at its default is left out, so that fields of later versions change nothing.
+  // What is at its default is left out, so that fields of later versions change nothing. (The size of pictures was 224 by default.)
   const fields = Object.entries(recipe).filter(
-    ([name, value]) => !FREE_FIELDS.includes(name) && value !== defaults[name],
+    ([name, value]) =>
+      !FREE_FIELDS.includes(name) && value !== defaults[name] && !(name === 'imageSize' && value === 224),
   );
   return sha256(JSON.stringify(fields.sort()));
 }
@@ -114,7 +118,7 @@ export async function removeUntouched(folder: string): Promise<void> {
   for (const name of RUN_FILES) await rm(join(folder, name), { recursive: true, force: true });
 }
 
-const RUN_FILES = ['recipe.json', 'history.jsonl', 'last', 'best'] as const;
+const RUN_FILES = ['recipe.json', ENVIRONMENT_FILE, 'history.jsonl', 'last', 'best'] as const;
 
 /**
  * Checks that everything in the folder that a run replaces can be replaced: found after the first epoch, it would cost that.
@@ -168,7 +172,7 @@ export async function removeLeftovers(folder: string): Promise<void> {
   try {
     for (const name of await readdir(folder)) {
       // Under the lock, nobody else is writing these.
-      if (RUN_FILES.some((target) => isTemporaryOf(name, target)))
+      if ([...RUN_FILES, ...VIEW_FILES].some((target) => isTemporaryOf(name, target)))
         await rm(join(folder, name), { recursive: true, force: true });
     }
   } catch (error) {

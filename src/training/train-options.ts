@@ -40,8 +40,21 @@ export interface TestedEpoch {
   readonly isBest: boolean;
   /** By position among the test pictures; −1 for one that was left out. */
   readonly predictions: readonly number[];
+  /** How probable the network finds its decision, 0 … 1. */
+  readonly confidences: readonly number[];
   readonly labels: readonly number[];
 }
+
+/** One array of what is learned, after an epoch. */
+export interface LatentWeight {
+  readonly name: string;
+  readonly values: Float32Array;
+  /** Over one batch of training pictures without augmentation, the same ones after each epoch. */
+  readonly gradient: Float32Array;
+}
+
+/** Versions, commit, processor and threads, in words. */
+export type Environment = Readonly<Record<string, string | number | null>>;
 
 export interface TrainListeners {
   readonly onData?: (progress: LoadProgress) => void;
@@ -51,9 +64,11 @@ export interface TrainListeners {
   /** What of the data set is left out, and what of the network to start from is not as in its file. */
   readonly onNote?: (note: string) => void;
   readonly onStep?: (progress: StepProgress) => void;
-  readonly onEpoch?: (record: EpochRecord) => void;
+  readonly onEpoch?: (record: EpochRecord) => void | Promise<void>;
   /** After each evaluation on the test pictures, before the epoch is recorded. */
   readonly onTested?: (tested: TestedEpoch) => Promise<void>;
+  /** After each epoch, before it is recorded; costs a batch. Nothing that is learned depends on it. */
+  readonly onWeights?: (weights: readonly LatentWeight[]) => Promise<void>;
 }
 
 /**
@@ -75,6 +90,8 @@ export interface TrainOptions extends TrainListeners {
   readonly signal?: AbortSignal;
   /** Whom the network imitates, where the recipe names a teacher. */
   readonly teacher?: Teacher | undefined;
+  /** What the run is made with: `environment.json` in its folder, with the backend and its threads. */
+  readonly environment?: Environment | undefined;
 }
 
 export interface TrainResult {

@@ -6,7 +6,7 @@ import { fromFailedAllocation } from '../core/memory.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../core/preprocessing.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { type Dataset, pictureFormOf } from '../data/dataset.ts';
-import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
+import { loadDataset } from '../data/load-dataset.ts';
 import { resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
@@ -20,7 +20,8 @@ import { BUILT_IN, openParts, type Parts } from './parts.ts';
 import { fromPluginError } from './plugin-errors.ts';
 import { parseRecipe, type Recipe, type RecipeInput, valuesOf } from './recipe.ts';
 import { createRunBatches } from './run-batches.ts';
-import { assertReplaceable, checkRunFolder, recipeDigest, removeUntouched } from './run-folder-io.ts';
+import { loadOptionsOf, withImageSize } from './run-data.ts';
+import { assertReplaceable, checkRunFolder, readRecipe, recipeDigest, removeUntouched } from './run-folder-io.ts';
 import { type RunLock, withRunLock } from './run-lock-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
 import { TrainingSession } from './training-session.ts';
@@ -49,7 +50,7 @@ async function trainWith(parts: Parts, given: RecipeInput, options: TrainOptions
   checkTeacher(parsed, options);
   const resume = options.resume === true;
   // A checkpoint holds the network, so a resumed run needs the file no more.
-  const recipe = resume ? parsed : await withInitialDigest(parsed);
+  const recipe = resume ? await withSizeOfRun(parsed, options.out) : await withStart(parsed, parts);
   await checkRunFolder(options.out, recipe, resume);
   return withRunLock(options.out, async (lock) => {
     try {
@@ -59,6 +60,20 @@ async function trainWith(parts: Parts, given: RecipeInput, options: TrainOptions
       throw fromFailedAllocation(error, 'train this network on these pictures');
     }
   });
+}
+
+/** A recipe as a new run records it: with what it takes from its network. */
+export async function withStart(
+  recipe: Recipe,
+  parts: Pick<Parts, 'networks' | 'datasets'> = BUILT_IN,
+): Promise<Recipe> {
+  return withImageSize(await withInitialDigest(recipe), parts);
+}
+
+/** Where a resumed recipe leaves the size of pictures to the network, that of the run stays. */
+async function withSizeOfRun(recipe: Recipe, folder: string): Promise<Recipe> {
+  if (recipe.imageSize > 0) return recipe;
+  return { ...recipe, imageSize: (await readRecipe(folder))?.imageSize ?? 0 };
 }
 
 async function holds(lock: RunLock): Promise<boolean> {
@@ -97,6 +112,8 @@ async function trainAlone(recipe: Recipe, options: RunOptions, lock: RunLock): P
       const at = join(options.out, 'last', 'state.json');
       checkStateFits(checkpoint.state, recipe, batches.train.batchesPerEpoch, at);
     }
+    const fewSteps = noteOnSteps(recipe, batches.train.batchesPerEpoch, dataset);
+    if (checkpoint === null && fewSteps !== null) options.onNote?.(fewSteps);
     const session = new TrainingSession({
       ...{ recipe, options, parts, dataset, backend, model, latent },
       ...{ batches, checkpoint, lock },
@@ -113,16 +130,19 @@ async function trainAlone(recipe: Recipe, options: RunOptions, lock: RunLock): P
 
 function loadPictures(recipe: Recipe, { parts, onData }: RunOptions): Promise<Dataset> {
   const { datasets } = parts;
-  const options = {
-    dir: recipe.data || undefined,
-    download: recipe.download,
-    limitTrain: recipe.limitTrain || undefined,
-    limitTest: recipe.limitTest || undefined,
-    ...(hasFreeImageSize(recipe.dataset, datasets) ? { imageSize: recipe.imageSize, fit: recipe.fit } : {}),
-    values: valuesOf(recipe),
-    onProgress: onData,
-  };
-  return loadDataset(recipe.dataset, options, datasets);
+  return loadDataset(recipe.dataset, { ...loadOptionsOf(recipe, datasets), onProgress: onData }, datasets);
+}
+
+/** Fewer steps move the weights, and above all their signs, hardly at all. */
+const FEW_STEPS = 10;
+
+/** Says where a batch holds so much of the pictures that an epoch has few steps; null where it has enough. */
+function noteOnSteps({ batchSize, validation }: Recipe, steps: number, { train }: Dataset): string | null {
+  const most = Math.floor((train.count - validation) / FEW_STEPS);
+  const suggested = 2 ** Math.floor(Math.log2(Math.max(4, most)));
+  if (steps >= FEW_STEPS || suggested >= batchSize) return null;
+  const taken = `an epoch is ${steps === 1 ? 'one step' : `${steps} steps`} of ${batchSize} pictures`;
+  return `${taken}: a network learns little from so few; try --batch-size ${suggested}, or more --epochs`;
 }
 
 /** Reads `last` and checks all of it that can be checked without the data. Writes nothing. */

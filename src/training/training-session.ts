@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { SelectedBackend } from '../backends/select-backend.ts';
+import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { usableMemory } from '../core/memory.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { Batch } from '../data/batch-maker.ts';
@@ -18,8 +19,16 @@ import type { Outcome } from './loss.ts';
 import type { Parts } from './parts.ts';
 import { type Recipe, startsTransformed } from './recipe.ts';
 import type { RunBatches } from './run-batches.ts';
-import { assertRoom, recipeDigest, removeLeftovers, removeUntouched, writeRecipe } from './run-folder-io.ts';
+import {
+  assertRoom,
+  ENVIRONMENT_FILE,
+  recipeDigest,
+  removeLeftovers,
+  removeUntouched,
+  writeRecipe,
+} from './run-folder-io.ts';
 import type { RunLock } from './run-lock-io.ts';
+import { RunViews } from './run-views-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
 import type { BestEpoch, PartialEpoch } from './training-state.ts';
 
@@ -55,6 +64,7 @@ export class TrainingSession {
   readonly #batches: RunBatches;
   readonly #learner: Learner;
   readonly #lock: RunLock;
+  #views: RunViews | null = null;
   #epoch: number;
   #batch: number;
   #seconds: number;
@@ -102,8 +112,9 @@ export class TrainingSession {
   async run(): Promise<TrainResult> {
     const { out } = this.#options;
     await removeLeftovers(out);
-    if (this.#options.resume === true) await truncateHistory(join(out, 'history.jsonl'), this.#epoch);
-    else await removeUntouched(out);
+    const before = this.#options.resume === true ? await truncateHistory(join(out, 'history.jsonl'), this.#epoch) : [];
+    if (this.#options.resume !== true) await removeUntouched(out);
+    this.#views = new RunViews(out, this.#recipe, before, this.#options.onNote);
     this.#options.onStart?.({
       recipe: this.#recipe,
       dataset: this.#dataset,
@@ -117,7 +128,9 @@ export class TrainingSession {
     // Shows, before any work is done, that the folder can be written and has room.
     await this.#save('last');
     await writeRecipe(out, this.#recipe);
+    await this.#writeEnvironment();
     await assertRoom(out);
+    await this.#views.write();
     let interrupted = false;
     while (!this.#isFinished() && !interrupted) interrupted = !(await this.#trainEpoch());
     if (interrupted) await this.#save('last');
@@ -132,6 +145,13 @@ export class TrainingSession {
       best: this.#best,
       interrupted,
     };
+  }
+
+  async #writeEnvironment(): Promise<void> {
+    const { out, environment } = this.#options;
+    if (environment === undefined) return;
+    const facts = { ...environment, backend: this.#backend.description, threads: this.#recipe.threads || 'all' };
+    await writeFileAtomic(join(out, ENVIRONMENT_FILE), `${JSON.stringify(facts)}\n`);
   }
 
   /** Frees all but the batches, which are the caller's. */
@@ -223,6 +243,7 @@ export class TrainingSession {
     await this.#settle();
     const { validation: held } = this.#batches;
     const indicators = await this.#learner.measure(this.#epoch);
+    const weights = this.#options.onWeights === undefined ? null : await this.#learner.inspect(this.#epoch);
     const test = await this.#evaluate(this.#batches.test);
     const validation = held === null ? null : await this.#evaluate(held);
     if (this.#isInterrupted()) return false;
@@ -251,13 +272,16 @@ export class TrainingSession {
     if (isBest) this.#best = { epoch: this.#epoch, top1 };
     const labels = Array.from(this.#dataset.test.labels);
     const predictions = labels.map((_, i) => test.predictions[i] ?? -1);
-    await this.#options.onTested?.({ epoch: this.#epoch, isBest, predictions, labels });
+    const confidences = labels.map((_, i) => test.confidences[i] ?? 0);
+    await this.#options.onTested?.({ epoch: this.#epoch, isBest, predictions, confidences, labels });
+    if (weights !== null) await this.#options.onWeights?.(weights);
     // `last` comes last: a run killed before it repeats the epoch, and a resumed run drops the records of epochs that it repeats.
     await this.#lock.check();
     await appendHistory(join(this.#options.out, 'history.jsonl'), record);
     if (isBest) await this.#save('best');
     await this.#save('last');
-    this.#options.onEpoch?.(record);
+    await this.#views?.add(record);
+    await this.#options.onEpoch?.(record);
     return !this.#isInterrupted() || this.#isFinished();
   }
 

@@ -9,6 +9,7 @@ import { type Framing, framePicture } from '../core/frame-picture.ts';
 import type { Preprocessing } from '../core/preprocessing.ts';
 import { messageOf } from '../engine/engine-module.ts';
 import { EngineSession, type EngineTensor, type EngineTensorInfo } from '../engine/engine-session.ts';
+import type { Team } from '../engine/engine-threads.ts';
 import {
   frameFor,
   type Guess,
@@ -22,6 +23,7 @@ import {
 import { type WasmModule, wasm } from '../engine/web-assembly.ts';
 import { BnnError } from '../errors.ts';
 import { type Drawable, pixelsOf } from './dom.ts';
+import { chooseTeam } from './page-threads.ts';
 
 export { BnnError, type ErrorCode } from '../errors.ts';
 export type { Drawable, EngineTensor, EngineTensorInfo, Framing, Guess, Pixels, Preprocessing };
@@ -29,6 +31,10 @@ export type { Drawable, EngineTensor, EngineTensorInfo, Framing, Guess, Pixels, 
 export interface WebSessionOptions {
   /** Where `engine.wasm` lies; beside this file unless told. */
   readonly engine?: string | URL;
+  /** Where `engine-threads.wasm` lies, which several threads need; beside this file unless `engine` is told. */
+  readonly threadedEngine?: string | URL;
+  /** That work on it; 0 (unless told): as many as suit the machine. One where the page is not cross-origin isolated. */
+  readonly threads?: number;
   /** How pictures are prepared, where the file does not say. */
   readonly preprocessing?: Pick<Preprocessing, 'mean' | 'std' | 'classes'> & Partial<Preprocessing>;
   /** What to call the model in messages. */
@@ -38,11 +44,17 @@ export interface WebSessionOptions {
 export class WebSession {
   readonly #session: EngineSession;
   readonly #preprocessing: WebSessionOptions['preprocessing'];
+  /** That run it. */
+  readonly threads: number;
+  /** Why they are fewer than asked for, or than suit the machine. */
+  readonly threadProblem: string | undefined;
 
   /** Use `createSession`. */
-  constructor(session: EngineSession, preprocessing: WebSessionOptions['preprocessing']) {
+  constructor(session: EngineSession, preprocessing: WebSessionOptions['preprocessing'], threadProblem?: string) {
     this.#session = session;
     this.#preprocessing = preprocessing;
+    this.threads = session.threads;
+    this.threadProblem = threadProblem ?? session.threadProblem;
   }
 
   get inputs(): readonly EngineTensorInfo[] {
@@ -103,7 +115,7 @@ export class WebSession {
   }
 
   async dispose(): Promise<void> {
-    this.#session.dispose();
+    await this.#session.dispose();
   }
 }
 
@@ -118,14 +130,38 @@ export async function createSession(
   model: Uint8Array | ArrayBuffer | string | URL,
   options: WebSessionOptions = {},
 ): Promise<WebSession> {
-  const { engine = new URL('engine.wasm', import.meta.url), preprocessing } = options;
   const isPlace = typeof model === 'string' || model instanceof URL;
-  const [module, bytes] = await Promise.all([
-    compiledFrom(engine),
+  const [{ module, team, problem }, bytes] = await Promise.all([
+    chooseEngine(options),
     isPlace ? fetchBytes(model, 'the model') : model instanceof Uint8Array ? model : new Uint8Array(model),
   ]);
   const at = options.at ?? (isPlace ? String(model) : 'model');
-  return new WebSession(await EngineSession.create(module, bytes, at), preprocessing);
+  return new WebSession(await EngineSession.create(module, bytes, at, team), options.preprocessing, problem);
+}
+
+interface ChosenEngine {
+  readonly module: WasmModule;
+  readonly team?: Team;
+  readonly problem?: string | undefined;
+}
+
+/** Where the threads or their module are missing, one thread does the work. */
+async function chooseEngine({ engine, threadedEngine, threads = 0 }: WebSessionOptions): Promise<ChosenEngine> {
+  const { team, problem } = chooseTeam(threads);
+  const alone = async (reason: string | undefined): Promise<ChosenEngine> => ({
+    module: await compiledFrom(engine ?? new URL('engine.wasm', import.meta.url)),
+    problem: reason,
+  });
+  if (team === undefined) return await alone(problem);
+  if (engine !== undefined && threadedEngine === undefined) {
+    return await alone('the option engine is given without threadedEngine');
+  }
+  try {
+    const module = await compiledFrom(threadedEngine ?? new URL('engine-threads.wasm', import.meta.url));
+    return { module, team };
+  } catch (error) {
+    return await alone(messageOf(error));
+  }
 }
 
 const compiled = new Map<string, Promise<WasmModule>>();

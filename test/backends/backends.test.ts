@@ -97,7 +97,7 @@ describe('the table of backends', () => {
   });
 
   it('answers for auto what one of those that it may choose answers', () => {
-    expect(namesWith('threads')).toEqual(['native', 'tensorflow']);
+    expect(namesWith('threads')).toEqual(['native', 'tensorflow', 'wasm']);
     expect(canBackend('auto', 'threads')).toBe(true);
     expect(canBackend('webgpu', 'threads')).toBe(false);
     expect(canBackend('nonsense', 'threads')).toBe(false);

@@ -43,6 +43,7 @@ async function isThere(path: string): Promise<boolean> {
   return (await readFile(path).catch(() => null)) !== null;
 }
 
+const FILES = ['best', 'curves.svg', 'environment.json', 'history.csv', 'history.jsonl', 'last', 'recipe.json'];
 const FINAL_FILES = ['last/model.onnx', 'last/optimizer.safetensors', 'best/model.onnx'];
 
 async function expectSameEnd(run: string, whole: string): Promise<void> {
@@ -81,7 +82,7 @@ describe.skipIf(!native.ok)(`on the native backend${skipped}`, () => {
           else expect(code).toBe(0);
         }
         await expectSameEnd(run, whole);
-        expect((await readdir(run)).sort()).toEqual(['best', 'history.jsonl', 'last', 'recipe.json']);
+        expect((await readdir(run)).sort()).toEqual(FILES);
       }
     },
     SLOW + KILLS * 30_000,
@@ -103,7 +104,7 @@ describe.skipIf(!native.ok)(`on the native backend${skipped}`, () => {
       expect(code, stderr).toBe(130);
       const { state } = await loadCheckpoint(join(run, 'last'));
       expect(state.step).toBeGreaterThan(0);
-      expect((await readdir(run)).sort()).toEqual(['best', 'history.jsonl', 'last', 'recipe.json']);
+      expect((await readdir(run)).sort()).toEqual(FILES);
       expect(stderr).toContain(`bnn-train --resume --out ${run}`);
     },
     SLOW,

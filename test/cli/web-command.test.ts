@@ -11,7 +11,7 @@ import { runCli } from './spawn-cli.ts';
 
 /** Each case starts processes, on a machine that may be busy. */
 const SLOW = { timeout: 60_000 };
-const FILES = ['bnn-web.js', 'engine.wasm', 'index.html', 'model.onnx', 'page.js', 'style.css'];
+const FILES = ['bnn-web.js', 'engine-threads.wasm', 'engine.wasm', 'index.html', 'model.onnx', 'page.js', 'style.css'];
 
 describe('bnn web', SLOW, () => {
   let folder: string;

@@ -1,10 +1,12 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createBatches } from '../../src/data/batches.ts';
-import type { FileSplit } from '../../src/data/dataset.ts';
+import { framePicture } from '../../src/core/frame-picture.ts';
+import { pictureFrame } from '../../src/core/preprocessing.ts';
+import { Batcher, createBatches } from '../../src/data/batches.ts';
+import { type FileSplit, pictureFormOf } from '../../src/data/dataset.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
-import { filesOf, writePicture } from './pictures.ts';
+import { decodeFile, filesOf, writePicture } from './pictures.ts';
 import { sharedData } from './shared-data.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -102,5 +104,52 @@ test.skipIf(shared.isMissing)(
     // Means of natural pictures, normalised by those of ImageNet, lie near 0.
     const mean = value.images.reduce((sum: number, x: number) => sum + x, 0) / value.images.length;
     expect(Math.abs(mean)).toBeLessThan(0.7);
+  },
+);
+
+test.each([
+  ['crop', 18],
+  ['squash', null],
+  ['pad', null],
+] as const)('fit %s is how both splits are framed', async (fit, shorterSide) => {
+  const dir = await temporaryFolder();
+  for (const file of ['train/a/1.png', 'train/b/1.png', 'test/a/1.png', 'test/b/1.png']) {
+    await writePicture(join(dir, file), 30, 20);
+  }
+  const data = await loadDataset('image-folder', { dir, imageSize: 16, fit });
+  for (const split of [data.train, data.test] as FileSplit[]) {
+    expect(split.frame).toEqual({ width: 16, height: 16, fit, shorterSide });
+  }
+  expect(pictureFormOf(data)).toMatchObject({ fit, shorterSide, channelOrder: 'RGB', layout: 'NCHW' });
+  const batch = await new Batcher(data.test, { batchSize: 2, normalize: 'none' }).epoch(0).next();
+  const seen = await decodeFile(join(dir, 'test/a/1.png'), (width, height) =>
+    framePicture(width, height, pictureFrame(16, 16, fit)),
+  );
+  expect(Array.from(batch.value.images.subarray(0, 768), (value: number) => Math.round(value * 255))).toEqual([
+    ...seen,
+  ]);
+});
+
+test.each([0, 2])(
+  'pictures that are framed alike are decoded once, and stay the same bits (%d ahead)',
+  async (prefetch) => {
+    const dir = await temporaryFolder();
+    const files = ['train/a/1.png', 'train/a/2.png', 'train/b/1.png', 'test/a/1.png'].map((file) => join(dir, file));
+    for (const [i, file] of files.entries()) await writePicture(file, 20 + i, 14);
+    const { train } = await loadDataset('image-folder', { dir, imageSize: 8 });
+    const options = { batchSize: 3, shuffle: true, seed: 4, augment: { padCrop: 1, flip: true }, prefetch };
+    const fresh = new Batcher(train, options);
+    const kept = new Batcher(train, { ...options, keepFramed: true });
+    try {
+      const first = (await kept.epoch(0).next()).value;
+      expect(first.images).toEqual((await fresh.epoch(0).next()).value.images);
+      const second = (await fresh.epoch(1).next()).value;
+      for (const file of files) await writeFile(file, 'gone');
+      expect((await kept.epoch(1).next()).value.images).toEqual(second.images);
+      await expect(fresh.epoch(2).next()).rejects.toMatchObject({ code: 'E_FORMAT' });
+    } finally {
+      await fresh.close();
+      await kept.close();
+    }
   },
 );

@@ -182,7 +182,9 @@ test('a folder above, and pictures that are not divided: the hint says what to d
   const flat = await folderOf(['cat/1.jpg', 'dog/1.jpg']);
   await expect(load(flat)).rejects.toMatchObject({
     code: 'E_NOT_FOUND',
-    hint: expect.stringMatching(/^divide the folders of the classes into train and test/),
+    hint: expect.stringMatching(
+      /^add --split 0.2 to test .*, or divide the folders of the classes into train and test/,
+    ),
   });
 });
 

@@ -19,7 +19,7 @@ function missingPart(): string | undefined {
 const missing = missingPart();
 
 it.skipIf(missing !== undefined)(
-  `engine.wasm is built from these sources${missing === undefined ? '' : ` (${missing})`}`,
+  `the modules are built from these sources${missing === undefined ? '' : ` (${missing})`}`,
   () => {
     const { stderr, status } = spawnSync(process.execPath, ['tools/build-wasm.mjs', '--check'], {
       cwd: ROOT,

@@ -20,7 +20,7 @@ import { decodeImage } from '../../src/data/decode-image.ts';
 import { decodeIdx } from '../../src/data/idx.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
-import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
+import { loadEngine } from '../../src/engine/load-engine-io.ts';
 import { BnnError } from '../../src/errors.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import { printModel } from '../../src/graph/print.ts';
@@ -224,16 +224,21 @@ const OPENERS: Readonly<Record<string, () => Target | Promise<Target>>> = {
       }
     },
   }),
-  engine: async () => {
-    const module = await loadEngineModule();
-    return {
-      seeds: [
-        encodeModel(lowerToPacked(smallNet()).model),
-        encodeModel(convertOnnx(decodeModel(foreignModel())).lowered.model),
-        encodeModel(lowerToPacked(buildModel('resnet20-react', { ...small, imageSize: 16 })).model),
-      ],
-      read: async (bytes) => {
-        const session = await EngineSession.create(module, bytes);
+  engine: () => openEngine(1),
+  'engine-threads': () => openEngine(3),
+};
+
+function openEngine(threads: number): Target {
+  return {
+    seeds: [
+      encodeModel(lowerToPacked(smallNet()).model),
+      encodeModel(convertOnnx(decodeModel(foreignModel())).lowered.model),
+      encodeModel(lowerToPacked(buildModel('resnet20-react', { ...small, imageSize: 16 })).model),
+    ],
+    read: async (bytes) => {
+      const { module, team } = await loadEngine(threads);
+      const session = await EngineSession.create(module, bytes, 'model', team);
+      try {
         const feeds = session.inputs.map(({ name, shape }) => {
           const sizes = shape.map((size) => (typeof size === 'number' ? size : 2));
           const count = sizes.reduce((a, b) => a * b, 1);
@@ -241,10 +246,12 @@ const OPENERS: Readonly<Record<string, () => Target | Promise<Target>>> = {
           return [name, { data: new Float32Array(count).fill(0.3), shape: sizes }];
         });
         return session.runAll(Object.fromEntries(feeds) as Parameters<EngineSession['runAll']>[0]);
-      },
-    };
-  },
-};
+      } finally {
+        await session.dispose();
+      }
+    },
+  };
+}
 
 const MISSING: Readonly<Record<string, string | undefined>> = { keras: missingH5, packed: missingOps };
 

@@ -1,7 +1,11 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { decodeSafetensors } from '../../src/core/safetensors.ts';
+import { relativeError } from '../../src/core/tolerance.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SHARED = fileURLToPath(new URL('../../../shared', import.meta.url));
@@ -13,6 +17,7 @@ const missing = [
 describe.skipIf(missing !== undefined)(
   `the recorded training steps of ResNet-20${missing ? ` (skipped: ${missing})` : ''}`,
   () => {
+    // Of the WebAssembly module, ResNet-20 1W/32A is below.
     it.each([
       ['native', 'reste-resnet20-1w1a'],
       ['native', 'reste-resnet20-1w32a'],
@@ -20,17 +25,7 @@ describe.skipIf(missing !== undefined)(
     ])(
       '%s, %s: logits, every gradient and the next loss agree',
       (backend, file) => {
-        const args = ['--import', 'tsx', 'tools/check-golden.ts', `${SHARED}/golden/${file}.safetensors`, '--json'];
-        const output = execFileSync(
-          process.execPath,
-          [...args, '--backend', backend, '--data', `${SHARED}/data/cifar-10-batches-bin`],
-          {
-            cwd: ROOT,
-            encoding: 'utf8',
-            stdio: ['ignore', 'pipe', 'ignore'],
-          },
-        );
-        const report = JSON.parse(output);
+        const report = checkGolden(file, backend);
         expect(report.logits).toBeLessThanOrEqual(1e-5);
         expect(report.loss1).toBeLessThanOrEqual(1e-5);
         expect(report.worstGradient, report.worstName).toBeLessThanOrEqual(1e-4);
@@ -42,5 +37,59 @@ describe.skipIf(missing !== undefined)(
       },
       120_000,
     );
+
+    // In the layer conv2 of layer1.1, one of the 524,288 sums before a ReLU is -6e-6, where sums are of order 10 and their rounding errors 7e-6; the
+    // recorded run has it above 0. No side is wrong, and each moves the gradients below by up to 5e-3. The native kernels without
+    // vector instructions add in the same order as the WebAssembly module and are on the same side.
+    it.skipIf(process.arch !== 'x64')(
+      `wasm, reste-resnet20-1w32a: logits as recorded, every gradient as the native kernels without fused multiply-add${
+        process.arch === 'x64' ? '' : ' (skipped: those of this processor fuse)'
+      }`,
+      async () => {
+        const folder = mkdtempSync(join(tmpdir(), 'bnn-golden-'));
+        const file = 'reste-resnet20-1w32a';
+        const [ours, theirs] = ['wasm', 'native'].map((backend) => {
+          const path = join(folder, `${backend}.safetensors`);
+          const report = checkGolden(file, backend, ['--seeds', '0', '--steps', '1', '--gradients', path]);
+          expect(report.plain.logits, backend).toBeLessThanOrEqual(1e-5);
+          return decodeSafetensors(readFileSync(path)).tensors;
+        });
+        rmSync(folder, { recursive: true });
+        expect(ours!.size).toBeGreaterThan(50);
+        for (const [name, gradient] of ours!) {
+          const expected = theirs!.get(name)!.data as Float32Array;
+          const norm = Math.hypot(...expected);
+          if (norm >= 1e-6)
+            expect(relativeError(gradient.data as Float32Array, expected), name).toBeLessThanOrEqual(1e-4);
+        }
+      },
+      240_000,
+    );
   },
 );
+
+interface Comparison {
+  readonly logits: number;
+  readonly loss1: number;
+  readonly worstGradient: number;
+  readonly worstName: string;
+}
+
+/** What tools/check-golden.ts says; the native backend without vector instructions where it stands in for WebAssembly. */
+function checkGolden(
+  file: string,
+  backend: string,
+  more: readonly string[] = [],
+): Comparison & { readonly roundingSeed: number | null; readonly plain: Comparison } {
+  const args = ['--import', 'tsx', 'tools/check-golden.ts', `${SHARED}/golden/${file}.safetensors`, '--json'];
+  const { stdout } = spawnSync(
+    process.execPath,
+    [...args, '--backend', backend, '--data', `${SHARED}/data/cifar-10-batches-bin`, ...more],
+    {
+      cwd: ROOT,
+      encoding: 'utf8',
+      env: more.length > 0 ? { ...process.env, BNN_KERNEL: 'scalar' } : process.env,
+    },
+  );
+  return JSON.parse(stdout);
+}

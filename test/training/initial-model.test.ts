@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/preprocessing.ts';
+import { encodePreprocessing, PREPROCESSING_KEY, parsePreprocessing } from '../../src/core/preprocessing.ts';
 import { toNumbers } from '../../src/core/tensor.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { normalizationOf, prepareModel } from '../../src/training/initial-model.ts';
@@ -71,6 +71,20 @@ describe('prepareModel', () => {
     expect(prepared(withStatistics(), 'dataset')).toEqual({ mean: [0.25], std: [0.5] });
     expect(prepared(withStatistics(), 'none')).toEqual({ mean: [0], std: [1] });
     expect(prepared(latent(smallCnn()), 'dataset')).toEqual({ mean: [0.1], std: [0.3] });
+  });
+
+  it('says when its pictures are framed otherwise than those of the file', () => {
+    const model = buildModel('binarynet-mini', { seed: 1 });
+    const form = { filter: 'triangle', channelOrder: 'grey', layout: 'NCHW' } as const;
+    const picture = { width: 28, height: 28, fit: 'squash', shorterSide: null, ...form } as const;
+    const text = encodePreprocessing({ dataset: 'other', picture, mean: [0.25], std: [0.5], classes: [] });
+    model.metadata.set(PREPROCESSING_KEY, text);
+    const prepared = prepareModel(model, PICTURES, CHOICES, 'file');
+    expect(prepared.notes.join()).toContain('framed by --fit squash; this run uses crop');
+    expect(parsePreprocessing(prepared.model.metadata.get(PREPROCESSING_KEY)!).picture).toEqual({
+      ...{ width: 28, height: 28, fit: 'crop', shorterSide: 28 },
+      ...form,
+    });
   });
 
   it('refuses a packed model and other classes', () => {

@@ -168,7 +168,14 @@ it('a run that fails before it has learned anything leaves nothing, and the corr
   await expect(fails).rejects.toThrow('broken');
   await expect(readdir(join(folder, 'new'))).rejects.toThrow('ENOENT');
   await train({ ...RECIPE, epochs: 1 }, { out });
-  expect((await readdir(out)).sort()).toEqual(['best', 'history.jsonl', 'last', 'recipe.json']);
+  expect((await readdir(out)).sort()).toEqual([
+    'best',
+    'curves.svg',
+    'history.csv',
+    'history.jsonl',
+    'last',
+    'recipe.json',
+  ]);
 });
 
 it('a new run takes the place of one that was killed before its first step, with what it left', async () => {
@@ -183,7 +190,14 @@ it('a new run takes the place of one that was killed before its first step, with
   await writeFile(begun, JSON.stringify({ ...state, epoch: 0, batch: 0 }));
   await mkdir(join(out, 'last.tmp-0123abcd'));
   await train({ ...RECIPE, epochs: 1, lr: 0.02 }, { out });
-  expect((await readdir(out)).sort()).toEqual(['best', 'history.jsonl', 'last', 'recipe.json']);
+  expect((await readdir(out)).sort()).toEqual([
+    'best',
+    'curves.svg',
+    'history.csv',
+    'history.jsonl',
+    'last',
+    'recipe.json',
+  ]);
   expect(await readRecipe(out)).toMatchObject({ lr: 0.02 });
   await expect(train(RECIPE, { out })).rejects.toMatchObject({ code: 'E_USAGE' });
 });

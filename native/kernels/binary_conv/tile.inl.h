@@ -175,7 +175,7 @@ static void prepare_columns(const TileJob& job, int first) {
   }
 }
 
-static void compute_columns(const TileJob& job) {
+[[maybe_unused]] static void compute_columns(const TileJob& job) {
   for (int output = 0; output < job.outputs; output += kTileOutputs) {
     const uint32_t* data = static_cast<const uint32_t*>(job.workspace);
     for (int pixel = 0; pixel < job.pixels; pixel += kMaxColumns) {

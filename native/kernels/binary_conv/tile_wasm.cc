@@ -272,8 +272,8 @@ struct SharedClasses {
 };
 
 // Writes the pixels of one output of a convolution from their counts.
-template <Ending kEnding, typename Count>
-static inline void finish_pixels(const TileJob& job, const Count* counts, const SharedClasses& shared, int output) {
+template <Ending kEnding>
+static inline void finish_pixels(const TileJob& job, const uint16_t* counts, const SharedClasses& shared, int output) {
   const int pixels = job.pixels;
   const VectorEpilogue<kEnding> epilogue(job.epilogue, output);
   const float* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride;
@@ -286,7 +286,7 @@ static inline void finish_pixels(const TileJob& job, const Count* counts, const 
     const int32_t one = *same++;
     const v128_t bases = one >= 0 ? wasm_v128_load32_splat(base + one)
                                   : wasm_f32x4_make(base[classes[0]], base[classes[1]], base[classes[2]], base[classes[3]]);
-    const v128_t pop = sizeof(Count) == 2 ? wasm_u32x4_load16x4(counts) : wasm_v128_load(counts);
+    const v128_t pop = wasm_u32x4_load16x4(counts);
     const v128_t acc = wasm_f32x4_sub(bases, wasm_f32x4_convert_i32x4(wasm_i32x4_shl(pop, 1)));
     wasm_v128_store(y, epilogue.finish(acc, added));
     classes = pinned(classes + 4);
@@ -302,21 +302,22 @@ static inline void finish_pixels(const TileJob& job, const Count* counts, const 
   for (; p < pixels; p++) finish_one(job, static_cast<int32_t>(*counts++), p, output);
 }
 
-template <Ending kEnding, typename Count>
-static void finish_as(const TileJob& job, const Count* counts) {
+template <Ending kEnding>
+static void finish_as(const TileJob& job, const uint16_t* counts) {
   const SharedClasses shared(job.classes);
   for (int output = 0; output < job.outputs; output++, counts += kTilePixels) finish_pixels<kEnding>(job, counts, shared, output);
 }
 
 // counts: [outputs][kTilePixels]
 template <typename Count>
-static void finish(const TileJob& job, const Count* counts) {
-  if (job.pixelStride != 1) {
-    for (int output = 0; output < job.outputs; output++, counts += kTilePixels) {
-      for (int p = 0; p < job.pixels; p++) finish_one(job, static_cast<int32_t>(counts[p]), p, output);
-    }
-    return;
+static void finish_each(const TileJob& job, const Count* counts) {
+  for (int output = 0; output < job.outputs; output++, counts += kTilePixels) {
+    for (int p = 0; p < job.pixels; p++) finish_one(job, static_cast<int32_t>(counts[p]), p, output);
   }
+}
+
+static void finish(const TileJob& job, const uint16_t* counts) {
+  if (job.pixelStride != 1) return finish_each(job, counts);
   switch (ending_of(job.epilogue)) {
     case Ending::kSign: return finish_as<Ending::kSign>(job, counts);
     case Ending::kPlain: return finish_as<Ending::kPlain>(job, counts);
@@ -351,7 +352,7 @@ static void compute_wide(const TileJob& job, const Workspace& space) {
     for (; first < end; first += kChunkNibbles) add_chunk<kUsed, false>(job, space, first, space.sums);
     for (int i = 0; i < sums; i++) wide[i] += space.sums[i];
   }
-  finish(job, wide);
+  finish_each(job, wide);
 }
 
 template <int kUsed>
@@ -363,9 +364,15 @@ static void compute_vectors(const TileJob& job) {
   finish(job, space.sums);
 }
 
+static void compute_counting(const TileJob& job) {
+  for (int output = 0; output < job.outputs; output += kTileOutputs) {
+    for (int pixel = 0; pixel < job.pixels; pixel += kTileVectors * kLanes) vectors(job, pixel, output);
+  }
+}
+
 static void compute_best(const TileJob& job) {
   if (job.outputs < kLeastOutputs && job.pixelStride == 1) {
-    compute(job);
+    compute_counting(job);
   } else if (vectors_of(job) == 1) {
     compute_vectors<1>(job);
   } else {

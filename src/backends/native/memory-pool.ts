@@ -32,7 +32,7 @@ interface Range {
 
 /** Memory that a pool hands out in pieces. */
 export interface Memory {
-  readonly buffer: ArrayBuffer;
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
   /** Bytes before the first float, which lies at the start of a cache line. */
   readonly offset: number;
 }

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type Found, found } from '../../core/found.ts';
-import type { LoadedBackend, RunningBackend } from '../backend.ts';
+import { type LoadedBackend, type RunningBackend, threadsInWords } from '../backend.ts';
 import { addonOrigin, describeAddon, type NativeAddon } from './addon.ts';
 import { NativeBackend } from './backend.ts';
 import { NATIVE_KERNELS } from './kernels/table.ts';
@@ -28,9 +28,7 @@ function start(addon: NativeAddon, threads: number): RunningBackend {
   const backend = tf.backend();
   if (!(backend instanceof NativeBackend)) throw new Error('internal: the current backend is not the native one');
   return {
-    description: `native ${isa}, ${started} thread${started === 1 ? '' : 's'}${
-      started < threads ? ` instead of ${threads}: the system allows no more` : ''
-    }, ${addonOrigin()}`,
+    description: `native ${isa}, ${threadsInWords(started, threads)}, ${addonOrigin()}`,
     threads: started,
     isa,
     multiplyAddPeak: () => Promise.resolve(addon.multiplyAddPeak()),

@@ -2,13 +2,13 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type Found, found } from '../../core/found.ts';
-import type { LoadedBackend, RunningBackend } from '../backend.ts';
+import { type LoadedBackend, type RunningBackend, threadsInWords } from '../backend.ts';
 import { NativeBackend } from '../native/backend.ts';
 import { NATIVE } from '../native/kernels/kernel.ts';
 import { NATIVE_KERNELS } from '../native/kernels/table.ts';
 import type { MemorySource } from '../native/memory-pool.ts';
 import { registerNativeKernels } from '../native/register.ts';
-import { startKernels, WASM_DETAIL } from './start-kernels.ts';
+import { startKernels, wasmDetail } from './start-kernels.ts';
 import { addonOf, type WasmKernels } from './wasm-addon.ts';
 
 const WASM = 'wasm';
@@ -32,9 +32,9 @@ function open(): Found<LoadedBackend> {
   return found({
     isGpu: false,
     device: 'the processor, WebAssembly',
-    detail: WASM_DETAIL,
+    detail: wasmDetail(kernels),
     kernels: NATIVE_KERNELS,
-    start,
+    start: (threads) => start(kernels, threads),
   });
 }
 
@@ -46,13 +46,15 @@ function memoryOf(kernels: WasmKernels): MemorySource {
   };
 }
 
-function start(): RunningBackend {
+function start(kernels: WasmKernels, threads: number): RunningBackend {
+  kernels.setThreads(threads);
+  const started = kernels.startThreads();
   const backend = tf.backend();
   if (!(backend instanceof NativeBackend))
     throw new Error('internal: the current backend is not the one of WebAssembly');
   return {
-    description: 'wasm, 1 thread',
-    threads: 1,
+    description: `wasm, ${threadsInWords(started, threads)}`,
+    threads: started,
     isa: null,
     memory: () => {
       const { peakBytes } = backend.poolStatistics();

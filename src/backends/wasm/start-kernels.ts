@@ -3,7 +3,11 @@
 import { type Found, found, obstacle } from '../../core/found.ts';
 import { WasmKernels } from './wasm-addon.ts';
 
-export const WASM_DETAIL = 'kernels in WebAssembly, one thread; used by itself where there is no native addon';
+/** For people. */
+export function wasmDetail({ hasThreads }: WasmKernels): string {
+  const threads = hasThreads ? 'threads of Node' : 'one thread, for no memory can be shared here';
+  return `kernels in WebAssembly, ${threads}; used by itself where there is no native addon`;
+}
 
 export function startKernels(): Found<WasmKernels> {
   try {
@@ -17,5 +21,5 @@ export function startKernels(): Found<WasmKernels> {
 /** For `bnn doctor`. */
 export function inspectWasm(): Found<string> {
   const started = startKernels();
-  return started.ok ? found(WASM_DETAIL) : started;
+  return started.ok ? found(wasmDetail(started.value)) : started;
 }

@@ -4,11 +4,19 @@
  */
 
 import { readFileSync } from 'node:fs';
+import type { StartedThread } from '../../core/kernel-thread.ts';
+import { startNodeThread } from '../../core/kernel-thread-io.ts';
+import { isOutOfThreads } from '../../core/scarce-threads.ts';
 import type { NativeAddon } from '../native/addon.ts';
+
+interface Memory {
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
+}
 
 /** As far as it is used here; see `native/wasm/training.cc`. */
 interface Exports {
-  readonly memory: { readonly buffer: ArrayBuffer };
+  /** Not where it is shared. */
+  readonly memory?: Memory;
   readonly __stack_pointer: { value: number };
   _initialize(): void;
   setUp(): number;
@@ -22,8 +30,22 @@ interface Exports {
   releaseScratch(): void;
 }
 
+/** Of a module with threads; see `native/wasm/thread_pool.cc`. */
+interface ThreadExports extends Exports {
+  setThreads(count: number, callerMayWait: number): void;
+  threadStack(index: number): number;
+  awaitThreads(count: number, milliseconds: number): number;
+  abandon(): void;
+}
+
 interface WasmInterface {
   readonly Module: new (bytes: Uint8Array) => object;
+  /** Sizes in pages of 64 KiB. */
+  readonly Memory: new (sizes: {
+    readonly initial: number;
+    readonly maximum: number;
+    readonly shared: true;
+  }) => Memory;
   readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
   readonly RuntimeError: new () => Error;
 }
@@ -43,24 +65,77 @@ function kindOf(array: Numbers): number {
   return array instanceof Float32Array ? KINDS.floats : array instanceof Float64Array ? KINDS.doubles : KINDS.ints;
 }
 
+/** As `tools/build-wasm.mjs` says. */
+const MEMORY_PAGES = 2 ** 15;
+/** A machine may be busy. A thread that comes later works nevertheless. */
+const PATIENCE_MS = 10_000;
+
 /** An instance of the training module. */
 export class WasmKernels {
   readonly #exports: Exports;
+  /** Where there are threads. */
+  readonly #shared: { readonly exports: ThreadExports; readonly module: object; readonly memory: Memory } | undefined;
+  readonly #threads: StartedThread[] = [];
+  #wantedThreads = 1;
   readonly #block: DataView;
-  readonly buffer: ArrayBuffer;
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
   /** Index of each function by name. */
   readonly functions: ReadonlyMap<string, number>;
 
   /** @throws {Error} when WebAssembly or its vector instructions are missing, or there is no room for its memory. */
   constructor() {
-    const bytes = readFileSync(new URL('training.wasm', import.meta.url));
-    this.#exports = new wasm.Instance(new wasm.Module(bytes), {}).exports as Exports;
+    const memory = shareMemory();
+    const bytes = readFileSync(new URL(`training${memory === undefined ? '' : '-threads'}.wasm`, import.meta.url));
+    const module = new wasm.Module(bytes);
+    this.#exports = new wasm.Instance(module, memory === undefined ? {} : { env: { memory } }).exports as Exports;
+    this.#shared = memory && { exports: this.#exports as ThreadExports, module, memory };
     this.#exports._initialize();
-    this.buffer = this.#exports.memory.buffer;
+    const own = memory ?? this.#exports.memory;
+    if (own === undefined) throw new Error('internal: the module has no memory');
+    this.buffer = own.buffer;
     this.#block = new DataView(this.buffer, this.#exports.argumentBlock(), MOST_ARGUMENTS * ARGUMENT_BYTES);
     this.functions = new Map(
       Array.from({ length: this.#exports.setUp() }, (_, index) => [this.#text(this.#exports.nameOf(index)), index]),
     );
+  }
+
+  get hasThreads(): boolean {
+    return this.#shared !== undefined;
+  }
+
+  /** Threads that work is divided among. */
+  get threads(): number {
+    return this.#wantedThreads;
+  }
+
+  setThreads(count: number): void {
+    if (this.#shared === undefined) return;
+    this.#wantedThreads = count;
+    this.#shared.exports.setThreads(count, 1);
+  }
+
+  /** Starts those that are not there yet, and returns how many there are. They keep no process alive. */
+  startThreads(): number {
+    if (this.#shared === undefined) return 1;
+    const { exports, module, memory } = this.#shared;
+    const wanted = this.#wantedThreads - 1;
+    try {
+      while (this.#threads.length < wanted) {
+        const index = this.#threads.length + 1;
+        const stack = exports.threadStack(index) >>> 0;
+        if (stack === 0) break;
+        const thread = startNodeThread({ module, memory, index, stack });
+        thread.begun.catch(() => {});
+        this.#threads.push(thread);
+      }
+    } catch (error) {
+      if (!isOutOfThreads(error)) throw error;
+    }
+    const end = Date.now() + PATIENCE_MS;
+    const expected = Math.min(wanted, this.#threads.length);
+    let begun = exports.awaitThreads(0, 0);
+    while (begun < expected && Date.now() < end) begun = exports.awaitThreads(expected, end - Date.now());
+    return Math.min(begun, wanted) + 1;
   }
 
   call(index: number, args: readonly Argument[]): number {
@@ -79,6 +154,7 @@ export class WasmKernels {
     } catch (error) {
       this.#exports.__stack_pointer.value = stack;
       if (!(error instanceof wasm.RuntimeError)) throw error;
+      this.#shared?.exports.abandon();
       throw this.#explain(error);
     } finally {
       for (const { at } of copied) this.#exports.free(at);
@@ -139,11 +215,20 @@ export class WasmKernels {
 
   #text(at: number): string {
     const bytes = new Uint8Array(this.buffer, at);
-    return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
+    return Buffer.from(bytes.subarray(0, bytes.indexOf(0))).toString();
   }
 }
 
-/** The kernels under the interface of the addon; one thread. */
+/** Undefined where there is none, or no room for it. */
+function shareMemory(): Memory | undefined {
+  try {
+    return new wasm.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES, shared: true });
+  } catch {
+    return undefined;
+  }
+}
+
+/** The kernels under the interface of the addon. */
 export function addonOf(kernels: WasmKernels): NativeAddon {
   const functions = Array.from(kernels.functions, ([name, index]) => [
     name,
@@ -155,9 +240,9 @@ export function addonOf(kernels: WasmKernels): NativeAddon {
     isas: () => 'wasm',
     compiledIsas: () => 'wasm',
     setIsa: () => {},
-    threads: () => 1,
-    setThreads: () => {},
-    startThreads: () => 1,
+    threads: () => kernels.threads,
+    setThreads: (count) => kernels.setThreads(count),
+    startThreads: () => kernels.startThreads(),
     align: () => 0,
     multiplyAddPeak: () => Number.NaN,
     scratchBytes: () => kernels.scratchBytes(),

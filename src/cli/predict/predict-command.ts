@@ -95,14 +95,14 @@ async function runPredict(model: string, pictures: readonly string[], options: P
   }
   const { classes: file, csv = false } = options;
   const classes = file === undefined ? undefined : await readClassNames(file);
-  const found: PredictedPicture[] = [];
-  const show = (picture: PredictedPicture, top: number): void => {
+  let total = 0;
+  const show = (picture: PredictedPicture): void => {
+    const top = options.top ?? (total === 1 ? DEFAULT_TOP : 1);
     const shown = { ...picture, guesses: picture.guesses.slice(0, top) };
     terminal.event('picture', shown);
     terminal.result(csv ? csvLines(shown) : formatPicture(shown));
   };
   if (csv) terminal.result(CSV_HEAD);
-  let total = 0;
   const result = await predictPictures({
     ...options,
     ...providerChoiceOf(options),
@@ -110,14 +110,15 @@ async function runPredict(model: string, pictures: readonly string[], options: P
     pictures,
     classes,
     top: options.top ?? DEFAULT_TOP,
-    onPicture: (picture) => found.push(picture),
+    onFiles: (count) => {
+      total = count;
+    },
+    onPicture: show,
     onBroken: ({ picture, code, message }) => {
       terminal.event('broken', { picture, code, message });
       terminal.error(`${terminal.paint('red', `error[${code}]`)} ${visible(picture)}: ${visible(message)}`);
     },
     onProgress: (done, all) => {
-      total = all;
-      for (const picture of found.splice(0)) show(picture, options.top ?? (all === 1 ? DEFAULT_TOP : 1));
       if (done < all) terminal.live(() => `${formatBar(done / all)}  ${done}/${all}`);
     },
     onNote: (note) => terminal.note(`note: ${visible(note)}`),

@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import { BnnError } from '../../errors.ts';
 import { formatBytes } from '../../report/format.ts';
 import { visible } from '../../report/visible-text.ts';
+import { describeEnvironment } from '../../tasks/environment.ts';
 import { openTeacher } from '../../tasks/open-teacher.ts';
 import { freeFile } from '../../tasks/output-file.ts';
 import { readRecipeFile, withModelFiles } from '../../tasks/read-recipe.ts';
@@ -21,11 +22,14 @@ import { EXIT_INTERRUPTED } from '../print-error.ts';
 import { addPluginOptions, addRecipeOptions, recipeFromOptions, refuseUnusedFields } from '../recipe-options.ts';
 import type { Terminal } from '../terminal.ts';
 import { EpochTable, formatClosing, formatOpening, formatStep, quote } from './train-report.ts';
+import { addWatchOptions, openWatchers } from './watchers.ts';
 
 interface TrainCommandOptions extends GeneralOptions {
   readonly out?: string;
   readonly resume?: boolean;
   readonly plugin?: readonly string[];
+  readonly tensorboard?: string | true;
+  readonly live?: number | true;
 }
 
 export function createTrainCommand(name: string, parts: Parts = BUILT_IN): Command {
@@ -37,6 +41,7 @@ export function createTrainCommand(name: string, parts: Parts = BUILT_IN): Comma
     .optionsGroup(COMMON)
     .option('--out <folder>', 'the run folder (default: runs/MODEL-DATASET-N)')
     .option('--resume', 'continue the run in --out exactly where it stopped; its recipe stays');
+  addWatchOptions(command);
   addRecipeOptions(command, parts.rules);
   addGeneralOptions(command, { threads: false });
   addPluginOptions(command, parts);
@@ -77,17 +82,20 @@ async function runTrain(
   const recipe = resume ? given : await withModelFiles(given);
   const out = options.out ?? freeRunFolder(recipe);
   const { train } = await import('../../training/trainer.ts');
+  const watchers = await openWatchers(options, recipe, out, terminal);
+  const environment = await describeEnvironment();
   const { teacher, close } = await openTeacher(recipe);
   const table = new EpochTable(recipe);
   const result = await withInterrupt(
     () => terminal.warn('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
     (signal) =>
-      train(recipe, {
+      watchers.during(train)(recipe, {
         out,
         resume,
         signal,
         teacher,
         plugins: options.plugin,
+        environment,
         onData: ({ phase, doneBytes, totalBytes }) =>
           terminal.live(
             () =>
@@ -106,7 +114,9 @@ async function runTrain(
           terminal.note(table.row(record));
         },
       }),
-  ).finally(close);
+  )
+    .finally(close)
+    .finally(() => watchers.close());
   await report(result, terminal);
 }
 

@@ -9,10 +9,13 @@ import { NORMALIZATIONS, type Normalization } from '../../data/normalization.ts'
 import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../../inference/open-session.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../inference/provider.ts';
 import type { Validation } from '../../inference/validate.ts';
+import { formatConfusion } from '../../report/confusion-table.ts';
 import { formatBytes, formatCount, formatDifference, formatPercent, plural, threeDigits } from '../../report/format.ts';
 import { formatBar } from '../../report/progress.ts';
 import { formatPairs, formatTable } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';
+import { picturesOf, writeMistakes } from '../../tasks/mistakes-file-io.ts';
+import { assertWritable } from '../../tasks/output-file.ts';
 import { validateModel } from '../../tasks/validate-model.ts';
 import type { Parts } from '../../training/parts.ts';
 import {
@@ -47,6 +50,8 @@ interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
   readonly batchSize?: number;
   readonly against?: string;
   readonly normalize?: Normalization;
+  readonly confusion?: boolean;
+  readonly mistakes?: string;
   readonly fit?: Fit;
   readonly plugin?: readonly string[];
 }
@@ -63,6 +68,9 @@ export function createValidateCommand(name: string, parts?: Parts): Command {
     .option('--data <folder>', 'folder or archive of the data set, unless a run folder tells')
     .option('--against <source>', 'a run folder or an ONNX file: run it on the same pictures and compare')
     .option('--limit <n>', 'only the first so many test pictures; 0 = all (default: 0)', wholeNumber(0));
+  command
+    .option('--confusion', 'also show which classes are taken for which')
+    .option('--mistakes <file>', 'also write the wrong decisions: all as .csv, or with pictures as .html');
   addProviderOption(command)
     .optionsGroup(ADVANCED)
     .addOption(
@@ -119,8 +127,13 @@ async function runValidate(
     });
   }
   const provider = providerChoiceOf(options, options.againstEp === undefined ? [] : [options.againstEp]);
-  const { model: path, ...validation } = await validateModel({
+  const { mistakes: mistakesFile } = options;
+  const pictures = mistakesFile === undefined ? undefined : picturesOf(mistakesFile);
+  if (mistakesFile !== undefined) await assertWritable(mistakesFile, model);
+  const found = await validateModel({
     ...options,
+    confusion: options.confusion === true || mistakesFile !== undefined,
+    mistakes: pictures,
     ...provider,
     batches: options.batch,
     model,
@@ -135,10 +148,21 @@ async function runValidate(
       ),
   });
   terminal.clearLive();
-  for (const note of validation.notes) terminal.note(`note: ${visible(note)}`);
-  terminal.event('result', { model: path, ...validation });
-  terminal.result(formatValidation(path, validation));
-  if (terminal.verbose) terminal.result(`\n${formatClasses(validation)}`);
+  for (const note of found.notes) terminal.note(`note: ${visible(note)}`);
+  if (mistakesFile !== undefined) await writeMistakes(mistakesFile, found);
+  const { model: path, mistakes, ...facts } = found;
+  const validation = { ...facts, confusion: options.confusion === true ? facts.confusion : null };
+  const written = mistakesFile === undefined ? {} : { mistakes: { file: mistakesFile, count: mistakes?.length ?? 0 } };
+  terminal.event('result', { model: path, ...validation, ...written });
+  terminal.result(formatValidation(path, { ...validation, mistakes: null }));
+  if (validation.confusion !== null) {
+    const classes = validation.classes.map(({ name }) => name);
+    terminal.result(`\n${formatConfusion({ classes, counts: validation.confusion })}`);
+  }
+  if (mistakesFile !== undefined) {
+    terminal.result(`\n${plural(mistakes?.length ?? 0, 'mistake')} written to ${visible(mistakesFile)}`);
+  }
+  if (terminal.verbose) terminal.result(`\n${formatClasses(validation.classes)}`);
 }
 
 function formatValidation(path: string, validation: Validation): string {
@@ -185,7 +209,7 @@ function formatValidation(path: string, validation: Validation): string {
   return formatPairs(lines);
 }
 
-function formatClasses({ classes }: Validation): string {
+function formatClasses(classes: Validation['classes']): string {
   return formatTable(
     [{ title: 'class' }, { title: 'pictures', align: 'right' }, { title: 'top-1', align: 'right' }],
     classes.map(({ name, images, top1 }) => [name, formatCount(images), formatPercent(top1)]),

@@ -67,7 +67,8 @@ function rowCopies(x: readonly number[], y: readonly number[], before: readonly 
       place = place * (y[axis] ?? 1) + at;
     }
     const begin = row * width;
-    if (isInside) addCopy(copies, { at: place * (y[last] ?? 1) + shift + first, begin: begin + first, end: begin + until });
+    if (isInside)
+      addCopy(copies, { at: place * (y[last] ?? 1) + shift + first, begin: begin + first, end: begin + until });
     for (let axis = last - 1; axis >= 0; axis--) {
       coordinates[axis] = (coordinates[axis] ?? 0) + 1;
       if ((coordinates[axis] ?? 0) < (x[axis] ?? 1)) break;

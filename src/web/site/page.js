@@ -1,6 +1,16 @@
 /** The page that `bnn web` writes: pictures in, classes out. Plain JavaScript; the runtime beside it does the work. */
 
-import { createSession } from './bnn-web.js';
+/** Which of the two the runtime will ask for: it is fetched beside the runtime. */
+const ENGINE = globalThis.crossOriginIsolated ? 'engine-threads.wasm' : 'engine.wasm';
+document.head.append(
+  Object.assign(document.createElement('link'), {
+    rel: 'preload',
+    as: 'fetch',
+    crossOrigin: 'anonymous',
+    href: ENGINE,
+  }),
+);
+const { createSession } = await import('./bnn-web.js');
 
 const MODEL = 'model.onnx';
 const TOP = 5;
@@ -44,12 +54,16 @@ function downloaded() {
   return { total: entries.reduce((sum, entry) => sum + size(entry), 0), model: ofModel };
 }
 
+function onThreads() {
+  return session.threads > 1 ? ` on ${session.threads} threads` : '';
+}
+
 function showFacts() {
   const { total, model } = downloaded();
   const sorted = [...times].sort((a, b) => a - b);
   const median = sorted[sorted.length >> 1];
   const facts = [
-    ['Time for a picture', median === undefined ? '–' : `${median.toFixed(median < 10 ? 2 : 1)} ms`],
+    ['Time for a picture', median === undefined ? '–' : `${median.toFixed(median < 10 ? 2 : 1)} ms${onThreads()}`],
     ['Network', bytesAsText(model)],
     ['Downloaded in all', bytesAsText(total)],
   ];
@@ -157,7 +171,8 @@ async function open(file) {
 async function openPicture(file, turn) {
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file);
+    // As the picture is stored: training ignores colour profiles, too.
+    bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none' });
   } catch {
     if (turn === latest) say(`“${file.name}” is no picture that this browser can show.`);
     return;

@@ -1,0 +1,144 @@
+/** A page about one run, or several side by side. */
+
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
+import { LINE_STYLES } from '../report/line-styles.ts';
+import { runReport } from '../report/page/run-report.ts';
+import { runName } from '../training/comparison.ts';
+import type { PluginSource } from '../training/load-plugin-io.ts';
+import type { Comparison } from '../training/run-comparison-io.ts';
+import { curvesOfRun, curvesOfRuns, describeRun } from '../training/run-curves.ts';
+import { assertWritable } from './output-file.ts';
+import { confusionParts } from './report-confusion.ts';
+import { confusionOf, describeFindings, findRun, type RunFindings } from './report-run.ts';
+import { VERSION } from './version.ts';
+
+export interface ReportOptions {
+  /** Run folders, or folders of comparisons. */
+  readonly runs: readonly string[];
+  /** The page. */
+  readonly out: string;
+  /** Where the data of all runs lie; where each found them unless told. */
+  readonly data?: string | undefined;
+  /** Parts of one's own, where the data set is among them. */
+  readonly plugins?: readonly PluginSource[] | undefined;
+  /** Called before each run is looked at. */
+  readonly onRun?: ((folder: string) => void) | undefined;
+}
+
+export interface WrittenReport {
+  readonly file: string;
+  readonly bytes: number;
+  /** The folders. */
+  readonly runs: readonly string[];
+  /** What the page says is missing, by run. */
+  readonly notes: readonly string[];
+}
+
+/** So large a page opens at once anywhere. */
+const MOST_BYTES = 2.9e6;
+/** Mistakes with pictures on the page, of all runs together. */
+const PICTURES = 96;
+const MOST_OF_ONE = 48;
+
+/**
+ * Writes the page. Where the data of a run are missing, or its network cannot be packed, the page says so and has the rest.
+ *
+ * @throws {BnnError} E_NOT_FOUND for a folder that holds no run, E_USAGE for more than can be told apart, E_FORMAT for a damaged history.
+ */
+export async function writeReport({ runs: given, out, data, plugins, onRun }: ReportOptions): Promise<WrittenReport> {
+  const notes: string[] = [];
+  const folders: string[] = [];
+  for (const folder of given) folders.push(...(await runsOf(folder, notes)));
+  checkCount(folders);
+  await assertWritable(out);
+  const found: RunFindings[] = [];
+  const pictures = Math.min(MOST_OF_ONE, Math.floor(PICTURES / folders.length));
+  for (const folder of folders) {
+    onRun?.(folder);
+    found.push(await findRun(folder, { data, pictures, plugins }));
+  }
+  const runs = withNames(found);
+  const html = await fitting(runs, notes, pictures);
+  await writeFileAtomic(out, html);
+  const own = runs.flatMap((run) => run.notes.map((note) => `${run.folder}: ${note}`));
+  return { file: out, bytes: Buffer.byteLength(html), runs: folders, notes: [...notes, ...own] };
+}
+
+function checkCount(folders: readonly string[]): void {
+  if (folders.length === 0) {
+    throw new BnnError('E_USAGE', 'no run given', {
+      hint: 'give the folder of a run, e.g. bnn report runs/mnist -o report.html',
+    });
+  }
+  if (folders.length > LINE_STYLES) {
+    throw new BnnError(
+      'E_USAGE',
+      `${folders.length} runs are too many to tell apart, at most ${LINE_STYLES} fit on a page`,
+      {
+        hint: 'name those that are to be compared',
+      },
+    );
+  }
+}
+
+/** Of a comparison, the first run of each arm. */
+async function runsOf(folder: string, notes: string[]): Promise<string[]> {
+  const path = join(folder, 'results.json');
+  let comparison: Comparison;
+  try {
+    comparison = JSON.parse(await readFile(path, 'utf8')) as Comparison;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return [folder];
+    if (error instanceof SyntaxError)
+      throw new BnnError('E_FORMAT', 'the results are not JSON', { at: path, cause: error });
+    throw fromSystemError(error, 'read the results', path);
+  }
+  const { seeds, arms } = comparison;
+  const [seed] = seeds;
+  if (seed === undefined || !Array.isArray(arms)) {
+    throw new BnnError('E_FORMAT', 'these are not the results of a comparison', { at: path });
+  }
+  if (seeds.length > 1) {
+    notes.push(
+      `Of the comparison ${folder}, each arm is shown by its run with seed ${seed}; results.csv has the means over ${seeds.length} seeds.`,
+    );
+  }
+  return arms.map((arm) => join(folder, 'runs', runName(arm, seed)));
+}
+
+/** Names that differ: with the folders above where the last part is the same. */
+function withNames(found: readonly RunFindings[]): RunFindings[] {
+  const isShared = ({ name }: RunFindings): boolean => found.filter((other) => other.name === name).length > 1;
+  return found.map((run) =>
+    isShared(run) ? { ...run, name: `${dirname(resolve(run.folder)).split(/[\\/]/).at(-1)}/${run.name}` } : run,
+  );
+}
+
+/** With fewer pictures where the page would be too large. */
+async function fitting(runs: readonly RunFindings[], notes: readonly string[], pictures: number): Promise<string> {
+  const html = await draw(runs, notes, pictures);
+  if (Buffer.byteLength(html) <= MOST_BYTES || pictures === 0) return html;
+  return fitting(runs, notes, Math.floor(pictures / 2));
+}
+
+async function draw(runs: readonly RunFindings[], notes: readonly string[], pictures: number): Promise<string> {
+  const [first] = runs;
+  const isOne = runs.length === 1 && first !== undefined;
+  const reported = [];
+  for (const run of runs) {
+    const described = await describeFindings(run);
+    reported.push({ ...described, mistakes: described.mistakes.slice(0, pictures) });
+  }
+  return runReport({
+    title: isOne ? first.name : `${runs.length} runs side by side`,
+    subtitle: isOne ? describeRun(first.recipe, first.records.length) : runs.map(({ name }) => name).join(', '),
+    notes,
+    panels: isOne ? curvesOfRun(first.records) : curvesOfRuns(runs),
+    runs: reported,
+    confusion: await confusionParts(runs.flatMap(confusionOf)),
+    footer: `Made by bnn report, bnn-toolchain ${VERSION}, on ${new Date().toISOString().slice(0, 10)}. The page loads nothing and sends nothing.`,
+  });
+}
