@@ -26,6 +26,8 @@ export interface LiveServer {
 
 const ADDRESS = '127.0.0.1';
 const STEP_MS = 500;
+/** Waiting for a browser that does not read; it gets everything when it connects anew. */
+const MOST_WAITING_BYTES = 2 ** 20;
 /** Rows of the table on the page. */
 const EPOCHS_SHOWN = 25;
 
@@ -154,7 +156,11 @@ class Feed {
   }
 
   #send(event: string, data: unknown): void {
-    for (const response of this.#watching) response.write(format(event, data));
+    const text = format(event, data);
+    for (const response of this.#watching) {
+      if (response.writableLength > MOST_WAITING_BYTES) response.destroy();
+      else response.write(text);
+    }
   }
 
   #state(): LiveState {
