@@ -20,6 +20,8 @@ export interface LiveServer {
   readonly url: string;
   /** What to pass to the training. */
   readonly listeners: Required<Pick<TrainListeners, 'onStart' | 'onStep' | 'onEpoch'>>;
+  /** How many browsers show it now. */
+  watching(): number;
   /** Says how it ended to who is looking, and stops. */
   close(ending: string): Promise<void>;
 }
@@ -63,6 +65,7 @@ export async function serveTraining(out: string, recipe: Recipe, port: number): 
   return {
     url: `http://${ADDRESS}:${bound}/`,
     listeners: feed.listeners,
+    watching: () => feed.watching,
     close: async (ending) => {
       feed.end(ending);
       server.close();
@@ -86,6 +89,10 @@ class Feed {
   constructor(out: string, recipe: Recipe) {
     this.#out = out;
     this.#recipe = recipe;
+  }
+
+  get watching(): number {
+    return this.#watching.size;
   }
 
   readonly listeners: LiveServer['listeners'] = {
@@ -158,8 +165,11 @@ class Feed {
   #send(event: string, data: unknown): void {
     const text = format(event, data);
     for (const response of this.#watching) {
-      if (response.writableLength > MOST_WAITING_BYTES) response.destroy();
-      else response.write(text);
+      if (response.writableLength <= MOST_WAITING_BYTES) response.write(text);
+      else {
+        this.#watching.delete(response);
+        response.destroy();
+      }
     }
   }
 
