@@ -8,7 +8,7 @@ import type { LoadedPlugin, PluginSource } from '../training/load-plugin-io.ts';
 import { readRunData } from '../training/run-data-io.ts';
 import { openDatasets } from './open-datasets.ts';
 
-export interface ModelValidateOptions extends Omit<ValidateOptions, 'dataset' | 'datasets' | 'values' | 'split'> {
+export interface ModelValidateOptions extends Omit<ValidateOptions, 'dataset' | 'datasets' | 'values'> {
   /** That of the run, unless told. */
   readonly dataset?: string | undefined;
   /** Parts of one's own, where the data set is among them. */
@@ -47,7 +47,7 @@ export async function validateModel(options: ModelValidateOptions): Promise<Mode
 /** What is given, completed by what the run was trained on. */
 async function dataOf(
   run: string | null,
-  { dataset, dir, plugins = [] }: ModelValidateOptions,
+  { dataset, dir, split, plugins = [] }: ModelValidateOptions,
 ): Promise<Pick<ValidateOptions, 'dataset' | 'dir' | 'split'>> {
   const recipe = run === null ? null : await readRunData(run);
   const name = dataset ?? recipe?.dataset;
@@ -56,7 +56,7 @@ async function dataOf(
       hint: `add --dataset ${DATASET_NAMES.join(' | ')}; of a run folder it is known`,
     });
   }
-  if (recipe === null || name !== recipe.dataset) return { dataset: name, dir };
+  if (recipe === null || name !== recipe.dataset) return { dataset: name, dir, split };
   if (recipe.plugins.length > 0 && plugins.length === 0 && !DATASET_NAMES.includes(name)) {
     const names = recipe.plugins.map((plugin) => `"${plugin}"`).join(', ');
     throw new BnnError(
@@ -68,5 +68,5 @@ async function dataOf(
       },
     );
   }
-  return { dataset: name, dir: dir ?? (recipe.data || undefined), split: recipe.split };
+  return { dataset: name, dir: dir ?? (recipe.data || undefined), split: split ?? recipe.split };
 }
