@@ -62,6 +62,10 @@ export function commonFlags(system) {
 const EXACT_FILES = /^kernels[\\/](binarize|binary_conv|binary_gemm)[\\/]/;
 const EXACT_FLAGS = ['-ffp-contract=off'];
 
+/** The addons: on Windows the headers of Node-API declare its functions as imported then. */
+const ADDON_FILES = /^node(_ort)?[\\/]/;
+const ADDON_FLAGS = ['-DBUILDING_NODE_EXTENSION'];
+
 const TRAINING_KERNELS = [
   ...['simd', 'threading', 'memory', 'kernels/conv2d', 'kernels/depthwise', 'kernels/binary_conv', 'kernels/binarize'],
   ...[
@@ -228,7 +232,8 @@ export function planObjects(target, compiler, { folders, files = [], objects, fl
       const path = relative(source, file);
       const name = isa === undefined ? path : `${path}-${isa}`;
       const exact = EXACT_FILES.test(path) ? EXACT_FLAGS : [];
-      const args = [...compiler.args, ...common, ...exact, ...flags, ...isaFlags, `-I${source}`];
+      const addon = target.system === 'win32' && ADDON_FILES.test(path) ? ADDON_FLAGS : [];
+      const args = [...compiler.args, ...common, ...exact, ...addon, ...flags, ...isaFlags, `-I${source}`];
       for (const folder of include) args.push(`-isystem${folder}`);
       const hash = createHash('sha256')
         .update(JSON.stringify([compiler.version, compiler.command, args, contentHash(file)]))

@@ -22,7 +22,7 @@ async function open({ data, height, width, channels }: Pixels) {
 }
 
 /** Without loss. */
-export async function encodePng(pixels: Pixels): Promise<Buffer> {
+export async function encodePng(pixels: Pixels): Promise<Uint8Array> {
   return (await open(pixels)).png({ compressionLevel: 9, palette: false }).toBuffer();
 }
 
@@ -46,7 +46,8 @@ export async function inkAddress(ink: Uint8Array, height: number, width: number)
   );
 }
 
-function address(kind: string, bytes: Buffer): string {
+function address(kind: string, data: Uint8Array): string {
+  const bytes = Buffer.from(data);
   return `data:image/${kind};base64,${bytes.toString('base64')}`;
 }
 

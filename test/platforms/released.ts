@@ -102,7 +102,8 @@ const hasEmulator = (program: string) =>
 const ARM_LIBRARIES = '/usr/aarch64-linux-gnu';
 const WINE = ['/usr/lib/wine/wine64', '/usr/bin/wine64'].find((path) => existsSync(path));
 /** wine loses what is written to a pipe by a program that ends: it goes to a file. */
-const TO_FILE = '"$@" > "$BNN_OUT" 2> "$BNN_OUT.err"; status=$?; cat "$BNN_OUT"; cat "$BNN_OUT.err" >&2; exit $status';
+const TO_FILE =
+  '"$@" < /dev/null > "$BNN_OUT" 2> "$BNN_OUT.err"; status=$?; cat "$BNN_OUT"; cat "$BNN_OUT.err" >&2; exit $status';
 
 const qemu = (cpu: string) => ['qemu-x86_64', '-cpu', cpu, process.execPath];
 
