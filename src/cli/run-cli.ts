@@ -25,7 +25,7 @@ export async function runCli(program: string, args: readonly string[]): Promise<
   try {
     root = await createProgram(program, args);
   } catch (error) {
-    const label = program === 'bnn' && first !== undefined ? labelOf(first) : program;
+    const label = program === 'bnn' && first !== undefined ? `bnn ${first}` : program;
     process.exitCode = printError(error, label, terminalFor(new Command(), args));
     return;
   }
@@ -142,12 +142,7 @@ function refuseUnknownCommand(program: string, args: readonly string[]): void {
 function programOf(command: Command): string {
   const isSub = command.parent !== null && command.parent.parent !== null;
   if (isSub) return programOf(command.parent as Command);
-  return COMMANDS[command.name()]?.hasOwnProgram === true ? labelOf(command.name()) : nameOf(command);
-}
-
-/** `bnn-train`, `bnn compare`. */
-function labelOf(command: string): string {
-  return COMMANDS[command]?.hasOwnProgram === true ? `bnn-${command}` : `bnn ${command}`;
+  return nameOf(command);
 }
 
 /** The options may not have been parsed when the error occurred. */
