@@ -109,8 +109,9 @@ function expectAnswers(name: string, output: string): void {
 }
 
 it('the pictures are told apart, and the ways of framing differ', () => {
-  const bests = [...expected.get('crop')!.values()].map(([best]) => best![0]);
-  expect(new Set(bests).size).toBeGreaterThan(1);
+  // The network is not trained: one class is the best of every picture, by different shares.
+  const answers = [...expected.get('crop')!.values()].map((answer) => JSON.stringify(answer));
+  expect(new Set(answers).size).toBe(pictures.length);
   expect(new Set([...expected.values()].map((answers) => JSON.stringify([...answers.values()]))).size).toBe(4);
 });
 

@@ -2,9 +2,9 @@
 
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 /** A reason why something cannot be built, with what to do about it. */
 export class BuildProblem extends Error {
@@ -77,18 +77,22 @@ export async function compileAll(tasks, compiler, folder) {
   return waiting.length;
 }
 
-/** Links into a file beside `target`, which takes its place when it is complete. */
+/** Links into a folder beside `target`, under its own name, which the file may hold; it takes its place when it is complete. */
 export async function link(compiler, args, target) {
-  const temporary = `${target}.${process.pid}.tmp`;
-  const problem = await run(compiler.command, [...compiler.args, ...args, '-o', temporary]);
-  if (problem !== undefined) {
-    rmSync(temporary, { force: true });
-    throw new BuildProblem(
-      `it did not link: ${problem}`,
-      'Check the compiler installation, then run: bnn setup native',
-    );
+  const folder = mkdtempSync(join(dirname(target), '.link-'));
+  try {
+    const made = join(folder, basename(target));
+    const problem = await run(compiler.command, [...compiler.args, ...args, '-o', made]);
+    if (problem !== undefined) {
+      throw new BuildProblem(
+        `it did not link: ${problem}`,
+        'Check the compiler installation, then run: bnn setup native',
+      );
+    }
+    renameSync(made, target);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
-  renameSync(temporary, target);
 }
 
 /** What a library depends on: the hashes of its objects and how they are linked. */

@@ -62,6 +62,10 @@ export function commonFlags(system) {
 const EXACT_FILES = /^kernels[\\/](binarize|binary_conv|binary_gemm)[\\/]/;
 const EXACT_FLAGS = ['-ffp-contract=off'];
 
+/** The addons: on Windows the headers of Node-API declare its functions as imported then. */
+const ADDON_FILES = /^node(_ort)?[\\/]/;
+const ADDON_FLAGS = ['-DBUILDING_NODE_EXTENSION'];
+
 const TRAINING_KERNELS = [
   ...['simd', 'threading', 'memory', 'kernels/conv2d', 'kernels/depthwise', 'kernels/binary_conv', 'kernels/binarize'],
   ...[
@@ -106,7 +110,10 @@ const SYSTEMS = {
       ...['-bundle', '-undefined', 'dynamic_lookup'],
       ...['-Wl,-exported_symbol,_napi_register_module_v1', '-Wl,-exported_symbol,_node_api_module_get_api_version_v1'],
     ],
-    library: ['-dynamiclib', '-Wl,-exported_symbol,_RegisterCustomOps'],
+    library: [
+      ...['-dynamiclib', '-Wl,-install_name,@rpath/libbnn_ops.dylib'],
+      '-Wl,-exported_symbol,_RegisterCustomOps',
+    ],
     operators: 'libbnn_ops.dylib',
   },
   win32: {
@@ -228,7 +235,8 @@ export function planObjects(target, compiler, { folders, files = [], objects, fl
       const path = relative(source, file);
       const name = isa === undefined ? path : `${path}-${isa}`;
       const exact = EXACT_FILES.test(path) ? EXACT_FLAGS : [];
-      const args = [...compiler.args, ...common, ...exact, ...flags, ...isaFlags, `-I${source}`];
+      const addon = target.system === 'win32' && ADDON_FILES.test(path) ? ADDON_FLAGS : [];
+      const args = [...compiler.args, ...common, ...exact, ...addon, ...flags, ...isaFlags, `-I${source}`];
       for (const folder of include) args.push(`-isystem${folder}`);
       const hash = createHash('sha256')
         .update(JSON.stringify([compiler.version, compiler.command, args, contentHash(file)]))

@@ -81,6 +81,22 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     writesFiles: true,
     load: async () => (await import('./web/web-command.ts')).createWebCommand,
   },
+  models: {
+    summary: 'list networks, recipes and trained models',
+    hasOwnProgram: false,
+    writesFiles: false,
+    takesPlugins: true,
+    load: async () => (await import('./models/models-command.ts')).createModelsCommand,
+  },
+  completion: {
+    summary: 'print a script that completes commands in bash, zsh or fish',
+    hasOwnProgram: false,
+    writesFiles: false,
+    load: async () => {
+      const { createCompletionCommand } = await import('./completion/completion-command.ts');
+      return (name) => createCompletionCommand(name, COMMANDS);
+    },
+  },
   setup: {
     summary: 'install what is optional: native, onnxruntime, tensorflow, webgpu, cuda',
     hasOwnProgram: false,

@@ -8,6 +8,8 @@ import { COLOR_CHOICES, Terminal, type TerminalOptions } from './terminal.ts';
 export const COMMON = 'Common options:';
 export const ADVANCED = 'Advanced options:';
 const GENERAL = 'General options:';
+/** Behind an indent of two. */
+const EXAMPLE_COLUMNS = 77;
 
 /** More than the processor has only wait for each other; thousands take minutes to start. */
 export const MOST_THREADS = Math.max(64, availableParallelism());
@@ -51,8 +53,23 @@ export function terminalOf(options: GeneralOptions): Terminal {
 
 /** Examples at the end of the help. */
 export function addExamples(command: Command, examples: readonly (readonly [line: string, what: string])[]): Command {
-  const lines = examples.flatMap(([line, what]) => [`  # ${what}`, `  ${line}`]);
+  const lines = examples.flatMap(([line, what]) => [
+    ...breakWords(`# ${what}`, '# ', ''),
+    ...breakWords(line, '  ', ' \\'),
+  ]);
   return command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+}
+
+/** Lines that a terminal of 80 columns shows whole, and that a shell takes as they are. */
+function breakWords(text: string, next: string, end: string): string[] {
+  const lines = [''];
+  for (const word of text.match(/'[^']*'|\S+/g) ?? []) {
+    const line = lines.at(-1) ?? '';
+    if (line.length + word.length + end.length < EXAMPLE_COLUMNS)
+      lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+    else lines.push(next + word);
+  }
+  return lines.map((line, i) => `  ${line}${i < lines.length - 1 ? end : ''}`);
 }
 
 /** Reads a whole number from `least` to `most`. */

@@ -1,7 +1,7 @@
 /** Command-line options made from the recipe's table of fields, so that the two never differ. */
 
 import { type Command, Option } from 'commander';
-import type { Field } from '../core/field.ts';
+import { checkField, type Field } from '../core/field.ts';
 import { BnnError } from '../errors.ts';
 import type { Parts } from '../training/parts.ts';
 import {
@@ -95,11 +95,17 @@ function defaultText(value: string | number): string {
   return value === '' ? '' : ` (default: ${value})`;
 }
 
-/** The fields that were given on the command line. */
+/**
+ * The fields that were given on the command line.
+ *
+ * @throws {BnnError} E_USAGE that names the option.
+ */
 export function recipeFromOptions(command: Command, { fields }: RecipeRules = BUILT_IN_RULES): RecipeInput {
   const given: Record<string, unknown> = {};
-  for (const field of Object.keys(fields)) {
-    if (command.getOptionValueSource(field) === 'cli') given[field] = command.getOptionValue(field);
+  for (const [field, spec] of Object.entries(fields)) {
+    if (command.getOptionValueSource(field) !== 'cli') continue;
+    given[field] = command.getOptionValue(field);
+    checkField(flagOf(field), spec, given[field]);
   }
   return given;
 }

@@ -25,11 +25,14 @@ export async function runCli(program: string, args: readonly string[]): Promise<
   try {
     root = await createProgram(program, args);
   } catch (error) {
-    const label = program === 'bnn' && first !== undefined ? labelOf(first) : program;
+    const label = program === 'bnn' && first !== undefined ? `bnn ${first}` : program;
     process.exitCode = printError(error, label, terminalFor(new Command(), args));
     return;
   }
   const called = calledCommand(root, args);
+  process.once('exit', (code) => {
+    if (code === UNSETTLED) printError(neverEnds(args), program, terminalFor(called, args));
+  });
   try {
     assertCurrentFolder();
     if (called === root) refuseUnknownCommand(program, args);
@@ -40,6 +43,17 @@ export async function runCli(program: string, args: readonly string[]): Promise<
     const shown = error instanceof CommanderError ? toUsageError(error, called) : error;
     process.exitCode = printError(shown, label, terminalFor(called, args));
   }
+}
+
+/** Exit code of Node where nothing is left to do, and something is still waited for. */
+const UNSETTLED = 13;
+
+function neverEnds(args: readonly string[]): Error {
+  const what = 'a promise that is waited for is never settled';
+  if (!args.includes('--plugin')) return new Error(`internal: ${what}`);
+  return new BnnError('E_PLUGIN', `${what}, and nothing else is left to do`, {
+    hint: 'look at the asynchronous functions of the plug-in',
+  });
 }
 
 function handleStreamErrors(program: string, writesFiles: boolean): void {
@@ -128,12 +142,7 @@ function refuseUnknownCommand(program: string, args: readonly string[]): void {
 function programOf(command: Command): string {
   const isSub = command.parent !== null && command.parent.parent !== null;
   if (isSub) return programOf(command.parent as Command);
-  return COMMANDS[command.name()]?.hasOwnProgram === true ? labelOf(command.name()) : nameOf(command);
-}
-
-/** `bnn-train`, `bnn compare`. */
-function labelOf(command: string): string {
-  return COMMANDS[command]?.hasOwnProgram === true ? `bnn-${command}` : `bnn ${command}`;
+  return nameOf(command);
 }
 
 /** The options may not have been parsed when the error occurred. */

@@ -5,11 +5,15 @@
 
 import { randomBytes } from 'node:crypto';
 import { styleText } from 'node:util';
+import { fitWidth } from '../report/fit-width.ts';
 import { LiveLine } from '../report/progress.ts';
 import { visible, visibleLines } from '../report/visible-text.ts';
 
 /** Version of the objects that --json prints; it grows when a field changes its meaning or goes. */
 const SCHEMA_VERSION = 1;
+
+/** Of a terminal that does not say. */
+const DEFAULT_COLUMNS = 80;
 
 const ESCAPE = '\u001b';
 /** Stands for the escape character in text of `paint`, so that it is told from one in a name. */
@@ -44,7 +48,7 @@ export class Terminal {
   result(text: string): void {
     if (this.json) return;
     this.#line.clear();
-    process.stdout.write(`${shown(text)}\n`);
+    process.stdout.write(`${fitWidth(shown(text), widthOf(process.stdout))}\n`);
   }
 
   /** The result for programs: one line of JSON; numbers that are NaN or infinite become null. */
@@ -56,12 +60,12 @@ export class Terminal {
 
   /** Lines of progress that stay. */
   note(text: string): void {
-    if (!this.#quiet) this.#line.log(shown(text));
+    if (!this.#quiet) this.#line.log(fitted(text));
   }
 
   /** Something the user should know even with --quiet; one line. */
   warn(text: string): void {
-    this.#line.log(shown(`${this.paint('yellow', 'warning')}: ${visible(text)}`));
+    this.#line.log(fitted(`${this.paint('yellow', 'warning')}: ${visible(text)}`));
   }
 
   /** The line that is overwritten; only on a terminal. */
@@ -75,13 +79,24 @@ export class Terminal {
 
   /** Lines of an error. */
   error(text: string): void {
-    this.#line.log(shown(text));
+    this.#line.log(fitted(text));
   }
 
   /** Text in a style, for the methods above. */
   paint(style: 'red' | 'yellow' | 'bold' | 'dim', text: string): string {
     return this.#color ? styleText(style, text, { validateStream: false }).replaceAll(ESCAPE, STYLE) : text;
   }
+}
+
+/** Characters in a line of a terminal, or as COLUMNS says; files and pipes get lines of any length. */
+export function widthOf({ isTTY, columns }: { readonly isTTY?: boolean; readonly columns?: number }): number {
+  const given = Number(process.env['COLUMNS']);
+  if (Number.isInteger(given) && given > 0) return given;
+  return isTTY === true ? columns || DEFAULT_COLUMNS : Number.POSITIVE_INFINITY;
+}
+
+function fitted(text: string): string {
+  return fitWidth(shown(text), widthOf(process.stderr));
 }
 
 function shown(text: string): string {

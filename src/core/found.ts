@@ -7,6 +7,8 @@ export interface Obstacle {
   readonly reason: string;
   /** A command, a flag, or what to install. */
   readonly hint: string;
+  /** Whether no machine like this can have it. */
+  readonly isElsewhere?: true;
 }
 
 /** Something that is there, or why not and what to do. */
@@ -40,9 +42,12 @@ export interface Finding<Name extends string = string> {
   readonly detail: string;
   /** What to do when it does not work. */
   readonly hint?: string | undefined;
+  /** Whether no machine like this can have it, so that nothing is to be done. */
+  readonly isElsewhere?: true;
 }
 
 export function findingOf<Name extends string>(name: Name, result: Found<string>): Finding<Name> {
   if (result.ok) return { name, works: true, detail: result.value };
-  return { name, works: false, detail: result.reason, hint: result.hint };
+  const { reason, hint, isElsewhere } = result;
+  return { name, works: false, detail: reason, hint, ...(isElsewhere === true ? { isElsewhere } : {}) };
 }

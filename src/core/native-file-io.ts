@@ -22,6 +22,9 @@ const TITLES: Readonly<Record<keyof NativeFiles, string>> = {
   operators: 'operator library',
 };
 
+/** Of the variable BNN_NATIVE. */
+const CHOICES: readonly string[] = ['', 'built', 'prebuilt', 'none'];
+
 const SETUP_HINT = 'bnn setup native builds it here (it needs a C++ compiler: g++ or clang++)';
 
 /** Both `src/core` and `dist/core` lie two levels below the package. */
@@ -64,6 +67,9 @@ export function loadNativeFile<T>(
 function findNativeFiles(kind: keyof NativeFiles): { files: NativeFile[]; lacks: string[] } {
   const name = nativeFiles()[kind];
   const wanted = process.env['BNN_NATIVE'] ?? '';
+  if (!CHOICES.includes(wanted)) {
+    return { files: [], lacks: [`BNN_NATIVE is '${wanted}', expected built, prebuilt or none`] };
+  }
   if (wanted === 'none') return { files: [], lacks: ['BNN_NATIVE is none'] };
   const lacks: string[] = [];
   const prebuilt = wanted === 'built' ? obstacle('BNN_NATIVE is built', '') : findPrebuilt(name);
@@ -90,7 +96,9 @@ function isStale(path: string): boolean {
   const folder = join(ROOT, 'native');
   if (!existsSync(folder)) return false;
   return readdirSync(folder, { recursive: true, encoding: 'utf8' }).some(
-    (source) => /\.(cc|h)$/.test(source) && statSync(join(folder, source)).mtimeMs > mtimeMs,
+    // Editors leave links that lead nowhere.
+    (source) =>
+      /\.(cc|h)$/.test(source) && (statSync(join(folder, source), { throwIfNoEntry: false })?.mtimeMs ?? 0) > mtimeMs,
   );
 }
 
@@ -106,7 +114,13 @@ function findPrebuilt(name: string): Found<NativeFile> {
   } catch {
     return obstacle(`${title} is not installed`, SETUP_HINT);
   }
-  const [version, own] = [versionOf(manifest), versionOf(join(ROOT, 'package.json'))];
+  let version: string;
+  try {
+    version = versionOf(manifest);
+  } catch {
+    return obstacle(`${title} is damaged: ${manifest} is not readable`, SETUP_HINT);
+  }
+  const own = versionOf(join(ROOT, 'package.json'));
   if (version !== own) return obstacle(`${title} is version ${version}, expected ${own}`, SETUP_HINT);
   return found({ path: join(manifest, '..', name), origin: `prebuilt in ${title} ${version}`, isPrebuilt: true });
 }

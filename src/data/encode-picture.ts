@@ -46,8 +46,9 @@ export async function inkAddress(ink: Uint8Array, height: number, width: number)
   );
 }
 
-function address(kind: string, bytes: Uint8Array): string {
-  return `data:image/${kind};base64,${Buffer.from(bytes).toString('base64')}`;
+function address(kind: string, data: Uint8Array): string {
+  const bytes = Buffer.from(data);
+  return `data:image/${kind};base64,${bytes.toString('base64')}`;
 }
 
 /** Pictures of a split as a network gets them, before normalization; none for one that cannot be read. */

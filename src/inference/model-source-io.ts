@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { checkDigests } from '../core/digests-io.ts';
 import { describeFolder } from '../core/folder-kind-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
+import { packageModel } from './package-models-io.ts';
 
 export const CHECKPOINTS = ['last', 'best'] as const;
 export type CheckpointName = (typeof CHECKPOINTS)[number];
@@ -18,7 +19,7 @@ export interface ModelSource {
 }
 
 /**
- * Finds the ONNX file of a model, a checkpoint folder or a run folder.
+ * Finds the ONNX file of a model, a checkpoint folder or a run folder; where there is none, that of a trained model of the package.
  *
  * Of a run, the default is `last`, or `best` when the run held out validation images: without them the best epoch was chosen by
  * the test set, and its test accuracy is no longer an honest estimate.
@@ -37,10 +38,12 @@ export async function findModel(path: string, checkpoint?: CheckpointName): Prom
 
 async function findFile(path: string, checkpoint?: CheckpointName): Promise<ModelSource> {
   const kind = await kindOf(path);
+  const named = kind === null && checkpoint === undefined ? packageModel(path) : null;
+  if (named !== null) return { path: named.packed, run: null, checkpoint: null };
   if (kind === null) {
     throw new BnnError('E_NOT_FOUND', 'no such file or folder', {
       at: path,
-      hint: 'give an .onnx file or a run folder',
+      hint: 'give an .onnx file, a run folder, or a trained model by its name (bnn models)',
     });
   }
   if (kind === 'file') {

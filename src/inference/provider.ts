@@ -101,10 +101,8 @@ function findObstacle(
   const offered = api.listSupportedBackends().map((backend) => backend.name);
   if (!offered.includes(name)) {
     const here = `${process.platform} on ${process.arch}`;
-    return obstacle(
-      `onnxruntime-node has ${name} for ${platforms} only; for ${here} it has ${offered.join(', ')}`,
-      `use one of --ep ${offered.join(' | ')}`,
-    );
+    const reason = `onnxruntime-node has ${name} for ${platforms} only; for ${here} it has ${offered.join(', ')}`;
+    return { ...obstacle(reason, `use one of --ep ${offered.join(' | ')}`), isElsewhere: true };
   }
   const folder = libraryFolder() ?? '';
   const absent = absentFiles(folder, files);

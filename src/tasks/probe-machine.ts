@@ -6,6 +6,7 @@ import { probeEngine, probeOps } from '../inference/probe-ops.ts';
 import { probeProviders } from '../inference/probe-providers.ts';
 import { describeOnnxruntime } from '../inference/provider.ts';
 import { describeMachine, findCompiler, findOptionalPeers } from './machine.ts';
+import { type MachineVerdict, verdictOf } from './machine-verdict.ts';
 import { TFJS_VERSION, VERSION } from './version.ts';
 
 export interface MachineReport {
@@ -20,11 +21,13 @@ export interface MachineReport {
   readonly kernels: readonly Finding[];
   /** That are used when they are installed. */
   readonly packages: readonly Finding[];
+  /** What all that means. */
+  readonly verdict: MachineVerdict;
 }
 
 /** Tries everything that may be missing. */
 export async function probeMachine(): Promise<MachineReport> {
-  return {
+  const found = {
     machine: Object.fromEntries([
       ['bnn-toolchain', VERSION],
       ...describeMachine(),
@@ -37,4 +40,5 @@ export async function probeMachine(): Promise<MachineReport> {
     kernels: [await probeOps(), await probeEngine()],
     packages: findOptionalPeers(),
   };
+  return { ...found, verdict: verdictOf(found) };
 }

@@ -1,12 +1,19 @@
 /** The recipe file that a command is given. */
 
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { nearest } from '../core/nearest.ts';
 import { parseJsonObject } from '../core/parse-json.ts';
-import { BnnError, fromSystemError } from '../errors.ts';
+import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
+import { packageModel, packageRecipe, packageRecipes } from '../inference/package-models-io.ts';
 import type { Recipe, RecipeInput } from '../training/recipe.ts';
 
-/** @throws {BnnError} E_NOT_FOUND, E_IO, E_USAGE for a network, or E_FORMAT when it is not a JSON object. */
+/**
+ * @param path  a file, or the name of a recipe of the package where no such file is.
+ * @throws {BnnError} E_NOT_FOUND, E_IO, E_USAGE for a network, or E_FORMAT when it is not a JSON object.
+ */
 export async function readRecipeFile(path: string): Promise<RecipeInput> {
   if (path.endsWith('.onnx')) {
     throw new BnnError('E_USAGE', 'this is a network, expected a recipe as JSON', {
@@ -14,13 +21,25 @@ export async function readRecipeFile(path: string): Promise<RecipeInput> {
       hint: `to start from this network, give --init ${path}`,
     });
   }
+  const file = existsSync(path) ? path : (packageRecipe(path) ?? path);
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readFile(file, 'utf8');
   } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') throw noRecipe(path, error);
     throw fromSystemError(error, 'read the recipe', path);
   }
-  return parseJsonObject(text, path);
+  return parseJsonObject(text, file);
+}
+
+function noRecipe(path: string, cause: unknown): BnnError {
+  const name = nearest(basename(path, '.json'), packageRecipes());
+  const advice = name === undefined ? 'bnn models lists those of the package' : `${name} is one of the package`;
+  return new BnnError('E_NOT_FOUND', 'cannot read the recipe: there is no such file (ENOENT)', {
+    at: path,
+    hint: `check the path, or give a recipe by its name: ${advice}`,
+    cause,
+  });
 }
 
 /**
@@ -30,5 +49,7 @@ export async function readRecipeFile(path: string): Promise<RecipeInput> {
  */
 export async function withModelFiles(recipe: Recipe): Promise<Recipe> {
   const fileOf = async (path: string): Promise<string> => (path === '' ? '' : (await findModel(path)).path);
-  return { ...recipe, init: await fileOf(recipe.init), teacher: await fileOf(recipe.teacher) };
+  // What is trained on is the latent form.
+  const start = existsSync(recipe.init) ? recipe.init : (packageModel(recipe.init)?.latent ?? recipe.init);
+  return { ...recipe, init: await fileOf(start), teacher: await fileOf(recipe.teacher) };
 }

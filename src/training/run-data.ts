@@ -14,23 +14,18 @@ const COMMON_SIZE = 224;
 
 /** All that a recipe says of its data set. */
 export function loadOptionsOf(recipe: Recipe, datasets = DATASETS): LoadOptions {
-  const { data, download, limitTrain, limitTest, dataset, imageSize, fit } = recipe;
+  const { data, download, limitTrain, limitTest, split, seed, dataset, imageSize, fit } = recipe;
   const isFree = hasFreeImageSize(dataset, datasets);
   return {
     dir: data || undefined,
     download,
     limitTrain: limitTrain || undefined,
     limitTest: limitTest || undefined,
-    split: splitOf(recipe),
+    split: split > 0 ? { share: split, seed } : undefined,
     ...(isFree && imageSize > 0 && { imageSize }),
     ...(isFree && { fit }),
     values: valuesOf(recipe),
   };
-}
-
-/** How the pictures of a folder of classes alone are divided; undefined where the folder says it. */
-export function splitOf({ split, seed }: Recipe): LoadOptions['split'] {
-  return split > 0 ? { share: split, seed } : undefined;
 }
 
 /**

@@ -136,7 +136,7 @@ describe.skipIf(!native.ok)(`bnn-train --init${skipped}`, () => {
       ]);
       expect([single.code, seven.code, replaced.code, latent.code]).toEqual([0, 1, 0, 0]);
       expect(seven.stderr).toMatch(
-        /error\[E_SHAPE\] bnn-train: the network tells 7 classes apart, mnist has 10\n.*\n.*--new-classifier/,
+        /error\[E_SHAPE\] bnn train: the network tells 7 classes apart, mnist has 10\n.*\n.*--new-classifier/,
       );
       const { graph } = await readModel(join(at('replaced'), 'last', 'model.onnx'));
       expect(graph.outputs[0]!.shape!.at(-1)).toBe(10);
@@ -159,7 +159,7 @@ test(
       runCli(['train', '--init', at('older.onnx'), '--backend', 'cpu', '--out', at('never-5')]),
     ]);
     expect(absent).toMatchObject({ code: 1, stdout: '' });
-    expect(absent.stderr).toContain('error[E_NOT_FOUND] bnn-train: ');
+    expect(absent.stderr).toContain('error[E_NOT_FOUND] bnn train: ');
     expect(both.code).toBe(2);
     expect(both.stderr).toContain('give either --init or --model');
     expect(digest.stderr).toContain(`the recipe names ${'0'.repeat(64)}`);

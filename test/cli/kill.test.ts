@@ -169,7 +169,7 @@ describe.skipIf(!native.ok)(`on the native backend${skipped}`, () => {
       // A limit of the size of files stands in for the disk: writes beyond it fail with EFBIG as they do with ENOSPC.
       const { code, stderr } = await limitedCli(64, ['train', '--resume', '--out', run]);
       expect(code).toBe(1);
-      expect(stderr).toMatch(/error\[E_IO\] bnn-train: cannot write: .+\n {2}at .*last/);
+      expect(stderr).toMatch(/error\[E_IO\] bnn train: cannot write: .+\n {2}at .*last/);
       for (const name of FINAL_FILES) {
         expect((await readFile(join(run, name))).equals(await readFile(join(before, name))), name).toBe(true);
       }
@@ -201,7 +201,7 @@ test(
     await writeFile(join(folder, 'file'), '');
     const { code, stderr } = await runCli(['train', ...RECIPE, '--out', join(folder, 'file', 'run')]);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/^error\[E_USAGE\] bnn-train: this is a file, .+\n {2}at .*file/m);
+    expect(stderr).toMatch(/^error\[E_USAGE\] bnn train: this is a file, .+\n {2}at .*file/m);
     expect(stderr).not.toContain('| epoch |');
   },
   SLOW,
@@ -214,7 +214,7 @@ test.skipIf(process.getuid?.() === 0)(
     await chmod(join(folder, 'locked'), 0o500);
     const { code, stderr } = await runCli(['train', ...RECIPE, '--out', join(folder, 'locked', 'run')]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^error\[E_IO\] bnn-train: cannot .+\n {2}at .*locked/m);
+    expect(stderr).toMatch(/^error\[E_IO\] bnn train: cannot .+\n {2}at .*locked/m);
   },
   SLOW,
 );

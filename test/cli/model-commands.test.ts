@@ -169,9 +169,9 @@ describe('bad input', () => {
         runCli(['validate', latent, '--dataset', 'mnist', '--data', missing]),
       ]);
       expect(size.code).toBe(1);
-      expect(size.stderr).toMatch(/^error\[E_SHAPE\] bnn-validate: .*1×32×32.*1×28×28\n {2}at .*\n {2}hint: /);
+      expect(size.stderr).toMatch(/^error\[E_SHAPE\] bnn validate: .*1×32×32.*1×28×28\n {2}at .*\n {2}hint: /);
       expect(data.code).toBe(1);
-      expect(data.stderr).toMatch(/^error\[E_NOT_FOUND\] bnn-validate: /);
+      expect(data.stderr).toMatch(/^error\[E_NOT_FOUND\] bnn validate: /);
       expect(data.stderr).toContain(missing);
     },
     SLOW,
@@ -188,14 +188,14 @@ describe('bad input', () => {
       const before = await readdir(folder);
       const full = await runCli(['export', latent, '-o', join(folder, 'full.onnx')], { largestFileBytes: 8192 });
       expect(full).toMatchObject({ code: 1, stdout: '' });
-      expect(full.stderr).toMatch(/^error\[E_IO\] bnn-export: cannot write: .+\n {2}at .*full\.onnx/);
+      expect(full.stderr).toMatch(/^error\[E_IO\] bnn export: cannot write: .+\n {2}at .*full\.onnx/);
       // Permissions do not stop root.
       const isRoot = process.getuid?.() === 0;
       const outputs = [join(file, 'x.onnx'), closed, '/dev/full', ...(isRoot ? [] : [join(closed, 'x.onnx')])];
       for (const output of outputs) {
         const { code, stdout, stderr } = await runCli(['export', latent, '-o', output]);
         expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-        expect(stderr).toMatch(/^error\[E_(IO|NOT_FOUND)\] bnn-export: .+\n {2}at /);
+        expect(stderr).toMatch(/^error\[E_(IO|NOT_FOUND)\] bnn export: .+\n {2}at /);
       }
       expect(await readdir(folder)).toEqual(before);
       expect(await readdir(closed)).toEqual([]);
@@ -214,7 +214,7 @@ describe('bad input', () => {
         runCli(['export', packed, '-o', join(folder, 'never.onnx')]),
         runCli(['export', latent, '-o', latent]),
       ]);
-      expect(twice.stderr).toMatch(/^error\[E_UNSUPPORTED\] bnn-export: the model is in packed form already/);
+      expect(twice.stderr).toMatch(/^error\[E_UNSUPPORTED\] bnn export: the model is in packed form already/);
       expect(itself).toMatchObject({ code: 2 });
     },
     SLOW,

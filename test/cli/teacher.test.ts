@@ -61,7 +61,7 @@ test.skipIf(!native.ok)(
       runCli(['train', ...SMALL, '--teacher', join(folder, 'seven.onnx'), '--out', join(folder, 'other')]),
     ]);
     expect(absent.code).toBe(1);
-    expect(absent.stderr).toMatch(/^error\[E_NOT_FOUND\] bnn-train: /m);
+    expect(absent.stderr).toMatch(/^error\[E_NOT_FOUND\] bnn train: /m);
     expect(other.code).toBe(1);
     expect(other.stderr).toContain('the teacher gave 896 logits, the network has 1280');
   },

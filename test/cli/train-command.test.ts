@@ -39,10 +39,10 @@ test(
     ]);
     expect(network).toMatchObject({ code: 1, stdout: '' });
     expect(network.stderr).toMatch(
-      /^error\[E_NOT_FOUND\] bnn-train: .*"resnet-20"\n {2}hint: did you mean "resnet20"\?/,
+      /^error\[E_NOT_FOUND\] bnn train: .*"resnet-20"\n {2}hint: did you mean "resnet20"\?/,
     );
     expect(dataset).toMatchObject({ code: 1, stdout: '' });
-    expect(dataset.stderr).toMatch(/^error\[E_NOT_FOUND\] bnn-train: /);
+    expect(dataset.stderr).toMatch(/^error\[E_NOT_FOUND\] bnn train: /);
     expect(dataset.stderr).toContain(`  at ${data}`);
     expect(await readdir(folder)).toEqual([]);
   },
@@ -63,7 +63,7 @@ test(
     ]);
     expect(split.code).toBe(1);
     expect(split.stderr).toMatch(
-      /^error\[E_NOT_FOUND\] bnn-train: the data set has no test pictures\n {2}at .*one-split/,
+      /^error\[E_NOT_FOUND\] bnn train: the data set has no test pictures\n {2}at .*one-split/,
     );
     expect(cutout.code).toBe(2);
     expect(cutout.stderr).toContain('cutout is 28, the pictures have 28×28 pixels');
@@ -87,7 +87,7 @@ test(
     expect(code).toBe(1);
     expect(stderr).toMatch(/^note: .*train: 1 left out: other files \.txt \(1\); e\.g\. .*notes\.txt$/m);
     expect(stderr).toMatch(
-      /^error\[E_SHAPE\] bnn-train: all pictures are of one class, "cats": there is nothing to tell apart\n {2}at .*one-class/m,
+      /^error\[E_SHAPE\] bnn train: all pictures are of one class, "cats": there is nothing to tell apart\n {2}at .*one-class/m,
     );
   },
   SLOW,
@@ -154,7 +154,9 @@ describe.skipIf(!native.ok)(`training on the native backend${skipped}`, () => {
         interrupted: false,
       });
       // One opening block and one line per epoch: stderr is no terminal here.
-      expect(run.stderr).toMatch(/^bnn-train \d.*seed 1\nmodel [\s\S]*\n\| epoch \|.*\n\| +1 \|.*\n\| +2 \|.*\n$/);
+      expect(run.stderr).toMatch(
+        /^note: an epoch is 4 steps of 128 pictures.*\nbnn-train \d.*seed 1\nmodel [\s\S]*\n\| epoch \|.*\n\| +1 \|.*\n\| +2 \|.*\n$/,
+      );
 
       const [again, other, exported] = await Promise.all([
         runCli(['train', '--epochs', '2', '--out', out, ...SMALL]),
@@ -217,7 +219,7 @@ describe.skipIf(!native.ok)(`training on the native backend${skipped}`, () => {
       const out = join(folder, 'full');
       const full = await runCli(['train', '--epochs', '1', '--out', out, ...SMALL], { largestFileBytes: 102_400 });
       expect(full).toMatchObject({ code: 1, stdout: '' });
-      expect(full.stderr).toContain(`error[E_IO] bnn-train: cannot write: `);
+      expect(full.stderr).toContain(`error[E_IO] bnn train: cannot write: `);
       expect(full.stderr).toContain(`  at ${join(out, 'last')}`);
       const recipe = join(folder, 'recipe.json');
       await writeFile(recipe, JSON.stringify({ description: 'one epoch', epochs: 7, lr: 0.001 }));

@@ -1,12 +1,4 @@
-import {
-  mkdirSync,
-  mkdtempSync,
-  type NoParamCallback,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type * as promises from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +20,7 @@ const system = vi.hoisted(() => ({
 
 vi.mock('node:fs', async (original) => {
   const real = await original<typeof import('node:fs')>();
-  const fsync = (fd: number, done: NoParamCallback): void => {
+  const fsync = (fd: number, done: (error: Error | null) => void): void => {
     system.flushed.push(system.paths.get(fd) ?? '');
     real.fsync(fd, done);
   };

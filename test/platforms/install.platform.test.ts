@@ -52,12 +52,12 @@ function lastEvent(stdout: string): Record<string, unknown> {
   return JSON.parse(line ?? '') as Record<string, unknown>;
 }
 
-/** Megabytes of a folder's files. */
+/** Megabytes (2^20 bytes) of a folder's files. */
 function megabytes(path: string): number {
   const info = lstatSync(path, { throwIfNoEntry: false });
   // Links of pnpm lead to what is counted where it lies.
   if (info === undefined || info.isSymbolicLink()) return 0;
-  if (!info.isDirectory()) return info.size / 1e6;
+  if (!info.isDirectory()) return info.size / 2 ** 20;
   return readdirSync(path).reduce((sum, name) => sum + megabytes(join(path, name)), 0);
 }
 

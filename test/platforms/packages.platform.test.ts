@@ -34,7 +34,9 @@ function missingOf(platform: PlatformName): string | undefined {
 function exported(platform: PlatformName, path: string): string[] {
   if (platform === 'win32-x64') {
     const table = output(OBJDUMP, '-p', path).split('Export Table:')[1] ?? '';
-    return [...table.matchAll(/^\s+\d+\s+0x[0-9a-f]+\s+(\w+)$/gm)].map(([, name]) => String(name));
+    const names = [...table.matchAll(/^\s+\d+\s+0x[0-9a-f]+\s+(\w+)$/gm)].map(([, name]) => String(name));
+    // The unwinder in each library is marked as exported; on Windows nothing finds it there by its name alone.
+    return names.filter((name) => !/^(_Unwind|unw|_GCC)_/.test(name));
   }
   const args = systemOf(platform) === 'darwin' ? ['-gU'] : ['-D', '--defined-only'];
   const names = output(NM, ...args, path).matchAll(/^[0-9a-f]+ [A-Z] (\S+)$/gm);

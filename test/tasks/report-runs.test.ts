@@ -33,20 +33,18 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function makePictures(photos: string): Promise<void> {
-  for (const split of ['train', 'test']) await makeClasses(join(photos, split), CLASSES, 2);
-}
-
-async function makeClasses(at: string, classes: number, pictures: number): Promise<void> {
-  for (let k = 0; k < classes; k++) {
-    const of = join(at, `a class of a rather long name, number ${k} <b>`);
-    await mkdir(of, { recursive: true });
-    const background = { r: (37 * k) % 256, g: (91 * k) % 256, b: 60 };
-    const picture = sharp({ create: { width: 80, height: 80, channels: 3, background } });
-    for (let i = 0; i < pictures; i++)
-      await picture
-        .clone()
-        .jpeg()
-        .toFile(join(of, `${i}.jpg`));
+  for (const split of ['train', 'test']) {
+    for (let k = 0; k < CLASSES; k++) {
+      const of = join(photos, split, `a class of a rather long name, number ${k} <b>`);
+      await mkdir(of, { recursive: true });
+      const background = { r: (37 * k) % 256, g: (91 * k) % 256, b: 60 };
+      const picture = sharp({ create: { width: 80, height: 80, channels: 3, background } });
+      for (let i = 0; i < 2; i++)
+        await picture
+          .clone()
+          .jpeg()
+          .toFile(join(of, `${i}.jpg`));
+    }
   }
 }
 
@@ -116,17 +114,6 @@ describe('the page of a run', () => {
     expect((await report([moved], { data: join(folder, 'photos') })).html).toContain('<section id="confusion"');
   });
 
-  it('of classes divided by --split looks at the pictures that were kept to test on', async () => {
-    const classes = join(folder, 'divided');
-    await makeClasses(classes, 3, 4);
-    const run = join(folder, 'split');
-    const data = { dataset: 'image-folder', data: classes, split: 0.5, imageSize: 28 } as const;
-    const { testTop1 } = await train({ ...TINY, ...data, epochs: 1 }, { out: run });
-    const { html, notes } = await report([run]);
-    expect(notes).toEqual([]);
-    expect(html).toContain(`${(100 * testTop1).toFixed(2)} % of 6 test pictures`);
-  });
-
   it('of other data than those of the training warns', async () => {
     const changed = join(folder, 'changed');
     await cp(runs.a, changed, { recursive: true });
@@ -157,6 +144,56 @@ describe('the page of a run', () => {
     expect(html).toContain('not a number');
     expect(html.replaceAll(/data:[^"]+/g, '')).not.toMatch(/NaN|undefined|Infinity/);
   });
+});
+
+describe('a damaged run folder', () => {
+  async function damaged(name: string, file: string, text: string): Promise<string> {
+    const run = join(folder, name);
+    await cp(runs.a, run, { recursive: true });
+    await writeFile(join(run, file), text);
+    return run;
+  }
+
+  it.each(['[1', '"text"'])('of an environment %j has the rest', async (text) => {
+    const { html, notes } = await report([await damaged(`environment ${text.length}`, 'environment.json', text)]);
+    expect(notes).toEqual([expect.stringContaining('How it was made is not shown')]);
+    expect(html).toContain('<section id="confusion"');
+  });
+
+  it.each(['{}', 'null', '[]', '{"seeds":[1],"arms":[null]}', '{"seeds":["1"],"arms":[]}', '{"seeds":5}'])(
+    'with results of a comparison %s is said',
+    async (text) => {
+      const run = await damaged('results', 'results.json', text);
+      await expect(report([run])).rejects.toMatchObject({ code: 'E_FORMAT', at: join(run, 'results.json') });
+    },
+  );
+
+  it.each<[string, object]>([
+    ['validationTop1', { validationTop1: '<b>' }],
+    ['o', { o: {} }],
+    ['indicators', { indicators: null }],
+    ['indicators', { indicators: 5 }],
+    ['indicators', { indicators: { layers: 3 } }],
+    ['indicators', { indicators: { layers: [null] } }],
+  ])('of a history with another %s is said', async (word, change) => {
+    const [first = '', second = ''] = (await readFile(join(runs.a, 'history.jsonl'), 'utf8')).split('\n');
+    const text = [JSON.stringify({ ...JSON.parse(first), ...change }), second, ''].join('\n');
+    const run = await damaged('history', 'history.jsonl', text);
+    await expect(report([run])).rejects.toMatchObject({
+      code: 'E_FORMAT',
+      at: `${join(run, 'history.jsonl')}:1`,
+      message: expect.stringContaining(word) as string,
+    });
+  });
+});
+
+it('a run that divided its pictures itself is measured on those that it was tested on', async () => {
+  const out = join(folder, 'divided');
+  const photos = { dataset: 'image-folder', data: join(folder, 'photos', 'train'), imageSize: 72 } as const;
+  await train({ ...TINY, limitTrain: 0, ...photos, split: 0.5, seed: 3, epochs: 1 }, { out });
+  const { html, notes } = await report([out]);
+  expect(notes).toEqual([]);
+  expect(html).toContain(`of ${CLASSES} test pictures`);
 });
 
 describe('several runs', () => {

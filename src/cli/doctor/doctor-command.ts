@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import type { Finding } from '../../core/found.ts';
 import { formatPairs } from '../../report/table.ts';
+import type { MachineVerdict } from '../../tasks/machine-verdict.ts';
 import { probeMachine } from '../../tasks/probe-machine.ts';
 import { addExamples, addGeneralOptions, type GeneralOptions, terminalOf } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
@@ -33,14 +34,29 @@ async function runDoctor(options: GeneralOptions): Promise<void> {
   ] as const) {
     terminal.result(`\n${terminal.paint('bold', title)}\n${formatFindings(findings, terminal)}`);
   }
+  terminal.result(`\n${formatVerdict(report.verdict, terminal)}`);
+}
+
+const STATES = {
+  ready: 'ready: nothing needs to be done; what is missing above is optional',
+  slow: 'works, but could be faster',
+  incomplete: 'something is missing',
+};
+
+function formatVerdict({ state, summary, todo }: MachineVerdict, terminal: Terminal): string {
+  return [
+    `${terminal.paint('bold', 'verdict')}  ${STATES[state]}`,
+    `         ${summary}`,
+    ...todo.map((line) => `         do: ${line}`),
+  ].join('\n');
 }
 
 function formatFindings(findings: readonly Finding[], terminal: Terminal): string {
   const width = Math.max(...findings.map(({ name }) => name.length));
   return findings
-    .map(({ name, works, detail, hint }) => {
-      const mark = works ? 'works  ' : terminal.paint('yellow', 'missing');
-      const advice = works || hint === undefined ? '' : `\n${' '.repeat(width + 13)}hint: ${hint}`;
+    .map(({ name, works, detail, hint, isElsewhere = false }) => {
+      const mark = works ? 'works  ' : isElsewhere ? '-      ' : terminal.paint('yellow', 'missing');
+      const advice = works || isElsewhere || hint === undefined ? '' : `\n${' '.repeat(width + 13)}hint: ${hint}`;
       return `  ${name.padEnd(width)}  ${mark}  ${detail}${advice}`;
     })
     .join('\n');

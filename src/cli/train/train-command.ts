@@ -20,7 +20,7 @@ import { withInterrupt } from '../interrupt.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import { EXIT_INTERRUPTED } from '../print-error.ts';
 import { addPluginOptions, addRecipeOptions, recipeFromOptions, refuseUnusedFields } from '../recipe-options.ts';
-import type { Terminal } from '../terminal.ts';
+import { type Terminal, widthOf } from '../terminal.ts';
 import { EpochTable, formatClosing, formatOpening, formatStep, quote } from './train-report.ts';
 import { addWatchOptions, openWatchers } from './watchers.ts';
 
@@ -37,7 +37,7 @@ export function createTrainCommand(name: string, parts: Parts = BUILT_IN): Comma
     .description(
       'Trains a network of the zoo or of an ONNX file and keeps everything in a run folder: recipe.json, history.jsonl, and the checkpoints last/ and best/.',
     )
-    .argument('[recipe]', 'a recipe as JSON; options override its fields')
+    .argument('[recipe]', 'a recipe as JSON, or the name of one (bnn models); options override its fields')
     .optionsGroup(COMMON)
     .option('--out <folder>', 'the run folder (default: runs/MODEL-DATASET-N)')
     .option('--resume', 'continue the run in --out exactly where it stopped; its recipe stays');
@@ -85,7 +85,7 @@ async function runTrain(
   const watchers = await openWatchers(options, recipe, out, terminal);
   const environment = await describeEnvironment();
   const { teacher, close } = await openTeacher(recipe);
-  const table = new EpochTable(recipe);
+  const table = new EpochTable(recipe, widthOf(process.stderr));
   const result = await withInterrupt(
     () => terminal.warn('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
     (signal) =>

@@ -28,7 +28,7 @@ const COLUMNS: readonly EpochColumn[] = [
   { title: 'train_loss', width: 10, align: 'right', cell: ({ trainLoss }) => trainLoss.toFixed(4) },
   { title: 'train_acc', width: 9, align: 'right', cell: ({ trainTop1 }) => fraction(trainTop1) },
   { title: 'test_acc', width: 8, align: 'right', cell: ({ testTop1 }) => fraction(testTop1) },
-  { title: 'val_acc', width: 8, align: 'right', cell: ({ validationTop1 }) => fraction(validationTop1) },
+  { title: 'val_acc', width: 7, align: 'right', cell: ({ validationTop1 }) => fraction(validationTop1) },
   { title: 'lr', width: 7, align: 'right', cell: ({ lr }) => formatExponent(lr) },
   { title: 'o', width: 5, align: 'right', cell: ({ o }) => (o === null ? '-' : o.toFixed(3)) },
   { title: 'error', width: 7, align: 'right', cell: ({ indicators }) => indicators?.estimatingError.toFixed(1) ?? '-' },
@@ -44,21 +44,26 @@ const COLUMNS: readonly EpochColumn[] = [
     align: 'right',
     cell: ({ indicators }) => (indicators === undefined ? '-' : (100 * indicators.flipRatio).toFixed(2)),
   },
-  { title: 'img/s', width: 7, align: 'right', cell: ({ imagesPerSecond }) => threeDigits(imagesPerSecond) },
-  { title: 'time_s', width: 7, align: 'right', cell: ({ seconds }) => seconds.toFixed(1) },
+  { title: 'img/s', width: 5, align: 'right', cell: ({ imagesPerSecond }) => threeDigits(imagesPerSecond) },
+  { title: 'time_s', width: 6, align: 'right', cell: ({ seconds }) => seconds.toFixed(1) },
 ];
 
 const INDICATORS = ['error', 'stability', 'flips_%'];
+/** What is left out first where a line has no room; history.csv has it. */
+const LEAST_WANTED = ['o', 'img/s', 'lr', 'train_acc', 'time_s', 'stability', 'error'];
 
-/** The table of epochs; accuracy on held-out pictures and indicators only where there are some. */
+/** The table of epochs; accuracy on held-out pictures and indicators only where there are some, and room. */
 export class EpochTable {
   readonly #columns: readonly EpochColumn[];
 
-  constructor(recipe: Recipe) {
+  /** @param columns  characters in a line. */
+  constructor(recipe: Recipe, columns = Number.POSITIVE_INFINITY) {
     const left = new Set<string>();
     if (recipe.validation === 0) left.add('val_acc');
     if (!recipe.indicators) for (const title of INDICATORS) left.add(title);
-    this.#columns = COLUMNS.filter(({ title }) => !left.has(title));
+    const kept = () => COLUMNS.filter(({ title }) => !left.has(title));
+    for (const title of LEAST_WANTED) if (formatHeader(kept()).length > columns) left.add(title);
+    this.#columns = kept();
   }
 
   get header(): string {
