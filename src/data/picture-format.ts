@@ -20,7 +20,8 @@ const SIGNATURES: readonly (readonly [name: string, pattern: RegExp])[] = [
   ['TIFF', /^(?:II[*+]\0|MM\0[*+])/],
   // The brands of the file, the main one first.
   ['AVIF', /^....ftyp(?:.{4})*?avi[fs]/s],
-  ['HEIC', /^....ftyp.*(?:hei[cmsx]|hev[cx]|mif1|msf1)/s],
+  // Of iPhones: the one format of photographs that is not decoded (HEVC is patented, and libvips comes without it).
+  ['HEIC, to be made JPEG first', /^....ftyp.*(?:hei[cmsx]|hev[cx]|mif1|msf1)/s],
   ['BMP', /^BM....\0\0\0\0/s],
   ['SVG', /^(?:\xef\xbb\xbf)?\s*(?:<\?xml.*)?<svg/is],
   ['XML', /^(?:\xef\xbb\xbf)?\s*<\?xml/],

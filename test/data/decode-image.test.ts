@@ -152,3 +152,9 @@ describe.each(['jpeg', 'png', 'webp', 'tiff'] as const)('%s of a camera held oth
     expect(smaller).toEqual(await decodeImage(straight, 'x', () => ({ cut, width: 3, height: 3 })));
   });
 });
+
+test('a photograph in HEIC says what to do', async () => {
+  const bytes = Buffer.concat([Buffer.from([0, 0, 0, 24]), Buffer.from('ftypheic\0\0\0\0mif1heic'), Buffer.alloc(200)]);
+  const frame = () => ({ width: 1, height: 1 });
+  await expect(decodeImage(bytes, 'x', frame)).rejects.toThrow(/HEIC, to be made JPEG first, expected JPEG, PNG/);
+});
