@@ -63,6 +63,9 @@ test(
     const args = ['--dataset', 'image-folder', '--data', data, '--against', plain];
     const [validated, inspected] = await Promise.all([runCli(['validate', int8, ...args]), runCli(['inspect', int8])]);
     expect(validated.stderr).toContain('the model rounds values to 8-bit integers');
+    // All of two classes are among the first five.
+    expect(validated.stdout).toContain('top-1');
+    expect(validated.stdout).not.toContain('top-5');
     expect(validated.stdout).toMatch(/agreement +\d+\.\d+ % of the pictures get the same class/);
     expect(inspected.stdout).toMatch(/^conv1 +Conv +\[N, 12, 32, 32\] -> \[N, 64, 32, 32\] +8 +0 +12,288 +64 /m);
   },

@@ -48,6 +48,7 @@ it('the matrix, the table of mistakes and the accuracy say the same', async () =
   for (const row of rows) expect(Number(row[4])).toBeGreaterThanOrEqual(Number(row[5]));
   const { stdout } = await runCli(args);
   expect(stdout).toContain('columns: what it was taken for');
+  expect(stdout).toContain('top-5');
   const matrix = stdout.split('\n\n')[1] ?? '';
   expect(matrix).toContain('is ');
   expect(Math.max(...matrix.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);

@@ -166,7 +166,9 @@ async function runValidate(
 }
 
 function formatValidation(path: string, validation: Validation): string {
-  const { top1, top5, loss, images, agreement, other, latencyMs, imagesPerSecond, batchSize } = validation;
+  const { top1, loss, images, agreement, other, latencyMs, imagesPerSecond, batchSize } = validation;
+  // Of five classes, all pictures have theirs among the first five.
+  const top5 = validation.classes.length > 5 ? validation.top5 : null;
   const threads = validation.threads === 0 ? 'default' : String(validation.threads);
   const lines: [string, string][] = [
     ['model', path],
