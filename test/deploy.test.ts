@@ -56,18 +56,21 @@ beforeAll(async () => {
     await writeNetwork(name, name === 'grey' ? 'crop' : name, name === 'grey' ? 'grey' : 'RGB');
   }
   // Tall and wide, larger and smaller than what the network sees.
-  for (const [i, [width, height]] of [
+  for (const [i, [width, height, orientation = 1]] of [
     [50, 30],
     [31, 77],
     [9, 11],
     [200, 150],
     [16, 16],
     [5, 40],
+    // As phones store them: mirrored and turned.
+    ...Array.from({ length: 7 }, (_, i) => [60, 40, i + 2]),
   ].entries()) {
     const file = join(folder, `${i}.jpg`);
     const { data } = somePixels(width!, height!, i);
     await sharp(data, { raw: { width: width!, height: height!, channels: 4 } })
       .removeAlpha()
+      .withMetadata({ orientation })
       .jpeg()
       .toFile(file);
     pictures.push(file);
