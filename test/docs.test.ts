@@ -39,17 +39,13 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 /** Commands that are left out, by how they begin. */
 const LEFT_OUT: readonly (readonly [start: string, reason: string])[] = [
   ['bnn setup', 'installs on this machine'],
-  ['./bnn', 'the bundle, on a machine with a GPU'],
   ['bnn train --model resnet20 --dataset cifar10 --download', 'downloads, and takes hours'],
   ['bnn validate model.onnx --dataset cifar10 --ep webgpu', 'needs a GPU'],
   ['bnn bench', 'takes minutes: test/cli/bench-command.test.ts runs it with small numbers'],
   ['bnn compare', 'takes minutes: test/cli/compare-command.test.ts runs it with small numbers'],
-  ['bnn train cifar10', 'takes minutes or hours'],
-  ['bnn train models/cifar10', 'takes minutes or hours'],
   ['bnn convert larq.onnx', 'test/convert has networks of Larq'],
-  ['bnn convert model_best.pth.tar', 'test/convert has checkpoints of PyTorch'],
   ['bnn convert weights.h5', 'test/convert has checkpoints of Keras'],
-  ['bnn train --init cifar10-net.onnx', 'needs a network made elsewhere'],
+  ['bnn convert model_best.pth.tar', 'test/convert has checkpoints of PyTorch'],
 ];
 
 interface PageCommand {
@@ -61,7 +57,9 @@ interface PageCommand {
 
 function commandsOf(page: string): PageCommand[] {
   const text = readFileSync(join(ROOT, 'docs', page), 'utf8');
-  const blocks = Array.from(text.matchAll(/^```(?:sh)?\n([\s\S]*?)^```/gm), ([, block = '']) => block);
+  const blocks = Array.from(text.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm), ([, language = '', block = '']) =>
+    ['', 'sh'].includes(language) ? block : '',
+  );
   return blocks
     .flatMap((block) => block.replaceAll(/\\\n\s*/g, '').split('\n'))
     .map((line) =>
@@ -101,9 +99,10 @@ async function prepare(folder: string, page: string): Promise<void> {
   }
   copyFileSync(join(folder, 'photos/cats/0.jpg'), join(folder, 'cat.jpg'));
   writeFileSync(join(folder, 'names.txt'), Array.from({ length: 10 }, (_, i) => `class ${i}`).join('\n'));
-  if (page !== 'pictures.md') return;
-  // The page begins where one has a model of pictures.
+  // These pages begin where one has a model.
   const trained = join(ROOT, 'models/cifar10-resnet8-bireal/model.onnx');
+  if (page === 'web.md') copyFileSync(trained, join(folder, 'mnist.onnx'));
+  if (page !== 'pictures.md') return;
   mkdirSync(join(folder, 'runs/photos/last'), { recursive: true });
   mkdirSync(join(folder, 'photos/test'));
   copyFileSync(trained, join(folder, 'photos.onnx'));
