@@ -143,7 +143,12 @@ for (const shape of [
     ['BnnSign', { x }, {}, 2],
     ['BnnSignGrad', { x, dy }, { estimator: 'ste', clip: 1 }, 3],
     ['BnnSignGrad', { x, dy }, reste, 3],
-    ['BnnBatchNormTrain', { x, gamma, beta, scale }, norm, 3],
+    [
+      'BnnBatchNormTrain',
+      { x, gamma, beta, scale, runningMean: mean, runningVariance: variance },
+      { ...norm, keep: 0.9 },
+      3,
+    ],
     ['BnnBatchNormInfer', { x, gamma, beta, mean, variance, scale }, norm, 2],
     ['BnnBatchNormGrad', { x, dy, gamma, mean, variance, scale }, norm, 5],
     ['Sum', { x }, { axis: [0, 1, 2] }, 1],

@@ -23,7 +23,9 @@ const { values: options, positionals } = parseArgs({
 await tf.setBackend('cpu');
 const data = loadNodeTests(positionals[0]);
 if (!data.ok) {
-  console.error(`no node tests: ${data.reason}`);
+  console.error(
+    `no node tests: ${data.reason} to a Python with the package onnx (pip install onnx), or give their FOLDER`,
+  );
   process.exit(2);
 }
 const findings = runChecks(data.tests);

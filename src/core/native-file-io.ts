@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { assertCompleteLibrary } from './complete-library-io.ts';
 import { type Found, found, obstacle } from './found.ts';
 import { type NativeFiles, nativeFiles, platformName, platformPackage } from './native-files.ts';
 
@@ -23,7 +24,9 @@ const TITLES: Readonly<Record<keyof NativeFiles, string>> = {
 };
 
 /** Of the variable BNN_NATIVE. */
-const CHOICES: readonly string[] = ['', 'built', 'prebuilt', 'none'];
+function isChoice(wanted: string): boolean {
+  return ['', 'built', 'prebuilt', 'none'].includes(wanted);
+}
 
 const SETUP_HINT = 'bnn setup native builds it here (it needs a C++ compiler: g++ or clang++)';
 
@@ -55,19 +58,21 @@ export function loadNativeFile<T>(
   const { files, lacks } = findNativeFiles(kind);
   for (const file of files) {
     try {
+      if (existsSync(file.path)) assertCompleteLibrary(file.path);
       return found({ file, value: load(file) });
     } catch (error) {
       lacks.push(`that ${file.origin} does not load: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  return obstacle(`there is no ${TITLES[kind]} (${lacks.join('; ')})`, SETUP_HINT);
+  const hint = isChoice(process.env['BNN_NATIVE'] ?? '') ? SETUP_HINT : 'unset BNN_NATIVE';
+  return obstacle(`there is no ${TITLES[kind]} (${lacks.join('; ')})`, hint);
 }
 
 /** In the order in which they are tried, and what is not there. */
 function findNativeFiles(kind: keyof NativeFiles): { files: NativeFile[]; lacks: string[] } {
   const name = nativeFiles()[kind];
   const wanted = process.env['BNN_NATIVE'] ?? '';
-  if (!CHOICES.includes(wanted)) {
+  if (!isChoice(wanted)) {
     return { files: [], lacks: [`BNN_NATIVE is '${wanted}', expected built, prebuilt or none`] };
   }
   if (wanted === 'none') return { files: [], lacks: ['BNN_NATIVE is none'] };

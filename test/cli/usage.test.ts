@@ -66,7 +66,7 @@ test.concurrent.each([
   [['convert', 'a.onnx', '-o', 'b', '--packed', './b'], 'bnn convert: both forms would go into one file', 'another'],
   [['train', 'test'], 'bnn train: this is a folder, expected a recipe', '--dataset image-folder --data test'],
   [['train', 'a.onnx'], 'bnn train: this is a network, expected a recipe', '--init a.onnx'],
-  [['validate', 'a.onnx'], 'bnn validate: no data set given', '--dataset'],
+  [['validate', 'models/cifar10-resnet8-bireal/model.onnx'], 'bnn validate: no data set given', '--dataset'],
   [['inspect', 'a.onnx', 'b.onnx'], 'bnn inspect: too many arguments', '--help'],
   [['train', '--ste-clip', '2'], 'bnn train: --ste-clip does nothing here: it needs estimator ste', 'leave it out'],
   [['train', '--step-epochs', '2'], 'bnn train: --step-epochs does nothing here', 'leave it out'],

@@ -149,6 +149,6 @@ describe.skipIf(platform === undefined)('what is damaged', () => {
   it('a choice in BNN_NATIVE that there is not is said', () => {
     writeBuilt();
     vi.stubEnv('BNN_NATIVE', 'buitl');
-    expect(taken()).toContain("BNN_NATIVE is 'buitl', expected built, prebuilt or none");
+    expect(taken()).toContain("BNN_NATIVE is 'buitl', expected built, prebuilt or none); unset BNN_NATIVE");
   });
 });

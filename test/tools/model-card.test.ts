@@ -58,6 +58,26 @@ async function expectWholeModel(path: string): Promise<void> {
 const shipped = (await readdir(MODELS, { withFileTypes: true })).filter((entry) => entry.isDirectory());
 it.each(shipped.map(({ name }) => name))('models/%s is whole', (name) => expectWholeModel(join(MODELS, name)));
 
+it.each(shipped.map(({ name }) => name))(
+  'models/%s: the front matter has what model hubs read, as measured',
+  async (name) => {
+    const card = await readCard(join(MODELS, name));
+    const [before, matter = ''] = (await readFile(join(MODELS, name, 'README.md'), 'utf8')).split('---\n');
+    expect(before).toBe('');
+    const lines = matter.trim().split('\n');
+    expect(lines).toEqual(
+      expect.arrayContaining(['license: apache-2.0', 'datasets: [uoft-cs/cifar10]', `  - name: ${name}`]),
+    );
+    const values = lines.flatMap((line) => /type: (\w+), name: ".*", value: ([\d.]+)/.exec(line)?.slice(1) ?? []);
+    expect(values).toEqual([
+      'accuracy',
+      String(card.figures.packedTop1),
+      'top_5_accuracy',
+      String(card.figures.packedTop5),
+    ]);
+  },
+);
+
 /** Share of the MNIST test pictures that a file classifies rightly, from the raw files with onnxruntime alone. */
 async function mnistTop1(model: string, mean: number, std: number): Promise<number> {
   const pixels = (await readMnist('t10k-images-idx3-ubyte')).subarray(16);

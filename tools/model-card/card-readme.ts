@@ -11,6 +11,52 @@ const VALIDATORS: Readonly<Record<string, string>> = {
   imagenet: 'validate-imagenet.ts',
 };
 
+/** Data sets by the names of model hubs. */
+const HUB_DATASETS: Readonly<Record<string, string>> = {
+  mnist: 'ylecun/mnist',
+  cifar10: 'uoft-cs/cifar10',
+  cifar100: 'uoft-cs/cifar100',
+  imagenet: 'ILSVRC/imagenet-1k',
+};
+
+/** What model hubs read: licence, data set, results. */
+function frontMatter({ name, recipe, figures }: ModelCard): string {
+  const { model, dataset } = recipe.fields;
+  const hub = HUB_DATASETS[dataset] ?? dataset;
+  const metric = (type: string, label: string, share: number | null): string[] =>
+    share === null ? [] : [`          - { type: ${type}, name: "${label}", value: ${share} }`];
+  return [
+    '---',
+    'license: apache-2.0',
+    'library_name: onnx',
+    'pipeline_tag: image-classification',
+    `tags: [binary-neural-network, onnx, ${model}]`,
+    `datasets: [${hub}]`,
+    'metrics: [accuracy]',
+    'model-index:',
+    `  - name: ${name}`,
+    '    results:',
+    '      - task: { type: image-classification }',
+    `        dataset: { name: ${dataset}, type: ${hub}, split: test }`,
+    '        metrics:',
+    ...metric('accuracy', 'top-1, packed', figures.packedTop1),
+    ...metric('top_5_accuracy', 'top-5, packed', figures.packedTop5),
+    '---',
+  ].join('\n');
+}
+
+/** Commands for whoever installed the package; the model and its recipe are in it. */
+function useOf({ name, recipe }: ModelCard): string {
+  const { dataset } = recipe.fields;
+  const recipeName = recipe.file?.replace(/\.json$/, '');
+  return [
+    '    npm install bnn-toolchain',
+    `    npx bnn predict ${name} picture.jpg`,
+    `    npx bnn validate ${name} --dataset ${dataset}${dataset === 'mnist' ? '' : ' --data DIR'}`,
+    ...(recipeName === undefined ? [] : [`    npx bnn train ${recipeName}${dataset === 'mnist' ? '' : ' --data DIR'}`]),
+  ].join('\n');
+}
+
 /** README.md of a model's folder: nothing that is not in the card. */
 export function formatCardReadme(card: ModelCard): string {
   const { name, date, recipe, training, latent, hardware, software, figures } = card;
@@ -19,9 +65,12 @@ export function formatCardReadme(card: ModelCard): string {
   const changed = Object.entries(fields).filter(([field, value]) => value !== defaults[field]);
   const trained = `${formatCount(training.epochs)} epochs, ${formatCount(training.steps)} steps, ${formatSeconds(training.seconds)}`;
   return `${[
+    frontMatter(card),
     `# ${name}`,
     `<!-- Written by tools/make-card.ts from ${CARD_FILES.card}: not edited by hand. -->`,
     `\`${fields.model}\` for \`${fields.dataset}\`: [${CARD_FILES.model}](${CARD_FILES.model}) holds one bit for each binary weight and runs in any onnxruntime from 1.15 on. All figures are of the whole test set.`,
+    `## Use\n\n${useOf(card)}`,
+    '## Figures',
     table(
       ['figure', 'value'],
       FIGURE_NAMES.map((figure) => [
