@@ -55,5 +55,10 @@ export function runNpm(args: readonly string[]): Promise<Outcome> {
 /** The line of a tool's output that says what went wrong. */
 export function complaint(text: string, pattern: RegExp): string {
   const lines = text.split('\n').map((line) => line.trim());
-  return lines.find((line) => pattern.test(line)) ?? lines.filter((line) => line !== '').at(-1) ?? 'no message';
+  return lines.find((line) => pattern.test(line)) ?? lines.filter(isSaying).at(-1) ?? 'no message';
+}
+
+/** Node ends its own errors with its version. */
+function isSaying(line: string): boolean {
+  return line !== '' && !/^Node\.js v\d/.test(line);
 }

@@ -2,6 +2,7 @@
 
 import type { Box } from './plot-labels.ts';
 import type { Scale } from './plot-scale.ts';
+import { visible } from './visible-text.ts';
 
 export const SVG_STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #1f2328; }
@@ -71,6 +72,14 @@ export function px(value: number): string {
   return String(Math.round(value * 10) / 10);
 }
 
+/** Besides controls, what no XML file may hold: one half of a pair, and two that are no characters. */
+const NO_XML = /[\p{Cs}\ufffe\uffff]/gu;
+
 export function escapeXml(content: string): string {
-  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  return visible(content)
+    .replaceAll(NO_XML, '\ufffd')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
 }

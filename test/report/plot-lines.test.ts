@@ -100,3 +100,14 @@ it('so many epochs without a number, every other or every third one, take no mor
     expect(svg).toContain('class="none"');
   }
 });
+
+it('no name makes a file that is no XML', async () => {
+  const name = 'a\u0000\u001b[31m\ufffe\uffff\ud800<&">\u202e\nb';
+  const svg = plotLines(name, name, [
+    { ...PANEL, title: name, unit: name, lines: [{ name, points: [{ x: 1, y: 1 }] }] },
+  ]);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+  expect(svg).not.toMatch(/[\0-\x08\x0b-\x1f\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])/);
+  expect(svg).toContain('a\\u0000\\u001b[31m');
+  await sizeOf(svg);
+});

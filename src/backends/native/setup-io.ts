@@ -24,7 +24,7 @@ export async function setupNative(onStage: (line: string) => void): ReturnType<S
   const env = { ...process.env, BNN_BUILD_FOLDER: folder };
   const { status, stderr } = await runProgram(process.execPath, [script, '--required'], root, env);
   if (status !== 0) {
-    throw new BnnError('E_BACKEND', `the native kernels could not be built: ${complaint(stderr, /not built|error/)}`, {
+    throw new BnnError('E_BACKEND', `the native kernels could not be built: ${complaint(stderr, /not built|error/i)}`, {
       at: folder,
       hint: 'install g++ 9 or later (Debian: apt-get install g++; macOS: xcode-select --install), or name a compiler by CXX',
     });

@@ -1,14 +1,13 @@
 /** Pieces of pages. Everything that is given as text is escaped; `Html` is what already is. */
 
 import { escapeXml } from '../svg.ts';
-import { visible } from '../visible-text.ts';
 import { PAGE_STYLE } from './style.ts';
 
 export type Html = string & { readonly __html?: true };
 
 /** Any text, also from a file of somebody else. */
 export function escapeHtml(text: string): Html {
-  return escapeXml(visible(text)).replaceAll("'", '&#39;');
+  return escapeXml(text).replaceAll("'", '&#39;');
 }
 
 export interface PageOptions {
