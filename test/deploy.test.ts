@@ -56,18 +56,21 @@ beforeAll(async () => {
     await writeNetwork(name, name === 'grey' ? 'crop' : name, name === 'grey' ? 'grey' : 'RGB');
   }
   // Tall and wide, larger and smaller than what the network sees.
-  for (const [i, [width, height]] of [
+  for (const [i, [width, height, orientation = 1]] of [
     [50, 30],
     [31, 77],
     [9, 11],
     [200, 150],
     [16, 16],
     [5, 40],
+    // As phones store them: mirrored and turned.
+    ...Array.from({ length: 7 }, (_, i) => [60, 40, i + 2]),
   ].entries()) {
     const file = join(folder, `${i}.jpg`);
     const { data } = somePixels(width!, height!, i);
     await sharp(data, { raw: { width: width!, height: height!, channels: 4 } })
       .removeAlpha()
+      .withMetadata({ orientation })
       .jpeg()
       .toFile(file);
     pictures.push(file);
@@ -106,8 +109,9 @@ function expectAnswers(name: string, output: string): void {
 }
 
 it('the pictures are told apart, and the ways of framing differ', () => {
-  const bests = [...expected.get('crop')!.values()].map(([best]) => best![0]);
-  expect(new Set(bests).size).toBeGreaterThan(1);
+  // The network is not trained: one class is the best of every picture, by different shares.
+  const answers = [...expected.get('crop')!.values()].map((answer) => JSON.stringify(answer));
+  expect(new Set(answers).size).toBe(pictures.length);
   expect(new Set([...expected.values()].map((answers) => JSON.stringify([...answers.values()]))).size).toBe(4);
 });
 

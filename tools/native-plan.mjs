@@ -110,7 +110,10 @@ const SYSTEMS = {
       ...['-bundle', '-undefined', 'dynamic_lookup'],
       ...['-Wl,-exported_symbol,_napi_register_module_v1', '-Wl,-exported_symbol,_node_api_module_get_api_version_v1'],
     ],
-    library: ['-dynamiclib', '-Wl,-exported_symbol,_RegisterCustomOps'],
+    library: [
+      ...['-dynamiclib', '-Wl,-install_name,@rpath/libbnn_ops.dylib'],
+      '-Wl,-exported_symbol,_RegisterCustomOps',
+    ],
     operators: 'libbnn_ops.dylib',
   },
   win32: {

@@ -1,6 +1,6 @@
 /** How each platform's libraries are made on Debian: zig compiles and links them all, and LLVM's linker those of macOS. */
 
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchNpmPackage } from './fetch-npm-package.mjs';
 import { compileAll, link } from './native-compile.mjs';
@@ -65,8 +65,17 @@ export async function buildPlatform(platform, output) {
     const target = join(output, file);
     if (platform.system === 'darwin') await linkForMac(platform, compiler, [...parts, ...flags], target);
     else await link(compiler, ['-pthread', '-s', '-Wl,--gc-sections', ...parts, ...flags], target);
+    if (platform.system === 'win32') clearTimestamp(target);
   }
   return libraries.map(({ file }) => file);
+}
+
+/** Sets the time of a library for Windows to 0: it is the only thing that differs from one run to the next, and zig has no option for it. */
+function clearTimestamp(path) {
+  const bytes = readFileSync(path);
+  const header = bytes.readUInt32LE(0x3c);
+  bytes.writeUInt32LE(0, header + 8);
+  writeFileSync(path, bytes);
 }
 
 /**

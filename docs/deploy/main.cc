@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <numeric>
@@ -28,6 +29,42 @@ struct Picture {
   std::vector<uint8_t> rgb;  // [height][width][3]
 };
 
+// What the EXIF data of a photograph say of how it lies: 1 (upright) to 8.
+int Orientation(const jpeg_decompress_struct& jpeg) {
+  for (const jpeg_marker_struct* marker = jpeg.marker_list; marker != nullptr; marker = marker->next) {
+    const uint8_t* const tiff = marker->data + 6;
+    const size_t size = marker->data_length < 6 ? 0 : marker->data_length - 6;
+    if (size < 8 || std::memcmp(marker->data, "Exif\0", 6) != 0) continue;
+    const bool is_little = tiff[0] == 'I';
+    const auto number = [&](size_t at, int bytes) {
+      uint32_t value = 0;
+      for (int i = 0; i < bytes; ++i) value |= uint32_t(tiff[at + i]) << 8 * (is_little ? i : bytes - 1 - i);
+      return value;
+    };
+    const size_t directory = number(4, 4);
+    if (directory + 2 > size) continue;
+    size_t at = directory + 2;
+    for (uint32_t left = number(directory, 2); left > 0 && at + 12 <= size; --left, at += 12)
+      if (number(at, 2) == 0x112 && number(at + 8, 2) >= 1 && number(at + 8, 2) <= 8) return int(number(at + 8, 2));
+  }
+  return 1;
+}
+
+// From 5 on, rows and columns change places; then each of them may run backwards.
+Picture Upright(const Picture& stored, int orientation) {
+  const bool is_swapped = orientation >= 5;
+  const bool flips_x = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+  const bool flips_y = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+  Picture result{is_swapped ? stored.height : stored.width, is_swapped ? stored.width : stored.height, stored.rgb};
+  for (int y = 0; y < result.height; ++y)
+    for (int x = 0; x < result.width; ++x) {
+      const int from_x = flips_x ? result.width - 1 - x : x, from_y = flips_y ? result.height - 1 - y : y;
+      const size_t from = is_swapped ? size_t(from_x) * stored.width + from_y : size_t(from_y) * stored.width + from_x;
+      std::copy_n(&stored.rgb[3 * from], 3, &result.rgb[size_t(3) * (y * result.width + x)]);
+    }
+  return result;
+}
+
 Picture ReadJpeg(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::vector<unsigned char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -43,6 +80,7 @@ Picture ReadJpeg(const std::string& path) {
   };
   jpeg_create_decompress(&jpeg);
   jpeg_mem_src(&jpeg, bytes.data(), bytes.size());
+  jpeg_save_markers(&jpeg, JPEG_APP0 + 1, 0xffff);
   jpeg_read_header(&jpeg, TRUE);
   jpeg.out_color_space = JCS_RGB;
   jpeg_start_decompress(&jpeg);
@@ -52,9 +90,10 @@ Picture ReadJpeg(const std::string& path) {
     JSAMPROW row = &picture.rgb[size_t(3) * picture.width * jpeg.output_scanline];
     jpeg_read_scanlines(&jpeg, &row, 1);
   }
+  const int orientation = Orientation(jpeg);
   jpeg_finish_decompress(&jpeg);
   jpeg_destroy_decompress(&jpeg);
-  return picture;
+  return orientation == 1 ? picture : Upright(picture, orientation);
 }
 
 // Which source pixels one pixel of the result reads, with weights in units of 2^-22.

@@ -15,8 +15,9 @@ const description = JSON.parse(await readFile(model.replace(/\.onnx$/, '.json'),
 const session = await ort.InferenceSession.create(model);
 
 for (const picture of pictures) {
-  // Pixels as they are stored: without colour profile, rotation and transparency.
+  // Upright, and the pixels as they are stored: without colour profile and transparency.
   const { data, info } = await sharp(picture, { ignoreIcc: true })
+    .autoOrient()
     .removeAlpha()
     .toColourspace('srgb')
     .raw()

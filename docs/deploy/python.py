@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import onnxruntime as ort
-from PIL import Image
+from PIL import Image, ImageOps
 
 
 def frame(picture, description):
@@ -37,7 +37,8 @@ def frame(picture, description):
 
 
 def prepare(path, description):
-    picture = frame(Image.open(path).convert("RGB"), description)
+    # Photographs of phones lie on their side, and say so.
+    picture = frame(ImageOps.exif_transpose(Image.open(path)).convert("RGB"), description)
     if description["channelOrder"] == "grey":
         picture = picture.convert("L")
     pixels = np.asarray(picture, dtype=np.float64).reshape(picture.height, picture.width, -1)

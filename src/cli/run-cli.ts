@@ -17,6 +17,16 @@ import { nameOf, toUsageError } from './usage-error.ts';
  * @param args     without the interpreter and the script.
  */
 export async function runCli(program: string, args: readonly string[]): Promise<void> {
+  const onExit = (): void => {
+    if (process.exitCode !== UNSETTLED) return;
+    process.exitCode = printError(neverEnds(args), program, terminalFor(new Command(), args));
+  };
+  process.once('exit', onExit);
+  await runProgram(program, args);
+  process.off('exit', onExit);
+}
+
+async function runProgram(program: string, args: readonly string[]): Promise<void> {
   const [first, second] = args;
   const writesFiles = COMMANDS[program === 'bnn' ? (first ?? '') : program.replace(/^bnn-/, '')]?.writesFiles === true;
   handleStreamErrors(program, writesFiles);
@@ -40,6 +50,17 @@ export async function runCli(program: string, args: readonly string[]): Promise<
     const shown = error instanceof CommanderError ? toUsageError(error, called) : error;
     process.exitCode = printError(shown, label, terminalFor(called, args));
   }
+}
+
+/** Exit code of Node where nothing is left to do, and something is still waited for. */
+const UNSETTLED = 13;
+
+function neverEnds(args: readonly string[]): Error {
+  const what = 'a promise that is waited for is never settled';
+  if (!args.some((arg) => /^--plugin(=|$)/.test(arg))) return new Error(`internal: ${what}`);
+  return new BnnError('E_PLUGIN', `${what}, and nothing else is left to do`, {
+    hint: 'look at the asynchronous functions of the plug-in',
+  });
 }
 
 function handleStreamErrors(program: string, writesFiles: boolean): void {

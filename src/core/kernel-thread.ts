@@ -23,14 +23,14 @@ export interface StartedThread {
  * bundler made of it. A trap is told to the caller, who may have asked for too much memory.
  */
 export const WORK = `const work = ({ module, memory, index, stack }, onBegin) => {
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const instance = new WebAssembly.Instance(module, { env: { memory } }).exports;
   const begin = () => {
     for (;;) {
-      exports.__stack_pointer.value = stack;
+      instance.__stack_pointer.value = stack;
       try {
-        return exports.work(index);
+        return instance.work(index);
       } catch {
-        exports.workFailed();
+        instance.workFailed();
       }
     }
   };

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { assertCompleteLibrary } from './complete-library-io.ts';
 import { type Found, found, obstacle } from './found.ts';
 import { type NativeFiles, nativeFiles, platformName, platformPackage } from './native-files.ts';
 
@@ -21,6 +22,11 @@ const TITLES: Readonly<Record<keyof NativeFiles, string>> = {
   session: 'addon for onnxruntime',
   operators: 'operator library',
 };
+
+/** Of the variable BNN_NATIVE. */
+function isChoice(wanted: string): boolean {
+  return ['', 'built', 'prebuilt', 'none'].includes(wanted);
+}
 
 const SETUP_HINT = 'bnn setup native builds it here (it needs a C++ compiler: g++ or clang++)';
 
@@ -52,18 +58,23 @@ export function loadNativeFile<T>(
   const { files, lacks } = findNativeFiles(kind);
   for (const file of files) {
     try {
+      if (existsSync(file.path)) assertCompleteLibrary(file.path);
       return found({ file, value: load(file) });
     } catch (error) {
       lacks.push(`that ${file.origin} does not load: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  return obstacle(`there is no ${TITLES[kind]} (${lacks.join('; ')})`, SETUP_HINT);
+  const hint = isChoice(process.env['BNN_NATIVE'] ?? '') ? SETUP_HINT : 'unset BNN_NATIVE';
+  return obstacle(`there is no ${TITLES[kind]} (${lacks.join('; ')})`, hint);
 }
 
 /** In the order in which they are tried, and what is not there. */
 function findNativeFiles(kind: keyof NativeFiles): { files: NativeFile[]; lacks: string[] } {
   const name = nativeFiles()[kind];
   const wanted = process.env['BNN_NATIVE'] ?? '';
+  if (!isChoice(wanted)) {
+    return { files: [], lacks: [`BNN_NATIVE is '${wanted}', expected built, prebuilt or none`] };
+  }
   if (wanted === 'none') return { files: [], lacks: ['BNN_NATIVE is none'] };
   const lacks: string[] = [];
   const prebuilt = wanted === 'built' ? obstacle('BNN_NATIVE is built', '') : findPrebuilt(name);
@@ -90,7 +101,9 @@ function isStale(path: string): boolean {
   const folder = join(ROOT, 'native');
   if (!existsSync(folder)) return false;
   return readdirSync(folder, { recursive: true, encoding: 'utf8' }).some(
-    (source) => /\.(cc|h)$/.test(source) && statSync(join(folder, source)).mtimeMs > mtimeMs,
+    // Editors leave links that lead nowhere.
+    (source) =>
+      /\.(cc|h)$/.test(source) && (statSync(join(folder, source), { throwIfNoEntry: false })?.mtimeMs ?? 0) > mtimeMs,
   );
 }
 
@@ -106,7 +119,13 @@ function findPrebuilt(name: string): Found<NativeFile> {
   } catch {
     return obstacle(`${title} is not installed`, SETUP_HINT);
   }
-  const [version, own] = [versionOf(manifest), versionOf(join(ROOT, 'package.json'))];
+  let version: string;
+  try {
+    version = versionOf(manifest);
+  } catch {
+    return obstacle(`${title} is damaged: ${manifest} is not readable`, SETUP_HINT);
+  }
+  const own = versionOf(join(ROOT, 'package.json'));
   if (version !== own) return obstacle(`${title} is version ${version}, expected ${own}`, SETUP_HINT);
   return found({ path: join(manifest, '..', name), origin: `prebuilt in ${title} ${version}`, isPrebuilt: true });
 }

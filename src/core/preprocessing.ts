@@ -51,6 +51,8 @@ const CROP_RATIO = 256 / 224;
 /** Data sets that versions without `picture` framed so; all others have pictures of one size. */
 const FRAMED_DATASETS = ['imagenet', 'webdataset', 'image-folder'];
 const LARGEST_SIDE = 2 ** 16;
+/** Of what a network sees, many times what any does; larger ones would take all memory. */
+const MOST_PIXELS = 2 ** 24;
 
 /** @param fit  `crop` takes the middle 7/8, as the usual evaluation does. */
 export function pictureFrame(width: number, height: number, fit: Fit): PictureFrame {
@@ -130,6 +132,7 @@ function parseForm(found: Readonly<Record<string, unknown>>, refuse: (why: strin
     Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= LARGEST_SIDE;
   const { width, height } = Object(found['size']) as { readonly width?: unknown; readonly height?: unknown };
   if (!isSide(width) || !isSide(height)) return refuse(`size is ${shown(found['size'])}, expected width and height`);
+  if (width * height > MOST_PIXELS) return refuse(`size is ${width}×${height}, expected at most ${MOST_PIXELS} pixels`);
   const fit = one('fit', FITS);
   const shorterSide = found['shorterSide'] ?? null;
   const isFine = fit === 'crop' ? isSide(shorterSide) && shorterSide >= Math.min(width, height) : shorterSide === null;

@@ -7,7 +7,7 @@ import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { openRegularFile, readInto } from '../core/regular-file-io.ts';
-import { BnnError, fromSystemError } from '../errors.ts';
+import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { LeftOut } from './left-out.ts';
 import { FORMAT_BYTES, formatOf, isPictureFormat, isPictureName } from './picture-format.ts';
 
@@ -99,7 +99,8 @@ async function kindOf(entry: Dirent, path: string): Promise<Kind> {
     return facts.isFile() ? 'file' : facts.isDirectory() ? 'folder' : 'pipes, devices or sockets';
   } catch (error) {
     const known = fromSystemError(error, 'read', path);
-    if (known instanceof BnnError && known.code === 'E_NOT_FOUND') return 'broken links';
+    const isBroken = known instanceof BnnError && known.code === 'E_NOT_FOUND';
+    if (isBroken || systemErrorCode(error) === 'ELOOP') return 'broken links';
     throw known;
   }
 }

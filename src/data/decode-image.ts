@@ -76,15 +76,16 @@ async function withThreads<T>(sharp: Sharp, decode: () => Promise<T>): Promise<T
 }
 
 /**
- * Decodes a picture to RGB and frames it (bilinear with antialiasing). Colour profiles, EXIF rotation and transparency are ignored, as
- * in torchvision. Of an animation, the first picture counts.
+ * Decodes a picture to RGB, turns it as its EXIF data say (phones store photographs as the sensor lies, and browsers turn them), and
+ * frames it (bilinear with antialiasing). Colour profiles and transparency are ignored, as in torchvision. Of an animation, the first
+ * picture counts.
  *
  * What is cut out of the original, for training at random, is resized by libvips where it becomes smaller: faster, and a little
  * different. All else is resized by `core/resize.ts`, pixel by pixel as Pillow and every runner of the model do it; libvips would also
  * put what it enlarges half a pixel further right and down.
  *
  * @param at     how messages call the picture.
- * @param frame  what to use of a picture of the given size.
+ * @param frame  what to use of a picture of the given size, upright.
  * @returns      u8[height][width][3] of the frame.
  * @throws {BnnError} E_FORMAT naming the picture when it is none of `PICTURE_FORMATS`, a damaged or too large one; E_BACKEND when libvips
  *   gets no thread.
@@ -110,9 +111,11 @@ async function decodeWith(
     // What sharp itself is asked for is checked here, in other words.
     const limitInputPixels = known === undefined ? false : MOST_PIXELS;
     const image = sharp(bytes, { failOn: 'error', ignoreIcc: true, limitInputPixels });
-    const { width, height, channels, depth } =
-      known === undefined ? await image.metadata() : { ...known, ...JPEG_SAMPLES };
-    checkSize(width, height, format, channels * (BYTES_PER_SAMPLE[depth] ?? BYTES_OF_OTHER_SAMPLES));
+    const stored = known === undefined ? await image.metadata() : { ...known, ...JPEG_SAMPLES };
+    const pixelBytes = stored.channels * (BYTES_PER_SAMPLE[stored.depth] ?? BYTES_OF_OTHER_SAMPLES);
+    checkSize(stored.width, stored.height, format, pixelBytes);
+    const { width, height, isTurned } = uprightSize(stored);
+    if (isTurned) image.autoOrient();
     const framing = frame(width, height);
     if (Math.max(framing.width, framing.height) > LONGEST_SIDE) {
       throw new Error(`${width}×${height} pixels: too narrow to be resized to ${framing.width}×${framing.height}`);
@@ -137,6 +140,17 @@ function pictureFormatOf(bytes: Uint8Array): PictureFormat {
   if (isPictureFormat(format)) return format;
   const found = bytes.length === 0 ? 'an empty file' : (format ?? 'no picture, or of an unknown format');
   throw new Error(`${found}, expected ${PICTURE_FORMATS.join(', ')}`);
+}
+
+/** Orientations 2 to 8 are mirrored or turned, 5 to 8 lie on their side. */
+function uprightSize(stored: {
+  readonly width: number;
+  readonly height: number;
+  readonly orientation?: number | undefined;
+}) {
+  const { width, height, orientation = 1 } = stored;
+  const isTurned = orientation > 1;
+  return orientation < 5 ? { width, height, isTurned } : { width: height, height: width, isTurned };
 }
 
 /** @param pixelBytes  of a decoded pixel: a header may promise samples that take much more memory than pixels of three bytes. */

@@ -61,7 +61,9 @@ export class Engine {
       return new Engine((await wasm.instantiate(module, imports)).exports, module, team);
     } catch (cause) {
       throw new BnnError('E_BACKEND', `the WebAssembly kernels do not start: ${messageOf(cause)}`, {
-        hint: 'they need the vector instructions of WebAssembly (every browser since 2023, Node since 16)',
+        hint: /memory/i.test(messageOf(cause))
+          ? 'they need addresses for their memory: raise the limit (ulimit -v), or end sessions that are not needed'
+          : 'they need the vector instructions of WebAssembly (every browser since 2023, Node since 16)',
         cause,
       });
     }

@@ -3,6 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { assertCompleteLibrary } from '../core/complete-library-io.ts';
 import { type Found, found, obstacle } from '../core/found.ts';
 import { loadNativeFile } from '../core/native-file-io.ts';
 import { isRuntimeLibrary } from '../core/native-files.ts';
@@ -108,6 +109,7 @@ function load(): Found<OrtBinding> {
   const runtime = findRuntime();
   if (!runtime.ok) return runtime;
   try {
+    assertCompleteLibrary(runtime.value);
     const { version } = addon.value.value.open(runtime.value);
     return found({ addon: addon.value.value, path: addon.value.file.path, runtime: runtime.value, version });
   } catch (error) {

@@ -2,7 +2,7 @@
 
 import { type Obstacle, obstacle, requireFound } from '../core/found.ts';
 import { BnnError } from '../errors.ts';
-import { inferShapes } from '../graph/infer/infer-shapes.ts';
+import { inferNode } from '../graph/infer/infer-shapes.ts';
 import type { Model } from '../graph/model.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
@@ -99,18 +99,24 @@ async function readPacked(source: string | Uint8Array): Promise<Model | null> {
 /**
  * Onnxruntime divides by the sizes of a graph whose shapes contradict each other, and ends the process.
  *
- * @throws {BnnError} E_SHAPE naming the node.
+ * @throws {BnnError} E_SHAPE naming the node, or E_FORMAT where it is one of ours.
  */
 function refuseImpossible(model: Model, at: string | undefined): void {
-  try {
-    inferShapes(model, INFER_RULES);
-  } catch (error) {
-    if (!(error instanceof BnnError) || error.code !== 'E_SHAPE') throw error;
-    throw new BnnError('E_SHAPE', error.message, {
-      at: [at, error.at].filter(Boolean).join(', '),
-      hint: 'the file is damaged, or its sizes were changed by hand: export it again',
-      cause: error,
-    });
+  for (const node of model.graph.nodes()) {
+    const rule = INFER_RULES.get(node.type);
+    if (rule === undefined) continue;
+    try {
+      inferNode(node, rule, model.opsets.get(node.domain) ?? 1);
+    } catch (error) {
+      if (!(error instanceof BnnError)) throw error;
+      // What else this project does not know of standard operators, onnxruntime may.
+      if (error.code !== 'E_SHAPE' && node.domain !== BNN_DOMAIN) continue;
+      throw new BnnError(error.code, error.message, {
+        at: [at, error.at].filter(Boolean).join(', '),
+        hint: 'the file is damaged, or its sizes were changed by hand: export it again',
+        cause: error,
+      });
+    }
   }
 }
 

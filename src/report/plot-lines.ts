@@ -152,14 +152,15 @@ interface Place {
   readonly bottom: number;
 }
 
-function drawLine({ name, points }: Line, style: number, { x, y, panel, bottom }: Place): string[] {
+function drawLine({ name, points: all }: Line, style: number, { x, y, panel, bottom }: Place): string[] {
+  const points = thinned(all);
   const step = Math.max(1, Math.ceil(points.length / MOST_MARKS));
   const marked = points.filter(
     ({ y: value }, i) => isNumber(value) && ((points.length - 1 - i) % step === 0 || isAlone(points, i)),
   );
   return [
     ...runsOf(points).map((run) => {
-      const corners = thinned(run).map((point) => `${px(x.at(point.x))},${px(y.at(point.y ?? 0))}`);
+      const corners = run.map((point) => `${px(x.at(point.x))},${px(y.at(point.y ?? 0))}`);
       return `<polyline class="line line-${style % LINE_STYLES}" points="${corners.join(' ')}"/>`;
     }),
     ...marked.map((point) => {
@@ -187,16 +188,18 @@ function runsOf(points: readonly LinePoint[]): LinePoint[][] {
   return runs.filter((run) => run.length > 1);
 }
 
-/** Of a long run, the least and the greatest of each stretch of points: finer than the picture shows. */
-function thinned(run: readonly LinePoint[]): readonly LinePoint[] {
-  if (run.length <= 2 * STRETCHES) return run;
-  const length = Math.ceil(run.length / STRETCHES);
-  const kept = new Set<LinePoint | undefined>([run[0], run.at(-1)]);
-  for (let from = 0; from < run.length; from += length) {
-    const sorted = run.slice(from, from + length).sort((a, b) => (a.y ?? 0) - (b.y ?? 0));
+/** Of many points, the least and the greatest of each stretch, and one without a number: finer than the picture shows. */
+function thinned(points: readonly LinePoint[]): readonly LinePoint[] {
+  if (points.length <= 2 * STRETCHES) return points;
+  const length = Math.ceil(points.length / STRETCHES);
+  const kept = new Set<LinePoint | undefined>([points[0], points.at(-1)]);
+  for (let from = 0; from < points.length; from += length) {
+    const stretch = points.slice(from, from + length);
+    const sorted = stretch.filter(({ y }) => isNumber(y)).sort((a, b) => (a.y ?? 0) - (b.y ?? 0));
     kept.add(sorted[0]).add(sorted.at(-1));
+    kept.add(stretch.find(({ y }) => !isNumber(y)));
   }
-  return run.filter((point) => kept.has(point));
+  return points.filter((point) => kept.has(point));
 }
 
 function isAlone(points: readonly LinePoint[], i: number): boolean {

@@ -2,19 +2,24 @@
 
 import { type Binarized, type BinarizeOptions, binarizeFloat } from '../convert/binarize-float.ts';
 import { withZeroPolicy, ZERO_POLICIES } from '../convert/signs/sign-policy.ts';
+import type { Preprocessing } from '../core/preprocessing.ts';
 import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { SessionMemory } from '../inference/measure-sessions-io.ts';
+import type { PictureOptions } from '../inference/picture-form.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import type { Candidate, Check } from './convert-check.ts';
 import type { InputOptions, PixelRange } from './convert-inputs.ts';
 import { type ConvertedSource, convertSource, type SourceOptions } from './convert-source.ts';
+import { describePictures, preprocessingOf, setPreprocessing } from './describe-pictures.ts';
 import { VERSION } from './version.ts';
 
 export interface ConvertFileOptions extends SourceOptions {
   /** Makes the layers of a float network binary, as a start for training; {} by the rule as it is. */
   readonly binarize?: BinarizeOptions | undefined;
+  /** What its pictures are, to be written into both forms. */
+  readonly pictures?: PictureOptions | undefined;
   /** Runs source and result in a stock onnxruntime. */
   readonly verify?: boolean | undefined;
   /** Counts the inputs that would be decided differently under other rules for signs at 0. */
@@ -37,6 +42,8 @@ export interface ConvertedFile extends ConvertedSource {
   readonly binarized: Binarized | null;
   /** Both forms as files, the latent one binarized where that was asked for. */
   readonly files: { readonly latent: Uint8Array; readonly packed: Uint8Array };
+  /** What both files say of their pictures; null where they say nothing. */
+  readonly preprocessing: Preprocessing | null;
   /** Null where it was not asked for, as the next two. */
   readonly verification: Check | null;
   /** Whether `verification` found more than rounding. */
@@ -61,8 +68,9 @@ const CHANGED_SHARE = 0.02;
 export async function convertFile(path: string, options: ConvertFileOptions = {}): Promise<ConvertedFile> {
   const source = await convertSource(path, options);
   const binarized = options.binarize === undefined ? null : binarizeFloat(source.model, options.binarize);
-  const latent = finished(binarized?.model ?? source.model);
-  const packed = finished(source.lowered.model);
+  const models = [binarized?.model ?? source.model, source.lowered.model] as const;
+  const preprocessing = described(models, options.pictures, path);
+  const [latent, packed] = [finished(models[0]), finished(models[1])];
   const notes: string[] = [];
   const compare = (candidates: readonly Candidate[]) => compareWithSource(source, candidates, options, notes);
   const forms = [
@@ -76,12 +84,24 @@ export async function convertFile(path: string, options: ConvertFileOptions = {}
     ...source,
     binarized,
     files: { latent, packed },
+    preprocessing,
     verification,
     isDifferent: verification !== null && differs(verification),
     whatIf,
     memory,
     notes,
   };
+}
+
+function described(
+  models: readonly [Model, Model],
+  pictures: PictureOptions | undefined,
+  path: string,
+): Preprocessing | null {
+  if (pictures === undefined) return preprocessingOf(models[0], path);
+  const preprocessing = describePictures(models[0], pictures, path);
+  for (const model of models) setPreprocessing(model, preprocessing);
+  return preprocessing;
 }
 
 function finished(model: Model): Uint8Array {

@@ -1,6 +1,6 @@
 /** `MODEL.json` beside `MODEL.onnx`: what the model says of its pictures, for runtimes that do not show the metadata of a file. */
 
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { encodePreprocessing, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
@@ -47,12 +47,14 @@ export async function writeDescription(
 
 async function kindOf(file: string): Promise<'none' | 'description' | 'other'> {
   try {
+    // Reading from a pipe would wait for its writer.
+    if (!(await stat(file)).isFile()) return 'other';
     parsePreprocessing(await readFile(file, 'utf8'));
     return 'description';
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === 'ENOENT') return 'none';
-    if (code === 'EISDIR' || (error instanceof BnnError && error.code === 'E_FORMAT')) return 'other';
+    if (error instanceof BnnError && error.code === 'E_FORMAT') return 'other';
     throw fromSystemError(error, 'read', file);
   }
 }

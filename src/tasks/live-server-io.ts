@@ -20,12 +20,16 @@ export interface LiveServer {
   readonly url: string;
   /** What to pass to the training. */
   readonly listeners: Required<Pick<TrainListeners, 'onStart' | 'onStep' | 'onEpoch'>>;
+  /** How many browsers show it now. */
+  watching(): number;
   /** Says how it ended to who is looking, and stops. */
   close(ending: string): Promise<void>;
 }
 
 const ADDRESS = '127.0.0.1';
 const STEP_MS = 500;
+/** Waiting for a browser that does not read; it gets everything when it connects anew. */
+const MOST_WAITING_BYTES = 2 ** 20;
 /** Rows of the table on the page. */
 const EPOCHS_SHOWN = 25;
 
@@ -61,6 +65,7 @@ export async function serveTraining(out: string, recipe: Recipe, port: number): 
   return {
     url: `http://${ADDRESS}:${bound}/`,
     listeners: feed.listeners,
+    watching: () => feed.watching,
     close: async (ending) => {
       feed.end(ending);
       server.close();
@@ -84,6 +89,10 @@ class Feed {
   constructor(out: string, recipe: Recipe) {
     this.#out = out;
     this.#recipe = recipe;
+  }
+
+  get watching(): number {
+    return this.#watching.size;
   }
 
   readonly listeners: LiveServer['listeners'] = {
@@ -154,7 +163,14 @@ class Feed {
   }
 
   #send(event: string, data: unknown): void {
-    for (const response of this.#watching) response.write(format(event, data));
+    const text = format(event, data);
+    for (const response of this.#watching) {
+      if (response.writableLength <= MOST_WAITING_BYTES) response.write(text);
+      else {
+        this.#watching.delete(response);
+        response.destroy();
+      }
+    }
   }
 
   #state(): LiveState {

@@ -46,6 +46,8 @@ export interface Prediction {
 
 /** Pictures that are decoded together and run as one batch, where the model takes any. */
 const AT_ONCE = 16;
+/** Of all that are decoded together. */
+const PIXELS_AT_ONCE = 2 ** 22;
 /** Of one picture; anything else ends all. */
 const OF_A_PICTURE: readonly BnnError['code'][] = ['E_FORMAT', 'E_NOT_FOUND', 'E_IO', 'E_UNSUPPORTED'];
 
@@ -68,8 +70,10 @@ export async function predictPictures(options: PredictOptions): Promise<Predicti
       onNote?.('the model has no names of classes; --classes FILE gives them, one a line');
     }
     let broken = 0;
-    for (let from = 0; from < files.length; from += AT_ONCE) {
-      const some = files.slice(from, from + AT_ONCE);
+    const { width, height } = classifier.preparation.picture;
+    const atOnce = Math.max(1, Math.min(AT_ONCE, Math.floor(PIXELS_AT_ONCE / (width * height))));
+    for (let from = 0; from < files.length; from += atOnce) {
+      const some = files.slice(from, from + atOnce);
       const decoded = await Promise.all(some.map((file) => decodeOne(classifier, file)));
       const good = decoded.filter((result) => result instanceof Uint8Array);
       const guesses = good.length === 0 ? [] : await classifier.classify(good, top);
@@ -82,7 +86,7 @@ export async function predictPictures(options: PredictOptions): Promise<Predicti
           onBroken?.({ picture, code: result.code, message: result.message });
         }
       }
-      onProgress?.(Math.min(files.length, from + AT_ONCE), files.length);
+      onProgress?.(Math.min(files.length, from + atOnce), files.length);
     }
     return { model: path, pictures: files.length - broken, broken };
   } finally {

@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { nearest } from '../core/nearest.ts';
 import { parseJsonObject } from '../core/parse-json.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
@@ -26,10 +26,24 @@ export async function readRecipeFile(path: string): Promise<RecipeInput> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') throw noRecipe(path, error);
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT') throw noRecipe(path, error);
+    if (code === 'EISDIR') throw isFolder(path, error);
     throw fromSystemError(error, 'read the recipe', path);
   }
   return parseJsonObject(text, file);
+}
+
+/** Most likely of pictures, or of a run. */
+function isFolder(path: string, cause: unknown): BnnError {
+  const isRun = existsSync(join(path, 'recipe.json'));
+  return new BnnError('E_USAGE', 'this is a folder, expected a recipe as JSON', {
+    at: path,
+    hint: isRun
+      ? `--resume --out ${path} continues this run, --init ${path} starts from its weights`
+      : `to train on the pictures in it, give --dataset image-folder --data ${path}`,
+    cause,
+  });
 }
 
 function noRecipe(path: string, cause: unknown): BnnError {

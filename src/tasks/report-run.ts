@@ -13,6 +13,7 @@ import type { Facts, ReportedRun } from '../report/page/run-report.ts';
 import { type EpochRecord, readHistory } from '../training/history-io.ts';
 import type { PluginSource } from '../training/load-plugin-io.ts';
 import { defaultRecipe, networkName, type Recipe } from '../training/recipe.ts';
+import { loadOptionsOf } from '../training/run-data.ts';
 import { ENVIRONMENT_FILE, readRecipe } from '../training/run-folder-io.ts';
 import { showMistakes } from './mistakes-file-io.ts';
 import { indicatorTable } from './report-indicators.ts';
@@ -79,7 +80,7 @@ export async function findRun(folder: string, options: FindOptions): Promise<Run
     ));
   const epoch = source && (await epochOf(dirname(source.path)));
   if (validation !== null) notes.push(...surprises(validation, records, epoch));
-  const environment = await readEnvironment(folder);
+  const environment = await noting('How it was made is not shown', () => readEnvironment(folder));
   return { name: basename(resolve(folder)), folder, recipe, records, environment, layers, epoch, validation, notes };
 }
 
@@ -95,6 +96,7 @@ async function validateOn(
       model: path,
       dataset: recipe.dataset,
       dir: data ?? (recipe.data || undefined),
+      split: loadOptionsOf(recipe).split,
       limit: recipe.limitTest,
       confusion: true,
       mistakes: pictures,

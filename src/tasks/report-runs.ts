@@ -6,7 +6,7 @@ import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { LINE_STYLES } from '../report/line-styles.ts';
 import { runReport } from '../report/page/run-report.ts';
-import { runName } from '../training/comparison.ts';
+import { type ArmResult, runName } from '../training/comparison.ts';
 import type { PluginSource } from '../training/load-plugin-io.ts';
 import type { Comparison } from '../training/run-comparison-io.ts';
 import { curvesOfRun, curvesOfRuns, describeRun } from '../training/run-curves.ts';
@@ -87,21 +87,22 @@ function checkCount(folders: readonly string[]): void {
 /** Of a comparison, the first run of each arm. */
 async function runsOf(folder: string, notes: string[]): Promise<string[]> {
   const path = join(folder, 'results.json');
-  let comparison: Comparison;
+  let comparison: Partial<Comparison> | null;
   try {
-    comparison = JSON.parse(await readFile(path, 'utf8')) as Comparison;
+    comparison = JSON.parse(await readFile(path, 'utf8')) as Partial<Comparison> | null;
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return [folder];
     if (error instanceof SyntaxError)
       throw new BnnError('E_FORMAT', 'the results are not JSON', { at: path, cause: error });
     throw fromSystemError(error, 'read the results', path);
   }
-  const { seeds, arms } = comparison;
-  const [seed] = seeds;
-  if (seed === undefined || !Array.isArray(arms)) {
+  const { seeds, arms } = comparison ?? {};
+  const [seed]: unknown[] = Array.isArray(seeds) ? seeds : [];
+  const isNamed = (arm: Partial<ArmResult> | null): boolean => typeof arm?.name === 'string';
+  if (typeof seed !== 'number' || !Array.isArray(arms) || !arms.every(isNamed)) {
     throw new BnnError('E_FORMAT', 'these are not the results of a comparison', { at: path });
   }
-  if (seeds.length > 1) {
+  if (seeds !== undefined && seeds.length > 1) {
     notes.push(
       `Of the comparison ${folder}, each arm is shown by its run with seed ${seed}; results.csv has the means over ${seeds.length} seeds.`,
     );

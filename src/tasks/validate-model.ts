@@ -1,5 +1,6 @@
 /** Accuracy, agreement and speed of a model on a data set, wherever the model lies. */
 
+import { stat } from 'node:fs/promises';
 import { DATASET_NAMES } from '../data/load-dataset.ts';
 import { BnnError } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
@@ -8,7 +9,7 @@ import type { LoadedPlugin, PluginSource } from '../training/load-plugin-io.ts';
 import { readRunData } from '../training/run-data-io.ts';
 import { openDatasets } from './open-datasets.ts';
 
-export interface ModelValidateOptions extends Omit<ValidateOptions, 'dataset' | 'datasets' | 'values' | 'split'> {
+export interface ModelValidateOptions extends Omit<ValidateOptions, 'dataset' | 'datasets' | 'values'> {
   /** That of the run, unless told. */
   readonly dataset?: string | undefined;
   /** Parts of one's own, where the data set is among them. */
@@ -28,6 +29,7 @@ export interface ModelValidation extends Validation {
  *   data and running throw.
  */
 export async function validateModel(options: ModelValidateOptions): Promise<ModelValidation> {
+  await assertDataKnown(options);
   const { path: model, run } = await findModel(options.model);
   const other = options.against === undefined ? undefined : await findModel(options.against);
   const against = other?.path;
@@ -47,16 +49,12 @@ export async function validateModel(options: ModelValidateOptions): Promise<Mode
 /** What is given, completed by what the run was trained on. */
 async function dataOf(
   run: string | null,
-  { dataset, dir, plugins = [] }: ModelValidateOptions,
+  { dataset, dir, split, plugins = [] }: ModelValidateOptions,
 ): Promise<Pick<ValidateOptions, 'dataset' | 'dir' | 'split'>> {
   const recipe = run === null ? null : await readRunData(run);
   const name = dataset ?? recipe?.dataset;
-  if (name === undefined) {
-    throw new BnnError('E_USAGE', 'no data set given', {
-      hint: `add --dataset ${DATASET_NAMES.join(' | ')}; of a run folder it is known`,
-    });
-  }
-  if (recipe === null || name !== recipe.dataset) return { dataset: name, dir };
+  if (name === undefined) throw noDataset();
+  if (recipe === null || name !== recipe.dataset) return { dataset: name, dir, split };
   if (recipe.plugins.length > 0 && plugins.length === 0 && !DATASET_NAMES.includes(name)) {
     const names = recipe.plugins.map((plugin) => `"${plugin}"`).join(', ');
     throw new BnnError(
@@ -68,5 +66,23 @@ async function dataOf(
       },
     );
   }
-  return { dataset: name, dir: dir ?? (recipe.data || undefined), split: recipe.split };
+  return { dataset: name, dir: dir ?? (recipe.data || undefined), split: split ?? recipe.split };
+}
+
+/** Of a file, the data are never known: that is said before it is looked for. */
+async function assertDataKnown({ model, against, dataset }: ModelValidateOptions): Promise<void> {
+  if (dataset !== undefined) return;
+  for (const path of [model, against]) {
+    if (path === undefined) continue;
+    const facts = await stat(path).catch(() => null);
+    // A name that is not there may be meant as a run's.
+    if (facts === null ? !path.endsWith('.onnx') : facts.isDirectory()) return;
+  }
+  throw noDataset();
+}
+
+function noDataset(): BnnError {
+  return new BnnError('E_USAGE', 'no data set given', {
+    hint: `add --dataset ${DATASET_NAMES.join(' | ')}; of a run folder it is known`,
+  });
 }

@@ -95,6 +95,8 @@ export async function truncateHistory(path: string, epochs: number): Promise<Epo
 }
 
 const NUMBERS = ['trainLoss', 'trainTop1', 'testLoss', 'testTop1', 'lr', 'seconds', 'imagesPerSecond'] as const;
+/** Absent in earlier versions, or where there is no such number. */
+const OPTIONAL = ['validationTop1', 'o', 'waitShare'] as const satisfies readonly (keyof EpochRecord)[];
 const SHARES: readonly string[] = ['trainTop1', 'testTop1'] satisfies (keyof EpochRecord)[];
 
 function parse(line: string): unknown {
@@ -119,7 +121,16 @@ function problemOf(value: unknown, epoch: number): string | null {
       return `${name} is ${JSON.stringify(number) ?? 'missing'}`;
     }
   }
-  return null;
+  for (const name of OPTIONAL) {
+    if (typeof (record[name] ?? 0) !== 'number') return `${name} is ${JSON.stringify(record[name])}`;
+  }
+  return isIndicators(record['indicators']) ? null : 'its indicators are not those of layers';
+}
+
+function isIndicators(value: unknown): boolean {
+  if (value === undefined) return true;
+  const { layers } = Object(value) as { readonly layers?: unknown };
+  return Array.isArray(layers) && layers.every((layer) => typeof layer?.layer === 'string');
 }
 
 function damaged(what: string, at: string): BnnError {

@@ -1,9 +1,10 @@
 /** Plug-ins from their files: imported, and known by a digest of all that they are made of. */
 
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { dirname, extname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { sha256 } from '../core/digests-io.ts';
+import { readRegularFile } from '../core/regular-file-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import type { Plugin, PluginFactory } from './plugin.ts';
 import { fromPluginError, syntaxErrorPlace } from './plugin-errors.ts';
@@ -66,15 +67,10 @@ const CODE = /\.[cm]?[jt]sx?$/;
 
 /** Digests of a file and of all files that it and they name, by path. */
 async function digestFiles(path: string, found = new Map<string, string>()): Promise<Map<string, string>> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    throw fromSystemError(error, 'read the plug-in', path);
-  }
+  const bytes = await readRegularFile(path);
   found.set(path, sha256(bytes));
   if (!CODE.test(path)) return found;
-  for (const [, , name = ''] of bytes.toString('utf8').matchAll(RELATIVE)) {
+  for (const [, , name = ''] of new TextDecoder().decode(bytes).matchAll(RELATIVE)) {
     const named = join(dirname(path), name);
     if (!found.has(named) && (await isFile(named))) await digestFiles(named, found);
   }
@@ -149,6 +145,7 @@ function definitionOf(found: unknown, path: string): Plugin | PluginFactory {
 /** A plug-in as text: data by value, functions by their source. */
 function textOf(value: unknown, seen = new Set<unknown>()): string {
   if (typeof value === 'function') return String(value);
+  if (typeof value === 'bigint') return `${value}n`;
   if (typeof value !== 'object' || value === null) return String(JSON.stringify(value));
   if (seen.has(value)) return '';
   seen.add(value);

@@ -122,38 +122,56 @@ export async function openParts(sources: readonly (PluginSource | LoadedPlugin)[
 }
 
 /** Calls the factory and checks what can be told before anything is used. */
-async function openPlugin({ definition, sha256, files }: LoadedPlugin): Promise<OpenPlugin> {
-  const [at] = files;
-  let plugin: Plugin;
+async function openPlugin(loaded: LoadedPlugin): Promise<OpenPlugin> {
+  const { files } = loaded;
   try {
-    plugin = typeof definition === 'function' ? await definition(PLUGIN_TOOLS) : definition;
+    return await openDefinition(loaded);
   } catch (error) {
-    throw fromPluginError(error, [{ name: at ?? 'plug-in', files }]);
+    throw fromPluginError(error, [{ name: files[0] ?? 'plug-in', files }]);
   }
+}
+
+async function openDefinition({ definition, sha256, files }: LoadedPlugin): Promise<OpenPlugin> {
+  const [at] = files;
+  const plugin: Plugin = typeof definition === 'function' ? await definition(PLUGIN_TOOLS) : definition;
   const fail = (message: string, hint = 'docs/extend.md shows working ones'): never => {
     throw new BnnError('E_FORMAT', message, { at, hint });
   };
   if (typeof plugin !== 'object' || plugin === null) fail(`a plug-in is ${describeValue(plugin)}, expected an object`);
-  const { name, ...parts } = plugin;
+  const { name } = plugin;
   if (typeof name !== 'string' || !NAME.test(name))
     fail(`a plug-in is called ${describeValue(name)}, expected a name such as "mine"`);
-  const unknown = Object.keys(parts).find((kind) => !(KINDS as string[]).includes(kind));
+  const unknown = Object.keys(plugin).find((key) => key !== 'name' && !(KINDS as string[]).includes(key));
   if (unknown !== undefined)
     fail(`the plug-in "${name}" has ${unknown}`, `a plug-in has a name and any of ${KINDS.join(', ')}`);
   const rowsOf = (kind: ChoiceKind): RowWithFields[] => {
-    const rows: unknown = parts[kind] ?? [];
+    const rows: unknown = plugin[kind] ?? [];
     if (!Array.isArray(rows))
       return fail(`${kind} of the plug-in "${name}" is ${describeValue(rows)}, expected a list`);
     return rows.map((row: Partial<RowWithFields>) => {
       if (typeof row?.name !== 'string' || !NAME.test(row.name)) {
         fail(`a ${WORDS[kind]} of the plug-in "${name}" is called ${describeValue(row?.name)}`, NAME_HINT);
       }
-      return { ...row, fields: row.fields ?? {} } as RowWithFields;
+      return { ...unfolded(row), fields: row.fields ?? {} } as RowWithFields;
     });
   };
   const rows = Object.fromEntries(KINDS.map((kind) => [kind, rowsOf(kind)])) as unknown as OpenPlugin['rows'];
   for (const row of Object.values(rows).flat()) checkFields(row, name, at);
   return { name, sha256, files, at, rows };
+}
+
+/** All that an object has, also what an instance has from its class. */
+function unfolded(part: object): Record<string, unknown> {
+  const names = new Set<string>();
+  for (let level = part; level !== null && level !== Object.prototype; level = Object.getPrototypeOf(level)) {
+    for (const name of Object.getOwnPropertyNames(level)) if (name !== 'constructor') names.add(name);
+  }
+  return Object.fromEntries(
+    Array.from(names, (name) => {
+      const value = (part as Record<string, unknown>)[name];
+      return [name, typeof value === 'function' ? value.bind(part) : value];
+    }),
+  );
 }
 
 const NAME = /^[A-Za-z0-9][\w.-]*$/;

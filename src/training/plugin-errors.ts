@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { describeValue } from '../core/describe-value.ts';
 import { BnnError } from '../errors.ts';
 
 /** A plug-in by its files. */
@@ -27,7 +28,8 @@ const PLACE = /((?:file:\/\/)?\/[^\s()]*?|(?:file:\/\/\/)?[A-Za-z]:[\\/][^\s()]*
  * a plug-in caused by what it called keep their code and words.
  */
 export function fromPluginError(error: unknown, plugins: readonly PluginFiles[]): unknown {
-  if (!(error instanceof Error) || (error instanceof BnnError && error.at !== undefined)) return error;
+  if (!(error instanceof Error)) return fromThrownValue(error, plugins);
+  if (error instanceof BnnError && error.at !== undefined) return error;
   for (const { name, files } of plugins) {
     const place = placeIn(error, files);
     if (place === undefined) continue;
@@ -40,6 +42,18 @@ export function fromPluginError(error: unknown, plugins: readonly PluginFiles[])
     });
   }
   return error;
+}
+
+/** Nothing in this project throws what is no Error; it has no place. */
+function fromThrownValue(value: unknown, plugins: readonly PluginFiles[]): unknown {
+  const [first] = plugins;
+  if (first === undefined) return value;
+  const names = plugins.map(({ name }) => `"${name}"`).join(' or ');
+  return new BnnError('E_PLUGIN', `in the plug-in ${names}: ${describeValue(value)} was thrown, expected an Error`, {
+    at: plugins.length === 1 ? first.files[0] : undefined,
+    hint: "throw new Error('…') tells the place",
+    cause: value,
+  });
 }
 
 /**

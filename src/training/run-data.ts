@@ -43,9 +43,15 @@ export async function withImageSize(
   return { ...recipe, imageSize };
 }
 
+function isChannels(size: Dim | undefined): boolean {
+  return size === 1 || size === 3;
+}
+
 async function sizeOfFile(path: string): Promise<number> {
   const { graph } = await readModel(path);
-  const sizes: readonly Dim[] = graph.inputs[0]?.shape?.slice(2) ?? [];
+  const [, ...image]: readonly Dim[] = graph.inputs[0]?.shape ?? [];
+  // Channels last, which the training itself refuses with both shapes.
+  const sizes = isChannels(image[2]) && !isChannels(image[0]) ? image.slice(0, 2) : image.slice(1);
   const [height = COMMON_SIZE, width] = sizes.filter((size) => typeof size === 'number');
   if (width !== undefined && width !== height) {
     throw new BnnError('E_SHAPE', `the network takes pictures of ${height}×${width}, the data set gives square ones`, {

@@ -1,6 +1,7 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import { float32 } from '../../src/core/tensor.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
@@ -34,6 +35,76 @@ function writeLarq(): string {
   writeFileSync(file, encodeModel(s.finish(z)));
   return file;
 }
+
+/** A float network of pictures, 2 classes, from elsewhere: it says nothing of them. */
+function writeFloat(name: string): string {
+  const s = new Source(['N', 3, 16, 16]);
+  const y = s.op('Conv', [s.x, s.c(s.normal([2, 3, 16, 16]))], { kernel_shape: ints([16, 16]) }, 'conv');
+  const file = path(name);
+  writeFileSync(file, encodeModel(s.finish(s.op('Flatten', [y], { axis: int(1) }))));
+  return file;
+}
+
+describe('what pictures a network from elsewhere wants', () => {
+  it('is written into both forms and beside them, and bnn-predict goes by it', async () => {
+    const source = writeFloat('silent.onnx');
+    const names = path('names.txt');
+    writeFileSync(names, 'cat\ndog\n');
+    const [latent, packed] = [path('told.onnx'), path('told-packed.onnx')];
+    const files = ['-o', latent, '--packed', packed];
+    const { code, stdout } = await convert(
+      ...[source, ...files, '--normalize', 'imagenet', '--fit', 'squash', '--classes', names],
+    );
+    expect(code).toBe(0);
+    expect(stdout).toContain(`pictures: ${path('told.json')}`);
+    const expected = {
+      dataset: 'unknown',
+      size: { width: 16, height: 16 },
+      fit: 'squash',
+      shorterSide: null,
+      filter: 'triangle',
+      channelOrder: 'RGB',
+      layout: 'NCHW',
+      mean: [0.485, 0.456, 0.406],
+      std: [0.229, 0.224, 0.225],
+      classes: ['cat', 'dog'],
+    };
+    for (const name of ['told', 'told-packed']) {
+      expect(JSON.parse(readFileSync(path(`${name}.json`), 'utf8'))).toEqual(expected);
+      const { metadata } = await readModel(path(`${name}.onnx`));
+      expect(JSON.parse(metadata.get('bnn.preprocessing')!)).toEqual(expected);
+    }
+    const picture = path('picture.png');
+    const data = Uint8Array.from({ length: 20 * 30 * 3 }, (_, i) => (i * 2654435761) >>> 23);
+    await sharp(data, { raw: { width: 20, height: 30, channels: 3 } }).toFile(picture);
+    const predict = async (...args: string[]) => {
+      const { stdout } = await runCli([...args, '--json'], { program: 'bnn-predict' });
+      return JSON.parse(stdout.split('\n')[0]!) as { guesses: { name: string; probability: number }[] };
+    };
+    const told = await predict(latent, picture);
+    expect(told.guesses.map(({ name }) => name).sort()).toEqual(['cat', 'dog']);
+    expect(await predict(source, picture, '--normalize', 'imagenet', '--fit', 'squash', '--classes', names)).toEqual(
+      told,
+    );
+
+    // Converted anew without a word: the description of before would be wrong.
+    const again = await convert(source, '-o', latent);
+    expect(again.stderr).toContain('was removed');
+    expect(existsSync(path('told.json'))).toBe(false);
+  });
+
+  it('has to say how pixels are normalized, and needs a file to be written', async () => {
+    const source = writeFloat('silent-too.onnx');
+    const silent = await convert(source, '-o', path('x.onnx'), '--fit', 'pad');
+    expect([silent.code, silent.stderr]).toEqual([
+      1,
+      expect.stringMatching(/does not say.*[\s\S]*--normalize imagenet/),
+    ]);
+    expect(existsSync(path('x.onnx'))).toBe(false);
+    const alone = await convert(source, '--normalize', 'imagenet');
+    expect([alone.code, alone.stderr]).toEqual([2, expect.stringContaining('--normalize does nothing with a table')]);
+  });
+});
 
 describe('bnn-convert', () => {
   it('writes both forms, compares them with the source, and gives a verdict for every layer', async () => {

@@ -194,4 +194,14 @@ describe('a plug-in on the command line', () => {
     expect(source).toBe(text.split('\n')[line - 1]!.trim());
     expect(existsSync(join(folder, 'never'))).toBe(false);
   });
+
+  it.each([
+    ['of its file', 'await new Promise(() => {});'],
+    ['of its factory', 'export default () => new Promise(() => {});'],
+  ])('a promise %s that is never settled is said', async (name, text) => {
+    const file = write(`never-${name.length}.mjs`, text);
+    const { code, stderr } = await train('--plugin', file);
+    expect(code).toBe(1);
+    expect(stderr).toContain('error[E_PLUGIN] bnn-train: a promise that is waited for is never settled');
+  });
 });

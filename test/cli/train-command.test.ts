@@ -154,7 +154,9 @@ describe.skipIf(!native.ok)(`training on the native backend${skipped}`, () => {
         interrupted: false,
       });
       // One opening block and one line per epoch: stderr is no terminal here.
-      expect(run.stderr).toMatch(/^bnn-train \d.*seed 1\nmodel [\s\S]*\n\| epoch \|.*\n\| +1 \|.*\n\| +2 \|.*\n$/);
+      expect(run.stderr).toMatch(
+        /^note: an epoch is 4 steps of 128 pictures.*\nbnn-train \d.*seed 1\nmodel [\s\S]*\n\| epoch \|.*\n\| +1 \|.*\n\| +2 \|.*\n$/,
+      );
 
       const [again, other, exported] = await Promise.all([
         runCli(['train', '--epochs', '2', '--out', out, ...SMALL]),

@@ -64,6 +64,7 @@ test.concurrent.each([
   [['validate', 'a.onnx', '--threads', '99999'], "bnn validate: '99999' is no value for --threads", '--help'],
   [['export', 'a.onnx', '-o', ''], 'bnn export: no output file given', '-o'],
   [['convert', 'a.onnx', '-o', 'b', '--packed', './b'], 'bnn convert: both forms would go into one file', 'another'],
+  [['train', 'test'], 'bnn train: this is a folder, expected a recipe', '--dataset image-folder --data test'],
   [['train', 'a.onnx'], 'bnn train: this is a network, expected a recipe', '--init a.onnx'],
   [['validate', 'models/cifar10-resnet8-bireal/model.onnx'], 'bnn validate: no data set given', '--dataset'],
   [['inspect', 'a.onnx', 'b.onnx'], 'bnn inspect: too many arguments', '--help'],

@@ -128,3 +128,27 @@ describe.skipIf(platform === undefined)('the native addon', () => {
     expect(taken()).toMatch(/^there is no native addon \(BNN_NATIVE is none\)/);
   });
 });
+
+describe.skipIf(platform === undefined)('what is damaged', () => {
+  it.each(['', '[1', 'null'])('a package of the platform with %j for its description is named', (text) => {
+    writePrebuilt();
+    write(`node_modules/${title}/package.json`, text);
+    expect(taken()).toContain(title);
+    writeBuilt();
+    expect(taken()).toBe('built here');
+  });
+
+  it('a link among the sources that leads nowhere, as editors leave them, is no source', () => {
+    writePrebuilt();
+    writeBuilt(2000);
+    writeSource(1000);
+    symlinkSync('nowhere', join(home, 'native/.#addon.cc'));
+    expect(taken()).toBe('built here');
+  });
+
+  it('a choice in BNN_NATIVE that there is not is said', () => {
+    writeBuilt();
+    vi.stubEnv('BNN_NATIVE', 'buitl');
+    expect(taken()).toContain("BNN_NATIVE is 'buitl', expected built, prebuilt or none); unset BNN_NATIVE");
+  });
+});

@@ -69,3 +69,20 @@ it.each<[string, (entry: Record<string, unknown>) => unknown, RegExp]>([
 });
 
 it('refuses what is no JSON', () => expect(() => parsePreprocessing('{')).toThrowError(/not readable: it is no JSON/));
+
+it.each([
+  [2 ** 16, 2 ** 16],
+  [8192, 4096],
+])('pictures of %d×%d are refused before any is made', (width, height) => {
+  const picture = {
+    width,
+    height,
+    fit: 'squash',
+    shorterSide: null,
+    filter: 'triangle',
+    channelOrder: 'RGB',
+    layout: 'NCHW',
+  } as const;
+  const text = encodePreprocessing({ dataset: 'x', picture, mean: [0, 0, 0], std: [1, 1, 1], classes: [] });
+  expect(() => parsePreprocessing(text)).toThrow(`size is ${width}×${height}, expected at most 16777216 pixels`);
+});

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Box, framePicture } from '../../src/core/frame-picture.ts';
 import type { PictureFrame } from '../../src/core/preprocessing.ts';
+import { decodeImage } from '../../src/data/decode-image.ts';
 import { resizeByDefinition } from '../core/resize-by-definition.ts';
 import { decodeFile, decodeMiddle, noise, writePicture } from './pictures.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -97,4 +98,57 @@ test('16 bits, CMYK and an animation become RGB of 8 bits', async () => {
     expect(await decodeMiddle(join(dir, file), 16, 16)).toHaveLength(16 * 16 * 3);
   }
   expect(Buffer.compare(await decodeMiddle(join(dir, 'deep.png'), 16, 16), noise(16, 16))).toBe(0);
+});
+
+/** Where a pixel of the upright picture is stored, in words of Exif 3.0, 4.6.5.4.1: what the 0th row and the 0th column are. */
+const STORED: readonly ((x: number, y: number, w: number, h: number) => [x: number, y: number])[] = [
+  (x, y) => [x, y],
+  (x, y, w) => [w - 1 - x, y],
+  (x, y, w, h) => [w - 1 - x, h - 1 - y],
+  (x, y, _, h) => [x, h - 1 - y],
+  (x, y) => [y, x],
+  (x, y, w) => [y, w - 1 - x],
+  (x, y, w, h) => [h - 1 - y, w - 1 - x],
+  (x, y, _, h) => [h - 1 - y, x],
+];
+
+/** Pixels of an 11 × 8 picture stored as `format`, and the upright picture that orientation 1 to 8 means. */
+async function turnedPicture(orientation: number, format: 'jpeg' | 'png' | 'webp' | 'tiff') {
+  const raw = { width: 11, height: 8, channels: 3 } as const;
+  const bytes = await sharp(noise(11, 8), { raw }).withMetadata({ orientation }).toFormat(format).toBuffer();
+  const stored = await sharp(bytes).raw().toBuffer();
+  const [width, height] = orientation < 5 ? [11, 8] : [8, 11];
+  const upright = Buffer.alloc(stored.length);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const [sx, sy] = STORED[orientation - 1]!(x, y, width, height);
+      stored.copy(upright, 3 * (y * width + x), 3 * (sy * 11 + sx), 3 * (sy * 11 + sx) + 3);
+    }
+  }
+  return { bytes, width, height, upright };
+}
+
+describe.each(['jpeg', 'png', 'webp', 'tiff'] as const)('%s of a camera held otherwise is turned upright', (format) => {
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])('orientation %d', async (orientation) => {
+    const { bytes, width, height, upright } = await turnedPicture(orientation, format);
+    const sizes: [number, number][] = [];
+    const whole = await decodeImage(bytes, 'x', (w, h) => {
+      sizes.push([w, h]);
+      return { width: w, height: h };
+    });
+    expect(sizes).toEqual([[width, height]]);
+    expect(Buffer.compare(whole, upright)).toBe(0);
+    // Cut out of the upright picture, larger and smaller.
+    const cut = { left: 1, top: 2, width: 6, height: 5 };
+    const part = await decodeImage(bytes, 'x', () => ({ cut, width: 6, height: 5 }));
+    for (let y = 0; y < 5; y++) {
+      const from = 3 * ((y + 2) * width + 1);
+      expect([...part.subarray(18 * y, 18 * y + 18)]).toEqual([...upright.subarray(from, from + 18)]);
+    }
+    const smaller = await decodeImage(bytes, 'x', () => ({ cut, width: 3, height: 3 }));
+    const straight = await sharp(upright, { raw: { width, height, channels: 3 } })
+      .png()
+      .toBuffer();
+    expect(smaller).toEqual(await decodeImage(straight, 'x', () => ({ cut, width: 3, height: 3 })));
+  });
 });

@@ -16,7 +16,26 @@ test.each([
     .withExif({ IFD0: { Copyright: 'x'.repeat(1000) } })
     .jpeg(options)
     .toBuffer();
-  expect(jpegSize(bytes)).toEqual({ width: 123, height: 45 });
+  expect(jpegSize(bytes)).toEqual({ width: 123, height: 45, orientation: 1 });
+});
+
+test.each([1, 2, 3, 4, 5, 6, 7, 8])('orientation %d', async (orientation) => {
+  const bytes = await picture(12, 5).withMetadata({ orientation }).jpeg().toBuffer();
+  expect(jpegSize(bytes)).toEqual({ width: 12, height: 5, orientation });
+});
+
+test('damaged Exif data say nothing, and do no harm', async () => {
+  const bytes = await picture(9, 7).withMetadata({ orientation: 6 }).jpeg().toBuffer();
+  const exif = bytes.indexOf('Exif');
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.nat(60), fc.nat(255)), { minLength: 1, maxLength: 4 }), (changes) => {
+      const damaged = Uint8Array.from(bytes);
+      for (const [at, value] of changes) damaged[exif + at] = value;
+      const { width, height, orientation = 0 } = jpegSize(damaged) ?? {};
+      expect([width, height]).toEqual([9, 7]);
+      expect(orientation >= 1 && orientation <= 8).toBe(true);
+    }),
+  );
 });
 
 test('other formats, cut-off files and noise have none', async () => {

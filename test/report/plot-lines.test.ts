@@ -91,3 +91,12 @@ it('a file follows the light or dark scheme and loads nothing', () => {
   expect(svg).toContain('prefers-color-scheme: dark');
   expect(svg.match(/https?:[^"]*/g)).toEqual(['http://www.w3.org/2000/svg']);
 });
+
+it('so many epochs without a number, every other or every third one, take no more than some', () => {
+  for (const every of [1, 2, 3]) {
+    const points = Array.from({ length: 50_000 }, (_, x) => ({ x, y: x % every === 0 ? null : x }));
+    const svg = inlinePanel({ ...PANEL, lines: [{ name: 'x', points }] });
+    expect(svg.length).toBeLessThan(300_000);
+    expect(svg).toContain('class="none"');
+  }
+});

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -42,3 +43,13 @@ it('leaves a folder alone', async () => {
   await mkdir(descriptionFile(model));
   expect((await writeDescription(model, ENTRY)).file).toBeNull();
 });
+
+it.skipIf(process.platform === 'win32')(
+  'leaves a named pipe alone, and does not wait for who writes to it',
+  async () => {
+    const model = join(await temporaryFolder(), 'net.onnx');
+    execFileSync('mkfifo', [descriptionFile(model)]);
+    const { file, note } = await writeDescription(model, ENTRY);
+    expect([file, note]).toEqual([null, expect.stringContaining('stays as it is')]);
+  },
+);

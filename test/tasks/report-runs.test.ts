@@ -146,6 +146,56 @@ describe('the page of a run', () => {
   });
 });
 
+describe('a damaged run folder', () => {
+  async function damaged(name: string, file: string, text: string): Promise<string> {
+    const run = join(folder, name);
+    await cp(runs.a, run, { recursive: true });
+    await writeFile(join(run, file), text);
+    return run;
+  }
+
+  it.each(['[1', '"text"'])('of an environment %j has the rest', async (text) => {
+    const { html, notes } = await report([await damaged(`environment ${text.length}`, 'environment.json', text)]);
+    expect(notes).toEqual([expect.stringContaining('How it was made is not shown')]);
+    expect(html).toContain('<section id="confusion"');
+  });
+
+  it.each(['{}', 'null', '[]', '{"seeds":[1],"arms":[null]}', '{"seeds":["1"],"arms":[]}', '{"seeds":5}'])(
+    'with results of a comparison %s is said',
+    async (text) => {
+      const run = await damaged('results', 'results.json', text);
+      await expect(report([run])).rejects.toMatchObject({ code: 'E_FORMAT', at: join(run, 'results.json') });
+    },
+  );
+
+  it.each<[string, object]>([
+    ['validationTop1', { validationTop1: '<b>' }],
+    ['o', { o: {} }],
+    ['indicators', { indicators: null }],
+    ['indicators', { indicators: 5 }],
+    ['indicators', { indicators: { layers: 3 } }],
+    ['indicators', { indicators: { layers: [null] } }],
+  ])('of a history with another %s is said', async (word, change) => {
+    const [first = '', second = ''] = (await readFile(join(runs.a, 'history.jsonl'), 'utf8')).split('\n');
+    const text = [JSON.stringify({ ...JSON.parse(first), ...change }), second, ''].join('\n');
+    const run = await damaged('history', 'history.jsonl', text);
+    await expect(report([run])).rejects.toMatchObject({
+      code: 'E_FORMAT',
+      at: `${join(run, 'history.jsonl')}:1`,
+      message: expect.stringContaining(word) as string,
+    });
+  });
+});
+
+it('a run that divided its pictures itself is measured on those that it was tested on', async () => {
+  const out = join(folder, 'divided');
+  const photos = { dataset: 'image-folder', data: join(folder, 'photos', 'train'), imageSize: 72 } as const;
+  await train({ ...TINY, limitTrain: 0, ...photos, split: 0.5, seed: 3, epochs: 1 }, { out });
+  const { html, notes } = await report([out]);
+  expect(notes).toEqual([]);
+  expect(html).toContain(`of ${CLASSES} test pictures`);
+});
+
 describe('several runs', () => {
   it('stand side by side, and what differs is marked', async () => {
     const { html } = await report([runs.a, runs.b]);

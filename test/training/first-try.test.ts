@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
+import { Builder } from '../../src/graph/builder.ts';
 import { writeModel } from '../../src/onnx/model-io.ts';
 import { validateModel } from '../../src/tasks/validate-model.ts';
 import { parseRecipe, type RecipeInput } from '../../src/training/recipe.ts';
@@ -57,6 +58,11 @@ describe('the size of pictures is that of the network', () => {
     const file = join(folder, 'start.onnx');
     await writeModel(file, buildModel('resnet20', { seed: 1, imageSize: 20 }));
     expect(await sizeOf({ model: '', init: file })).toBe(20);
+    // Of channels last, which no network of this project has: the training says so, by both shapes.
+    const last = new Builder('last');
+    last.output(last.op('Relu', [last.input('x', 'float32', ['N', 30, 30, 3])]), 'float32', ['N', 30, 30, 3]);
+    await writeModel(file, last.model);
+    expect(await sizeOf({ model: '', init: file })).toBe(30);
   });
 
   it('and of the run that goes on, whatever the network would be given today', async () => {

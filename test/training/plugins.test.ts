@@ -1,5 +1,6 @@
 /** Plug-ins in `train()`: built-in parts written anew as parts of a plug-in train the same network, and mistakes are said. */
 
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -580,4 +581,49 @@ it('a data set of arrays has the statistics of its training pictures, and its li
   if (learned.kind !== 'memory') throw new Error('unreachable');
   expect([...learned.images]).toEqual([...images.subarray(0, 16)]);
   expect([learned.count, test.count, ...learned.labels]).toEqual([2, 1, 0, 1]);
+});
+
+describe('odd plug-ins', () => {
+  class Flat {
+    readonly name = 'flat';
+    #rate = 0.01;
+    rate() {
+      return this.#rate;
+    }
+  }
+  const momentOf = { step: 0, steps: 1, epoch: 0, epochs: 1 } as never;
+
+  it('instances of classes, whose functions are not their own', async () => {
+    class Mine {
+      readonly name = 'mine';
+      get schedules() {
+        return [new Flat()];
+      }
+    }
+    const { schedules } = await openParts([new Mine() as unknown as Plugin]);
+    expect(schedules.at(-1)?.rate(momentOf, {} as never)).toBe(0.01);
+  });
+
+  it('with integers of any length, and with circles', async () => {
+    const plugin: Record<string, unknown> = { name: 'mine', schedules: [{ name: 'x', rate: () => 1, big: 5n }] };
+    (plugin['schedules'] as Record<string, unknown>[])[0]!['self'] = plugin;
+    expect((await openParts([plugin as unknown as Plugin])).rules.plugins[0]?.name).toBe('mine');
+  });
+
+  it.each([
+    ['a getter that throws', "export default { name: 'g', get schedules() { throw new Error('no'); } };", ':1:53'],
+    ['a text that is thrown', "export default () => { throw 'no'; };", ''],
+  ])('%s is an error of the plug-in', async (_, code, place) => {
+    const file = join(folder, `odd${place.length}.mjs`);
+    await writeFile(file, code);
+    const message = expect.stringContaining('no') as string;
+    const at = expect.stringContaining(`odd${place.length}.mjs${place}`) as string;
+    await expect(openParts([file])).rejects.toMatchObject({ code: 'E_PLUGIN', message, at });
+  });
+
+  it.skipIf(process.platform === 'win32')('a named pipe is refused, not waited for', async () => {
+    const file = join(folder, 'pipe.mjs');
+    execFileSync('mkfifo', [file]);
+    await expect(openParts([file])).rejects.toMatchObject({ code: 'E_IO', at: file });
+  });
 });

@@ -3,6 +3,7 @@
 import { Command, Option } from 'commander';
 import type { SignZero } from '../../convert/signs/sign-log.ts';
 import { writeFileAtomic } from '../../core/atomic-file-io.ts';
+import { FITS, type Fit } from '../../core/preprocessing.ts';
 import { DATASET_NAMES } from '../../data/load-dataset.ts';
 import { BnnError } from '../../errors.ts';
 import { formatBytes } from '../../report/format.ts';
@@ -10,7 +11,9 @@ import { formatPairs } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';
 import { type ConvertedFile, convertFile, DEFAULT_INPUTS } from '../../tasks/convert-file.ts';
 import { PIXEL_RANGES, type PixelRange } from '../../tasks/convert-inputs.ts';
+import { writeDescription } from '../../tasks/description-file.ts';
 import { assertWritable } from '../../tasks/output-file.ts';
+import { readClassNames } from '../../tasks/read-class-names.ts';
 import {
   ADVANCED,
   addExamples,
@@ -40,6 +43,10 @@ interface ConvertCommandOptions extends GeneralOptions {
   readonly data?: string;
   readonly pixels?: PixelRange;
   readonly limit?: number;
+  readonly normalize?: 'imagenet' | 'none';
+  readonly fit?: Fit;
+  readonly imageSize?: number;
+  readonly classes?: string;
   readonly binarize?: boolean;
   readonly only?: readonly string[];
   readonly except?: readonly string[];
@@ -47,6 +54,8 @@ interface ConvertCommandOptions extends GeneralOptions {
   readonly dense?: boolean;
   readonly weightsOnly?: boolean;
 }
+
+const LARGEST_SIDE = 4096;
 
 export function createConvertCommand(name: string): Command {
   const command = new Command(name)
@@ -81,6 +90,11 @@ export function createConvertCommand(name: string): Command {
       ).choices(PIXEL_RANGES),
     )
     .option('--limit <n>', `inputs to run (default: ${DEFAULT_INPUTS})`, wholeNumber(1))
+    .optionsGroup('Options that say what pictures it wants, in the files and in MODEL.json:')
+    .addOption(new Option('--normalize <how>', 'statistics that it was trained with').choices(['imagenet', 'none']))
+    .addOption(new Option('--fit <how>', 'how pictures are framed (default: crop)').choices(FITS))
+    .option('--image-size <n>', 'side of the square, for a network of any size', wholeNumber(1, LARGEST_SIDE))
+    .option('--classes <file>', 'names of the classes, one a line')
     .optionsGroup(ADVANCED)
     .option(
       '--binarize',
@@ -101,6 +115,10 @@ export function createConvertCommand(name: string): Command {
       'bnn-convert model_best.pth.tar --network resnet20 -o latent.onnx',
       'a PyTorch checkpoint of a network that is built in',
     ],
+    [
+      'bnn-convert net.onnx -o latent.onnx --normalize imagenet --fit squash',
+      'what its pictures are, for bnn-predict, bnn web and the samples',
+    ],
     ['bnn-convert net.onnx --what-if --dataset mnist', 'how much depends on what signs give at 0'],
     ['bnn-convert float.onnx --binarize --except "head*" -o start.onnx', 'a start for training a binary network'],
   ]).action((model: string, options: ConvertCommandOptions) => runConvert(model, options));
@@ -115,7 +133,8 @@ async function runConvert(path: string, options: ConvertCommandOptions): Promise
   }
   const { only, except, minWeights, dense, weightsOnly } = options;
   const binarize = options.binarize === true ? { only, except, minWeights, dense, weightsOnly } : undefined;
-  const result = await convertFile(path, { ...options, binarize });
+  const pictures = await picturesOf(options);
+  const result = await convertFile(path, { ...options, binarize, pictures });
   for (const note of result.notes) terminal.result(`note: ${visible(note)}`);
   const { report, binarized, verification, whatIf, memory, isDifferent } = result;
   const fileSizes = { sourceBytes: result.sourceBytes, packedBytes: result.files.packed.length };
@@ -170,6 +189,18 @@ function assertOptions(options: ConvertCommandOptions): void {
       `a binarized network computes something else than its source, so ${senseless} makes no sense before it is trained`,
     );
   }
+  if (options.output === undefined && packed === undefined) {
+    refuseUnused(
+      'a table alone',
+      {
+        '--normalize': options.normalize !== undefined,
+        '--fit': options.fit !== undefined,
+        '--image-size': options.imageSize !== undefined,
+        '--classes': options.classes !== undefined,
+      },
+      'add -o FILE, or leave it out',
+    );
+  }
   const runs = verify === true || options.whatIf === true;
   refuseUnused(
     'conversion alone',
@@ -189,22 +220,37 @@ function assertOptions(options: ConvertCommandOptions): void {
   }
 }
 
+/** Undefined where nothing is said of them. */
+async function picturesOf({ normalize, fit, imageSize, classes }: ConvertCommandOptions) {
+  if ((normalize ?? fit ?? imageSize ?? classes) === undefined) return undefined;
+  return { normalize, fit, imageSize, classes: classes === undefined ? undefined : await readClassNames(classes) };
+}
+
 async function writeAll(
   { output, packed }: ConvertCommandOptions,
   result: ConvertedFile,
   terminal: Terminal,
 ): Promise<object[]> {
-  const files: { form: string; file: string; bytes: number }[] = [];
+  const files: { form: string; file: string; bytes: number; description: string | null }[] = [];
   for (const [form, file, bytes] of [
     ['latent', output, result.files.latent],
     ['packed', packed, result.files.packed],
   ] as const) {
     if (file === undefined) continue;
     await writeFileAtomic(file, bytes);
-    files.push({ form, file, bytes: bytes.length });
+    const description = await writeDescription(file, result.preprocessing);
+    if (description.note !== undefined) terminal.note(`note: ${visible(description.note)}`);
+    files.push({ form, file, bytes: bytes.length, description: description.file });
   }
   if (files.length > 0) {
-    terminal.result(formatPairs(files.map(({ form, file, bytes }) => [form, `${file}  ${formatBytes(bytes)}`])));
+    terminal.result(
+      formatPairs(
+        files.map(({ form, file, bytes, description }) => [
+          form,
+          `${file}  ${formatBytes(bytes)}${description === null ? '' : `  pictures: ${description}`}`,
+        ]),
+      ),
+    );
   }
   return files;
 }

@@ -23,6 +23,8 @@ export interface IndicatorTable {
 const [WIDTH, HEIGHT, INSET] = [88, 22, 3];
 /** Columns of the table of numbers: more are thinned out. */
 const MOST_EPOCHS = 16;
+/** Of a small curve: finer than the picture shows. */
+const MOST_POINTS = 4 * WIDTH;
 
 export function indicatorsHtml({ layers, epochs, indicators }: IndicatorTable, label: string): Html {
   const shown = indicators.filter(({ values }) => values.some((row) => row.some((value) => value !== null)));
@@ -65,7 +67,10 @@ function sparkCell(values: readonly (number | null)[]): Cell {
 
 /** Hidden from readers of the screen: the numbers stand beside it. */
 function sparkline(values: readonly (number | null)[]): Html {
-  const points = values.flatMap((y, x) => (y === null || !Number.isFinite(y) ? [] : [{ x, y }]));
+  const points = thinned(values.length, MOST_POINTS).flatMap((x) => {
+    const y = values[x] ?? null;
+    return y === null || !Number.isFinite(y) ? [] : [{ x, y }];
+  });
   const ys = points.map(({ y }) => y);
   const [low, high] = [Math.min(...ys), Math.max(...ys)];
   const at = ({ x, y }: { x: number; y: number }): [number, number] => [
