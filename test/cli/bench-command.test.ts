@@ -67,7 +67,7 @@ describe('bnn-bench usage', SLOW, () => {
     ['an estimator of a network without signs', ['train', '--model', 'resnet20-fp', '--estimator', 'ste']],
   ])('%s', async (_, args) => {
     const { code, stderr, stdout } = await runCli(args, { program: 'bnn-bench' });
-    expect(stderr).toMatch(/^error\[E_USAGE\] bnn bench: /m);
+    expect(stderr).toMatch(/^error\[E_USAGE\] bnn-bench: /m);
     expect(stdout).toBe('');
     expect(code).toBe(2);
   });
@@ -307,7 +307,7 @@ describe.skipIf(missing !== undefined)(`bnn-bench${missing ? ` (skipped: ${missi
       const path = join(folder, 'float.onnx');
       await writeFile(path, encodeModel(buildModel('binarynet-mini-fp', { seed: 1 })));
       const { code, stderr } = await runCli(['model', path], { program: 'bnn-bench' });
-      expect(stderr).toContain('error[E_UNSUPPORTED] bnn bench: the model has no binary layers');
+      expect(stderr).toContain('error[E_UNSUPPORTED] bnn-bench: the model has no binary layers');
       expect(code).toBe(1);
     } finally {
       await rm(folder, { recursive: true });

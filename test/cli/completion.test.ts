@@ -9,6 +9,7 @@ import { runCli } from './spawn-cli.ts';
 const folder = mkdtempSync(join(tmpdir(), 'bnn-completion-'));
 const has = (program: string): boolean => spawnSync(program, ['--version']).status === 0;
 const hasBash = has('bash');
+const FISH = 'fish';
 const scripts: Record<string, string> = {};
 
 beforeAll(async () => {
@@ -81,10 +82,10 @@ describe.each(['zsh', 'fish'])('%s', (shell) => {
   });
 });
 
-describe.skipIf(!has('fish'))('fish', () => {
+describe.skipIf(!has(FISH))('fish', () => {
   it('completes', () => {
     const offered = (line: string): string[] =>
-      execFileSync('fish', ['--no-config', '-c', `source ${scripts['fish']}; complete -C '${line}'`], {
+      execFileSync(FISH, ['--no-config', '-c', `source ${scripts['fish']}; complete -C '${line}'`], {
         encoding: 'utf8',
       })
         .trim()
