@@ -162,7 +162,7 @@ describe('a plug-in on the command line', () => {
   it('fields are checked as the built-in ones are', async () => {
     const [plugin, file] = ['--plugin', 'docs/extend/estimator.js'];
     expect((await train(plugin, file, '--estimator', 'triangle', '--triangle-width', '1000')).stderr).toContain(
-      'triangleWidth is 1000, expected a number between 0.01 and 100',
+      'bnn-train: --triangle-width is 1000, expected a number between 0.01 and 100',
     );
     expect((await train(plugin, file, '--triangle-width', '2')).stderr).toContain(
       '--triangle-width does nothing here: it needs estimator triangle',
