@@ -89,6 +89,7 @@ async function prepare(folder: string, page: string): Promise<void> {
   for (const name of ['foreign', 'float', 'net']) {
     await writeModel(join(folder, `${name}.onnx`), buildModel('binarynet-mini-fp', { seed: 1 }));
   }
+  await writeModel(join(folder, 'photos-net.onnx'), buildModel('binarynet-mini-fp', { seed: 1, channels: 3 }));
   for (const [c, name] of ['cats', 'dogs'].entries()) {
     mkdirSync(join(folder, 'photos', name), { recursive: true });
     for (let i = 0; i < 10; i++) {

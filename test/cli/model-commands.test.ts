@@ -148,7 +148,7 @@ describe('bad input', () => {
           expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
           expect(stderr).toMatch(
             new RegExp(
-              `^error\\[${bytes === null ? 'E_NOT_FOUND' : 'E_FORMAT'}\\] bnn-\\w+: .+\n  at ${path}\n  hint: `,
+              `^error\\[${bytes === null ? 'E_NOT_FOUND' : 'E_FORMAT'}\\] bnn[ -]\\w+: .+\n  at ${path}\n  hint: `,
             ),
           );
         }
