@@ -10,6 +10,7 @@ import { findChromium, launchChromium } from '../../src/tasks/chromium-io.ts';
 import { type ReportOptions, writeReport } from '../../src/tasks/report-runs.ts';
 import { readHistory } from '../../src/training/history-io.ts';
 import { train } from '../../src/training/trainer.ts';
+import { becomesTrue } from '../web/becomes-true.ts';
 import { lowContrast } from '../web/contrast.ts';
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 300_000 });
@@ -295,7 +296,7 @@ describe.skipIf(missing !== undefined)(`in a browser${missing === undefined ? ''
     const matrix = page.locator('#confusion .box');
     await matrix.focus();
     await page.keyboard.press('ArrowRight');
-    await page.waitForFunction("document.querySelector('#confusion .box').scrollLeft > 0");
+    await becomesTrue(page, "document.querySelector('#confusion .box').scrollLeft > 0");
     await page.context().close();
   });
 

@@ -16,6 +16,7 @@ import { readHistory } from '../../src/training/history-io.ts';
 import { defaultRecipe, parseRecipe } from '../../src/training/recipe.ts';
 import { train } from '../../src/training/trainer.ts';
 import { readEvents } from '../tensorboard/read-events.ts';
+import { becomesTrue } from '../web/becomes-true.ts';
 import { lowContrast } from '../web/contrast.ts';
 
 const RECIPE = {
@@ -231,13 +232,13 @@ it.skipIf(missing !== undefined)(
         page.on('request', (request) => asked.push(request.url()));
         page.on('pageerror', (error) => expect.fail(error.message));
         await page.goto(server.url);
-        await page.waitForFunction("document.getElementById('status').textContent.includes('running')");
+        await becomesTrue(page, "document.getElementById('status').textContent.includes('running')");
         // A page that is opened later has the epochs so far.
         if (colorScheme === 'light') expect(await page.locator('#curves svg').count()).toBe(0);
-        else await page.waitForFunction("document.querySelectorAll('#curves svg').length > 2");
+        else await becomesTrue(page, "document.querySelectorAll('#curves svg').length > 2");
         const [record] = await readHistory(join(folder, 'watched', 'history.jsonl'));
         await server.listeners.onEpoch(record!);
-        await page.waitForFunction("document.querySelectorAll('#curves svg').length > 2");
+        await becomesTrue(page, "document.querySelectorAll('#curves svg').length > 2");
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
         expect(((await page.evaluate(lowContrast(4.5))) as { low: string[] }).low).toEqual([]);
         expect(new Set(asked.filter((url) => !url.startsWith('data:')))).toEqual(
@@ -245,7 +246,7 @@ it.skipIf(missing !== undefined)(
         );
         if (colorScheme === 'light') continue;
         await server.close('That was all.');
-        await page.waitForFunction("document.getElementById('status').textContent === 'That was all.'");
+        await becomesTrue(page, "document.getElementById('status').textContent === 'That was all.'");
       }
     } finally {
       await browser.close();
