@@ -13,7 +13,7 @@ class AlignedArray {
  public:
   AlignedArray() = default;
   explicit AlignedArray(size_t size) : size_(size) {
-    data_ = static_cast<T*>(::operator new(bytes(), std::align_val_t{64}));
+    data_ = static_cast<T*>(::operator new (bytes(), std::align_val_t{64}));
     std::memset(static_cast<void*>(data_), 0, bytes());
   }
   AlignedArray(AlignedArray&& other) noexcept { swap(other); }
@@ -21,7 +21,7 @@ class AlignedArray {
     swap(other);
     return *this;
   }
-  ~AlignedArray() { ::operator delete(data_, std::align_val_t{64}); }
+  ~AlignedArray() { ::operator delete (data_, std::align_val_t{64}); }
 
   T* data() { return data_; }
   const T* data() const { return data_; }

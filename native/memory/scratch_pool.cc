@@ -41,7 +41,7 @@ class Pool {
       free_.reserve(free_.capacity() < 64 ? 64 : free_.size() + 1);
     }
     const size_t capacity = (bytes + 4095) / 4096 * 4096;
-    return {::operator new(capacity, std::align_val_t{64}), capacity};
+    return {::operator new (capacity, std::align_val_t{64}), capacity};
   }
 
   void give(Block block) noexcept {
@@ -54,7 +54,7 @@ class Pool {
   }
 
  private:
-  static void release(const Block& block) { ::operator delete(block.data, std::align_val_t{64}); }
+  static void release(const Block& block) { ::operator delete (block.data, std::align_val_t{64}); }
 
   SpinLock lock_;
   std::vector<Block> free_;

@@ -97,7 +97,8 @@ class Args {
   double number(size_t i, double low, double high) const {
     const double n = number(i);
     if (!(n >= low && n <= high)) {
-      fail("argument " + std::to_string(i) + " is " + std::to_string(n) + ", expected " + std::to_string(low) + " to " + std::to_string(high));
+      fail("argument " + std::to_string(i) + " is " + std::to_string(n) + ", expected " + std::to_string(low) + " to " +
+           std::to_string(high));
     }
     return n;
   }
@@ -115,7 +116,8 @@ class Args {
   }
   std::string text(size_t i) const {
     size_t length = 0;
-    if (napi_get_value_string_utf8(env_, value(i), nullptr, 0, &length) != napi_ok) fail("argument " + std::to_string(i) + " is not a string");
+    if (napi_get_value_string_utf8(env_, value(i), nullptr, 0, &length) != napi_ok)
+      fail("argument " + std::to_string(i) + " is not a string");
     std::string text(length, '\0');
     napi_get_value_string_utf8(env_, value(i), text.data(), length + 1, &length);
     if (text.find('\0') != std::string::npos) fail("argument " + std::to_string(i) + " holds a zero character");
@@ -155,7 +157,8 @@ class Args {
       const bool one_reads = use == Use::kRead || other.use == Use::kRead;
       const bool in_place = use == Use::kResultInPlace || other.use == Use::kResultInPlace;
       if (one_reads && in_place && begin == other.begin && end == other.end) continue;
-      fail("arguments " + std::to_string(std::min(i, other.argument)) + " and " + std::to_string(std::max(i, other.argument)) + " overlap");
+      fail("arguments " + std::to_string(std::min(i, other.argument)) + " and " + std::to_string(std::max(i, other.argument)) +
+           " overlap");
     }
     claims_[claim_count_++] = {i, begin, end, use};
   }
@@ -173,7 +176,8 @@ class Args {
     void* start = nullptr;
     size_t bytes = 0;
     const size_t element = type == napi_float64_array ? 8 : 4;
-    if (napi_get_arraybuffer_info(env_, buffer, &start, &bytes) == napi_ok && (offset > bytes || *length > (bytes - offset) / element)) *length = 0;
+    if (napi_get_arraybuffer_info(env_, buffer, &start, &bytes) == napi_ok && (offset > bytes || *length > (bytes - offset) / element))
+      *length = 0;
     return data;
   }
   static void check_count(size_t i, int64_t got, int64_t wanted) {

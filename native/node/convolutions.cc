@@ -42,7 +42,9 @@ bnn::Conv2dShape binary_shape(Args& args, size_t index) {
 }
 int64_t x_count(const bnn::Conv2dShape& s) { return product(s.batch, s.in_height, s.in_width, s.in_channels); }
 int64_t y_count(const bnn::Conv2dShape& s) { return product(s.batch, s.out_height, s.out_width, s.out_channels); }
-int64_t filter_count(const bnn::Conv2dShape& s) { return product(s.kernel_height, s.kernel_width, s.in_channels / s.groups, s.out_channels); }
+int64_t filter_count(const bnn::Conv2dShape& s) {
+  return product(s.kernel_height, s.kernel_width, s.in_channels / s.groups, s.out_channels);
+}
 
 // conv2d(x, filter, y, shape)
 napi_value forward(Args& args) {
@@ -89,9 +91,7 @@ napi_value binary_input_grad(Args& args) {
 }
 
 // binaryConv2dInputGradTable(…, pieces, limit)
-napi_value binary_input_grad_table(Args& args) {
-  return binary_input_grad_with(args, bnn::table_gradient(slope_table(args, 6)));
-}
+napi_value binary_input_grad_table(Args& args) { return binary_input_grad_with(args, bnn::table_gradient(slope_table(args, 6))); }
 
 // binaryConv2dFilterGrad(x, dy, dfilter, shape)
 napi_value binary_filter_grad(Args& args) {

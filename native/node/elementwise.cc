@@ -65,10 +65,15 @@ napi_value adam(Args& args) {
   const Floats param = args.floats(0);
   const int64_t n = param.count;
   constexpr double most = 1e20;
-  const bnn::AdamSettings settings{args.number(7, -most, most),  args.number(8, 0, kMostBeta), args.number(9, 0, kMostBeta), args.number(10, 0, most),
-                                   args.number(11, -most, most), args.number(12, 1, most),     args.flag(13)};
-  bnn::adam(settings, param.data, args.floats(1, n).data, args.floats(2, n).data, args.floats(3, n).data, args.result_in_place(4, n).data,
-            args.result_in_place(5, n).data, args.result_in_place(6, n).data, n);
+  const bnn::AdamSettings settings{args.number(7, -most, most),
+                                   args.number(8, 0, kMostBeta),
+                                   args.number(9, 0, kMostBeta),
+                                   args.number(10, 0, most),
+                                   args.number(11, -most, most),
+                                   args.number(12, 1, most),
+                                   args.flag(13)};
+  bnn::adam(settings, param.data, args.floats(1, n).data, args.floats(2, n).data, args.floats(3, n).data,
+            args.result_in_place(4, n).data, args.result_in_place(5, n).data, args.result_in_place(6, n).data, n);
   return nullptr;
 }
 

@@ -102,9 +102,7 @@ napi_value describe(napi_env env, const std::vector<ValueInfo>& infos) {
       const std::string& symbol = info.symbols[axis];
       shape.push(symbol.empty() ? new_number(env, static_cast<double>(info.sizes[axis])) : new_text(env, symbol));
     }
-    array.push(new_object(env, {{"name", new_text(env, info.name)},
-                                {"type", new_number(env, info.type)},
-                                {"shape", shape.value()}}));
+    array.push(new_object(env, {{"name", new_text(env, info.name)}, {"type", new_number(env, info.type)}, {"shape", shape.value()}}));
   }
   return array.value();
 }
@@ -114,8 +112,8 @@ napi_value outputs(const Args& args) { return describe(args.env(), session_of(ar
 
 napi_value open(const Args& args) {
   const Runtime& runtime = open_runtime(text_of(args.env(), args[0]));
-  return new_object(args.env(), {{"version", new_text(args.env(), runtime.version)},
-                                 {"apiVersion", new_number(args.env(), runtime.api_version)}});
+  return new_object(args.env(),
+                    {{"version", new_text(args.env(), runtime.version)}, {"apiVersion", new_number(args.env(), runtime.api_version)}});
 }
 
 // What run and time have in common.

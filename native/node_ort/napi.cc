@@ -11,21 +11,16 @@ size_t element_size(napi_typedarray_type type) {
   switch (type) {
     case napi_int8_array:
     case napi_uint8_array:
-    case napi_uint8_clamped_array:
-      return 1;
+    case napi_uint8_clamped_array: return 1;
     case napi_int16_array:
-    case napi_uint16_array:
-      return 2;
+    case napi_uint16_array: return 2;
     case napi_int32_array:
     case napi_uint32_array:
-    case napi_float32_array:
-      return 4;
+    case napi_float32_array: return 4;
     case napi_float64_array:
     case napi_bigint64_array:
-    case napi_biguint64_array:
-      return 8;
-    default:
-      return 0;
+    case napi_biguint64_array: return 8;
+    default: return 0;
   }
 }
 
@@ -90,7 +85,8 @@ std::string text_of(napi_env env, napi_value value) {
 int64_t integer_of(napi_env env, napi_value value) {
   double number = 0;
   if (napi_get_value_double(env, value, &number) != napi_ok) fail("a number was expected");
-  if (!(number >= -9007199254740991.0 && number <= 9007199254740991.0) || number != static_cast<double>(static_cast<int64_t>(number))) {
+  if (!(number >= -9007199254740991.0 && number <= 9007199254740991.0) ||
+      number != static_cast<double>(static_cast<int64_t>(number))) {
     fail(std::to_string(number) + " is no integer");
   }
   return static_cast<int64_t>(number);

@@ -57,7 +57,8 @@ BNN_POPCNT double count_scalar(int64_t iterations, uint64_t* sink) {
 
 #if defined(__x86_64__)
 __attribute__((target("avx2"))) double count_avx2(int64_t iterations, uint64_t* sink) {
-  const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+  const __m256i table =
+      _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
   const __m256i low = _mm256_set1_epi8(15);
   __m256i x = _mm256_set1_epi64x(static_cast<int64_t>(*sink + 1));
   const __m256i y = _mm256_set1_epi64x(0x1234567);

@@ -62,23 +62,18 @@ size_t element_bytes(ort_abi::Element type) {
   switch (type) {
     case ort_abi::kUint8Element:
     case ort_abi::kInt8:
-    case ort_abi::kBool:
-      return 1;
+    case ort_abi::kBool: return 1;
     case ort_abi::kUint16:
     case ort_abi::kInt16:
     case ort_abi::kFloat16:
-    case ort_abi::kBfloat16:
-      return 2;
+    case ort_abi::kBfloat16: return 2;
     case ort_abi::kFloat32:
     case ort_abi::kInt32:
-    case ort_abi::kUint32:
-      return 4;
+    case ort_abi::kUint32: return 4;
     case ort_abi::kFloat64:
     case ort_abi::kInt64:
-    case ort_abi::kUint64:
-      return 8;
-    default:
-      return 0;
+    case ort_abi::kUint64: return 8;
+    default: return 0;
   }
 }
 
@@ -166,10 +161,10 @@ Value Session::wrap(const TensorView& tensor) const {
   // An empty array may have no address, which onnxruntime does not accept.
   static char nothing[8];
   ort_abi::OrtValue* value = nullptr;
-  runtime_.check(ort_abi::CreateTensorWithDataAsOrtValue::call(runtime_.api, runtime_.memory,
-                                                         tensor.data == nullptr ? nothing : tensor.data, tensor.byte_count,
-                                                         tensor.shape.data(), tensor.shape.size(), tensor.type, &value),
-                 kUsageProblem);
+  runtime_.check(
+      ort_abi::CreateTensorWithDataAsOrtValue::call(runtime_.api, runtime_.memory, tensor.data == nullptr ? nothing : tensor.data,
+                                                    tensor.byte_count, tensor.shape.data(), tensor.shape.size(), tensor.type, &value),
+      kUsageProblem);
   return Value(runtime_, value);
 }
 
@@ -182,9 +177,8 @@ std::vector<Value> Session::run(const std::vector<std::string>& input_names, con
   std::vector<const char*> out_names;
   for (const std::string& name : output_names) out_names.push_back(name.c_str());
   std::vector<ort_abi::OrtValue*> out_values(output_names.size(), nullptr);
-  ort_abi::OrtStatus* status =
-      ort_abi::Run::call(runtime_.api, session_, nullptr, in_names.data(), in_values.data(), in_values.size(), out_names.data(),
-                   out_names.size(), out_values.data());
+  ort_abi::OrtStatus* status = ort_abi::Run::call(runtime_.api, session_, nullptr, in_names.data(), in_values.data(), in_values.size(),
+                                                  out_names.data(), out_names.size(), out_values.data());
   std::vector<Value> outputs;
   outputs.reserve(out_values.size());
   for (ort_abi::OrtValue* value : out_values) outputs.emplace_back(runtime_, value);

@@ -20,8 +20,8 @@ struct OrtTypeInfo;
 
 // The numbers of the ONNX standard, which onnxruntime uses too. Not an enum: a model may have other ones.
 using Element = int;
-constexpr Element kNoElement = 0, kFloat32 = 1, kUint8Element = 2, kInt8 = 3, kUint16 = 4, kInt16 = 5, kInt32 = 6, kInt64 = 7, kBool = 9,
-                  kFloat16 = 10, kFloat64 = 11, kUint32 = 12, kUint64 = 13, kBfloat16 = 16;
+constexpr Element kNoElement = 0, kFloat32 = 1, kUint8Element = 2, kInt8 = 3, kUint16 = 4, kInt16 = 5, kInt32 = 6, kInt64 = 7,
+                  kBool = 9, kFloat16 = 10, kFloat64 = 11, kUint32 = 12, kUint64 = 13, kBfloat16 = 16;
 
 constexpr int kLogFatal = 4;
 constexpr int kOptimizeAll = 99;

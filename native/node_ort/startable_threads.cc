@@ -15,7 +15,8 @@ int startable_threads(int count) {
     // Each waits until all have been started.
     const std::lock_guard<std::mutex> lock(end);
     try {
-      while (threads.size() < static_cast<size_t>(count)) threads.emplace_back([&end] { const std::lock_guard<std::mutex> wait(end); });
+      while (threads.size() < static_cast<size_t>(count))
+        threads.emplace_back([&end] { const std::lock_guard<std::mutex> wait(end); });
     } catch (const std::exception&) {
       // No more than these.
     }

@@ -10,12 +10,9 @@ namespace {
 
 const char* type_name(int type) {
   switch (type) {
-    case kFloat:
-      return "f32";
-    case kUint8:
-      return "u8";
-    default:
-      return "?";
+    case kFloat: return "f32";
+    case kUint8: return "u8";
+    default: return "?";
   }
 }
 
@@ -80,8 +77,8 @@ int64_t int_attribute(const OrtApi* api, const OrtKernelInfo* info, const char* 
     throw Problem(std::string("attribute ") + name + " is missing or not an integer");
   }
   if (value < low || value > high) {
-    throw Problem(std::string("attribute ") + name + " is " + std::to_string(value) + ", expected " + std::to_string(low) +
-                  " to " + std::to_string(high));
+    throw Problem(std::string("attribute ") + name + " is " + std::to_string(value) + ", expected " + std::to_string(low) + " to " +
+                  std::to_string(high));
   }
   return value;
 }
@@ -96,8 +93,7 @@ void ints_attribute(const OrtApi* api, const OrtKernelInfo* info, const char* na
     throw Problem(std::string("attribute ") + name + " is missing or not a list of integers");
   }
   if (found != count) {
-    throw Problem(std::string("attribute ") + name + " has " + std::to_string(found) + " integers, expected " +
-                  std::to_string(count));
+    throw Problem(std::string("attribute ") + name + " has " + std::to_string(found) + " integers, expected " + std::to_string(count));
   }
   for (size_t i = 0; i < count; i++) {
     if (out[i] >= low && out[i] <= high) continue;

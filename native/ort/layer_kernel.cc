@@ -39,7 +39,7 @@ struct LayerKernel {
   BinaryConvShape shape;  // outputs is 0 until w is known
 
   bool constantWeights = false;
-  Layer layer;                        // when constantWeights
+  Layer layer;  // when constantWeights
   // Of each of op->inputs that holds one number per channel: empty unless it is that and constant.
   std::vector<std::vector<float>> vectors;
 
@@ -213,7 +213,8 @@ void compute(LayerKernel& kernel, const Layer& layer, const Data& data, const fl
   const BinaryConvShape& s = layer.shape;
   if (data.batch == 0) return;
   if (op.weightOnly) {
-    const WeightLayerCall call{data.batch, data.height, data.width, data.x, epilogue.scale, epilogue.bias, epilogue.relu, epilogue.residual, y};
+    const WeightLayerCall call{data.batch,    data.height,   data.width,        data.x, epilogue.scale,
+                               epilogue.bias, epilogue.relu, epilogue.residual, y};
     const auto run = op.dense ? binary_weight_gemm : binary_weight_conv;
     run(s, layer.weights.unpacked, call, parallel);
     return;
@@ -236,12 +237,14 @@ class LooseLayer {
     TensorView view = x;
     if (find("x_threshold") >= 0) {
       signs = broadcast(any_tensor("x", x), vector("x_threshold"), [](float v, float least) { return v >= least ? 1.0f : -1.0f; });
-      if (signs.dims.size() != 4) throw Problem("x and x_threshold make a tensor of rank " + std::to_string(signs.dims.size()) + ", expected 4");
+      if (signs.dims.size() != 4)
+        throw Problem("x and x_threshold make a tensor of rank " + std::to_string(signs.dims.size()) + ", expected 4");
       std::copy(signs.dims.begin(), signs.dims.end(), view.dims);
       view.data = signs.values.data();
     }
     AnyTensor y = sums(check_data(kernel_, layer_.shape, view), parallel);
-    if (find("acc_threshold") >= 0) return broadcast(y, vector("acc_threshold"), [](float v, float least) { return v >= least ? 1.0f : -1.0f; });
+    if (find("acc_threshold") >= 0)
+      return broadcast(y, vector("acc_threshold"), [](float v, float least) { return v >= least ? 1.0f : -1.0f; });
     const auto multiply = [](float a, float b) { return a * b; };
     const auto add = [](float a, float b) { return a + b; };
     if (kernel_.op->relu) {
@@ -302,7 +305,8 @@ struct Operands {
 };
 
 // False when an input has another form.
-bool read_operands(LayerKernel& kernel, const Layer& layer, OrtKernelContext* context, const std::vector<int64_t>& outDims, Operands& operands) {
+bool read_operands(LayerKernel& kernel, const Layer& layer, OrtKernelContext* context, const std::vector<int64_t>& outDims,
+                   Operands& operands) {
   const LayerOp& op = *kernel.op;
   size_t missing = 0;
   for (size_t i = 0; i < op.inputs.size(); i++) {
@@ -316,7 +320,8 @@ bool read_operands(LayerKernel& kernel, const Layer& layer, OrtKernelContext* co
     const float* values = kernel.vectors[i].data();
     if (in.is_residual()) {
       const TensorView tensor = input(kernel, context, 2 + i);
-      if (tensor.type != kFloat || tensor.rank != outDims.size() || !std::equal(outDims.begin(), outDims.end(), tensor.dims)) return false;
+      if (tensor.type != kFloat || tensor.rank != outDims.size() || !std::equal(outDims.begin(), outDims.end(), tensor.dims))
+        return false;
       values = tensor.floats();
     } else if (kernel.vectors[i].empty()) {
       if (!read_vector(kernel, layer, in, input(kernel, context, 2 + i), free)) return false;

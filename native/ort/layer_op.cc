@@ -22,8 +22,8 @@ struct Ending {
   bool relu, add, prelu, sign;
 };
 constexpr Ending kEpilogues[] = {
-    {"", false, false, false, false},      {"Relu", true, false, false, false},   {"Add", false, true, false, false},
-    {"ReluAdd", true, true, false, false}, {"PRelu", false, false, true, false},  {"AddPRelu", false, true, true, false},
+    {"", false, false, false, false},      {"Relu", true, false, false, false},  {"Add", false, true, false, false},
+    {"ReluAdd", true, true, false, false}, {"PRelu", false, false, true, false}, {"AddPRelu", false, true, true, false},
     {"Sign", false, false, false, true},
 };
 
@@ -53,8 +53,8 @@ std::vector<LayerOp> layer_ops() {
       if (dense && !family.dense) continue;
       for (int i = 0; i < family.epilogues; i++) {
         const Ending& ending = kEpilogues[i];
-        ops.push_back({OrtCustomOp{}, std::string(family.prefix) + (dense ? "Gemm" : "Conv") + ending.suffix, dense,
-                       family.weightOnly, ending.relu, inputs_of(family, ending)});
+        ops.push_back({OrtCustomOp{}, std::string(family.prefix) + (dense ? "Gemm" : "Conv") + ending.suffix, dense, family.weightOnly,
+                       ending.relu, inputs_of(family, ending)});
       }
     }
   }

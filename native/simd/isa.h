@@ -34,11 +34,11 @@ inline constexpr CpuFlags kArchitectureFlags = 0;
 #endif
 
 // X(name, what it needs), worst first.
-#define BNN_ISAS(X)      \
-  X(scalar, 0)           \
-  X(neon, kNeon)         \
-  X(wasm, kSimd128)      \
-  X(avx2, kAvx2)         \
+#define BNN_ISAS(X)          \
+  X(scalar, 0)               \
+  X(neon, kNeon)             \
+  X(wasm, kSimd128)          \
+  X(avx2, kAvx2)             \
   X(avx512, kAvx2 | kAvx512) \
   X(avx512vpopcntdq, kAvx2 | kAvx512 | kAvx512Vpopcntdq)
 
@@ -110,7 +110,8 @@ const Row& active_row(const KernelRow<Row> (&rows)[kCount]) {
 #define BNN_DECLARE_ROW(isa, Row, name) extern const Row name##_##isa;
 #define BNN_KERNEL_ROW(isa, Row, name) {::bnn::needs_of(::bnn::Isa::isa), &name##_##isa},
 #define BNN_DECLARE_ROWS(Row, name) BNN_VECTOR_ISAS(BNN_DECLARE_ROW, Row, name) static_assert(true, "")
-#define BNN_ROWS(name) {BNN_VECTOR_ISAS(BNN_KERNEL_ROW, , name)}
+#define BNN_ROWS(name) \
+  { BNN_VECTOR_ISAS(BNN_KERNEL_ROW, , name) }
 
 // At the end of an `.isa.cc`: BNN_DEFINE_ROW(Row, name) = {…};
 #define BNN_JOIN(name, isa) name##_##isa
@@ -118,6 +119,6 @@ const Row& active_row(const KernelRow<Row> (&rows)[kCount]) {
 #define BNN_QUOTE(isa) #isa
 #define BNN_QUOTE_ISA(isa) BNN_QUOTE(isa)
 #define BNN_ISA_NAME BNN_QUOTE_ISA(BNN_ISA)
-#define BNN_DEFINE_ROW(Row, name)                     \
-  extern const Row BNN_JOIN_ISA(name, BNN_ISA);       \
+#define BNN_DEFINE_ROW(Row, name)               \
+  extern const Row BNN_JOIN_ISA(name, BNN_ISA); \
   const Row BNN_JOIN_ISA(name, BNN_ISA)

@@ -62,7 +62,13 @@ bnn::Parallel threads(const int* count) {
 class RandomEpilogue {
  public:
   RandomEpilogue(const BinaryConvShape& s, int64_t outSize)
-      : shape_(s), scale_(s.outputs), bias_(s.outputs), slope_(s.outputs), offset_(s.outputs), threshold_(s.outputs), residual_(outSize) {
+      : shape_(s),
+        scale_(s.outputs),
+        bias_(s.outputs),
+        slope_(s.outputs),
+        offset_(s.outputs),
+        threshold_(s.outputs),
+        residual_(outSize) {
     for (Floats* values : {&scale_, &bias_, &slope_, &offset_, &threshold_}) fill_small(*values);
     bnn_test::fill_random(residual_);
     const uint32_t choice = random_bits() >> 4;
@@ -135,7 +141,9 @@ void swap_axes(int64_t batch, int64_t a, int64_t b, Floats& from, Floats& to) {
 
 void check_conv(const BinaryConvShape& s, int64_t batch, int64_t height, int64_t width) {
   char label[256];
-  std::snprintf(label, sizeof label, "x %lldx%lldx%lldx%lld, groups %lld, outputs %lld, kernel %lldx%lld, stride %lld,%lld, pads %lld,%lld,%lld,%lld, dilation %lld,%lld",
+  std::snprintf(label, sizeof label,
+                "x %lldx%lldx%lldx%lld, groups %lld, outputs %lld, kernel %lldx%lld, stride %lld,%lld, pads %lld,%lld,%lld,%lld, "
+                "dilation %lld,%lld",
                 (long long)batch, (long long)(s.channels * s.groups), (long long)height, (long long)width, (long long)s.groups,
                 (long long)s.outputs, (long long)s.kernel[0], (long long)s.kernel[1], (long long)s.strides[0], (long long)s.strides[1],
                 (long long)s.pads[0], (long long)s.pads[1], (long long)s.pads[2], (long long)s.pads[3], (long long)s.dilations[0],

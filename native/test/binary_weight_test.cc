@@ -51,8 +51,9 @@ void check(const BinaryConvShape& s, int64_t batch, int64_t height, int64_t widt
   Floats y(outSize), want(outSize);
   for (Floats* values : {&x, &scale, &bias, &residual}) bnn_test::fill_random(*values);
   const uint32_t variant = random_bits() >> 4;
-  bnn::WeightLayerCall call{batch, height, width, x.data(), scale.data(), bias.data(), (variant & 1) != 0,
-                            (variant & 2) != 0 ? residual.data() : nullptr, y.data()};
+  bnn::WeightLayerCall call{
+      batch,   height, width, x.data(), scale.data(), bias.data(), (variant & 1) != 0, (variant & 2) != 0 ? residual.data() : nullptr,
+      y.data()};
   reference(s, call, bits.get(), want.data());
   bnn::binary_weight_conv(s, bnn::unpack_conv_weights(s, bits.get()), call, bnn::serial());
   bnn_test::expect_close(y, want, kTolerance, label, "convolution");

@@ -134,17 +134,21 @@ static void check_binary(const Conv2dShape& s, const char* label) {
 
 // 3×3 neighbours with many channels go another way: odd images, padding on any side, channels that do not fill vectors, many small images.
 static void check_tiles(const char* label) {
-  const Conv2dShape shapes[] = {
-      {2, 7, 9, 16, 3, 3, 16, 7, 9, 1, 1, 1, 1, 1, 1},   {1, 8, 8, 17, 3, 3, 33, 6, 6, 1, 1, 1, 1, 0, 0},
-      {3, 5, 6, 35, 3, 3, 16, 7, 8, 1, 1, 1, 1, 2, 2},   {2, 4, 3, 20, 3, 3, 50, 6, 2, 1, 1, 1, 1, 3, 0},
-      {9, 4, 4, 64, 3, 3, 48, 4, 4, 1, 1, 1, 1, 1, 1},   {70, 1, 1, 16, 3, 3, 16, 1, 1, 1, 1, 1, 1, 1, 1},
-      {2, 3, 40, 128, 3, 3, 16, 3, 40, 1, 1, 1, 1, 1, 1}, {1, 33, 31, 16, 3, 3, 18, 33, 31, 1, 1, 1, 1, 1, 1},
-      // Fewer outputs than the image allows.
-      {1, 12, 12, 16, 3, 3, 16, 5, 7, 1, 1, 1, 1, 1, 1}};
+  const Conv2dShape shapes[] = {{2, 7, 9, 16, 3, 3, 16, 7, 9, 1, 1, 1, 1, 1, 1},
+                                {1, 8, 8, 17, 3, 3, 33, 6, 6, 1, 1, 1, 1, 0, 0},
+                                {3, 5, 6, 35, 3, 3, 16, 7, 8, 1, 1, 1, 1, 2, 2},
+                                {2, 4, 3, 20, 3, 3, 50, 6, 2, 1, 1, 1, 1, 3, 0},
+                                {9, 4, 4, 64, 3, 3, 48, 4, 4, 1, 1, 1, 1, 1, 1},
+                                {70, 1, 1, 16, 3, 3, 16, 1, 1, 1, 1, 1, 1, 1, 1},
+                                {2, 3, 40, 128, 3, 3, 16, 3, 40, 1, 1, 1, 1, 1, 1},
+                                {1, 33, 31, 16, 3, 3, 18, 33, 31, 1, 1, 1, 1, 1, 1},
+                                // Fewer outputs than the image allows.
+                                {1, 12, 12, 16, 3, 3, 16, 5, 7, 1, 1, 1, 1, 1, 1}};
   for (const Conv2dShape& s : shapes) {
     char text[160];
     std::snprintf(text, sizeof text, "%s, %lldx%lldx%lldx%lld to %lldx%lldx%lld", label, (long long)s.batch, (long long)s.in_height,
-                  (long long)s.in_width, (long long)s.in_channels, (long long)s.out_height, (long long)s.out_width, (long long)s.out_channels);
+                  (long long)s.in_width, (long long)s.in_channels, (long long)s.out_height, (long long)s.out_width,
+                  (long long)s.out_channels);
     check(s, false, text);
     check(s, true, text);
     check_binary_forward(s, text);
@@ -187,10 +191,12 @@ int main(int argc, char** argv) {
       for (int round = 0; round < rounds; round++) {
         const Conv2dShape s = random_shape();
         char label[320];
-        std::snprintf(label, sizeof label, "%s, %d threads, x %lldx%lldx%lldx%lld, filter %lldx%lld, out %lldx%lldx%lld, stride %lldx%lld, pad %lld,%lld, dilation %lld,%lld, %lld groups",
-                      isa.name, threads, (long long)s.batch, (long long)s.in_height, (long long)s.in_width,
-                      (long long)s.in_channels, (long long)s.kernel_height, (long long)s.kernel_width, (long long)s.out_height,
-                      (long long)s.out_width, (long long)s.out_channels, (long long)s.stride_height, (long long)s.stride_width, (long long)s.pad_top,
+        std::snprintf(label, sizeof label,
+                      "%s, %d threads, x %lldx%lldx%lldx%lld, filter %lldx%lld, out %lldx%lldx%lld, stride %lldx%lld, pad %lld,%lld, "
+                      "dilation %lld,%lld, %lld groups",
+                      isa.name, threads, (long long)s.batch, (long long)s.in_height, (long long)s.in_width, (long long)s.in_channels,
+                      (long long)s.kernel_height, (long long)s.kernel_width, (long long)s.out_height, (long long)s.out_width,
+                      (long long)s.out_channels, (long long)s.stride_height, (long long)s.stride_width, (long long)s.pad_top,
                       (long long)s.pad_left, (long long)s.dilation_height, (long long)s.dilation_width, (long long)s.groups);
         check(s, round % 2 == 1, label);
         if (s.groups == 1) {

@@ -21,18 +21,12 @@ static char label[128];
 
 static double apply(bnn::BinaryOp op, double a, double b) {
   switch (op) {
-    case bnn::BinaryOp::kAdd:
-      return a + b;
-    case bnn::BinaryOp::kSub:
-      return a - b;
-    case bnn::BinaryOp::kMul:
-      return a * b;
-    case bnn::BinaryOp::kDiv:
-      return a / b;
-    case bnn::BinaryOp::kMax:
-      return std::max(a, b);
-    case bnn::BinaryOp::kMin:
-      return std::min(a, b);
+    case bnn::BinaryOp::kAdd: return a + b;
+    case bnn::BinaryOp::kSub: return a - b;
+    case bnn::BinaryOp::kMul: return a * b;
+    case bnn::BinaryOp::kDiv: return a / b;
+    case bnn::BinaryOp::kMax: return std::max(a, b);
+    case bnn::BinaryOp::kMin: return std::min(a, b);
   }
   return NAN;
 }
@@ -42,8 +36,12 @@ static void test_binary() {
   for (int op = 0; op < bnn::kBinaryOps; op++) {
     for (int kinds = 0; kinds < 9; kinds++) {
       const auto ka = static_cast<bnn::Operand>(kinds / 3), kb = static_cast<bnn::Operand>(kinds % 3);
-      const auto size = [&](bnn::Operand k) { return k == bnn::Operand::kFull ? rows * length : k == bnn::Operand::kRow ? length : 1; };
-      const auto at = [&](bnn::Operand k, int64_t i) { return k == bnn::Operand::kFull ? i : k == bnn::Operand::kRow ? i % length : 0; };
+      const auto size = [&](bnn::Operand k) {
+        return k == bnn::Operand::kFull ? rows * length : k == bnn::Operand::kRow ? length : 1;
+      };
+      const auto at = [&](bnn::Operand k, int64_t i) {
+        return k == bnn::Operand::kFull ? i : k == bnn::Operand::kRow ? i % length : 0;
+      };
       Floats a(size(ka)), b(size(kb)), y(rows * length), want(rows * length);
       fill_random(a);
       for (int64_t i = 0; i < b.size(); i++) b[i] = 0.5f + 0.25f * bnn_test::random_float();
@@ -95,7 +93,10 @@ static void test_sign_grad() {
     for (int64_t i = 0; i < n; i++) {
       const float a = std::fabs(x[i]);
       const double p = (1.0 - o) / o;
-      const double s = a > t ? 0.0 : o == 1.0 ? 1.0 : a <= m ? std::pow(static_cast<double>(m), p) : std::pow(static_cast<double>(a), p) / o;
+      const double s = a > t      ? 0.0
+                       : o == 1.0 ? 1.0
+                       : a <= m   ? std::pow(static_cast<double>(m), p)
+                                  : std::pow(static_cast<double>(a), p) / o;
       want[i] = static_cast<float>(dy[i] * s);
     }
     bnn::sign_grad(bnn::reste_gradient(o, t, m), x.data(), dy.data(), dx.data(), n);
@@ -169,8 +170,8 @@ static void test_optimizers() {
       const double grad = g[i] + (decoupled ? 0.0 : 0.1 * p[i]);
       const double first = 0.9 * m[i] + 0.1 * grad, second = 0.999 * v[i] + 0.001 * grad * grad;
       const double start = decoupled ? p[i] * (1 - 0.01 * 0.1) : p[i];
-      want_p[i] = static_cast<float>(start - 0.01 * (first / (1 - std::pow(0.9, 3))) /
-                                                 (std::sqrt(second / (1 - std::pow(0.999, 3))) + 1e-8));
+      want_p[i] =
+          static_cast<float>(start - 0.01 * (first / (1 - std::pow(0.9, 3))) / (std::sqrt(second / (1 - std::pow(0.999, 3))) + 1e-8));
     }
     expect_close(p1, want_p, 1e-5, label, "adam");
   }
@@ -260,7 +261,8 @@ static void test_pooling() {
     for (int64_t i = 0; i < s.window_height; i++) {
       for (int64_t j = 0; j < s.window_width; j++) {
         const int64_t h = p * s.stride_height + i - s.pad_top, w = q * s.stride_width + j - s.pad_left;
-        if (h >= 0 && h < s.in_height && w >= 0 && w < s.in_width) window.push_back(((n * s.in_height + h) * s.in_width + w) * s.channels + c);
+        if (h >= 0 && h < s.in_height && w >= 0 && w < s.in_width)
+          window.push_back(((n * s.in_height + h) * s.in_width + w) * s.channels + c);
       }
     }
     double sum = 0;

@@ -13,7 +13,7 @@ struct Block {
 Block blocks[kMaxThreads][kSlots];
 
 void release(Block& block) {
-  ::operator delete(block.data, std::align_val_t{64});
+  ::operator delete (block.data, std::align_val_t{64});
   block = Block{};
 }
 
@@ -24,7 +24,7 @@ void* scratch_bytes(int thread, Slot slot, size_t bytes) {
   if (block.bytes < bytes || block.data == nullptr) {
     release(block);
     const size_t rounded = (bytes + 4096 + 63) / 64 * 64;
-    block = {::operator new(rounded, std::align_val_t{64}), rounded};
+    block = {::operator new (rounded, std::align_val_t{64}), rounded};
   }
   return block.data;
 }

@@ -46,8 +46,8 @@ BinaryConvShape read_shape(const int32_t* s) {
 using namespace bnn;
 
 // Memory at the start of a cache line; null when there is none left.
-BNN_EXPORT("alloc") void* bnn_alloc(size_t bytes) { return ::operator new(bytes, std::align_val_t{64}, std::nothrow); }
-BNN_EXPORT("free") void bnn_free(void* data) { ::operator delete(data, std::align_val_t{64}); }
+BNN_EXPORT("alloc") void* bnn_alloc(size_t bytes) { return ::operator new (bytes, std::align_val_t{64}, std::nothrow); }
+BNN_EXPORT("free") void bnn_free(void* data) { ::operator delete (data, std::align_val_t{64}); }
 
 // weights: u8 bits as in the operator's input w, for the float kinds f32[outputs][channels][kernel rows][kernel columns].
 BNN_EXPORT("layer") Layer* bnn_layer(int kind, const int32_t* shape, const void* weights) {
@@ -58,21 +58,11 @@ BNN_EXPORT("layer") Layer* bnn_layer(int kind, const int32_t* shape, const void*
   const auto* values = static_cast<const float*>(weights);
   switch (layer->kind) {
     case kBinaryConv:
-    case kBinaryDense:
-      layer->binary = pack_binary_weights(layer->shape, bits);
-      break;
-    case kBinaryWeightConv:
-      layer->unpacked = unpack_conv_weights(layer->shape, bits);
-      break;
-    case kBinaryWeightDense:
-      layer->unpacked = unpack_dense_weights(layer->shape, bits);
-      break;
-    case kFloatConv:
-      layer->unpacked = arrange_conv_weights(layer->shape, values);
-      break;
-    case kFloatDense:
-      layer->unpacked = arrange_dense_weights(layer->shape, values);
-      break;
+    case kBinaryDense: layer->binary = pack_binary_weights(layer->shape, bits); break;
+    case kBinaryWeightConv: layer->unpacked = unpack_conv_weights(layer->shape, bits); break;
+    case kBinaryWeightDense: layer->unpacked = unpack_dense_weights(layer->shape, bits); break;
+    case kFloatConv: layer->unpacked = arrange_conv_weights(layer->shape, values); break;
+    case kFloatDense: layer->unpacked = arrange_dense_weights(layer->shape, values); break;
   }
   return layer;
 }
@@ -97,8 +87,7 @@ void bnn_layer_run(Layer* layer, int batch, int height, int width, const float* 
   const BinaryConvShape& s = layer->shape;
   const Parallel parallel = pool_parallel();
   if (!layer->binary_data()) {
-    const WeightLayerCall call{batch,     height,   width, x, layer->vector(kScale), layer->vector(kBias),
-                               relu != 0, residual, y};
+    const WeightLayerCall call{batch, height, width, x, layer->vector(kScale), layer->vector(kBias), relu != 0, residual, y};
     const auto compute = layer->dense() ? binary_weight_gemm : binary_weight_conv;
     compute(s, layer->unpacked, call, parallel);
     return;
@@ -108,9 +97,8 @@ void bnn_layer_run(Layer* layer, int batch, int height, int width, const float* 
     layer->height = height;
     layer->width = width;
   }
-  const Epilogue epilogue{layer->vector(kScale), layer->vector(kBias),   relu != 0,
-                          residual,              layer->vector(kSlope),  layer->vector(kOffset),
-                          layer->vector(kThreshold)};
+  const Epilogue epilogue{layer->vector(kScale),  layer->vector(kBias),     relu != 0, residual, layer->vector(kSlope),
+                          layer->vector(kOffset), layer->vector(kThreshold)};
   if (layer->dense()) {
     binary_gemm(s, layer->binary, layer->plan, {batch, x, epilogue, y}, parallel);
   } else {

@@ -83,9 +83,7 @@ void pool_plane(const Window& w, const float* x, float* y, float* rows) {
 }
 
 // Elements of a window of one axis that lie inside.
-int64_t inside(int64_t begin, int64_t window, int64_t size) {
-  return std::min(begin + window, size) - std::max<int64_t>(begin, 0);
-}
+int64_t inside(int64_t begin, int64_t window, int64_t size) { return std::min(begin + window, size) - std::max<int64_t>(begin, 0); }
 
 template <typename Combine>
 void combine(const float* a, const float* b, int64_t count, float* y, const Combine& f) {
@@ -117,10 +115,10 @@ void bnn_average_pool(const int32_t* window, const int32_t* pads, int countPaddi
     for (int64_t i = 0; i < w.outHeight; i++) {
       for (int64_t j = 0; j < w.outWidth; j++) {
         const int64_t top = i * w.strideHeight - w.top, left = j * w.strideWidth - w.left;
-        const int64_t rows = countPadding ? std::min(top + w.windowHeight, w.height + pads[0]) - top
-                                          : inside(top, w.windowHeight, w.height);
-        const int64_t columns = countPadding ? std::min(left + w.windowWidth, w.width + pads[1]) - left
-                                             : inside(left, w.windowWidth, w.width);
+        const int64_t rows =
+            countPadding ? std::min(top + w.windowHeight, w.height + pads[0]) - top : inside(top, w.windowHeight, w.height);
+        const int64_t columns =
+            countPadding ? std::min(left + w.windowWidth, w.width + pads[1]) - left : inside(left, w.windowWidth, w.width);
         plane[i * w.outWidth + j] /= static_cast<float>(rows * columns);
       }
     }
@@ -179,13 +177,9 @@ BNN_EXPORT("clip") void bnn_clip(const float* x, int count, float least, float m
 // Of equal shapes: 0 add, 1 subtract, 2 multiply, 3 divide.
 BNN_EXPORT("combine") void bnn_combine(int which, const float* a, const float* b, int count, float* y) {
   switch (which) {
-    case 0:
-      return combine(a, b, count, y, [](float p, float q) { return p + q; });
-    case 1:
-      return combine(a, b, count, y, [](float p, float q) { return p - q; });
-    case 2:
-      return combine(a, b, count, y, [](float p, float q) { return p * q; });
-    default:
-      return combine(a, b, count, y, [](float p, float q) { return p / q; });
+    case 0: return combine(a, b, count, y, [](float p, float q) { return p + q; });
+    case 1: return combine(a, b, count, y, [](float p, float q) { return p - q; });
+    case 2: return combine(a, b, count, y, [](float p, float q) { return p * q; });
+    default: return combine(a, b, count, y, [](float p, float q) { return p / q; });
   }
 }

@@ -180,7 +180,7 @@ BNN_EXPORT("threadStack") char* bnn_thread_stack(int index) {
   // So that no worker makes the pool of blocks or its list.
   Scratch{64};
   char*& stack = pool.stacks[index];
-  if (stack == nullptr) stack = static_cast<char*>(::operator new(kStackBytes, std::align_val_t{64}, std::nothrow));
+  if (stack == nullptr) stack = static_cast<char*>(::operator new (kStackBytes, std::align_val_t{64}, std::nothrow));
   return stack == nullptr ? nullptr : stack + kStackBytes;
 }
 

@@ -60,7 +60,7 @@ BNN_EXPORT("call") double bnn_call(int index) {
   return result == nullptr ? 0.0 : *result;
 }
 
-BNN_EXPORT("alloc") void* bnn_alloc(size_t bytes) { return ::operator new(bytes, std::align_val_t{64}, std::nothrow); }
-BNN_EXPORT("free") void bnn_free(void* data) { ::operator delete(data, std::align_val_t{64}); }
+BNN_EXPORT("alloc") void* bnn_alloc(size_t bytes) { return ::operator new (bytes, std::align_val_t{64}, std::nothrow); }
+BNN_EXPORT("free") void bnn_free(void* data) { ::operator delete (data, std::align_val_t{64}); }
 BNN_EXPORT("scratchBytes") double bnn_scratch_bytes() { return static_cast<double>(bnn::scratch_total_bytes()); }
 BNN_EXPORT("releaseScratch") void bnn_release_scratch() { bnn::release_scratch(); }

@@ -8,8 +8,8 @@ namespace {
 
 const bool stays = [] {
   HMODULE self;
-  return GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS,
-                            reinterpret_cast<LPCWSTR>(&stays), &self) != 0;
+  return GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, reinterpret_cast<LPCWSTR>(&stays),
+                            &self) != 0;
 }();
 
 }  // namespace

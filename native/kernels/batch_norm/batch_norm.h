@@ -46,8 +46,8 @@ struct BatchNormRow {
   void (*normalize)(const float* x, int64_t rows, int64_t channels, const NormalizeArgs& args, bool relu, const float* residual,
                     float* y);
   // sum += dy, products += dy · (r − mean)
-  void (*grad_sums)(const float* x, const float* dy, int64_t rows, int64_t channels, const float* scale, const float* mean,
-                    bool relu, double* sum, double* products);
+  void (*grad_sums)(const float* x, const float* dy, int64_t rows, int64_t channels, const float* scale, const float* mean, bool relu,
+                    double* sum, double* products);
   void (*grad)(const float* x, const float* dy, int64_t rows, int64_t channels, const GradArgs& args, bool relu, float* dx,
                double* dscale);
 };

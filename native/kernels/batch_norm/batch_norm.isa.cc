@@ -139,9 +139,7 @@ void sum_terms(const Terms& terms, int64_t rows, int64_t channels, double* first
   for_columns(channels, SumColumns<Terms>{terms, rows, channels, first, second});
 }
 
-void sums(const float* x, int64_t rows, int64_t channels, double* sum) {
-  sum_terms(PlainTerms{x}, rows, channels, sum, nullptr);
-}
+void sums(const float* x, int64_t rows, int64_t channels, double* sum) { sum_terms(PlainTerms{x}, rows, channels, sum, nullptr); }
 
 void statistics(const float* x, int64_t rows, int64_t channels, const float* scale, const float* shift, bool relu, double* sum,
                 double* squares) {
@@ -190,8 +188,7 @@ struct NormalizeColumns {
   }
 };
 
-void normalize(const float* x, int64_t rows, int64_t channels, const NormalizeArgs& args, bool relu, const float* residual,
-               float* y) {
+void normalize(const float* x, int64_t rows, int64_t channels, const NormalizeArgs& args, bool relu, const float* residual, float* y) {
   if (relu && residual != nullptr) {
     for_columns(channels, NormalizeColumns<true, true>{x, residual, y, rows, channels, args});
   } else if (relu) {

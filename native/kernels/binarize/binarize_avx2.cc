@@ -7,8 +7,7 @@ namespace bnn {
 namespace avx2 {
 
 // 32 pixels at a time: a comparison gives 32 ones or zeros, of which the channel's bit is kept.
-static void channels_first_vectors(const float* x, const float* least, int channels, ptrdiff_t stride, int pixels,
-                                   uint32_t* words) {
+static void channels_first_vectors(const float* x, const float* least, int channels, ptrdiff_t stride, int pixels, uint32_t* words) {
   int p = 0;
   for (; p + 32 <= pixels; p += 32) {
     __m256i word[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};

@@ -66,7 +66,7 @@ static void row(const float* x, int64_t count, uint32_t* words) {
   for (int64_t i = 0; i < count; i += 32) {
     const int64_t left = count - i;
     const __mmask16 low = left < 16 ? first(static_cast<int>(left)) : static_cast<__mmask16>(0xffff);
-    const __mmask16 high = left <= 16 ? static_cast<__mmask16>(0)
+    const __mmask16 high = left <= 16  ? static_cast<__mmask16>(0)
                            : left < 32 ? first(static_cast<int>(left - 16))
                                        : static_cast<__mmask16>(0xffff);
     const uint32_t a = _mm512_mask_cmp_ps_mask(low, _mm512_maskz_loadu_ps(low, x + i), zero, _CMP_GE_OQ);
@@ -82,7 +82,7 @@ static void sign(const float* x, int64_t count, float* y) {
 }  // namespace avx512vpopcntdq
 
 extern const BinarizeRow binarize_row_avx512vpopcntdq;
-const BinarizeRow binarize_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::channels_first,
-                                                  avx512vpopcntdq::channels_last, avx512vpopcntdq::row, avx512vpopcntdq::sign};
+const BinarizeRow binarize_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::channels_first, avx512vpopcntdq::channels_last,
+                                                  avx512vpopcntdq::row, avx512vpopcntdq::sign};
 
 }  // namespace bnn

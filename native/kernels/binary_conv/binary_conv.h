@@ -23,9 +23,9 @@ constexpr int64_t kMaxBits = int64_t{1} << 23;
 struct BinaryWeights {
   int kWords = 0;
   int kStride = 0;
-  int groupOutputs = 0;              // rounded up to kTileOutputs
-  AlignedArray<uint32_t> words;      // u32[groups][groupOutputs / 4][kStride][4]
-  AlignedArray<int32_t> tapSums;     // i32[groups][groupOutputs][taps]: Σ_c w
+  int groupOutputs = 0;           // rounded up to kTileOutputs
+  AlignedArray<uint32_t> words;   // u32[groups][groupOutputs / 4][kStride][4]
+  AlignedArray<int32_t> tapSums;  // i32[groups][groupOutputs][taps]: Σ_c w
 };
 
 // Room for the weights, zeroed.
@@ -42,17 +42,17 @@ void pad_outputs(const BinaryConvShape& shape, const BinaryWeights& weights, con
 
 // The part of a block of pixels that does not depend on the data.
 struct BlockPlan {
-  int firstRun, runCount;      // of BinaryConvPlan::runs; their sources count from the padded row rowBegin
-  int64_t rowBegin, rowEnd;    // padded rows that the block sees
+  int firstRun, runCount;    // of BinaryConvPlan::runs; their sources count from the padded row rowBegin
+  int64_t rowBegin, rowEnd;  // padded rows that the block sees
 };
 
 // What depends on the image size too. Immutable once made.
 struct BinaryConvPlan {
   ConvLayout layout;
-  int channelWords;        // planes of a group
+  int channelWords;  // planes of a group
   // Planes hold a window of the padded rows, which moves down the image with the blocks: u32[channelWords][windowRows][rowWords].
   int64_t windowRows;
-  ptrdiff_t windowWords;   // of one plane
+  ptrdiff_t windowWords;  // of one plane
   std::vector<PanelPiece> pieces;
   std::vector<BlockPlan> blocks;  // of kTilePixels pixels
   std::vector<PanelRun> runs;
@@ -67,8 +67,8 @@ BinaryConvPlan plan_binary_conv(const BinaryConvShape& shape, const BinaryWeight
 // The epilogue from output `channel` and element `at` of y on.
 inline Epilogue epilogue_from(const Epilogue& e, ptrdiff_t channel, ptrdiff_t at) {
   const auto moved = [](const float* p, ptrdiff_t by) { return p != nullptr ? p + by : nullptr; };
-  return {moved(e.scale, channel), moved(e.bias, channel),   e.relu, moved(e.residual, at),
-          moved(e.slope, channel), moved(e.offset, channel), moved(e.threshold, channel)};
+  return {moved(e.scale, channel),  moved(e.bias, channel),     e.relu, moved(e.residual, at), moved(e.slope, channel),
+          moved(e.offset, channel), moved(e.threshold, channel)};
 }
 
 struct BinaryConvCall {

@@ -40,8 +40,8 @@ int runs_of(const BinaryConvShape& s, const ConvLayout& layout, int64_t begin, i
   return runCount;
 }
 
-void scatter(const BinaryConvShape& s, const ConvLayout& layout, const uint32_t* elements, int64_t at, int64_t count,
-             int64_t origin, uint32_t* plane) {
+void scatter(const BinaryConvShape& s, const ConvLayout& layout, const uint32_t* elements, int64_t at, int64_t count, int64_t origin,
+             uint32_t* plane) {
   const int64_t stride = s.strides[1], left = s.pads[1];
   for (int64_t done = 0; done < count;) {
     const int64_t row = (at + done) / layout.width, column = (at + done) % layout.width;
@@ -61,8 +61,7 @@ void scatter(const BinaryConvShape& s, const ConvLayout& layout, const uint32_t*
   }
 }
 
-void clear_padding(const BinaryConvShape& s, const ConvLayout& layout, int64_t begin, int64_t end, int64_t origin,
-                   uint32_t* plane) {
+void clear_padding(const BinaryConvShape& s, const ConvLayout& layout, int64_t begin, int64_t end, int64_t origin, uint32_t* plane) {
   const bool margins = layout.rowWords != layout.width;
   for (int64_t row = begin; row < end; row++) {
     if (margins || row < s.pads[0] || row >= s.pads[0] + layout.height) {

@@ -28,9 +28,8 @@ AxisClasses classify(const BinaryConvShape& s, int axis, int64_t size, int64_t o
     // Without any tap inside, one empty range stands for all.
     if (range.first >= range.last) range = {0, 0};
     // Positions come in order, so a range that was seen before is among the latest.
-    auto found = std::find_if(result.ranges.rbegin(), result.ranges.rend(), [&](const TapRange& other) {
-      return other.first == range.first && other.last == range.last;
-    });
+    auto found = std::find_if(result.ranges.rbegin(), result.ranges.rend(),
+                              [&](const TapRange& other) { return other.first == range.first && other.last == range.last; });
     if (found == result.ranges.rend()) {
       result.ranges.push_back(range);
       found = result.ranges.rbegin();
@@ -135,8 +134,8 @@ BinaryConvPlan plan_binary_conv(const BinaryConvShape& s, const BinaryWeights& w
       for (int c = 0; c < plan.channelWords; c++) {
         const int64_t at = (r * s.kernel[1] + t) * s.channels + 32 * c;
         const int64_t bits = std::min<int64_t>(32, s.channels - 32 * c);
-        plan.pieces.push_back({c * plan.windowWords + tap, static_cast<int32_t>(at / 32), static_cast<int32_t>(at % 32),
-                               at % 32 + bits > 32});
+        plan.pieces.push_back(
+            {c * plan.windowWords + tap, static_cast<int32_t>(at / 32), static_cast<int32_t>(at % 32), at % 32 + bits > 32});
       }
     }
   }

@@ -65,9 +65,9 @@ struct TileJob {
   const uint32_t* panel;
   void* workspace;  // tile_workspace_bytes(kStride, outputs), for `prepare`
   int kWords;
-  int kStride;  // kWords rounded up to a multiple of 4
-  int kNibbles;  // 4-bit parts of the words that have bits
-  int pixels;   // 1 to kTilePixels
+  int kStride;              // kWords rounded up to a multiple of 4
+  int kNibbles;             // 4-bit parts of the words that have bits
+  int pixels;               // 1 to kTilePixels
   const uint32_t* weights;  // u32[⌈outputs / 4⌉][kStride][4], at the start of a cache line; words from kWords on are 0
   int outputs;
   const float* base;       // integers, f32[outputs rounded up to 4][classStride]
@@ -85,7 +85,7 @@ struct StoreJob {
   const float* tile;  // f32[outputs rounded up to 16][kTilePixels]
   int outputs;
   int pixels;
-  float* y;               // f32[pixels][pixelStride], of which `outputs` are written
+  float* y;  // f32[pixels][pixelStride], of which `outputs` are written
   ptrdiff_t pixelStride;
 };
 

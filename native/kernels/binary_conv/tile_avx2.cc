@@ -16,8 +16,8 @@ namespace avx2 {
 typedef uint32_t Words __attribute__((vector_size(32)));
 
 static inline Words popcount_bytes(Words v) {
-  const __m256i counts = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3,
-                                          3, 4);
+  const __m256i counts =
+      _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
   const __m256i low = _mm256_set1_epi8(15), bits = reinterpret_cast<__m256i>(v);
   const __m256i a = _mm256_shuffle_epi8(counts, _mm256_and_si256(bits, low));
   const __m256i b = _mm256_shuffle_epi8(counts, _mm256_and_si256(_mm256_srli_epi16(bits, 4), low));
@@ -68,8 +68,7 @@ static void prepare_nibbles(const TileJob& job) {
       for (int nibble = 0; nibble < 8; nibble++) {
         const __m256i a = _mm256_packus_epi32(_mm256_and_si256(x[0], low), _mm256_and_si256(x[1], low));
         const __m256i b = _mm256_packus_epi32(_mm256_and_si256(x[2], low), _mm256_and_si256(x[3], low));
-        _mm256_store_si256(reinterpret_cast<__m256i*>(target + (k * 8 + nibble) * kNibbleRow + 32 * h),
-                           _mm256_packus_epi16(a, b));
+        _mm256_store_si256(reinterpret_cast<__m256i*>(target + (k * 8 + nibble) * kNibbleRow + 32 * h), _mm256_packus_epi16(a, b));
         for (int i = 0; i < 4; i++) x[i] = _mm256_srli_epi32(x[i], 4);
       }
     }

@@ -98,8 +98,7 @@ BNN_INLINE __m512 base_of(const float* base, bool small, __m512i classes) {
 
 // Writes kVectors vectors of one output. Masked stores cost several times as much as plain ones on some processors.
 template <Ending kEnding, int kVectors, bool kWhole>
-BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m512i* classes, __mmask16 last, int pixel,
-                                  int output) {
+BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m512i* classes, __mmask16 last, int pixel, int output) {
   const Epilogue& e = job.epilogue;
   const auto splat = [&](bool used, const float* values) { return used ? _mm512_set1_ps(values[output]) : _mm512_setzero_ps(); };
   const __m512 scale = splat(kEnding != Ending::kSign, e.scale), bias = splat(kEnding != Ending::kSign, e.bias);
@@ -275,8 +274,7 @@ static void compute(const TileJob& job) {
 }  // namespace avx512vpopcntdq
 
 extern const BinaryTileRow binary_tile_row_avx512vpopcntdq;
-const BinaryTileRow binary_tile_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::build_panel,
-                                                       avx512vpopcntdq::prepare, avx512vpopcntdq::compute,
-                                                       avx512vpopcntdq::store_pixels};
+const BinaryTileRow binary_tile_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::build_panel, avx512vpopcntdq::prepare,
+                                                       avx512vpopcntdq::compute, avx512vpopcntdq::store_pixels};
 
 }  // namespace bnn

@@ -12,9 +12,7 @@ namespace neon {
 
 typedef uint32_t Words __attribute__((vector_size(16)));
 
-static inline Words popcount_bytes(Words v) {
-  return reinterpret_cast<Words>(vcntq_u8(reinterpret_cast<uint8x16_t>(v)));
-}
+static inline Words popcount_bytes(Words v) { return reinterpret_cast<Words>(vcntq_u8(reinterpret_cast<uint8x16_t>(v))); }
 
 }  // namespace neon
 }  // namespace bnn

@@ -50,10 +50,10 @@ constexpr int kTableBytes = kVectors * kTableVector;
 
 // What lies in the workspace.
 struct Workspace {
-  uint8_t* nibbles;   // u8[kWords][8 nibbles][kVectors][16]: 4 bits of pixel p, and above them those of pixel p + 16
-  uint8_t* tables;    // u8[kChunkNibbles][kVectors][16][16]
-  uint8_t* weights;   // u8[4 outputs][kChunkNibbles]: where the entry for the weights begins in a table
-  uint16_t* sums;     // u16[outputs][kTilePixels], then u32 of the same
+  uint8_t* nibbles;  // u8[kWords][8 nibbles][kVectors][16]: 4 bits of pixel p, and above them those of pixel p + 16
+  uint8_t* tables;   // u8[kChunkNibbles][kVectors][16][16]
+  uint8_t* weights;  // u8[4 outputs][kChunkNibbles]: where the entry for the weights begins in a table
+  uint16_t* sums;    // u16[outputs][kTilePixels], then u32 of the same
 
   explicit Workspace(const TileJob& job) {
     nibbles = static_cast<uint8_t*>(job.workspace);
@@ -383,6 +383,7 @@ static void compute_best(const TileJob& job) {
 }  // namespace wasm
 
 extern const BinaryTileRow binary_tile_row_wasm;
-const BinaryTileRow binary_tile_row_wasm = {"wasm", wasm::build_panel_vectors, wasm::prepare_nibbles, wasm::compute_best, wasm::store_pixels};
+const BinaryTileRow binary_tile_row_wasm = {"wasm", wasm::build_panel_vectors, wasm::prepare_nibbles, wasm::compute_best,
+                                            wasm::store_pixels};
 
 }  // namespace bnn

@@ -32,8 +32,8 @@ float finish(float sum, bool relu, float scale, float bias) {
 }
 
 // Padded planes of the data of all images, or the data themselves.
-const uint32_t* pad_images(const BinaryConvShape& s, const ConvLayout& layout, const WeightLayerCall& call,
-                           const Parallel& parallel, uint32_t* planes) {
+const uint32_t* pad_images(const BinaryConvShape& s, const ConvLayout& layout, const WeightLayerCall& call, const Parallel& parallel,
+                           uint32_t* planes) {
   const uint32_t* x = reinterpret_cast<const uint32_t*>(call.x);
   if (layout.is_plain()) return x;
   const int64_t count = call.batch * s.groups * s.channels, pixels = layout.height * layout.width;
@@ -48,9 +48,7 @@ const uint32_t* pad_images(const BinaryConvShape& s, const ConvLayout& layout, c
 }
 
 // Outputs of a group, up to whole tiles.
-int tiled_outputs(const BinaryConvShape& s) {
-  return static_cast<int>(ceil_div(s.outputs / s.groups, kTileOutputs) * kTileOutputs);
-}
+int tiled_outputs(const BinaryConvShape& s) { return static_cast<int>(ceil_div(s.outputs / s.groups, kTileOutputs) * kTileOutputs); }
 
 // at(output, tap, channel)
 template <typename At>

@@ -33,8 +33,8 @@ struct FloatTileRow {
 const FloatTileRow& float_tile_row();
 
 struct UnpackedWeights {
-  int groupOutputs = 0;        // rounded up to a multiple of 4 for convolutions, of 64 for dense layers
-  AlignedArray<float> values;  // f32[groups][groupOutputs / 4][channels · taps][4], dense: f32[groupOutputs / 64][channels][64]
+  int groupOutputs = 0;          // rounded up to a multiple of 4 for convolutions, of 64 for dense layers
+  AlignedArray<float> values;    // f32[groups][groupOutputs / 4][channels · taps][4], dense: f32[groupOutputs / 64][channels][64]
   AlignedArray<int8_t> spectra;  // or, instead of values, winograd_weights
 };
 

@@ -10,7 +10,8 @@ namespace BNN_ISA {
 
 // kVectors vectors of columns × 4 outputs of each of kBlocks blocks.
 template <int kVectors, int kBlocks>
-static inline void multiply_tile(const float* a, int64_t pitch, const float* b, int64_t blockStride, int64_t count, bool add, float* sums) {
+static inline void multiply_tile(const float* a, int64_t pitch, const float* b, int64_t blockStride, int64_t count, bool add,
+                                 float* sums) {
   constexpr int kOutputs = kBlocks * kTileOutputs;
   V sum[kOutputs][kVectors];
   BNN_UNROLL
@@ -62,8 +63,7 @@ static void multiply(const float* a, int64_t pitch, const FloatBlocks& b, int64_
   for (; done < width; done += W) multiply_columns<1>(a + done, pitch, b, count, add, sums + done);
 }
 
-static void copy_runs(const float* source, ptrdiff_t planeStride, int64_t planes, const PanelRun* runs, int runCount,
-                      float* target) {
+static void copy_runs(const float* source, ptrdiff_t planeStride, int64_t planes, const PanelRun* runs, int runCount, float* target) {
   for (int64_t c = 0; c < planes; c++, source += planeStride, target += kTilePixels) {
     for (int i = 0; i < runCount; i++) {
       const float* from = source + runs[i].source;

@@ -51,7 +51,8 @@ struct TileGrid {
 };
 
 // Copies every channel with its padding. Windows may end before the image does.
-void pad_channels(const BinaryConvShape& s, const TileGrid& grid, const WeightLayerCall& call, const Parallel& parallel, float* padded) {
+void pad_channels(const BinaryConvShape& s, const TileGrid& grid, const WeightLayerCall& call, const Parallel& parallel,
+                  float* padded) {
   const int64_t channels = call.batch * s.groups * s.channels, planeFloats = grid.paddedHeight * grid.paddedWidth;
   const int64_t left = s.pads[1], count = std::min(call.width, grid.paddedWidth - left);
   claim_all(parallel, channels, channels * planeFloats / 16, [&](const auto& claim) {
@@ -78,7 +79,10 @@ struct LaneBlock {
       const int64_t row = (first + at) / grid.columns, column = (first + at) % grid.columns;
       const int64_t image = row / grid.rows, y = row % grid.rows * 2, x = 2 * column;
       const int tiles = static_cast<int>(std::min<int64_t>(grid.columns - column, lanes - at));
-      runs[count++] = {image * grid.imageFloats + y * grid.paddedWidth + x, (image * s.outputs * grid.outHeight + y) * grid.outWidth + x, at, tiles,
+      runs[count++] = {image * grid.imageFloats + y * grid.paddedWidth + x,
+                       (image * s.outputs * grid.outHeight + y) * grid.outWidth + x,
+                       at,
+                       tiles,
                        static_cast<int>(std::min<int64_t>(2, grid.outHeight - y)),
                        static_cast<int>(std::min<int64_t>(2 * tiles, grid.outWidth - x))};
       at += tiles;
@@ -101,7 +105,8 @@ void transform_weights(const int8_t* g0, const int8_t* g1, const int8_t* g2, int
 // computed again as they are defined.
 class ExactSums {
  public:
-  ExactSums(const BinaryConvShape& s, const TileGrid& grid, const UnpackedWeights& weights, const float* padded, const WeightLayerCall& call)
+  ExactSums(const BinaryConvShape& s, const TileGrid& grid, const UnpackedWeights& weights, const float* padded,
+            const WeightLayerCall& call)
       : s_(s), grid_(grid), weights_(weights), padded_(padded), call_(call) {}
 
   // Of the output channel q of a group, whose products are `m`, `plane` floats apart.
@@ -234,8 +239,8 @@ void winograd_conv(const BinaryConvShape& s, const UnpackedWeights& weights, con
       const LaneBlock block(s, grid, panel % blocks * kTilePixels);
       if (panel != built) {
         for (int64_t c = 0; c < s.channels; c++) {
-          transform.input(padded + (group * s.channels + c) * channelFloats, grid.paddedWidth, block.runs, block.count, block.width, columns,
-                          spectrum + c * pitch, plane);
+          transform.input(padded + (group * s.channels + c) * channelFloats, grid.paddedWidth, block.runs, block.count, block.width,
+                          columns, spectrum + c * pitch, plane);
         }
         built = panel;
       }
@@ -250,8 +255,8 @@ void winograd_conv(const BinaryConvShape& s, const UnpackedWeights& weights, con
           const int64_t p = i / wideBlocks, o = i % wideBlocks * kWideOutputs;
           const int64_t tiles = ceil_div(std::min(end - first - o, kWideOutputs), kTileOutputs);
           transform.widen(filters(i), tiles * kTileOutputs * s.channels, filters(i + 1), wide);
-          row.multiply(spectrum + p * plane, pitch, {wide, static_cast<int>(tiles), s.channels * kTileOutputs}, s.channels, block.width, false,
-                       products + p * productPlane + o * pitch);
+          row.multiply(spectrum + p * plane, pitch, {wide, static_cast<int>(tiles), s.channels * kTileOutputs}, s.channels,
+                       block.width, false, products + p * productPlane + o * pitch);
         }
         for (int64_t i = first; i < end; i++) {
           const int64_t o = group * perGroup + i;

@@ -25,8 +25,8 @@ struct WinogradTileRow {
   void (*input)(const float* channel, int64_t rowPitch, const TileRun* runs, int runCount, int width, float* columns, float* spectrum,
                 int64_t plane);
   // y = scale · e(Aᵀ m A) + bias (+ residual) of an output channel, whose rows are `rowPitch` floats apart. False when a sum is not finite.
-  bool (*output)(const float* spectrum, int64_t plane, const TileRun* runs, int runCount, int64_t rowPitch, bool relu, float scale, float bias,
-                 const float* residual, float* y);
+  bool (*output)(const float* spectrum, int64_t plane, const TileRun* runs, int runCount, int64_t rowPitch, bool relu, float scale,
+                 float bias, const float* residual, float* y);
   // to[i] = from[i]; fetches as much from `next` into a cache.
   void (*widen)(const int8_t* from, int64_t count, const int8_t* next, float* to);
 };
@@ -37,6 +37,7 @@ bool suits_winograd(const BinaryConvShape& shape);
 // bits as for unpack_conv_weights; i8[16][groups][⌈outputs / 4⌉][channels][4].
 AlignedArray<int8_t> winograd_weights(const BinaryConvShape& shape, const uint8_t* bits);
 
-void winograd_conv(const BinaryConvShape& shape, const UnpackedWeights& weights, const WeightLayerCall& call, const Parallel& parallel);
+void winograd_conv(const BinaryConvShape& shape, const UnpackedWeights& weights, const WeightLayerCall& call,
+                   const Parallel& parallel);
 
 }  // namespace bnn

@@ -30,7 +30,8 @@ static void winograd_input(const float* channel, int64_t rowPitch, const TileRun
 #pragma GCC unroll 4
     for (int q = 0; q < 4; q++) {
       const float* from = columns + q * kLanesPitch + lane;
-      winograd::input(load(from), load(from + 4 * kLanesPitch), load(from + 8 * kLanesPitch), load(from + 12 * kLanesPitch), column[q]);
+      winograd::input(load(from), load(from + 4 * kLanesPitch), load(from + 8 * kLanesPitch), load(from + 12 * kLanesPitch),
+                      column[q]);
     }
 #pragma GCC unroll 4
     for (int r = 0; r < 4; r++) {
@@ -42,8 +43,8 @@ static void winograd_input(const float* channel, int64_t rowPitch, const TileRun
   }
 }
 
-static bool winograd_output(const float* spectrum, int64_t plane, const TileRun* runs, int runCount, int64_t rowPitch, bool relu, float scale,
-                            float bias, const float* residual, float* y) {
+static bool winograd_output(const float* spectrum, int64_t plane, const TileRun* runs, int runCount, int64_t rowPitch, bool relu,
+                            float scale, float bias, const float* residual, float* y) {
   const V s = splat(scale), b = splat(bias);
   M lanes{}, odd{};
   for (int i = 0; i < W; i++) lanes[i] = i;
@@ -64,7 +65,8 @@ static bool winograd_output(const float* spectrum, int64_t plane, const TileRun*
       V column[4][2];
 #pragma GCC unroll 4
       for (int q = 0; q < 4; q++) {
-        winograd::output(load(from + q * plane), load(from + (4 + q) * plane), load(from + (8 + q) * plane), load(from + (12 + q) * plane), column[q]);
+        winograd::output(load(from + q * plane), load(from + (4 + q) * plane), load(from + (8 + q) * plane),
+                         load(from + (12 + q) * plane), column[q]);
       }
       const int left = run.columns - 2 * tile;
 #pragma GCC unroll 2

@@ -96,12 +96,23 @@ constexpr ForwardTile tile_or_null() {
 
 template <int N>
 inline ForwardTile forward_tile_of(int pixels) {
-  static constexpr ForwardTile table[17] = {
-      nullptr,
-      tile_or_null<N, 1>(), tile_or_null<N, 2>(), tile_or_null<N, 3>(), tile_or_null<N, 4>(),
-      tile_or_null<N, 5>(), tile_or_null<N, 6>(), tile_or_null<N, 7>(), tile_or_null<N, 8>(),
-      tile_or_null<N, 9>(), tile_or_null<N, 10>(), tile_or_null<N, 11>(), tile_or_null<N, 12>(),
-      tile_or_null<N, 13>(), tile_or_null<N, 14>(), tile_or_null<N, 15>(), tile_or_null<N, 16>()};
+  static constexpr ForwardTile table[17] = {nullptr,
+                                            tile_or_null<N, 1>(),
+                                            tile_or_null<N, 2>(),
+                                            tile_or_null<N, 3>(),
+                                            tile_or_null<N, 4>(),
+                                            tile_or_null<N, 5>(),
+                                            tile_or_null<N, 6>(),
+                                            tile_or_null<N, 7>(),
+                                            tile_or_null<N, 8>(),
+                                            tile_or_null<N, 9>(),
+                                            tile_or_null<N, 10>(),
+                                            tile_or_null<N, 11>(),
+                                            tile_or_null<N, 12>(),
+                                            tile_or_null<N, 13>(),
+                                            tile_or_null<N, 14>(),
+                                            tile_or_null<N, 15>(),
+                                            tile_or_null<N, 16>()};
   return table[pixels];
 }
 
@@ -227,12 +238,23 @@ constexpr FilterGradTile grad_tile_or_null() {
 
 template <int N>
 inline FilterGradTile grad_tile_of(int elements) {
-  static constexpr FilterGradTile table[17] = {
-      nullptr,
-      grad_tile_or_null<N, 1>(), grad_tile_or_null<N, 2>(), grad_tile_or_null<N, 3>(), grad_tile_or_null<N, 4>(),
-      grad_tile_or_null<N, 5>(), grad_tile_or_null<N, 6>(), grad_tile_or_null<N, 7>(), grad_tile_or_null<N, 8>(),
-      grad_tile_or_null<N, 9>(), grad_tile_or_null<N, 10>(), grad_tile_or_null<N, 11>(), grad_tile_or_null<N, 12>(),
-      grad_tile_or_null<N, 13>(), grad_tile_or_null<N, 14>(), grad_tile_or_null<N, 15>(), grad_tile_or_null<N, 16>()};
+  static constexpr FilterGradTile table[17] = {nullptr,
+                                               grad_tile_or_null<N, 1>(),
+                                               grad_tile_or_null<N, 2>(),
+                                               grad_tile_or_null<N, 3>(),
+                                               grad_tile_or_null<N, 4>(),
+                                               grad_tile_or_null<N, 5>(),
+                                               grad_tile_or_null<N, 6>(),
+                                               grad_tile_or_null<N, 7>(),
+                                               grad_tile_or_null<N, 8>(),
+                                               grad_tile_or_null<N, 9>(),
+                                               grad_tile_or_null<N, 10>(),
+                                               grad_tile_or_null<N, 11>(),
+                                               grad_tile_or_null<N, 12>(),
+                                               grad_tile_or_null<N, 13>(),
+                                               grad_tile_or_null<N, 14>(),
+                                               grad_tile_or_null<N, 15>(),
+                                               grad_tile_or_null<N, 16>()};
   return table[elements];
 }
 

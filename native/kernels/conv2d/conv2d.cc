@@ -188,8 +188,8 @@ void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, cons
         const OutputGrid grid = whole_grid(w, const_cast<float*>(dy) + g * outputs, s.out_channels);
         describe_rows(w, x + g * w.channels, grid, at, at + count, padded, rows);
         if (pad_columns) widen_rows(rows, count, outputs, s.out_channels, columns, wide);
-        row.filter_grad({rows, count, w.step_width * w.channels, pad_columns ? columns : s.out_channels,
-                         w.segments.data(), static_cast<int64_t>(w.segments.size()), sums + g * group_sums, columns, packed});
+        row.filter_grad({rows, count, w.step_width * w.channels, pad_columns ? columns : s.out_channels, w.segments.data(),
+                         static_cast<int64_t>(w.segments.size()), sums + g * group_sums, columns, packed});
       }
     }
   });
@@ -221,11 +221,12 @@ void binary_conv2d_forward(const Conv2dShape& s, const float* x, const float* fi
 
 void conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, float* dx) {
   if (is_depthwise(s)) return depthwise_input_grad(s, dy, filter, dx);
-  input_grad_of(s, dy, filter, dx, [](float*, int64_t, int64_t) {}, nullptr);
+  input_grad_of(
+      s, dy, filter, dx, [](float*, int64_t, int64_t) {}, nullptr);
 }
 
-void binary_conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, const float* x,
-                              const SignGradient& gradient, const float* sum, float* dx) {
+void binary_conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, const float* x, const SignGradient& gradient,
+                              const float* sum, float* dx) {
   const int64_t c = s.in_channels;
   const auto finish = [&](float* out, int64_t count) {
     const int64_t at = out - dx;

@@ -21,7 +21,8 @@ float* pack_panel(const Windows& w, const FilterView& filter, int64_t groups, in
       const int64_t width = round_up(used, row.vector);
       float* to = panel + group * panel_floats + first * w.depth;
       for (const Tap& tap : w.taps) {
-        const float* from = filter.data + group * filter.group_stride + tap.filter_index * filter.tap_stride + first * filter.column_stride;
+        const float* from =
+            filter.data + group * filter.group_stride + tap.filter_index * filter.tap_stride + first * filter.column_stride;
         if (filter.column_stride == 1) {
           for (int64_t k = 0; k < w.channels; k++) {
             std::memcpy(to + k * width, from + k * filter.k_stride, static_cast<size_t>(used) * sizeof(float));

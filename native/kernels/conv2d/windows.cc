@@ -22,7 +22,8 @@ void copy_group(const float* from, int64_t pixels, int64_t stride, int64_t chann
   if (channels == 4) return copy_group_of<4>(from, pixels, stride, to);
   if (channels == 8) return copy_group_of<8>(from, pixels, stride, to);
   if (channels == 16) return copy_group_of<16>(from, pixels, stride, to);
-  for (int64_t i = 0; i < pixels; i++) std::memcpy(to + i * channels, from + i * stride, static_cast<size_t>(channels) * sizeof(float));
+  for (int64_t i = 0; i < pixels; i++)
+    std::memcpy(to + i * channels, from + i * stride, static_cast<size_t>(channels) * sizeof(float));
 }
 
 // Copies `width` pixels of input row y from column x0 on, zeros outside the input.
@@ -71,7 +72,8 @@ void Windows::prepare() {
   span_height = max_y - min_y + 1;
   span_width = max_x - min_x + 1;
   pixel_limit = grid_height * grid_width;
-  direct = !binarize && pixel_floats == channels && origin_height >= 0 && origin_width >= 0 && origin_height + (grid_height - 1) * step_height + span_height <= in_height &&
+  direct = !binarize && pixel_floats == channels && origin_height >= 0 && origin_width >= 0 &&
+           origin_height + (grid_height - 1) * step_height + span_height <= in_height &&
            origin_width + (grid_width - 1) * step_width + span_width <= in_width;
   const bool every_pixel = dense_output && taps.size() == 1 && direct && step_height == 1 && step_width == 1 &&
                            grid_height == in_height && grid_width == in_width;

@@ -20,8 +20,8 @@ struct Windows {
   int64_t grid_height, grid_width;
   int64_t step_height, step_width;
   int64_t origin_height, origin_width;
-  bool binarize;      // windows see sign(x), +1 at 0 and −1 for NaN; the padding stays 0
-  bool dense_output;  // output pixels are contiguous, so rows may be regrouped
+  bool binarize;          // windows see sign(x), +1 at 0 and −1 for NaN; the padding stays 0
+  bool dense_output;      // output pixels are contiguous, so rows may be regrouped
   std::vector<Tap> taps;  // after prepare(): sorted by (dy, dx), all dy, dx ≥ 0
 
   // Set by prepare():
@@ -39,7 +39,7 @@ struct Windows {
 };
 
 struct OutputGrid {
-  float* data;  // grid position (0, 0) of image 0
+  float* data;                       // grid position (0, 0) of image 0
   int64_t image_stride, row_stride;  // floats
 };
 

@@ -17,7 +17,8 @@ struct RowsDone {
 // Calls body(rows, count); refers to it.
 template <typename Body>
 RowsDone rows_done(const Body& body, const float* reads) {
-  return {[](const void* context, const ChunkRow* rows, int64_t count) { (*static_cast<const Body*>(context))(rows, count); }, &body, reads};
+  return {[](const void* context, const ChunkRow* rows, int64_t count) { (*static_cast<const Body*>(context))(rows, count); }, &body,
+          reads};
 }
 
 // Whether a convolution by `w` (prepared, without groups) is one of 3×3 neighbours with enough channels to pay for the transforms.

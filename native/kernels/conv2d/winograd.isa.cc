@@ -16,7 +16,8 @@ void input_channels(const float* d, int64_t pitch, int64_t tiles, int64_t channe
   const int n = kWhole ? W : count;
   V column[4][4];
   const auto load_column = [&](const float* from, V(&to)[4]) {
-    winograd::input(load_some(from, n), load_some(from + pitch, n), load_some(from + 2 * pitch, n), load_some(from + 3 * pitch, n), to);
+    winograd::input(load_some(from, n), load_some(from + pitch, n), load_some(from + 2 * pitch, n), load_some(from + 3 * pitch, n),
+                    to);
   };
   load_column(d, column[0]);
   load_column(d + channels, column[1]);
@@ -81,7 +82,7 @@ void output(const float* spectrum, int64_t plane, int64_t channels, float* y, in
 #pragma GCC unroll 4
       for (int q = 0; q < 4; q++) {
         winograd::output(load_some(from + q * plane, n), load_some(from + (4 + q) * plane, n), load_some(from + (8 + q) * plane, n),
-               load_some(from + (12 + q) * plane, n), column[q]);
+                         load_some(from + (12 + q) * plane, n), column[q]);
       }
       V top[2], bottom[2];
       winograd::output(column[0][0], column[1][0], column[2][0], column[3][0], top);
@@ -123,7 +124,8 @@ void filter_grad(const float* spectrum, int64_t plane, int64_t count, float* tap
 #pragma GCC unroll 4
     for (int q = 0; q < 4; q++) {
       const float* from = spectrum + q * plane + i;
-      winograd::filter_grad(load_some(from, n), load_some(from + 4 * plane, n), load_some(from + 8 * plane, n), load_some(from + 12 * plane, n), column[q]);
+      winograd::filter_grad(load_some(from, n), load_some(from + 4 * plane, n), load_some(from + 8 * plane, n),
+                            load_some(from + 12 * plane, n), column[q]);
     }
 #pragma GCC unroll 3
     for (int r = 0; r < 3; r++) {

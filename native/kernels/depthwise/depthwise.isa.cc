@@ -134,8 +134,8 @@ void sums_taps(const DepthwiseSums& s, const DepthwiseTap* taps) {
 }
 
 using SumsTaps = void (*)(const DepthwiseSums&, const DepthwiseTap*);
-constexpr SumsTaps kSumsTaps[kTaps + 1] = {nullptr,      sums_taps<1>, sums_taps<2>, sums_taps<3>,  sums_taps<4>,
-                                           sums_taps<5>, sums_taps<6>, sums_taps<7>, sums_taps<8>,  sums_taps<9>,
+constexpr SumsTaps kSumsTaps[kTaps + 1] = {nullptr,       sums_taps<1>,  sums_taps<2>, sums_taps<3>, sums_taps<4>,
+                                           sums_taps<5>,  sums_taps<6>,  sums_taps<7>, sums_taps<8>, sums_taps<9>,
                                            sums_taps<10>, sums_taps<11>, sums_taps<12>};
 
 void sums(const DepthwiseSums& s) {

@@ -51,8 +51,7 @@ void clip_grad(const float* y, const float* dy, float low, float high, float* dx
 
 void sign_grad_ste(const float* x, const float* dy, float clip, float* dx, int64_t count) {
   const ElementwiseRow& row = elementwise_row();
-  parallel_for(count, kGrain,
-               [&](int, int64_t begin, int64_t end) { row.ste(x + begin, dy + begin, clip, dx + begin, end - begin); });
+  parallel_for(count, kGrain, [&](int, int64_t begin, int64_t end) { row.ste(x + begin, dy + begin, clip, dx + begin, end - begin); });
 }
 
 SignGradient ste_gradient(float clip) { return {SignGradient::Kind::kSte, clip, {}, {}}; }

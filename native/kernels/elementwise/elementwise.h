@@ -42,8 +42,8 @@ void sign_grad_ste(const float* x, const float* dy, float clip, float* dx, int64
 double sign_grad_dsq(const float* x, const float* dy, double alpha, float* dx, int64_t count);
 
 struct DsqConstants {
-  float exponent;  // −2k·log₂e
-  float slope;     // of f at 0
+  float exponent;          // −2k·log₂e
+  float slope;             // of f at 0
   float tanh_scale, bend;  // ∂f/∂α = tanh(k·x) · tanh_scale + x · sech²(k·x) · bend
 };
 
@@ -53,8 +53,7 @@ struct ResteConstants {
 };
 
 struct ElementwiseRow {
-  void (*binary)(BinaryOp op, const float* a, Operand a_kind, const float* b, Operand b_kind, float* y, int64_t rows,
-                 int64_t length);
+  void (*binary)(BinaryOp op, const float* a, Operand a_kind, const float* b, Operand b_kind, float* y, int64_t rows, int64_t length);
   void (*unary)(UnaryOp op, const float* x, float alpha, float* y, int64_t count);
   void (*clip)(const float* x, float low, float high, float* y, int64_t count);
   void (*clip_grad)(const float* y, const float* dy, float low, float high, float* dx, int64_t count);

@@ -6,25 +6,17 @@ namespace BNN_ISA {
 namespace {
 
 inline M is_nan(V x) { return x != x; }
-inline V magnitude(V x) {
-  return reinterpret_cast<V>(reinterpret_cast<M>(x) & (reinterpret_cast<M>(zero()) + 0x7fffffff));
-}
+inline V magnitude(V x) { return reinterpret_cast<V>(reinterpret_cast<M>(x) & (reinterpret_cast<M>(zero()) + 0x7fffffff)); }
 
 template <BinaryOp kOp>
 inline V apply(V a, V b) {
   switch (kOp) {
-    case BinaryOp::kAdd:
-      return a + b;
-    case BinaryOp::kSub:
-      return a - b;
-    case BinaryOp::kMul:
-      return a * b;
-    case BinaryOp::kDiv:
-      return a / b;
-    case BinaryOp::kMax:
-      return select((a > b) | is_nan(a), a, b);
-    case BinaryOp::kMin:
-      return select((a < b) | is_nan(a), a, b);
+    case BinaryOp::kAdd: return a + b;
+    case BinaryOp::kSub: return a - b;
+    case BinaryOp::kMul: return a * b;
+    case BinaryOp::kDiv: return a / b;
+    case BinaryOp::kMax: return select((a > b) | is_nan(a), a, b);
+    case BinaryOp::kMin: return select((a < b) | is_nan(a), a, b);
   }
 }
 
@@ -53,12 +45,14 @@ void binary_rows(const float* a, const float* b, float* y, int64_t rows, int64_t
 }
 
 using BinaryRows = void (*)(const float*, const float*, float*, int64_t, int64_t);
-#define BNN_KINDS(op)                                                                                                        \
-  {binary_rows<op, Operand::kFull, Operand::kFull>, binary_rows<op, Operand::kFull, Operand::kScalar>,                       \
-   binary_rows<op, Operand::kFull, Operand::kRow>, binary_rows<op, Operand::kScalar, Operand::kFull>,                        \
-   binary_rows<op, Operand::kScalar, Operand::kScalar>, binary_rows<op, Operand::kScalar, Operand::kRow>,                    \
-   binary_rows<op, Operand::kRow, Operand::kFull>, binary_rows<op, Operand::kRow, Operand::kScalar>,                         \
-   binary_rows<op, Operand::kRow, Operand::kRow>}
+#define BNN_KINDS(op)                                                                                          \
+  {                                                                                                            \
+    binary_rows<op, Operand::kFull, Operand::kFull>, binary_rows<op, Operand::kFull, Operand::kScalar>,        \
+        binary_rows<op, Operand::kFull, Operand::kRow>, binary_rows<op, Operand::kScalar, Operand::kFull>,     \
+        binary_rows<op, Operand::kScalar, Operand::kScalar>, binary_rows<op, Operand::kScalar, Operand::kRow>, \
+        binary_rows<op, Operand::kRow, Operand::kFull>, binary_rows<op, Operand::kRow, Operand::kScalar>,      \
+        binary_rows<op, Operand::kRow, Operand::kRow>                                                          \
+  }
 constexpr BinaryRows kBinary[kBinaryOps][kOperands * kOperands] = {BNN_KINDS(BinaryOp::kAdd), BNN_KINDS(BinaryOp::kSub),
                                                                    BNN_KINDS(BinaryOp::kMul), BNN_KINDS(BinaryOp::kDiv),
                                                                    BNN_KINDS(BinaryOp::kMax), BNN_KINDS(BinaryOp::kMin)};
@@ -84,18 +78,12 @@ void unary_range(UnaryOp op, const float* x, float alpha, float* y, int64_t coun
   const V one = splat(1.0f);
   const V otherwise = splat(alpha);
   switch (op) {
-    case UnaryOp::kRelu:
-      map<false>(x, nullptr, y, count, [](V v, V) { return relu(v); });
-      break;
+    case UnaryOp::kRelu: map<false>(x, nullptr, y, count, [](V v, V) { return relu(v); }); break;
     case UnaryOp::kStep:
       map<false>(x, nullptr, y, count, [=](V v, V) { return select(is_nan(v), v, select(v > zero(), one, otherwise)); });
       break;
-    case UnaryOp::kSign:
-      map<false>(x, nullptr, y, count, [=](V v, V) { return select(v >= zero(), one, -one); });
-      break;
-    case UnaryOp::kAbs:
-      map<false>(x, nullptr, y, count, [](V v, V) { return magnitude(v); });
-      break;
+    case UnaryOp::kSign: map<false>(x, nullptr, y, count, [=](V v, V) { return select(v >= zero(), one, -one); }); break;
+    case UnaryOp::kAbs: map<false>(x, nullptr, y, count, [](V v, V) { return magnitude(v); }); break;
     case UnaryOp::kSignum:
       map<false>(x, nullptr, y, count, [=](V v, V) { return select(v > zero(), one, select(v < zero(), -one, zero())); });
       break;
@@ -151,7 +139,8 @@ inline V power_of_two(V high, V low) {
 // a^p for normal a > 0: a = 2^e · (1 + z) with 1 + z in [√½, √2); log2(1 + z) / z is a minimax polynomial (error 2.5e-7). The large part
 // p · e is exact because p is split, so the result keeps its accuracy for very small a.
 inline V power(V a, V p_high, V p_low) {
-  constexpr float kCoefficients[] = {-0.149731308f, 0.235708863f, -0.248323113f, 0.28686899f, -0.360263437f, 0.480931163f, -0.721352458f, 1.4426949f};
+  constexpr float kCoefficients[] = {-0.149731308f, 0.235708863f, -0.248323113f, 0.28686899f,
+                                     -0.360263437f, 0.480931163f, -0.721352458f, 1.4426949f};
   const M bits = reinterpret_cast<M>(a);
   const M shifted = bits - 0x3f3504f3;  // bits of √½
   const M e = shifted >> 23;
@@ -162,7 +151,8 @@ inline V power(V a, V p_high, V p_low) {
 
 // tanh and sech² from e = exp(−2k·|x|). Sums of 64 vectors are added up in double.
 double dsq_range(const float* x, const float* dy, const DsqConstants& k, float* dx, int64_t count) {
-  const V one = splat(1.0f), exponent = splat(k.exponent), slope = splat(k.slope), tanh_scale = splat(k.tanh_scale), bend = splat(k.bend);
+  const V one = splat(1.0f), exponent = splat(k.exponent), slope = splat(k.slope), tanh_scale = splat(k.tanh_scale),
+          bend = splat(k.bend);
   constexpr int64_t kBlock = 64 * W;
   double total = 0.0;
   for (int64_t begin = 0; begin < count; begin += kBlock) {

@@ -24,8 +24,8 @@ void sgd_momentum(const SgdSettings& s, const float* param, const float* grad, c
   });
 }
 
-void adam(const AdamSettings& s, const float* param, const float* grad, const float* m, const float* v, float* new_param,
-          float* new_m, float* new_v, int64_t count) {
+void adam(const AdamSettings& s, const float* param, const float* grad, const float* m, const float* v, float* new_param, float* new_m,
+          float* new_v, int64_t count) {
   const OptimizerRow& row = optimizer_row();
   AdamConstants k{};
   k.beta1 = static_cast<float>(s.beta1);

@@ -29,8 +29,8 @@ struct AdamConstants {
   float decay;  // param is first multiplied by this
 };
 struct OptimizerRow {
-  void (*sgd)(const SgdSettings&, const float* param, const float* grad, const float* velocity, float* new_param,
-              float* new_velocity, int64_t count);
+  void (*sgd)(const SgdSettings&, const float* param, const float* grad, const float* velocity, float* new_param, float* new_velocity,
+              int64_t count);
   void (*adam)(const AdamConstants&, const float* param, const float* grad, const float* m, const float* v, float* new_param,
                float* new_m, float* new_v, int64_t count);
 };

@@ -53,9 +53,7 @@ inline void for_each_tap(const PoolShape& s, const Window& w, int64_t image, Bod
   }
 }
 
-inline float reciprocal_count(const Window& w) {
-  return 1.0f / static_cast<float>((w.bottom - w.top) * (w.right - w.left));
-}
+inline float reciprocal_count(const Window& w) { return 1.0f / static_cast<float>((w.bottom - w.top) * (w.right - w.left)); }
 
 void max_images(const PoolShape& s, const float* x, float* y, int64_t begin, int64_t end) {
   for_each_vector(s, begin, end, [&](const Window& w, int64_t out, int64_t image, int n) {

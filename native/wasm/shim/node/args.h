@@ -72,9 +72,7 @@ class Args {
   // Overlap is checked where arrays are laid down.
   Floats result(size_t i, int64_t count = -1) const { return floats(i, count); }
   Floats result_in_place(size_t i, int64_t count) const { return floats(i, count); }
-  Doubles double_result(size_t i, int64_t count = -1) const {
-    return {static_cast<double*>(array(i, kDoubles, count)), count_of(i)};
-  }
+  Doubles double_result(size_t i, int64_t count = -1) const { return {static_cast<double*>(array(i, kDoubles, count)), count_of(i)}; }
   Doubles double_result_or_null(size_t i, int64_t count) const { return is_null(i) ? Doubles{nullptr, 0} : double_result(i, count); }
 
   template <size_t kCount>
