@@ -61,18 +61,21 @@ const FIRST_IR_WITH_FUNCTIONS = 8;
 
 /**
  * Gives a model exactly the `bnn` functions that its graph and its other functions call, and the import of the domain; both
- * are removed when nothing calls them. Functions of other domains stay. An older IR version is raised to the first with functions.
+ * are removed when nothing calls them. The calling nodes get the attributes that the bodies refer to. Functions of other domains stay. An older IR version is raised to the first with functions.
  *
  * @throws {BnnError} E_UNSUPPORTED when the model calls a `bnn` operator that does not exist, or imports standard operators that
- *   are too old for the bodies.
+ *   are too old for the bodies; E_FORMAT when the weights of a convolution have no known shape.
  */
 export function addBnnFunctions(model: Model): void {
   const others = model.functions.filter(({ domain }) => domain !== BNN_DOMAIN);
   const used = new Set<string>();
   for (const graph of [model.graph, ...others.map(({ body }) => body)]) {
-    for (const node of graph.nodes()) if (node.domain === BNN_DOMAIN) used.add(node.op);
+    for (const node of graph.nodes()) {
+      if (node.domain !== BNN_DOMAIN) continue;
+      used.add(node.op);
+      node.attributes = { ...node.attributes, ...definitionOf(node.op).bodyAttributes?.(node) };
+    }
   }
-  for (const name of used) definitionOf(name);
   const opset = model.opsets.get('') ?? 17;
   const functions = [...BNN_OPERATORS.keys()].filter((name) => used.has(name)).map((name) => bnnFunction(name, opset));
   model.functions.splice(0, model.functions.length, ...functions, ...others);
