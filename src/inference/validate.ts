@@ -11,10 +11,11 @@ import { type Normalization, resolveNormalization } from '../data/normalization.
 import { BnnError } from '../errors.ts';
 import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
 import { DecisionSheet, type Mistake } from './decision-sheet.ts';
+import { type EngineName, ownEngine } from './engines.ts';
 import { type ImageInput, imageInputOf, runImages, toChannelsFirst } from './image-input.ts';
 import { type BatchSpeed, measureBatches, measureLatency } from './latency.ts';
 import { type ModelFacts, readFacts } from './model-facts-io.ts';
-import { type EngineName, type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
+import { type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
 import { classLogits, classNumbers, classProbabilities, thresholdOf } from './output-form.ts';
 import { frameOfModel } from './picture-form.ts';
 import type { Placement } from './placement.ts';
@@ -173,8 +174,9 @@ async function validateSessions(
   assertImageSize(session, input, dataset);
   if (other !== undefined) assertImageSize(other, imageInputOf(other), dataset);
   const notes: string[] = [];
-  if (session.engine === 'wasm') {
-    if (options.engine !== 'wasm') notes.push(`kernels in WebAssembly: ${session.opsReason}`);
+  const engine = ownEngine(session.engine);
+  if (engine !== null) {
+    if (options.engine !== engine.name) notes.push(`${engine.title}: ${session.opsReason}`);
   } else if (session.ops !== 'on' && options.ops !== 'off') {
     notes.push(`stock operators of onnxruntime: ${session.opsReason}`);
   }
