@@ -44,3 +44,16 @@ export function runningWasm(kernels: WasmKernels, threads: number): RunningBacke
     },
   };
 }
+
+/**
+ * Makes it the current backend, where threads begin only when the event loop turns, as in a browser.
+ *
+ * @returns how many threads there are.
+ */
+export async function useWasm(kernels: WasmKernels, threads: number): Promise<number> {
+  registerWasm(kernels);
+  kernels.setThreads(threads);
+  await kernels.gatherThreads();
+  await tf.setBackend(WASM);
+  return runningWasm(kernels, kernels.threads).threads;
+}

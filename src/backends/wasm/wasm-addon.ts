@@ -137,10 +137,12 @@ export class WasmKernels {
     return Math.min(begun, wanted) + 1;
   }
 
-  /** Starts them for a caller whose event loop must turn before they can begin, as in a browser. */
+  /** Starts them for a caller whose event loop must turn before they can begin, as in a browser; as many as begin are the threads. */
   async gatherThreads(): Promise<void> {
     this.#launch();
-    await Promise.allSettled(this.#threads.map(({ begun }) => begun));
+    const begun = await Promise.allSettled(this.#threads.map((thread) => thread.begun));
+    const failed = begun.findIndex(({ status }) => status === 'rejected');
+    this.setThreads(1 + (failed < 0 ? begun.length : failed));
   }
 
   #launch(): void {
