@@ -28,9 +28,10 @@ function say(problem) {
   show('problem', problem !== undefined);
 }
 
-function sentence(message, hint) {
+function sentences({ message, at, hint }) {
   const large = (text) => text[0].toUpperCase() + text.slice(1);
-  return `${large(message)}.${hint === undefined ? '' : ` ${large(hint)}.`}`;
+  const end = hint === undefined ? '' : ` ${large(hint)}${hint.endsWith('?') ? '' : '.'}`;
+  return `${at === undefined ? large(message) : `${at}: ${message}`}.${end}`;
 }
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`;
@@ -152,7 +153,7 @@ async function load(model) {
 
 const REPLIES = {
   loading: ({ bytes }) => {
-    part('about').textContent = `Loading the pictures: ${bytesAsText(bytes)} …`;
+    if (part('problem').hidden) part('about').textContent = `Loading the pictures: ${bytesAsText(bytes)} …`;
   },
   ready: (reply) => {
     ({ facts, threads } = reply);
@@ -172,16 +173,15 @@ const REPLIES = {
   epoch: onEpoch,
   done: (reply) => onDone(reply).catch(onFault),
   picture: (reply) => onPicture(reply).catch(onFault),
-  problem: ({ message, hint }) => {
-    part('stop').disabled = true;
+  problem: (reply) => {
     if (facts !== null) setRunning(false);
     else part('about').textContent = 'Nothing can be trained here.';
-    say(sentence(message, hint));
+    say(sentences(reply));
   },
 };
 
 function onFault(error) {
-  say(sentence(error instanceof Error ? error.message : String(error), error?.hint));
+  say(sentences(error instanceof Error ? error : { message: String(error) }));
 }
 
 function train() {

@@ -8,10 +8,11 @@ export async function fetchBytes(name: string): Promise<Uint8Array> {
   try {
     response = await fetch(name);
   } catch (cause) {
-    throw new BnnError('E_IO', `cannot fetch ${name}`, { hint: 'is the server still there?', cause });
+    throw new BnnError('E_IO', 'the file does not come', { at: name, hint: 'is the server still there?', cause });
   }
   if (response.ok) return new Uint8Array(await response.arrayBuffer());
-  throw new BnnError('E_NOT_FOUND', `${name} is not there: HTTP ${response.status}`, {
+  throw new BnnError('E_NOT_FOUND', `a file of the page is not there: HTTP ${response.status}`, {
+    at: name,
     hint: 'copy all files of the folder to the server',
   });
 }

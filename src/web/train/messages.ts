@@ -58,4 +58,9 @@ export type Reply =
       readonly floatBytes: number;
     }
   | { readonly type: 'picture'; readonly index: number; readonly pixels: Uint8Array; readonly label: string }
-  | { readonly type: 'problem'; readonly message: string; readonly hint: string | undefined };
+  | {
+      readonly type: 'problem';
+      readonly message: string;
+      readonly at: string | undefined;
+      readonly hint: string | undefined;
+    };

@@ -28,8 +28,8 @@ function tell(reply: Reply): void {
 
 function tellProblem(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
-  const at = error instanceof BnnError && error.at !== undefined ? `${error.at}: ` : '';
-  tell({ type: 'problem', message: at + message, hint: error instanceof BnnError ? error.hint : undefined });
+  const { at, hint } = error instanceof BnnError ? error : {};
+  tell({ type: 'problem', message, at, hint });
 }
 
 async function open(): Promise<void> {
