@@ -16,7 +16,6 @@ for (const [from, to] of [
   ['src/engine/engine', 'engine'],
   ['src/engine/engine', 'web'],
   ['src/backends/wasm/training', 'backends/wasm'],
-  ['src/backends/wasm/training', 'web/train'],
 ]) {
   mkdirSync(join(dist, to), { recursive: true });
   for (const suffix of ['.wasm', '-threads.wasm']) {

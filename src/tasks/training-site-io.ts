@@ -42,7 +42,7 @@ export async function writeTrainingSite(folder: string, { title, data }: Trainin
   ]);
   for (const name of PAGE.slice(1)) contents.set(name, await readWebAsset(`train-site/${name}`));
   contents.set('worker.js', await readWebAsset('train/worker.js'));
-  for (const name of KERNELS) contents.set(name, await readWebAsset(`train/${name}`));
+  for (const name of KERNELS) contents.set(name, await readWebAsset(`../backends/wasm/${name}`));
   contents.set('bnn-web.js', await readWebAsset('index.js'));
   for (const name of RUNTIME) contents.set(name, await readWebAsset(name));
   contents.set('training.json', facts);
