@@ -37,7 +37,7 @@ const CONFINED: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['inference'],
   commander: ['cli'],
   sharp: ['data'],
-  'tar-stream': ['data'],
+  'modern-tar': ['data'],
   h5wasm: ['convert'],
   'playwright-core': ['tasks'],
 };
