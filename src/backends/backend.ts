@@ -43,6 +43,8 @@ export interface BackendMemory {
 
 export interface RunningBackend extends Pick<BackendFacts, 'description' | 'threads' | 'isa'> {
   memory(): BackendMemory;
+  /** Gives memory that is kept for the next tensors back to the device. */
+  trimMemory?(): void;
   /** Gflop/s of float32 multiply-adds in registers, where it can be measured; takes some milliseconds. */
   multiplyAddPeak?(): Promise<number>;
   /** Where the commands of a training step can be recorded and run again. */
