@@ -25,6 +25,8 @@ export interface Backend {
 /** A backend that works here. */
 export interface LoadedBackend {
   readonly isGpu: boolean;
+  /** Why it is no GPU, where that can be told. */
+  readonly gpuLack?: string;
   /** What it computes on, for people. */
   readonly device: string;
   /** What `bnn doctor` tells of it. */
