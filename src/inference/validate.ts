@@ -19,7 +19,7 @@ import { type OpenedSession, type OpsChoice, openSession } from './open-session.
 import { classLogits, classNumbers, classProbabilities, thresholdOf } from './output-form.ts';
 import { frameOfModel } from './picture-form.ts';
 import type { Placement } from './placement.ts';
-import type { ExecutionProvider } from './provider.ts';
+import { type ExecutionProvider, precisionNote } from './provider.ts';
 import type { ProviderChoice, Session } from './session.ts';
 
 export interface ValidateOptions extends ProviderChoice {
@@ -185,6 +185,8 @@ async function validateSessions(
       'the model rounds values to 8-bit integers: logits differ by more than float rounding; compare top-1 and agreement',
     );
   }
+  const eps = new Set([session.ep, ...(other === undefined ? [] : [other.ep])]);
+  notes.push(...Array.from(eps, precisionNote).filter((note) => note !== undefined));
   notes.push(...(dataset.notes ?? []));
   const { normalize, from } = chooseNormalization(preprocessing, options, dataset, notes);
   const batchSize = input.batch ?? (options.batchSize || DEFAULT_BATCH);
