@@ -6,26 +6,28 @@ import type { SetupOptions as BackendSetupOptions } from '../../backends/backend
 import { BACKENDS } from '../../backends/backends.ts';
 import { BnnError } from '../../errors.ts';
 import { setupCuda } from '../../tasks/setup-cuda-io.ts';
+import { setupMpi } from '../../tasks/setup-mpi-io.ts';
 import { setupOnnxruntime } from '../../tasks/setup-onnxruntime-io.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import { refuseUnused } from '../unused-options.ts';
 
 const ROWS: readonly Backend[] = BACKENDS;
 /** Besides the backends. */
-const OTHERS = { onnxruntime: setupOnnxruntime, cuda: setupCuda } as const;
+const OTHERS = { onnxruntime: setupOnnxruntime, cuda: setupCuda, mpi: setupMpi } as const;
 const TARGETS = [...ROWS.flatMap(({ name, setup }) => (setup === undefined ? [] : [name])), ...Object.keys(OTHERS)];
 
-type SetupOptions = GeneralOptions & BackendSetupOptions;
+type SetupOptions = GeneralOptions & BackendSetupOptions & { readonly mpicc?: string };
 
 export function createSetupCommand(name: string): Command {
   const command = new Command(name)
     .description(
-      'Installs what is optional, beside the project. native: compiles the native kernels here, with the compiler of this machine. onnxruntime: the native onnxruntime (onnxruntime-node), without CUDA. tensorflow: training with an installed TensorFlow (CUDA or CPU). webgpu: training on any GPU with a Vulkan, Metal or Direct3D driver. cuda: the CUDA files of onnxruntime, for --ep cuda.',
+      'Installs what is optional, beside the project. native: compiles the native kernels here, with the compiler of this machine. onnxruntime: the native onnxruntime (onnxruntime-node), without CUDA. tensorflow: training with an installed TensorFlow (CUDA or CPU). webgpu: training on any GPU with a Vulkan, Metal or Direct3D driver. cuda: the CUDA files of onnxruntime, for --ep cuda. mpi: training on several machines, with the Open MPI or MPICH that is here.',
     )
     .addArgument(new Argument('<what>', 'what to set up').choices(TARGETS))
     .optionsGroup(COMMON)
     .option('--python <path>', 'the Python interpreter that has TensorFlow (default: BNN_PYTHON or python3)')
-    .option('--libtensorflow <dir>', 'an unpacked libtensorflow instead, with include/ and lib/');
+    .option('--libtensorflow <dir>', 'an unpacked libtensorflow instead, with include/ and lib/')
+    .option('--mpicc <path>', "the compiler command of an MPI (default: MPICC, or each MPI's on PATH)");
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
     [
@@ -36,13 +38,17 @@ export function createSetupCommand(name: string): Command {
     ['bnn setup onnxruntime', 'run models in native onnxruntime'],
     ['bnn setup webgpu', 'install the webgpu backend and try its device'],
     ['bnn setup cuda', 'fetch the CUDA execution provider of onnxruntime'],
+    ['bnn setup mpi', 'compile the MPI addon against each MPI here, and try it'],
   ]).action((what: string, options: SetupOptions) => runSetup(what, options));
 }
 
 async function runSetup(what: string, options: SetupOptions): Promise<void> {
   const terminal = terminalOf(options);
   const onStage = (line: string) => terminal.note(line);
-  const { python, libtensorflow } = options;
+  const { python, libtensorflow, mpicc } = options;
+  if (mpicc !== undefined && what !== 'mpi') {
+    throw new BnnError('E_USAGE', `--mpicc is for bnn setup mpi, not for ${what}`);
+  }
   const setup = ROWS.find(({ name }) => name === what)?.setup;
   for (const [option, value] of Object.entries({ python, libtensorflow })) {
     if (value === undefined || setup?.options.some((known) => known === option)) continue;
@@ -50,7 +56,7 @@ async function runSetup(what: string, options: SetupOptions): Promise<void> {
   }
   refuseUnused('--libtensorflow', { '--python': python !== undefined && libtensorflow !== undefined });
   if (setup === undefined) {
-    const detail = await OTHERS[what as keyof typeof OTHERS](onStage);
+    const detail = await OTHERS[what as keyof typeof OTHERS](onStage, mpicc);
     terminal.event('result', { what, detail });
     terminal.result(detail);
     return;
