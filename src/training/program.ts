@@ -47,6 +47,8 @@ export class Program {
   readonly #slotOf = new Map<string, number>();
   readonly #input: number;
   readonly #output: number;
+  /** Names of the parameters whose gradient is complete after the backward pass of a step, by its position. */
+  readonly #completed: readonly (readonly string[])[];
 
   /**
    * @param model a latent model with one image input [N, C, H, W] and one output [N, classes]; the program keeps it, and `save`
@@ -85,6 +87,7 @@ export class Program {
     const steps = buildSteps(graph, context, layouts);
     this.#steps = this.#plan(steps, found, output);
     this.#output = this.#slot(output);
+    this.#completed = this.#completions();
 
     for (const step of steps) {
       for (const value of step.inputs) {
@@ -233,6 +236,16 @@ export class Program {
     }));
   }
 
+  /** A parameter's gradient is complete when the first of the steps that read it is done, which comes last. */
+  #completions(): string[][] {
+    const completed: string[][] = this.#steps.map(() => []);
+    for (const [name, slot] of this.#slotOf) {
+      const first = this.#steps.findIndex(({ inputs, needs }) => needs[inputs.indexOf(slot)] === true);
+      completed[first]?.push(name);
+    }
+    return completed;
+  }
+
   /** @param slots  what the pass reads: a layer that is used again moves its statistics again. */
   #training(settings: RunSettings, slots: (tf.Tensor | undefined)[]): Run {
     const setBuffer = (slot: number, value: tf.Tensor): void => {
@@ -350,6 +363,10 @@ export class Program {
       gradients[output] = undefined;
       slots[output]?.dispose();
       slots[output] = undefined;
+      for (const name of this.#completed[index] ?? []) {
+        const gradient = gradients[this.#slotOf.get(name) ?? -1];
+        if (gradient !== undefined) run.onGradient?.(name, gradient);
+      }
       yield;
     }
     const result = new Map<string, tf.Tensor>();
