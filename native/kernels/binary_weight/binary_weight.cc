@@ -62,7 +62,7 @@ void pick_pixels(const BinaryConvShape& s, const WeightLayerCall& call, int64_t 
       float* to = picked + i * height * width;
       for (int64_t row = 0; row < height; row++) {
         const float* from = call.x + (i * call.height + row * s.strides[0]) * call.width;
-        for (int64_t column = 0; column < width; column++) *to++ = from[column * s.strides[1]];
+        for (int64_t column = 0; column < width; column++, from += s.strides[1]) *to++ = *from;
       }
     }
   });
