@@ -114,7 +114,16 @@ export class MemoryTraining {
     for (const [i, sample] of indices.entries()) {
       placeImage(pixels, sample * elements, images, i * elements, this.#data, this.#table, UNCHANGED);
     }
-    return { images, labels: Int32Array.from(indices, (i) => labels[i] ?? 0), indices, count, index, broken: [] };
+    const whole = { from: 0, count };
+    return {
+      images,
+      labels: Int32Array.from(indices, (i) => labels[i] ?? 0),
+      indices,
+      count,
+      index,
+      broken: [],
+      whole,
+    };
   }
 
   /** The network as it is now. */

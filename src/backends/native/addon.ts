@@ -147,6 +147,38 @@ export interface NativeAddon {
     epsilon: number,
     relu: boolean,
   ): void;
+  batchNormMoments(
+    x: Float32Array,
+    scale: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    relu: boolean,
+  ): void;
+  batchNormGradSums(
+    x: Float32Array,
+    dy: Float32Array,
+    scale: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    dgamma: Float32Array,
+    dbeta: Float32Array,
+    epsilon: number,
+    relu: boolean,
+  ): void;
+  batchNormGradApply(
+    x: Float32Array,
+    dy: Float32Array,
+    scale: Float32Array,
+    gamma: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    meanDgamma: Float32Array,
+    meanDbeta: Float32Array,
+    dx: Float32Array,
+    dscale: Float64Array | null,
+    epsilon: number,
+    relu: boolean,
+  ): void;
   channelSums(x: Float32Array, sums: Float64Array): void;
   totalSum(x: Float32Array): number;
 
