@@ -22,7 +22,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   tensorboard: [],
   training: ['zoo', 'onnx', 'estimators', 'backends', 'data', 'report'],
   engine: ['rewriting', 'onnx'],
-  web: ['engine'],
+  web: ['engine', 'training', 'compiler'],
   inference: ['engine', 'operators', 'onnx', 'data'],
   convert: ['compiler', 'zoo', 'onnx'],
   tasks: ['convert', 'training', 'inference', 'engine', 'report', 'tensorboard'],

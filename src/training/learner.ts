@@ -44,11 +44,14 @@ export interface LearnerSettings {
   /** Whether the backend wants padding as a step of its own. */
   readonly explicitPadding: boolean;
   readonly recorder?: StepRecorder | undefined;
+  /** Gives memory that is kept for the next tensors back to the device. */
+  readonly trimMemory?: () => void;
   /** Bytes that a step may take; Infinity where they are not the host's. */
   readonly memoryLimit: number;
 }
 
 export class Learner {
+  readonly #model: Model;
   readonly #recipe: Recipe;
   readonly #settings: LearnerSettings;
   readonly #program: Program;
@@ -62,8 +65,10 @@ export class Learner {
   readonly #estimators: ReturnType<typeof createEstimators>;
   /** Where steps can be recorded; null where the host takes part in them. */
   readonly #replay: StepReplay | null;
+  #isDisposed = false;
 
   constructor(model: Model, recipe: Recipe, settings: LearnerSettings) {
+    this.#model = model;
     this.#recipe = recipe;
     this.#settings = settings;
     const { parts } = settings;
@@ -147,6 +152,7 @@ export class Learner {
   async measure(epoch: number): Promise<EpochIndicators | null> {
     if (this.#probe === null) return null;
     const probe = this.#probe;
+    this.#changeShapes();
     return this.#explained(epoch, () => probe.measure(this.#sample(), epoch));
   }
 
@@ -289,21 +295,39 @@ export class Learner {
     } catch (error) {
       this.#replay?.drop();
       if (!isOutOfMemory(error)) throw error;
-      throw await explainOutOfMemory(error, this.#recipe.batchSize, async (count) => {
-        const { height, width, channels } = this.#settings.dataset;
-        const images = new Float32Array(count * height * width * channels);
-        // The run is over, so the weights may change.
-        const { outcome } = await this.#take({ images, labels: new Int32Array(count), count, index: 0 }, epoch);
-        await outcome;
-      });
+      // The run is over. What the failed step left may be tensors without memory, so each attempt starts anew.
+      this.dispose();
+      this.#settings.trimMemory?.();
+      throw await explainOutOfMemory(error, this.#recipe.batchSize, (count) => this.#attempt(count, epoch));
+    }
+  }
+
+  /** Takes a step of so many black pictures. */
+  async #attempt(count: number, epoch: number): Promise<void> {
+    const { height, width, channels } = this.#settings.dataset;
+    const images = new Float32Array(count * height * width * channels);
+    const recipe = { ...this.#recipe, batchSize: count };
+    const other = new Learner(this.#model, recipe, { ...this.#settings, recorder: undefined });
+    try {
+      const { outcome } = await other.#take({ images, labels: new Int32Array(count), count, index: 0 }, epoch);
+      await outcome;
+    } finally {
+      other.dispose();
     }
   }
 
   /** With the weights that count, the averaged ones where there are any, and with statistics of these where they are measured. */
   evaluate(batcher: Batcher, epoch: number, signal: AbortSignal | undefined): ReturnType<typeof evaluate> {
     const { dataset } = this.#settings;
+    this.#changeShapes();
     const options = { signal, most: this.#evaluationBatch };
     return this.#deployed(epoch, () => evaluate(this.#program, batcher, dataset, this.#estimators.at(epoch), options));
+  }
+
+  /** Buffers of training steps serve no batch of another size; the next epoch's commands are recorded anew in any case. */
+  #changeShapes(): void {
+    this.#replay?.drop();
+    this.#settings.trimMemory?.();
   }
 
   /** @param epoch  null to leave the statistics as they are in training. */
@@ -341,6 +365,8 @@ export class Learner {
   }
 
   dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
     this.#replay?.drop();
     this.#probe?.dispose();
     this.#statistics?.clear();

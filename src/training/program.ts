@@ -11,9 +11,8 @@ import { isOutOfMemory } from '../backends/out-of-memory.ts';
 import { BnnError } from '../errors.ts';
 import type { Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
-import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
-import { BNN_RULES } from '../operators/registry.ts';
+import { INFER_RULES } from '../operators/registry.ts';
 import { download, findParameters, type ParameterInfo, upload } from './parameters.ts';
 import { peakElements, type StepLifetimes } from './step-memory.ts';
 import { buildSteps } from './steps/build-steps.ts';
@@ -57,7 +56,7 @@ export class Program {
   constructor(model: Model, { explicitPadding }: ProgramOptions) {
     this.model = model;
     model.graph.sortTopologically();
-    inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
+    inferShapes(model, INFER_RULES);
     const { graph } = model;
     const [input] = graph.inputs;
     const [output] = graph.outputs;

@@ -290,10 +290,7 @@ interface RecipePlugin extends PluginRecord {
 
 export const BUILT_IN_RULES: RecipeRules = { fields: RECIPE_FIELDS, plugins: [] };
 
-/** The fields alone, for those who have fields of their own among them. */
-export function valuesOf({ plugins: _, ...values }: Recipe): ValuesOf<Fields> {
-  return values;
-}
+export { valuesOf } from './recipe-values.ts';
 
 /** All fields at their defaults. */
 export function defaultRecipe(): Recipe {

@@ -95,6 +95,7 @@ export class TrainingSession {
       teacher: options.teacher,
       explicitPadding: backend.capabilities.explicitPadding,
       recorder: backend.recorder,
+      trimMemory: () => backend.trimMemory?.(),
       memoryLimit: backend.isGpu ? Infinity : usableMemory(),
     });
     const state = checkpoint?.state;

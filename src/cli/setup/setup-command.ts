@@ -12,10 +12,13 @@ import { refuseUnused } from '../unused-options.ts';
 
 const ROWS: readonly Backend[] = BACKENDS;
 /** Besides the backends. */
-const OTHERS = { onnxruntime: setupOnnxruntime, cuda: setupCuda } as const;
+const OTHERS = {
+  onnxruntime: (onStage: (line: string) => void) => setupOnnxruntime(onStage),
+  cuda: setupCuda,
+} as const;
 const TARGETS = [...ROWS.flatMap(({ name, setup }) => (setup === undefined ? [] : [name])), ...Object.keys(OTHERS)];
 
-type SetupOptions = GeneralOptions & BackendSetupOptions;
+type SetupOptions = GeneralOptions & BackendSetupOptions & { readonly from?: string };
 
 export function createSetupCommand(name: string): Command {
   const command = new Command(name)
@@ -25,7 +28,8 @@ export function createSetupCommand(name: string): Command {
     .addArgument(new Argument('<what>', 'what to set up').choices(TARGETS))
     .optionsGroup(COMMON)
     .option('--python <path>', 'the Python interpreter that has TensorFlow (default: BNN_PYTHON or python3)')
-    .option('--libtensorflow <dir>', 'an unpacked libtensorflow instead, with include/ and lib/');
+    .option('--libtensorflow <dir>', 'an unpacked libtensorflow instead, with include/ and lib/')
+    .option('--from <file>', 'cuda: the package of nuget.org that was fetched elsewhere, or a folder with its files');
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
     [
@@ -36,6 +40,10 @@ export function createSetupCommand(name: string): Command {
     ['bnn setup onnxruntime', 'run models in native onnxruntime'],
     ['bnn setup webgpu', 'install the webgpu backend and try its device'],
     ['bnn setup cuda', 'fetch the CUDA execution provider of onnxruntime'],
+    [
+      'bnn setup cuda --from microsoft.ml.onnxruntime.gpu.linux.nupkg',
+      'the same from a package that was brought by hand',
+    ],
   ]).action((what: string, options: SetupOptions) => runSetup(what, options));
 }
 
@@ -48,9 +56,10 @@ async function runSetup(what: string, options: SetupOptions): Promise<void> {
     if (value === undefined || setup?.options.some((known) => known === option)) continue;
     throw new BnnError('E_USAGE', `--${option} is for bnn setup tensorflow, not for ${what}`);
   }
+  refuseUnused(`setting up ${what}`, { '--from': options.from !== undefined && what !== 'cuda' });
   refuseUnused('--libtensorflow', { '--python': python !== undefined && libtensorflow !== undefined });
   if (setup === undefined) {
-    const detail = await OTHERS[what as keyof typeof OTHERS](onStage);
+    const detail = await OTHERS[what as keyof typeof OTHERS](onStage, { from: options.from });
     terminal.event('result', { what, detail });
     terminal.result(detail);
     return;
