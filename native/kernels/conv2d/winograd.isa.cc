@@ -71,32 +71,42 @@ void output_grad(const float* dy, int64_t pitch, int64_t tiles, int64_t channels
   }
 }
 
+// A vector of channels, or the last `count`.
+template <bool kWhole>
+void output_channels(const float* from, int64_t plane, int64_t channels, int count, float* to, int64_t row_stride,
+                     int64_t pixel_stride, int64_t height, int64_t width) {
+  const int n = kWhole ? W : count;
+  for (int64_t x = 0; x < width; x += 2) {
+    V column[4][2];
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; q++) {
+      winograd::output(load_some(from + q * plane, n), load_some(from + (4 + q) * plane, n), load_some(from + (8 + q) * plane, n),
+                       load_some(from + (12 + q) * plane, n), column[q]);
+    }
+    V top[2], bottom[2];
+    winograd::output(column[0][0], column[1][0], column[2][0], column[3][0], top);
+    winograd::output(column[0][1], column[1][1], column[2][1], column[3][1], bottom);
+    const bool has_right = x + 1 < width;
+    store_some(to, top[0], n);
+    if (has_right) store_some(to + pixel_stride, top[1], n);
+    if (height == 2) {
+      store_some(to + row_stride, bottom[0], n);
+      if (has_right) store_some(to + row_stride + pixel_stride, bottom[1], n);
+    }
+    from += channels;
+    to += 2 * pixel_stride;
+  }
+}
+
 void output(const float* spectrum, int64_t plane, int64_t channels, float* y, int64_t row_stride, int64_t pixel_stride, int64_t height,
             int64_t width) {
-  for (int64_t c = 0; c < channels; c += W) {
-    const int n = channels - c < W ? static_cast<int>(channels - c) : W;
-    const float* from = spectrum + c;
-    float* to = y + c;
-    for (int64_t x = 0; x < width; x += 2) {
-      V column[4][2];
-#pragma GCC unroll 4
-      for (int q = 0; q < 4; q++) {
-        winograd::output(load_some(from + q * plane, n), load_some(from + (4 + q) * plane, n), load_some(from + (8 + q) * plane, n),
-                         load_some(from + (12 + q) * plane, n), column[q]);
-      }
-      V top[2], bottom[2];
-      winograd::output(column[0][0], column[1][0], column[2][0], column[3][0], top);
-      winograd::output(column[0][1], column[1][1], column[2][1], column[3][1], bottom);
-      const bool has_right = x + 1 < width;
-      store_some(to, top[0], n);
-      if (has_right) store_some(to + pixel_stride, top[1], n);
-      if (height == 2) {
-        store_some(to + row_stride, bottom[0], n);
-        if (has_right) store_some(to + row_stride + pixel_stride, bottom[1], n);
-      }
-      from += channels;
-      to += 2 * pixel_stride;
-    }
+  int64_t c = 0;
+  for (; c + W <= channels; c += W) {
+    output_channels<true>(spectrum + c, plane, channels, W, y + c, row_stride, pixel_stride, height, width);
+  }
+  if (c < channels) {
+    output_channels<false>(spectrum + c, plane, channels, static_cast<int>(channels - c), y + c, row_stride, pixel_stride, height,
+                           width);
   }
 }
 
