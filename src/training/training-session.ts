@@ -94,6 +94,7 @@ export class TrainingSession {
       latent,
       teacher: options.teacher,
       explicitPadding: backend.capabilities.explicitPadding,
+      keepsAll: backend.capabilities.keepsAll,
       recorder: backend.recorder,
       trimMemory: () => backend.trimMemory?.(),
       memoryLimit: backend.isGpu ? Infinity : usableMemory(),
