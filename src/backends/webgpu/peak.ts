@@ -63,26 +63,26 @@ const MOST_COPIES = 2 ** 12;
 
 /** GB/s that the device reads and writes together while it copies. */
 export async function bandwidthPeak(backend: WebgpuBackend): Promise<number> {
-  const [from, to] = [allocate(backend, [COPIED_BYTES / 4]), allocate(backend, [COPIED_BYTES / 4])];
+  const [given, copied] = [allocate(backend, [COPIED_BYTES / 4]), allocate(backend, [COPIED_BYTES / 4])];
   const probe = allocate(backend, [1]);
   const vectors = COPIED_BYTES / 16;
   const copy = () =>
     dispatch(backend, {
       label: 'copy',
       code: `${FLAT_HEAD}
-  if (i < p.vectors) { to[i] = from[i] + vec4<f32>(1.0); }
+  if (i < p.vectors) { copied[i] = given[i] + vec4<f32>(1.0); }
 }`,
-      inputs: { from },
-      outputs: { to },
-      elements: { from: 'vec4<f32>', to: 'vec4<f32>' },
+      inputs: { given },
+      outputs: { copied },
+      elements: { given: 'vec4<f32>', copied: 'vec4<f32>' },
       numbers: { vectors: ['u32', vectors] },
       groups: flatGroups(vectors),
     });
   const read = () =>
     dispatch(backend, {
       label: 'probe',
-      code: `${FLAT_HEAD} if (i == 0u) { probe[0] = to[0]; } }`,
-      inputs: { to },
+      code: `${FLAT_HEAD} if (i == 0u) { probe[0] = copied[0]; } }`,
+      inputs: { copied },
       outputs: { probe },
       groups: [1, 1, 1],
     });
@@ -97,6 +97,6 @@ export async function bandwidthPeak(backend: WebgpuBackend): Promise<number> {
       if (copies > 0 && (ms >= LONG_MS || copies >= MOST_COPIES)) return (2 * COPIED_BYTES * copies) / ms / 1e6;
     }
   } finally {
-    for (const { dataId } of [from, to, probe]) backend.disposeData(dataId);
+    for (const { dataId } of [given, copied, probe]) backend.disposeData(dataId);
   }
 }

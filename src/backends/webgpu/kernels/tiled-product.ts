@@ -19,8 +19,8 @@ const THREADS = 256;
 const DEPTH = 16;
 const COLUMNS_PER_THREAD = 4;
 const MOST_GROUPS = 65535;
-/** As many groups as keep a large device busy. */
-const WANTED_GROUPS = 512;
+/** As many groups as a large device holds at once, two on each of 128 or more cores: one more would be a wave of its own, almost empty. */
+const WANTED_GROUPS = 256;
 /** Fewer tiles than this leave parts of a large device idle, so that another pass over the outputs is worth it. */
 const FEW_TILES = 256;
 const LEAST_DEPTH_PER_SPLIT = 512;
