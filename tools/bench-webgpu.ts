@@ -1,9 +1,9 @@
 /**
  * Speed of the convolution kernels of the webgpu backend on the device that is there (whole training steps: `bnn bench train`):
  *
- *     npx tsx tools/bench-webgpu.ts [--batch 128] [--small]
+ *     npx tsx tools/bench-webgpu.ts [--batch 128] [--small] [--json]
  *
- * Prints for each shape the times of the forward pass and of both gradients, and which share they reach of the multiply-adds that the device
+ * Prints, as JSON lines with `--json`, for each shape the times of the forward pass and of both gradients, and which share they reach of the multiply-adds that the device
  * computes in registers. `--small` makes everything small enough for a device that computes on the CPU.
  */
 
@@ -16,12 +16,18 @@ const { values: options } = parseArgs({
   options: {
     batch: { type: 'string', default: '128' },
     small: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
   },
 });
 
 const backend = await selectBackend('webgpu');
 const peak = (await backend.multiplyAddPeak?.()) ?? Number.NaN;
-console.log(`${backend.description}: ${peak.toFixed(1)} Gflop/s in registers`);
+const bandwidth = (await backend.bandwidthPeak?.()) ?? Number.NaN;
+const print = (text: string, facts: object): void => console.log(options.json ? JSON.stringify(facts) : text);
+print(`${backend.description}: ${peak.toFixed(1)} Gflop/s in registers, ${bandwidth.toFixed(1)} GB/s of memory`, {
+  event: 'device',
+  ...{ device: backend.description, peakGflops: peak, peakGBs: bandwidth },
+});
 
 type Inputs = Record<string, tf.Tensor>;
 const run = (name: string, inputs: Inputs, attrs: object) =>
@@ -76,9 +82,11 @@ async function benchKernels(): Promise<void> {
       await time('Conv2DBackpropFilter', { x, dy }, { ...attrs, filterShape: filter.shape }),
     ];
     const rates = times.map((ms) => `${ms.toFixed(3)} ms (${((100 * flops) / ms / 1e6 / peak).toFixed(1)} %)`);
-    console.log(
-      `${k}×${k}/${stride} ${channels}→${outChannels} @${size} n${batch}: forward ${rates.join(', gradients ')}`,
-    );
+    const shape = `${k}×${k}/${stride} ${channels}→${outChannels} @${size} n${batch}`;
+    print(`${shape}: forward ${rates.join(', gradients ')}`, {
+      event: 'kernel',
+      ...{ shape, ms: times, shares: times.map((ms) => flops / ms / 1e6 / peak) },
+    });
     tf.dispose([x, filter, dy]);
   }
 }

@@ -14,6 +14,8 @@ export interface Capabilities {
   readonly synchronous: boolean;
   /** Whether tensors lie in memory of a device, which only `memory()` counts, not the system. */
   readonly deviceMemory: boolean;
+  /** Whether moving numbers costs more than holding them, so that nothing is computed twice. */
+  readonly keepsAll: boolean;
 }
 
 /** The backend that a training runs on. */

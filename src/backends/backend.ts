@@ -49,6 +49,8 @@ export interface RunningBackend extends Pick<BackendFacts, 'description' | 'thre
   trimMemory?(): void;
   /** Gflop/s of float32 multiply-adds in registers, where it can be measured; takes some milliseconds. */
   multiplyAddPeak?(): Promise<number>;
+  /** GB/s of reading and writing the device's memory, where it can be measured. */
+  bandwidthPeak?(): Promise<number>;
   /** Where the commands of a training step can be recorded and run again. */
   readonly recorder?: StepRecorder;
 }

@@ -37,6 +37,19 @@ export interface StepRecorder {
   record(work: RecordedWork): Promise<{ readonly result: tf.Tensor; readonly recording: StepRecording | null }>;
 }
 
+/** A command of a step, as it was measured. */
+export interface TimedCommand {
+  /** What it does. */
+  readonly label: string;
+  /** The layer that it is for. */
+  readonly scope: string;
+  readonly ms: number;
+  /** Of all buffers that it reads or writes. */
+  readonly bytes: number;
+  /** Of floats; 0 where there are few. */
+  readonly multiplyAdds: number;
+}
+
 export interface StepRecording {
   /** Whether the tensors of the state are those that the last run of this recording left. */
   continues(state: readonly tf.Tensor[]): boolean;
@@ -47,6 +60,8 @@ export interface StepRecording {
    * @returns contents of the result.
    */
   run(data: readonly InputData[], numbers: StepNumbers): Promise<Float32Array>;
+  /** As `run`, one command after the other, with the time of each; null where the device cannot measure it. */
+  profile(data: readonly InputData[], numbers: StepNumbers): Promise<TimedCommand[] | null>;
   /** Gives its memory back. */
   dispose(): void;
 }

@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import type { BackendName } from '../backends/backends.ts';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
+import type { TimedCommand } from '../backends/step-recorder.ts';
 import { median } from '../core/quantile.ts';
 import { BnnError } from '../errors.ts';
 import type { EstimatorName } from '../estimators/table.ts';
@@ -36,6 +37,8 @@ export interface TrainBenchRequest {
   readonly steps?: number | undefined;
   /** Forces an instruction set for the rest of the process, as BNN_KERNEL does. */
   readonly kernel?: string | undefined;
+  /** Also measures every command of a step, where the device can. */
+  readonly profile?: boolean | undefined;
   readonly onNote?: ((note: string) => void) | undefined;
   readonly onRound?: ((done: number, total: number) => void) | undefined;
 }
@@ -68,6 +71,16 @@ export interface TrainCase {
 export interface TrainBench extends TrainCase {
   /** The round of the median speed, with its kernels. */
   readonly typicalRound: TrainingRound;
+  readonly profile: DeviceProfile | null;
+}
+
+/** The commands of one step on a device with a clock. */
+export interface DeviceProfile {
+  /** In the order in which they run. */
+  readonly commands: readonly TimedCommand[];
+  /** What the device does at most, measured beside it; null where that cannot be. */
+  readonly peakGflops: number | null;
+  readonly peakGBs: number | null;
 }
 
 /** One round of a form, to find the fastest. */
@@ -111,7 +124,7 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
   const { deviceMemory } = backend.capabilities;
   const startMiB = deviceMemory ? null : resetPeak();
   const plan = { model, batch, estimator, rounds, steps, threads, backend };
-  const { ours, theirs, trials, peaks } = await measureRounds(plan, request);
+  const { ours, theirs, trials, peaks, commands, peakGBs } = await measureRounds(plan, request);
   const typicalRound = medianRound(ours);
   const { imagesPerSecond } = typicalRound;
   const { binaryMacs, floatMacs } = summarizeModel(buildModel(model, { seed: 1 }));
@@ -136,6 +149,7 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
     startMiB,
     baselines: theirs.length === 0 ? {} : { pytorch: comparePytorch(ours, theirs, trials, batch, peakMiB) },
     typicalRound,
+    profile: commands === null ? null : { commands, peakGflops, peakGBs },
   };
 }
 
@@ -149,18 +163,20 @@ interface Plan {
   readonly backend: SelectedBackend;
 }
 
-type Listeners = Pick<TrainBenchRequest, 'onNote' | 'onRound'>;
+type Listeners = Pick<TrainBenchRequest, 'onNote' | 'onRound' | 'profile'>;
 
 interface Rounds {
   readonly ours: readonly TrainingRound[];
   readonly theirs: readonly PytorchRound[];
   readonly trials: readonly PytorchTrial[];
   readonly peaks: readonly number[];
+  readonly commands: readonly TimedCommand[] | null;
+  readonly peakGBs: number | null;
 }
 
 async function measureRounds(
   { model, batch, estimator, rounds, steps, threads, backend }: Plan,
-  { onNote, onRound }: Listeners,
+  { onNote, onRound, profile }: Listeners,
 ): Promise<Rounds> {
   const measure = async (size: number, work: (bench: TrainingBench) => Promise<void>): Promise<void> => {
     const bench = new TrainingBench({ model, batch: size, backend, estimator });
@@ -173,6 +189,8 @@ async function measureRounds(
   const ours: TrainingRound[] = [];
   const theirs: PytorchRound[] = [];
   const peaks: number[] = [];
+  let commands: TimedCommand[] | null = null;
+  const peakGBs = profile === true ? ((await backend.bandwidthPeak?.()) ?? null) : null;
   const pytorch = await startPytorch({ model, batch, threads, gpu: backend.isGpu }, estimator, steps, onNote);
   try {
     await measure(batch, async (bench) => {
@@ -183,6 +201,7 @@ async function measureRounds(
         ours.push(await bench.round(steps));
         if (pytorch !== null) theirs.push(await pytorch.process.round(steps));
       }
+      if (profile === true) commands = await bench.profile();
     });
   } catch (error) {
     if (!isOutOfMemory(error)) throw error;
@@ -191,7 +210,7 @@ async function measureRounds(
   } finally {
     pytorch?.process.close();
   }
-  return { ours, theirs, trials: pytorch?.trials ?? [], peaks };
+  return { ours, theirs, trials: pytorch?.trials ?? [], peaks, commands, peakGBs };
 }
 
 interface FastestPytorch {

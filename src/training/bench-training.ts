@@ -3,7 +3,7 @@
 import { performance } from 'node:perf_hooks';
 import * as tf from '@tensorflow/tfjs-core';
 import type { SelectedBackend } from '../backends/select-backend.ts';
-import type { InputData, InputTap, RecordedWork } from '../backends/step-recorder.ts';
+import type { InputData, InputTap, RecordedWork, TimedCommand } from '../backends/step-recorder.ts';
 import { usableMemory } from '../core/memory.ts';
 import { Rng } from '../core/rng.ts';
 import { rowNamed } from '../core/row-named.ts';
@@ -88,7 +88,7 @@ export class TrainingBench {
     const network = buildModel(model, { seed: SEED });
     this.#batch = batch;
     this.#imageShape = [input.height, input.width, input.channels];
-    this.#program = new Program(network, { explicitPadding: backend.capabilities.explicitPadding });
+    this.#program = new Program(network, backend.capabilities);
     assertFits(this.#program, batch, backend);
     this.#optimizer = new Optimizer(this.#program, SGD);
     this.#estimators = createEstimators({ ...defaultRecipe(), estimator, epochs: EPOCHS });
@@ -133,6 +133,17 @@ export class TrainingBench {
       spans,
       calls: this.#trace?.take() ?? [],
     };
+  }
+
+  /** Takes a step and measures each of its commands; null where nothing was recorded, or the device has no clock. */
+  async profile(): Promise<TimedCommand[] | null> {
+    await this.#settle();
+    if (this.#replay === null) return null;
+    const { images, labels } = await this.#next();
+    const numbers = { lr: LEARNING_RATE, step: this.#optimizer.step + 1 };
+    const commands = await this.#replay.profile('', [images, labels], numbers, this.#state());
+    if (commands !== null) this.#optimizer.advance();
+    return commands;
   }
 
   async close(): Promise<void> {
@@ -184,11 +195,15 @@ export class TrainingBench {
 
   async #take(data: InputData[], run: RecordedWork['run']): Promise<{ readonly figures: Promise<unknown> }> {
     if (this.#replay === null) return { figures: readOutcome(await run((t) => t)) };
-    const state = () => [...this.#program.tensors(), ...this.#optimizer.tensors()];
+    const state = () => this.#state();
     const numbers = { lr: LEARNING_RATE, step: this.#optimizer.step + 1 };
     const { result, isReplay } = await this.#replay.take('', data, numbers, { state, run });
     if (isReplay) this.#optimizer.advance();
     return { figures: result };
+  }
+
+  #state(): tf.Tensor[] {
+    return [...this.#program.tensors(), ...this.#optimizer.tensors()];
   }
 
   async #settle(): Promise<void> {

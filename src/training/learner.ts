@@ -44,6 +44,8 @@ export interface LearnerSettings {
   readonly teacher: TrainOptions['teacher'];
   /** Whether the backend wants padding as a step of its own. */
   readonly explicitPadding: boolean;
+  /** Whether nothing is computed twice to save memory. */
+  readonly keepsAll?: boolean;
   readonly recorder?: StepRecorder | undefined;
   /** Gives memory that is kept for the next tensors back to the device. */
   readonly trimMemory?: () => void;
@@ -80,7 +82,10 @@ export class Learner {
     this.#estimators = createEstimators(recipe, parts.estimators);
     this.#schedule = rowNamed(parts.schedules, recipe.schedule);
     this.#rule = rowNamed(parts.optimizers, recipe.optimizer);
-    this.#program = new Program(model, { explicitPadding: settings.explicitPadding });
+    this.#program = new Program(model, {
+      explicitPadding: settings.explicitPadding,
+      keepsAll: settings.keepsAll === true,
+    });
     this.#checkMemory();
     this.#weights = new LatentWeights(this.#program, transformOf(recipe, parts.weightTransforms), settings.latent);
     this.#optimizer = new Optimizer(this.#weights, { ...recipe, optimizer: this.#rule, values: valuesOf(recipe) });

@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { type Fields, number, type ValuesOf } from '../core/field.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
+import { enterScope } from '../kernels/layer-scope.ts';
 import { run } from '../kernels/run.ts';
 import { bop, bopGamma } from './bop.ts';
 import { download, type ParameterInfo, type ParameterRole, type ParameterStore, upload } from './parameters.ts';
@@ -142,6 +143,7 @@ export class Optimizer {
    */
   apply(gradients: ReadonlyMap<string, tf.Tensor>, lr: number, epoch = 0): void {
     this.#step++;
+    enterScope('optimizer');
     for (const info of this.#trainable()) {
       const gradient = gradients.get(info.name);
       if (gradient === undefined) throw new Error(`internal: no gradient for "${info.name}"`);

@@ -12,8 +12,9 @@ import { BnnError } from '../errors.ts';
 import type { Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
 import type { Model } from '../graph/model.ts';
+import { enterScope } from '../kernels/layer-scope.ts';
 import { INFER_RULES } from '../operators/registry.ts';
-import { download, findParameters, type ParameterInfo, upload } from './parameters.ts';
+import { download, findParameters, type ParameterInfo, upload, weightSource } from './parameters.ts';
 import { peakElements, type StepLifetimes } from './step-memory.ts';
 import { buildSteps } from './steps/build-steps.ts';
 import type { BuildContext, Layout, Run, Step } from './steps/step.ts';
@@ -24,6 +25,8 @@ type PlannedStep = StepLifetimes;
 export interface ProgramOptions {
   /** False for backends whose kernels know only the paddings VALID and SAME. */
   readonly explicitPadding: boolean;
+  /** Whether values that could be computed again stay for the backward pass: less work, more memory. */
+  readonly keepsAll?: boolean;
 }
 
 export type RunSettings = Omit<Run, 'training' | 'setBuffer'>;
@@ -55,7 +58,7 @@ export class Program {
    *   writes the trained tensors into it.
    * @throws {BnnError} E_UNSUPPORTED naming the first node that cannot be trained and why.
    */
-  constructor(model: Model, { explicitPadding }: ProgramOptions) {
+  constructor(model: Model, { explicitPadding, keepsAll = false }: ProgramOptions) {
     this.model = model;
     model.graph.sortTopologically();
     inferShapes(model, INFER_RULES);
@@ -85,7 +88,7 @@ export class Program {
     };
 
     const steps = buildSteps(graph, context, layouts);
-    this.#steps = this.#plan(steps, found, output);
+    this.#steps = this.#plan(steps, found, output, keepsAll);
     this.#output = this.#slot(output);
     this.#completed = this.#completions();
 
@@ -200,7 +203,12 @@ export class Program {
   }
 
   /** Decides where gradients flow and how long tensors live. */
-  #plan(steps: readonly Step[], found: ReadonlyMap<Value, ParameterInfo>, output: Value): PlannedStep[] {
+  #plan(
+    steps: readonly Step[],
+    found: ReadonlyMap<Value, ParameterInfo>,
+    output: Value,
+    keepsAll: boolean,
+  ): PlannedStep[] {
     const differentiable = new Set<Value>();
     for (const [value, info] of found) if (info.role !== 'buffer') differentiable.add(value);
     const lastRead = new Map<number, number>();
@@ -212,7 +220,7 @@ export class Program {
       const inputs = step.inputs.map((value) => this.#slot(value));
       const slot = this.#slot(step.output);
       computed.add(slot);
-      if (step.recompute !== undefined) recomputable.add(slot);
+      if (step.recompute !== undefined && !keepsAll) recomputable.add(slot);
       lastRead.set(slot, index);
       for (const input of inputs) lastRead.set(input, index);
       if (needs.includes(true)) {
@@ -273,6 +281,7 @@ export class Program {
     const saved: (readonly tf.Tensor[])[] = [];
     const shapes: (readonly number[])[] = [];
     const logits = yield* this.#forward(x, run, { slots, saved, shapes });
+    enterScope('loss');
     const { loss, dlogits } = lossGradient(logits);
     const gradients = yield* this.#backward(run, { slots, saved, shapes }, dlogits);
     return { loss, gradients };
@@ -289,6 +298,7 @@ export class Program {
     slots[this.#input] = x;
     if (keep !== null) for (const [slot, t] of slots.entries()) keep.shapes[slot] = t?.shape ?? [];
     for (const { step, inputs, output, freeInference, freeTraining } of this.#steps) {
+      enterScope(scopeOf(step));
       const result = runForward(
         step,
         inputs.map((slot) => required(slots[slot], step)),
@@ -333,6 +343,7 @@ export class Program {
       const dy = gradients[output];
       const kept = saved[index] ?? [];
       if (dy !== undefined && needs.includes(true)) {
+        enterScope(scopeOf(step));
         for (const position of step.readsInputs) this.#restore(inputs[position] ?? -1, { slots, saved, shapes });
         const sums = inputs.map((slot, position) => (step.addsTo?.includes(position) ? gradients[slot] : undefined));
         const results = step.backward({
@@ -383,6 +394,12 @@ interface Kept {
   readonly saved: (readonly tf.Tensor[])[];
   /** Of every slot, also of those that are freed. */
   readonly shapes: (readonly number[])[];
+}
+
+/** What a step is called in profiles: by its weight, else by what it computes. */
+function scopeOf({ inputs, output }: Step): string {
+  const weight = inputs.map((value) => weightSource(value)?.constant).find((constant) => constant !== undefined);
+  return weight === undefined ? output.name : weight.name.replace(/\.[^.]*$/, '');
 }
 
 function accumulate(sum: tf.Tensor | undefined, gradient: tf.Tensor): tf.Tensor {

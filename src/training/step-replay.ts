@@ -1,7 +1,14 @@
 /** Takes training steps by running the commands of an earlier one again, where the backend can. */
 
 import type * as tf from '@tensorflow/tfjs-core';
-import type { InputData, RecordedWork, StepNumbers, StepRecorder, StepRecording } from '../backends/step-recorder.ts';
+import type {
+  InputData,
+  RecordedWork,
+  StepNumbers,
+  StepRecorder,
+  StepRecording,
+  TimedCommand,
+} from '../backends/step-recorder.ts';
 
 export interface TakenStep {
   /** On its way from the device. */
@@ -32,6 +39,17 @@ export class StepReplay {
     this.#key = key;
     this.#recording = recording;
     return { result: readOnce(result), isReplay: false };
+  }
+
+  /** Takes a step as `take` would, and measures each of its commands; null where there is no recording, or no clock on the device. */
+  async profile(
+    key: string,
+    data: readonly InputData[],
+    numbers: StepNumbers,
+    state: readonly tf.Tensor[],
+  ): Promise<TimedCommand[] | null> {
+    if (this.#recording === null || key !== this.#key || !this.#recording.continues(state)) return null;
+    return await this.#recording.profile(data, numbers);
   }
 
   /** Forgets the recording and gives its memory back. */

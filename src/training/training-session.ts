@@ -105,6 +105,7 @@ export class TrainingSession {
       latent,
       teacher: options.teacher,
       explicitPadding: backend.capabilities.explicitPadding,
+      keepsAll: backend.capabilities.keepsAll,
       recorder: backend.recorder,
       trimMemory: () => backend.trimMemory?.(),
       team,

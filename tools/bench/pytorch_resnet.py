@@ -70,8 +70,9 @@ class PadShortcut(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, from_channels, to_channels, stride, binary_input, pads):
+    def __init__(self, from_channels, to_channels, stride, binary_input, pads, bi_real):
         super().__init__()
+        self.bi_real = bi_real
         self.conv1 = BinaryConv(from_channels, to_channels, stride, binary_input)
         self.bn1 = nn.BatchNorm2d(to_channels)
         self.conv2 = BinaryConv(to_channels, to_channels, 1, binary_input)
@@ -85,26 +86,30 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(convolution, nn.BatchNorm2d(to_channels))
 
     def forward(self, x):
+        skip = self.shortcut(x)
         h = self.bn1(F.relu(self.conv1(x)))
-        return self.bn2(F.relu(self.conv2(h))) + self.shortcut(x)
+        if self.bi_real:
+            skip = h = h + skip
+        return self.bn2(F.relu(self.conv2(h))) + skip
 
 
 class Resnet(nn.Module):
-    def __init__(self, widths, blocks, binary_input, pads):
+    def __init__(self, widths, blocks, binary_input, pads, large=False):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
+        self.conv1 = nn.Conv2d(3, widths[0], 7, 2, 3, bias=False) if large else nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
+        self.pool = nn.MaxPool2d(3, 2, 1) if large else nn.Identity()
         self.bn1 = nn.BatchNorm2d(widths[0])
         layers, width = [], widths[0]
         for stage, to in enumerate(widths):
             for i in range(blocks):
-                layers.append(Block(width, to, 2 if stage > 0 and i == 0 else 1, binary_input, pads))
+                layers.append(Block(width, to, 2 if stage > 0 and i == 0 else 1, binary_input, pads, large))
                 width = to
         self.layers = nn.Sequential(*layers)
         self.bn2 = nn.BatchNorm1d(width)
-        self.linear = nn.Linear(width, 10)
+        self.linear = nn.Linear(width, 1000 if large else 10)
 
     def forward(self, x):
-        x = self.layers(self.bn1(F.relu(self.conv1(x))))
+        x = self.layers(self.pool(self.bn1(F.relu(self.conv1(x)))))
         return self.linear(self.bn2(x.mean((2, 3))))
 
 
@@ -134,9 +139,11 @@ def build(name):
         return Resnet([16, 32, 64], 3, binary_input, pads=True)
     if base == "resnet18-cifar":
         return Resnet([64, 128, 256, 512], 2, binary_input, pads=False)
+    if base == "resnet18":
+        return Resnet([64, 128, 256, 512], 2, binary_input, pads=False, large=True)
     if base == "vgg-small":
         return VggSmall(binary_input)
-    raise SystemExit(f"unknown model {name}; known: resnet20, resnet18-cifar, vgg-small, each also with -1w32a")
+    raise SystemExit(f"unknown model {name}; known: resnet20, resnet18-cifar, resnet18, vgg-small, each also with -1w32a")
 
 
 def peak_mib():
@@ -169,8 +176,10 @@ def main():
     autocast = torch.autocast(device, dtype=torch.bfloat16, enabled=options.precision == "bf16")
     model = build(options.model).to(device, memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-    images = torch.randn(options.batch, 3, 32, 32, device=device).to(memory_format=layout)
-    labels = torch.randint(0, 10, (options.batch,), device=device)
+    # Of ImageNet, or of CIFAR-10.
+    size, classes = (224, 1000) if options.model.partition("-1w32a")[0] == "resnet18" else (32, 10)
+    images = torch.randn(options.batch, 3, size, size, device=device).to(memory_format=layout)
+    labels = torch.randint(0, classes, (options.batch,), device=device)
 
     def step():
         optimizer.zero_grad(set_to_none=True)

@@ -50,6 +50,9 @@ export class BufferPool {
   /** Not to be used again: see `abandon`. */
   readonly #suspect = new WeakSet<GpuBuffer>();
   #retired: GpuBuffer[] = [];
+  readonly #held = new Set<GpuBuffer>();
+  /** Released while held. */
+  readonly #releasedHeld = new Set<GpuBuffer>();
   numBytesUsed = 0;
   /** In use, reserved and free. */
   numBytesAllocated = 0;
@@ -91,6 +94,24 @@ export class BufferPool {
   releaseBuffer(buffer: GpuBuffer, reuse = true): void {
     if (!this.#used.delete(buffer)) throw new Error('internal: the buffer is not in use');
     this.numBytesUsed -= buffer.size;
+    if (reuse && this.#held.has(buffer)) {
+      this.#releasedHeld.add(buffer);
+      return;
+    }
+    this.#release(buffer, reuse);
+  }
+
+  /** Gives a buffer no other use until `unhold`, though it be released. */
+  hold(buffer: GpuBuffer): void {
+    this.#held.add(buffer);
+  }
+
+  unhold(buffer: GpuBuffer): void {
+    this.#held.delete(buffer);
+    if (this.#releasedHeld.delete(buffer)) this.#release(buffer, true);
+  }
+
+  #release(buffer: GpuBuffer, reuse: boolean): void {
     if (!reuse) {
       this.numBytesAllocated -= buffer.size;
       buffer.destroy();
@@ -123,7 +144,7 @@ export class BufferPool {
   drop(reservation: Reservation): void {
     for (const buffer of reservation.buffers) {
       this.#owners.delete(buffer);
-      if (!this.#used.has(buffer)) this.#putBack(buffer);
+      if (!this.#used.has(buffer) && !this.#releasedHeld.has(buffer)) this.#putBack(buffer);
     }
     reservation.buffers.clear();
   }
@@ -140,13 +161,19 @@ export class BufferPool {
    */
   abandon(): void {
     this.trim();
-    for (const buffer of [...this.#used, ...this.#owners.keys()]) this.#suspect.add(buffer);
+    for (const buffer of [...this.#used, ...this.#releasedHeld, ...this.#owners.keys()]) this.#suspect.add(buffer);
   }
 
   /** Destroys what was given up while commands waited that use it. */
   destroyRetired(): void {
     for (const buffer of this.#retired) buffer.destroy();
     this.#retired = [];
+  }
+
+  /** Exchanges which of two buffers of one size is in use. */
+  swapUse(used: GpuBuffer, unused: GpuBuffer): void {
+    if (!this.#used.delete(used) || this.#used.has(unused)) throw new Error('internal: one of the two must be in use');
+    this.#used.add(unused);
   }
 
   isUsed(buffer: GpuBuffer): boolean {

@@ -3,36 +3,35 @@
  * costs the host a tenth of what finding it costs, with tfjs's bookkeeping, a bind group and a uniform buffer for each.
  *
  * Buffers of the recorded tensors stay reserved, so the same bind groups serve each time. What a step takes over from the one before
- * (weights, momenta) is written to other buffers than it is read from, so it is copied back first.
+ * (weights, momenta) is written to other buffers than it is read from. The two take turns: every second run uses bind groups in which they
+ * are exchanged, and the tensors move to the other buffers with them.
  */
 
 import type * as tf from '@tensorflow/tfjs-core';
-import type { InputData, RecordedWork, StepNumbers, StepRecorder, StepRecording } from '../step-recorder.ts';
+import { currentScope } from '../../kernels/layer-scope.ts';
+import type {
+  InputData,
+  RecordedWork,
+  StepNumbers,
+  StepRecorder,
+  StepRecording,
+  TimedCommand,
+} from '../step-recorder.ts';
 import type { Reservation } from './buffer-pool.ts';
-import type { GpuBindGroup, GpuBuffer, GpuEncoder, GpuPass, GpuPipeline } from './device.ts';
+import type { BindGroupDescriptor, GpuBindGroup, GpuBuffer, GpuEncoder, GpuPipeline } from './device.ts';
+import { flushPieces } from './grouped-dispatch.ts';
+import { labelOf } from './pipeline-labels.ts';
+import { bytesOf, type RecordedDispatch, runDispatches, splitByWork } from './recorded-dispatch.ts';
+import { type CommandTap, setTap, type VaryingUniform } from './tap.ts';
+import { canTime, timeDispatches } from './timed-dispatches.ts';
 import type { WebgpuBackend } from './webgpu-backend.ts';
-
-interface RecordedDispatch {
-  readonly pipeline: GpuPipeline;
-  readonly group: GpuBindGroup;
-  readonly groups: readonly [x: number, y: number, z: number];
-  /** Of floats, where there are many. */
-  readonly multiplyAdds: number;
-}
-
-interface VaryingUniform {
-  readonly buffer: GpuBuffer;
-  readonly encode: (numbers: StepNumbers) => ArrayBuffer;
-}
 
 interface Commands {
   readonly dispatches: readonly RecordedDispatch[];
   readonly varying: readonly VaryingUniform[];
   readonly inputs: readonly GpuBuffer[];
-  /** Where a value is after a step, and where the next step reads it. */
-  readonly carried: readonly (readonly [from: GpuBuffer, to: GpuBuffer])[];
-  /** Of the tensors of the state. */
-  readonly state: readonly object[];
+  /** Of the state: its tensors, and where each is read and written. */
+  readonly state: readonly { readonly dataId: object; readonly read: GpuBuffer; readonly written: GpuBuffer }[];
   readonly result: GpuBuffer;
   readonly reservation: Reservation;
 }
@@ -40,15 +39,9 @@ interface Commands {
 /** GPUBufferUsage.STORAGE | COPY_DST | COPY_SRC: that of tfjs's tensors. */
 const STORAGE_USAGE = 0x80 | 0x08 | 0x04;
 
-const taps = new WeakMap<WebgpuBackend, Tap>();
-
-/** What is being recorded of a backend's commands, if anything is. */
-export function tapOf(backend: WebgpuBackend): Tap | undefined {
-  return taps.get(backend);
-}
-
 /** Sends what was given to the device so far. */
 function flush(backend: WebgpuBackend): void {
+  flushPieces(backend);
   backend.endComputePassEncoder();
   if (backend.commandEncoder !== null) backend.submitQueue();
 }
@@ -58,16 +51,18 @@ function bufferOf(backend: WebgpuBackend, { dataId }: tf.TensorInfo): GpuBuffer 
 }
 
 /** Listens to a backend while a step gives it its commands. */
-class Tap {
+class Tap implements CommandTap {
   readonly dispatches: RecordedDispatch[] = [];
-  readonly varying: VaryingUniform[] = [];
+  readonly varying = new Map<string, VaryingUniform>();
   readonly inputs: GpuBuffer[] = [];
   readonly reservation: Reservation;
   /** Whether there were commands that cannot be run again. */
   isBroken = false;
   #multiplyAdds = 0;
+  readonly #bindings = new Map<GpuBindGroup, BindGroupDescriptor>();
   readonly #backend: WebgpuBackend;
   readonly #restore: () => void;
+  readonly #submit: () => void;
 
   constructor(backend: WebgpuBackend) {
     this.#backend = backend;
@@ -76,6 +71,7 @@ class Tap {
     const { ensureCommandEncoderReady, submitQueue, uploadToGPU } = backend;
     const { createBindGroup } = device;
     backend.ensureCommandEncoderReady = () => {
+      flushPieces(backend);
       backend.commandEncoder ??= this.#listen(device.createCommandEncoder());
     };
     backend.submitQueue = () => {
@@ -89,13 +85,16 @@ class Tap {
       for (const { resource } of descriptor.entries) {
         if (pool.isUsed(resource.buffer)) pool.reserve(resource.buffer, this.reservation);
       }
-      return createBindGroup.call(device, descriptor);
+      const group = createBindGroup.call(device, descriptor);
+      this.#bindings.set(group, descriptor);
+      return group;
     };
+    this.#submit = () => submitQueue.call(backend);
     this.#restore = () => {
       Object.assign(backend, { ensureCommandEncoderReady, submitQueue, uploadToGPU });
       device.createBindGroup = createBindGroup;
     };
-    taps.set(backend, this);
+    setTap(backend, this);
   }
 
   input<T extends tf.Tensor>(t: T): T {
@@ -106,16 +105,30 @@ class Tap {
     return t;
   }
 
-  /** Of the next dispatch. */
   announce(multiplyAdds: number): void {
     this.#multiplyAdds = multiplyAdds;
   }
 
+  submit(): void {
+    const backend = this.#backend;
+    // Sent, they would serve others, but the recording reads them each time.
+    const uniforms = backend.uniformPendingDisposal.splice(0);
+    backend.endComputePassEncoder();
+    this.#submit();
+    backend.uniformPendingDisposal.push(...uniforms);
+  }
+
   end(): void {
+    flushPieces(this.#backend);
     this.#restore();
     this.#backend.bufferManager.endReservation();
-    taps.delete(this.#backend);
+    setTap(this.#backend, null);
     flush(this.#backend);
+  }
+
+  #record(given: Pick<RecordedDispatch, 'pipeline' | 'binding' | 'group' | 'groups'>): void {
+    const label = labelOf(given.pipeline);
+    this.dispatches.push({ ...given, label, scope: currentScope(), multiplyAdds: this.#multiplyAdds });
   }
 
   #listen(encoder: GpuEncoder): GpuEncoder {
@@ -134,8 +147,9 @@ class Tap {
             pass.setBindGroup(index, given);
           },
           dispatchWorkgroups: (x, y = 1, z = 1) => {
-            if (pipeline !== undefined && group !== undefined)
-              this.dispatches.push({ pipeline, group, groups: [x, y, z], multiplyAdds: this.#multiplyAdds });
+            const binding = group && this.#bindings.get(group);
+            if (pipeline === undefined || group === undefined || binding === undefined) this.isBroken = true;
+            else this.#record({ pipeline, binding, group, groups: [x, y, z] });
             this.#multiplyAdds = 0;
             pass.dispatchWorkgroups(x, y, z);
           },
@@ -147,6 +161,9 @@ class Tap {
       copyBufferToBuffer: (...copy) => {
         this.isBroken = true;
         encoder.copyBufferToBuffer(...copy);
+      },
+      resolveQuerySet: (...queries) => {
+        encoder.resolveQuerySet(...queries);
       },
       finish: () => encoder.finish(),
     };
@@ -212,29 +229,34 @@ export class CommandRecorder implements StepRecorder {
     const backend = this.#backend;
     const resultBuffer = bufferOf(backend, result);
     if (tap.isBroken || resultBuffer === null) return null;
-    const carried: [from: GpuBuffer, to: GpuBuffer][] = [];
-    for (const [i, t] of after.entries()) {
-      const [from, to] = [bufferOf(backend, t), read[i] ?? null];
-      if (from === null || to === null) return null;
+    const state: { dataId: object; read: GpuBuffer; written: GpuBuffer }[] = [];
+    for (const [i, { dataId }] of after.entries()) {
+      const [written, old] = [backend.tensorMap.get(dataId).resource, read[i] ?? null];
+      if (written === null || old === null) return null;
       // Somebody who still holds the old value, or another part of the state, would see it change.
-      if (from !== to && backend.bufferManager.isUsed(to)) return null;
-      if (from !== to) carried.push([from, to]);
+      if (written !== old && backend.bufferManager.isUsed(old)) return null;
+      state.push({ dataId, read: old, written });
     }
-    const targets = new Set(carried.map(([, to]) => to));
-    if (targets.size < carried.length) return null;
-    const { dispatches, varying, inputs, reservation } = tap;
-    const state = after.map(({ dataId }) => dataId);
-    return { dispatches, varying, inputs, carried, state, result: resultBuffer, reservation };
+    const moved = state.filter(({ read, written }) => read !== written);
+    if (new Set(moved.flatMap(({ read, written }) => [read, written])).size < 2 * moved.length) return null;
+    const { dispatches, inputs, reservation } = tap;
+    return { dispatches, varying: [...tap.varying.values()], inputs, state, result: resultBuffer, reservation };
   }
 }
+
+type Turn = Pick<Commands, 'dispatches' | 'result'>;
 
 class Recording implements StepRecording {
   readonly #backend: WebgpuBackend;
   readonly #commands: Commands;
+  /** What the next run gives to the device, and the one after it. */
+  #turns: [next: Turn, afterwards: Turn];
 
   constructor(backend: WebgpuBackend, commands: Commands) {
     this.#backend = backend;
     this.#commands = commands;
+    // The recorded step itself was the first: the state lies where it wrote.
+    this.#turns = [exchanged(backend, commands), commands];
   }
 
   continues(state: readonly tf.Tensor[]): boolean {
@@ -242,15 +264,48 @@ class Recording implements StepRecording {
     // A second holder of a tensor counts on its staying as it is.
     return (
       state.length === known.length &&
-      state.every(({ dataId }, i) => dataId === known[i] && this.#backend.refCount(dataId) === 1)
+      state.every(({ dataId }, i) => dataId === known[i]?.dataId && this.#backend.refCount(dataId) === 1)
     );
   }
 
   async run(data: readonly InputData[], numbers: StepNumbers): Promise<Float32Array> {
     const backend = this.#backend;
-    const { queue } = backend.device;
-    const { dispatches, varying, inputs, carried, state, result } = this.#commands;
-    flush(backend);
+    this.#write(data, numbers);
+    const [{ dispatches, result }, afterwards] = this.#turns;
+    this.#turns = [afterwards, { dispatches, result }];
+    for (const [i, part] of splitByWork(dispatches).entries()) {
+      // Reading submits the last part: one submission per step, unless it is long.
+      if (i > 0) backend.submitQueue();
+      backend.commandEncoder = backend.device.createCommandEncoder();
+      runDispatches(backend.commandEncoder.beginComputePass({}), part);
+    }
+    this.#moveState();
+    return new Float32Array(await backend.getBufferData(result));
+  }
+
+  async profile(data: readonly InputData[], numbers: StepNumbers): Promise<TimedCommand[] | null> {
+    const backend = this.#backend;
+    if (!canTime(backend)) return null;
+    this.#write(data, numbers);
+    const [{ dispatches, result }, afterwards] = this.#turns;
+    this.#turns = [afterwards, { dispatches, result }];
+    const times = await timeDispatches(backend, dispatches);
+    this.#moveState();
+    return dispatches.map((dispatch, i) => {
+      const { label, scope, multiplyAdds } = dispatch;
+      return { label, scope, multiplyAdds, bytes: bytesOf(dispatch), ms: times[i] ?? 0 };
+    });
+  }
+
+  dispose(): void {
+    this.#backend.bufferManager.drop(this.#commands.reservation);
+  }
+
+  /** What differs from step to step. */
+  #write(data: readonly InputData[], numbers: StepNumbers): void {
+    const { queue } = this.#backend.device;
+    const { varying, inputs } = this.#commands;
+    flush(this.#backend);
     for (const [i, buffer] of inputs.entries()) {
       const contents = data[i];
       if (contents?.byteLength !== buffer.size) {
@@ -259,28 +314,39 @@ class Recording implements StepRecording {
       queue.writeBuffer(buffer, 0, contents);
     }
     for (const { buffer, encode } of varying) queue.writeBuffer(buffer, 0, encode(numbers));
-    const encoder = backend.device.createCommandEncoder();
-    for (const [from, to] of carried) encoder.copyBufferToBuffer(from, 0, to, 0, from.size);
-    runDispatches(encoder.beginComputePass({}), dispatches);
-    // What tfjs read of the old values.
-    for (const id of state) backend.tensorMap.get(id).values = null;
-    // Reading submits: one submission per step.
-    backend.commandEncoder = encoder;
-    return new Float32Array(await backend.getBufferData(result));
   }
 
-  dispose(): void {
-    this.#backend.bufferManager.drop(this.#commands.reservation);
+  #moveState(): void {
+    const { bufferManager: pool, tensorMap } = this.#backend;
+    for (const { dataId, read, written } of this.#commands.state) {
+      const data = tensorMap.get(dataId);
+      // What tfjs read of the old value.
+      data.values = null;
+      if (read === written || data.resource === null) continue;
+      const other = data.resource === read ? written : read;
+      pool.swapUse(data.resource, other);
+      data.resource = other;
+    }
   }
 }
 
-function runDispatches(pass: GpuPass, dispatches: readonly RecordedDispatch[]): void {
-  let current: GpuPipeline | undefined;
-  for (const { pipeline, group, groups } of dispatches) {
-    if (pipeline !== current) pass.setPipeline(pipeline);
-    current = pipeline;
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(...groups);
+/** The same commands, reading the state where they wrote it and writing it where they read it. */
+function exchanged(backend: WebgpuBackend, { dispatches, state, result }: Commands): Turn {
+  const other = new Map<GpuBuffer, GpuBuffer>();
+  for (const { read, written } of state) {
+    if (read === written) continue;
+    other.set(read, written);
+    other.set(written, read);
   }
-  pass.end();
+  const moved = dispatches.map((recorded) => {
+    const { binding } = recorded;
+    if (!binding.entries.some(({ resource }) => other.has(resource.buffer))) return recorded;
+    const entries = binding.entries.map((entry) => ({
+      ...entry,
+      resource: { ...entry.resource, buffer: other.get(entry.resource.buffer) ?? entry.resource.buffer },
+    }));
+    const descriptor = { ...binding, entries };
+    return { ...recorded, binding: descriptor, group: backend.device.createBindGroup(descriptor) };
+  });
+  return { dispatches: moved, result: other.get(result) ?? result };
 }

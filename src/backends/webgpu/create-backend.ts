@@ -6,10 +6,13 @@ import { registerKernels } from '../../kernels/run.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { GpuAdapter, GpuDevice } from './device.ts';
 import { reportDeviceErrors } from './device-errors.ts';
+import { flushPieces } from './grouped-dispatch.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
 import { WEBGPU } from './kernels/kernel.ts';
 import { WEBGPU_KERNELS } from './kernels/table.ts';
 import { WEBGPU_PACKAGES } from './packages.ts';
+import { disposeSignsToo } from './packed-signs.ts';
+import { rememberLabels } from './pipeline-labels.ts';
 import type { WebgpuBackend } from './webgpu-backend.ts';
 
 /** What tfjs-backend-webgpu exports. */
@@ -36,10 +39,13 @@ export async function createBackend(adapter: GpuAdapter): Promise<WebgpuBackend>
   const requiredFeatures = ['timestamp-query', 'bgra8unorm-storage'].filter((name) => adapter.features.has(name));
   const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
   const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+  rememberLabels(device);
   const backend = new WebGPUBackend(device, adapter.info);
   backend.bufferManager = new BufferPool(device, () => backend.commandEncoder !== null);
   reuseBuffersAtOnce(backend);
   destroyWhatWasSent(backend);
+  givePiecesFirst(backend);
+  disposeSignsToo(backend);
   reportDeviceErrors(backend);
   // One submission per training step; reading the loss submits.
   tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', 4096);
@@ -72,5 +78,14 @@ function destroyWhatWasSent(backend: WebgpuBackend): void {
   backend.submitQueue = () => {
     submit();
     backend.bufferManager.destroyRetired();
+  };
+}
+
+/** Before any other command what waits in `grouped-dispatch.ts` must run. */
+function givePiecesFirst(backend: WebgpuBackend): void {
+  const ensure = backend.ensureCommandEncoderReady.bind(backend);
+  backend.ensureCommandEncoderReady = () => {
+    flushPieces(backend);
+    ensure();
   };
 }

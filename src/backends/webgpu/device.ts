@@ -18,13 +18,18 @@ export interface GpuPass {
   end(): void;
 }
 
+export interface GpuQuerySet {
+  destroy(): void;
+}
+
 export interface GpuEncoder {
   beginComputePass(descriptor: object): GpuPass;
   copyBufferToBuffer(from: GpuBuffer, fromOffset: number, to: GpuBuffer, toOffset: number, size: number): void;
+  resolveQuerySet(set: GpuQuerySet, first: number, count: number, to: GpuBuffer, offset: number): void;
   finish(): object;
 }
 
-interface BindGroupDescriptor {
+export interface BindGroupDescriptor {
   readonly layout: object;
   readonly entries: readonly { readonly binding: number; readonly resource: { readonly buffer: GpuBuffer } }[];
 }
@@ -37,7 +42,12 @@ export interface GpuDevice {
     onSubmittedWorkDone(): Promise<unknown>;
   };
   createShaderModule(descriptor: { code: string; label?: string }): object;
-  createComputePipeline(descriptor: object): GpuPipeline;
+  createComputePipeline(descriptor: {
+    readonly label?: string;
+    readonly layout: 'auto';
+    readonly compute: object;
+  }): GpuPipeline;
+  createQuerySet(descriptor: { type: 'timestamp'; count: number }): GpuQuerySet;
   createBindGroup(descriptor: BindGroupDescriptor): GpuBindGroup;
   createBuffer(descriptor: { size: number; usage: number; mappedAtCreation?: boolean }): GpuBuffer;
   createCommandEncoder(): GpuEncoder;

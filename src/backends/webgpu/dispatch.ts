@@ -2,8 +2,9 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { StepNumbers } from '../step-recorder.ts';
-import { tapOf } from './command-recorder.ts';
 import type { GpuBuffer, GpuDevice, GpuPipeline } from './device.ts';
+import { MOST_WORK } from './recorded-dispatch.ts';
+import { tapOf } from './tap.ts';
 import type { WebgpuBackend } from './webgpu-backend.ts';
 
 /** The most that a kernel binds: the gradient of batch normalization with a scale does. */
@@ -25,7 +26,14 @@ const MOST_DISPATCHES = 4096;
 
 export type Numbers = Readonly<Record<string, readonly [type: 'u32' | 'f32', value: number]>>;
 
-export interface Dispatch {
+export interface Varying {
+  /** Of what `at` computes, besides its argument: the same key, the same function. */
+  readonly key: string;
+  readonly at: (now: StepNumbers) => Readonly<Record<string, number>>;
+}
+
+/** A dispatch on tensors, or on the buffers that they lie in. */
+export interface Dispatch<Data = tf.TensorInfo> {
   /** What it does, in profiles. */
   readonly label: string;
   /** Multiply-adds of floats, for those that are many. */
@@ -35,20 +43,22 @@ export interface Dispatch {
    * of its element type, a number `n` as `p.n`.
    */
   readonly code: string;
-  readonly inputs: Readonly<Record<string, tf.TensorInfo>>;
-  readonly outputs: Readonly<Record<string, tf.TensorInfo>>;
+  readonly inputs: Readonly<Record<string, Data>>;
+  readonly outputs: Readonly<Record<string, Data>>;
   /** Element types other than f32. */
   readonly elements?: Readonly<Record<string, Element>>;
   /** Numbers that may differ from call to call without another shader. */
   readonly numbers?: Numbers;
   /** Values of those numbers that depend on the step, as a function of it: for when the dispatch is run again. */
-  readonly varying?: ((now: StepNumbers) => Readonly<Record<string, number>>) | undefined;
+  readonly varying?: Varying | undefined;
   readonly groups: readonly [x: number, y: number, z: number];
 }
 
 interface Caches {
   readonly pipelines: Map<string, GpuPipeline>;
   readonly uniforms: Map<string, GpuBuffer>;
+  /** Since something was sent. */
+  work: number;
 }
 
 const caches = new WeakMap<GpuDevice, Caches>();
@@ -56,7 +66,7 @@ const caches = new WeakMap<GpuDevice, Caches>();
 function cachesOf(device: GpuDevice): Caches {
   const known = caches.get(device);
   if (known !== undefined) return known;
-  const created = { pipelines: new Map(), uniforms: new Map() };
+  const created = { pipelines: new Map(), uniforms: new Map(), work: 0 };
   caches.set(device, created);
   return created;
 }
@@ -75,13 +85,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) groups: 
   let i = (wid.y * groups.x + wid.x) * 256u + lid;
 `;
 
-export function dispatch(
-  backend: WebgpuBackend,
-  { label, multiplyAdds = 0, code, inputs, outputs, elements, numbers, varying, groups }: Dispatch,
-): void {
+export function dispatch(backend: WebgpuBackend, given: Dispatch): void {
+  const upload = (tensors: Readonly<Record<string, tf.TensorInfo>>) =>
+    Object.fromEntries(Object.entries(tensors).map(([name, { dataId }]) => [name, uploaded(backend, dataId)]));
+  dispatchBuffers(backend, { ...given, inputs: upload(given.inputs), outputs: upload(given.outputs) });
+}
+
+/** Of a tensor, copied to the device unless it is there. */
+export function uploaded(backend: WebgpuBackend, dataId: object): GpuBuffer {
+  backend.uploadToGPU(dataId);
+  return bufferOf(backend, dataId);
+}
+
+export function dispatchBuffers(backend: WebgpuBackend, given: Dispatch<GpuBuffer>): void {
+  const { label, multiplyAdds = 0, code, inputs, outputs, elements, numbers, varying, groups } = given;
   const bound = [...Object.entries(inputs), ...Object.entries(outputs)];
-  if (bound.length > STORAGE_BUFFERS) throw new Error(`internal: a kernel binds ${bound.length} buffers`);
-  for (const [, { dataId }] of bound) backend.uploadToGPU(dataId);
+  if (bound.length > mostBuffers(backend)) throw new Error(`internal: a kernel binds ${bound.length} buffers`);
   const declarations = bound.map(([name], binding) => {
     const access = name in outputs ? 'read_write' : 'read';
     return `@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<${elements?.[name] ?? 'f32'}>;`;
@@ -99,7 +118,7 @@ export function dispatch(
     pipeline = backend.device.createComputePipeline({ label, layout: 'auto', compute: { module, entryPoint: 'main' } });
     pipelines.set(source, pipeline);
   }
-  const resources = bound.map(([, { dataId }]) => bufferOf(backend, dataId));
+  const resources = bound.map(([, buffer]) => buffer);
   if (numbers !== undefined) {
     resources.push(varying === undefined ? uniformOf(backend, numbers) : varyingUniform(backend, numbers, varying));
   }
@@ -116,9 +135,31 @@ export function dispatch(
   pass.setBindGroup(0, group);
   pass.dispatchWorkgroups(...groups);
   backend.dispatchCountInPass++;
+  limitWork(backend, multiplyAdds + resources.reduce((sum, { size }) => sum + size, 0) / 4);
+}
+
+function mostBuffers({ device }: WebgpuBackend): number {
+  return device.limits['maxStorageBuffersPerShaderStage'] ?? STORAGE_BUFFERS;
+}
+
+/** Sends what was given, where it is much. */
+function limitWork(backend: WebgpuBackend, work: number): void {
+  const caches = cachesOf(backend.device);
+  // The first of a list.
+  if (backend.dispatchCountInPass === 1) caches.work = 0;
+  caches.work += work;
   if (backend.dispatchCountInPass >= MOST_DISPATCHES) {
     backend.endComputePassEncoder();
     backend.submitQueue();
+  } else if (caches.work >= MOST_WORK) {
+    caches.work = 0;
+    const tap = tapOf(backend);
+    if (tap !== undefined) {
+      tap.submit();
+    } else {
+      backend.endComputePassEncoder();
+      backend.submitQueue();
+    }
   }
 }
 
@@ -156,16 +197,16 @@ export function forgetUniforms({ device, bufferManager }: WebgpuBackend): void {
   uniforms.clear();
 }
 
-function varyingUniform(
-  backend: WebgpuBackend,
-  numbers: Numbers,
-  varying: NonNullable<Dispatch['varying']>,
-): GpuBuffer {
+function varyingUniform(backend: WebgpuBackend, numbers: Numbers, varying: Varying): GpuBuffer {
+  const tap = tapOf(backend);
+  const key = JSON.stringify([numbers, varying.key]);
+  const known = tap?.varying.get(key);
+  if (known !== undefined) return known.buffer;
   const contents = encodeNumbers(numbers);
   const buffer = backend.bufferManager.acquireConstant(contents.byteLength, UNIFORM_USAGE);
   backend.device.queue.writeBuffer(buffer, 0, contents);
   backend.uniformPendingDisposal.push(buffer);
-  tapOf(backend)?.varying.push({ buffer, encode: (now) => encodeNumbers(numbers, varying(now)) });
+  tap?.varying.set(key, { buffer, encode: (now) => encodeNumbers(numbers, varying.at(now)) });
   return buffer;
 }
 

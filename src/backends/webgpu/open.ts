@@ -5,7 +5,7 @@ import type { LoadedBackend } from '../backend.ts';
 import { CommandRecorder } from './command-recorder.ts';
 import { WEBGPU_KERNELS } from './kernels/table.ts';
 import { loadWebgpu } from './load.ts';
-import { multiplyAddPeak } from './peak.ts';
+import { bandwidthPeak, multiplyAddPeak } from './peak.ts';
 
 export async function openWebgpu(): Promise<Found<LoadedBackend>> {
   const loaded = await loadWebgpu();
@@ -21,6 +21,7 @@ export async function openWebgpu(): Promise<Found<LoadedBackend>> {
       threads: 1,
       isa: null,
       multiplyAddPeak: () => multiplyAddPeak(backend),
+      bandwidthPeak: () => bandwidthPeak(backend),
       memory: () => ({
         bytesInUse: backend.bufferManager.numBytesUsed,
         peakBytes: backend.bufferManager.peakBytes,

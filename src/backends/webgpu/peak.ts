@@ -1,7 +1,7 @@
 /** What a device can do at most. */
 
 import { performance } from 'node:perf_hooks';
-import { bufferOf, dispatch } from './dispatch.ts';
+import { bufferOf, dispatch, FLAT_HEAD, flatGroups } from './dispatch.ts';
 import { allocate } from './kernels/kernel.ts';
 import type { WebgpuBackend } from './webgpu-backend.ts';
 
@@ -55,4 +55,48 @@ ${Array.from({ length: UNROLLED }, () => round).join('\n')}
   const [first = Number.NaN] = new Float32Array(await backend.getBufferData(bufferOf(backend, sums.dataId)));
   backend.disposeData(sums.dataId);
   return first;
+}
+
+/** Of each of two buffers: more than caches hold. */
+const COPIED_BYTES = 2 ** 26;
+const MOST_COPIES = 2 ** 12;
+
+/** GB/s that the device reads and writes together while it copies. */
+export async function bandwidthPeak(backend: WebgpuBackend): Promise<number> {
+  const [given, copied] = [allocate(backend, [COPIED_BYTES / 4]), allocate(backend, [COPIED_BYTES / 4])];
+  const probe = allocate(backend, [1]);
+  const vectors = COPIED_BYTES / 16;
+  const copy = () =>
+    dispatch(backend, {
+      label: 'copy',
+      code: `${FLAT_HEAD}
+  if (i < p.vectors) { copied[i] = given[i] + vec4<f32>(1.0); }
+}`,
+      inputs: { given },
+      outputs: { copied },
+      elements: { given: 'vec4<f32>', copied: 'vec4<f32>' },
+      numbers: { vectors: ['u32', vectors] },
+      groups: flatGroups(vectors),
+    });
+  const read = () =>
+    dispatch(backend, {
+      label: 'probe',
+      code: `${FLAT_HEAD} if (i == 0u) { probe[0] = copied[0]; } }`,
+      inputs: { copied },
+      outputs: { probe },
+      groups: [1, 1, 1],
+    });
+  try {
+    for (let copies = 0; ; copies = copies === 0 ? 1 : 4 * copies) {
+      const begin = performance.now();
+      for (let i = 0; i < copies; i++) copy();
+      read();
+      await backend.getBufferData(bufferOf(backend, probe.dataId));
+      const ms = performance.now() - begin;
+      // The first time translates shaders.
+      if (copies > 0 && (ms >= LONG_MS || copies >= MOST_COPIES)) return (2 * COPIED_BYTES * copies) / ms / 1e6;
+    }
+  } finally {
+    for (const { dataId } of [given, copied, probe]) backend.disposeData(dataId);
+  }
 }

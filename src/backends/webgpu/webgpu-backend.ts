@@ -25,6 +25,6 @@ export interface WebgpuBackend extends tf.KernelBackend {
   submitQueue(): void;
   uploadToGPU(id: object): void;
   makeTensorInfo(shape: number[], dtype: tf.DataType, values?: Float32Array): tf.TensorInfo;
-  disposeData(id: object): boolean;
+  disposeData(id: object, force?: boolean): boolean;
   getBufferData(buffer: GpuBuffer): Promise<ArrayBuffer>;
 }

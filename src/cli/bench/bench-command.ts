@@ -20,6 +20,7 @@ import {
   INFERENCE_ROUNDS,
   type InferenceBench,
 } from '../../tasks/bench-inference.ts';
+import type { DeviceProfile } from '../../tasks/bench-train.ts';
 import { assertFolder } from '../../tasks/output-file.ts';
 import { VERSION } from '../../tasks/version.ts';
 import type { TrainingRound } from '../../training/bench-training.ts';
@@ -277,12 +278,16 @@ async function runTrain(command: Command, options: TrainBenchOptions): Promise<v
   if (trace !== undefined) await assertFolder(trace);
   // Loaded here: the other subjects must not wait for TensorFlow.js.
   const { benchTrain } = await import('../../tasks/bench-train.ts');
-  const { typicalRound, ...result } = await benchTrain({
-    ...{ model, batch, threads, backend, estimator, rounds, steps, kernel },
+  const {
+    typicalRound,
+    profile: commands,
+    ...result
+  } = await benchTrain({
+    ...{ model, batch, threads, backend, estimator, rounds, steps, kernel, profile: trace !== undefined },
     onNote: (note) => terminal.note(`note: ${visible(note)}`),
     onRound: (done, total) => terminal.live(() => `${model}: round ${done} of ${total}`),
   }).finally(() => terminal.clearLive());
-  if (trace !== undefined) await writeProfile(trace, typicalRound, terminal);
+  if (trace !== undefined) await writeProfile(trace, typicalRound, commands, terminal);
   const { formatTrainCase } = await import('./bench-train-report.ts');
   terminal.result(`\n${formatTrainCase(result)}`);
   terminal.event('case', result);
@@ -290,15 +295,24 @@ async function runTrain(command: Command, options: TrainBenchOptions): Promise<v
   terminal.event('result', { cases: 1, imagesPerSecond, peakMiB, ratio: baselines.pytorch?.ratio ?? null });
 }
 
-async function writeProfile(path: string, round: TrainingRound, terminal: Terminal): Promise<void> {
+async function writeProfile(
+  path: string,
+  round: TrainingRound,
+  profile: DeviceProfile | null,
+  terminal: Terminal,
+): Promise<void> {
   const { formatCalls, toChromeTrace } = await import('./bench-train-report.ts');
-  if (round.calls.length === 0) {
-    terminal.note('note: no table of kernels: this backend runs them asynchronously');
+  if (profile !== null) {
+    const { formatDeviceProfile, summarizeCommands } = await import('./device-profile-report.ts');
+    terminal.event('profile', summarizeCommands(profile));
+    terminal.result(`\n${formatDeviceProfile(profile)}`);
+  } else if (round.calls.length === 0) {
+    terminal.note('note: no table of kernels: this backend runs them asynchronously, and its device has no clock');
   } else {
     terminal.result(`\n${formatCalls(round)}`);
   }
   try {
-    await writeFile(path, toChromeTrace(round));
+    await writeFile(path, toChromeTrace(round, profile?.commands));
   } catch (error) {
     throw fromSystemError(error, 'write the trace', path);
   }

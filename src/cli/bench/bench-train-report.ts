@@ -1,5 +1,6 @@
 /** How `bnn-bench train` shows its figures. */
 
+import type { TimedCommand } from '../../backends/step-recorder.ts';
 import { formatPercent, threeDigits } from '../../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../../report/table.ts';
 import type { TrainCase } from '../../tasks/bench-train.ts';
@@ -92,17 +93,25 @@ export function formatCalls({ calls, steps }: TrainingRound): string {
   return formatTable(COLUMNS, rows);
 }
 
-/** The Trace Event Format of Chrome: phases in one row, kernels in another, times in microseconds. */
-export function toChromeTrace({ spans, calls }: TrainingRound): string {
+/**
+ * The Trace Event Format of Chrome: phases in one row, kernels in another, times in microseconds. Commands of a device are a row of their
+ * own, one behind the other.
+ */
+export function toChromeTrace({ spans, calls }: TrainingRound, commands: readonly TimedCommand[] = []): string {
   const origin = spans[0]?.beginMs ?? 0;
   const event = (name: string, tid: number, beginMs: number, durationMs: number, args: object) => ({
     ...{ name, ph: 'X', pid: 1, tid, args },
     ts: (beginMs - origin) * 1000,
     dur: durationMs * 1000,
   });
+  let begin = 0;
   const traceEvents = [
     ...spans.map(({ phase, beginMs, durationMs }) => event(phase, 1, beginMs, durationMs, {})),
     ...calls.map(({ name, shape, beginMs, durationMs }) => event(name, 2, beginMs, durationMs, { shape })),
+    ...commands.map(({ label, scope, ms, bytes, multiplyAdds }) => {
+      begin += ms;
+      return event(label, 3, origin + begin - ms, ms, { layer: scope, bytes, multiplyAdds });
+    }),
   ];
   return JSON.stringify({ displayTimeUnit: 'ms', traceEvents });
 }

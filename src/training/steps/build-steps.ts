@@ -26,7 +26,12 @@ export function buildSteps(graph: Graph, context: BuildContext, layouts: Map<Val
     layouts.set(step.output, step.layout);
     steps.push(step);
   }
-  return steps;
+  return [...steps.filter(addsToConstant), ...steps.filter((step) => !addsToConstant(step))];
+}
+
+/** What adds its gradient to that of a weight goes first, so that its backward pass comes last, when there is a sum to add to. */
+function addsToConstant({ inputs, addsTo = [] }: Step): boolean {
+  return addsTo.length > 0 && inputs.every((value) => value.constant !== null);
 }
 
 function buildStep(node: Node, context: BuildContext): Step {

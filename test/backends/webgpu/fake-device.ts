@@ -99,7 +99,7 @@ class FakeGroup {
 
 export class FakeDevice {
   readonly limits: Readonly<Record<string, number>>;
-  readonly features = new Set<string>();
+  readonly features = new Set(['timestamp-query']);
   readonly lost = new Promise<never>(() => {});
   readonly alive = new Set<FakeBuffer>();
   aliveBytes = 0;
@@ -190,6 +190,10 @@ export class FakeDevice {
       this.peakBytes = Math.max(this.peakBytes, this.aliveBytes);
     }
     return buffer;
+  }
+
+  createQuerySet() {
+    return { destroy: () => {} };
   }
 
   createCommandEncoder() {

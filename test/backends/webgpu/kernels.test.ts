@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
+import { run } from '../../../src/kernels/run.ts';
 import { kernel, normal, runOn, type Values, worstOf } from '../compare-kernels.ts';
 import { describeWebgpu } from './device.ts';
 
@@ -133,5 +134,36 @@ describeWebgpu('webgpu kernels of tfjs that training uses equal those of the CPU
       tf.sum(x!, [0, 1, 2]),
     ];
     expect(await difference({ x }, moved)).toBeLessThan(1e-6);
+  });
+});
+
+describeWebgpu('signs that are packed where they are computed', () => {
+  // A word, parts of one, and several.
+  it.each([8, 16, 64])('of %i channels give the sums and the weight gradient that signs give', async (c) => {
+    const x = normal([2, 6, 6, c]);
+    const [gamma, beta, dy] = [normal([c], 2), normal([c], 3), normal([2, 6, 6, 12], 4)];
+    const filter = normal([3, 3, c, 12], 5);
+    const plain = {
+      mean: { ...beta, values: new Float32Array(c) },
+      variance: { ...beta, values: new Float32Array(c).fill(1) },
+    };
+    const attrs = { strides: [1, 1], pad: 'same', dataFormat: 'NHWC', dilations: [1, 1], padsBefore: false };
+    const body = ({ x, gamma, beta, mean, variance, filter, dy }: Record<string, tf.Tensor>) => {
+      const norm = { x, gamma, beta, scale: undefined, residual: undefined } as never as {
+        x: tf.Tensor;
+        gamma: tf.Tensor;
+        beta: tf.Tensor;
+      };
+      const y = run('BnnBatchNormInfer', { ...norm, mean: mean!, variance: variance! }, { epsilon: 0, relu: false });
+      const signs = run('BnnSign', { x: filter! });
+      return [
+        run('BnnBinaryConv', { x: y, filter: signs }, { ...attrs, filterIsSigns: true } as never),
+        run('BnnBinaryConvFilterGrad', { x: y, dy: dy! }, { ...attrs, filterShape: [3, 3, c, 12] } as never),
+      ];
+    };
+    const inputs = { x, gamma, beta, ...plain, filter, dy };
+    // The first time nothing has asked for signs yet.
+    await runOn('webgpu', inputs, body);
+    expect(await difference(inputs, body)).toBeLessThan(1e-6);
   });
 });

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { expect, it } from 'vitest';
-import { multiplyAddPeak } from '../../../src/backends/webgpu/peak.ts';
+import { bandwidthPeak, multiplyAddPeak } from '../../../src/backends/webgpu/peak.ts';
 import { relativeError } from '../../../src/core/tolerance.ts';
 import { trainTiny } from '../train-tiny.ts';
 import { describeWebgpu, webgpu } from './device.ts';
@@ -12,8 +12,16 @@ describeWebgpu('the peak of a device', () => {
     await tf.setBackend('webgpu');
     const gflops = await multiplyAddPeak(webgpu.value.backend);
     // Of anything between an emulated device and the largest GPU.
-    expect(gflops).toBeGreaterThan(0.1);
+    expect(gflops).toBeGreaterThan(0.001);
     expect(gflops).toBeLessThan(1e6);
+  });
+
+  it('counts bytes that were copied', async () => {
+    if (!webgpu.ok) return;
+    await tf.setBackend('webgpu');
+    const speed = await bandwidthPeak(webgpu.value.backend);
+    expect(speed).toBeGreaterThan(0.01);
+    expect(speed).toBeLessThan(1e5);
   });
 });
 

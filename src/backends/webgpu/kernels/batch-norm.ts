@@ -3,6 +3,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { NormAttributes } from '../../../kernels/batch-norm.ts';
 import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
+import { keepSigns, packsSigns, WORD_BITS } from '../packed-signs.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { columnSums } from './column-sums.ts';
 import { allocate, literal, type Own, type OwnKernels, sizeOf } from './kernel.ts';
@@ -21,7 +22,7 @@ interface NormCase {
   readonly channels: number;
   /** The scale as an input of a shader, where there is one. */
   readonly scale: Readonly<Record<string, tf.TensorInfo>>;
-  /** WGSL that assigns z = scale · x and r from the element `v` of x. */
+  /** WGSL that assigns z = scale · x and r from the element `v` of x; knows `zero`, of the type of v. */
   readonly rectified: string;
   /** WGSL of 1/√(variance + epsilon), for the channel c. */
   readonly inverse: string;
@@ -39,10 +40,21 @@ function normCase({ x, gamma, scale }: Normalized, { relu, epsilon }: NormAttrib
     rows: sizeOf(x) / channels,
     channels,
     scale: scale === undefined ? {} : { scale },
-    rectified: `let z = ${z}; let r = ${relu ? 'max(z, 0.0)' : 'z'};`,
+    rectified: `let z = ${z}; let r = ${relu ? 'max(z, zero)' : 'z'};`,
     inverse: `1.0 / sqrt(variance[c] + ${literal(epsilon)})`,
     relu,
   };
+}
+
+/** How threads share the elements: four channels each where their number allows it. */
+function widthOf(channels: number): {
+  readonly lanes: 1 | 4;
+  readonly element: 'f32' | 'vec4<f32>';
+  readonly zero: string;
+} {
+  return channels % 4 === 0
+    ? { lanes: 4, element: 'vec4<f32>', zero: 'vec4<f32>()' }
+    : { lanes: 1, element: 'f32', zero: '0.0' };
 }
 
 /** y = gamma · (r − mean) / √(variance + epsilon) + beta, and the residual added where there is one. */
@@ -54,23 +66,57 @@ function normalize(
   variance: tf.TensorInfo,
   residual: tf.TensorInfo | undefined,
 ): tf.TensorInfo {
+  const { lanes, element, zero } = widthOf(channels);
   const y = allocate(backend, x.shape);
+  const packs = x.shape.length === 4 && packsSigns(backend, channels);
+  const signs = packs ? allocate(backend, [size / Math.min(channels, WORD_BITS)]) : null;
+  const wide = { x, gamma, beta, mean, variance, ...(residual !== undefined && { residual }) };
   dispatch(backend, {
     label: 'normalize',
-    code: `${FLAT_HEAD}
-  if (i >= p.size) { return; }
-  let c = i % ${channels}u;
-  let v = x[i];
-  ${rectified}
-  y[i] = (r - mean[c]) * (gamma[c] * (${inverse})) + beta[c]${residual === undefined ? '' : ' + residual[i]'};
+    code: `${signs === null ? '' : PACKING}
+${FLAT_HEAD}
+  ${signs === null ? '' : 'var nibble = 0u;'}
+  if (i < p.count) {
+    let c = i % ${channels / lanes}u;
+    let v = x[i];
+    let zero = ${zero};
+    ${rectified}
+    let result = (r - mean[c]) * (gamma[c] * (${inverse})) + beta[c]${residual === undefined ? '' : ' + residual[i]'};
+    y[i] = result;
+    ${signs === null ? '' : 'nibble = dot(select(vec4<u32>(), vec4<u32>(1u, 2u, 4u, 8u), result >= vec4<f32>()), vec4<u32>(1u));'}
+  }
+  ${signs === null ? '' : packCode(channels)}
 }`,
-    inputs: { x, gamma, beta, mean, variance, ...scale, ...(residual !== undefined && { residual }) },
-    outputs: { y },
-    numbers: { size: ['u32', size] },
-    groups: flatGroups(size),
+    inputs: { ...wide, ...scale },
+    outputs: { y, ...(signs !== null && { signs }) },
+    elements: {
+      ...Object.fromEntries([...Object.keys(wide), 'y'].map((name) => [name, element])),
+      signs: 'u32',
+    },
+    numbers: { count: ['u32', size / lanes] },
+    groups: flatGroups(size / lanes),
   });
+  if (signs !== null) keepSigns(backend, y, signs);
   return y;
 }
+
+const PACKING = 'var<workgroup> nibbles: array<u32, 256>;';
+
+/** WGSL that makes words of the four bits that each thread has as `nibble`. */
+function packCode(channels: number): string {
+  const threads = Math.min(channels, WORD_BITS) / 4;
+  return `nibbles[lid] = nibble;
+  workgroupBarrier();
+  if (lid % ${threads}u == 0u && i < p.count) {
+    var word = 0u;
+    for (var k = 0u; k < ${threads}u; k++) { word |= nibbles[lid + k] << (4u * k); }
+    signs[i / ${threads}u] = word;
+  }`;
+}
+
+/** Sums of r − k and (r − k)² lose little when k is a sample of the channel: mean and deviation are then of the same order. */
+const SHIFT = ({ rectified }: NormCase) =>
+  `let zero = 0.0; let first = x[c]; var k: f32; { let v = first; ${rectified} k = r; }`;
 
 const train: Own<'BnnBatchNormTrain'> = (backend, inputs, attrs) => {
   const c = normCase(inputs, attrs);
@@ -81,107 +127,114 @@ const train: Own<'BnnBatchNormTrain'> = (backend, inputs, attrs) => {
     tf.TensorInfo,
     tf.TensorInfo,
   ];
-  // Sums of r − k and (r − k)² lose little when k is a sample of the channel: mean and deviation are then of the same order.
-  const shift = `let first = x[c]; var k: f32; { let v = first; ${c.rectified} k = r; }`;
+  const shift = allocate(backend, [c.channels]);
   columnSums(backend, {
     label: 'batch norm',
     rows: c.rows,
     channels: c.channels,
     inputs: { x: c.x, ...c.scale },
-    prologue: shift,
+    prologue: SHIFT(c),
+    early: { outputs: { shift }, code: 'shift[c] = k;' },
     terms: `let v = x[i]; ${c.rectified} let d = r - k; t0 = d; t1 = d * d;`,
     count: 2,
     outputs: { mean, variance, new_mean: newMean, new_variance: newVariance },
     finishInputs: {
-      ...{ x: c.x, ...c.scale },
+      shift,
       old_mean: inputs.runningMean,
       old_variance: inputs.runningVariance,
     },
-    finish: `${shift}
-    let m = k + s0 / n;
+    finish: `
+    let m = shift[c] + s0 / n;
     let v2 = max((s1 - s0 * (s0 / n)) / n, 0.0);
     mean[c] = m;
     variance[c] = v2;
     new_mean[c] = ${literal(keep)} * old_mean[c] + ${literal(1 - keep)} * m;
     new_variance[c] = ${literal(keep)} * old_variance[c] + ${literal(1 - keep)} * (n / max(n - 1.0, 1.0)) * v2;`,
   });
+  backend.disposeData(shift.dataId);
   const y = normalize(backend, c, inputs.beta, mean, variance, inputs.residual);
   return [y, mean, variance, newMean, newVariance];
 };
 
+/**
+ * With the standardized r̂ = (r − mean) / √(variance + epsilon) the gradient of r is
+ *
+ *     dr = gamma / √(…) · (dy − (dbeta + r̂ · dgamma) / n) = a · dy + b + d · (r − mean),
+ *
+ * with numbers a, b, d of a channel. That of the scale is Σ dz · x = Σ r · dr / scale, since x · scale is r wherever dz is not 0, and
+ * follows from sums of a channel: Σ r · dr = a · Σ r·dy + b · Σ r + d · Σ r·(r − mean).
+ */
 const grad: Own<'BnnBatchNormGrad'> = (backend, inputs, attrs) => {
   const c = normCase(inputs, attrs);
   const { dy, mean, variance, scale } = inputs;
+  const hasScale = scale !== undefined;
   const [dgamma, dbeta] = [allocate(backend, [c.channels]), allocate(backend, [c.channels])];
+  const factors = allocate(backend, [4, c.channels]);
+  const shares = hasScale ? allocate(backend, [c.channels]) : null;
   columnSums(backend, {
     label: 'gradient of batch norm',
     rows: c.rows,
     channels: c.channels,
     inputs: { x: c.x, dy, mean, variance, ...c.scale },
-    prologue: `let centre = mean[c]; let inverse = ${c.inverse};`,
-    terms: `let v = x[i]; ${c.rectified} let g = dy[i]; t0 = g; t1 = g * ((r - centre) * inverse);`,
-    count: 2,
-    outputs: { dbeta, dgamma },
-    finish: 'dbeta[c] = s0; dgamma[c] = s1;',
+    prologue: `let zero = 0.0; let centre = mean[c]; let inverse = ${c.inverse};`,
+    terms: `let v = x[i]; ${c.rectified} let g = dy[i]; let d = r - centre; t0 = g; t1 = g * (d * inverse);${hasScale ? ' t2 = d; t3 = d * d;' : ''}`,
+    count: hasScale ? 4 : 2,
+    outputs: { dbeta, dgamma, factors, ...(shares !== null && { shares }) },
+    finishInputs: { gamma: c.gamma, mean, variance },
+    finish: `dbeta[c] = s0; dgamma[c] = s1;
+    let inverse = ${c.inverse};
+    let a = gamma[c] * inverse;
+    let b = -a * s0 / n;
+    let d = -a * inverse * s1 / n;
+    factors[c] = a;
+    factors[${c.channels}u + c] = b;
+    factors[${2 * c.channels}u + c] = d;
+    factors[${3 * c.channels}u + c] = mean[c];
+    ${hasScale ? `shares[c] = a * (s1 / inverse + mean[c] * s0) + b * (s2 + mean[c] * n) + d * (s3 + mean[c] * s2);` : ''}`,
   });
+  const { lanes, element, zero } = widthOf(c.channels);
   const dx = allocate(backend, c.x.shape);
-  const hasScale = scale !== undefined;
-  const dz = c.relu ? 'select(0.0, dr, z > 0.0)' : 'dr';
-  const [x0, y0] = flatGroups(c.size);
-  const terms = hasScale ? allocate(backend, [x0 * y0]) : null;
+  const dscale = hasScale ? allocate(backend, scale.shape) : null;
+  const channel = c.channels / lanes;
   dispatch(backend, {
     label: 'gradient of batch norm',
     code: `
 ${hasScale ? 'var<workgroup> products: array<f32, 256>;' : ''}
 ${FLAT_HEAD}
-  var product = 0.0;
-  if (i < p.size) {
-    let c = i % ${c.channels}u;
+  if (i < p.count) {
+    let c = i % ${channel}u;
     let v = x[i];
+    let zero = ${zero};
     ${c.rectified}
-    let inverse = ${c.inverse};
-    let normalized = (r - mean[c]) * inverse;
-    let dr = gamma[c] * inverse * (dy[i] - (dbeta[c] + normalized * dgamma[c]) / p.rows);
-    let dz = ${dz};
+    let dr = factors[c] * dy[i] + (factors[${channel}u + c] + factors[${2 * channel}u + c] * (r - factors[${3 * channel}u + c]));
+    let dz = ${c.relu ? 'select(zero, dr, z > zero)' : 'dr'};
     dx[i] = ${hasScale ? 'dz * scale[0]' : 'dz'};
-    product = dz * v;
   }
-  ${hasScale ? treeSum('products', 'product', 'terms[wid.y * groups.x + wid.x]') : ''}
+${dscale === null ? '' : totalOfShares(c.channels)}
 }`,
-    inputs: { x: c.x, dy, gamma: c.gamma, mean, variance, dgamma, dbeta, ...c.scale },
-    outputs: terms === null ? { dx } : { dx, terms },
-    numbers: { size: ['u32', c.size], rows: ['f32', c.rows] },
-    groups: [x0, y0, 1],
+    inputs: { x: c.x, dy, factors, ...(shares !== null && { shares }), ...c.scale },
+    outputs: dscale === null ? { dx } : { dx, dscale },
+    elements: Object.fromEntries(['x', 'dy', 'factors', 'dx'].map((name) => [name, element])),
+    numbers: { count: ['u32', c.size / lanes] },
+    groups: flatGroups(c.size / lanes),
   });
-  if (terms === null || scale === undefined) return [dx, dgamma, dbeta];
-  const dscale = allocate(backend, scale.shape);
-  dispatch(backend, {
-    label: 'gradient of scale',
-    code: `
-var<workgroup> products: array<f32, 256>;
-@compute @workgroup_size(256)
-fn main(@builtin(local_invocation_index) lid: u32) {
-  var product = 0.0;
-  for (var i = lid; i < p.count; i += 256u) { product += terms[i]; }
-  ${treeSum('products', 'product', 'dscale[0]')}
-}`,
-    inputs: { terms },
-    outputs: { dscale },
-    numbers: { count: ['u32', x0 * y0] },
-    groups: [1, 1, 1],
-  });
-  backend.disposeData(terms.dataId);
-  return [dx, dgamma, dbeta, dscale];
+  for (const t of [factors, shares]) if (t !== null) backend.disposeData(t.dataId);
+  return dscale === null ? [dx, dgamma, dbeta] : [dx, dgamma, dbeta, dscale];
 };
 
-/** WGSL that adds `value` over the 256 invocations of a group and has one of them write the sum. */
-function treeSum(array: string, value: string, target: string): string {
-  return `${array}[lid] = ${value};
-  for (var half = 128u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lid < half) { ${array}[lid] += ${array}[lid + half]; }
-  }
-  if (lid == 0u) { ${target} = ${array}[0]; }`;
+/** WGSL by which the first group adds the shares of the channels and divides by the scale. */
+function totalOfShares(channels: number): string {
+  return `  if (wid.x == 0u && wid.y == 0u) {
+    var product = 0.0;
+    for (var k = lid; k < ${channels}u; k += 256u) { product += shares[k]; }
+    products[lid] = product;
+    for (var half = 128u; half > 0u; half /= 2u) {
+      workgroupBarrier();
+      if (lid < half) { products[lid] += products[lid + half]; }
+    }
+    // A scale of 0 has made everything 0.
+    if (lid == 0u) { dscale[0] = select(products[0] / scale[0], 0.0, scale[0] == 0.0); }
+  }`;
 }
 
 const infer: Own<'BnnBatchNormInfer'> = (backend, inputs, attrs) => {

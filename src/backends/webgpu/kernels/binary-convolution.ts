@@ -7,26 +7,28 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
+import { keptFilterSigns, keptSigns, WORD_BITS } from '../packed-signs.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { constants, convolutionOf, convolve, filterGradient, type Info, inputGradient } from './convolution.ts';
 import { ELEMENTWISE_KERNELS } from './elementwise.ts';
 import { type Attributes, allocate, type Own, type OwnKernels, WEBGPU } from './kernel.ts';
 import { slopeOf } from './slope.ts';
 
-const WORD_BITS = 32;
-
 const binaryConvolution: Own<'BnnBinaryConv'> = (backend, inputs, attrs) => {
   const { x, filter } = inputs;
   const info = convolutionOf(x.shape, filter.shape, attrs);
   if (info === null) return onSigns(backend, x, (signs) => plainKernel('Conv2D', backend, { x: signs, filter }, attrs));
-  if (!attrs.filterIsSigns) return convolve(backend, inputs, info, true);
+  if (!attrs.filterIsSigns) return convolve(backend, inputs, info, 'signs');
   const { inChannels: channels, outChannels, filterHeight, filterWidth } = info;
   const pixels = info.batchSize * info.inHeight * info.inWidth;
   // Of one pixel side by side, since a thread goes through them; of one filter apart, since neighbouring threads have neighbouring filters.
-  const a = packSigns(backend, x, { rows: pixels, channels, columns: 1 });
-  const b = packSigns(backend, filter, { rows: filterHeight * filterWidth, channels, columns: outChannels });
+  const keptA = keptSigns(backend, x);
+  const keptB = keptFilterSigns(backend, filter);
+  const a = keptA ?? packSigns(backend, x, { rows: pixels, channels, columns: 1 });
+  const b = keptB ?? packSigns(backend, filter, { rows: filterHeight * filterWidth, channels, columns: outChannels });
   const y = multiplyPacked(backend, a, b, info);
-  for (const { dataId } of [a, b]) backend.disposeData(dataId);
+  if (keptA === null) backend.disposeData(a.dataId);
+  if (keptB === null) backend.disposeData(b.dataId);
   return y;
 };
 
@@ -126,7 +128,12 @@ const binaryInputGradient: Own<'BnnBinaryConvInputGrad'> = (backend, inputs, att
 };
 
 const binaryFilterGradient: Own<'BnnBinaryConvFilterGrad'> = (backend, inputs, attrs) => {
-  const gradient = filterGradient(backend, inputs, attrs, true);
+  const packed = keptSigns(backend, inputs.x);
+  if (packed !== null) {
+    const fromBits = filterGradient(backend, inputs, attrs, { packed });
+    if (fromBits !== undefined) return fromBits;
+  }
+  const gradient = filterGradient(backend, inputs, attrs, 'signs');
   if (gradient !== undefined) return gradient;
   const { x, dy } = inputs;
   return onSigns(backend, x, (signs) => plainKernel('Conv2DBackpropFilter', backend, { x: signs, dy }, attrs));

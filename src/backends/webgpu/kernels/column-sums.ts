@@ -26,10 +26,12 @@ export interface ColumnSums {
   readonly inputs: Readonly<Record<string, tf.TensorInfo>>;
   /** WGSL before the loop over the rows; knows `c`. */
   readonly prologue?: string;
+  /** f32[C] results of the first dispatch, and WGSL after the prologue that writes them at `c`, once for each channel. */
+  readonly early?: { readonly outputs: Readonly<Record<string, tf.TensorInfo>>; readonly code: string };
   /** WGSL that assigns the terms of element i = row · C + c to `t0`, `t1` … */
   readonly terms: string;
   readonly count: number;
-  /** f32[C] results. */
+  /** Results. */
   readonly outputs: Readonly<Record<string, tf.TensorInfo>>;
   /** Inputs that only `finish` reads. */
   readonly finishInputs?: Readonly<Record<string, tf.TensorInfo>>;
@@ -60,6 +62,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 ${acc.map((name) => `  var ${name} = 0.0;`).join('\n')}
   if (is_channel) {
     ${sums.prologue ?? ''}
+    ${sums.early === undefined ? '' : `if (lane == 0u && wid.y == 0u) { ${sums.early.code} }`}
     let end = min(p.rows, (wid.y + 1u) * p.chunk);
     for (var row = wid.y * p.chunk + lane; row < end; row += ${lanes}u) {
       let i = row * ${channels}u + c;
@@ -80,7 +83,7 @@ ${acc.map((_, k) => `    partial[(wid.y * ${count}u + ${k}u) * ${channels}u + c]
   }
 }`,
     inputs: sums.inputs,
-    outputs: { partial },
+    outputs: { partial, ...sums.early?.outputs },
     numbers: { rows: ['u32', rows], chunk: ['u32', Math.ceil(rows / chunks)] },
     groups: [Math.ceil(channels / width), chunks, 1],
   });

@@ -4,6 +4,8 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type { Slope } from '../../../kernels/sign.ts';
 import type { StepNumbers } from '../../step-recorder.ts';
 import { type Dispatch, dispatch, FLAT_HEAD, flatGroups, type Numbers } from '../dispatch.ts';
+import { dispatchPiece } from '../grouped-dispatch.ts';
+import { keepFilterSigns, WORD_BITS } from '../packed-signs.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { columnSums } from './column-sums.ts';
 import { allocate, type Own, type OwnKernels, sizeOf } from './kernel.ts';
@@ -67,33 +69,88 @@ function signGrad(backend: WebgpuBackend, { x, dy }: GradientInfos, slope: Slope
   })[0];
 }
 
+/** Numbers that one group of threads adds; for more, several groups are faster. */
+const MOST_OF_ONE_GROUP = 2 ** 16;
+
 const meanMagnitude: Own<'BnnMeanMagnitude'> = (backend, { x }) => {
   const mean = allocate(backend, []);
-  columnSums(backend, {
+  if (sizeOf(x) > MOST_OF_ONE_GROUP) {
+    columnSums(backend, {
+      label: 'mean magnitude',
+      rows: sizeOf(x),
+      channels: 1,
+      inputs: { x },
+      terms: 't0 = abs(x[i]);',
+      count: 1,
+      outputs: { mean },
+      finish: 'mean[c] = s0 / n;',
+    });
+    return mean;
+  }
+  dispatchPiece(backend, {
     label: 'mean magnitude',
-    rows: sizeOf(x),
-    channels: 1,
     inputs: { x },
-    terms: 't0 = abs(x[i]);',
-    count: 1,
     outputs: { mean },
-    finish: 'mean[c] = s0 / n;',
+    declarations: 'var<workgroup> magnitudes: array<f32, 256>;',
+    code: `  let size = arrayLength(&x_#);
+  var sum = 0.0;
+  for (var i = lid; i < size; i += 256u) { sum += abs(x_#[i]); }
+  magnitudes[lid] = sum;
+  for (var half = 128u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lid < half) { magnitudes[lid] += magnitudes[lid + half]; }
+  }
+  if (lid == 0u) { mean_#[0] = magnitudes[0] / f32(size); }`,
+    groupsCode: '1u',
+    groups: 1,
   });
   return mean;
 };
 
+/** A piece that computes each element of its outputs from those of its inputs; names as for `elementwise`. */
+function elementwisePiece<const Outputs extends readonly string[]>(
+  backend: WebgpuBackend,
+  { label, inputs, outputs: outputNames, body, numbers, varying, tables = {} }: Elementwise<Outputs>,
+): { -readonly [K in keyof Outputs]: tf.TensorInfo } {
+  const [first] = Object.entries(inputs);
+  if (first === undefined) throw new Error('internal: a kernel without inputs');
+  const [firstName, { shape }] = first;
+  const outputs = outputNames.map((name) => [`to_${name}`, allocate(backend, shape)] as const);
+  const reads = Object.keys(inputs).map((name) => `  let ${name} = from_${name}_#[i];`);
+  const variables = outputNames.map((name) => `  var out_${name}: f32;`);
+  const writes = outputNames.map((name) => `  to_${name}_#[i] = out_${name};`);
+  const size = `arrayLength(&from_${firstName}_#)`;
+  dispatchPiece(backend, {
+    label,
+    inputs: {
+      ...Object.fromEntries(Object.entries(inputs).map(([name, input]) => [`from_${name}`, input])),
+      ...tables,
+    },
+    outputs: Object.fromEntries(outputs),
+    code: `  let i = group * 256u + lid;
+  if (i >= ${size}) { return; }
+${[...reads, ...variables].join('\n')}
+  ${body}
+${writes.join('\n')}`,
+    groupsCode: `((${size} + 255u) / 256u)`,
+    groups: Math.ceil(sizeOf(first[1]) / 256),
+    ...(numbers !== undefined && { numbers }),
+    varying,
+  });
+  return outputs.map(([, output]) => output) as { -readonly [K in keyof Outputs]: tf.TensorInfo };
+}
+
 const meanMagnitudeGrad: Own<'BnnMeanMagnitudeGrad'> = (backend, { x, dy, sum }) =>
-  elementwise(backend, {
+  elementwisePiece(backend, {
     label: 'gradient of mean magnitude',
     inputs: { x, ...(sum !== undefined && { sum }) },
     outputs: ['dx'],
-    body: `out_dx = sign(x) * (dy[0] / p.count)${sum === undefined ? '' : ' + sum'};`,
-    numbers: floats({ count: sizeOf(x) }),
+    body: `out_dx = sign(x) * (dy_#[0] / f32(arrayLength(&from_x_#)))${sum === undefined ? '' : ' + sum'};`,
     tables: { dy },
   })[0];
 
 const sgdMomentum: Own<'BnnSgdMomentum'> = (backend, { param, grad, velocity }, { lr, momentum, weightDecay }) =>
-  elementwise(backend, {
+  elementwisePiece(backend, {
     label: 'sgd',
     inputs: { param, grad, velocity },
     outputs: ['param', 'v'],
@@ -101,18 +158,19 @@ const sgdMomentum: Own<'BnnSgdMomentum'> = (backend, { param, grad, velocity }, 
   out_v = p.momentum * velocity + g;
   out_param = param - p.lr * out_v;`,
     numbers: floats({ lr, momentum, weightDecay }),
-    varying: ({ lr }) => ({ lr }),
+    varying: { key: '', at: ({ lr }) => ({ lr }) },
   });
 
-const adam: Own<'BnnAdam'> = (backend, inputs, { beta1, beta2, epsilon, weightDecay, decoupled, lr, step }) => {
+const adam: Own<'BnnAdam'> = (backend, inputs, { lr, step, ...attributes }) => {
+  const { beta1, beta2, epsilon, weightDecay, decoupled } = attributes;
   const ofStep = ({ lr, step }: StepNumbers) => ({
     kept: decoupled ? 1 - lr * weightDecay : 1,
     stepSize: lr / (1 - beta1 ** step),
     correction: 1 / (1 - beta2 ** step),
   });
-  return elementwise(backend, {
+  return elementwisePiece(backend, {
     label: 'adam',
-    inputs,
+    inputs: { param: inputs.param, grad: inputs.grad, m: inputs.m, v: inputs.v },
     outputs: ['param', 'm', 'v'],
     body: `let g = grad + p.coupledDecay * param;
   out_m = p.beta1 * m + p.rest1 * g;
@@ -127,17 +185,52 @@ const adam: Own<'BnnAdam'> = (backend, inputs, { beta1, beta2, epsilon, weightDe
       epsilon,
       ...ofStep({ lr, step }),
     }),
-    varying: ofStep,
+    varying: { key: JSON.stringify(attributes), at: ofStep },
   });
 };
 
 const sign: Own<'BnnSign'> = (backend, { x }) =>
-  elementwise(backend, {
+  x.shape.length === 4
+    ? signAndBits(backend, x)
+    : elementwise(backend, {
+        label: 'sign',
+        inputs: { x },
+        outputs: ['y'],
+        body: 'out_y = select(-1.0, 1.0, x >= 0.0);',
+      })[0];
+
+/** Signs of filters [KH, KW, C, O], with their bits beside them: u32[KH · KW][words of C][O]. */
+function signAndBits(backend: WebgpuBackend, x: tf.TensorInfo): tf.TensorInfo {
+  const [height = 1, width = 1, channels = 1, columns = 1] = x.shape;
+  const words = Math.ceil(channels / WORD_BITS);
+  const [y, packed] = [allocate(backend, x.shape), allocate(backend, [height * width, words, columns])];
+  const size = height * width * words * columns;
+  dispatch(backend, {
     label: 'sign',
+    code: `${FLAT_HEAD}
+  if (i >= p.size) { return; }
+  let column = i % p.columns;
+  let first = i / p.columns % p.words * ${WORD_BITS}u;
+  let row = i / (p.columns * p.words);
+  let count = min(${WORD_BITS}u, p.channels - first);
+  var word = 0u;
+  for (var bit = 0u; bit < count; bit++) {
+    let at = (row * p.channels + first + bit) * p.columns + column;
+    let is_plus = x[at] >= 0.0;
+    y[at] = select(-1.0, 1.0, is_plus);
+    word |= select(0u, 1u, is_plus) << bit;
+  }
+  packed[i] = word;
+}`,
     inputs: { x },
-    outputs: ['y'],
-    body: 'out_y = select(-1.0, 1.0, x >= 0.0);',
-  })[0];
+    outputs: { y, packed },
+    elements: { packed: 'u32' },
+    numbers: { size: ['u32', size], channels: ['u32', channels], columns: ['u32', columns], words: ['u32', words] },
+    groups: flatGroups(size),
+  });
+  keepFilterSigns(backend, y, packed);
+  return y;
+}
 
 export const ELEMENTWISE_KERNELS = {
   BnnSign: sign,

@@ -19,11 +19,11 @@ const THREADS = 256;
 const DEPTH = 16;
 const COLUMNS_PER_THREAD = 4;
 const MOST_GROUPS = 65535;
-/** As many groups as keep a large device busy. */
-const WANTED_GROUPS = 1024;
+/** As many groups as a large device holds at once, two on each of 128 or more cores: one more would be a wave of its own, almost empty. */
+const WANTED_GROUPS = 256;
 /** Fewer tiles than this leave parts of a large device idle, so that another pass over the outputs is worth it. */
 const FEW_TILES = 256;
-const LEAST_DEPTH_PER_SPLIT = 256;
+const LEAST_DEPTH_PER_SPLIT = 512;
 const MOST_SPLITS = 256;
 
 export interface TiledProduct {
@@ -33,6 +33,8 @@ export interface TiledProduct {
   readonly k: number;
   readonly a: tf.TensorInfo;
   readonly b: tf.TensorInfo;
+  /** Of the array `a`; f32 unless told. */
+  readonly aElement?: 'u32';
   /**
    * WGSL of A and B:
    *
@@ -47,6 +49,19 @@ export interface TiledProduct {
   readonly shape: readonly number[];
   /** What is written in place of the sum. */
   readonly finish?: Finish | undefined;
+  /** Where rows come in classes that each have a sum of their own length. */
+  readonly classes?: RowClasses | undefined;
+}
+
+/** Rows of C in classes; `m` and `k` are those of the largest. */
+export interface RowClasses {
+  readonly count: number;
+  /**
+   * WGSL `fn choose(class_number: u32)`, called first, `fn class_rows() -> u32` and `fn class_depth(class_number: u32) -> u32`, the class's m
+   * and k, and `fn class_place(m: u32) -> u32`, which row of C is the m-th of the class.
+   */
+  readonly code: string;
+  readonly multiplyAdds: number;
 }
 
 export interface Finish {
@@ -110,7 +125,7 @@ function sliceOfA({ rows }: Tile, contiguous: 'm' | 'k') {
       ...ownRows.flatMap((j) =>
         FOUR.map((i) => {
           const m = `first_row + 4u * (${places[j]?.vector}) + ${i}u`;
-          return `  let row_${j}_${i} = select(vec3<u32>(FAR, 0u, 0u), a_row(${m}), ${m} < p.m);`;
+          return `  let row_${j}_${i} = select(vec3<u32>(FAR, 0u, 0u), a_row(${m}), ${m} < rows);`;
         }),
       ),
       ...items.map((j) => `  var next_a${j} = vec4<f32>();`),
@@ -150,6 +165,17 @@ function sliceOfB({ columns }: Tile, contiguous: 'k' | 'n') {
   };
 }
 
+/** WGSL: of which rows and which part of the depth a group of threads computes. */
+const WHOLE = `let rows = p.m;
+  let start = wid.z * p.chunk;
+  let depth_end = min(p.k, start + p.chunk);
+  let base = wid.z * p.m * p.n;`;
+const OF_CLASS = `choose(wid.z);
+  let rows = class_rows();
+  let start = 0u;
+  let depth_end = class_depth(wid.z);
+  let base = 0u;`;
+
 function shaderOf(product: TiledProduct, tile: Tile, finish: Finish): string {
   const { columns, rows, rowsPerThread } = tile;
   const across = columns / COLUMNS_PER_THREAD;
@@ -163,9 +189,10 @@ ${product.loads}
 ${finish.code}
 ${a.declarations}
 ${b.declarations}
-fn put(base: u32, m: u32, n: u32, values: vec4<f32>) {
-  if (m >= p.m) { return; }
-  let at = base + m * p.n + n;
+${product.classes?.code ?? ''}
+fn put(base: u32, m: u32, rows: u32, n: u32, values: vec4<f32>) {
+  if (m >= rows) { return; }
+  let at = base + ${product.classes === undefined ? 'm' : 'class_place(m)'} * p.n + n;
 ${FOUR.map((i) => `  if (n + ${i}u < p.n) { c[at + ${i}u] = finish(at + ${i}u, values[${i}]); }`).join('\n')}
 }
 @compute @workgroup_size(${THREADS})
@@ -174,13 +201,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) groups: 
   let tiles_across = (p.n + ${columns - 1}u) / ${columns}u;
   let first_row = (tile / tiles_across) * ${rows}u;
   let first_column = (tile % tiles_across) * ${columns}u;
-  let depth_end = min(p.k, (wid.z + 1u) * p.chunk);
+  ${product.classes === undefined ? WHOLE : OF_CLASS}
   let column = lid % ${across}u;
   let row = lid / ${across}u;
 ${rowNumbers.map((i) => `  var acc${i} = vec4<f32>();`).join('\n')}
 ${a.prologue}
 ${b.prologue}
-  let start = wid.z * p.chunk;
   for (var from_depth = start; ; from_depth += ${DEPTH}u) {
     if (from_depth < depth_end) {
 ${a.load}
@@ -199,34 +225,34 @@ ${a.store}
 ${b.store}
     workgroupBarrier();
   }
-  let base = wid.z * p.m * p.n;
-${rowNumbers.map((i) => `  put(base, first_row + row * ${rowsPerThread}u + ${i}u, first_column + column * ${COLUMNS_PER_THREAD}u, acc${i});`).join('\n')}
+${rowNumbers.map((i) => `  put(base, first_row + row * ${rowsPerThread}u + ${i}u, rows, first_column + column * ${COLUMNS_PER_THREAD}u, acc${i});`).join('\n')}
 }`;
 }
 
 export function tiledProduct(backend: WebgpuBackend, product: TiledProduct): tf.TensorInfo {
-  const { m, n, k, shape, finish = PLAIN } = product;
+  const { m, n, k, shape, classes, finish = PLAIN } = product;
   const tile = tileOf(n);
   const tiles = Math.ceil(m / tile.rows) * Math.ceil(n / tile.columns);
-  const splits = tiles < FEW_TILES ? splitsOf(k, tiles) : 1;
+  const splits = tiles < FEW_TILES && classes === undefined ? splitsOf(k, tiles) : 1;
   const chunk = Math.ceil(k / splits / DEPTH) * DEPTH;
   const output = allocate(backend, splits === 1 ? shape : [splits, m, n]);
   const x = Math.min(tiles, MOST_GROUPS);
   const own = splits === 1 ? finish : PLAIN;
   dispatch(backend, {
     label: product.label,
-    multiplyAdds: m * n * k,
+    multiplyAdds: classes?.multiplyAdds ?? m * n * k,
     code: shaderOf(product, tile, own),
     inputs: { a: product.a, b: product.b, ...own.inputs },
     outputs: { c: output },
+    ...(product.aElement !== undefined && { elements: { a: product.aElement } }),
     numbers: { m: ['u32', m], n: ['u32', n], k: ['u32', k], chunk: ['u32', chunk], ...own.numbers },
-    groups: [x, Math.ceil(tiles / x), splits],
+    groups: [x, Math.ceil(tiles / x), classes?.count ?? splits],
   });
   return splits === 1 ? output : addSplits(backend, output, splits, m * n, shape, finish);
 }
 
 function splitsOf(k: number, tiles: number): number {
-  return Math.max(1, Math.min(Math.floor(k / LEAST_DEPTH_PER_SPLIT), Math.ceil(WANTED_GROUPS / tiles), MOST_SPLITS));
+  return Math.max(1, Math.min(Math.floor(k / LEAST_DEPTH_PER_SPLIT), Math.floor(WANTED_GROUPS / tiles), MOST_SPLITS));
 }
 
 function addSplits(
