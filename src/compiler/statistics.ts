@@ -7,7 +7,7 @@ import { factsOf, passesOn } from '../operators/operator-facts.ts';
 import { packedVariant } from '../operators/variants.ts';
 import { RewriteContext } from '../rewriting/context.ts';
 import { EqualConstants } from '../rewriting/equal-constants.ts';
-import { convOperands, gemmOperands } from '../rewriting/layers/layer-operands.ts';
+import { packedOperandsOf } from '../rewriting/layers/layer-operands.ts';
 import { LEAST_PARAMETER_BYTES } from '../rewriting/layers/layers.ts';
 import { isMiss, type Miss } from '../rewriting/miss.ts';
 import { resolvedPads } from '../rewriting/rewrites/resolve-auto-pad.ts';
@@ -113,10 +113,10 @@ function layerKind(node: Node, context: RewriteContext): LayerKind {
 function operandsOf(node: Node, context: RewriteContext): { readonly weightOnly: boolean } | Miss | null {
   if (node.is('Conv')) {
     const isExplicit = node.string('auto_pad', 'NOTSET') === 'NOTSET' || !isMiss(resolvedPads(node));
-    return isExplicit ? convOperands(node, context) : null;
+    return isExplicit ? packedOperandsOf(node, context) : null;
   }
   const isMatrix = node.is('MatMul') && node.requiredInput(0).shape?.length === 2;
-  return isMatrix || node.is('Gemm') ? gemmOperands(node, context) : null;
+  return isMatrix || node.is('Gemm') ? packedOperandsOf(node, context) : null;
 }
 
 type Constant = Value & { readonly constant: Tensor };

@@ -3,7 +3,7 @@
 import { int, ints } from '../../graph/attribute.ts';
 import { packConvWeights } from '../../operators/pack-weights.ts';
 import { plainVariant } from '../../operators/variants.ts';
-import { convOperands } from '../../rewriting/layers/layer-operands.ts';
+import { packedOperandsOf } from '../../rewriting/layers/layer-operands.ts';
 import { defineRewrite, miss } from '../../rewriting/rewrite.ts';
 import { createLayer } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
@@ -23,7 +23,7 @@ export const BINARIZE_CONV = defineRewrite({
     if (context.isKept(root)) return miss(root, 'it is kept in float, as asked');
     const padding = root.string('auto_pad', 'NOTSET');
     if (padding !== 'NOTSET') return miss(root, `auto_pad ${padding} could not be resolved: the image size is unknown`);
-    return convOperands(root, context);
+    return packedOperandsOf(root, context);
   },
   apply: (root, { data, weightOnly, weights, scale, bias }, context) => {
     const { shape } = weights;

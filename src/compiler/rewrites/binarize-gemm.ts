@@ -3,7 +3,7 @@
 import { int } from '../../graph/attribute.ts';
 import { packGemmWeights } from '../../operators/pack-weights.ts';
 import { plainVariant } from '../../operators/variants.ts';
-import { gemmOperands } from '../../rewriting/layers/layer-operands.ts';
+import { packedOperandsOf } from '../../rewriting/layers/layer-operands.ts';
 import { defineRewrite, miss } from '../../rewriting/rewrite.ts';
 import { createLayer } from '../binary-layer.ts';
 import type { CompileContext } from '../context.ts';
@@ -28,7 +28,7 @@ export const BINARIZE_GEMM = defineRewrite({
   roots: ['Gemm'],
   match: (root, context: CompileContext) => {
     if (context.isKept(root)) return miss(root, 'it is kept in float, as asked');
-    return gemmOperands(root, context);
+    return packedOperandsOf(root, context);
   },
   apply: (root, { data, weightOnly, weights, scale, bias }, context) => {
     const isTransposed = root.int('transB', 0) === 1;

@@ -5,7 +5,7 @@ import { factsOf } from '../../operators/operator-facts.ts';
 import type { RewriteContext } from '../../rewriting/context.ts';
 import { EVALUATORS } from '../../rewriting/exact/evaluators.ts';
 import type { Exact } from '../../rewriting/exact/exact.ts';
-import type { BinaryOperand } from './binary-operand.ts';
+import type { BinaryOperand } from '../../rewriting/layers/layer-operands.ts';
 
 /**
  * The latent weight behind changes of layout, and factors.

@@ -8,8 +8,8 @@ import { factsOf, passesFirst } from '../../operators/operator-facts.ts';
 import { isSignValued } from '../../operators/sign-valued.ts';
 import type { RewriteContext } from '../../rewriting/context.ts';
 import { affineOfBatchNorm, channelVector } from '../../rewriting/layers/channel-vector.ts';
+import { type BinaryOperand, binaryOperandOf } from '../../rewriting/layers/layer-operands.ts';
 import { isMiss } from '../../rewriting/miss.ts';
-import { type BinaryOperand, binaryOperandOf } from '../layers/binary-operand.ts';
 
 /** A float runtime may round the result of a layer differently; closer than this share of the largest value proves nothing. */
 const MARGIN = 1e-5;

@@ -15,8 +15,8 @@ import type { Node, Value } from '../../../graph/graph.ts';
 import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
+import { type BinaryOperand, binaryOperandOf } from '../../../rewriting/layers/layer-operands.ts';
 import { defineRewrite, isMiss, type Miss, miss } from '../../../rewriting/rewrite.ts';
-import { type BinaryOperand, binaryOperandOf } from '../../layers/binary-operand.ts';
 import { latentWeights, scaleExpression, signBehind } from '../../layers/latent-weights.ts';
 import { type AffineSigns, affineSignsOf } from '../../signs/affine-signs.ts';
 

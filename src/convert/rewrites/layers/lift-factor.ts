@@ -14,8 +14,8 @@ import { addOp, scalarOf } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
 import { binaryWeightsOf } from '../../../rewriting/layers/binary-weights.ts';
 import { channelVector } from '../../../rewriting/layers/channel-vector.ts';
+import { binaryOperandOf } from '../../../rewriting/layers/layer-operands.ts';
 import { defineRewrite, isMiss, type Miss, miss } from '../../../rewriting/rewrite.ts';
-import { binaryOperandOf } from '../../layers/binary-operand.ts';
 import { affineSignsOf } from '../../signs/affine-signs.ts';
 
 interface Factored {

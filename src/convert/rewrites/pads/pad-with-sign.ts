@@ -2,8 +2,8 @@
 
 import { type Attributes, ints } from '../../../graph/attribute.ts';
 import { addLayer } from '../../../rewriting/add-layer.ts';
+import { binaryOperandOf } from '../../../rewriting/layers/layer-operands.ts';
 import { defineRewrite, isMiss, miss } from '../../../rewriting/rewrite.ts';
-import { binaryOperandOf } from '../../layers/binary-operand.ts';
 import { addBorder, bordered } from './constant-pad.ts';
 
 export const PAD_WITH_SIGN = defineRewrite({
