@@ -6,10 +6,13 @@ import type { BackendName } from '../backends/backends.ts';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
+import type { Communicator } from '../distributed/communicator.ts';
+import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';
 import type { EstimatorName } from '../estimators/table.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import { buildModel } from '../zoo/zoo.ts';
+import { benchTogether, type TogetherCase } from './bench-together.ts';
 import { summarizeModel } from './model-summary.ts';
 import {
   PYTORCH_FORMS,
@@ -36,6 +39,10 @@ export interface TrainBenchRequest {
   readonly steps?: number | undefined;
   /** Forces an instruction set for the rest of the process, as BNN_KERNEL does. */
   readonly kernel?: string | undefined;
+  /** Measures the training of all processes together; each calls this with the same. */
+  readonly communicator?: Communicator | undefined;
+  /** With a communicator: statistics of batch normalization over the whole batch. */
+  readonly syncBatchNorm?: boolean | undefined;
   readonly onNote?: ((note: string) => void) | undefined;
   readonly onRound?: ((done: number, total: number) => void) | undefined;
 }
@@ -62,6 +69,8 @@ export interface TrainCase {
   readonly peakMiB: number | null;
   /** Resident size before the network was built; null on a GPU. */
   readonly startMiB: number | null;
+  /** Of several processes; speed and memory above are then those of all, and of process 0. */
+  readonly together?: TogetherCase;
   readonly baselines: { readonly pytorch?: PytorchCase };
 }
 
@@ -106,12 +115,15 @@ const PYTORCH_ESTIMATOR = 'reste';
 export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench> {
   const { model, batch = 128, backend: name = 'native', estimator = 'reste', rounds = 5, steps = 5, kernel } = request;
   if (kernel !== undefined) process.env['BNN_KERNEL'] = kernel;
-  const threads = request.threads || availableParallelism();
+  const threads =
+    request.threads || (request.communicator && threadsOf(request.communicator)) || availableParallelism();
   const backend = await selectBackend(name, { threads });
   const { deviceMemory } = backend.capabilities;
   const startMiB = deviceMemory ? null : resetPeak();
   const plan = { model, batch, estimator, rounds, steps, threads, backend };
-  const { ours, theirs, trials, peaks } = await measureRounds(plan, request);
+  const { communicator } = request;
+  const together = communicator && (await benchTogether({ ...plan, communicator }, request));
+  const { ours, theirs, trials, peaks } = together?.rounds ?? (await measureRounds(plan, request));
   const typicalRound = medianRound(ours);
   const { imagesPerSecond } = typicalRound;
   const { binaryMacs, floatMacs } = summarizeModel(buildModel(model, { seed: 1 }));
@@ -134,6 +146,7 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
     peakShare: peakGflops === null ? null : gflops / peakGflops,
     peakMiB,
     startMiB,
+    ...(together && { together: together.case }),
     baselines: theirs.length === 0 ? {} : { pytorch: comparePytorch(ours, theirs, trials, batch, peakMiB) },
     typicalRound,
   };
