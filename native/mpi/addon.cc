@@ -117,14 +117,14 @@ napi_value is_done(const Args& args) { return to_flag(args.env(), started().is_d
 // failure(): string, empty where there is none
 napi_value failure(const Args& args) { return to_text(args.env(), started().failure()); }
 
-// counters(): {bytesSent, messages, operationMs}
+// counters(): {bytesSent, messages, busyMs}
 napi_value counters(const Args& args) {
   const Counters counters = started().counters();
   napi_value result = nullptr;
   napi_create_object(args.env(), &result);
   set(args.env(), result, "bytesSent", to_number(args.env(), counters.bytes_sent));
   set(args.env(), result, "messages", to_number(args.env(), counters.messages));
-  set(args.env(), result, "operationMs", to_number(args.env(), counters.operation_ms));
+  set(args.env(), result, "busyMs", to_number(args.env(), counters.busy_ms));
   return result;
 }
 

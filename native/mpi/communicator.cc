@@ -1,9 +1,12 @@
 #include "mpi/communicator.h"
 
+#include "mpi/launcher.h"
 #include "mpi/schedule.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
@@ -22,7 +25,10 @@ constexpr int kTags = 8192;
 constexpr double kBeatMs = 1000;
 // How long the owner has to end the job after it failed, before the thread does.
 constexpr double kMercyMs = 15000;
-constexpr auto kExitPatience = std::chrono::seconds(5);
+constexpr auto kExitPatience = std::chrono::seconds(3);
+constexpr const char* kLost = " has not been heard of for ";
+// Whether a process is out of reach, so that its machine may be.
+std::atomic<bool> is_somebody_lost{false};
 constexpr size_t kReportBytes = 16384;
 // Between two looks at what is under way: while somebody waits; while the processors compute; while nothing is.
 constexpr auto kHastyNap = std::chrono::microseconds(20);
@@ -45,7 +51,8 @@ void allow_short_naps() {
 }
 
 [[noreturn]] void end_all(int code) {
-  // Where another machine is out of reach, MPI_Abort may wait for it.
+  // Where another machine is out of reach, MPI_Abort may wait for it, and so may the launcher.
+  if (is_somebody_lost) end_launchers_later();
   std::thread([code] {
     std::this_thread::sleep_for(kExitPatience);
     _exit(code);
@@ -134,6 +141,7 @@ bool Communicator::step() {
   bool should_end = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (active_.empty() && !incoming_.empty()) busy_since_ms_ = now_ms();
     for (auto& operation : incoming_) active_.push_back(std::move(operation));
     incoming_.clear();
     should_end = should_end_;
@@ -146,6 +154,7 @@ bool Communicator::step() {
     if (end == active_.end()) continue;
     const std::lock_guard<std::mutex> lock(mutex_);
     active_.erase(end, active_.end());
+    if (active_.empty()) counters_.busy_ms += now_ms() - busy_since_ms_;
     wake_caller_.notify_all();
   }
   if (facts_.size > 1) {
@@ -214,8 +223,6 @@ bool Communicator::advance(Operation& operation) {
   if (!operation.is_done) {
     const std::lock_guard<std::mutex> lock(mutex_);
     operation.is_done = true;
-    operation.end_ms = now_ms();
-    counters_.operation_ms += operation.end_ms - operation.begin_ms;
   }
   return moved;
 }
@@ -260,9 +267,7 @@ void Communicator::hear(double now) {
     }
   }
   if (!has_heard_goodbye_ && now - last_heard_ms_ > patience_ms_) {
-    char text[160];
-    snprintf(text, sizeof text, " has not been heard of for %.0f s", patience_ms_ / 1000);
-    note_failure(name_of(previous) + text);
+    note_failure(name_of(previous) + kLost + std::to_string(std::lround(patience_ms_ / 1000)) + " s");
   }
   if (report_receive_ != MPI_REQUEST_NULL) {
     MPI_Status status;
@@ -289,6 +294,7 @@ void Communicator::note_failure(const std::string& text) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!failure_.empty()) return;
   failure_ = text;
+  if (text.find(kLost) != std::string::npos) is_somebody_lost = true;
   failed_ms_ = now_ms();
   wake_caller_.notify_all();
 }
@@ -301,7 +307,6 @@ int Communicator::add(std::unique_ptr<Operation> operation) {
   const std::lock_guard<std::mutex> lock(mutex_);
   operation->tag = next_tag_;
   next_tag_ = (next_tag_ + 1) % kTags;
-  operation->begin_ms = now_ms();
   std::shared_ptr<Operation> shared = std::move(operation);
   incoming_.push_back(shared);
   const int id = next_id_++;

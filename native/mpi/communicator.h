@@ -39,8 +39,6 @@ struct Operation {
   int tag = 0;
   MPI_Request requests[2];
   bool is_done = false;
-  double begin_ms = 0;
-  double end_ms = 0;
 };
 
 struct Facts {
@@ -52,7 +50,7 @@ struct Facts {
 struct Counters {
   double bytes_sent = 0;
   double messages = 0;
-  double operation_ms = 0;  // from the start of each operation to its end
+  double busy_ms = 0;  // while an operation was under way
 };
 
 class Communicator {
@@ -115,7 +113,7 @@ class Communicator {
   MPI_Request beat_send_ = MPI_REQUEST_NULL, beat_receive_ = MPI_REQUEST_NULL, report_receive_ = MPI_REQUEST_NULL;
   char beat_out_ = 0, beat_in_ = 0;
   std::vector<char> report_in_;
-  double last_beat_ms_ = 0, last_heard_ms_ = 0, failed_ms_ = 0;
+  double busy_since_ms_ = 0, last_beat_ms_ = 0, last_heard_ms_ = 0, failed_ms_ = 0;
   bool is_report_sent_ = false;
   bool has_said_goodbye_ = false, has_heard_goodbye_ = false;
 };

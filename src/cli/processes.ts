@@ -9,7 +9,7 @@ import { Terminal } from './terminal.ts';
 /** How often is looked whether another process has failed. */
 const LOOK_MS = 500;
 /** How long a process that failed waits for the first one to say so and end all. */
-const REPORT_MS = 5000;
+const REPORT_MS = 3000;
 
 /**
  * Runs `work` with the other processes that a launcher started, or alone.

@@ -13,8 +13,8 @@ export interface Traffic {
   /** Sent by this process. */
   readonly bytesSent: number;
   readonly messages: number;
-  /** From the start of each operation to its end, added up; operations overlap. */
-  readonly operationMs: number;
+  /** While an operation was under way. */
+  readonly busyMs: number;
   /** That this process waited. */
   readonly waitMs: number;
 }

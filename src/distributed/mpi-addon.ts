@@ -28,10 +28,15 @@ export interface MpiAddon {
   isDone(id: number): boolean;
   /** Empty while it has not failed; begins with the rank of the process that reports it, or is of the addon itself. */
   failure(): string;
-  counters(): { readonly bytesSent: number; readonly messages: number; readonly operationMs: number };
+  counters(): { readonly bytesSent: number; readonly messages: number; readonly busyMs: number };
   report(text: string): void;
   finalize(): void;
   abort(code: number): never;
+}
+
+/** `MPICH Version:\t4.0.2` → `MPICH 4.0.2`. */
+export function libraryTitle(text: string): string {
+  return text.replace(/\s*Version:\s*/, ' ').trim();
 }
 
 export const MPI_HINT =

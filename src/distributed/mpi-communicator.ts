@@ -5,10 +5,10 @@ import { requireFound } from '../core/found.ts';
 import { BnnError, type ErrorCode } from '../errors.ts';
 import { type Communicator, type PendingSum, processName, type Traffic } from './communicator.ts';
 import { FAMILY_TITLES, launchOf } from './launcher.ts';
-import { findMpi, loadMpi, MPI_HINT, type MpiAddon, type MpiFacts } from './mpi-addon.ts';
+import { findMpi, libraryTitle, loadMpi, MPI_HINT, type MpiAddon, type MpiFacts } from './mpi-addon.ts';
 
 /** Seconds of silence after which a process counts as lost; BNN_MPI_PATIENCE overrides it. */
-const PATIENCE = 15;
+const PATIENCE = 12;
 
 /**
  * Joins the processes that `mpirun` or `srun` started with this one; null where it is alone, and then nothing is loaded.
@@ -78,8 +78,8 @@ class MpiCommunicator implements Communicator {
       localRank: this.localRank,
       localSize: this.localSize,
       hosts: this.hosts,
-      library: this.library,
     } = facts);
+    this.library = libraryTitle(facts.library);
   }
 
   beginSum(values: Float32Array | Float64Array): PendingSum {

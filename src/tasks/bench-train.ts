@@ -7,10 +7,13 @@ import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts'
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import type { TimedCommand } from '../backends/step-recorder.ts';
 import { median } from '../core/quantile.ts';
+import type { Communicator } from '../distributed/communicator.ts';
+import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';
 import type { EstimatorName } from '../estimators/table.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import { buildModel } from '../zoo/zoo.ts';
+import { benchTogether, type TogetherCase } from './bench-together.ts';
 import { summarizeModel } from './model-summary.ts';
 import {
   PYTORCH_FORMS,
@@ -39,6 +42,10 @@ export interface TrainBenchRequest {
   readonly kernel?: string | undefined;
   /** Also measures every command of a step, where the device can. */
   readonly profile?: boolean | undefined;
+  /** Measures the training of all processes together; each calls this with the same. */
+  readonly communicator?: Communicator | undefined;
+  /** With a communicator: statistics of batch normalization over the whole batch. */
+  readonly syncBatchNorm?: boolean | undefined;
   readonly onNote?: ((note: string) => void) | undefined;
   readonly onRound?: ((done: number, total: number) => void) | undefined;
 }
@@ -65,6 +72,8 @@ export interface TrainCase {
   readonly peakMiB: number | null;
   /** Resident size before the network was built; null on a GPU. */
   readonly startMiB: number | null;
+  /** Of several processes; speed and memory above are then those of all, and of process 0. */
+  readonly together?: TogetherCase;
   readonly baselines: { readonly pytorch?: PytorchCase };
 }
 
@@ -119,12 +128,16 @@ const PYTORCH_ESTIMATOR = 'reste';
 export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench> {
   const { model, batch = 128, backend: name = 'native', estimator = 'reste', rounds = 5, steps = 5, kernel } = request;
   if (kernel !== undefined) process.env['BNN_KERNEL'] = kernel;
-  const threads = request.threads || availableParallelism();
+  const threads =
+    request.threads || (request.communicator && threadsOf(request.communicator)) || availableParallelism();
   const backend = await selectBackend(name, { threads });
   const { deviceMemory } = backend.capabilities;
   const startMiB = deviceMemory ? null : resetPeak();
   const plan = { model, batch, estimator, rounds, steps, threads, backend };
-  const { ours, theirs, trials, peaks, commands, peakGBs } = await measureRounds(plan, request);
+  const { communicator } = request;
+  const together = communicator && (await benchTogether({ ...plan, communicator }, request));
+  const { ours, theirs, trials, peaks, commands, peakGBs } =
+    together === undefined ? await measureRounds(plan, request) : { ...together.rounds, commands: null, peakGBs: null };
   const typicalRound = medianRound(ours);
   const { imagesPerSecond } = typicalRound;
   const { binaryMacs, floatMacs } = summarizeModel(buildModel(model, { seed: 1 }));
@@ -147,6 +160,7 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
     peakShare: peakGflops === null ? null : gflops / peakGflops,
     peakMiB,
     startMiB,
+    ...(together && { together: together.case }),
     baselines: theirs.length === 0 ? {} : { pytorch: comparePytorch(ours, theirs, trials, batch, peakMiB) },
     typicalRound,
     profile: commands === null ? null : { commands, peakGflops, peakGBs },

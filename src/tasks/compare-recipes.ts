@@ -2,6 +2,8 @@
 
 import { join } from 'node:path';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import type { Communicator } from '../distributed/communicator.ts';
+import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { plotEquilibrium } from '../report/plot-equilibrium.ts';
@@ -41,6 +43,8 @@ export interface CompareOptions {
   readonly tuneSeeds?: readonly number[] | undefined;
   /** Parts of one's own: files, or plug-ins as they are. */
   readonly plugins?: readonly (PluginSource | LoadedPlugin)[] | undefined;
+  /** Shares the runs out to the processes, which call this with the same; process 0 writes the results. */
+  readonly communicator?: Communicator | undefined;
   /** Stops after a step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
   /** Called before any work; what it throws stops the comparison. */
@@ -104,9 +108,10 @@ async function compareWith(
   options: CompareOptions,
 ): Promise<ComparedRecipes> {
   const plan = await planComparison(recipe, options, parts);
-  const { out, signal, onStep, onTuned, onRun } = options;
+  const { out, signal, communicator, onStep, onTuned, onRun } = options;
+  const isFirst = communicator === undefined || communicator.rank === 0;
   await assertNoRun(out);
-  for (const name of [RESULTS, PLOT]) await assertWritable(join(out, name));
+  if (isFirst) for (const name of [RESULTS, PLOT]) await assertWritable(join(out, name));
   const { teacher, close } = await openTeacher(plan.recipe);
   const environment = await describeEnvironment();
   options.onStart?.(plan);
@@ -120,6 +125,7 @@ async function compareWith(
     teacher,
     plugins,
     parts,
+    ...(communicator && { communicator, threads: threadsOf(communicator) }),
     ...(signal === undefined ? {} : { signal }),
     listen: (arm, seed) => ({ onStep: (progress) => onStep?.(arm, seed, progress) }),
     onTuned: (...tuned) => onTuned?.(...tuned),
@@ -128,6 +134,7 @@ async function compareWith(
 
   const panels = equilibriumPanels(comparison);
   const plot = panels.length === 0 ? null : join(out, PLOT);
+  if (!isFirst) return { comparison, results: join(out, RESULTS), plot };
   if (plot !== null) await writeFileAtomic(plot, plotEquilibrium(panels, plotTitles(comparison)));
   await writeFileAtomic(join(out, 'results.csv'), formatCsv(comparison));
   await writeFileAtomic(join(out, 'results.tex'), formatLatex(comparison));

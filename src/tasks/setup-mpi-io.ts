@@ -8,7 +8,7 @@ import { complaint, runProgram } from '../backends/run-program-io.ts';
 import type { Finding } from '../core/found.ts';
 import { buildFolders } from '../core/native-file-io.ts';
 import { FAMILY_TITLES, MPI_FAMILIES, type MpiFamily } from '../distributed/launcher.ts';
-import { builtMpis, MPI_HINT, mpiFile } from '../distributed/mpi-addon.ts';
+import { builtMpis, libraryTitle, MPI_HINT, mpiFile } from '../distributed/mpi-addon.ts';
 import { BnnError } from '../errors.ts';
 
 /** Both `src/tasks` and `dist/tasks` lie two levels below the package. */
@@ -195,7 +195,7 @@ async function tryOut(launcher: string, file: string): Promise<string> {
   const line = stdout.split('\n').find((text) => text.startsWith('{'));
   const result =
     line === undefined ? null : (JSON.parse(line) as { size: number; library: string; sum: number | null });
-  if (status === 0 && result?.size === 2 && result.sum === 3) return result.library;
+  if (status === 0 && result?.size === 2 && result.sum === 3) return libraryTitle(result.library);
   const what =
     result !== null && result.size !== 2
       ? `${launcher} is of another MPI: each of two processes saw ${result.size}`

@@ -14,13 +14,15 @@ import type { EstimatorName } from '../estimators/table.ts';
 import { buildModel, findNetwork } from '../zoo/zoo.ts';
 import { createEstimators, type Estimators } from './create-estimators.ts';
 import { type KernelCall, KernelTrace } from './kernel-trace.ts';
-import { lossGradients } from './learn-batch.ts';
+import { type Learned, lossGradients } from './learn-batch.ts';
+import { learnTogether } from './learn-together.ts';
 import { type LossResult, readOutcome, softmaxCrossEntropy } from './loss.ts';
 import { OPTIMIZERS, Optimizer, type OptimizerRow } from './optimizer.ts';
-import { Program } from './program.ts';
+import { Program, type RunSettings } from './program.ts';
 import { defaultRecipe } from './recipe.ts';
 import { assertStepFits } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
+import type { Team } from './team.ts';
 
 /** `replay` runs recorded commands in place of forward … optimizer; `wait` is for what the device still computes. */
 export const PHASES = ['data', 'forward', 'loss', 'backward', 'optimizer', 'replay', 'wait'] as const;
@@ -52,6 +54,12 @@ export interface TrainingBenchOptions {
   readonly backend: SelectedBackend;
   /** As it is after two thirds of its schedule, where ReSTE is the square root. */
   readonly estimator: EstimatorName;
+  /** Where other processes have the other parts of each batch; null unless told. */
+  readonly team?: Team | null;
+  /** Whether kernels are timed one by one, which one bench at a time can do; true unless told. */
+  readonly isTraced?: boolean;
+  /** With a team: statistics of batch normalization over the whole batch. */
+  readonly syncBatchNorm?: boolean;
 }
 
 const EPOCHS = 3;
@@ -78,29 +86,38 @@ export class TrainingBench {
   readonly #replay: StepReplay | null;
   readonly #imageShape: readonly [number, number, number];
   readonly #batch: number;
+  readonly #team: Team | null;
+  readonly #syncBatchNorm: boolean;
+  readonly #synchronous: boolean;
   #stream: ReturnType<Batcher['epoch']>;
   #epoch = 0;
   #pending: Promise<unknown> | null = null;
 
   /** @throws {BnnError} E_NOT_FOUND for an unknown network, E_UNSUPPORTED for one that the backend cannot train. */
-  constructor({ model, batch, backend, estimator }: TrainingBenchOptions) {
+  constructor({ model, batch, backend, estimator, ...options }: TrainingBenchOptions) {
+    const { team = null, syncBatchNorm = false, isTraced = true } = options;
+    this.#team = team;
+    this.#syncBatchNorm = syncBatchNorm;
+    this.#synchronous = backend.capabilities.synchronous;
     const { input, classes } = findNetwork(model);
     const network = buildModel(model, { seed: SEED });
     this.#batch = batch;
     this.#imageShape = [input.height, input.width, input.channels];
     this.#program = new Program(network, backend.capabilities);
-    assertFits(this.#program, batch, backend);
+    assertFits(this.#program, team?.shareOf(batch) ?? batch, backend);
     this.#optimizer = new Optimizer(this.#program, SGD);
     this.#estimators = createEstimators({ ...defaultRecipe(), estimator, epochs: EPOCHS });
-    this.#trace = backend.capabilities.synchronous ? new KernelTrace(backend.name) : null;
+    this.#trace = backend.capabilities.synchronous && isTraced ? new KernelTrace(backend.name) : null;
     const { recorder } = backend;
-    this.#replay = recorder === undefined || this.#estimators.learned.length > 0 ? null : new StepReplay(recorder);
+    this.#replay =
+      recorder === undefined || team !== null || this.#estimators.learned.length > 0 ? null : new StepReplay(recorder);
     this.#batcher = new Batcher(randomPictures(batch * BATCHES, input, classes), {
       batchSize: batch,
       seed: SEED,
       augment: { padCrop: 4, flip: true },
       shuffle: true,
       prefetch: 4,
+      part: team?.part,
     });
     this.#stream = this.#batcher.epoch(0);
   }
@@ -167,17 +184,20 @@ export class TrainingBench {
     const batch = await this.#next();
     mark('data');
     const run = async (input: InputTap): Promise<tf.Tensor> => {
-      const { figures, gradients } = await lossGradients(this.#program, this.#estimators.at(EPOCH), () => {
-        const images = input(tf.tensor4d(batch.images, [batch.count, ...this.#imageShape]));
-        const labels = input(tf.tensor1d(batch.labels, 'int32'));
-        const loss = (logits: tf.Tensor): LossResult => {
-          mark('forward');
-          const result = softmaxCrossEntropy(logits, labels, 0);
-          mark('loss');
-          return result;
-        };
-        return { images, loss };
-      });
+      const learn = (joint: Partial<RunSettings>) =>
+        lossGradients(this.#program, { ...this.#estimators.at(EPOCH), ...joint }, () => {
+          const images = input(tf.tensor4d(batch.images, [batch.count, ...this.#imageShape]));
+          const labels = input(tf.tensor1d(batch.labels, 'int32'));
+          const loss = (logits: tf.Tensor): LossResult => {
+            mark('forward');
+            const result = softmaxCrossEntropy(logits, labels, 0, { total: batch.whole.count });
+            mark('loss');
+            return result;
+          };
+          return { images, loss };
+        });
+      const { figures, gradients } =
+        this.#team === null ? await learn({}) : await this.#together(this.#team, batch, learn);
       mark('backward');
       this.#optimizer.apply(gradients, LEARNING_RATE);
       mark('optimizer');
@@ -191,6 +211,13 @@ export class TrainingBench {
     this.#pending = outcome.figures;
     mark('wait');
     this.#batcher.recycle(batch);
+  }
+
+  async #together(team: Team, { count, whole }: Batch, learn: Parameters<typeof learnTogether>[3]): Promise<Learned> {
+    const step = { count, total: whole.count, syncBatchNorm: this.#syncBatchNorm, synchronous: this.#synchronous };
+    const { gradients, outcome } = await learnTogether(team, this.#program, { ...step, shouldStop: false }, learn);
+    const { loss, correct } = outcome();
+    return { gradients, figures: tf.tensor1d([loss, correct]) };
   }
 
   async #take(data: InputData[], run: RecordedWork['run']): Promise<{ readonly figures: Promise<unknown> }> {

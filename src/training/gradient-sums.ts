@@ -40,9 +40,14 @@ export class GradientSums {
     if (bucket.used >= BUCKET_FLOATS) this.#send();
   }
 
+  /** Sends what is left. */
+  flush(): void {
+    if ((this.#buckets[this.#open]?.used ?? 0) > 0) this.#send();
+  }
+
   /** Waits for all sums. They may be kept. */
   finish(): Map<string, Float32Array> {
-    if ((this.#buckets[this.#open]?.used ?? 0) > 0) this.#send();
+    this.flush();
     const sums = new Map<string, Float32Array>();
     for (const { name, bucket, begin, length } of this.#entries) {
       bucket.pending?.wait();

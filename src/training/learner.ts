@@ -19,6 +19,7 @@ import { IndicatorProbe, type ProbeOptions } from './indicator-probe.ts';
 import type { EpochIndicators } from './indicators.ts';
 import { LatentWeights, type TransformSchedule } from './latent-weights.ts';
 import { inputsOf, learn, type Pictures, prepareStep, type StepData } from './learn-batch.ts';
+import { learnTogether } from './learn-together.ts';
 import { type Outcome, outcomeOf, readOutcome } from './loss.ts';
 import { Optimizer, type OptimizerRow } from './optimizer.ts';
 import type { Parts } from './parts.ts';
@@ -230,39 +231,19 @@ export class Learner {
     this.#statistics?.clear();
     const total = this.#totalOf(team, batch);
     if (total === null) return null;
-    const { gradients: sums } = team;
     const { syncBatchNorm, seed } = this.#recipe;
     const { synchronous, dataset, teacher } = this.#settings;
     const options = { ...this.#recipe, epoch, teacher, total };
-    const settings = {
-      ...this.#estimators.at(epoch),
-      randomness: [seed, epoch, batch.index],
-      place: batch.whole,
-      ...(syncBatchNorm && { sumUp: team.sumUp }),
-      ...(synchronous && {
-        onGradient: (name: string, gradient: tf.Tensor) => sums.add(name, gradient.dataSync() as Float32Array),
-      }),
-    };
     const data = await prepareStep(batch, dataset, options);
-    const { figures, gradients } = await learn(this.#program, data, settings, options, (t) => t);
-    const finish = team.beginOutcome(await readOutcome(figures), batch.count, shouldStop);
-    if (!synchronous) {
-      for (const [name, gradient] of gradients) sums.add(name, (await gradient.data()) as Float32Array);
-    }
-    const buffers = syncBatchNorm ? [] : this.#buffers();
-    for (const name of buffers) {
-      const own = (await this.#program.parameter(name).data()) as Float32Array;
-      sums.add(name, own, batch.count / total);
-    }
-    const all = sums.finish();
-    const summed = new Map<string, tf.Tensor>();
-    for (const [name, { shape }] of gradients) summed.set(name, tf.tensor(required(all, name), shape));
-    for (const gradient of gradients.values()) gradient.dispose();
-    for (const name of buffers) {
-      this.#program.setParameter(name, tf.tensor(required(all, name), this.#program.parameter(name).shape));
-    }
-    await this.#update(summed, epoch);
-    return finish();
+    const settings = { ...this.#estimators.at(epoch), randomness: [seed, epoch, batch.index], place: batch.whole };
+    const { gradients, outcome } = await learnTogether(
+      team,
+      this.#program,
+      { count: batch.count, total, syncBatchNorm, synchronous, shouldStop },
+      (joint) => learn(this.#program, data, { ...settings, ...joint }, options, (t) => t),
+    );
+    await this.#update(gradients, epoch);
+    return outcome();
   }
 
   /** Pictures of the whole batch; null where a process has none. */
@@ -271,11 +252,6 @@ export class Learner {
     if (this.#recipe.brokenImages !== 'skip') return whole.count;
     const counts = team.counts(count);
     return counts.includes(0) ? null : counts.reduce((sum, each) => sum + each, 0);
-  }
-
-  /** Names of the running statistics. */
-  #buffers(): string[] {
-    return [...this.#program.parameters.values()].flatMap(({ name, role }) => (role === 'buffer' ? [name] : []));
   }
 
   /** Makes sure that all processes have learned the same. */
@@ -473,12 +449,6 @@ export class Learner {
     this.#weights.dispose();
     this.#program.dispose();
   }
-}
-
-function required(sums: ReadonlyMap<string, Float32Array>, name: string): Float32Array {
-  const sum = sums.get(name);
-  if (sum === undefined) throw new Error(`internal: no sum for "${name}"`);
-  return sum;
 }
 
 function transformOf(recipe: Recipe, rows: readonly WeightTransformRow[]): TransformSchedule | null {

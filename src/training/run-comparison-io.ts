@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { mean } from '../core/statistics.ts';
+import { type Communicator, gather } from '../distributed/communicator.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import {
   type Arm,
@@ -40,8 +41,12 @@ export interface ComparisonOptions {
   /** What the runs were made with: `environment.json` of each. */
   readonly environment?: Environment | undefined;
   readonly signal?: AbortSignal;
+  /** Shares the runs out to the processes; process 0 reads all of them from `out` in the end. */
+  readonly communicator?: Communicator | undefined;
   readonly teacher?: TrainOptions['teacher'];
   readonly plugins?: readonly LoadedPlugin[] | undefined;
+  /** Of each run, where the recipe leaves it open; all cores unless told. */
+  readonly threads?: number | undefined;
   /** With the plug-ins; those of this project unless told. */
   readonly parts?: Parts | undefined;
   /** What to call while a run is trained. */
@@ -79,25 +84,43 @@ interface TunedArm {
  * @throws {BnnError} as `train`; E_USAGE when a run in the folder was made by another recipe.
  */
 export async function runComparison(recipe: Recipe, options: ComparisonOptions): Promise<Comparison> {
+  const { communicator } = options;
+  if (communicator !== undefined) {
+    const mine = await trainShare(recipe, options, communicator);
+    if (communicator.rank > 0) return collect(recipe, options, [], mine.isComplete);
+    return collectRuns(recipe, { ...options, onTuned: () => {} }, (run) => (mine.names.has(run) ? 'told' : 'read'));
+  }
+  return collectRuns(recipe, options, () => 'train');
+}
+
+/** `train` where it is missing; `read` it, or leave it out where it is missing; `told`: read, but the listener knows of it. */
+type Way = 'train' | 'read' | 'told';
+
+async function collectRuns(
+  recipe: Recipe,
+  options: ComparisonOptions,
+  wayOf: (run: string) => Way,
+): Promise<Comparison> {
   const tuned: TunedArm[] = [];
   let isComplete = true;
   for (const arm of options.arms) {
-    const chosen = await tune(recipe, arm, options);
+    const chosen = await tune(recipe, arm, options, wayOf);
     if (chosen === null) isComplete = false;
     tuned.push({ ...(chosen ?? { arm, tuning: null }), runs: [], tested: new Map() });
   }
   for (const seed of isComplete ? options.seeds : []) {
     for (const one of tuned) {
       const { arm, runs, tested } = one;
-      const done = await completeRun(recipe, arm, seed, 'runs', options);
+      const way = wayOf(`runs/${runName(arm, seed)}`);
+      const done = await completeRun(recipe, arm, seed, 'runs', options, way !== 'train');
       if (done === null) {
         isComplete = false;
         continue;
       }
       runs.push(done.run);
       if (done.tested !== null) tested.set(seed, done.tested);
-      options.onRun?.(arm, done.run, done.isNew);
-      await writeResults(options.out, collect(recipe, options, tuned, false));
+      if (way !== 'told') options.onRun?.(arm, done.run, done.isNew);
+      if (way === 'train') await writeResults(options.out, collect(recipe, options, tuned, false));
     }
   }
   const comparison = collect(recipe, options, tuned, isComplete);
@@ -110,17 +133,19 @@ async function tune(
   recipe: Recipe,
   arm: Arm,
   options: ComparisonOptions,
+  wayOf: (run: string) => Way,
 ): Promise<Pick<TunedArm, 'arm' | 'tuning'> | null> {
   const { tuning } = options;
   if (tuning === undefined) return { arm, tuning: null };
   const tried: TuningRate[] = [];
   for (const lr of tuning.lrs) {
-    const at = { ...arm, name: `${arm.name} lr=${lr}`, overrides: { ...arm.overrides, lr } };
+    const at = armAtRate(arm, lr);
     const accuracies: number[] = [];
     for (const seed of tuning.seeds) {
-      const done = await completeRun(recipe, at, seed, 'tuning', options);
+      const way = wayOf(`tuning/${runName(at, seed)}`);
+      const done = await completeRun(recipe, at, seed, 'tuning', options, way !== 'train');
       if (done === null) return null;
-      options.onRun?.(at, done.run, done.isNew);
+      if (way !== 'told') options.onRun?.(at, done.run, done.isNew);
       accuracies.push(done.run.validationTop1 ?? Number.NaN);
     }
     tried.push({ lr, validationTop1: mean(accuracies) });
@@ -128,6 +153,66 @@ async function tune(
   const lr = bestRate(tried);
   options.onTuned?.(arm, tried, lr);
   return { arm: { ...arm, overrides: { ...arm.overrides, lr } }, tuning: tried };
+}
+
+function armAtRate(arm: Arm, lr: number): Arm {
+  return { ...arm, name: `${arm.name} lr=${lr}`, overrides: { ...arm.overrides, lr } };
+}
+
+interface PlannedRun {
+  readonly arm: Arm;
+  readonly seed: number;
+}
+
+/**
+ * Trains the runs of this process: first those that choose learning rates, then, when all processes have theirs, those that are compared.
+ *
+ * @returns which runs these were, and whether all processes came to the end of theirs.
+ * @throws {BnnError} E_IO where a run of another machine is not seen here.
+ */
+async function trainShare(
+  recipe: Recipe,
+  options: ComparisonOptions,
+  communicator: Communicator,
+): Promise<{ readonly names: ReadonlySet<string>; readonly isComplete: boolean }> {
+  const { arms, seeds, tuning } = options;
+  const names = new Set<string>();
+  const trainMine = async (runs: readonly PlannedRun[], folder: 'runs' | 'tuning'): Promise<boolean> => {
+    let missing = 0;
+    for (const [i, { arm, seed }] of runs.entries()) {
+      if (i % communicator.size !== communicator.rank) continue;
+      const done = await completeRun(recipe, arm, seed, folder, options);
+      names.add(`${folder}/${runName(arm, seed)}`);
+      if (done === null) missing++;
+      else options.onRun?.(arm, done.run, done.isNew);
+    }
+    const isComplete = gather(communicator, [missing]).every(([count]) => count === 0);
+    if (isComplete) for (const { arm, seed } of runs) await assertSeen(join(options.out, folder, runName(arm, seed)));
+    return isComplete;
+  };
+  const trials = arms.flatMap((arm) =>
+    (tuning?.lrs ?? []).flatMap((lr) => (tuning?.seeds ?? []).map((seed) => ({ arm: armAtRate(arm, lr), seed }))),
+  );
+  if (!(await trainMine(trials, 'tuning'))) return { names, isComplete: false };
+  const tuned: Arm[] = [];
+  for (const arm of arms) {
+    const chosen = await tune(recipe, arm, options, () => 'told');
+    tuned.push(chosen?.arm ?? arm);
+  }
+  const isComplete = await trainMine(
+    seeds.flatMap((seed) => tuned.map((arm) => ({ arm, seed }))),
+    'runs',
+  );
+  return { names, isComplete };
+}
+
+/** @throws {BnnError} E_IO. */
+async function assertSeen(run: string): Promise<void> {
+  if ((await readRecipe(run)) !== null) return;
+  throw new BnnError('E_IO', 'a run that another process has trained is not here', {
+    at: run,
+    hint: 'all machines must see one folder under the name given by --out, e.g. over NFS',
+  });
 }
 
 interface DoneRun {
@@ -144,9 +229,10 @@ async function completeRun(
   seed: number,
   folder: 'runs' | 'tuning',
   options: ComparisonOptions,
+  isRead = false,
 ): Promise<DoneRun | null> {
-  const { signal, teacher, environment, plugins, parts = BUILT_IN } = options;
-  if (signal?.aborted === true) return null;
+  const { signal, teacher, environment, plugins, parts = BUILT_IN, threads } = options;
+  if (signal?.aborted === true && !isRead) return null;
   const recipe = await withStart(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name, parts.rules), parts);
   const out = join(options.out, folder, runName(arm, seed));
   const history = join(out, 'history.jsonl');
@@ -157,6 +243,7 @@ async function completeRun(
   if (before.length >= recipe.epochs) {
     return { run: summarizeRun(seed, before), isNew: false, tested: await readPredictions(predictions) };
   }
+  if (isRead) return null;
   const listeners = options.listen?.(arm, seed);
   const result = await train(recipe, {
     out,
@@ -164,6 +251,7 @@ async function completeRun(
     teacher,
     plugins,
     environment,
+    threads,
     ...(signal !== undefined && { signal }),
     ...listeners,
     // Of the epoch whose accuracy counts: the last, or the best by held-out pictures.

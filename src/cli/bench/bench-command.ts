@@ -5,6 +5,8 @@ import { availableParallelism, cpus } from 'node:os';
 import { Command, Option } from 'commander';
 import { BACKEND_NAMES, type BackendName, canBackend } from '../../backends/backends.ts';
 import { nearest } from '../../core/nearest.ts';
+import type { Communicator } from '../../distributed/communicator.ts';
+import { isFollower } from '../../distributed/launcher.ts';
 import { MOST_THREADS as MOST_WEB_THREADS } from '../../engine/engine-threads.ts';
 import { BnnError, fromSystemError } from '../../errors.ts';
 import { type EstimatorName, estimatorsFor } from '../../estimators/table.ts';
@@ -36,6 +38,7 @@ import {
   wholeNumber,
   wholeNumbers,
 } from '../options.ts';
+import { withProcesses } from '../processes.ts';
 import {
   addAdvancedProviderOptions,
   addProviderOption,
@@ -44,6 +47,7 @@ import {
 } from '../provider-flags.ts';
 import type { Terminal } from '../terminal.ts';
 import { refuseUnused } from '../unused-options.ts';
+import { nameOf } from '../usage-error.ts';
 import { formatCase, formatDataCase, formatProviderCase } from './bench-report.ts';
 
 /** Of `conv` and `model`. */
@@ -72,6 +76,7 @@ interface TrainBenchOptions extends GeneralOptions {
   readonly estimator: EstimatorName;
   readonly profile?: string | true;
   readonly kernel?: string;
+  readonly syncBatchNorm?: boolean;
 }
 
 interface WebBenchOptions extends GeneralOptions {
@@ -158,18 +163,23 @@ function createTrainBench(): Command {
     )
     .optionsGroup(COMMON)
     .option('--model <name>', 'network of the zoo', 'resnet20')
-    .option('--batch <n>', 'pictures per step', wholeNumber(1), 128)
+    .option('--batch <n>', 'pictures per step, of all processes together', wholeNumber(1), 128)
     .option('--profile [file]', `a table of kernels, and a Chrome trace (default: ${TRACE_FILE})`)
     .option('--threads <n>', threadsHelp(0), wholeNumber(0, MOST_THREADS))
     .optionsGroup(ADVANCED)
     .option('--rounds <n>', 'turns of each variant', wholeNumber(1), 5)
     .option('--steps <n>', 'steps in each turn', wholeNumber(1), 5)
+    .option(
+      '--sync-batch-norm',
+      'of several processes (mpirun): statistics of batch normalization over the whole batch',
+    )
     .addOption(new Option('--estimator <name>', 'gradient of sign').choices(BENCH_ESTIMATORS).default('reste'))
     .addOption(new Option('--backend <name>', 'where to compute').choices(BACKEND_NAMES).default('native'))
     .option('--kernel <name>', KERNEL_HELP);
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
     ['bnn-bench train --model resnet20 --profile', 'training steps, and where their time goes'],
+    ['mpirun -n 4 bnn-bench train --model resnet20', 'four processes together: speed, waiting, bytes, efficiency'],
   ]).action((options: TrainBenchOptions) => runTrain(command, options));
 }
 
@@ -264,8 +274,17 @@ function printCases({ cases, meanRatios, machine }: InferenceBench, terminal: Te
   terminal.result(`\nspeed of ours, geometric mean over ${cases.length} cases: ${means.join(', ')}`);
 }
 
-async function runTrain(command: Command, options: TrainBenchOptions): Promise<void> {
+function runTrain(command: Command, options: TrainBenchOptions): Promise<void> {
   const terminal = terminalOf(options);
+  return withProcesses(nameOf(command), terminal, (communicator) => measure(command, options, terminal, communicator));
+}
+
+async function measure(
+  command: Command,
+  options: TrainBenchOptions,
+  terminal: Terminal,
+  communicator: Communicator | undefined,
+): Promise<void> {
   const { model, batch, backend, estimator, rounds, steps, threads = 0, profile, kernel } = options;
   refuseUnused(`--backend ${backend}`, {
     '--kernel': kernel !== undefined && !canBackend(backend, 'kernelChoice'),
@@ -283,11 +302,12 @@ async function runTrain(command: Command, options: TrainBenchOptions): Promise<v
     profile: commands,
     ...result
   } = await benchTrain({
-    ...{ model, batch, threads, backend, estimator, rounds, steps, kernel, profile: trace !== undefined },
+    ...{ model, batch, threads, backend, estimator, rounds, steps, kernel, communicator, profile: trace !== undefined },
+    syncBatchNorm: options.syncBatchNorm,
     onNote: (note) => terminal.note(`note: ${visible(note)}`),
     onRound: (done, total) => terminal.live(() => `${model}: round ${done} of ${total}`),
   }).finally(() => terminal.clearLive());
-  if (trace !== undefined) await writeProfile(trace, typicalRound, commands, terminal);
+  if (trace !== undefined && !isFollower()) await writeProfile(trace, typicalRound, commands, terminal);
   const { formatTrainCase } = await import('./bench-train-report.ts');
   terminal.result(`\n${formatTrainCase(result)}`);
   terminal.event('case', result);

@@ -1,7 +1,7 @@
 /** How `bnn-bench train` shows its figures. */
 
 import type { TimedCommand } from '../../backends/step-recorder.ts';
-import { formatPercent, threeDigits } from '../../report/format.ts';
+import { formatBytes, formatPercent, plural, threeDigits } from '../../report/format.ts';
 import { type Column, formatPairs, formatTable } from '../../report/table.ts';
 import type { TrainCase } from '../../tasks/bench-train.ts';
 import type { PytorchForm } from '../../tasks/pytorch-process-io.ts';
@@ -18,6 +18,7 @@ export function formatTrainCase(result: TrainCase): string {
     ['network', `${result.name}, ${result.backend}${result.isa === null ? '' : ` ${result.isa}`}`],
     ['estimator', result.estimator],
     ['threads', String(result.threads)],
+    ...togetherPairs(result),
     ['images/s', threeDigits(result.imagesPerSecond)],
     ['step', `${result.medianMs.toFixed(2)} ms`],
     ...phases.map((phase) => [`  ${phase}`, ms(result.phasesMs[phase])] as const),
@@ -53,6 +54,22 @@ export function formatTrainCase(result: TrainCase): string {
     );
   }
   return formatPairs(pairs);
+}
+
+function togetherPairs({ together }: TrainCase): (readonly [string, string])[] {
+  if (together === undefined) return [];
+  const { processes, machines, mpi, syncBatchNorm, waitShare, hiddenShare, bytesPerStep } = together;
+  const { aloneImagesPerSecond: alone, efficiency, machineImagesPerSecond: machine, speedup } = together;
+  return [
+    [
+      'processes',
+      `${processes} on ${plural(machines, 'machine')}, ${mpi}${syncBatchNorm ? ', normalized together' : ''}`,
+    ],
+    ['waiting', `${formatPercent(waitShare, 1)} of a step; ${formatPercent(hiddenShare, 1)} of the traffic is hidden`],
+    ['sent', `${formatBytes(bytesPerStep)} a step by each process`],
+    ['efficiency', `${formatPercent(efficiency, 1)} of ${processes} × ${threeDigits(alone)} images/s of one alone`],
+    ['speed-up', `${speedup.toFixed(2)} × ${threeDigits(machine)} images/s of one with the whole batch on its machine`],
+  ];
 }
 
 function formName({ precision, channelsLast }: PytorchForm): string {

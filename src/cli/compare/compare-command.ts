@@ -4,6 +4,7 @@
  */
 
 import { Command, InvalidArgumentError } from 'commander';
+import type { Communicator } from '../../distributed/communicator.ts';
 import { plural } from '../../report/format.ts';
 import { visible } from '../../report/visible-text.ts';
 import {
@@ -19,8 +20,11 @@ import { parseRecipe, type RecipeRules } from '../../training/recipe.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import { EXIT_INTERRUPTED } from '../print-error.ts';
+import { withProcesses } from '../processes.ts';
 import { addPluginOptions, addRecipeOptions, recipeFromOptions, refuseUnusedFields } from '../recipe-options.ts';
+import type { Terminal } from '../terminal.ts';
 import { formatStep } from '../train/train-report.ts';
+import { nameOf } from '../usage-error.ts';
 import { formatComparison, formatRun, formatTuned } from './compare-report.ts';
 
 interface CompareCommandOptions extends GeneralOptions {
@@ -91,13 +95,26 @@ export function createCompareCommand(name: string, parts: Parts = BUILT_IN): Com
   );
 }
 
-async function runCompare(
+function runCompare(
   command: Command,
   recipePath: string | undefined,
   options: CompareCommandOptions,
   rules: RecipeRules,
 ): Promise<void> {
   const terminal = terminalOf(options);
+  return withProcesses(nameOf(command), terminal, (communicator) =>
+    compareWith(command, recipePath, options, rules, terminal, communicator),
+  );
+}
+
+async function compareWith(
+  command: Command,
+  recipePath: string | undefined,
+  options: CompareCommandOptions,
+  rules: RecipeRules,
+  terminal: Terminal,
+  communicator: Communicator | undefined,
+): Promise<void> {
   const given = recipePath === undefined ? [] : [await readRecipeFile(recipePath)];
   const recipe = parseRecipe([{ indicators: true }, ...given, recipeFromOptions(command, rules)], recipePath, rules);
   let count = 0;
@@ -110,6 +127,7 @@ async function runCompare(
         arms: options.arm,
         plugins: options.plugin,
         signal,
+        communicator,
         onPlan: ({ arms, recipes }) =>
           refuseUnusedFields(
             command,
