@@ -124,7 +124,8 @@ describeWebgpu('a recorder', () => {
       );
       return { values: [...(await taken.result)], isReplay: taken.isReplay };
     };
-    return { step, weights: () => w };
+    const profile = (x: number[]) => replay.profile('', [Float32Array.from(x)], { lr: 0, step: 1 }, [w]);
+    return { step, profile, weights: () => w };
   }
 
   it('changes no tensor that somebody else holds', async () => {
@@ -145,6 +146,27 @@ describeWebgpu('a recorder', () => {
     expect([...(await weights().data())]).toEqual([2, 3]);
     expect((await step([1, 1])).isReplay).toBe(true);
     expect([...(await weights().data())]).toEqual([3, 4]);
+  });
+
+  it('times its commands, which take a step', async () => {
+    await tf.setBackend('webgpu');
+    const { step, profile, weights } = createCounter();
+    expect(await profile([1, 1])).toBeNull();
+    await step([1, 1]);
+    const commands = await profile([2, 2]);
+    if (webgpu.ok && !webgpu.value.backend.device.features.has('timestamp-query')) return;
+    expect(commands).toEqual([
+      {
+        label: 'tfjs: BinaryOp',
+        scope: expect.any(String) as string,
+        multiplyAdds: 0,
+        bytes: expect.any(Number) as number,
+        ms: expect.any(Number) as number,
+      },
+    ]);
+    expect(commands?.[0]?.ms).toBeGreaterThan(0);
+    expect([...(await weights().data())]).toEqual([4, 5]);
+    expect(await step([1, 1])).toEqual({ values: [5, 6], isReplay: true });
   });
 
   it('runs nothing again that was read from meanwhile', async () => {
