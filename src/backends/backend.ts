@@ -45,6 +45,8 @@ export interface RunningBackend extends Pick<BackendFacts, 'description' | 'thre
   memory(): BackendMemory;
   /** Gflop/s of float32 multiply-adds in registers, where it can be measured; takes some milliseconds. */
   multiplyAddPeak?(): Promise<number>;
+  /** Whether this processor multiplies bfloat16 faster than float32. */
+  readonly fasterInBf16?: boolean;
   /** Where the commands of a training step can be recorded and run again. */
   readonly recorder?: StepRecorder;
 }

@@ -10,7 +10,7 @@ export const BACKENDS = [
     title: 'native',
     capabilities: {
       ...{ gpu: false, threads: true, kernelChoice: true },
-      ...{ explicitPadding: true, synchronous: true, deviceMemory: false },
+      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, bf16: true },
     },
     isAutomatic: true,
     load: async () => (await import('./native/open.ts')).openNative(),
@@ -25,7 +25,7 @@ export const BACKENDS = [
     title: 'TensorFlow',
     capabilities: {
       ...{ gpu: true, threads: true, kernelChoice: false },
-      ...{ explicitPadding: false, synchronous: false, deviceMemory: false },
+      ...{ explicitPadding: false, synchronous: false, deviceMemory: false, bf16: false },
     },
     isAutomatic: true,
     load: async (threads) => (await import('./tensorflow/open.ts')).openTensorflow(threads),
@@ -40,7 +40,7 @@ export const BACKENDS = [
     title: 'WebGPU',
     capabilities: {
       ...{ gpu: true, threads: false, kernelChoice: false },
-      ...{ explicitPadding: true, synchronous: false, deviceMemory: true },
+      ...{ explicitPadding: true, synchronous: false, deviceMemory: true, bf16: false },
     },
     isAutomatic: false,
     load: async () => (await import('./webgpu/open.ts')).openWebgpu(),
@@ -55,7 +55,7 @@ export const BACKENDS = [
     title: 'WebAssembly',
     capabilities: {
       ...{ gpu: false, threads: true, kernelChoice: false },
-      ...{ explicitPadding: true, synchronous: true, deviceMemory: false },
+      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, bf16: true },
     },
     isAutomatic: true,
     load: async () => (await import('./wasm/open.ts')).openWasm(),
@@ -66,7 +66,7 @@ export const BACKENDS = [
     title: 'cpu',
     capabilities: {
       ...{ gpu: false, threads: false, kernelChoice: false },
-      ...{ explicitPadding: true, synchronous: true, deviceMemory: false },
+      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, bf16: false },
     },
     // Too slow to be chosen for somebody.
     isAutomatic: false,

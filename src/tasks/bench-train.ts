@@ -4,10 +4,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { BackendName } from '../backends/backends.ts';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
+import { precisionOf, type WantedPrecision } from '../backends/precision.ts';
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
 import { BnnError } from '../errors.ts';
 import type { EstimatorName } from '../estimators/table.ts';
+import type { Precision } from '../kernels/convolution.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import { buildModel } from '../zoo/zoo.ts';
 import { summarizeModel } from './model-summary.ts';
@@ -30,6 +32,8 @@ export interface TrainBenchRequest {
   readonly backend?: BackendName | undefined;
   /** `reste` unless told. */
   readonly estimator?: EstimatorName | undefined;
+  /** `auto` unless told. */
+  readonly precision?: WantedPrecision | undefined;
   /** Turns of each variant; 5 unless told. */
   readonly rounds?: number | undefined;
   /** Steps of a round; 5 unless told. */
@@ -43,6 +47,8 @@ export interface TrainBenchRequest {
 export interface TrainCase {
   readonly name: string;
   readonly estimator: EstimatorName;
+  /** What the gradients of binary layers are multiplied in. */
+  readonly precision: Precision;
   readonly backend: string;
   readonly threads: number;
   readonly isa: string | null;
@@ -108,9 +114,10 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
   if (kernel !== undefined) process.env['BNN_KERNEL'] = kernel;
   const threads = request.threads || availableParallelism();
   const backend = await selectBackend(name, { threads });
+  const precision = precisionOf(request.precision ?? 'auto', backend);
   const { deviceMemory } = backend.capabilities;
   const startMiB = deviceMemory ? null : resetPeak();
-  const plan = { model, batch, estimator, rounds, steps, threads, backend };
+  const plan = { model, batch, estimator, precision, rounds, steps, threads, backend };
   const { ours, theirs, trials, peaks } = await measureRounds(plan, request);
   const typicalRound = medianRound(ours);
   const { imagesPerSecond } = typicalRound;
@@ -121,6 +128,7 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
   return {
     name: `${model} batch ${batch}`,
     estimator,
+    precision,
     backend: backend.name,
     threads: backend.threads,
     isa: backend.isa,
@@ -143,6 +151,7 @@ interface Plan {
   readonly model: string;
   readonly batch: number;
   readonly estimator: EstimatorName;
+  readonly precision: Precision;
   readonly rounds: number;
   readonly steps: number;
   readonly threads: number;
@@ -159,11 +168,11 @@ interface Rounds {
 }
 
 async function measureRounds(
-  { model, batch, estimator, rounds, steps, threads, backend }: Plan,
+  { model, batch, estimator, precision, rounds, steps, threads, backend }: Plan,
   { onNote, onRound }: Listeners,
 ): Promise<Rounds> {
   const measure = async (size: number, work: (bench: TrainingBench) => Promise<void>): Promise<void> => {
-    const bench = new TrainingBench({ model, batch: size, backend, estimator });
+    const bench = new TrainingBench({ model, batch: size, backend, estimator, precision });
     try {
       await work(bench);
     } finally {

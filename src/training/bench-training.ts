@@ -11,6 +11,7 @@ import type { Batch } from '../data/batch-maker.ts';
 import { Batcher } from '../data/batches.ts';
 import type { MemorySplit } from '../data/dataset.ts';
 import type { EstimatorName } from '../estimators/table.ts';
+import type { Precision } from '../kernels/convolution.ts';
 import { buildModel, findNetwork } from '../zoo/zoo.ts';
 import { createEstimators, type Estimators } from './create-estimators.ts';
 import { type KernelCall, KernelTrace } from './kernel-trace.ts';
@@ -52,6 +53,7 @@ export interface TrainingBenchOptions {
   readonly backend: SelectedBackend;
   /** As it is after two thirds of its schedule, where ReSTE is the square root. */
   readonly estimator: EstimatorName;
+  readonly precision: Precision;
 }
 
 const EPOCHS = 3;
@@ -83,12 +85,13 @@ export class TrainingBench {
   #pending: Promise<unknown> | null = null;
 
   /** @throws {BnnError} E_NOT_FOUND for an unknown network, E_UNSUPPORTED for one that the backend cannot train. */
-  constructor({ model, batch, backend, estimator }: TrainingBenchOptions) {
+  constructor({ model, batch, backend, estimator, precision }: TrainingBenchOptions) {
     const { input, classes } = findNetwork(model);
     const network = buildModel(model, { seed: SEED });
     this.#batch = batch;
     this.#imageShape = [input.height, input.width, input.channels];
-    this.#program = new Program(network, { explicitPadding: backend.capabilities.explicitPadding });
+    const { explicitPadding } = backend.capabilities;
+    this.#program = new Program(network, { explicitPadding, precision });
     assertFits(this.#program, batch, backend);
     this.#optimizer = new Optimizer(this.#program, SGD);
     this.#estimators = createEstimators({ ...defaultRecipe(), estimator, epochs: EPOCHS });

@@ -10,6 +10,7 @@ import type { Batch } from '../data/batch-maker.ts';
 import type { Batcher } from '../data/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Model } from '../graph/model.ts';
+import type { Precision } from '../kernels/convolution.ts';
 import { MeasuredStatistics, measureStatistics } from './batch-statistics.ts';
 import type { Checkpoint } from './checkpoint-io.ts';
 import { clipGradients } from './clip-gradients.ts';
@@ -43,6 +44,7 @@ export interface LearnerSettings {
   readonly teacher: TrainOptions['teacher'];
   /** Whether the backend wants padding as a step of its own. */
   readonly explicitPadding: boolean;
+  readonly precision: Precision;
   readonly recorder?: StepRecorder | undefined;
   /** Bytes that a step may take; Infinity where they are not the host's. */
   readonly memoryLimit: number;
@@ -70,7 +72,7 @@ export class Learner {
     this.#estimators = createEstimators(recipe, parts.estimators);
     this.#schedule = rowNamed(parts.schedules, recipe.schedule);
     this.#rule = rowNamed(parts.optimizers, recipe.optimizer);
-    this.#program = new Program(model, { explicitPadding: settings.explicitPadding });
+    this.#program = new Program(model, settings);
     this.#checkMemory();
     this.#weights = new LatentWeights(this.#program, transformOf(recipe, parts.weightTransforms), settings.latent);
     this.#optimizer = new Optimizer(this.#weights, { ...recipe, optimizer: this.#rule, values: valuesOf(recipe) });

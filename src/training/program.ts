@@ -13,6 +13,7 @@ import type { Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
 import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
+import type { Precision } from '../kernels/convolution.ts';
 import { BNN_RULES } from '../operators/registry.ts';
 import { download, findParameters, type ParameterInfo, upload } from './parameters.ts';
 import { peakElements, type StepLifetimes } from './step-memory.ts';
@@ -25,6 +26,8 @@ type PlannedStep = StepLifetimes;
 export interface ProgramOptions {
   /** False for backends whose kernels know only the paddings VALID and SAME. */
   readonly explicitPadding: boolean;
+  /** What gradients of layers with binary weights are multiplied in; float32 unless told. */
+  readonly precision?: Precision;
 }
 
 export type RunSettings = Omit<Run, 'training' | 'setBuffer'>;
@@ -54,7 +57,7 @@ export class Program {
    *   writes the trained tensors into it.
    * @throws {BnnError} E_UNSUPPORTED naming the first node that cannot be trained and why.
    */
-  constructor(model: Model, { explicitPadding }: ProgramOptions) {
+  constructor(model: Model, { explicitPadding, precision = 'float32' }: ProgramOptions) {
     this.model = model;
     model.graph.sortTopologically();
     inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
@@ -79,6 +82,7 @@ export class Program {
     }
     const context: BuildContext = {
       explicitPadding,
+      precision,
       slot: (value) => this.#slot(value),
       layout: (value) => layouts.get(value) ?? (value.constant?.shape.length === 4 ? 'nhwc' : 'plain'),
     };
