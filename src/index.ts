@@ -84,6 +84,7 @@ export { type MachineReport, probeMachine } from './tasks/probe-machine.ts';
 export { readRecipeFile, withModelFiles } from './tasks/read-recipe.ts';
 export { type ReportOptions, type WrittenReport, writeReport } from './tasks/report-runs.ts';
 export { setupCuda } from './tasks/setup-cuda-io.ts';
+export { type TrainingSiteOptions, writeTrainingSite } from './tasks/training-site-io.ts';
 export { type ModelValidation, validateModel } from './tasks/validate-model.ts';
 export { type Site, writeSite } from './tasks/web-site-io.ts';
 export type { AugmentationRow, AugmentedPicture } from './training/augmentation.ts';

@@ -75,6 +75,7 @@ it('exports these values and no others', () => {
       "writeModel",
       "writeReport",
       "writeSite",
+      "writeTrainingSite",
       "zooNames",
     ]
   `);

@@ -22,18 +22,30 @@ for (const [from, to] of [
     copyFileSync(join(root, from + suffix), join(dist, to, basename(from) + suffix));
   }
 }
-for (const folder of ['site', 'bench']) {
+for (const folder of ['site', 'bench', 'train-site']) {
   cpSync(join(root, 'src/web', folder), join(dist, 'web', folder), { recursive: true });
 }
-await build({
-  entryPoints: [join(root, 'src/web/index.ts')],
-  outfile: join(dist, 'web/index.js'),
-  bundle: true,
-  alias: { 'protobufjs/minimal.js': join(root, 'tools/protobuf-reader.mjs') },
-  minify: true,
-  format: 'esm',
-  platform: 'browser',
-  target: 'es2022',
-  legalComments: 'none',
-  logLevel: 'warning',
-});
+/** Modules that browsers lack, which are imported where they are not used. */
+const NODE_MODULES = ['util', 'crypto'];
+
+for (const { entry, out, more } of [
+  {
+    entry: 'src/web/index.ts',
+    out: 'web/index.js',
+    more: { alias: { 'protobufjs/minimal.js': join(root, 'tools/protobuf-reader.mjs') } },
+  },
+  { entry: 'src/web/train/worker.ts', out: 'web/train/worker.js', more: { external: NODE_MODULES } },
+]) {
+  await build({
+    entryPoints: [join(root, entry)],
+    outfile: join(dist, out),
+    ...more,
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    legalComments: 'none',
+    logLevel: 'warning',
+  });
+}

@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 
-const REPORTS = ['test-results.json', 'test-results-slow.json'];
+const REPORTS = ['test-results.json', 'test-results-slow.json', 'test-results-install.json'];
 
 let [passed, failed, skipped] = [0, 0, 0];
 for (const name of REPORTS) {

@@ -197,7 +197,7 @@ function contentHash(file, seen = new Set()) {
 
 /** One hash of all native sources of the libraries: two libraries with the same were compiled from the same. */
 export function sourcesHash() {
-  const accept = (name) => /\.(cc|h|map)$/.test(name) && !/^(wasm|test)[\\/]/.test(relative(source, name));
+  const accept = (name) => /\.(cc|h|map)$/.test(name) && !/^(wasm|test|mpi)[\\/]/.test(relative(source, name));
   const hash = createHash('sha256');
   for (const file of listFiles(source, accept)) {
     hash.update(`${relative(source, file).replaceAll('\\', '/')}\n`).update(readFileSync(file));

@@ -25,6 +25,8 @@ export interface Backend {
 /** A backend that works here. */
 export interface LoadedBackend {
   readonly isGpu: boolean;
+  /** Why it is no GPU, where that can be told. */
+  readonly gpuLack?: string;
   /** What it computes on, for people. */
   readonly device: string;
   /** What `bnn doctor` tells of it. */
@@ -43,6 +45,8 @@ export interface BackendMemory {
 
 export interface RunningBackend extends Pick<BackendFacts, 'description' | 'threads' | 'isa'> {
   memory(): BackendMemory;
+  /** Gives memory that is kept for the next tensors back to the device. */
+  trimMemory?(): void;
   /** Gflop/s of float32 multiply-adds in registers, where it can be measured; takes some milliseconds. */
   multiplyAddPeak?(): Promise<number>;
   /** Whether this processor multiplies bfloat16 faster than float32. */

@@ -9,6 +9,9 @@ const PATTERNS = [
   /out[ _-]of[ _-](device[ _-])?memory/i,
   /failed to allocate/i,
   /not enough memory/i,
+  // Of Dawn: one tensor alone is larger than the device takes.
+  /exceeds the max buffer size limit/i,
+  /larger than the maximum storage buffer binding size/i,
 ];
 
 /** Whether an error, or what caused it, is a lack of memory on the device. */

@@ -22,12 +22,9 @@ export function runProgram(
   seconds = 1800,
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, [...args], {
-      cwd,
-      env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: seconds * 1000,
-    });
+    const child = spawn(command, [...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    // Not spawn's own timeout: that one goes on, and keeps this process, where the program cannot be started.
+    const timer = setTimeout(() => child.kill(), seconds * 1000);
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (chunk: Buffer) => {
@@ -36,8 +33,14 @@ export function runProgram(
     child.stderr.on('data', (chunk: Buffer) => {
       stderr += chunk.toString();
     });
-    child.on('error', reject);
-    child.on('close', (status) => resolve({ status, stdout, stderr }));
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    child.on('close', (status) => {
+      clearTimeout(timer);
+      resolve({ status, stdout, stderr });
+    });
   });
 }
 

@@ -71,7 +71,9 @@ async function selectAutomatically(table: readonly Backend[], threads: number): 
 }
 
 function gpuLack(result: Found<LoadedBackend>): string {
-  return result.ok ? `${result.value.device} is no GPU` : result.reason;
+  if (!result.ok) return result.reason;
+  const { device, gpuLack: lack } = result.value;
+  return `${device} is no GPU${lack === undefined ? '' : `, ${lack}`}`;
 }
 
 /** The description gets the short form of the reasons, without their details. */

@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { isFollower } from '../distributed/launcher.ts';
 import { VERSION } from '../tasks/version.ts';
 import { COLOR_CHOICES, Terminal, type TerminalOptions } from './terminal.ts';
 
@@ -48,7 +49,7 @@ export function addProgramOptions(command: Command): Command {
 }
 
 export function terminalOf(options: GeneralOptions): Terminal {
-  return new Terminal(options);
+  return new Terminal({ ...options, silent: isFollower() });
 }
 
 /** Examples at the end of the help. */

@@ -2,6 +2,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { nearest } from '../core/nearest.ts';
+import { isFollower } from '../distributed/launcher.ts';
 import { BnnError } from '../errors.ts';
 import { COMMANDS, type CommandEntry } from './commands.ts';
 import { addExamples, addProgramOptions } from './options.ts';
@@ -156,6 +157,7 @@ function programOf(command: Command): string {
 function terminalFor(command: Command, args: readonly string[]): Terminal {
   return new Terminal({
     ...command.opts(),
+    silent: isFollower(),
     json: args.includes('--json'),
     quiet: args.includes('--quiet'),
     verbose: args.includes('-v') || args.includes('--verbose'),

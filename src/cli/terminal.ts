@@ -27,6 +27,8 @@ export interface TerminalOptions {
   readonly quiet?: boolean | undefined;
   readonly verbose?: boolean | undefined;
   readonly color?: ColorChoice | undefined;
+  /** Says nothing at all: another process speaks for this one. */
+  readonly silent?: boolean | undefined;
 }
 
 export class Terminal {
@@ -34,10 +36,14 @@ export class Terminal {
   readonly verbose: boolean;
   readonly #quiet: boolean;
   readonly #color: boolean;
+  readonly #silent: boolean;
   readonly #line: LiveLine;
 
-  constructor({ json = false, quiet = false, verbose = false, color = 'auto' }: TerminalOptions = {}) {
-    this.json = json;
+  constructor(options: TerminalOptions = {}) {
+    const { json = false, verbose = false, color = 'auto', silent = false } = options;
+    const quiet = options.quiet === true || silent;
+    this.#silent = silent;
+    this.json = json && !silent;
     this.verbose = verbose;
     this.#quiet = quiet;
     this.#color = color === 'always' || (color === 'auto' && process.stderr.isTTY === true && !process.env['NO_COLOR']);
@@ -46,7 +52,7 @@ export class Terminal {
 
   /** The result for people. */
   result(text: string): void {
-    if (this.json) return;
+    if (this.json || this.#silent) return;
     this.#line.clear();
     process.stdout.write(`${fitWidth(shown(text), widthOf(process.stdout))}\n`);
   }
@@ -65,7 +71,7 @@ export class Terminal {
 
   /** Something the user should know even with --quiet; one line. */
   warn(text: string): void {
-    this.#line.log(fitted(`${this.paint('yellow', 'warning')}: ${visible(text)}`));
+    if (!this.#silent) this.#line.log(fitted(`${this.paint('yellow', 'warning')}: ${visible(text)}`));
   }
 
   /** The line that is overwritten; only on a terminal. */
@@ -79,7 +85,7 @@ export class Terminal {
 
   /** Lines of an error. */
   error(text: string): void {
-    this.#line.log(fitted(text));
+    if (!this.#silent) this.#line.log(fitted(text));
   }
 
   /** Text in a style, for the methods above. */

@@ -1,13 +1,14 @@
 /** How much memory there is, and errors that say that there was too little. */
 
-import { totalmem } from 'node:os';
 import { BnnError } from '../errors.ts';
 
 /** The rest is the system's, and that of code. */
 const USABLE_SHARE = 0.9;
 
-/** Bytes that this process may use for data: nearly all of the machine's, or of what a container leaves it. */
+/** Bytes that this process may use for data: nearly all of the machine's, or of what a container leaves it. A browser does not tell. */
 export function usableMemory(): number {
+  if (globalThis.process === undefined) return Infinity;
+  const { totalmem } = process.getBuiltinModule('node:os');
   const constrained = process.constrainedMemory();
   return USABLE_SHARE * (constrained > 0 ? Math.min(constrained, totalmem()) : totalmem());
 }

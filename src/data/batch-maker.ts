@@ -1,5 +1,6 @@
 /** Which images a batch holds and what is done to them: the same bits in whatever thread and order batches are made. */
 
+import { type Part, partOf } from '../core/part.ts';
 import { Rng } from '../core/rng.ts';
 import { BnnError } from '../errors.ts';
 import { type Augmentation, drawPlacement, placeImage, UNCHANGED } from './augment.ts';
@@ -23,6 +24,8 @@ export interface BatchOptions {
   readonly dropLast?: boolean | undefined;
   /** `stop` unless told. A picture that cannot be read at all (no such file, no permission) stops in any case. */
   readonly onBroken?: BrokenPolicy | undefined;
+  /** Only this part of each batch is read and made, with the same bits as in the whole; all of it unless told. */
+  readonly part?: Part | undefined;
 }
 
 /**
@@ -46,6 +49,8 @@ export interface Batch {
   readonly index: number;
   /** What was left out of it, in the order of the batch. */
   readonly broken: readonly BrokenImage[];
+  /** Where these pictures stand in a batch of which they are a part, and how many that has; before broken ones were left out. */
+  readonly whole: { readonly from: number; readonly count: number };
 }
 
 export interface BatchMaker {
@@ -54,6 +59,8 @@ export interface BatchMaker {
   make(epoch: number, index: number, reuse?: (length: number) => Float32Array | undefined): Promise<Batch>;
 }
 
+const ALL: Part = { index: 0, of: 1 };
+
 /**
  * Prepares the making of batches.
  *
@@ -61,6 +68,7 @@ export interface BatchMaker {
  */
 export function createBatchMaker(split: Split, options: BatchOptions): BatchMaker {
   const { batchSize, seed = 0, shuffle = false, augment = null, normalize = 'dataset', dropLast = false } = options;
+  const { part = ALL } = options;
   checkCount('batchSize', batchSize, 1);
   if (augment !== null) checkAugmentation(augment, split);
   const batches = split.count / batchSize;
@@ -86,8 +94,11 @@ export function createBatchMaker(split: Split, options: BatchOptions): BatchMake
 
   const make: BatchMaker['make'] = async (epoch, index, reuse) => {
     const begin = index * batchSize;
-    const indices = order(epoch).slice(begin, Math.min(begin + batchSize, split.count));
+    const all = Math.min(batchSize, split.count - begin);
+    const [from, end] = partOf(all, part);
+    const indices = order(epoch).slice(begin + from, begin + end);
     const count = indices.length;
+    const whole = { from, count: all };
     const images = reuse?.(count * pixelsPerImage) ?? new Float32Array(count * pixelsPerImage);
     const labels = Int32Array.from(indices, (i) => split.labels[i] ?? 0);
     const place = (i: number, given: Uint8Array, begin: number): void => {
@@ -98,12 +109,12 @@ export function createBatchMaker(split: Split, options: BatchOptions): BatchMake
     };
     if (split.kind === 'memory') {
       for (let i = 0; i < count; i++) place(i, split.images, (indices[i] ?? 0) * pixelsPerImage);
-      return { images, labels, indices, count, index, broken: [] };
+      return { images, labels, indices, count, index, broken: [], whole };
     }
     const broken = await decodePictures(split, indices, { ...options, seed, epoch }, (i, pixels) =>
       place(i, pixels, 0),
     );
-    return leaveOut({ images, labels, indices, count, index, broken: [] }, broken, pixelsPerImage);
+    return leaveOut({ images, labels, indices, count, index, broken: [], whole }, broken, pixelsPerImage);
   };
   return { batchesPerEpoch, make };
 }
@@ -127,7 +138,7 @@ function leaveOut(batch: Batch, broken: ReadonlyMap<number, BrokenImage>, pixels
   const slots = Array.from(batch.indices.keys());
   const bad = slots.map((i) => broken.get(i)).filter((image) => image !== undefined);
   const good = slots.filter((i) => !broken.has(i));
-  const { images, labels, indices, index } = batch;
+  const { images, labels, indices, index, whole } = batch;
   for (const [to, from] of good.entries()) {
     images.copyWithin(to * pixelsPerImage, from * pixelsPerImage, (from + 1) * pixelsPerImage);
   }
@@ -138,6 +149,7 @@ function leaveOut(batch: Batch, broken: ReadonlyMap<number, BrokenImage>, pixels
     count: good.length,
     index,
     broken: bad,
+    whole,
   };
 }
 

@@ -21,6 +21,8 @@ export interface BatcherOptions extends BatchOptions {
   readonly workers?: number | undefined;
   /** Keeps pictures that are framed alike in every epoch, up to 256 MiB, so that they are decoded once; false unless told. */
   readonly keepFramed?: boolean | undefined;
+  /** Also gives out batches without pictures, where all are broken or the part of this process is empty; false unless told. */
+  readonly keepEmpty?: boolean | undefined;
   /** Called once for each picture that is left out because it is broken, when its batch is given out. */
   readonly onBrokenImage?: ((image: BrokenImage) => void) | undefined;
 }
@@ -45,9 +47,12 @@ const LEAST_DECODERS = 2;
 
 /** Makes the batches of one split; holds its workers across epochs. */
 export class Batcher {
+  /** Of the split. */
+  readonly pictures: number;
   readonly #maker: BatchMaker;
   readonly #workers: BatchWorkers | undefined;
   readonly #ahead: number;
+  readonly #keepEmpty: boolean;
   readonly #onBrokenImage: ((image: BrokenImage) => void) | undefined;
   readonly #reported = new Set<number>();
   readonly #spare = new SpareArrays();
@@ -57,12 +62,15 @@ export class Batcher {
 
   /** @throws {BnnError} E_USAGE for options that make no sense, or that leave no batch. */
   constructor(split: Split, options: BatcherOptions) {
-    const { prefetch = 0, workers = defaultWorkers(split), keepFramed: keep, onBrokenImage, ...batchOptions } = options;
+    const { prefetch = 0, workers = defaultWorkers(split), keepFramed: keep, keepEmpty = false, ...rest } = options;
+    const { onBrokenImage, ...batchOptions } = rest;
     const isSame = !((batchOptions.augment?.cropScale ?? 0) > 0);
     if (keep === true && split.kind === 'files' && isSame) split = keepFramed(split);
     checkCount('prefetch', prefetch, 0);
     checkCount('workers', workers, 1);
     this.#maker = createBatchMaker(split, batchOptions);
+    this.#keepEmpty = keepEmpty;
+    this.pictures = split.count;
     this.#onBrokenImage = onBrokenImage;
     const batchBytes = Math.min(batchOptions.batchSize, split.count) * split.height * split.width * split.channels * 4;
     this.#ahead = Math.min(prefetch, Math.max(1, Math.floor(PREFETCH_BYTES / batchBytes)));
@@ -99,7 +107,7 @@ export class Batcher {
     if (workers === undefined) {
       const take = (length: number) => this.#spare.take(length);
       const make = (index: number): Promise<Batch> => this.#maker.make(epoch, index, take);
-      return new Stream({ startBatch, total, ahead: 1, request: make, report });
+      return new Stream({ startBatch, total, ahead: 1, request: make, report, keepEmpty: this.#keepEmpty });
     }
     const stream = this.#streams++;
     return new Stream({
@@ -108,6 +116,7 @@ export class Batcher {
       ahead: this.#ahead,
       request: (index) => workers.request(stream, epoch, index),
       report,
+      keepEmpty: this.#keepEmpty,
       workers,
       cancel: () => workers.cancel(stream),
     });
@@ -186,6 +195,7 @@ interface StreamOptions {
   readonly ahead: number;
   readonly request: (index: number) => Promise<Batch>;
   readonly report: (batch: Batch) => void;
+  readonly keepEmpty: boolean;
   /** Absent when batches are made on demand. */
   readonly workers?: BatchWorkers;
   readonly cancel?: () => void;
@@ -210,7 +220,7 @@ class Stream implements BatchStream {
 
   async next(): Promise<IteratorResult<Batch>> {
     const begin = performance.now();
-    const { workers, report } = this.#options;
+    const { workers, report, keepEmpty } = this.#options;
     try {
       for (;;) {
         this.#fill();
@@ -220,7 +230,7 @@ class Stream implements BatchStream {
         const value = await (workers?.wait(first) ?? first);
         report(value);
         // Empty when all its pictures are broken.
-        if (value.count > 0) return { done: false, value };
+        if (value.count > 0 || keepEmpty) return { done: false, value };
       }
     } catch (error) {
       await this.close();

@@ -1,19 +1,9 @@
-/**
- * The IDX format of the MNIST files (Y. LeCun, "The MNIST database"): two zero bytes, a type byte (8 = unsigned byte), the
- * number of dimensions, one big-endian u32 for each size, then the elements in row-major order.
- */
+/** IDX files, gzipped or not (`idx-layout.ts`). */
 
 import { constants, gunzipSync } from 'node:zlib';
-import { elementCount } from '../core/shape.ts';
 import { BnnError, systemErrorCode } from '../errors.ts';
+import { type Idx, parseHeader, sizesOf } from './idx-layout.ts';
 
-export interface Idx {
-  readonly shape: readonly number[];
-  /** u8[shape], a view of the file (or of its decompressed bytes). */
-  readonly data: Uint8Array;
-}
-
-const UNSIGNED_BYTE = 8;
 /** Of compressed bytes, whose beginning holds the header whatever names and tables stand before it. */
 const HEAD_BYTES = 1 << 16;
 /** Deflate at its best, with room for the header of gzip. */
@@ -33,8 +23,7 @@ export function decodeIdx(file: Uint8Array, rank: number, at: string): Idx {
   const isPacked = file[0] === 0x1f && file[1] === 0x8b;
   const head = isPacked ? gunzipHead(file, at) : file;
   const shape = parseHeader(head, rank, at);
-  const headerBytes = 4 + 4 * rank;
-  const expectedBytes = headerBytes + elementCount(shape);
+  const { headerBytes, fileBytes: expectedBytes } = sizesOf(shape);
   const promised = `${shape.join('x')} elements need ${expectedBytes}`;
   const hint = 'the file is damaged: fetch it again';
   if (isPacked ? expectedBytes > (file.length + 1) * MOST_RATIO : file.length !== expectedBytes) {
@@ -49,30 +38,6 @@ export function decodeIdx(file: Uint8Array, rank: number, at: string): Idx {
     throw new BnnError('E_FORMAT', `IDX file of ${bytes.length} bytes, but ${promised}`, { at, hint });
   }
   return { shape, data: bytes.subarray(headerBytes) };
-}
-
-function parseHeader(bytes: Uint8Array, rank: number, at: string): number[] {
-  const headerBytes = 4 + 4 * rank;
-  const [zero0, zero1, type, foundRank] = bytes;
-  if (bytes.length < 4 || zero0 !== 0 || zero1 !== 0) {
-    throw new BnnError('E_FORMAT', 'not an IDX file: it does not begin with two zero bytes', { at });
-  }
-  if (type !== UNSIGNED_BYTE) {
-    throw new BnnError('E_UNSUPPORTED', `IDX element type ${type}, only ${UNSIGNED_BYTE} (unsigned byte) is read`, {
-      at,
-    });
-  }
-  if (foundRank !== rank) {
-    throw new BnnError('E_FORMAT', `IDX file with ${foundRank} dimensions, expected ${rank}`, {
-      at,
-      hint: 'are the files of images and labels swapped?',
-    });
-  }
-  if (bytes.length < headerBytes) {
-    throw new BnnError('E_FORMAT', `IDX file of ${bytes.length} bytes, its header alone takes ${headerBytes}`, { at });
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  return Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
 }
 
 /** What the first bytes of the file decompress to: some kilobytes, or what a bomb makes of them, at most 68 MB. */

@@ -49,6 +49,18 @@ export async function loadMnist(options: LoadOptions): Promise<Dataset> {
 /** In a clone; both `src/data` and `dist/data` lie two levels below the package. */
 const IN_CLONE = fileURLToPath(new URL('../../packages/mnist/data', import.meta.url));
 
+/**
+ * The four files of a set like MNIST: pictures and labels to learn from, pictures and labels to test on.
+ *
+ * @param dir  a folder; the embedded copy unless told.
+ * @throws {BnnError} E_NOT_FOUND.
+ */
+export async function mnistFiles(dir?: string): Promise<readonly string[]> {
+  const root = dir === undefined ? embeddedFolder() : resolve(dir);
+  const files = (prefix: string) => [findIdx(root, `${prefix}-images`, 3), findIdx(root, `${prefix}-labels`, 1)];
+  return Promise.all([...files('train'), ...files('t10k')]);
+}
+
 function embeddedFolder(): string {
   if (existsSync(IN_CLONE)) return IN_CLONE;
   try {

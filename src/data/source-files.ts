@@ -2,9 +2,10 @@
 
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { extract } from 'tar-stream';
+import { createTarDecoder } from 'modern-tar';
 import { assertRegularFile, openRegularFile, readRegularFile } from '../core/regular-file-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 
@@ -63,25 +64,22 @@ export async function openArchive(
   onRead: (bytes: number) => void,
 ): Promise<SourceFiles> {
   const files = new Map<string, Uint8Array>();
-  const unpack = extract();
-  const collect = async (): Promise<void> => {
-    for await (const entry of unpack) {
-      const name = basename(entry.header.name);
-      // Null for a size that is no number: tar-stream would wait for ever.
-      const size = entry.header.size ?? Number.NaN;
-      if (!(size >= 0)) throw new Error(`the size of ${entry.header.name} is no number`);
-      if (entry.header.type !== 'file' || !wanted.has(name)) {
-        entry.resume();
+  const collect = async (chunks: AsyncIterable<Uint8Array>): Promise<void> => {
+    const unpacked = Readable.toWeb(Readable.from(chunks)).pipeThrough(createTarDecoder({ strict: true }));
+    for await (const { header, body } of unpacked) {
+      const name = basename(header.name);
+      if (header.type !== 'file' || !wanted.has(name)) {
+        await body.cancel();
         continue;
       }
-      const at = `${path} > ${entry.header.name}`;
-      if (size > maximumBytes) {
-        throw new BnnError('E_FORMAT', `a file of ${size} bytes, at most ${maximumBytes} are expected`, { at });
+      const at = `${path} > ${header.name}`;
+      if (header.size > maximumBytes) {
+        throw new BnnError('E_FORMAT', `a file of ${header.size} bytes, at most ${maximumBytes} are expected`, { at });
       }
       if (files.has(name)) throw new BnnError('E_FORMAT', 'the archive holds the file a second time', { at });
-      const bytes = new Uint8Array(size);
+      const bytes = new Uint8Array(header.size);
       let filled = 0;
-      for await (const chunk of entry as AsyncIterable<Uint8Array>) {
+      for await (const chunk of body) {
         bytes.set(chunk, filled);
         filled += chunk.length;
       }
@@ -93,7 +91,9 @@ export async function openArchive(
   input.on('data', () => onRead(input.bytesRead));
   try {
     const gunzip = createGunzip({ chunkSize: 1 << 18 });
-    await Promise.all([pipeline(input, gunzip, (chunks) => bounded(chunks, path), unpack), collect()]);
+    // What fails in it ends gunzip, too, and is thrown from there.
+    pipeline(input, gunzip).catch(() => {});
+    await collect(bounded(gunzip, path));
   } catch (cause) {
     const known = systemErrorCode(cause)?.startsWith('Z_') ? cause : fromSystemError(cause, 'read', path);
     if (known instanceof BnnError) throw known;

@@ -120,14 +120,20 @@ export class EngineSession {
    * Runs the model.
    *
    * @param feeds  the inputs by name.
+   * @param room   arrays that outputs are written into, by name; the others get new ones.
    * @returns      the outputs by name.
-   * @throws {BnnError} E_SHAPE when the model does not take those shapes, E_BACKEND when memory runs out; the session has ended then.
+   * @throws {BnnError} E_SHAPE when the model does not take those shapes or an output has another size than its array, E_USAGE for an
+   *   array of an output that is not there, E_BACKEND when memory runs out; the session has ended then.
    */
-  runAll(feeds: Readonly<Record<string, EngineTensor>>): Record<string, EngineTensor> {
+  runAll(
+    feeds: Readonly<Record<string, EngineTensor>>,
+    room: Readonly<Record<string, Float32Array>> = {},
+  ): Record<string, EngineTensor> {
     if (this.#ended !== undefined) throw new BnnError('E_BACKEND', this.#ended, { at: this.#at });
     const tensors = this.inputs.map((info) => this.#checked(info, feeds));
     const { engine } = this.#shared;
     const plan = this.#planFor(tensors.map(({ shape }) => shape));
+    this.#checkRoom(plan, room);
     this.#reserve(plan.bytes);
     for (const [i, slot] of plan.inputs.entries()) {
       const data = tensors[i]?.data ?? [];
@@ -138,10 +144,32 @@ export class EngineSession {
     });
     return Object.fromEntries(
       plan.outputs.map(({ name, slot }) => {
-        const data = engine.floats(this.#shared.base + slot.offset, elementCount(slot.shape)).slice();
-        return [name, { data, shape: slot.shape }];
+        const computed = engine.floats(this.#shared.base + slot.offset, elementCount(slot.shape));
+        const given = Object.hasOwn(room, name) ? room[name] : undefined;
+        // New memory costs more than computing a large layer.
+        given?.set(computed);
+        return [name, { data: given ?? computed.slice(), shape: slot.shape }];
       }),
     );
+  }
+
+  #checkRoom({ outputs }: Plan, room: Readonly<Record<string, Float32Array>>): void {
+    for (const [name, array] of Object.entries(room)) {
+      const output = outputs.find((one) => one.name === name);
+      if (output === undefined) {
+        throw new BnnError('E_USAGE', `the model has no output ${name}, for which there is an array`, {
+          at: this.#at,
+          hint: `it has ${outputs.map((one) => one.name).join(', ') || 'none'}`,
+        });
+      }
+      const { shape } = output.slot;
+      if (array instanceof Float32Array && array.length === elementCount(shape)) continue;
+      const found = array instanceof Float32Array ? `has room for ${array.length} numbers` : 'is no Float32Array';
+      const expected = `${elementCount(shape)} for [${shape.join(', ')}]`;
+      throw new BnnError('E_SHAPE', `the array for the output ${name} ${found}, expected ${expected}`, {
+        at: this.#at,
+      });
+    }
   }
 
   #checked({ name, shape: declared }: EngineTensorInfo, feeds: Readonly<Record<string, EngineTensor>>): EngineTensor {

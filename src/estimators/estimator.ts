@@ -50,9 +50,10 @@ export interface LearnedState {
   /**
    * Moves them by the gradients since the last call.
    *
-   * @param step  counts from 1.
+   * @param step   counts from 1.
+   * @param sumUp  adds up their gradients of several processes, in place.
    */
-  apply(lr: number, step: number): Promise<void>;
+  apply(lr: number, step: number, sumUp?: (gradients: Float64Array) => void): Promise<void>;
   /** Gradients since the last call of `apply` were not of a step. */
   forgetGradients(): void;
   /** By names that no other estimator uses. */

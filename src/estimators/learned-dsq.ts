@@ -59,14 +59,17 @@ export class LearnedDsq implements LearnedState {
   /**
    * Moves every α by the gradients since the last call.
    *
-   * @param step  counts from 1.
+   * @param step   counts from 1.
+   * @param sumUp  adds up gradients of several processes, in place.
    */
-  async apply(lr: number, step: number): Promise<void> {
-    for (const layer of this.#layers.values()) {
-      if (layer.gradient === undefined) continue;
-      const g = (await layer.gradient.data())[0] ?? Number.NaN;
-      layer.gradient.dispose();
-      layer.gradient = undefined;
+  async apply(lr: number, step: number, sumUp?: (gradients: Float64Array) => void): Promise<void> {
+    const moving = [...this.#layers.values()].filter(({ gradient }) => gradient !== undefined);
+    const gradients = new Float64Array(moving.length);
+    for (const [i, { gradient }] of moving.entries()) gradients[i] = (await gradient?.data())?.[0] ?? Number.NaN;
+    this.forgetGradients();
+    sumUp?.(gradients);
+    for (const [i, layer] of moving.entries()) {
+      const g = gradients[i] ?? Number.NaN;
       layer.m = Math.fround(ADAM.beta1 * layer.m + (1 - ADAM.beta1) * g);
       layer.v = Math.fround(ADAM.beta2 * layer.v + (1 - ADAM.beta2) * g * g);
       const m = layer.m / (1 - ADAM.beta1 ** step);

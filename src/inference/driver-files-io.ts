@@ -5,24 +5,44 @@ import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { type Obstacle, obstacle } from '../core/found.ts';
+import { hasNvidiaDriver } from '../core/nvidia-driver-io.ts';
 
 export function absentFiles(folder: string, names: readonly string[]): string[] {
   return names.filter((name) => !existsSync(join(folder, name)));
 }
 
-/** The libraries that a library links to and that the system's loader does not find; none where it cannot be asked. */
-export function missingLibraries(path: string): string[] {
+export interface LinkedLibrary {
+  readonly name: string;
+  /** Whether the system's loader finds it. */
+  readonly isThere: boolean;
+}
+
+/** The libraries that a library links to; none where the system's loader cannot be asked. */
+export function linkedLibraries(path: string): LinkedLibrary[] {
   try {
     const lines = execFileSync('ldd', [path], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-    return Array.from(lines.matchAll(/^\s*(\S+) => not found/gm), ([, name]) => name ?? '');
+    return Array.from(lines.matchAll(/^\s*(\S+) => (not found)?/gm), ([, name = '', missing]) => ({
+      name,
+      isThere: missing === undefined,
+    }));
   } catch {
     return [];
   }
 }
 
-/** Of the kernel: on the machine itself, in a container, in Windows's Linux. */
-export function hasNvidiaDriver(): boolean {
-  return ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'].some(existsSync);
+/** Which releases libraries are for, read from the names of those that they link to: `CUDA 12 and cuDNN 9`. */
+export function cudaReleases(linked: readonly LinkedLibrary[]): string {
+  const releaseOf = (pattern: RegExp) => linked.map(({ name }) => pattern.exec(name)?.[1]).find(Boolean) ?? '';
+  const parts = [
+    ['CUDA', releaseOf(/^lib(?:cudart|cublas|cublasLt|curand)\.so\.(\d+)/)],
+    ['cuDNN', releaseOf(/^libcudnn\w*\.so\.(\d+)/)],
+    ['TensorRT', releaseOf(/^libnvinfer\w*\.so\.(\d+)/)],
+  ] as const;
+  const known = parts.filter(([name, release]) => release !== '' || name !== 'TensorRT');
+  return known
+    .map(([name, release]) => `${name} ${release}`.trimEnd())
+    .join(', ')
+    .replace(/, ([^,]*)$/, ' and $1');
 }
 
 /** What keeps Vulkan from working on Linux; elsewhere the GPU's driver belongs to the system. */
@@ -41,11 +61,22 @@ export function vulkanObstacle(): Obstacle | undefined {
     return obstacle(`VK_DRIVER_FILES names ${missing.join(', ')}, which is not there`, 'unset it, or correct it');
   }
   const folders = manifestFolders();
-  if (folders.some((folder) => listFolder(folder).some((name) => name.endsWith('.json')))) return undefined;
+  if (folders.some((folder) => listFolder(folder).some((name) => name.endsWith('.json')))) {
+    if (hasGpuDevice()) return undefined;
+    return obstacle(
+      'there is no GPU (nothing in /dev/dri, no /dev/nvidiactl or /dev/dxg): Vulkan would compute on the CPU',
+      'use --ep cpu; to take a software device, name its driver: VK_DRIVER_FILES=/path/to/icd.json; in a container, pass the GPU on',
+    );
+  }
   return obstacle(
     `there is no Vulkan driver (no manifest in ${folders.join(', ')})`,
     "install the GPU's driver with its Vulkan part (Debian: mesa-vulkan-drivers, or NVIDIA's); vulkaninfo --summary should list the GPU",
   );
+}
+
+/** What a GPU is to the kernel. */
+function hasGpuDevice(): boolean {
+  return hasNvidiaDriver() || listFolder('/dev/dri').some((name) => name.startsWith('renderD'));
 }
 
 /** Where the Vulkan loader looks for manifests of drivers. */

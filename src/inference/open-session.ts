@@ -1,4 +1,4 @@
-/** Chooses between stock onnxruntime, onnxruntime with our operator library, and our own engine in WebAssembly. */
+/** Chooses between stock onnxruntime, onnxruntime with our operator library, and our own engines. */
 
 import { type Obstacle, obstacle, requireFound } from '../core/found.ts';
 import { BnnError } from '../errors.ts';
@@ -8,20 +8,16 @@ import { decodeModel } from '../onnx/decode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { BNN_DOMAIN } from '../operators/definition.ts';
 import { INFER_RULES } from '../operators/registry.ts';
+import { AUTOMATIC_ENGINE, type EngineName, ownEngine } from './engines.ts';
 import { type ModelFacts, readFacts } from './model-facts-io.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 import { createNativeSession } from './native-session.ts';
 import { loadOnnxruntime } from './onnxruntime.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
-import { createWasmSession, type WasmSession } from './wasm-session.ts';
 
 /** `on`: our kernels or an error; `off`: stock onnxruntime; `auto`: our kernels where they are there and the model has work for them. */
 export const OPS_CHOICES = ['auto', 'on', 'off'] as const;
 export type OpsChoice = (typeof OPS_CHOICES)[number];
-
-/** `wasm`: our own engine; `auto`: that where the operator library is missing and the model has work for it, else onnxruntime. */
-export const ENGINES = ['auto', 'onnxruntime', 'wasm'] as const;
-export type EngineName = (typeof ENGINES)[number];
 
 export interface OpenOptions extends SessionOptions {
   /** `auto` unless told. */
@@ -50,12 +46,13 @@ export interface OpenedSession extends Session {
  */
 export async function openSession(model: string | Uint8Array, options: OpenOptions = {}): Promise<OpenedSession> {
   const { engine = 'auto', ops = 'auto', ep = 'cpu' } = options;
-  if (engine === 'wasm') {
+  const own = ownEngine(engine);
+  if (own !== null) {
     if (ops === 'on')
       throw new BnnError('E_USAGE', 'the operator library is part of onnxruntime', {
-        hint: 'leave out --ops, or --engine wasm',
+        hint: `leave out --ops, or --engine ${engine}`,
       });
-    return withEngine(model, await createWasmSession(model, options), 'asked for');
+    return withEngine(own, model, options, 'asked for');
   }
   const packed = await readPacked(model);
   if (packed !== null) refuseImpossible(packed, options.at);
@@ -71,7 +68,7 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
   try {
     if (lack === undefined) return await withOps(model, options, `the model has ${BNN_DOMAIN} operators`);
     if (engine === 'onnxruntime') return await stock(model, options, lack.reason);
-    return withEngine(model, await createWasmSession(model, options), lack.reason);
+    return await withEngine(AUTOMATIC_ENGINE, model, options, lack.reason);
   } catch (error) {
     if (!(error instanceof BnnError)) throw error;
     return stock(model, options, error.message);
@@ -133,7 +130,7 @@ async function stock(model: string | Uint8Array, options: OpenOptions, opsReason
     });
   }
   try {
-    return withEngine(model, await createWasmSession(model, options), runtime.reason);
+    return await withEngine(AUTOMATIC_ENGINE, model, options, runtime.reason);
   } catch (error) {
     if (!(error instanceof BnnError) || error.code !== 'E_UNSUPPORTED') throw error;
     throw new BnnError('E_BACKEND', `it takes onnxruntime to run this model, and ${runtime.reason}`, {
@@ -150,8 +147,14 @@ async function withOps(model: string | Uint8Array, options: OpenOptions, opsReas
   return withFacts(model, session, { engine: 'onnxruntime', ops: 'on', opsReason, threads });
 }
 
-function withEngine(model: string | Uint8Array, session: WasmSession, opsReason: string): OpenedSession {
-  return withFacts(model, session, { engine: 'wasm', ops: 'off', opsReason, threads: session.threads });
+async function withEngine(
+  { name, open }: typeof AUTOMATIC_ENGINE,
+  model: string | Uint8Array,
+  options: OpenOptions,
+  opsReason: string,
+): Promise<OpenedSession> {
+  const session = await open(model, options);
+  return withFacts(model, session, { engine: name, ops: 'off', opsReason, threads: session.threads });
 }
 
 function withFacts(

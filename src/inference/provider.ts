@@ -3,9 +3,10 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Finding, findingOf, type Obstacle, obstacle } from '../core/found.ts';
+import { hasNvidiaDriver } from '../core/nvidia-driver-io.ts';
 import { resolvePeer } from '../core/peers-io.ts';
 import { BnnError } from '../errors.ts';
-import { absentFiles, hasNvidiaDriver, missingLibraries, vulkanObstacle } from './driver-files-io.ts';
+import { absentFiles, cudaReleases, linkedLibraries, vulkanObstacle } from './driver-files-io.ts';
 import { loadOnnxruntime, type Onnxruntime } from './onnxruntime.ts';
 
 /** Execution providers of onnxruntime that this project drives. */
@@ -24,21 +25,22 @@ interface Needs {
   readonly driver?: () => Obstacle | undefined;
 }
 
-const CUDA_FILES = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
+export const CUDA_FILES = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
+export const TENSORRT_FILE = 'libonnxruntime_providers_tensorrt.so';
 const OR_CPU = 'or use --ep cpu';
 
 const NEEDS: Readonly<Record<Exclude<ExecutionProvider, 'cpu'>, Needs>> = {
   cuda: {
     platforms: 'Linux on x64',
     files: CUDA_FILES,
-    hint: `check the NVIDIA driver (nvidia-smi), CUDA 12 and cuDNN 9, ${OR_CPU}`,
+    hint: `check the NVIDIA driver (nvidia-smi), the CUDA and cuDNN that it links to (bnn doctor), ${OR_CPU}`,
     driver: nvidiaObstacle,
   },
   tensorrt: {
     platforms: 'Linux on x64',
     // What TensorRT does not know runs on CUDA.
-    files: [...CUDA_FILES, 'libonnxruntime_providers_tensorrt.so'],
-    hint: `check the NVIDIA driver (nvidia-smi), CUDA 12, cuDNN 9 and TensorRT 10, or use --ep cuda`,
+    files: [...CUDA_FILES, TENSORRT_FILE],
+    hint: 'check the NVIDIA driver (nvidia-smi), CUDA, cuDNN and TensorRT (bnn doctor), or use --ep cuda',
     driver: nvidiaObstacle,
   },
   webgpu: {
@@ -108,16 +110,16 @@ function findObstacle(
   const absent = absentFiles(folder, files);
   if (absent.length > 0) {
     const reason = `onnxruntime-node was installed without ${absent.join(', ').replace(/, ([^,]*)$/, ' and $1')}`;
-    return obstacle(reason, 'bnn setup cuda (needs internet)');
+    return obstacle(reason, 'bnn setup cuda; without internet, bnn setup cuda --from FILE');
   }
-  const missing = files.flatMap((file) => missingLibraries(join(folder, file)));
+  const linked = files.flatMap((file) => linkedLibraries(join(folder, file)));
+  const missing = linked.filter(({ isThere }) => !isThere).map(({ name: library }) => library);
   if (missing.length > 0) {
-    return obstacle(`${files.at(-1)} needs ${missing.join(', ')}, which the system does not find`, MISSING_HINT);
+    const reason = `${files.at(-1)} needs ${[...new Set(missing)].join(', ')}, which the system does not find`;
+    return obstacle(reason, `install ${cudaReleases(linked)}, or put their folders on LD_LIBRARY_PATH`);
   }
   return driver?.();
 }
-
-const MISSING_HINT = 'install CUDA 12, cuDNN 9 and, for tensorrt, TensorRT 10, or put their folders on LD_LIBRARY_PATH';
 
 function nvidiaObstacle(): Obstacle | undefined {
   if (hasNvidiaDriver()) return undefined;
@@ -135,4 +137,24 @@ function nvidiaObstacle(): Obstacle | undefined {
 export function assertProvider(name: ExecutionProvider): void {
   const { works, detail, hint } = inspectProvider(name);
   if (!works) throw new BnnError('E_BACKEND', `execution provider ${name} is not available: ${detail}`, { hint });
+}
+
+/** Of NVIDIA's libraries, which read it when they are loaded. */
+const TF32 = 'NVIDIA_TF32_OVERRIDE';
+
+/**
+ * Turns TF32 off where the user has not said otherwise: it rounds the stem of a network to 10 bits, which flips signs behind it, so
+ * that nothing could be compared.
+ */
+export function forbidTf32(name: ExecutionProvider): void {
+  if (name === 'cuda' || name === 'tensorrt') process.env[TF32] ??= '0';
+}
+
+/** How a provider computes in float32, where there is something to say. */
+export function precisionNote(name: ExecutionProvider): string | undefined {
+  if (name !== 'cuda' && name !== 'tensorrt') return undefined;
+  const value = process.env[TF32] ?? '0';
+  return value === '0'
+    ? `${name} computes without TF32 (${TF32}=0); ${TF32}=1 would allow it`
+    : `${name} may compute with TF32, which flips signs (${TF32}=${value})`;
 }

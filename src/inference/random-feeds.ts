@@ -6,9 +6,8 @@ import { elementCount } from '../core/shape.ts';
 import type { Dtype, Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
-import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
-import { BNN_RULES } from '../operators/registry.ts';
+import { INFER_RULES } from '../operators/registry.ts';
 import { type IndexRange, indexRangeOf } from './index-range.ts';
 import type { TensorInfo } from './session.ts';
 
@@ -33,7 +32,7 @@ export function shapesOf(inputs: readonly TensorInfo[], batch: number): number[]
 export function indexRanges(bytes: Uint8Array): ReadonlyMap<string, IndexRange> {
   const model = decodeModel(bytes);
   try {
-    inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
+    inferShapes(model, INFER_RULES);
   } catch (error) {
     // Sizes that the file declares have to do.
     if (!(error instanceof BnnError)) throw error;

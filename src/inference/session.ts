@@ -11,7 +11,7 @@ import { messageOf } from './error-text.ts';
 import { loadOnnxruntime, type Onnxruntime } from './onnxruntime.ts';
 import { assertPlacement, type Placement } from './placement.ts';
 import { ProfileFolder } from './profile-folder-io.ts';
-import { assertProvider, type ExecutionProvider, providerHint } from './provider.ts';
+import { assertProvider, type ExecutionProvider, forbidTf32, providerHint } from './provider.ts';
 import type { ProviderOptions } from './provider-options.ts';
 import { SessionLifetime } from './session-lifetime.ts';
 import { affordableThreads } from './session-threads.ts';
@@ -83,6 +83,7 @@ export async function createSession(model: string | Uint8Array, options: Session
   const at = options.at ?? (typeof model === 'string' ? model : 'model');
   const runtime = requireFound(loadOnnxruntime());
   assertProvider(ep);
+  forbidTf32(ep);
   if (typeof model === 'string') await assertRegularFile(model);
   const threads = affordableThreads(options.threads ?? 0);
   // onnxruntime prints what it also throws.

@@ -11,14 +11,15 @@ import { type Normalization, resolveNormalization } from '../data/normalization.
 import { BnnError } from '../errors.ts';
 import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
 import { DecisionSheet, type Mistake } from './decision-sheet.ts';
+import { type EngineName, ownEngine } from './engines.ts';
 import { type ImageInput, imageInputOf, runImages, toChannelsFirst } from './image-input.ts';
 import { type BatchSpeed, measureBatches, measureLatency } from './latency.ts';
 import { type ModelFacts, readFacts } from './model-facts-io.ts';
-import { type EngineName, type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
+import { type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
 import { classLogits, classNumbers, classProbabilities, thresholdOf } from './output-form.ts';
 import { frameOfModel } from './picture-form.ts';
 import type { Placement } from './placement.ts';
-import type { ExecutionProvider } from './provider.ts';
+import { type ExecutionProvider, precisionNote } from './provider.ts';
 import type { ProviderChoice, Session } from './session.ts';
 
 export interface ValidateOptions extends ProviderChoice {
@@ -173,8 +174,9 @@ async function validateSessions(
   assertImageSize(session, input, dataset);
   if (other !== undefined) assertImageSize(other, imageInputOf(other), dataset);
   const notes: string[] = [];
-  if (session.engine === 'wasm') {
-    if (options.engine !== 'wasm') notes.push(`kernels in WebAssembly: ${session.opsReason}`);
+  const engine = ownEngine(session.engine);
+  if (engine !== null) {
+    if (options.engine !== engine.name) notes.push(`${engine.title}: ${session.opsReason}`);
   } else if (session.ops !== 'on' && options.ops !== 'off') {
     notes.push(`stock operators of onnxruntime: ${session.opsReason}`);
   }
@@ -183,6 +185,8 @@ async function validateSessions(
       'the model rounds values to 8-bit integers: logits differ by more than float rounding; compare top-1 and agreement',
     );
   }
+  const eps = new Set([session.ep, ...(other === undefined ? [] : [other.ep])]);
+  notes.push(...Array.from(eps, precisionNote).filter((note) => note !== undefined));
   notes.push(...(dataset.notes ?? []));
   const { normalize, from } = chooseNormalization(preprocessing, options, dataset, notes);
   const batchSize = input.batch ?? (options.batchSize || DEFAULT_BATCH);

@@ -5,23 +5,14 @@ import { sayFewerThreads } from '../core/scarce-threads.ts';
 import { EngineSession } from '../engine/engine-session.ts';
 import { loadEngine } from '../engine/load-engine-io.ts';
 import { BnnError } from '../errors.ts';
-import type { RunOutput, Session, SessionOptions } from './session.ts';
+import type { CountedSession } from './engine.ts';
+import type { RunOutput, SessionOptions } from './session.ts';
 
-export interface WasmSession extends Session {
-  /** That run it, the calling one included. */
-  readonly threads: number;
-}
-
-/**
- * Loads a model.
- *
- * @param model  path of an ONNX file, or its bytes.
- * @throws {BnnError} E_UNSUPPORTED for what the engine does not run, E_BACKEND where WebAssembly does not work, else as `createSession`.
- */
+/** As `Engine.open`. */
 export async function createWasmSession(
   model: string | Uint8Array,
   { ep = 'cpu', threads = 0, at = typeof model === 'string' ? model : 'model' }: SessionOptions = {},
-): Promise<WasmSession> {
+): Promise<CountedSession> {
   if (ep !== 'cpu') throw new BnnError('E_USAGE', `the WebAssembly engine runs on cpu, not on ${ep}`, { at });
   const bytes = typeof model === 'string' ? await readRegularFile(model, { expected: 'an ONNX file' }) : model;
   const { module, team } = await loadEngine(threads);

@@ -105,6 +105,63 @@ export function batchNormGrad(
   });
 }
 
+/** `BnnBatchNormMoments`: the statistics of a batch alone. */
+export function batchNormMoments(
+  { x, scale }: Pick<Normalized, 'x' | 'scale'>,
+  { relu }: Pick<NormAttributes, 'relu'>,
+): [mean: tf.Tensor, variance: tf.Tensor] {
+  return tf.tidy(() => {
+    const { mean, variance } = tf.moments(rectified(x, scale, relu), leadingAxes(x));
+    return [mean, variance];
+  });
+}
+
+/**
+ * `BnnBatchNormGradSums`: dgamma and dbeta of pictures that are a part of a batch, whose statistics are given. With those of the other
+ * parts, `BnnBatchNormGradApply` makes dx of them.
+ */
+export function batchNormGradSums(
+  { x, dy, mean, variance, scale }: Omit<Normalized, 'gamma'> & Statistics & { readonly dy: tf.Tensor },
+  { epsilon, relu }: NormAttributes,
+): [dgamma: tf.Tensor, dbeta: tf.Tensor] {
+  return tf.tidy(() => {
+    const normalized = tf.mul(tf.sub(rectified(x, scale, relu), mean), tf.rsqrt(tf.add(variance, epsilon)));
+    return [tf.sum(tf.mul(dy, normalized), leadingAxes(x)), tf.sum(dy, leadingAxes(x))];
+  });
+}
+
+/**
+ * `BnnBatchNormGradApply`: what `BnnBatchNormGrad` gives for these pictures, where dgamma and dbeta divided by n are those of the whole batch.
+ *
+ * @returns dscale, of the shape of the scale, exactly where there is one.
+ */
+export function batchNormGradApply(
+  {
+    x,
+    dy,
+    gamma,
+    mean,
+    variance,
+    meanDgamma,
+    meanDbeta,
+    scale,
+  }: Normalized &
+    Statistics & { readonly dy: tf.Tensor; readonly meanDgamma: tf.Tensor; readonly meanDbeta: tf.Tensor },
+  { epsilon, relu }: NormAttributes,
+): [dx: tf.Tensor, dscale?: tf.Tensor] {
+  return tf.tidy(() => {
+    const r = rectified(x, scale, relu);
+    const inverse = tf.rsqrt(tf.add(variance, epsilon));
+    const normalized = tf.mul(tf.sub(r, mean), inverse);
+    const centred = tf.sub(dy, tf.add(meanDbeta, tf.mul(normalized, meanDgamma)));
+    const dr = tf.mul(tf.mul(gamma, inverse), centred);
+    const dz = relu ? tf.mul(dr, tf.step(r)) : dr;
+    if (scale === undefined) return [dz];
+    const dscale = tf.sum(tf.mul(dz, x), scale.rank === 0 ? undefined : leadingAxes(x));
+    return [tf.mul(dz, scale), tf.reshape(dscale, scale.shape)];
+  });
+}
+
 function leadingAxes(x: tf.Tensor): number[] {
   return x.shape.slice(0, -1).map((_, axis) => axis);
 }

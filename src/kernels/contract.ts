@@ -7,7 +7,14 @@
  */
 
 import type * as tf from '@tensorflow/tfjs-core';
-import { batchNormGrad, batchNormInfer, batchNormTrain } from './batch-norm.ts';
+import {
+  batchNormGrad,
+  batchNormGradApply,
+  batchNormGradSums,
+  batchNormInfer,
+  batchNormMoments,
+  batchNormTrain,
+} from './batch-norm.ts';
 import { binaryConv, binaryConvFilterGrad, binaryConvInputGrad } from './binary-convolution.ts';
 import { clipGrad } from './clip.ts';
 import { conv, convFilterGrad, convInputGrad } from './convolution.ts';
@@ -26,6 +33,9 @@ export const KERNELS = {
   BnnBatchNormTrain: batchNormTrain,
   BnnBatchNormInfer: batchNormInfer,
   BnnBatchNormGrad: batchNormGrad,
+  BnnBatchNormMoments: batchNormMoments,
+  BnnBatchNormGradSums: batchNormGradSums,
+  BnnBatchNormGradApply: batchNormGradApply,
   BnnConv: conv,
   BnnConvInputGrad: convInputGrad,
   BnnConvFilterGrad: convFilterGrad,

@@ -9,14 +9,14 @@
 
 import { packedBytes, signOf, unpackSigns } from '../core/bits.ts';
 import { slidingWindowSize } from '../core/shape.ts';
-import { int64s, type Tensor, tensor } from '../core/tensor.ts';
+import { type Tensor, tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
-import type { Attributes } from '../graph/attribute.ts';
+import { type Attributes, int } from '../graph/attribute.ts';
 import type { Dim, Node, ValueType } from '../graph/graph.ts';
-import type { GraphFunction } from '../graph/model.ts';
+import { convBody, SIZE_ATTRIBUTES } from './binary-conv-body.ts';
 import type { AttributeSchema, InputSchema, OperatorDefinition, OperatorSchema } from './definition.ts';
-import { epilogueBody, epilogueInputs, epilogueReference, epilogueSizes, layerDoc } from './epilogue.ts';
-import { FunctionBody, passThrough, signOfData, unpackedWeights } from './function-body.ts';
+import { epilogueInputs, epilogueReference, epilogueSizes, layerDoc } from './epilogue.ts';
+import { passThrough } from './function-body.ts';
 import { expectInputs, floatData, inputsByName, requiredInts, requiredPositiveInt } from './layer-schema.ts';
 import { type LayerVariant, variantsOf } from './variants.ts';
 
@@ -95,18 +95,6 @@ function inferConv(schema: OperatorSchema, attributes: Attributes, types: readon
   return { dtype: 'float32', shape: x?.shape == null ? [null, outputs, null, null] : result };
 }
 
-function convBody(name: string, variant: LayerVariant, schema: OperatorSchema): GraphFunction {
-  const body = new FunctionBody(name);
-  const input = body.inputs(schema);
-  const axes = body.constant('spatial_axes', int64s([1, 2]));
-  const alongChannels = (vector: string) => body.op('Unsqueeze', [input(vector), axes], `channel_${vector}`);
-  const threshold = variant.threshold ? alongChannels('x_threshold') : undefined;
-  const data = variant.weightOnly ? input('x') : signOfData(body, input('x'), 'signs', threshold);
-  const weights = unpackedWeights(body, input('w'), 4, [0, 3, 1, 2]);
-  const acc = body.op('Conv', [data, weights], 'acc', passThrough(CONV_ATTRIBUTES));
-  return body.finish([epilogueBody(body, variant, acc, input, alongChannels)], schema.attributes);
-}
-
 /** The data as the layer multiplies them. */
 function dataOf(variant: LayerVariant, inputs: ReadonlyMap<string, Tensor>, at: string): Float32Array {
   const x = floatData(inputs.get('x'), 'x', at);
@@ -175,6 +163,18 @@ const X_THRESHOLD: InputSchema = {
   doc: 'the least x of each input channel that counts as +1',
 };
 
+/** @throws {BnnError} E_FORMAT when the shape of the weights is unknown. */
+function sizesOf(node: Node): Attributes {
+  const { group, channels } = geometryOf(node.attributes, node.describe());
+  const outputs = node.requiredInput(1).shape?.[0];
+  if (typeof outputs !== 'number') {
+    throw new BnnError('E_FORMAT', 'the shape of its packed weights is unknown, expected a constant', {
+      at: node.describe(),
+    });
+  }
+  return { data_channels: int(group * channels), output_channels: int(outputs) };
+}
+
 function dataDoc({ weightOnly, threshold }: LayerVariant): string {
   if (weightOnly) return 'x';
   return threshold ? '±1 by x ≥ x_threshold' : 'Sign(x)';
@@ -190,7 +190,7 @@ function defineConv(name: string, variant: LayerVariant): OperatorDefinition {
       ...(variant.threshold ? [X_THRESHOLD] : []),
     ],
     output: { name: 'y', dtype: 'float32', shape: "[N, O, H', W']", doc: 'result' },
-    attributes: [...CONV_ATTRIBUTES, CHANNELS],
+    attributes: [...CONV_ATTRIBUTES, CHANNELS, ...SIZE_ATTRIBUTES],
   };
   return {
     name,
@@ -199,7 +199,8 @@ function defineConv(name: string, variant: LayerVariant): OperatorDefinition {
       const types = schema.inputs.map((_, i) => node.requiredInput(i));
       return [inferConv(schema, node.attributes, types, node.describe())];
     },
-    body: () => convBody(name, variant, schema),
+    body: () => convBody(name, variant, schema, passThrough(CONV_ATTRIBUTES)),
+    bodyAttributes: sizesOf,
     reference: convReference(schema, variant, `bnn.${name}`),
   };
 }

@@ -9,7 +9,7 @@ import type { Attributes } from '../graph/attribute.ts';
 import type { Node, ValueType } from '../graph/graph.ts';
 import type { GraphFunction } from '../graph/model.ts';
 import type { AttributeSchema, OperatorDefinition, OperatorSchema } from './definition.ts';
-import { epilogueBody, epilogueInputs, epilogueReference, epilogueSizes, layerDoc } from './epilogue.ts';
+import { afterBias, epilogueInputs, epilogueReference, epilogueSizes, layerDoc } from './epilogue.ts';
 import { FunctionBody, signOfData, unpackedWeights } from './function-body.ts';
 import { expectInputs, floatData, inputsByName, requiredPositiveInt } from './layer-schema.ts';
 import { type LayerVariant, variantsOf } from './variants.ts';
@@ -33,7 +33,13 @@ function gemmBody(name: string, variant: LayerVariant, schema: OperatorSchema): 
   const input = body.inputs(schema);
   const data = variant.weightOnly ? input('x') : signOfData(body, input('x'), 'signs');
   const acc = body.op('MatMul', [data, unpackedWeights(body, input('w'), 2, [1, 0])], 'acc');
-  return body.finish([epilogueBody(body, variant, acc, input, input)], schema.attributes);
+  if (variant.sign) return body.finish([signOfData(body, acc, 'y', input('acc_threshold'))], schema.attributes);
+  const active = variant.relu ? body.op('Relu', [acc], 'active') : acc;
+  // The scale stands first on purpose: as the second operand onnxruntime multiplies it into the ±1 weights, and the
+  // accumulators are no longer integers.
+  const scaled = body.op('Mul', [input('scale'), active], 'scaled');
+  const biased = body.op('Add', [scaled, input('bias')], variant.add || variant.prelu ? 'biased' : 'y');
+  return body.finish([afterBias(body, variant, biased, () => input('residual'), input)], schema.attributes);
 }
 
 function gemmReference(schema: OperatorSchema, variant: LayerVariant, at: string): OperatorDefinition['reference'] {

@@ -2,6 +2,7 @@
 
 import type { Dtype, Tensor } from '../core/tensor.ts';
 import type { AttributeKind, Attributes } from '../graph/attribute.ts';
+import type { Node } from '../graph/graph.ts';
 import type { InferRule } from '../graph/infer/rule.ts';
 import type { GraphFunction } from '../graph/model.ts';
 
@@ -37,6 +38,8 @@ export interface OperatorDefinition {
   readonly infer: InferRule;
   /** Builds the model-local function: the operator in standard operators of opset 17. */
   readonly body: () => GraphFunction;
+  /** The attributes that no kernel reads, only the body, as they are for a node. */
+  readonly bodyAttributes?: (node: Node) => Attributes;
   /**
    * The meaning, slow and plain. Sums are exact or float64; the result is rounded to float32 once.
    *

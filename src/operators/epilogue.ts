@@ -3,7 +3,7 @@
 import type { Tensor } from '../core/tensor.ts';
 import type { Dim, Value } from '../graph/graph.ts';
 import type { InputSchema } from './definition.ts';
-import { type FunctionBody, signOfData } from './function-body.ts';
+import type { FunctionBody } from './function-body.ts';
 import { floatData } from './layer-schema.ts';
 import type { LayerVariant } from './variants.ts';
 
@@ -37,31 +37,25 @@ export function layerDoc(variant: LayerVariant, product: string): string {
 }
 
 /**
- * The part of a function body from the accumulator on.
+ * The part of a function body after scale and bias: residual, PReLU and offset.
  *
- * @param inputs       of the function, by name.
- * @param alongOutput  brings a vector over the output channels into the form that broadcasts to the accumulators.
+ * @param residual     the value to add, if any.
+ * @param alongOutput  brings a vector over the output channels into the form that broadcasts to the result.
  */
-export function epilogueBody(
+export function afterBias(
   body: FunctionBody,
   variant: LayerVariant,
-  acc: Value,
-  inputs: (name: string) => Value,
+  biased: Value,
+  residual: () => Value,
   alongOutput: (name: string) => Value,
 ): Value {
-  if (variant.sign) return signOfData(body, acc, 'y', alongOutput('acc_threshold'));
-  const active = variant.relu ? body.op('Relu', [acc], 'active') : acc;
-  // The scale stands first on purpose: as the second operand onnxruntime multiplies it into the ±1 weights, and the
-  // accumulators are no longer integers.
-  const scaled = body.op('Mul', [alongOutput('scale'), active], 'scaled');
-  let y = body.op('Add', [scaled, alongOutput('bias')], variant.add || variant.prelu ? 'biased' : 'y');
-  if (variant.add) y = body.op('Add', [y, inputs('residual')], variant.prelu ? 'summed' : 'y');
-  if (!variant.prelu) return y;
-  return body.op('Add', [body.op('PRelu', [y, alongOutput('slope')], 'bent'), alongOutput('offset')], 'y');
+  const z = variant.add ? body.op('Add', [biased, residual()], variant.prelu ? 'summed' : 'y') : biased;
+  if (!variant.prelu) return z;
+  return body.op('Add', [body.op('PRelu', [z, alongOutput('slope')], 'bent'), alongOutput('offset')], 'y');
 }
 
 /**
- * The same in plain arithmetic: a function of the accumulator, its output channel and the flat index of the result.
+ * The whole epilogue in plain arithmetic: a function of the accumulator, its output channel and the flat index of the result.
  *
  * @throws {BnnError} E_FORMAT when an input is not float32.
  */

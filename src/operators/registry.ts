@@ -3,12 +3,14 @@
 import type { Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Attributes } from '../graph/attribute.ts';
+import { broadcasting, likeInput, toBool } from '../graph/infer/elementwise.ts';
 import type { InferRules } from '../graph/infer/rule.ts';
 import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { GraphFunction, Model } from '../graph/model.ts';
 import { BINARY_CONV } from './binary-conv.ts';
 import { BINARY_GEMM } from './binary-gemm.ts';
 import { BNN_DOMAIN, BNN_VERSION, type OperatorDefinition } from './definition.ts';
+import { OPERATOR_FACTS } from './operator-facts.ts';
 import { SIGN } from './sign.ts';
 
 /** Definitions by operator name (without the domain). */
@@ -31,8 +33,17 @@ function definitionOf(name: string): OperatorDefinition {
   return definition;
 }
 
-/** Rules for standard and `bnn` operators. */
-export const INFER_RULES: InferRules = new Map([...STANDARD_RULES, ...BNN_RULES]);
+/** Of operators that work element by element, the shapes follow from that. */
+const ELEMENTWISE_RULES: InferRules = new Map(
+  Array.from(OPERATOR_FACTS).flatMap(([type, { elementwise, isPredicate = false }]) => {
+    if (elementwise === undefined) return [];
+    const rule = isPredicate ? toBool : likeInput;
+    return [[type, elementwise === 'one' ? rule : broadcasting(isPredicate ? 'bool' : undefined)]];
+  }),
+);
+
+/** Rules for standard and `bnn` operators, and for whatever `operator-facts.ts` says of others. */
+export const INFER_RULES: InferRules = new Map([...ELEMENTWISE_RULES, ...STANDARD_RULES, ...BNN_RULES]);
 
 /** The bodies are valid in every version of the standard operators from this one on (Unsqueeze takes its axes as an input). */
 const FIRST_OPSET_OF_BODIES = 13;
@@ -61,18 +72,21 @@ const FIRST_IR_WITH_FUNCTIONS = 8;
 
 /**
  * Gives a model exactly the `bnn` functions that its graph and its other functions call, and the import of the domain; both
- * are removed when nothing calls them. Functions of other domains stay. An older IR version is raised to the first with functions.
+ * are removed when nothing calls them. The calling nodes get the attributes that the bodies refer to. Functions of other domains stay. An older IR version is raised to the first with functions.
  *
  * @throws {BnnError} E_UNSUPPORTED when the model calls a `bnn` operator that does not exist, or imports standard operators that
- *   are too old for the bodies.
+ *   are too old for the bodies; E_FORMAT when the weights of a convolution have no known shape.
  */
 export function addBnnFunctions(model: Model): void {
   const others = model.functions.filter(({ domain }) => domain !== BNN_DOMAIN);
   const used = new Set<string>();
   for (const graph of [model.graph, ...others.map(({ body }) => body)]) {
-    for (const node of graph.nodes()) if (node.domain === BNN_DOMAIN) used.add(node.op);
+    for (const node of graph.nodes()) {
+      if (node.domain !== BNN_DOMAIN) continue;
+      used.add(node.op);
+      node.attributes = { ...node.attributes, ...definitionOf(node.op).bodyAttributes?.(node) };
+    }
   }
-  for (const name of used) definitionOf(name);
   const opset = model.opsets.get('') ?? 17;
   const functions = [...BNN_OPERATORS.keys()].filter((name) => used.has(name)).map((name) => bnnFunction(name, opset));
   model.functions.splice(0, model.functions.length, ...functions, ...others);

@@ -19,7 +19,7 @@ import {
   packedConv,
   parseConvLayer,
 } from '../inference/bench-conv-models.ts';
-import { onnxruntimeVersion } from '../inference/provider.ts';
+import { onnxruntimeVersion, precisionNote } from '../inference/provider.ts';
 import type { ProviderChoice } from '../inference/session.ts';
 import { createModelCase, type ModelCase } from './bench-model.ts';
 import { VERSION } from './version.ts';
@@ -100,6 +100,8 @@ export async function benchModelOn(
   const threads = threadsOf(options);
   const machine = describeRun(threads, rounds);
   options.onStart?.(machine);
+  const precision = precisionNote(provider.ep ?? 'cpu');
+  if (precision !== undefined) options.onNote?.(precision);
   const cases: ProviderCase[] = [];
   for (const request of await modelRequests(source, options, provider)) {
     const result = await measureProviderCase(request, {

@@ -1,6 +1,6 @@
 /**
- * `bnn-bench web`: packed models on our WebAssembly runtime against onnxruntime-web, on the same files and on their float twins, one
- * thread each, in one page of one browser.
+ * `bnn-bench web`: packed models on our WebAssembly runtime against onnxruntime-web, on the same files and on their float twins, with as
+ * many threads, in one page of one browser.
  */
 
 import { readdir, readFile } from 'node:fs/promises';
@@ -23,6 +23,8 @@ export interface WebBenchRequest {
   readonly networks: readonly string[];
   /** Layers as `bnn-bench conv` takes them. */
   readonly layers: readonly string[];
+  /** Of each runtime; one unless told. */
+  readonly threads?: number | undefined;
   /** Turns of each variant. */
   readonly rounds: number;
   /** Fresh browser contexts for the first result of each variant. */
@@ -53,7 +55,10 @@ export interface WebBaseline extends WebTiming {
 export interface WebCase extends WebTiming {
   readonly kind: 'network' | 'layer';
   readonly name: string;
-  /** `onnxruntime-web-fp32`: the float twin; `onnxruntime-web-packed`: the same file. */
+  /**
+   * `onnxruntime-web-fp32`: the float twin; `onnxruntime-web-packed`: the same file; `ours-new-arrays`: ours with a new array for every
+   * result, as onnxruntime-web makes them, where ours writes into the same one.
+   */
   readonly baselines: Readonly<Record<string, WebBaseline>>;
 }
 
@@ -83,12 +88,15 @@ export interface WebBench {
 
 const SLICE_MS = 20;
 const WARM_UP_MS = 200;
+const NEW_ARRAYS = 'ours-new-arrays';
 const EMPTY_PAGE = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>bnn-bench web</title>';
 
 /** A model in one of the runtimes of `src/web/bench/bench.js`. */
 interface Variant {
   readonly key: string;
   readonly runtime: 'ours' | 'onnxruntime';
+  /** Whether all results lie in the same arrays. */
+  readonly reuses?: boolean;
   readonly model: string;
   readonly input: string;
   readonly shape: readonly number[];
@@ -113,7 +121,7 @@ export async function benchWeb(request: WebBenchRequest): Promise<WebBench> {
     ...request.layers.map((text) => layerCase(text, files)),
   ];
   if (cases.length === 0) throw new BnnError('E_USAGE', 'nothing to measure: neither networks nor layers');
-  await addRuntimes(files);
+  await addRuntimes(files, request.threads ?? 1);
   const browser = await launchChromium(request.browser);
   const server = await serveFiles(files, { isolated: true });
   try {
@@ -169,16 +177,18 @@ function variantsOf(
   files.set(path('packed'), packed);
   files.set(path('float'), float);
   return [
-    { key: 'ours', runtime: 'ours', model: `/${path('packed')}`, ...input },
+    { key: 'ours', runtime: 'ours', reuses: true, model: `/${path('packed')}`, ...input },
+    { key: NEW_ARRAYS, runtime: 'ours', model: `/${path('packed')}`, ...input },
     { key: 'onnxruntime-web-fp32', runtime: 'onnxruntime', model: `/${path('float')}`, ...input },
     { key: 'onnxruntime-web-packed', runtime: 'onnxruntime', model: `/${path('packed')}`, ...input },
   ];
 }
 
-async function addRuntimes(files: Map<string, Uint8Array>): Promise<void> {
+async function addRuntimes(files: Map<string, Uint8Array>, threads: number): Promise<void> {
+  const engine = threads > 1 ? 'engine-threads.wasm' : 'engine.wasm';
   files.set('bench.js', await readWebAsset('bench/bench.js'));
   files.set('bnn-web.js', await readWebAsset('index.js'));
-  files.set('engine.wasm', await readWebAsset('engine.wasm'));
+  files.set(engine, await readWebAsset(engine));
   const { folder } = onnxruntimeWeb();
   for (const name of await readdir(folder)) {
     if (/^(ort\.wasm\.bundle\.min\.mjs|ort-wasm-simd-threaded\.(mjs|wasm))$/.test(name)) {
@@ -211,7 +221,7 @@ async function measureCase(
   browser: Browser,
   { url }: StaticServer,
   { kind, name, variants }: Case,
-  { rounds, onRound, onCase }: WebBenchRequest,
+  { rounds, threads = 1, onRound, onCase }: WebBenchRequest,
 ): Promise<WebCase> {
   const page = await browser.newPage();
   try {
@@ -220,6 +230,7 @@ async function measureCase(
     for (const variant of variants) {
       const { createMs, samples } = await call<{ createMs: number; samples: number }>(page, 'open', {
         ...variant,
+        threads,
         sliceMs: SLICE_MS,
         warmUpMs: WARM_UP_MS,
       });
@@ -264,9 +275,11 @@ async function measureCase(
 async function measureFirst(
   browser: Browser,
   server: StaticServer,
-  { name, variants }: Case,
-  { loads, onRound, onCase }: WebBenchRequest,
+  { name, variants: all }: Case,
+  { loads, threads = 1, onRound, onCase }: WebBenchRequest,
 ): Promise<FirstResult> {
+  // A first result is new.
+  const variants = all.filter(({ key }) => key !== NEW_ARRAYS);
   const times = new Map(variants.map(({ key }): [string, number[]] => [key, []]));
   const bytes = new Map<string, number>();
   for (let load = 0; load < loads; load++) {
@@ -276,7 +289,7 @@ async function measureFirst(
       await page.goto(server.url);
       await page.evaluate("import('/bench.js')");
       server.takeSent();
-      times.get(variant.key)?.push(await call<number>(page, 'first', variant));
+      times.get(variant.key)?.push(await call<number>(page, 'first', { ...variant, threads }));
       bytes.set(
         variant.key,
         server.takeSent().reduce((sum, sent) => sum + sent.bytes, 0),

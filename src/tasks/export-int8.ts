@@ -125,7 +125,7 @@ async function loadPictures(
     const { plugins = [] } = options;
     const own = plugins.length === 0 ? null : await openDatasets(plugins, run, name);
     const load: LoadOptions = {
-      dir: options.data || (name === recipe?.dataset ? recipe.data : '') || undefined,
+      dir: options.data || (name === recipe?.dataset ? recipe.dir : undefined),
       limitTrain: PICTURES,
       limitTest: 1,
       ...(hasFreeImageSize(name, own?.datasets) ? { imageSize: height, frame: frame ?? undefined } : {}),

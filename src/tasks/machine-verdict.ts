@@ -17,8 +17,8 @@ interface Findings {
 }
 
 /** From best to slowest; a GPU before the processor. */
-const BACKENDS = ['tensorflow', 'webgpu', 'native', 'wasm', 'cpu'];
-const FAST = ['tensorflow', 'webgpu', 'native'];
+const BACKENDS = ['webgpu', 'tensorflow', 'native', 'wasm', 'cpu'];
+const FAST = ['webgpu', 'tensorflow', 'native'];
 
 export function verdictOf({ backends, providers, kernels }: Findings): MachineVerdict {
   const works = (findings: readonly Finding[], name: string): boolean =>

@@ -4,9 +4,8 @@ import { bitsOf } from '../compiler/sizes.ts';
 import { type LayerKind, layerStatistics } from '../compiler/statistics.ts';
 import type { Shape } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
-import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
-import { BNN_RULES } from '../operators/registry.ts';
+import { INFER_RULES } from '../operators/registry.ts';
 
 export interface LayerSummary {
   readonly name: string;
@@ -49,7 +48,7 @@ export interface ModelSummary {
 
 /** Infers shapes (the model gets them) and adds up. */
 export function summarizeModel(model: Model): ModelSummary {
-  inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
+  inferShapes(model, INFER_RULES);
   const layers = layerStatistics(model).map((statistics): LayerSummary => {
     const { node, kind, macs, parameters, oneBitParameters, eightBitParameters, floatParameters } = statistics;
     const isBinary = kind === 'binary';

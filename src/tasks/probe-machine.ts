@@ -7,6 +7,7 @@ import { probeProviders } from '../inference/probe-providers.ts';
 import { describeOnnxruntime } from '../inference/provider.ts';
 import { describeMachine, findCompiler, findOptionalPeers } from './machine.ts';
 import { type MachineVerdict, verdictOf } from './machine-verdict.ts';
+import { inspectMpi } from './setup-mpi-io.ts';
 import { TFJS_VERSION, VERSION } from './version.ts';
 
 export interface MachineReport {
@@ -19,7 +20,7 @@ export interface MachineReport {
   readonly tools: readonly Finding[];
   /** For binary layers, in onnxruntime and in our own engine. */
   readonly kernels: readonly Finding[];
-  /** That are used when they are installed. */
+  /** That are used when they are installed, MPI too. */
   readonly packages: readonly Finding[];
   /** What all that means. */
   readonly verdict: MachineVerdict;
@@ -38,7 +39,7 @@ export async function probeMachine(): Promise<MachineReport> {
     providers: await probeProviders(),
     tools: [await findCompiler()],
     kernels: [await probeOps(), await probeEngine()],
-    packages: findOptionalPeers(),
+    packages: [...findOptionalPeers(), ...inspectMpi()],
   };
   return { ...found, verdict: verdictOf(found) };
 }

@@ -10,10 +10,10 @@ import { readModel } from '../onnx/model-io.ts';
 import { formatBytes, formatCount, formatPercent, formatSeconds, plural, threeDigits } from '../report/format.ts';
 import type { NamedConfusion } from '../report/page/confusion-html.ts';
 import type { Facts, ReportedRun } from '../report/page/run-report.ts';
+import { placeOf } from '../training/data-place.ts';
 import { type EpochRecord, readHistory } from '../training/history-io.ts';
 import type { PluginSource } from '../training/load-plugin-io.ts';
 import { defaultRecipe, networkName, type Recipe } from '../training/recipe.ts';
-import { loadOptionsOf } from '../training/run-data.ts';
 import { ENVIRONMENT_FILE, readRecipe } from '../training/run-folder-io.ts';
 import { showMistakes } from './mistakes-file-io.ts';
 import { indicatorTable } from './report-indicators.ts';
@@ -91,12 +91,13 @@ async function validateOn(
   recipe: Recipe,
   { data, pictures, plugins = [] }: FindOptions,
 ): Promise<ModelValidation> {
+  const place = placeOf(recipe);
   const on = (path: string): Promise<ModelValidation> =>
     validateModel({
       model: path,
       dataset: recipe.dataset,
-      dir: data ?? (recipe.data || undefined),
-      split: loadOptionsOf(recipe).split,
+      ...place,
+      dir: data ?? place.dir,
       limit: recipe.limitTest,
       confusion: true,
       mistakes: pictures,

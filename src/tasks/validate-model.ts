@@ -66,7 +66,7 @@ async function dataOf(
       },
     );
   }
-  return { dataset: name, dir: dir ?? (recipe.data || undefined), split: split ?? recipe.split };
+  return { dataset: name, dir: dir ?? recipe.dir, split: split ?? recipe.split };
 }
 
 /** Of a file, the data are never known: that is said before it is looked for. */

@@ -16,7 +16,6 @@ import { BNN_DOMAIN } from '../operators/definition.ts';
 
 export interface Site {
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
-  readonly modelBytes: number;
   /** What a browser downloads where the server compresses, of the engines one. */
   readonly gzipBytes: number;
 }
@@ -34,29 +33,51 @@ const TITLE = 'Binary network';
  * @param title  the file's name unless told.
  * @throws {BnnError} E_UNSUPPORTED for a model that the page could not show; E_USAGE for a folder of other things; E_IO.
  */
-export async function writeSite(modelPath: string, folder: string, title?: string): Promise<Site> {
+export async function writeSite(
+  modelPath: string,
+  folder: string,
+  title?: string,
+): Promise<Site & { readonly modelBytes: number }> {
   const model = await readRegularFile(modelPath, { expected: 'an ONNX file' });
   await tryModel(model, modelPath);
-  await assertOurs(folder);
   const name = title ?? basename(modelPath).replace(/\.onnx$/, '');
   const [html = new Uint8Array(), ...rest] = await Promise.all(PAGE.map((file) => readWebAsset(`site/${file}`)));
   const engines = await Promise.all(
     ENGINES.map(async (file): Promise<[string, Uint8Array]> => [file, await readWebAsset(file)]),
   );
   const contents = new Map<string, Uint8Array>([
-    [PAGE[0], Buffer.from(new TextDecoder().decode(html).replaceAll(`>${TITLE}<`, () => `>${escapeHtml(name)}<`))],
+    [PAGE[0], titled(html, TITLE, name)],
     ...PAGE.slice(1).map((file, i): [string, Uint8Array] => [file, rest[i] ?? new Uint8Array()]),
     [RUNTIME, await readWebAsset('index.js')],
     ...engines,
     [MODEL, model],
   ]);
+  return { ...(await writeSiteFiles(folder, contents, [ENGINES[1]])), modelBytes: model.length };
+}
+
+/** A page with another title. */
+export function titled(html: Uint8Array, before: string, title: string): Uint8Array {
+  const text = new TextDecoder().decode(html);
+  return Buffer.from(text.replaceAll(`>${before}<`, () => `>${escapeHtml(title)}<`));
+}
+
+/**
+ * @param contents  by name.
+ * @param others    those that a browser fetches instead of another.
+ * @throws {BnnError} E_USAGE for a folder of other things; E_IO.
+ */
+export async function writeSiteFiles(
+  folder: string,
+  contents: ReadonlyMap<string, Uint8Array>,
+  others: readonly string[],
+): Promise<Site> {
+  await assertOurs(folder);
   await makeFolder(folder);
   for (const [file, bytes] of contents) await writeFileAtomic(join(folder, file), bytes);
   return {
     files: [...contents].map(([file, bytes]) => ({ name: file, bytes: bytes.length })),
-    modelBytes: model.length,
     gzipBytes: [...contents]
-      .filter(([file]) => file !== ENGINES[1])
+      .filter(([file]) => !others.includes(file))
       .reduce((sum, [, bytes]) => sum + gzipSync(bytes).length, 0),
   };
 }

@@ -53,7 +53,8 @@ export interface TrainingBenchOptions {
   readonly backend: SelectedBackend;
   /** As it is after two thirds of its schedule, where ReSTE is the square root. */
   readonly estimator: EstimatorName;
-  readonly precision: Precision;
+  /** float32 unless told. */
+  readonly precision?: Precision;
 }
 
 const EPOCHS = 3;
@@ -85,7 +86,7 @@ export class TrainingBench {
   #pending: Promise<unknown> | null = null;
 
   /** @throws {BnnError} E_NOT_FOUND for an unknown network, E_UNSUPPORTED for one that the backend cannot train. */
-  constructor({ model, batch, backend, estimator, precision }: TrainingBenchOptions) {
+  constructor({ model, batch, backend, estimator, precision = 'float32' }: TrainingBenchOptions) {
     const { input, classes } = findNetwork(model);
     const network = buildModel(model, { seed: SEED });
     this.#batch = batch;

@@ -10,8 +10,10 @@ import { checkDigests, DIGESTS_FILE, formatDigests } from '../core/digests-io.ts
 import { parseJsonObject } from '../core/parse-json.ts';
 import { decodeSafetensors, encodeSafetensors } from '../core/safetensors.ts';
 import type { Tensor } from '../core/tensor.ts';
+import { type Communicator, fromFirst, shareBytes } from '../distributed/communicator.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
+import { decodeModel } from '../onnx/decode-model.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
@@ -56,6 +58,17 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const state = parseState(stateBytes, isSealed, statePath);
   const { tensors } = decodeSafetensors(await read(optimizerPath), optimizerPath);
   return { model: await readModel(modelPath), optimizer: tensors, state, isSealed };
+}
+
+/** The checkpoint of process 0, for all. @param own  null in the others. */
+export async function shareCheckpoint(communicator: Communicator, own: Checkpoint | null): Promise<Checkpoint> {
+  const model = shareBytes(communicator, own && encodeModel(own.model));
+  const optimizer = shareBytes(communicator, own && encodeSafetensors(own.optimizer));
+  const rest = await fromFirst(communicator, () => ({ state: own?.state, isSealed: own?.isSealed }));
+  if (own !== null) return own;
+  const { state, isSealed = false } = rest;
+  if (state === undefined) throw new Error('internal: process 0 shared no checkpoint');
+  return { model: decodeModel(model), optimizer: decodeSafetensors(optimizer).tensors, state, isSealed };
 }
 
 async function read(path: string): Promise<Uint8Array> {

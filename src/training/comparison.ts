@@ -5,7 +5,7 @@ import { BnnError } from '../errors.ts';
 import type { EstimatorRow } from '../estimators/table.ts';
 import { type Contrast, contrastOf, type Disagreement } from './contrast.ts';
 import type { EpochRecord } from './history-io.ts';
-import type { EpochIndicators } from './indicators.ts';
+import { type EpochIndicators, INDICATOR_NAMES, NETWORK_INDICATORS, type NetworkIndicator } from './indicators.ts';
 import { BUILT_IN, type Parts } from './parts.ts';
 import { parseRecipe, type Recipe, type RecipeInput, type RecipeRules } from './recipe.ts';
 
@@ -150,8 +150,11 @@ function effective(recipe: Recipe): Recipe {
   return { ...recipe, estimator: activations, weightEstimator: weights, activationEstimator: activations };
 }
 
-/** What one run says. Indicators are null where the recipe did not ask for them or the network has no binary weights. */
-export interface ArmRun {
+/**
+ * What one run says, with its indicators joined over the epochs. These are null where the recipe did not ask for them or the network has
+ * no binary weights.
+ */
+export interface ArmRun extends Readonly<Record<NetworkIndicator, number | null>> {
   readonly seed: number;
   readonly epochs: number;
   /** Of the last epoch, or of the best one by held-out pictures where there are some: never chosen by the test set. */
@@ -160,21 +163,6 @@ export interface ArmRun {
   readonly validationTop1: number | null;
   readonly trainLoss: number;
   readonly seconds: number;
-  /** The paper's: the mean over the epochs. */
-  readonly estimatingError: number | null;
-  /** The paper's: the sum over the epochs. */
-  readonly gradientVariance: number | null;
-  /** Means over the epochs. */
-  readonly errorPerWeight: number | null;
-  readonly gradientVariation: number | null;
-  readonly flipRatio: number | null;
-  readonly stepFlipRate: number | null;
-  readonly oscillation: number | null;
-  /** Of the last epoch. */
-  readonly neverFlipped: number | null;
-  readonly firstSignCorrelation: number | null;
-  readonly signEntropy: number | null;
-  readonly deadChannels: number | null;
 }
 
 /** @param records one per epoch, at least one. */
@@ -189,9 +177,7 @@ export function summarizeRun(seed: number, records: readonly EpochRecord[]): Arm
     );
   }
   const indicators = records.flatMap((record) => record.indicators ?? []);
-  const average = (of: (epoch: EpochIndicators) => number): number | null =>
-    indicators.length === 0 ? null : indicators.reduce((sum, epoch) => sum + of(epoch), 0) / indicators.length;
-  const stability = average((epoch) => epoch.gradientVariance);
+  const joined = Object.fromEntries(INDICATOR_NAMES.map((name) => [name, join(name, indicators, last)]));
   return {
     seed,
     epochs: records.length,
@@ -199,37 +185,19 @@ export function summarizeRun(seed: number, records: readonly EpochRecord[]): Arm
     validationTop1: chosen.validationTop1,
     trainLoss: last.trainLoss,
     seconds: records.reduce((sum, record) => sum + record.seconds, 0),
-    estimatingError: average((epoch) => epoch.estimatingError),
-    gradientVariance: stability === null ? null : stability * indicators.length,
-    errorPerWeight: average((epoch) => epoch.errorPerWeight),
-    gradientVariation: average((epoch) => epoch.gradientVariation),
-    flipRatio: average((epoch) => epoch.flipRatio),
-    stepFlipRate: average((epoch) => epoch.stepFlipRate),
-    oscillation: average((epoch) => epoch.oscillation),
-    neverFlipped: last.indicators?.neverFlipped ?? null,
-    firstSignCorrelation: last.indicators?.firstSignCorrelation ?? null,
-    signEntropy: last.indicators?.signEntropy ?? null,
-    deadChannels: last.indicators?.deadChannels ?? null,
+    ...(joined as Record<NetworkIndicator, number | null>),
   };
 }
 
-export const MEASURES = [
-  'testTop1',
-  'validationTop1',
-  'trainLoss',
-  'seconds',
-  'estimatingError',
-  'gradientVariance',
-  'errorPerWeight',
-  'gradientVariation',
-  'flipRatio',
-  'stepFlipRate',
-  'oscillation',
-  'neverFlipped',
-  'firstSignCorrelation',
-  'signEntropy',
-  'deadChannels',
-] as const;
+function join(name: NetworkIndicator, epochs: readonly EpochIndicators[], last: EpochRecord): number | null {
+  const how = NETWORK_INDICATORS[name];
+  if (how === 'last') return last.indicators?.[name] ?? null;
+  if (epochs.length === 0) return null;
+  const mean = epochs.reduce((sum, epoch) => sum + (epoch[name] ?? Number.NaN), 0) / epochs.length;
+  return how === 'sum' ? mean * epochs.length : mean;
+}
+
+export const MEASURES = ['testTop1', 'validationTop1', 'trainLoss', 'seconds', ...INDICATOR_NAMES] as const;
 export type Measure = (typeof MEASURES)[number];
 
 /** How an arm's learning rate was chosen. */

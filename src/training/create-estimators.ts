@@ -6,7 +6,8 @@ import type { EstimatorSchedule, LearnedState, SignRole } from '../estimators/es
 import { ESTIMATORS, type EstimatorRow } from '../estimators/table.ts';
 import { withPeak } from '../estimators/with-peak.ts';
 import type { RunSettings } from './program.ts';
-import { type Recipe, valuesOf } from './recipe.ts';
+import type { Recipe } from './recipe.ts';
+import { valuesOf } from './recipe-values.ts';
 
 export interface Estimators {
   at(epoch: number): RunSettings;

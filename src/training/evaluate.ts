@@ -3,7 +3,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { isOutOfMemory } from '../backends/out-of-memory.ts';
 import type { Batch } from '../data/batch-maker.ts';
-import type { Batcher } from '../data/batches.ts';
 import { BnnError } from '../errors.ts';
 import { crossEntropy, type Outcome, readOutcome, stackFigures } from './loss.ts';
 import type { ImageSize } from './mix-batch.ts';
@@ -31,6 +30,11 @@ export interface Evaluation {
   readonly confidences: readonly number[];
 }
 
+/** A split in batches. */
+interface Batches {
+  epoch(epoch: number): AsyncIterable<Batch>;
+}
+
 export interface EvaluationOptions {
   /** Stops early when it fires; the result is then of a part. */
   readonly signal?: AbortSignal | undefined;
@@ -45,7 +49,7 @@ export interface EvaluationOptions {
  */
 export async function evaluate(
   program: Program,
-  batcher: Batcher,
+  batcher: Batches,
   image: ImageSize,
   settings: RunSettings,
   { signal, most = Infinity }: EvaluationOptions = {},

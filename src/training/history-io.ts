@@ -25,6 +25,8 @@ export interface EpochRecord {
   readonly imagesPerSecond: number;
   /** Share of the training time spent waiting for batches, 0 … 1. */
   readonly waitShare: number;
+  /** Where several processes (MPI) trained the epoch's last step: how many. */
+  readonly processes?: number;
   /** Where the recipe asks for them and the network has binary weights. */
   readonly indicators?: EpochIndicators;
 }
@@ -96,7 +98,7 @@ export async function truncateHistory(path: string, epochs: number): Promise<Epo
 
 const NUMBERS = ['trainLoss', 'trainTop1', 'testLoss', 'testTop1', 'lr', 'seconds', 'imagesPerSecond'] as const;
 /** Absent in earlier versions, or where there is no such number. */
-const OPTIONAL = ['validationTop1', 'o', 'waitShare'] as const satisfies readonly (keyof EpochRecord)[];
+const OPTIONAL = ['validationTop1', 'o', 'waitShare', 'processes'] as const satisfies readonly (keyof EpochRecord)[];
 const SHARES: readonly string[] = ['trainTop1', 'testTop1'] satisfies (keyof EpochRecord)[];
 
 function parse(line: string): unknown {

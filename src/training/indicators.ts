@@ -73,6 +73,25 @@ export interface EpochIndicators extends FlipIndicators {
   readonly layers: readonly LayerIndicators[];
 }
 
+/** Those of the whole network, in the order of tables, and what of the epochs stands for a run. */
+export const NETWORK_INDICATORS = {
+  estimatingError: 'mean',
+  gradientVariance: 'sum',
+  errorPerWeight: 'mean',
+  gradientVariation: 'mean',
+  flipRatio: 'mean',
+  stepFlipRate: 'mean',
+  oscillation: 'mean',
+  neverFlipped: 'last',
+  firstSignCorrelation: 'last',
+  signEntropy: 'last',
+  labelInformation: 'last',
+  deadChannels: 'last',
+  preSignGap: 'last',
+} as const satisfies Partial<Record<keyof EpochIndicators, 'mean' | 'sum' | 'last'>>;
+export type NetworkIndicator = keyof typeof NETWORK_INDICATORS;
+export const INDICATOR_NAMES = Object.keys(NETWORK_INDICATORS) as NetworkIndicator[];
+
 /** Below this many bits the sign of a channel is called dead. */
 export const DEAD_BITS = 0.05;
 

@@ -7,9 +7,8 @@ import { type ChannelStatistics, resolveNormalization } from '../data/normalizat
 import { BnnError } from '../errors.ts';
 import type { Graph, Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
-import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
-import { BNN_RULES } from '../operators/registry.ts';
+import { INFER_RULES } from '../operators/registry.ts';
 import { openHead, outputsOf, replaceClassifier } from './network-head.ts';
 import type { Recipe } from './recipe.ts';
 import { unshareVectors } from './shared-vectors.ts';
@@ -162,7 +161,7 @@ function infer(model: Model, input: Value): void {
     for (const output of node.outputs) output.shape = null;
   }
   input.dtype = 'float32';
-  inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
+  inferShapes(model, INFER_RULES);
 }
 
 /** The file's statistics, unless the recipe asks for others. */

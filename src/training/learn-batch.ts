@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { InputData, InputTap } from '../backends/step-recorder.ts';
 import type { Batch } from '../data/batch-maker.ts';
 import { BnnError } from '../errors.ts';
-import { crossEntropy, type Imitation, type LossResult, stackFigures } from './loss.ts';
+import { crossEntropy, type Imitation, type LossExtras, type LossResult, stackFigures } from './loss.ts';
 import { type ImageSize, mixBatch, mixRng } from './mix-batch.ts';
 import type { Program, RunSettings } from './program.ts';
 import type { Teacher } from './train-options.ts';
@@ -21,7 +21,7 @@ export interface LearnOptions {
 }
 
 /** What a step needs of a batch. */
-export type Pictures = Pick<Batch, 'images' | 'labels' | 'count' | 'index'>;
+export type Pictures = Pick<Batch, 'images' | 'labels' | 'count' | 'index'> & Partial<Pick<Batch, 'whole'>>;
 
 /** All that a step is given, on the host. */
 export interface StepData {
@@ -46,7 +46,14 @@ export interface Learned {
 export async function prepareStep(batch: Pictures, size: ImageSize, options: LearnOptions): Promise<StepData> {
   const { cutout, mixup, teacher } = options;
   const rng = mixRng(options.seed, options.epoch, batch.index);
-  const { images, otherLabels, share } = mixBatch(batch.images, batch.labels, size, { cutout, mixup }, rng);
+  const { images, otherLabels, share } = mixBatch(
+    batch.images,
+    batch.labels,
+    size,
+    { cutout, mixup },
+    rng,
+    batch.whole,
+  );
   const mixed = otherLabels && { labels: otherLabels, share: Float32Array.of(share), rest: Float32Array.of(1 - share) };
   const teacherLogits = (await teacher?.(images, batch.count, size)) ?? null;
   return { size, images, labels: batch.labels, mixed, teacherLogits };
@@ -65,7 +72,7 @@ export function learn(
   program: Program,
   data: StepData,
   settings: RunSettings,
-  options: LearnOptions,
+  options: LearnOptions & Pick<LossExtras, 'total'>,
   input: InputTap,
 ): Promise<Learned> {
   const { size, mixed, teacherLogits } = data;
@@ -83,6 +90,7 @@ export function learn(
       images,
       loss: (logits) =>
         crossEntropy(logits, labels, options.labelSmoothing, {
+          total: options.total,
           mixed: mixture ?? undefined,
           teacher: teacher === null ? undefined : createImitation(teacher, logits.shape, options),
         }),

@@ -1,7 +1,7 @@
 /** What learns: the network with its latent weights, and the optimizer, estimators, average and probe that go with it. */
 
 import { join } from 'node:path';
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import type { InputTap, RecordedWork, StepRecorder } from '../backends/step-recorder.ts';
 import { rowNamed } from '../core/row-named.ts';
@@ -29,6 +29,7 @@ import { learningRate, type ScheduleRow } from './schedule.ts';
 import { assertStepFits, largestBatch } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
 import type { Run } from './steps/step.ts';
+import type { JointOutcome, Team } from './team.ts';
 import type { LatentWeight, TrainOptions } from './train-options.ts';
 import { WeightAverage } from './weight-average.ts';
 import type { WeightTransformRow } from './weight-transform.ts';
@@ -46,11 +47,18 @@ export interface LearnerSettings {
   readonly explicitPadding: boolean;
   readonly precision: Precision;
   readonly recorder?: StepRecorder | undefined;
+  /** Gives memory that is kept for the next tensors back to the device. */
+  readonly trimMemory?: () => void;
+  /** Where other processes have the other parts of each batch. */
+  readonly team: Team | null;
+  /** Whether kernels have finished when they return. */
+  readonly synchronous: boolean;
   /** Bytes that a step may take; Infinity where they are not the host's. */
   readonly memoryLimit: number;
 }
 
 export class Learner {
+  readonly #model: Model;
   readonly #recipe: Recipe;
   readonly #settings: LearnerSettings;
   readonly #program: Program;
@@ -64,8 +72,10 @@ export class Learner {
   readonly #estimators: ReturnType<typeof createEstimators>;
   /** Where steps can be recorded; null where the host takes part in them. */
   readonly #replay: StepReplay | null;
+  #isDisposed = false;
 
   constructor(model: Model, recipe: Recipe, settings: LearnerSettings) {
+    this.#model = model;
     this.#recipe = recipe;
     this.#settings = settings;
     const { parts } = settings;
@@ -84,13 +94,15 @@ export class Learner {
       this.#estimators.learned.length > 0 ||
       this.#program.drawsRandomly ||
       this.#rule.isRecordable !== true;
-    this.#replay = settings.recorder === undefined || needsHost ? null : new StepReplay(settings.recorder);
+    this.#replay =
+      settings.recorder === undefined || needsHost || settings.team !== null ? null : new StepReplay(settings.recorder);
   }
 
   /** @throws {BnnError} E_BACKEND when a step cannot fit into memory. */
   #checkMemory(): void {
     const { dataset, memoryLimit } = this.#settings;
-    const batch = Math.min(this.#recipe.batchSize, dataset.train.count);
+    const whole = Math.min(this.#recipe.batchSize, dataset.train.count);
+    const batch = this.#settings.team?.shareOf(whole) ?? whole;
     // In the graph and in the program, with gradients and the optimizer's state.
     const weights = this.parameterCount * (3 + this.#rule.states.length);
     try {
@@ -149,6 +161,7 @@ export class Learner {
   async measure(epoch: number): Promise<EpochIndicators | null> {
     if (this.#probe === null) return null;
     const probe = this.#probe;
+    this.#changeShapes();
     return this.#explained(epoch, () => probe.measure(this.#sample(), epoch));
   }
 
@@ -165,6 +178,16 @@ export class Learner {
    */
   async step(batch: Batch, epoch: number): Promise<{ readonly outcome: Promise<Outcome> }> {
     return this.#explained(epoch, () => this.#take(batch, epoch));
+  }
+
+  /**
+   * Learns from a batch of which each process has a part.
+   *
+   * @returns null where a process has no picture of the batch, which is left out then.
+   * @throws {BnnError} as `step`, and what went wrong in another process.
+   */
+  stepTogether(team: Team, batch: Batch, epoch: number, shouldStop: boolean): Promise<JointOutcome | null> {
+    return this.#explained(epoch, () => this.#takeTogether(team, batch, epoch, shouldStop));
   }
 
   /**
@@ -200,6 +223,75 @@ export class Learner {
     return taken;
   }
 
+  async #takeTogether(team: Team, batch: Batch, epoch: number, shouldStop: boolean): Promise<JointOutcome | null> {
+    this.#statistics?.clear();
+    const total = this.#totalOf(team, batch);
+    if (total === null) return null;
+    const { gradients: sums } = team;
+    const { syncBatchNorm, seed } = this.#recipe;
+    const { synchronous, dataset, teacher } = this.#settings;
+    const options = { ...this.#recipe, epoch, teacher, total };
+    const settings = {
+      ...this.#estimators.at(epoch),
+      randomness: [seed, epoch, batch.index],
+      place: batch.whole,
+      ...(syncBatchNorm && { sumUp: team.sumUp }),
+      ...(synchronous && {
+        onGradient: (name: string, gradient: tf.Tensor) => sums.add(name, gradient.dataSync() as Float32Array),
+      }),
+    };
+    const data = await prepareStep(batch, dataset, options);
+    const { figures, gradients } = await learn(this.#program, data, settings, options, (t) => t);
+    const finish = team.beginOutcome(await readOutcome(figures), batch.count, shouldStop);
+    if (!synchronous) {
+      for (const [name, gradient] of gradients) sums.add(name, (await gradient.data()) as Float32Array);
+    }
+    const buffers = syncBatchNorm ? [] : this.#buffers();
+    for (const name of buffers) {
+      const own = (await this.#program.parameter(name).data()) as Float32Array;
+      sums.add(name, own, batch.count / total);
+    }
+    const all = sums.finish();
+    const summed = new Map<string, tf.Tensor>();
+    for (const [name, { shape }] of gradients) summed.set(name, tf.tensor(required(all, name), shape));
+    for (const gradient of gradients.values()) gradient.dispose();
+    for (const name of buffers) {
+      this.#program.setParameter(name, tf.tensor(required(all, name), this.#program.parameter(name).shape));
+    }
+    await this.#update(summed, epoch);
+    return finish();
+  }
+
+  /** Pictures of the whole batch; null where a process has none. */
+  #totalOf(team: Team, { count, whole }: Batch): number | null {
+    // Only where broken ones may be left out, a process cannot know.
+    if (this.#recipe.brokenImages !== 'skip') return whole.count;
+    const counts = team.counts(count);
+    return counts.includes(0) ? null : counts.reduce((sum, each) => sum + each, 0);
+  }
+
+  /** Names of the running statistics. */
+  #buffers(): string[] {
+    return [...this.#program.parameters.values()].flatMap(({ name, role }) => (role === 'buffer' ? [name] : []));
+  }
+
+  /** Makes sure that all processes have learned the same. */
+  async assertSame(team: Team): Promise<void> {
+    const named: [string, tf.Tensor][] = [...this.#program.parameters.keys()].map((name) => [
+      name,
+      this.#program.parameter(name),
+    ]);
+    const rest = [...this.#weights.tensors(), ...this.#optimizer.tensors(), ...(this.#average?.tensors() ?? [])];
+    const learned = this.#estimators.learned.flatMap((estimator) => [...estimator.save()]);
+    const copies = learned.map(([name, { data }]): [string, tf.Tensor] => [name, tf.tensor1d(data as Float32Array)]);
+    const states = rest.map((t, i): [string, tf.Tensor] => [`state ${i + 1} of the optimizer`, t]);
+    try {
+      await team.assertSameTensors([...named, ...states, ...copies]);
+    } finally {
+      for (const [, t] of copies) t.dispose();
+    }
+  }
+
   async #recorded(
     replay: StepReplay,
     data: StepData,
@@ -231,7 +323,8 @@ export class Learner {
     if (limit > 0) gradients = await clipGradients(gradients, limit);
     const lr = this.learningRate(this.#optimizer.step);
     this.#optimizer.apply(gradients, lr, epoch);
-    for (const sharpness of this.#estimators.learned) await sharpness.apply(lr, this.#optimizer.step);
+    const sumUp = this.#settings.team?.sumUp;
+    for (const sharpness of this.#estimators.learned) await sharpness.apply(lr, this.#optimizer.step, sumUp);
     this.#average?.update(this.#optimizer.step);
     this.#probe?.afterStep();
   }
@@ -291,21 +384,44 @@ export class Learner {
     } catch (error) {
       this.#replay?.drop();
       if (!isOutOfMemory(error)) throw error;
-      throw await explainOutOfMemory(error, this.#recipe.batchSize, async (count) => {
-        const { height, width, channels } = this.#settings.dataset;
-        const images = new Float32Array(count * height * width * channels);
-        // The run is over, so the weights may change.
-        const { outcome } = await this.#take({ images, labels: new Int32Array(count), count, index: 0 }, epoch);
-        await outcome;
-      });
+      // The run is over. What the failed step left may be tensors without memory, so each attempt starts anew.
+      this.dispose();
+      this.#settings.trimMemory?.();
+      throw await explainOutOfMemory(error, this.#recipe.batchSize, (whole) => this.#attempt(whole, epoch));
+    }
+  }
+
+  /** Takes a step of so many black pictures, or of this process's part of them. */
+  async #attempt(whole: number, epoch: number): Promise<void> {
+    const { team } = this.#settings;
+    const count = team?.shareOf(whole) ?? whole;
+    const { height, width, channels } = this.#settings.dataset;
+    const images = new Float32Array(count * height * width * channels);
+    const recipe = { ...this.#recipe, batchSize: whole };
+    const other = new Learner(this.#model, recipe, { ...this.#settings, recorder: undefined });
+    try {
+      const { outcome } = await other.#take({ images, labels: new Int32Array(count), count, index: 0 }, epoch);
+      await outcome;
+    } finally {
+      other.dispose();
     }
   }
 
   /** With the weights that count, the averaged ones where there are any, and with statistics of these where they are measured. */
-  evaluate(batcher: Batcher, epoch: number, signal: AbortSignal | undefined): ReturnType<typeof evaluate> {
-    const { dataset } = this.#settings;
+  async evaluate(batcher: Batcher, epoch: number, signal: AbortSignal | undefined): ReturnType<typeof evaluate> {
+    const { dataset, team } = this.#settings;
+    this.#changeShapes();
     const options = { signal, most: this.#evaluationBatch };
-    return this.#deployed(epoch, () => evaluate(this.#program, batcher, dataset, this.#estimators.at(epoch), options));
+    const own = await this.#deployed(epoch, () =>
+      evaluate(this.#program, batcher, dataset, this.#estimators.at(epoch), options),
+    );
+    return team === null ? own : team.joinEvaluations(own, batcher.pictures);
+  }
+
+  /** Buffers of training steps serve no batch of another size; the next epoch's commands are recorded anew in any case. */
+  #changeShapes(): void {
+    this.#replay?.drop();
+    this.#settings.trimMemory?.();
   }
 
   /** @param epoch  null to leave the statistics as they are in training. */
@@ -343,6 +459,8 @@ export class Learner {
   }
 
   dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
     this.#replay?.drop();
     this.#probe?.dispose();
     this.#statistics?.clear();
@@ -352,6 +470,12 @@ export class Learner {
     this.#weights.dispose();
     this.#program.dispose();
   }
+}
+
+function required(sums: ReadonlyMap<string, Float32Array>, name: string): Float32Array {
+  const sum = sums.get(name);
+  if (sum === undefined) throw new Error(`internal: no sum for "${name}"`);
+  return sum;
 }
 
 function transformOf(recipe: Recipe, rows: readonly WeightTransformRow[]): TransformSchedule | null {

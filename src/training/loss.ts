@@ -21,6 +21,8 @@ export interface Outcome {
 }
 
 export interface LossExtras {
+  /** Pictures over which means are taken, where these are a part of a batch: the parts' losses and gradients add up to the batch's. */
+  readonly total?: number | undefined;
   /** Labels of a second picture in each image, int32[N], and the shares of both, which add up to 1, as scalars. */
   readonly mixed?: { readonly labels: tf.Tensor; readonly share: tf.Tensor; readonly rest: tf.Tensor } | undefined;
   /** Logits to imitate, of the shape of the network's. */
@@ -81,10 +83,11 @@ export function softmaxCrossEntropy(
   logits: tf.Tensor,
   labels: tf.Tensor,
   smoothing: number,
-  { mixed, teacher }: LossExtras = {},
+  { mixed, teacher, total }: LossExtras = {},
 ): LossResult {
   return tf.tidy(() => {
-    const [count = 0, classes = 0] = logits.shape;
+    const [rows = 0, classes = 0] = logits.shape;
+    const count = total ?? rows;
     const logProbability = tf.logSoftmax(logits as tf.Tensor2D);
     const oneHot = (of: tf.Tensor): tf.Tensor => tf.cast(tf.oneHot(of as tf.Tensor1D, classes), 'float32');
     const hard =
@@ -96,7 +99,7 @@ export function softmaxCrossEntropy(
     const dlogits: tf.Tensor = tf.div(tf.sub(tf.exp(logProbability), target), count);
     const correct = tf.sum(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'float32'));
     if (teacher === undefined) return { loss, correct, dlogits };
-    const imitation = imitate(logits, teacher);
+    const imitation = imitate(logits, teacher, count);
     const blend = (own: tf.Tensor, other: tf.Tensor): tf.Tensor =>
       tf.add(tf.mul(own, 1 - teacher.weight), tf.mul(other, teacher.weight));
     return { loss: blend(loss, imitation.loss), correct, dlogits: blend(dlogits, imitation.dlogits) };
@@ -123,8 +126,7 @@ export function outcomeOf(figures: ArrayLike<number>): Outcome {
 }
 
 /** T²·KL(softmax(teacher/T) ‖ softmax(logits/T)), mean over the batch, and its gradient T·(softmax(logits/T) − softmax(teacher/T))/N. */
-function imitate(logits: tf.Tensor, { logits: goal, temperature }: Imitation) {
-  const count = logits.shape[0] ?? 0;
+function imitate(logits: tf.Tensor, { logits: goal, temperature }: Imitation, count: number) {
   const own = tf.logSoftmax(tf.div(logits, temperature) as tf.Tensor2D);
   const wanted = tf.logSoftmax(tf.div(goal, temperature) as tf.Tensor2D);
   const probability = tf.exp(wanted);

@@ -25,15 +25,24 @@ export interface MixOptions {
   readonly mixup: number;
 }
 
+/** Which pictures of a batch there are: `count` of them from `from` on. */
+interface Place {
+  readonly from: number;
+  /** Of the whole batch. */
+  readonly count: number;
+}
+
 /** The generator of a batch. */
 export function mixRng(seed: number, epoch: number, batch: number): Rng {
   return new Rng(seed, STREAM, epoch, batch);
 }
 
 /**
- * Cutout (DeVries and Taylor, arXiv:1708.04552), then mixup (Zhang et al., arXiv:1710.09412) with one share for the batch.
+ * Cutout (DeVries and Taylor, arXiv:1708.04552), then mixup (Zhang et al., arXiv:1710.09412) with one share for the batch. Of a part of a
+ * batch, each picture is cut as in the whole; it is mixed with another one of the part.
  *
  * @param images  f32[count][height][width][channels]; changed in place by cutout.
+ * @param whole   where these pictures stand in the batch; all of it unless told.
  */
 export function mixBatch(
   images: Float32Array,
@@ -41,8 +50,9 @@ export function mixBatch(
   size: ImageSize,
   options: MixOptions,
   rng: Rng,
+  whole: Place = { from: 0, count: labels.length },
 ): Mixed {
-  if (options.cutout > 0) cutOut(images, labels.length, size, options.cutout, rng);
+  if (options.cutout > 0) cutOut(images, labels.length, size, options.cutout, rng, whole);
   if (options.mixup === 0) return { images, otherLabels: null, share: 1 };
   const drawn = symmetricBeta(options.mixup, rng);
   // Mixing with 1 − λ is the same after exchanging partners; with λ ≥ ½ a picture keeps its own label as the main one.
@@ -60,11 +70,20 @@ export function mixBatch(
 }
 
 /** Zeroes a square around a uniformly drawn pixel of each picture; what lies outside is lost. */
-function cutOut(images: Float32Array, count: number, size: ImageSize, side: number, rng: Rng): void {
+function cutOut(
+  images: Float32Array,
+  own: number,
+  size: ImageSize,
+  side: number,
+  rng: Rng,
+  { from, count }: Place,
+): void {
   const { height, width, channels } = size;
-  for (let n = 0; n < count; n++) {
+  for (let drawn = 0; drawn < count; drawn++) {
     const top = rng.below(height) - Math.floor(side / 2);
     const left = rng.below(width) - Math.floor(side / 2);
+    const n = drawn - from;
+    if (n < 0 || n >= own) continue;
     const [firstColumn, endColumn] = [Math.max(0, left), Math.min(width, left + side)];
     for (let y = Math.max(0, top); y < Math.min(height, top + side); y++) {
       const row = (n * height + y) * width;

@@ -11,10 +11,9 @@ import { isOutOfMemory } from '../backends/out-of-memory.ts';
 import { BnnError } from '../errors.ts';
 import type { Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
-import { STANDARD_RULES } from '../graph/infer/standard-rules.ts';
 import type { Model } from '../graph/model.ts';
 import type { Precision } from '../kernels/convolution.ts';
-import { BNN_RULES } from '../operators/registry.ts';
+import { INFER_RULES } from '../operators/registry.ts';
 import { download, findParameters, type ParameterInfo, upload } from './parameters.ts';
 import { peakElements, type StepLifetimes } from './step-memory.ts';
 import { buildSteps } from './steps/build-steps.ts';
@@ -51,6 +50,8 @@ export class Program {
   readonly #slotOf = new Map<string, number>();
   readonly #input: number;
   readonly #output: number;
+  /** Names of the parameters whose gradient is complete after the backward pass of a step, by its position. */
+  readonly #completed: readonly (readonly string[])[];
 
   /**
    * @param model a latent model with one image input [N, C, H, W] and one output [N, classes]; the program keeps it, and `save`
@@ -60,7 +61,7 @@ export class Program {
   constructor(model: Model, { explicitPadding, precision = 'float32' }: ProgramOptions) {
     this.model = model;
     model.graph.sortTopologically();
-    inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
+    inferShapes(model, INFER_RULES);
     const { graph } = model;
     const [input] = graph.inputs;
     const [output] = graph.outputs;
@@ -90,6 +91,7 @@ export class Program {
     const steps = buildSteps(graph, context, layouts);
     this.#steps = this.#plan(steps, found, output);
     this.#output = this.#slot(output);
+    this.#completed = this.#completions();
 
     for (const step of steps) {
       for (const value of step.inputs) {
@@ -238,6 +240,16 @@ export class Program {
     }));
   }
 
+  /** A parameter's gradient is complete when the first of the steps that read it is done, which comes last. */
+  #completions(): string[][] {
+    const completed: string[][] = this.#steps.map(() => []);
+    for (const [name, slot] of this.#slotOf) {
+      const first = this.#steps.findIndex(({ inputs, needs }) => needs[inputs.indexOf(slot)] === true);
+      completed[first]?.push(name);
+    }
+    return completed;
+  }
+
   /** @param slots  what the pass reads: a layer that is used again moves its statistics again. */
   #training(settings: RunSettings, slots: (tf.Tensor | undefined)[]): Run {
     const setBuffer = (slot: number, value: tf.Tensor): void => {
@@ -355,6 +367,10 @@ export class Program {
       gradients[output] = undefined;
       slots[output]?.dispose();
       slots[output] = undefined;
+      for (const name of this.#completed[index] ?? []) {
+        const gradient = gradients[this.#slotOf.get(name) ?? -1];
+        if (gradient !== undefined) run.onGradient?.(name, gradient);
+      }
       yield;
     }
     const result = new Map<string, tf.Tensor>();

@@ -226,6 +226,10 @@ export const RECIPE_FIELDS = {
     ...integer(128, 1, 65536, 'pictures per step; what does not fill a batch is left out of an epoch'),
     common: true,
   },
+  syncBatchNorm: flag(
+    false,
+    'of several processes (mpirun): take the statistics of batch normalization over the whole batch, as one process does; otherwise each over its part',
+  ),
   optimizer: { ...choice<string>(namesOf(OPTIMIZERS), 'adam', 'optimizer'), common: true },
   lr: { ...number(0.005, 0, 1e6, 'peak learning rate'), common: true },
   weightDecay: number(0, 0, 1e6, 'weight decay'),
@@ -303,10 +307,7 @@ interface RecipePlugin extends PluginRecord {
 
 export const BUILT_IN_RULES: RecipeRules = { fields: RECIPE_FIELDS, plugins: [] };
 
-/** The fields alone, for those who have fields of their own among them. */
-export function valuesOf({ plugins: _, ...values }: Recipe): ValuesOf<Fields> {
-  return values;
-}
+export { valuesOf } from './recipe-values.ts';
 
 /** All fields at their defaults. */
 export function defaultRecipe(): Recipe {

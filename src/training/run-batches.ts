@@ -33,7 +33,10 @@ export function createRunBatches(
     onBrokenImage,
     onWeights,
     augmentations = [],
-  }: Pick<TrainListeners, 'onBrokenImage' | 'onWeights'> & Partial<Pick<Parts, 'augmentations'>>,
+    part,
+  }: Pick<TrainListeners, 'onBrokenImage' | 'onWeights'> &
+    Partial<Pick<Parts, 'augmentations'>> &
+    Pick<BatcherOptions, 'part'>,
 ): RunBatches {
   const { seed, batchSize, padCrop, flip, cropScale, brokenImages: onBroken } = recipe;
   const { train: learned, held } =
@@ -44,8 +47,10 @@ export function createRunBatches(
   const change = pictureChangeOf(recipe, augmentations, dataset);
   // A small last batch has other statistics than the rest, and would have the last word before every evaluation.
   const full = { batchSize: Math.min(batchSize, learned.count), dropLast: true };
-  const train = new Batcher(learned, { ...common, ...full, seed, augment, change, shuffle: true });
-  const evaluation = { ...common, batchSize: evaluationBatch(dataset) };
+  // Processes that work together take every batch together.
+  const keepEmpty = part !== undefined;
+  const train = new Batcher(learned, { ...common, ...full, seed, augment, change, shuffle: true, part, keepEmpty });
+  const evaluation = { ...common, batchSize: evaluationBatch(dataset) * (part?.of ?? 1), part };
   const test = new Batcher(dataset.test, evaluation);
   const validation = held === null ? null : new Batcher(held, evaluation);
   const isMeasured = measuresSample(recipe) || onWeights !== undefined;

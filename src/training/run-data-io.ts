@@ -3,15 +3,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseJsonObject } from '../core/parse-json.ts';
-import type { LoadOptions } from '../data/dataset.ts';
 import { fromSystemError, systemErrorCode } from '../errors.ts';
+import { type DataPlace, placeOf } from './data-place.ts';
 
-export interface RunData {
+export interface RunData extends DataPlace {
   readonly dataset: string;
-  /** Its folder or archive; empty for what is built in. */
-  readonly data: string;
-  /** How its pictures were divided, where their folder does not say. */
-  readonly split: LoadOptions['split'];
   /** Names of the plug-ins that it was trained with. */
   readonly plugins: readonly string[];
 }
@@ -26,13 +22,12 @@ export async function readRunData(folder: string): Promise<RunData | null> {
   try {
     const { dataset, data, split, seed, plugins } = parseJsonObject(await readFile(path, 'utf8'), path);
     if (typeof dataset !== 'string') return null;
-    const isDivided = typeof split === 'number' && split > 0 && typeof seed === 'number';
-    return {
-      dataset,
+    const isDivided = typeof split === 'number' && typeof seed === 'number';
+    const place = {
       data: typeof data === 'string' ? data : '',
-      split: isDivided ? { share: split, seed } : undefined,
-      plugins: namesOf(plugins),
+      ...(isDivided ? { split, seed } : { split: 0, seed: 0 }),
     };
+    return { dataset, ...placeOf(place), plugins: namesOf(plugins) };
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return null;
     throw fromSystemError(error, 'read the recipe', path);

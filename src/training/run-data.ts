@@ -6,6 +6,7 @@ import { BnnError } from '../errors.ts';
 import type { Dim } from '../graph/graph.ts';
 import { readModel } from '../onnx/model-io.ts';
 import { findNetwork } from '../zoo/zoo.ts';
+import { placeOf } from './data-place.ts';
 import { BUILT_IN, type Parts } from './parts.ts';
 import { type Recipe, valuesOf } from './recipe.ts';
 
@@ -14,14 +15,13 @@ const COMMON_SIZE = 224;
 
 /** All that a recipe says of its data set. */
 export function loadOptionsOf(recipe: Recipe, datasets = DATASETS): LoadOptions {
-  const { data, download, limitTrain, limitTest, split, seed, dataset, imageSize, fit } = recipe;
+  const { download, limitTrain, limitTest, dataset, imageSize, fit } = recipe;
   const isFree = hasFreeImageSize(dataset, datasets);
   return {
-    dir: data || undefined,
+    ...placeOf(recipe),
     download,
     limitTrain: limitTrain || undefined,
     limitTest: limitTest || undefined,
-    split: split > 0 ? { share: split, seed } : undefined,
     ...(isFree && imageSize > 0 && { imageSize }),
     ...(isFree && { fit }),
     values: valuesOf(recipe),

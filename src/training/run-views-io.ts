@@ -8,7 +8,7 @@ import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { BnnError } from '../errors.ts';
 import { plotLines } from '../report/plot-lines.ts';
 import type { EpochRecord } from './history-io.ts';
-import type { EpochIndicators } from './indicators.ts';
+import { INDICATOR_NAMES } from './indicators.ts';
 import type { Recipe } from './recipe.ts';
 import { curvesOfRun, describeRun } from './run-curves.ts';
 
@@ -29,29 +29,13 @@ const COLUMNS = [
   'waitShare',
 ] as const satisfies readonly (keyof EpochRecord)[];
 
-const INDICATOR_COLUMNS = [
-  'estimatingError',
-  'gradientVariance',
-  'errorPerWeight',
-  'gradientVariation',
-  'flipRatio',
-  'stepFlipRate',
-  'oscillation',
-  'neverFlipped',
-  'firstSignCorrelation',
-  'signEntropy',
-  'labelInformation',
-  'deadChannels',
-  'preSignGap',
-] as const satisfies readonly (keyof EpochIndicators)[];
-
 /** One row an epoch, columns named as in `history.jsonl`; empty where there is no number. Indicators of the whole network, where there are some. */
 export function historyCsv(records: readonly EpochRecord[]): string {
   const hasIndicators = records.some(({ indicators }) => indicators !== undefined);
-  const columns = [...COLUMNS, ...(hasIndicators ? INDICATOR_COLUMNS : [])];
+  const columns = [...COLUMNS, ...(hasIndicators ? INDICATOR_NAMES : [])];
   const rows = records.map((record) => [
     ...COLUMNS.map((name) => cell(record[name])),
-    ...(hasIndicators ? INDICATOR_COLUMNS.map((name) => cell(record.indicators?.[name])) : []),
+    ...(hasIndicators ? INDICATOR_NAMES.map((name) => cell(record.indicators?.[name])) : []),
   ]);
   return [columns, ...rows].map((row) => `${row.join(',')}\n`).join('');
 }

@@ -3,6 +3,7 @@
 import type { BackendFacts } from '../backends/backend-facts.ts';
 import type { Dataset, LoadProgress } from '../data/dataset.ts';
 import type { BrokenImage } from '../data/decode-pictures.ts';
+import type { Communicator } from '../distributed/communicator.ts';
 import type { EpochRecord } from './history-io.ts';
 import type { LoadedPlugin, PluginSource } from './load-plugin-io.ts';
 import type { ImageSize } from './mix-batch.ts';
@@ -14,6 +15,8 @@ export interface Opening {
   readonly dataset: Dataset;
   readonly backend: BackendFacts;
   readonly parameters: number;
+  /** That train together. */
+  readonly processes: number;
   readonly stepsPerEpoch: number;
   /** Where a resumed run continues; both 0 for a new one. */
   readonly from: { readonly epoch: number; readonly batch: number };
@@ -29,7 +32,9 @@ export interface StepProgress {
   /** Means over the epoch so far. */
   readonly loss: number;
   readonly top1: number;
+  /** Of all processes. */
   readonly imagesPerSecond: number;
+  readonly processes: number;
   readonly secondsLeft: number;
 }
 
@@ -80,6 +85,10 @@ export interface TrainListeners {
 export type Teacher = (images: Float32Array, count: number, size: ImageSize) => Promise<Float32Array>;
 
 export interface TrainOptions extends TrainListeners {
+  /** Trains together with the other processes, which call this with the same recipe; process 0 alone reads and writes `out`. */
+  readonly communicator?: Communicator | undefined;
+  /** Of the backend, where the recipe leaves it open; all cores unless told. */
+  readonly threads?: number | undefined;
   /** Parts of one's own, by file or as they are (`docs/extend.md`); for this run alone. */
   readonly plugins?: readonly (PluginSource | LoadedPlugin)[] | undefined;
   /** The run folder. */

@@ -1,18 +1,20 @@
 /** A training run: recipe in, run folder out. */
 
 import { join } from 'node:path';
-import { selectBackend } from '../backends/select-backend.ts';
+import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { fromFailedAllocation } from '../core/memory.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../core/preprocessing.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { type Dataset, pictureFormOf } from '../data/dataset.ts';
 import { loadDataset } from '../data/load-dataset.ts';
 import { resolveNormalization } from '../data/normalization.ts';
+import { fromFirst, meet } from '../distributed/communicator.ts';
+import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { buildModel } from '../zoo/zoo.ts';
 import { checkAugmentations } from './augmentation.ts';
-import { type Checkpoint, loadCheckpoint } from './checkpoint-io.ts';
+import { type Checkpoint, loadCheckpoint, shareCheckpoint } from './checkpoint-io.ts';
 import { createEstimators } from './create-estimators.ts';
 import { checkHistory } from './history-io.ts';
 import { loadInitialModel, withInitialDigest } from './initial-model-io.ts';
@@ -23,6 +25,7 @@ import { createRunBatches } from './run-batches.ts';
 import { loadOptionsOf, withImageSize } from './run-data.ts';
 import { assertReplaceable, checkRunFolder, readRecipe, recipeDigest, removeUntouched } from './run-folder-io.ts';
 import { type RunLock, withRunLock } from './run-lock-io.ts';
+import { Team } from './team.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
 import { TrainingSession } from './training-session.ts';
 import { checkStateFits } from './training-state.ts';
@@ -49,8 +52,11 @@ async function trainWith(parts: Parts, given: RecipeInput, options: TrainOptions
   checkRecipe(parsed, parts);
   checkTeacher(parsed, options);
   const resume = options.resume === true;
+  const { communicator } = options;
   // A checkpoint holds the network, so a resumed run needs the file no more.
-  const recipe = resume ? await withSizeOfRun(parsed, options.out) : await withStart(parsed, parts);
+  const start = () => (resume ? withSizeOfRun(parsed, options.out) : withStart(parsed, parts));
+  const recipe = communicator === undefined ? await start() : await fromFirst(communicator, start);
+  if (communicator !== undefined && communicator.rank > 0) return trainAlone(recipe, { ...options, parts }, NO_LOCK);
   await checkRunFolder(options.out, recipe, resume);
   return withRunLock(options.out, async (lock) => {
     try {
@@ -61,6 +67,9 @@ async function trainWith(parts: Parts, given: RecipeInput, options: TrainOptions
     }
   });
 }
+
+/** Of processes that do not write. */
+const NO_LOCK: RunLock = { check: () => Promise.resolve() };
 
 /** A recipe as a new run records it: with what it takes from its network. */
 export async function withStart(
@@ -89,13 +98,18 @@ async function holds(lock: RunLock): Promise<boolean> {
 type RunOptions = TrainOptions & { readonly parts: Parts };
 
 async function trainAlone(recipe: Recipe, options: RunOptions, lock: RunLock): Promise<TrainResult> {
-  const { parts, resume = false } = options;
-  await assertReplaceable(options.out);
-  // Again: another training may have ended since.
-  await checkRunFolder(options.out, recipe, resume);
-  const checkpoint = resume ? await openCheckpoint(recipe, options) : null;
-  const backend = await selectBackend(recipe.backend, { threads: recipe.threads || undefined });
-  const dataset = await loadPictures(recipe, options);
+  const { parts, resume = false, communicator } = options;
+  const team = communicator === undefined ? null : new Team(communicator);
+  if (team?.isFirst !== false) {
+    await assertReplaceable(options.out);
+    // Again: another training may have ended since.
+    await checkRunFolder(options.out, recipe, resume);
+  }
+  const checkpoint = resume ? await openTogether(recipe, options) : null;
+  const threads = recipe.threads || options.threads || (communicator && threadsOf(communicator)) || undefined;
+  const backend = await selectBackend(recipe.backend, { threads });
+  const dataset = await loadTogether(recipe, options);
+  if (team !== null) checkTeam(team, recipe, backend, dataset);
   if (checkpoint !== null && checkpoint.state.data !== dataset.fingerprint) {
     throw new BnnError('E_FORMAT', 'the data set is not the one that the run was started with', {
       at: dataset.root,
@@ -106,7 +120,11 @@ async function trainAlone(recipe: Recipe, options: RunOptions, lock: RunLock): P
   checkPictures(recipe, dataset);
   const { model, latent }: Start = checkpoint ?? (await createModel(recipe, dataset, options));
   // Their threads would keep a process alive whose session could not be made.
-  const batches = createRunBatches(recipe, dataset, model, { ...options, augmentations: parts.augmentations });
+  const batches = createRunBatches(recipe, dataset, model, {
+    ...options,
+    augmentations: parts.augmentations,
+    part: team?.part,
+  });
   try {
     if (checkpoint !== null) {
       const at = join(options.out, 'last', 'state.json');
@@ -116,7 +134,7 @@ async function trainAlone(recipe: Recipe, options: RunOptions, lock: RunLock): P
     if (checkpoint === null && fewSteps !== null) options.onNote?.(fewSteps);
     const session = new TrainingSession({
       ...{ recipe, options, parts, dataset, backend, model, latent },
-      ...{ batches, checkpoint, lock },
+      ...{ batches, checkpoint, lock, team },
     });
     try {
       return await session.run();
@@ -126,6 +144,43 @@ async function trainAlone(recipe: Recipe, options: RunOptions, lock: RunLock): P
   } finally {
     await batches.close();
   }
+}
+
+/** Process 0 has the run folder. */
+async function openTogether(recipe: Recipe, options: RunOptions): Promise<Checkpoint> {
+  const { communicator } = options;
+  if (communicator === undefined) return openCheckpoint(recipe, options);
+  const own = communicator.rank === 0 ? await openCheckpoint(recipe, options) : null;
+  return shareCheckpoint(communicator, own);
+}
+
+/** What is downloaded is downloaded by one process of each machine, and read by the others. */
+async function loadTogether(recipe: Recipe, options: RunOptions): Promise<Dataset> {
+  const { communicator } = options;
+  if (communicator === undefined || !recipe.download) return loadPictures(recipe, options);
+  const isFirstHere = communicator.localRank === 0;
+  const own = isFirstHere ? await loadPictures(recipe, options) : null;
+  meet(communicator);
+  return own ?? (await loadPictures(recipe, options));
+}
+
+/** @throws {BnnError} where the processes cannot train together. */
+function checkTeam(team: Team, recipe: Recipe, backend: SelectedBackend, dataset: Dataset): void {
+  const { batchSize, syncBatchNorm, validation } = recipe;
+  const most = Math.min(batchSize, dataset.train.count - validation);
+  if (most < team.size) {
+    throw new BnnError('E_USAGE', `a batch has ${most} pictures, for ${team.size} processes`, {
+      hint: 'choose a larger --batch-size, or start fewer processes',
+    });
+  }
+  if (syncBatchNorm && !backend.capabilities.synchronous) {
+    throw new BnnError(
+      'E_USAGE',
+      `--sync-batch-norm does not work on backend ${backend.name}: it would wait for the device in every layer`,
+      { hint: 'leave it out, so that each process normalizes by its own part, or take --backend native' },
+    );
+  }
+  team.assertSame('the data set', dataset.fingerprint, 'give all processes the same data, at the same place');
 }
 
 function loadPictures(recipe: Recipe, { parts, onData }: RunOptions): Promise<Dataset> {

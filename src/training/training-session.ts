@@ -30,8 +30,12 @@ import {
 } from './run-folder-io.ts';
 import type { RunLock } from './run-lock-io.ts';
 import { RunViews } from './run-views-io.ts';
+import type { Team } from './team.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
 import type { BestEpoch, PartialEpoch } from './training-state.ts';
+
+/** Steps between two checks that all processes have the same weights. */
+const CHECK_STEPS = 500;
 
 const EMPTY_EPOCH: PartialEpoch = { loss: 0, correct: 0, images: 0, seconds: 0, waitMs: 0 };
 
@@ -55,6 +59,8 @@ export interface SessionParts {
   readonly batches: RunBatches;
   readonly checkpoint: Checkpoint | null;
   readonly lock: RunLock;
+  /** Where other processes train the same. */
+  readonly team: Team | null;
 }
 
 export class TrainingSession {
@@ -65,6 +71,9 @@ export class TrainingSession {
   readonly #batches: RunBatches;
   readonly #learner: Learner;
   readonly #lock: RunLock;
+  readonly #team: Team | null;
+  /** What all processes have agreed on. */
+  #shouldStop = false;
   #views: RunViews | null = null;
   #epoch: number;
   #batch: number;
@@ -80,13 +89,15 @@ export class TrainingSession {
   /** Whether a checkpoint holds more than the start. */
   #hasLearned: boolean;
 
-  constructor({ recipe, options, parts, dataset, backend, model, latent, batches, checkpoint, lock }: SessionParts) {
+  constructor({ recipe, options, parts, dataset, backend, model, latent, batches, team, ...rest }: SessionParts) {
+    const { checkpoint, lock } = rest;
     this.#recipe = recipe;
     this.#options = options;
     this.#dataset = dataset;
     this.#backend = backend;
     this.#batches = batches;
     this.#lock = lock;
+    this.#team = team;
     this.#learner = new Learner(model, recipe, {
       parts,
       dataset,
@@ -97,7 +108,10 @@ export class TrainingSession {
       explicitPadding: backend.capabilities.explicitPadding,
       precision: precisionOf(recipe.precision, backend),
       recorder: backend.recorder,
-      memoryLimit: backend.isGpu ? Infinity : usableMemory(),
+      trimMemory: () => backend.trimMemory?.(),
+      team,
+      synchronous: backend.capabilities.synchronous,
+      memoryLimit: backend.isGpu ? Infinity : usableMemory() / (team?.communicator.localSize ?? 1),
     });
     const state = checkpoint?.state;
     this.#epoch = state?.epoch ?? 0;
@@ -113,15 +127,19 @@ export class TrainingSession {
 
   async run(): Promise<TrainResult> {
     const { out } = this.#options;
-    await removeLeftovers(out);
-    const before = this.#options.resume === true ? await truncateHistory(join(out, 'history.jsonl'), this.#epoch) : [];
-    if (this.#options.resume !== true) await removeUntouched(out);
-    this.#views = new RunViews(out, this.#recipe, before, this.#options.onNote);
+    if (this.#writes) {
+      await removeLeftovers(out);
+      const before =
+        this.#options.resume === true ? await truncateHistory(join(out, 'history.jsonl'), this.#epoch) : [];
+      if (this.#options.resume !== true) await removeUntouched(out);
+      this.#views = new RunViews(out, this.#recipe, before, this.#options.onNote);
+    }
     this.#options.onStart?.({
       recipe: this.#recipe,
       dataset: this.#dataset,
       backend: this.#backend,
       parameters: this.#learner.parameterCount,
+      processes: this.#team?.size ?? 1,
       stepsPerEpoch: this.#batches.train.batchesPerEpoch,
       from: { epoch: this.#epoch, batch: this.#batch },
       isComplete: this.#isFinished(),
@@ -129,15 +147,18 @@ export class TrainingSession {
     if (this.#options.resume !== true && startsTransformed(this.#recipe)) await this.#learner.adaptStatistics(0);
     // Shows, before any work is done, that the folder can be written and has room.
     await this.#save('last');
-    await writeRecipe(out, this.#recipe);
-    await this.#writeEnvironment();
-    await assertRoom(out);
-    await this.#views.write();
+    if (this.#writes) {
+      await writeRecipe(out, this.#recipe);
+      await this.#writeEnvironment();
+      await assertRoom(out);
+      await this.#views?.write();
+    }
+    await this.#assertSame();
     let interrupted = false;
     while (!this.#isFinished() && !interrupted) interrupted = !(await this.#trainEpoch());
     if (interrupted) await this.#save('last');
     else if (Number.isNaN(this.#lastTestTop1)) this.#lastTestTop1 = (await this.#evaluate(this.#batches.test)).top1;
-    await this.#lock.check();
+    if (this.#writes) await this.#lock.check();
     return {
       run: out,
       epochs: this.#epoch,
@@ -152,7 +173,13 @@ export class TrainingSession {
   async #writeEnvironment(): Promise<void> {
     const { out, environment } = this.#options;
     if (environment === undefined) return;
-    const facts = { ...environment, backend: this.#backend.description, threads: this.#recipe.threads || 'all' };
+    const { communicator } = this.#team ?? {};
+    const facts = {
+      ...environment,
+      backend: this.#backend.description,
+      threads: this.#recipe.threads || (communicator === undefined ? 'all' : this.#backend.threads),
+      ...(communicator && { processes: communicator.size, mpi: communicator.library }),
+    };
     await writeFileAtomic(join(out, ENVIRONMENT_FILE), `${JSON.stringify(facts)}\n`);
   }
 
@@ -161,6 +188,15 @@ export class TrainingSession {
     // After a failure its figures no longer matter, but its tensors do.
     await this.#pending?.outcome.catch(() => {});
     this.#learner.dispose();
+  }
+
+  /** One process has the run folder. */
+  get #writes(): boolean {
+    return this.#team?.isFirst !== false;
+  }
+
+  async #assertSame(): Promise<void> {
+    if (this.#team !== null) await this.#learner.assertSame(this.#team);
   }
 
   #isFinished(): boolean {
@@ -194,8 +230,9 @@ export class TrainingSession {
       };
       waited = stream.waitMs;
       this.#trainedSeconds += seconds;
-      this.#trainedImages += batch.count;
+      this.#trainedImages += this.#team === null ? batch.count : batch.whole.count;
       this.#reportStep(epochs);
+      if (this.#learner.steps % CHECK_STEPS === 0) await this.#assertSame();
       await yieldToEventLoop();
       if (this.#isInterrupted() && !finished) {
         await stream.close();
@@ -209,9 +246,22 @@ export class TrainingSession {
 
   /** Gives a step to the device, then waits for the one before: the device always has work. */
   async #trainStep(batch: Batch): Promise<void> {
+    if (this.#team !== null) {
+      await this.#trainStepTogether(this.#team, batch);
+      return;
+    }
     const { outcome } = await this.#learner.step(batch, this.#epoch);
     await this.#settle();
     this.#pending = { epoch: this.#epoch, batch: { index: batch.index, count: batch.count }, outcome };
+  }
+
+  /** The sums of a step are waited for, so its outcome is there as well. */
+  async #trainStepTogether(team: Team, batch: Batch): Promise<void> {
+    const wantsToStop = this.#options.signal?.aborted === true;
+    const outcome = await this.#learner.stepTogether(team, batch, this.#epoch, wantsToStop);
+    if (outcome === null) return;
+    this.#shouldStop ||= outcome.shouldStop;
+    this.#count(outcome, outcome.images, this.#epoch, batch.index);
   }
 
   /**
@@ -224,9 +274,13 @@ export class TrainingSession {
     if (pending === null) return;
     this.#pending = null;
     const { epoch, batch } = pending;
-    const { loss, correct } = await this.#learner.settle(pending.outcome, epoch);
+    this.#count(await this.#learner.settle(pending.outcome, epoch), batch.count, epoch, batch.index);
+  }
+
+  /** @throws {BnnError} E_NUMERIC. */
+  #count({ loss, correct }: Outcome, images: number, epoch: number, batch: number): void {
     if (!Number.isFinite(loss)) {
-      throw new BnnError('E_NUMERIC', `the loss became ${loss} in epoch ${epoch + 1}, batch ${batch.index + 1}`, {
+      throw new BnnError('E_NUMERIC', `the loss became ${loss} in epoch ${epoch + 1}, batch ${batch + 1}`, {
         at: this.#options.out,
         hint: `${this.#hasLearned ? `the last good checkpoint is ${join(this.#options.out, 'last')}; ` : ''}try a lower lr than ${this.#recipe.lr}`,
       });
@@ -234,20 +288,22 @@ export class TrainingSession {
     const partial = this.#partial;
     this.#partial = {
       ...partial,
-      loss: partial.loss + loss * batch.count,
+      loss: partial.loss + loss * images,
       correct: partial.correct + correct,
-      images: partial.images + batch.count,
+      images: partial.images + images,
     };
   }
 
   /** Evaluates, records and saves a completed epoch; false when interrupted meanwhile (the epoch is then evaluated on resume). */
   async #finishEpoch(): Promise<boolean> {
     await this.#settle();
+    await this.#assertSame();
     const { validation: held } = this.#batches;
     const indicators = await this.#learner.measure(this.#epoch);
     const weights = this.#options.onWeights === undefined ? null : await this.#learner.inspect(this.#epoch);
     const test = await this.#evaluate(this.#batches.test);
     const validation = held === null ? null : await this.#evaluate(held);
+    this.#agree();
     if (this.#isInterrupted()) return false;
     const { loss, correct, images, seconds, waitMs } = this.#partial;
     const record: EpochRecord = {
@@ -262,6 +318,7 @@ export class TrainingSession {
       seconds,
       imagesPerSecond: images / seconds,
       waitShare: waitMs / 1000 / seconds,
+      ...(this.#team !== null && { processes: this.#team.size }),
       ...(indicators !== null && { indicators }),
     };
     this.#epoch++;
@@ -277,14 +334,19 @@ export class TrainingSession {
     const confidences = labels.map((_, i) => test.confidences[i] ?? 0);
     await this.#options.onTested?.({ epoch: this.#epoch, isBest, predictions, confidences, labels });
     if (weights !== null) await this.#options.onWeights?.(weights);
-    // `last` comes last: a run killed before it repeats the epoch, and a resumed run drops the records of epochs that it repeats.
+    if (this.#writes) await this.#record(record, isBest);
+    await this.#options.onEpoch?.(record);
+    this.#agree();
+    return !this.#isInterrupted() || this.#isFinished();
+  }
+
+  /** `last` comes last: a run killed before it repeats the epoch, and a resumed run drops the records of epochs that it repeats. */
+  async #record(record: EpochRecord, isBest: boolean): Promise<void> {
     await this.#lock.check();
     await appendHistory(join(this.#options.out, 'history.jsonl'), record);
     if (isBest) await this.#save('best');
     await this.#save('last');
     await this.#views?.add(record);
-    await this.#options.onEpoch?.(record);
-    return !this.#isInterrupted() || this.#isFinished();
   }
 
   #evaluate(batcher: Batcher) {
@@ -293,6 +355,7 @@ export class TrainingSession {
 
   async #save(name: 'last' | 'best'): Promise<void> {
     await this.#settle();
+    if (!this.#writes) return;
     await this.#lock.check();
     await saveCheckpoint(join(this.#options.out, name), {
       ...(await this.#learner.save(this.#batch > 0 || this.#epoch === 0 ? null : this.#epoch - 1)),
@@ -311,8 +374,13 @@ export class TrainingSession {
     this.#hasLearned ||= this.#learner.steps > 0;
   }
 
+  /** Several processes stop where all of them have heard that one wants to. */
   #isInterrupted(): boolean {
-    return this.#options.signal?.aborted === true;
+    return this.#team === null ? this.#options.signal?.aborted === true : this.#shouldStop;
+  }
+
+  #agree(): void {
+    if (this.#team !== null) this.#shouldStop ||= this.#team.agree(this.#options.signal?.aborted === true);
   }
 
   /** Of the steps that are counted: one less than were taken, except at the end of an epoch. */
@@ -330,6 +398,7 @@ export class TrainingSession {
       loss: loss / images,
       top1: correct / images,
       imagesPerSecond,
+      processes: this.#team?.size ?? 1,
       secondsLeft: ((epochs * batches - done) * this.#recipe.batchSize) / imagesPerSecond,
     });
   }

@@ -3,8 +3,7 @@
  * kernels of the native backend compute inside of JavaScript calls, and signals, timers and messages of the data loader wait.
  */
 
-import { performance } from 'node:perf_hooks';
-import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
+import { nextTurn } from '../core/next-turn.ts';
 
 /** Longest time without a turn of the event loop, but for the part that is running: short enough for who presses Ctrl-C. */
 const TURN_MS = 50;
@@ -22,7 +21,7 @@ export async function runInTurns<T>(work: Generator<void, T>, now = () => perfor
   let part = work.next();
   while (part.done !== true) {
     if (now() - begin >= TURN_MS) {
-      await yieldToEventLoop();
+      await nextTurn();
       begin = now();
     }
     part = work.next();

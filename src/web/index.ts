@@ -41,6 +41,14 @@ export interface WebSessionOptions {
   readonly at?: string;
 }
 
+export interface RunOptions {
+  /**
+   * Arrays that the outputs are written into, by name. New memory for a large output costs more than computing it, so who runs a model
+   * again and again gives the same array each time. Outputs without one get a new one.
+   */
+  readonly outputs?: Readonly<Record<string, Float32Array>>;
+}
+
 export class WebSession {
   readonly #session: EngineSession;
   readonly #preprocessing: WebSessionOptions['preprocessing'];
@@ -82,10 +90,14 @@ export class WebSession {
    *
    * @param feeds  the inputs by name.
    * @returns      the outputs by name.
-   * @throws {BnnError} E_SHAPE when the model does not take those shapes, E_BACKEND when memory runs out.
+   * @throws {BnnError} E_SHAPE when the model does not take those shapes or an array has another size than its output, E_USAGE for an
+   *   array of an output that is not there, E_BACKEND when memory runs out.
    */
-  async run(feeds: Readonly<Record<string, EngineTensor>>): Promise<Record<string, EngineTensor>> {
-    return this.#session.runAll(feeds);
+  async run(
+    feeds: Readonly<Record<string, EngineTensor>>,
+    { outputs }: RunOptions = {},
+  ): Promise<Record<string, EngineTensor>> {
+    return this.#session.runAll(feeds, outputs);
   }
 
   /**

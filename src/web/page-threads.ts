@@ -50,10 +50,11 @@ export function chooseTeam(wanted: number): TeamChoice {
   if (browser.Worker === undefined) return { problem: 'there are no workers here' };
   const memory = shareMemory();
   if (memory === undefined) return { problem: 'the browser has no memory to share' };
-  return { team: { threads, memory, start, callerMayWait: browser.window === undefined } };
+  return { team: { threads, memory, start: startWebThread, callerMayWait: browser.window === undefined } };
 }
 
-function start(thread: KernelThread): StartedThread {
+/** Starts one; it begins when the event loop of who calls has turned. */
+export function startWebThread(thread: KernelThread): StartedThread {
   const { Worker } = browser;
   if (Worker === undefined) throw new Error('internal: there are no workers');
   const url = URL.createObjectURL(new Blob([SCRIPT], { type: 'text/javascript' }));

@@ -4,13 +4,13 @@ import type { GpuBuffer, GpuDevice } from '../../src/backends/webgpu/device.ts';
 
 const USAGE = 0x80;
 
-function createPool() {
+function createPool(isAwaited?: () => boolean) {
   const destroyed = new Set<GpuBuffer>();
   const createBuffer = ({ size, usage }: { size: number; usage: number }): GpuBuffer => {
     const buffer: GpuBuffer = { size, usage, destroy: () => destroyed.add(buffer) };
     return buffer;
   };
-  return { pool: new BufferPool({ createBuffer } as GpuDevice), destroyed };
+  return { pool: new BufferPool({ createBuffer } as GpuDevice, isAwaited), destroyed };
 }
 
 describe('the buffers of a device', () => {
@@ -59,5 +59,40 @@ describe('the buffers of a device', () => {
     // Still in use when the recording was dropped.
     pool.releaseBuffer(temporary);
     expect(pool.acquireBuffer(16, USAGE)).toBe(temporary);
+  });
+
+  it('are destroyed, not used again, after a failure of the device', () => {
+    const { pool, destroyed } = createPool();
+    const [free, used, reserved] = [1, 2, 3].map(() => pool.acquireBuffer(16, USAGE)) as [
+      GpuBuffer,
+      GpuBuffer,
+      GpuBuffer,
+    ];
+    const reservation = pool.beginReservation();
+    pool.reserve(reserved, reservation);
+    pool.endReservation();
+    pool.releaseBuffer(free);
+    pool.releaseBuffer(reserved);
+    pool.abandon();
+    expect([...destroyed]).toEqual([free]);
+    pool.releaseBuffer(used);
+    pool.drop(reservation);
+    expect([...destroyed]).toEqual([free, used, reserved]);
+    expect([pool.numBytesUsed, pool.numBytesAllocated, pool.peakBytes]).toEqual([0, 0, 48]);
+    // What comes afterwards is sound.
+    const fresh = pool.acquireBuffer(16, USAGE);
+    pool.releaseBuffer(fresh);
+    expect(pool.acquireBuffer(16, USAGE)).toBe(fresh);
+  });
+
+  it('that waiting commands use are destroyed when these were sent', () => {
+    let isAwaited = true;
+    const { pool, destroyed } = createPool(() => isAwaited);
+    pool.releaseBuffer(pool.acquireBuffer(16, USAGE));
+    pool.trim();
+    expect(destroyed.size).toBe(0);
+    isAwaited = false;
+    pool.destroyRetired();
+    expect(destroyed.size).toBe(1);
   });
 });

@@ -8,6 +8,8 @@ describe('isOutOfMemory', () => {
     'RESOURCE_EXHAUSTED: failed to allocate 2.00GiB',
     'vkAllocateMemory failed with VK_ERROR_OUT_OF_DEVICE_MEMORY',
     'Out of memory',
+    'Buffer size (4294967296) exceeds the max buffer size limit (2147483648).',
+    'Binding size (2147483648) of [Buffer] is larger than the maximum storage buffer binding size (2147483644).',
   ])('%s', (text) => {
     expect(isOutOfMemory(new Error(text))).toBe(true);
     expect(isOutOfMemory(new BnnError('E_BACKEND', 'the GPU reported an error', { cause: new Error(text) }))).toBe(

@@ -125,22 +125,26 @@ describe('bnn-bench web', SLOW, () => {
         baselines: both(otherLoad),
       });
       const other = { ...time, createMs: positive, ...ratios };
-      expect(network).toMatchObject({ kind: 'network', name: 'binarynet-mini', ...time, baselines: both(other) });
-      expect(layer).toMatchObject({ kind: 'layer', name: 'conv3x3 8@6x6', ...time, baselines: both(other) });
-      expect(result).toMatchObject({ event: 'result', cases: 2, meanLayerRatios: both(positive as never) });
+      const baselines = { ...both(other), 'ours-new-arrays': other };
+      expect(network).toMatchObject({ kind: 'network', name: 'binarynet-mini', ...time, baselines });
+      expect(layer).toMatchObject({ kind: 'layer', name: 'conv3x3 8@6x6', ...time, baselines });
+      expect(result).toMatchObject({ event: 'result', cases: 2, threads: 1, meanLayerRatios: both(positive as never) });
       // Megabytes of onnxruntime-web; ours is held to a limit by a test of its own.
-      const { downloadedBytes, baselines } = first as {
+      const { downloadedBytes, baselines: others } = first as {
         downloadedBytes: number;
         baselines: Record<string, typeof load>;
       };
       expect(downloadedBytes).toBeLessThan(200_000);
-      expect(baselines['onnxruntime-web-fp32']!.downloadedBytes).toBeGreaterThan(2_000_000);
+      expect(others['onnxruntime-web-fp32']!.downloadedBytes).toBeGreaterThan(2_000_000);
     },
   );
 
   test.skipIf(missingBrowser !== undefined)(`prints tables${title}`, async () => {
-    const { code, stdout } = await runCli([...tiny, '--networks', 'none'], { program: 'bnn-bench' });
-    expect(code).toBe(0);
+    const { code, stdout, stderr } = await runCli([...tiny, '--networks', 'none', '--threads', '2'], {
+      program: 'bnn-bench',
+    });
+    expect(code, stderr).toBe(0);
+    expect(stdout).toMatch(/^processor .*, 2 threads$/m);
     expect(stdout).toMatch(/^conv3x3 8@6x6\n.*median ms[\s\S]*^ours +[\d.]+[\s\S]*^onnxruntime-web-fp32 +[\d.]+/m);
     expect(stdout).toMatch(/^browser +Chromium [\d.]+$/m);
   });

@@ -78,6 +78,40 @@ describe('bnn web', SLOW, () => {
     });
   });
 
+  test('--train makes a page without a model', async () => {
+    const out = place('training');
+    const { code, stdout, events } = await web('--train', '-o', out, '--json');
+    expect(code, stdout).toBe(0);
+    const files = readdirSync(out).sort();
+    expect(files).toEqual(expect.arrayContaining(['index.html', 'page.js', 'train-images.idx.gz', 'worker.js']));
+    expect(files).not.toContain('model.onnx');
+    const [result] = events() as { files: { name: string }[] }[];
+    expect(result!.files.map(({ name }) => name).sort()).toEqual(files);
+    expect(JSON.parse(readFileSync(join(out, 'training.json'), 'utf8'))).toMatchObject({
+      pictures: { train: 60_000, test: 10_000 },
+      recipe: { model: 'binarynet-mini', epochs: 3 },
+    });
+
+    const both = await web(place('net.onnx'), '--train', '-o', place('both'));
+    expect({ code: both.code, stderr: both.stderr }).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('leave one'),
+    });
+    const neither = await web('-o', place('neither'));
+    expect({ code: neither.code, stderr: neither.stderr }).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--train'),
+    });
+    const data = await web(place('net.onnx'), '--data', folder, '-o', place('data'));
+    expect({ code: data.code, stderr: data.stderr }).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--train'),
+    });
+    const nothing = await web('--train', '--data', mkdtempSync(join(folder, 'empty-')), '-o', place('nothing'));
+    expect(nothing.stderr).toMatch(/E_NOT_FOUND[\s\S]*train-images-idx3-ubyte/);
+    expect(readdirSync(folder)).not.toContain('nothing');
+  });
+
   test('a folder of other things stays as it is; so does a file in its place', async () => {
     const other = mkdtempSync(join(folder, 'other-'));
     writeFileSync(join(other, 'index.html'), 'mine');

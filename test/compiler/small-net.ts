@@ -9,9 +9,8 @@ import { type Attributes, ints } from '../../src/graph/attribute.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import { inferShapes } from '../../src/graph/infer/infer-shapes.ts';
-import { STANDARD_RULES } from '../../src/graph/infer/standard-rules.ts';
 import type { Model } from '../../src/graph/model.ts';
-import { addBnnFunctions, BNN_RULES } from '../../src/operators/registry.ts';
+import { addBnnFunctions, INFER_RULES } from '../../src/operators/registry.ts';
 import { runStock } from '../operators/run-stock.ts';
 
 export class SmallNet {
@@ -88,7 +87,7 @@ export class SmallNet {
 
 /** Completes a latent model as a file of it is: types known, functions on board. */
 export function withTypes(model: Model): Model {
-  inferShapes(model, new Map([...STANDARD_RULES, ...BNN_RULES]));
+  inferShapes(model, INFER_RULES);
   addBnnFunctions(model);
   return model;
 }

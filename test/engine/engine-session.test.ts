@@ -95,6 +95,39 @@ describe.each(Object.entries(CASES))('%s', (name, build) => {
   });
 });
 
+it.each([
+  [[2, 2], [9, 11], 1, [0, 0, 0, 0]],
+  [[1, 3], [5, 8], 2, [0, 0, 0, 0]],
+  [[3, 1], [7, 4], 1, [0, 0, 0, 0]],
+  [[2, 2], [1, 1], 2, [0, 0, 0, 0]],
+  [[2, 2], [6, 5], 1, [1, 0, 0, 1]],
+] as const)('1×1 in strides of %j over %j, %i groups, pads %j', async (strides, [height, width], groups, pads) => {
+  const s = new Source([3, 8, height, width]);
+  const w = s.c(random(6, 10, 8 / groups, 1, 1) as Tensor<'float32'>);
+  const attributes = { kernel_shape: ints([1, 1]), strides: ints(strides), group: int(groups), pads: ints(pads) };
+  const model = s.finish(s.op('Conv', [s.x, w, s.c(random(7, 10) as Tensor<'float32'>)], attributes));
+  const feeds = { x: random(8, 3, 8, height, width) };
+  expect(relativeError(await runEngine(model, feeds), await runStock(model, feeds))).toBeLessThan(TOLERANCE);
+});
+
+// On other processors onnxruntime lays the planes out in another way.
+it.skipIf(process.arch !== 'x64')('normalizes after a convolution with the bits of onnxruntime', async () => {
+  const s = new Source([2, 3, 9, 7]);
+  const integers = (seed: number, ...shape: number[]) => {
+    const { data } = random(seed, ...shape);
+    return float32(shape, (data as Float32Array).map(Math.round));
+  };
+  const vector = (seed: number, change = (value: number) => value) =>
+    s.c(float32([16], (random(seed, 16).data as Float32Array).map(change)));
+  // Of integers, so that the order of sums does not matter.
+  const sums = s.op('Conv', [s.x, s.c(integers(6, 16, 3, 3, 3))], { kernel_shape: ints([3, 3]) });
+  const x = s.op('Relu', [sums]);
+  const y = s.op('BatchNormalization', [x, vector(1), vector(2), vector(3), vector(4, (v) => Math.abs(v) + 1e-3)]);
+  const model = s.finish(y);
+  const feeds = { x: integers(5, 2, 3, 9, 7) };
+  expect(await runEngine(model, feeds)).toEqual(await runStock(model, feeds));
+});
+
 describe('networks from elsewhere', () => {
   const files = ['larq-gtsrb-30px', 'larq-gtsrb-48px', 'brevitas-tfc-1w1a-qonnx', 'qonnx-one-layer'];
   it.each(files)('%s', async (name) => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { rowNamed } from '../../src/core/row-named.ts';
 import { FLOAT32_TOLERANCE, FLOAT64_TOLERANCE } from '../../src/core/tolerance.ts';
 import { approxSignSchedule } from '../../src/estimators/approx-sign.ts';
 import { createDsq } from '../../src/estimators/dsq.ts';
@@ -10,12 +11,14 @@ import type { Estimator } from '../../src/estimators/estimator.ts';
 import { createFda, fdaTerms } from '../../src/estimators/fda.ts';
 import { createRbnn } from '../../src/estimators/rbnn.ts';
 import { createSwishSign } from '../../src/estimators/swish-sign.ts';
+import { ESTIMATORS, type EstimatorRow } from '../../src/estimators/table.ts';
 
 const golden = JSON.parse(readFileSync(new URL('../golden/estimators.json', import.meta.url), 'utf8'));
 const z = golden.z as number[];
 
 beforeAll(() => tf.setBackend('cpu'));
 
+/** Those whose values were recorded of a parameter that is no field of recipes. */
 const CREATE: Record<string, (params: Record<string, number>, name: string) => Estimator> = {
   approx: () => approxSignSchedule().at(0, 1),
   swish: ({ beta }) => createSwishSign(beta!),
@@ -26,14 +29,23 @@ const CREATE: Record<string, (params: Record<string, number>, name: string) => E
 };
 
 interface Reference {
+  /** A row of the table, which makes it of `params`, its fields; what they are not given is their default. */
+  readonly estimator?: string;
   readonly params?: Record<string, number>;
   readonly f?: number[];
   readonly grad: number[];
   readonly grad_clipped_to_1?: number[];
 }
 
+function estimatorOf(name: string, { estimator, params = {} }: Reference): Estimator {
+  if (estimator === undefined) return CREATE[name.split('_')[0]!]!(params, name);
+  const { fields, roles, create }: EstimatorRow = rowNamed<EstimatorRow>(ESTIMATORS, estimator);
+  const defaults = Object.fromEntries(Object.entries(fields).map(([field, it]) => [field, it.default]));
+  return create({ ...defaults, ...params }, roles[0]!).at(0, 1);
+}
+
 describe.each(Object.entries(golden.estimators as Record<string, Reference>))('%s', (name, reference) => {
-  const estimator = CREATE[name.split('_')[0]!]!(reference.params ?? {}, name);
+  const estimator = estimatorOf(name, reference);
   const slopes = reference.grad_clipped_to_1 ?? reference.grad;
   const scale = Math.max(1, ...slopes.map(Math.abs));
 

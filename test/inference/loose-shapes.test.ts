@@ -8,6 +8,7 @@ import { createNativeSession, type NamedTensors } from '../../src/inference/nati
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { addBnnFunctions, BNN_OPERATORS } from '../../src/operators/registry.ts';
 import { LAYER_VARIANTS } from '../../src/operators/variants.ts';
+import { useEarlierBodies } from '../operators/earlier-bodies.ts';
 import { missingAddon, missingOps } from './native-parts.ts';
 import { waves } from './waves.ts';
 
@@ -22,12 +23,14 @@ interface LayerCase {
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
   /** Whether they are initializers; inputs otherwise. */
   readonly constant?: boolean;
+  /** Whether the file has the bodies that broadcast along images and columns, as earlier ones do. */
+  readonly earlier?: boolean;
 }
 
 const count = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
 
 /** y of one layer: with the operator library, and as stock onnxruntime computes its function body. */
-async function runBoth({ type, x, shapes = {}, constant = true }: LayerCase) {
+async function runBoth({ type, x, shapes = {}, constant = true, earlier = false }: LayerCase) {
   const variant = LAYER_VARIANTS.get(type);
   const schema = BNN_OPERATORS.get(type)?.schema;
   if (variant === undefined || schema === undefined) throw new Error(`no operator ${type}`);
@@ -76,6 +79,7 @@ async function runBoth({ type, x, shapes = {}, constant = true }: LayerCase) {
   y.dtype = 'float32';
   builder.model.graph.addOutput(y);
   addBnnFunctions(builder.model);
+  if (earlier) useEarlierBodies(builder.model);
   const bytes = encodeModel(builder.model);
   const results = [];
   for (const ops of [true, false]) {
@@ -143,29 +147,32 @@ describe.skipIf(missing !== undefined)(
       await expectAsStock({ type, x: [0, 3, CHANNELS] });
     });
 
-    test.each(names.filter((name) => name.includes('Conv')))('%s: along images and columns', async (type) => {
-      const inputs = BNN_OPERATORS.get(type)!
-        .schema.inputs.slice(2)
-        .map(({ name }) => name);
-      for (const name of inputs) {
-        const shapes =
-          name === 'residual'
-            ? [
-                [1, OUTPUTS, 1, 1],
-                [4, 6],
-                [OUTPUTS, 1, 6],
-              ]
-            : [
-                [1, 6],
-                [name === 'x_threshold' ? CHANNELS : OUTPUTS, 6],
-              ];
-        for (const shape of shapes) {
-          // Unsqueeze makes [n, 1, 1, 6] of the second: n images.
-          const x = name !== 'residual' && shape[0] !== 1 ? [shape[0]!, CHANNELS, 4, 6] : [2, CHANNELS, 4, 6];
-          await expectAsStock({ type, x, shapes: { [name]: shape } });
+    test.each(names.filter((name) => name.includes('Conv')))(
+      '%s of earlier files: along images and columns',
+      async (type) => {
+        const inputs = BNN_OPERATORS.get(type)!
+          .schema.inputs.slice(2)
+          .map(({ name }) => name);
+        for (const name of inputs) {
+          const shapes =
+            name === 'residual'
+              ? [
+                  [1, OUTPUTS, 1, 1],
+                  [4, 6],
+                  [OUTPUTS, 1, 6],
+                ]
+              : [
+                  [1, 6],
+                  [name === 'x_threshold' ? CHANNELS : OUTPUTS, 6],
+                ];
+          for (const shape of shapes) {
+            // Unsqueeze makes [n, 1, 1, 6] of the second: n images.
+            const x = name !== 'residual' && shape[0] !== 1 ? [shape[0]!, CHANNELS, 4, 6] : [2, CHANNELS, 4, 6];
+            await expectAsStock({ type, x, shapes: { [name]: shape }, earlier: true });
+          }
         }
-      }
-    });
+      },
+    );
 
     test('what does not broadcast is refused, with the sizes', async () => {
       await expect(runBoth({ type: 'BinaryGemm', x: [2, CHANNELS], shapes: { scale: [3] } })).rejects.toThrow(

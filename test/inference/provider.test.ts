@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { vulkanObstacle } from '../../src/inference/driver-files-io.ts';
+import { cudaReleases, linkedLibraries, vulkanObstacle } from '../../src/inference/driver-files-io.ts';
 import { assertPlacement, parsePlacement } from '../../src/inference/placement.ts';
-import { EXECUTION_PROVIDERS, inspectProvider } from '../../src/inference/provider.ts';
+import { EXECUTION_PROVIDERS, forbidTf32, inspectProvider, precisionNote } from '../../src/inference/provider.ts';
 import { parseProviderOptions } from '../../src/inference/provider-options.ts';
 
 let folder: string;
@@ -40,6 +40,43 @@ describe.skipIf(process.platform !== 'linux')('a Vulkan driver that the environm
     expect(vulkanObstacle()?.reason).toMatch(/libvulkan|VK_DRIVER_FILES names .*driver\.json/);
     await writeFile(path, '{}');
     expect(vulkanObstacle()?.reason ?? 'libvulkan').toMatch(/libvulkan/);
+  });
+});
+
+describe('what the CUDA files want', () => {
+  test('is read from the libraries that they link to', () => {
+    const linked = (names: string[]) => names.map((name) => ({ name, isThere: false }));
+    const of = (...names: string[]) => cudaReleases(linked(['libc.so.6', ...names]));
+    expect(of('libcublasLt.so.13', 'libcublas.so.13', 'libcudnn.so.9')).toBe('CUDA 13 and cuDNN 9');
+    expect(of('libcudart.so.12', 'libcudnn.so.9', 'libnvinfer.so.10')).toBe('CUDA 12, cuDNN 9 and TensorRT 10');
+    expect(of()).toBe('CUDA and cuDNN');
+  });
+
+  test.skipIf(process.platform !== 'linux')('libraries of a program are those that the loader finds', () => {
+    const linked = linkedLibraries(process.execPath);
+    expect(linked).toContainEqual({ name: 'libc.so.6', isThere: true });
+    expect(linkedLibraries('/none')).toEqual([]);
+  });
+});
+
+describe('TF32', () => {
+  const { NVIDIA_TF32_OVERRIDE: before } = process.env;
+  afterEach(() => {
+    if (before === undefined) Reflect.deleteProperty(process.env, 'NVIDIA_TF32_OVERRIDE');
+    else process.env['NVIDIA_TF32_OVERRIDE'] = before;
+  });
+
+  test('is off with cuda unless the user wants it, and that is said', () => {
+    Reflect.deleteProperty(process.env, 'NVIDIA_TF32_OVERRIDE');
+    forbidTf32('cpu');
+    expect(process.env['NVIDIA_TF32_OVERRIDE']).toBeUndefined();
+    expect(precisionNote('webgpu')).toBeUndefined();
+    forbidTf32('cuda');
+    expect(process.env['NVIDIA_TF32_OVERRIDE']).toBe('0');
+    expect(precisionNote('cuda')).toContain('without TF32 (NVIDIA_TF32_OVERRIDE=0)');
+    process.env['NVIDIA_TF32_OVERRIDE'] = '1';
+    forbidTf32('tensorrt');
+    expect(precisionNote('tensorrt')).toContain('may compute with TF32, which flips signs (NVIDIA_TF32_OVERRIDE=1)');
   });
 });
 

@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { createDsq } from '../../src/estimators/dsq.ts';
 import { createEde } from '../../src/estimators/ede.ts';
+import type { NormAttributes } from '../../src/kernels/batch-norm.ts';
 import type { AttributesOf, InputsOf, KernelName } from '../../src/kernels/contract.ts';
 import type { ConvAttributes } from '../../src/kernels/convolution.ts';
 import type { TableSlope } from '../../src/kernels/sign.ts';
@@ -180,6 +181,22 @@ export const CASES: { readonly [N in KernelName]: readonly Case<N>[] } = {
       attributes: [{ epsilon: 1, relu: c.relu }],
       tolerance: 1e-5,
     };
+  }),
+  BnnBatchNormMoments: NORMS.map((c) => {
+    const { x, scale } = norm(c);
+    return { name: normName(c), inputs: scale === undefined ? { x } : { x, scale }, attributes: [{ relu: c.relu }] };
+  }),
+  BnnBatchNormGradSums: NORMS.filter(({ added }) => !added).map((c) => {
+    const { beta: _, gamma: __, ...inputs } = norm(c);
+    const attributes: [NormAttributes] = [{ epsilon: 1, relu: c.relu }];
+    return { name: normName(c), inputs: { ...inputs, dy: draw(...c.shape) }, attributes, tolerance: 1e-5 };
+  }),
+  BnnBatchNormGradApply: NORMS.filter(({ added }) => !added).map((c) => {
+    const { beta: _, ...inputs } = norm(c);
+    const channels = c.shape.at(-1) ?? 1;
+    const means = { meanDgamma: draw(channels), meanDbeta: draw(channels) };
+    const attributes: [NormAttributes] = [{ epsilon: 1, relu: c.relu }];
+    return { name: normName(c), inputs: { ...inputs, ...means, dy: draw(...c.shape) }, attributes, tolerance: 1e-5 };
   }),
   BnnConv: CONVS.map((c) => {
     const { x, filter } = convInputs(c);

@@ -6,12 +6,15 @@ import { Rng } from '../../src/core/rng.ts';
 import { float32, type Tensor, tensor } from '../../src/core/tensor.ts';
 import { relativeError } from '../../src/core/tolerance.ts';
 import { type Attributes, int, ints } from '../../src/graph/attribute.ts';
+import { Graph } from '../../src/graph/graph.ts';
+import { Model } from '../../src/graph/model.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { packConvWeights } from '../../src/operators/pack-weights.ts';
-import { evaluateReference } from '../../src/operators/registry.ts';
+import { addBnnFunctions, BNN_OPERATORS, evaluateReference } from '../../src/operators/registry.ts';
 import { LAYER_VARIANTS, variantsOf } from '../../src/operators/variants.ts';
+import { useEarlierBodies } from './earlier-bodies.ts';
 import { randomEpilogue } from './epilogues.ts';
-import { runNode } from './run-stock.ts';
+import { oneNodeModel, runNode, runStock } from './run-stock.ts';
 
 interface Case {
   readonly n: number;
@@ -157,6 +160,69 @@ describe('BinaryConv in stock onnxruntime', () => {
     } finally {
       await rm(folder, { recursive: true });
     }
+  });
+
+  /** Every float is signed right: the steps that the body takes for it overflow and underflow on purpose. */
+  const EDGES = [
+    0, -0, 1.4e-45, -1.4e-45, 1.1e-38, -1.1e-38, 1.2e-38, -1.2e-38, 1e-30, -1e-30, 0.5, -0.5, 3.4e38, -3.4e38,
+    Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY,
+  ]; // biome-ignore format: one row
+  const OPTIMIZATIONS = ['disabled', 'basic', 'extended', 'all'] as const;
+
+  it.each(NAMES.filter((name) => !LAYER_VARIANTS.get(name)!.weightOnly))(
+    '%s signs every float as the earlier body does, whatever is optimized',
+    async (name) => {
+      const variant = LAYER_VARIANTS.get(name)!;
+      for (const channels of [3, 16]) {
+        const c: Case = { ...same, channels, outputs: 16, n: 2 };
+        const { inputs } = sample(name, c, 5, false);
+        const rng = new Rng(channels);
+        const edge = () => EDGES[rng.below(EDGES.length)]!;
+        const x = inputs[0]!.data as Float32Array;
+        for (let i = 0; i < x.length; i++) x[i] = edge();
+        // ∞ − ∞ is no number, so the thresholds are finite.
+        const thresholds = inputs.at(-1)!.data as Float32Array;
+        if (variant.threshold) for (let i = 0; i < thresholds.length; i++) thresholds[i] = EDGES[rng.below(14)]!;
+        const model = oneNodeModel(name, inputs, attributesOf(c));
+        const names = BNN_OPERATORS.get(name)!.schema.inputs.map((input) => input.name);
+        const feeds = Object.fromEntries(
+          inputs.flatMap((t, i) => (/^(x|residual)$/.test(names[i]!) ? [[names[i]!, t]] : [])),
+        );
+        const results = [];
+        for (const graphOptimizationLevel of OPTIMIZATIONS) {
+          results.push(await runStock(model, feeds, { graphOptimizationLevel }));
+        }
+        useEarlierBodies(model);
+        const expected = await runStock(model, feeds, { graphOptimizationLevel: 'disabled' });
+        for (const result of results) expect(result).toEqual(expected);
+      }
+    },
+  );
+
+  it('rounds a residual as it is added, though a convolution that it comes from could take the sum in', async () => {
+    const rng = new Rng(3);
+    const normals = (...shape: number[]) =>
+      float32(
+        shape,
+        Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => rng.normal()),
+      );
+    const graph = new Graph();
+    const x = graph.addInput('x', { dtype: 'float32', shape: [1, 16, 8, 8] });
+    const float = graph.addNode('Conv', [x, graph.addConstant('f', normals(16, 16, 1, 1))], {
+      outputs: ['float'],
+    }).output;
+    const constants = [packConvWeights(normals(16, 16, 3, 3).data, [16, 16, 3, 3]), normals(16), normals(16)];
+    const inputs = [x, ...constants.map((value, i) => graph.addConstant(`c${i}`, value)), float];
+    const attributes = attributesOf({ ...same, channels: 16, outputs: 16 });
+    for (const value of graph.addNode('BinaryConvAdd', inputs, { domain: 'bnn', attributes, outputs: ['y'] }).outputs) {
+      graph.addOutput(value);
+    }
+    const model = new Model(graph);
+    addBnnFunctions(model);
+    const feeds = { x: normals(1, 16, 8, 8) };
+    const optimized = await runStock(model, feeds);
+    useEarlierBodies(model);
+    expect(optimized).toEqual(await runStock(model, feeds, { graphOptimizationLevel: 'disabled' }));
   });
 
   it('gives the same without any optimization', async () => {

@@ -1,18 +1,19 @@
 /** A registry on this machine (verdaccio) that has our packages and takes all others from the npm registry. */
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import {
   nativeFiles,
   PLATFORMS,
   type PlatformName,
   platformPackage as packageNameOf,
 } from '../../src/core/native-files.ts';
-import { NODES, TOOLS } from './package-managers.ts';
+import { nodeOf, verdaccio } from './package-managers.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const WORK = join(ROOT, 'build/platforms/registry');
@@ -60,6 +61,21 @@ function platformFolder(platform: PlatformName): string {
   return folder;
 }
 
+/** Why there can be no registry here; what it takes is fetched. */
+export function missingRegistry(): string | undefined {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return 'this is not Linux on x64';
+  try {
+    nodeOf(22);
+    verdaccio();
+    return undefined;
+  } catch (error) {
+    const text = String((error as { readonly stderr?: unknown }).stderr ?? error);
+    const unreachable = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH/.exec(text);
+    if (unreachable === null) throw error;
+    return `the npm registry cannot be reached (${unreachable[0]})`;
+  }
+}
+
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
@@ -78,17 +94,15 @@ export async function startRegistry(): Promise<Registry> {
   writeFileSync(join(WORK, 'config.yaml'), CONFIG);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}/`;
-  const server = spawn(
-    NODES[24],
-    [join(TOOLS, 'node_modules/verdaccio/bin/verdaccio'), '--config', join(WORK, 'config.yaml'), '--listen', url],
-    { cwd: WORK, stdio: ['ignore', openSync(join(WORK, 'verdaccio.log'), 'w'), 'inherit'] },
-  );
+  const args = [verdaccio(), '--config', join(WORK, 'config.yaml'), '--listen', url];
+  const log = openSync(join(WORK, 'verdaccio.log'), 'w');
+  const server = spawn(nodeOf(22), args, { cwd: WORK, stdio: ['ignore', log, 'inherit'] });
   try {
     await answer(url, server);
     const packed = join(WORK, 'packed');
     execFileSync(process.execPath, ['tools/pack.mjs', `--out=${packed}`], { cwd: ROOT, stdio: 'ignore' });
-    for (const name of ['mnist', 'onnxruntime-wasm', 'main']) publish(join(packed, 'staged', name), url);
-    for (const platform of PLATFORMS) publish(platformFolder(platform), url);
+    const staged = ['mnist', 'onnxruntime-wasm', 'main'].map((name) => join(packed, 'staged', name));
+    await Promise.all([...staged, ...PLATFORMS.map(platformFolder)].map((folder) => publish(folder, url)));
     return { url, isReleased: isReleased(HERE), stop: () => void server.kill() };
   } catch (error) {
     server.kill();
@@ -108,8 +122,8 @@ async function answer(url: string, server: ChildProcess): Promise<void> {
   }
 }
 
-function publish(folder: string, url: string): void {
+async function publish(folder: string, url: string): Promise<void> {
   const token = `--${url.replace('http:', '')}:_authToken=nobody`;
   const args = ['publish', '--ignore-scripts', '--access', 'public', '--registry', url, token];
-  execFileSync('npm', args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+  await promisify(execFile)('npm', args, { cwd: folder });
 }

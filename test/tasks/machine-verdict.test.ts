@@ -38,3 +38,8 @@ test('without onnxruntime something cannot be done', () => {
   expect(state).toBe('incomplete');
   expect(todo).toEqual(['bnn setup onnxruntime: to run files that are not packed']);
 });
+
+test('of two backends with a GPU, training runs on webgpu', () => {
+  const backends = [works('webgpu'), works('tensorflow'), works('native')];
+  expect(verdictOf({ ...COMPLETE, backends }).summary).toMatch(/^training runs on webgpu/);
+});

@@ -94,6 +94,21 @@ describe.skipIf(missingBrowser !== undefined)(
       expect(found).toEqual({ data: [...expected.data], shape: [2, 10] });
     });
 
+    it('writes results into the arrays that it is given', async () => {
+      const found = await inPage<{ isSame: boolean; before: number[]; given: number[]; fresh: number[] }>(`
+        const session = await web.createSession('network.onnx');
+        const feeds = (value) => ({ input: { data: new Float32Array(3072).fill(value), shape: [1, 3, 32, 32] } });
+        const logits = new Float32Array(10);
+        const results = await session.run(feeds(0.5), { outputs: { logits } });
+        const before = [...logits];
+        await session.run(feeds(-0.5), { outputs: { logits } });
+        const fresh = (await session.run(feeds(-0.5))).logits.data;
+        return { isSame: results.logits.data === logits, before, given: [...logits], fresh: [...fresh] };`);
+      expect(found.isSame).toBe(true);
+      expect(found.given).toEqual(found.fresh);
+      expect(found.before).not.toEqual(found.given);
+    });
+
     const data = () => `new Uint8ClampedArray(${JSON.stringify([...pixels.data])})`;
     const sources = [
       ['ImageData', () => `new ImageData(${data()}, ${pixels.width})`],
@@ -120,6 +135,8 @@ describe.skipIf(missingBrowser !== undefined)(
       for (const [i, { probability }] of expected.entries()) expect(found[i]!.probability).toBeCloseTo(probability, 6);
     });
 
+    const roomFor = (outputs: string) => `session.run(
+      { input: { data: new Float32Array(3 * ${SIZE} ** 2), shape: [1, 3, ${SIZE}, ${SIZE}] } }, { outputs: { ${outputs} } })`;
     const faults = [
       ['no model', "web.createSession('absent.onnx')", 'E_NOT_FOUND', /HTTP 404/],
       ['what is no model', "web.createSession('picture.png')", 'E_FORMAT', /not an ONNX file/],
@@ -127,6 +144,9 @@ describe.skipIf(missingBrowser !== undefined)(
       ['what is no engine', "web.createSession('model.onnx', { engine: 'picture.png' })", 'E_BACKEND', /compile/],
       ['a server that is gone', "web.createSession('http://127.0.0.1:1/model.onnx')", 'E_IO', /cannot fetch the model/],
       ['another input', 'session.run({ x: { data: new Float32Array(3), shape: [3] } })', 'E_SHAPE', /input/],
+      ['an array that is too short', roomFor('logits: new Float32Array(3)'), 'E_SHAPE', /room for 3 .* expected 4/],
+      ['an array of doubles', roomFor('logits: new Float64Array(4)'), 'E_SHAPE', /no Float32Array/],
+      ['an array for no output', roomFor('logit: new Float32Array(4)'), 'E_USAGE', /no output logit/],
       ['a picture that is not loaded', 'session.classify(new Image())', 'E_SHAPE', /loaded/],
       ['too few bytes', 'session.classify({ data: new Uint8Array(5), width: 2, height: 2 })', 'E_SHAPE', /RGBA/],
       [

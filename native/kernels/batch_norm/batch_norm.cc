@@ -65,8 +65,7 @@ void estimate_mean(const BatchNormShape& s, const float* x, const float* scale, 
 
 }  // namespace
 
-void batch_norm_train(const BatchNormShape& s, const float* x, const float* scale, const float* gamma, const float* beta,
-                      const float* residual, float* y, float* mean, float* variance) {
+void batch_norm_moments(const BatchNormShape& s, const float* x, const float* scale, float* mean, float* variance) {
   const BatchNormRow& row = batch_norm_row();
   const int64_t c = s.channels;
   float* shift = scratch<float>(0, Slot::kExtra, c);
@@ -82,6 +81,11 @@ void batch_norm_train(const BatchNormShape& s, const float* x, const float* scal
     mean[i] = static_cast<float>(static_cast<double>(shift[i]) + offset);
     variance[i] = static_cast<float>(spread < 0.0 ? 0.0 : spread);
   }
+}
+
+void batch_norm_train(const BatchNormShape& s, const float* x, const float* scale, const float* gamma, const float* beta,
+                      const float* residual, float* y, float* mean, float* variance) {
+  batch_norm_moments(s, x, scale, mean, variance);
   batch_norm_infer(s, x, scale, gamma, beta, mean, variance, residual, y);
 }
 
@@ -98,26 +102,24 @@ void batch_norm_infer(const BatchNormShape& s, const float* x, const float* scal
   });
 }
 
-void batch_norm_grad(const BatchNormShape& s, const float* x, const float* dy, const float* scale, const float* gamma,
-                     const float* mean, const float* variance, float* dx, float* dgamma, float* dbeta, double* dscale) {
+namespace {
+
+// sums[0 .. channels) = Σdy, then Σdy·(r − mean); in the scratch memory of tables.
+double* sum_grads(const BatchNormShape& s, const float* x, const float* dy, const float* scale, const float* mean) {
   const BatchNormRow& row = batch_norm_row();
   const int64_t c = s.channels;
   double* sums = scratch<double>(0, Slot::kTable, 2 * c);
-  float* coefficients = scratch<float>(0, Slot::kExtra, 3 * c);
   sum_blocks(s.rows, c, sums, [&](int64_t at, int64_t count, double* sum, double* products) {
     row.grad_sums(x + at * c, dy + at * c, count, c, scale, mean, s.relu, sum, products);
   });
-  // dr = γ/σ · (dy − Σdy/n − x̂ · Σ(dy·x̂)/n) with x̂ = (r − mean)/σ.
-  const double n = static_cast<double>(s.rows);
-  for (int64_t i = 0; i < c; i++) {
-    const double inverse = 1.0 / std::sqrt(static_cast<double>(variance[i]) + s.epsilon);
-    const double a = gamma[i] * inverse;
-    dbeta[i] = static_cast<float>(sums[i]);
-    dgamma[i] = static_cast<float>(sums[c + i] * inverse);
-    coefficients[i] = static_cast<float>(a);
-    coefficients[c + i] = static_cast<float>(-a * sums[i] / n);
-    coefficients[2 * c + i] = static_cast<float>(-a * inverse * inverse * sums[c + i] / n);
-  }
+  return sums;
+}
+
+// The coefficients of dr = a·dy + b + d·(r − mean), of c channels each, become dx and dscale.
+void apply_grads(const BatchNormShape& s, const float* x, const float* dy, const float* scale, const float* mean,
+                 const float* coefficients, float* dx, double* dscale) {
+  const BatchNormRow& row = batch_norm_row();
+  const int64_t c = s.channels;
   const GradArgs args{scale, mean, coefficients, coefficients + c, coefficients + 2 * c};
   if (dscale == nullptr) {
     for_blocks(s.rows, c, pieces_of(s.rows, c), [&](int, int64_t at, int64_t count) {
@@ -125,10 +127,61 @@ void batch_norm_grad(const BatchNormShape& s, const float* x, const float* dy, c
     });
     return;
   }
+  double* sums = scratch<double>(0, Slot::kTable, 2 * c);
   sum_blocks(s.rows, c, sums, [&](int64_t at, int64_t count, double* sum, double*) {
     row.grad(x + at * c, dy + at * c, count, c, args, s.relu, dx + at * c, sum);
   });
   std::copy(sums, sums + c, dscale);
+}
+
+double inverse_deviation(const BatchNormShape& s, float variance) {
+  return 1.0 / std::sqrt(static_cast<double>(variance) + s.epsilon);
+}
+
+}  // namespace
+
+void batch_norm_grad(const BatchNormShape& s, const float* x, const float* dy, const float* scale, const float* gamma,
+                     const float* mean, const float* variance, float* dx, float* dgamma, float* dbeta, double* dscale) {
+  const int64_t c = s.channels;
+  const double* sums = sum_grads(s, x, dy, scale, mean);
+  float* coefficients = scratch<float>(0, Slot::kExtra, 3 * c);
+  // dr = γ/σ · (dy − Σdy/n − x̂ · Σ(dy·x̂)/n) with x̂ = (r − mean)/σ.
+  const double n = static_cast<double>(s.rows);
+  for (int64_t i = 0; i < c; i++) {
+    const double inverse = inverse_deviation(s, variance[i]);
+    const double a = gamma[i] * inverse;
+    dbeta[i] = static_cast<float>(sums[i]);
+    dgamma[i] = static_cast<float>(sums[c + i] * inverse);
+    coefficients[i] = static_cast<float>(a);
+    coefficients[c + i] = static_cast<float>(-a * sums[i] / n);
+    coefficients[2 * c + i] = static_cast<float>(-a * inverse * inverse * sums[c + i] / n);
+  }
+  apply_grads(s, x, dy, scale, mean, coefficients, dx, dscale);
+}
+
+void batch_norm_grad_sums(const BatchNormShape& s, const float* x, const float* dy, const float* scale, const float* mean,
+                          const float* variance, float* dgamma, float* dbeta) {
+  const int64_t c = s.channels;
+  const double* sums = sum_grads(s, x, dy, scale, mean);
+  for (int64_t i = 0; i < c; i++) {
+    dbeta[i] = static_cast<float>(sums[i]);
+    dgamma[i] = static_cast<float>(sums[c + i] * inverse_deviation(s, variance[i]));
+  }
+}
+
+void batch_norm_grad_apply(const BatchNormShape& s, const float* x, const float* dy, const float* scale, const float* gamma,
+                           const float* mean, const float* variance, const float* mean_dgamma, const float* mean_dbeta, float* dx,
+                           double* dscale) {
+  const int64_t c = s.channels;
+  float* coefficients = scratch<float>(0, Slot::kExtra, 3 * c);
+  for (int64_t i = 0; i < c; i++) {
+    const double inverse = inverse_deviation(s, variance[i]);
+    const double a = gamma[i] * inverse;
+    coefficients[i] = static_cast<float>(a);
+    coefficients[c + i] = static_cast<float>(-a * mean_dbeta[i]);
+    coefficients[2 * c + i] = static_cast<float>(-a * inverse * mean_dgamma[i]);
+  }
+  apply_grads(s, x, dy, scale, mean, coefficients, dx, dscale);
 }
 
 void channel_sums(const float* x, int64_t rows, int64_t channels, double* sums) {

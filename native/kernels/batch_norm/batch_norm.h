@@ -21,11 +21,19 @@ struct BatchNormShape {
 // double over blocks.
 void batch_norm_train(const BatchNormShape& shape, const float* x, const float* scale, const float* gamma, const float* beta,
                       const float* residual, float* y, float* mean, float* variance);
+// The statistics alone.
+void batch_norm_moments(const BatchNormShape& shape, const float* x, const float* scale, float* mean, float* variance);
 void batch_norm_infer(const BatchNormShape& shape, const float* x, const float* scale, const float* gamma, const float* beta,
                       const float* mean, const float* variance, const float* residual, float* y);
 // Gradients through the batch statistics; relu'(0) = 0. dscale[c] = Σ_rows dz · x, or null.
 void batch_norm_grad(const BatchNormShape& shape, const float* x, const float* dy, const float* scale, const float* gamma,
                      const float* mean, const float* variance, float* dx, float* dgamma, float* dbeta, double* dscale);
+// The same in two parts, for a batch of which these rows are a part: dgamma and dbeta of the rows, then dx of their means over all rows.
+void batch_norm_grad_sums(const BatchNormShape& shape, const float* x, const float* dy, const float* scale, const float* mean,
+                          const float* variance, float* dgamma, float* dbeta);
+void batch_norm_grad_apply(const BatchNormShape& shape, const float* x, const float* dy, const float* scale, const float* gamma,
+                           const float* mean, const float* variance, const float* mean_dgamma, const float* mean_dbeta, float* dx,
+                           double* dscale);
 
 // sums[c] = Σ_rows x[row][c].
 void channel_sums(const float* x, int64_t rows, int64_t channels, double* sums);

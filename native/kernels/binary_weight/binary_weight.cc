@@ -47,6 +47,27 @@ const uint32_t* pad_images(const BinaryConvShape& s, const ConvLayout& layout, c
   return planes;
 }
 
+// Whether it leaves pixels out that no tap sees.
+bool skips_pixels(const BinaryConvShape& s) {
+  const bool padded = s.pads[0] + s.pads[1] + s.pads[2] + s.pads[3] > 0;
+  return s.taps() == 1 && !padded && s.strides[0] * s.strides[1] > 1;
+}
+
+// The pixels that it sees, of all images: what is left is a convolution that moves by one pixel.
+void pick_pixels(const BinaryConvShape& s, const WeightLayerCall& call, int64_t height, int64_t width, const Parallel& parallel,
+                 float* picked) {
+  const int64_t count = call.batch * s.groups * s.channels;
+  claim_all(parallel, count, count * height * width / 4, [&](const auto& claim) {
+    for (int64_t i = claim(); i >= 0; i = claim()) {
+      float* to = picked + i * height * width;
+      for (int64_t row = 0; row < height; row++) {
+        const float* from = call.x + (i * call.height + row * s.strides[0]) * call.width;
+        for (int64_t column = 0; column < width; column++, from += s.strides[1]) *to++ = *from;
+      }
+    }
+  });
+}
+
 // Outputs of a group, up to whole tiles.
 int tiled_outputs(const BinaryConvShape& s) { return static_cast<int>(ceil_div(s.outputs / s.groups, kTileOutputs) * kTileOutputs); }
 
@@ -107,6 +128,17 @@ UnpackedWeights arrange_dense_weights(const BinaryConvShape& s, const float* wei
 void binary_weight_conv(const BinaryConvShape& s, const UnpackedWeights& weights, const WeightLayerCall& call,
                         const Parallel& parallel) {
   if (weights.spectra.size() > 0) return winograd_conv(s, weights, call, parallel);
+  if (skips_pixels(s)) {
+    BinaryConvShape rest = s;
+    rest.strides[0] = rest.strides[1] = 1;
+    WeightLayerCall picked = call;
+    picked.height = s.out_size(0, call.height);
+    picked.width = s.out_size(1, call.width);
+    Scratch memory(static_cast<size_t>(call.batch * s.groups * s.channels * picked.height * picked.width) * 4);
+    pick_pixels(s, call, picked.height, picked.width, parallel, memory.as<float>());
+    picked.x = memory.as<float>();
+    return binary_weight_conv(rest, weights, picked, parallel);
+  }
   const FloatTileRow& row = float_tile_row();
   const ConvLayout layout = layout_of(s, call.height, call.width);
   const int64_t pixels = layout.pixels(), blocks = ceil_div(pixels, kTilePixels), perGroup = s.outputs / s.groups;

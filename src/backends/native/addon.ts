@@ -3,14 +3,7 @@
 import { createRequire } from 'node:module';
 import { type Found, found, obstacle } from '../../core/found.ts';
 import { loadNativeFile } from '../../core/native-file-io.ts';
-
-/** Codes of `binary`, in the order of native/kernels/elementwise/elementwise.h. */
-export const BINARY_OPS = { add: 0, sub: 1, mul: 2, div: 3, max: 4, min: 5 } as const;
-/** Codes of `unary`. */
-export const UNARY_OPS = { relu: 0, step: 1, sign: 2, abs: 3, signum: 4 } as const;
-/** How an operand of `binary` meets the result: same shape, one number, or one row repeated. */
-export const OPERANDS = { full: 0, scalar: 1, row: 2 } as const;
-export type OperandKind = (typeof OPERANDS)[keyof typeof OPERANDS];
+import type { OperandKind } from './addon-codes.ts';
 
 /**
  * The functions of the addon. Arrays must have exactly the sizes that the shapes say; a call with others throws a RangeError.
@@ -152,6 +145,38 @@ export interface NativeAddon {
     dx: Float32Array,
     dgamma: Float32Array,
     dbeta: Float32Array,
+    dscale: Float64Array | null,
+    epsilon: number,
+    relu: boolean,
+  ): void;
+  batchNormMoments(
+    x: Float32Array,
+    scale: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    relu: boolean,
+  ): void;
+  batchNormGradSums(
+    x: Float32Array,
+    dy: Float32Array,
+    scale: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    dgamma: Float32Array,
+    dbeta: Float32Array,
+    epsilon: number,
+    relu: boolean,
+  ): void;
+  batchNormGradApply(
+    x: Float32Array,
+    dy: Float32Array,
+    scale: Float32Array,
+    gamma: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    meanDgamma: Float32Array,
+    meanDbeta: Float32Array,
+    dx: Float32Array,
     dscale: Float64Array | null,
     epsilon: number,
     relu: boolean,

@@ -2,33 +2,13 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Found } from '../../core/found.ts';
-import { registerKernels } from '../../kernels/run.ts';
 import { loadNativeAddon, type NativeAddon } from './addon.ts';
 import { NativeBackend } from './backend.ts';
-import { registerConvolutions } from './kernels/convolution.ts';
-import { registerElementwise } from './kernels/elementwise.ts';
 import { NATIVE } from './kernels/kernel.ts';
-import { registerMatmul } from './kernels/matmul.ts';
-import { registerMovement } from './kernels/movement.ts';
-import { registerPooling } from './kernels/pooling.ts';
-import { registerReductions } from './kernels/reduction.ts';
-import { NATIVE_KERNELS } from './kernels/table.ts';
+import { registerNativeKernels } from './register-kernels.ts';
 
 /** Before tensorflow (3) in tfjs's own order of choice, so that nothing chooses it without being asked. */
 const PRIORITY = 0;
-
-/** Puts the kernels into tfjs under the name of the backend, once; they call whatever addon their backend has. */
-export function registerNativeKernels(): void {
-  if (tf.getKernel('Conv2D', NATIVE) !== undefined) return;
-  tf.copyRegisteredKernels('cpu', NATIVE);
-  registerConvolutions();
-  registerMatmul();
-  registerElementwise();
-  registerReductions();
-  registerPooling();
-  registerMovement();
-  registerKernels(NATIVE, NATIVE_KERNELS);
-}
 
 /**
  * Registers the backend `native` and its kernels, once; it does not become the current backend. Without the addon nothing is

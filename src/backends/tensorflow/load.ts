@@ -2,14 +2,25 @@
 
 import { createRequire } from 'node:module';
 import { type Found, found, obstacle } from '../../core/found.ts';
-import { importQuietly, resolvePeer } from '../../core/peers-io.ts';
+import { hasNvidiaDriver } from '../../core/nvidia-driver-io.ts';
+import { importQuietly } from '../../core/peers-io.ts';
 import { BnnError } from '../../errors.ts';
 import { registerAccurateSums } from './accurate-sums.ts';
-import { INSTALL_HINT, inspectTensorflow, TENSORFLOW_PACKAGES } from './packages.ts';
+import { INSTALL_HINT, inspectTensorflow, installedPackages } from './packages.ts';
 
 export interface LoadedTensorflow {
   readonly package: string;
   readonly hasGpu: boolean;
+  /** Why not, as far as that is known. */
+  readonly lack: string | null;
+}
+
+/** TensorFlow itself says it only among its messages, while it is loaded. */
+function gpuLack(): string {
+  if (process.env['CUDA_VISIBLE_DEVICES'] === '' || process.env['CUDA_VISIBLE_DEVICES'] === '-1')
+    return 'CUDA_VISIBLE_DEVICES hides the GPUs';
+  if (process.platform === 'linux' && !hasNvidiaDriver()) return 'there is no NVIDIA driver';
+  return 'this TensorFlow is for the CPU, or does not find its CUDA libraries: TF_CPP_MIN_LOG_LEVEL=0 shows what it says';
 }
 
 /** What the binding says about itself: true when TensorFlow found a GPU. */
@@ -29,6 +40,8 @@ function restoreRemovedUtilities(): void {
 /** TensorFlow reads these once, when its library is loaded; what the user has set stays. */
 function setEnvironment(threads: number | undefined): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
+  // Else it takes all of the memory of a GPU at once, also from what else runs there.
+  process.env['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true';
   if (threads !== undefined) process.env['TF_NUM_INTRAOP_THREADS'] ??= String(threads);
 }
 
@@ -48,8 +61,7 @@ async function load(threads: number | undefined): Promise<Found<LoadedTensorflow
   const lack = inspectTensorflow();
   if (lack !== null) return lack;
   const problems: string[] = [];
-  for (const name of TENSORFLOW_PACKAGES) {
-    if (resolvePeer('tensorflow', name) === null) continue;
+  for (const name of installedPackages()) {
     try {
       setEnvironment(threads);
       restoreRemovedUtilities();
@@ -58,7 +70,8 @@ async function load(threads: number | undefined): Promise<Found<LoadedTensorflow
       const backend: unknown = tf.engine().findBackend('tensorflow');
       if (backend === null || backend === undefined) throw new BnnError('E_BACKEND', `${name} registered no backend`);
       registerAccurateSums();
-      return found({ package: name, hasGpu: usesGpu(backend) });
+      const hasGpu = usesGpu(backend);
+      return found({ package: name, hasGpu, lack: hasGpu ? null : gpuLack() });
     } catch (error) {
       problems.push(`${name}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);
     }

@@ -11,12 +11,13 @@ const KERNELS = noKernels("tfjs's binding of TensorFlow calls only operations th
 export async function openTensorflow(threads?: number): Promise<Found<LoadedBackend>> {
   const loaded = await loadTensorflow(threads);
   if (!loaded.ok) return loaded;
-  const { package: name, hasGpu } = loaded.value;
+  const { package: name, hasGpu, lack } = loaded.value;
   const device = hasGpu ? 'GPU' : 'CPU';
   return found({
     isGpu: hasGpu,
     device,
-    detail: `${name}, ${device}`,
+    detail: `${name}, ${device}${lack === null ? '' : ` (${lack})`}`,
+    ...(lack !== null && { gpuLack: lack }),
     kernels: KERNELS,
     start: (threads) => ({ description: `tensorflow ${device} (${name})`, threads, isa: null, memory: engineMemory }),
   });

@@ -24,6 +24,8 @@ const NAPI_VERSION = 8;
 interface Verified {
   readonly version: string;
   readonly hasGpu: boolean;
+  /** What TensorFlow said about GPUs, where it uses none. */
+  readonly gpuLack?: string | undefined;
   /** Loss of the verification before and after its training steps. */
   readonly losses: readonly [first: number, last: number];
 }
@@ -40,10 +42,10 @@ export async function setupTensorflow(
   await buildBinding(folder, tensorflow, onStage);
   onStage('verifying with a few training steps');
   const verified = await verify(folder);
-  const { version, hasGpu, losses } = verified;
+  const { version, hasGpu, gpuLack, losses } = verified;
   return {
     facts: { tensorflow: tensorflow.description, folder, ...verified },
-    text: `TensorFlow ${version} trains on ${hasGpu ? 'the GPU' : 'the CPU'}: loss ${losses[0].toFixed(3)} to ${losses[1].toFixed(3)}; binding in ${folder}`,
+    text: `TensorFlow ${version} trains on ${hasGpu ? 'the GPU' : `the CPU${gpuLack === undefined ? '' : ` (${gpuLack})`}`}: loss ${losses[0].toFixed(3)} to ${losses[1].toFixed(3)}; binding in ${folder}`,
   };
 }
 
@@ -103,12 +105,14 @@ async function buildBinding(
 
 /** A crash inside TensorFlow must not take the command down, hence the child process. */
 async function verify(folder: string): Promise<Verified> {
-  const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: process.env['TF_CPP_MIN_LOG_LEVEL'] ?? '2' };
+  // At this level it says what it does about GPUs.
+  const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '0', TF_FORCE_GPU_ALLOW_GROWTH: 'true' };
   const entry = join(folder, 'node_modules', PACKAGE);
   const { status, stdout, stderr } = await runProgram(process.execPath, ['-e', VERIFICATION, entry], folder, env);
   if (status === 0) {
     const report = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Verified;
-    if (report.losses[1] < report.losses[0]) return report;
+    if (report.losses[1] < report.losses[0])
+      return { ...report, gpuLack: report.hasGpu ? undefined : gpuLackIn(stderr) };
     throw new BnnError('E_BACKEND', `training did not lower the loss (${report.losses.join(' to ')})`, {
       at: folder,
       hint: 'try another version of TensorFlow; docs/gpu.md lists what was tested',
@@ -122,4 +126,20 @@ async function verify(folder: string): Promise<Verified> {
       hint: 'TensorFlow and its libraries must stay where they were found; after moving or upgrading them run bnn setup tensorflow again',
     },
   );
+}
+
+/** The sentence of TensorFlow's messages that says why it uses no GPU. */
+export function gpuLackIn(messages: string): string | undefined {
+  const sentences = [
+    /Could not find cuda drivers[^\n]*/i,
+    /Cannot dlopen some GPU libraries[^.\n]*/,
+    /Could not load dynamic library '[^']*'/,
+    /failed call to cuInit:[^\n]*/,
+    /CUDA_VISIBLE_DEVICES[^\n]*/,
+  ];
+  for (const sentence of sentences) {
+    const [said] = sentence.exec(messages) ?? [];
+    if (said !== undefined) return said.trim();
+  }
+  return undefined;
 }

@@ -3,20 +3,19 @@
  * they are, others are copied in and, since they may be results, out again. Overlap is not checked: the kernels of the backend never do.
  */
 
-import { readFileSync } from 'node:fs';
-import type { StartedThread } from '../../core/kernel-thread.ts';
-import { startNodeThread } from '../../core/kernel-thread-io.ts';
+import type { KernelThread, StartedThread } from '../../core/kernel-thread.ts';
 import { isOutOfThreads } from '../../core/scarce-threads.ts';
 import type { NativeAddon } from '../native/addon.ts';
 
-interface Memory {
+/** A `WebAssembly.Memory`. */
+export interface KernelMemory {
   readonly buffer: ArrayBuffer | SharedArrayBuffer;
 }
 
 /** As far as it is used here; see `native/wasm/training.cc`. */
 interface Exports {
   /** Not where it is shared. */
-  readonly memory?: Memory;
+  readonly memory?: KernelMemory;
   readonly __stack_pointer: { value: number };
   _initialize(): void;
   setUp(): number;
@@ -40,17 +39,18 @@ interface ThreadExports extends Exports {
 
 interface WasmInterface {
   readonly Module: new (bytes: Uint8Array) => object;
+  compile(bytes: Uint8Array): Promise<object>;
   /** Sizes in pages of 64 KiB. */
   readonly Memory: new (sizes: {
     readonly initial: number;
     readonly maximum: number;
     readonly shared: true;
-  }) => Memory;
+  }) => KernelMemory;
   readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
   readonly RuntimeError: new () => Error;
 }
 
-const { WebAssembly: wasm } = globalThis as unknown as { readonly WebAssembly: WasmInterface };
+export const { WebAssembly: wasm } = globalThis as unknown as { readonly WebAssembly: WasmInterface };
 
 /** In the order of `ArgumentKind` in `native/wasm/shim/node/args.h`. */
 const KINDS = { missing: 0, number: 1, flag: 2, null: 3, floats: 4, doubles: 5, ints: 6 } as const;
@@ -70,11 +70,23 @@ const MEMORY_PAGES = 2 ** 15;
 /** A machine may be busy. A thread that comes later works nevertheless. */
 const PATIENCE_MS = 10_000;
 
+/** What kernels are made of. */
+export interface KernelParts {
+  /** A compiled `training.wasm`, or `training-threads.wasm` where there are threads. */
+  readonly module: object;
+  /** Where there are. */
+  readonly threads?:
+    | { readonly memory: KernelMemory; readonly start: (thread: KernelThread) => StartedThread }
+    | undefined;
+}
+
 /** An instance of the training module. */
 export class WasmKernels {
   readonly #exports: Exports;
   /** Where there are threads. */
-  readonly #shared: { readonly exports: ThreadExports; readonly module: object; readonly memory: Memory } | undefined;
+  readonly #shared:
+    | (NonNullable<KernelParts['threads']> & { readonly exports: ThreadExports; readonly module: object })
+    | undefined;
   readonly #threads: StartedThread[] = [];
   #wantedThreads = 1;
   readonly #block: DataView;
@@ -83,12 +95,10 @@ export class WasmKernels {
   readonly functions: ReadonlyMap<string, number>;
 
   /** @throws {Error} when WebAssembly or its vector instructions are missing, or there is no room for its memory. */
-  constructor() {
-    const memory = shareMemory();
-    const bytes = readFileSync(new URL(`training${memory === undefined ? '' : '-threads'}.wasm`, import.meta.url));
-    const module = new wasm.Module(bytes);
+  constructor({ module, threads }: KernelParts) {
+    const memory = threads?.memory;
     this.#exports = new wasm.Instance(module, memory === undefined ? {} : { env: { memory } }).exports as Exports;
-    this.#shared = memory && { exports: this.#exports as ThreadExports, module, memory };
+    this.#shared = threads && { ...threads, exports: this.#exports as ThreadExports, module };
     this.#exports._initialize();
     const own = memory ?? this.#exports.memory;
     if (own === undefined) throw new Error('internal: the module has no memory');
@@ -117,25 +127,39 @@ export class WasmKernels {
   /** Starts those that are not there yet, and returns how many there are. They keep no process alive. */
   startThreads(): number {
     if (this.#shared === undefined) return 1;
-    const { exports, module, memory } = this.#shared;
+    const { exports } = this.#shared;
+    this.#launch();
     const wanted = this.#wantedThreads - 1;
+    const end = Date.now() + PATIENCE_MS;
+    const expected = Math.min(wanted, this.#threads.length);
+    let begun = exports.awaitThreads(0, 0);
+    while (begun < expected && Date.now() < end) begun = exports.awaitThreads(expected, end - Date.now());
+    return Math.min(begun, wanted) + 1;
+  }
+
+  /** Starts them for a caller whose event loop must turn before they can begin, as in a browser; as many as begin are the threads. */
+  async gatherThreads(): Promise<void> {
+    this.#launch();
+    const begun = await Promise.allSettled(this.#threads.map((thread) => thread.begun));
+    const failed = begun.findIndex(({ status }) => status === 'rejected');
+    this.setThreads(1 + (failed < 0 ? begun.length : failed));
+  }
+
+  #launch(): void {
+    if (this.#shared === undefined) return;
+    const { exports, module, memory, start } = this.#shared;
     try {
-      while (this.#threads.length < wanted) {
+      while (this.#threads.length < this.#wantedThreads - 1) {
         const index = this.#threads.length + 1;
         const stack = exports.threadStack(index) >>> 0;
         if (stack === 0) break;
-        const thread = startNodeThread({ module, memory, index, stack });
+        const thread = start({ module, memory, index, stack });
         thread.begun.catch(() => {});
         this.#threads.push(thread);
       }
     } catch (error) {
       if (!isOutOfThreads(error)) throw error;
     }
-    const end = Date.now() + PATIENCE_MS;
-    const expected = Math.min(wanted, this.#threads.length);
-    let begun = exports.awaitThreads(0, 0);
-    while (begun < expected && Date.now() < end) begun = exports.awaitThreads(expected, end - Date.now());
-    return Math.min(begun, wanted) + 1;
   }
 
   call(index: number, args: readonly Argument[]): number {
@@ -215,12 +239,13 @@ export class WasmKernels {
 
   #text(at: number): string {
     const bytes = new Uint8Array(this.buffer, at);
-    return Buffer.from(bytes.subarray(0, bytes.indexOf(0))).toString();
+    // A copy: browsers decode no shared memory.
+    return new TextDecoder().decode(bytes.slice(0, bytes.indexOf(0)));
   }
 }
 
 /** Undefined where there is none, or no room for it. */
-function shareMemory(): Memory | undefined {
+export function shareMemory(): KernelMemory | undefined {
   try {
     return new wasm.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES, shared: true });
   } catch {

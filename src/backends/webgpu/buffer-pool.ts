@@ -19,6 +19,10 @@ class FreeList {
   *all(): Generator<GpuBuffer> {
     for (const list of this.#buffers.values()) yield* list;
   }
+
+  clear(): void {
+    this.#buffers.clear();
+  }
 }
 
 function keyOf(size: number, usage: number): string {
@@ -43,12 +47,21 @@ export class BufferPool {
   readonly #used = new Set<GpuBuffer>();
   readonly #owners = new Map<GpuBuffer, Reservation>();
   #reserving: Reservation | null = null;
+  /** Not to be used again: see `abandon`. */
+  readonly #suspect = new WeakSet<GpuBuffer>();
+  #retired: GpuBuffer[] = [];
   numBytesUsed = 0;
   /** In use, reserved and free. */
   numBytesAllocated = 0;
+  /** The highest `numBytesAllocated` so far. */
+  peakBytes = 0;
 
-  constructor(device: GpuDevice) {
+  readonly #isAwaited: () => boolean;
+
+  /** @param isAwaited  whether commands were recorded that the device has not got yet: what they use must not be destroyed. */
+  constructor(device: GpuDevice, isAwaited: () => boolean = () => false) {
     this.#device = device;
+    this.#isAwaited = isAwaited;
   }
 
   /**
@@ -82,7 +95,7 @@ export class BufferPool {
       this.numBytesAllocated -= buffer.size;
       buffer.destroy();
     } else if (!this.#owners.has(buffer)) {
-      this.#free.put(buffer);
+      this.#putBack(buffer);
     } else if (this.#reserving?.temporaries.has(buffer) === true) {
       this.#reserving.free.put(buffer);
     }
@@ -110,9 +123,30 @@ export class BufferPool {
   drop(reservation: Reservation): void {
     for (const buffer of reservation.buffers) {
       this.#owners.delete(buffer);
-      if (!this.#used.has(buffer)) this.#free.put(buffer);
+      if (!this.#used.has(buffer)) this.#putBack(buffer);
     }
     reservation.buffers.clear();
+  }
+
+  /** Gives all that is free back to the device. */
+  trim(): void {
+    for (const buffer of this.#free.all()) this.#retire(buffer);
+    this.#free.clear();
+  }
+
+  /**
+   * After a failure of the device: nothing that there is now serves another tensor, since buffers may be among it that the device had
+   * no memory for. Those in use are given up when they are released.
+   */
+  abandon(): void {
+    this.trim();
+    for (const buffer of [...this.#used, ...this.#owners.keys()]) this.#suspect.add(buffer);
+  }
+
+  /** Destroys what was given up while commands waited that use it. */
+  destroyRetired(): void {
+    for (const buffer of this.#retired) buffer.destroy();
+    this.#retired = [];
   }
 
   isUsed(buffer: GpuBuffer): boolean {
@@ -120,11 +154,24 @@ export class BufferPool {
   }
 
   dispose(): void {
+    this.destroyRetired();
     for (const buffer of new Set([...this.#used, ...this.#owners.keys(), ...this.#free.all()])) buffer.destroy();
+  }
+
+  #putBack(buffer: GpuBuffer): void {
+    if (this.#suspect.has(buffer)) this.#retire(buffer);
+    else this.#free.put(buffer);
+  }
+
+  #retire(buffer: GpuBuffer): void {
+    this.numBytesAllocated -= buffer.size;
+    if (this.#isAwaited()) this.#retired.push(buffer);
+    else buffer.destroy();
   }
 
   #create(size: number, usage: number, mappedAtCreation: boolean): GpuBuffer {
     this.numBytesAllocated += size;
+    this.peakBytes = Math.max(this.peakBytes, this.numBytesAllocated);
     return this.#device.createBuffer({ size, usage, mappedAtCreation });
   }
 

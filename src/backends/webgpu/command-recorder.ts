@@ -16,6 +16,8 @@ interface RecordedDispatch {
   readonly pipeline: GpuPipeline;
   readonly group: GpuBindGroup;
   readonly groups: readonly [x: number, y: number, z: number];
+  /** Of floats, where there are many. */
+  readonly multiplyAdds: number;
 }
 
 interface VaryingUniform {
@@ -63,6 +65,7 @@ class Tap {
   readonly reservation: Reservation;
   /** Whether there were commands that cannot be run again. */
   isBroken = false;
+  #multiplyAdds = 0;
   readonly #backend: WebgpuBackend;
   readonly #restore: () => void;
 
@@ -103,6 +106,11 @@ class Tap {
     return t;
   }
 
+  /** Of the next dispatch. */
+  announce(multiplyAdds: number): void {
+    this.#multiplyAdds = multiplyAdds;
+  }
+
   end(): void {
     this.#restore();
     this.#backend.bufferManager.endReservation();
@@ -127,7 +135,8 @@ class Tap {
           },
           dispatchWorkgroups: (x, y = 1, z = 1) => {
             if (pipeline !== undefined && group !== undefined)
-              this.dispatches.push({ pipeline, group, groups: [x, y, z] });
+              this.dispatches.push({ pipeline, group, groups: [x, y, z], multiplyAdds: this.#multiplyAdds });
+            this.#multiplyAdds = 0;
             pass.dispatchWorkgroups(x, y, z);
           },
           end: () => {

@@ -32,13 +32,16 @@ interface BindGroupDescriptor {
 export interface GpuDevice {
   readonly limits: Readonly<Record<string, number>>;
   readonly features: ReadonlySet<string>;
-  readonly queue: { writeBuffer(buffer: GpuBuffer, offset: number, data: ArrayBuffer | ArrayBufferView): void };
+  readonly queue: {
+    writeBuffer(buffer: GpuBuffer, offset: number, data: ArrayBuffer | ArrayBufferView): void;
+    onSubmittedWorkDone(): Promise<unknown>;
+  };
   createShaderModule(descriptor: { code: string; label?: string }): object;
   createComputePipeline(descriptor: object): GpuPipeline;
   createBindGroup(descriptor: BindGroupDescriptor): GpuBindGroup;
   createBuffer(descriptor: { size: number; usage: number; mappedAtCreation?: boolean }): GpuBuffer;
   createCommandEncoder(): GpuEncoder;
-  addEventListener(type: 'uncapturederror', listener: (event: { error: Error }) => void): void;
+  addEventListener(type: 'uncapturederror', listener: (event: { error: { readonly message: string } }) => void): void;
   readonly lost: Promise<{ reason: string; message: string }>;
 }
 

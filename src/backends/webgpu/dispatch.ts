@@ -8,6 +8,9 @@ import type { WebgpuBackend } from './webgpu-backend.ts';
 
 /** The most that a kernel binds: the gradient of batch normalization with a scale does. */
 export const STORAGE_BUFFERS = 10;
+/** The most that a group of a kernel takes: what every device of WebGPU has. `dispatch` holds the kernels to it. */
+export const WORKGROUP_BYTES = 16384;
+export const WORKGROUP_THREADS = 256;
 
 type Element = 'f32' | 'u32' | 'i32' | 'vec4<f32>';
 
@@ -15,12 +18,18 @@ type Element = 'f32' | 'u32' | 'i32' | 'vec4<f32>';
 const UNIFORM_USAGE = 0x40 | 0x08;
 /** Most groups in one dimension of a dispatch that every device allows. */
 const MOST_GROUPS = 65535;
+/** Numbers that are kept on the device; a schedule makes new ones in each epoch. */
+const MOST_UNIFORMS = 1024;
 /** Submitted at the latest after so many dispatches, so that the device does not wait for a very long list. */
 const MOST_DISPATCHES = 4096;
 
 export type Numbers = Readonly<Record<string, readonly [type: 'u32' | 'f32', value: number]>>;
 
 export interface Dispatch {
+  /** What it does, in profiles. */
+  readonly label: string;
+  /** Multiply-adds of floats, for those that are many. */
+  readonly multiplyAdds?: number;
   /**
    * Declarations and `@compute` functions. Inputs, outputs and numbers are declared for it: an input or output `x` as the array `x`
    * of its element type, a number `n` as `p.n`.
@@ -68,7 +77,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) groups: 
 
 export function dispatch(
   backend: WebgpuBackend,
-  { code, inputs, outputs, elements, numbers, varying, groups }: Dispatch,
+  { label, multiplyAdds = 0, code, inputs, outputs, elements, numbers, varying, groups }: Dispatch,
 ): void {
   const bound = [...Object.entries(inputs), ...Object.entries(outputs)];
   if (bound.length > STORAGE_BUFFERS) throw new Error(`internal: a kernel binds ${bound.length} buffers`);
@@ -83,11 +92,11 @@ export function dispatch(
     declarations.push(`@group(0) @binding(${bound.length}) var<uniform> p: Numbers;`);
   }
   const { pipelines } = cachesOf(backend.device);
-  const source = `${declarations.join('\n')}\n${code}`;
+  const source = `// ${label}\n${declarations.join('\n')}\n${code}`;
   let pipeline = pipelines.get(source);
   if (pipeline === undefined) {
     const module = backend.device.createShaderModule({ code: source });
-    pipeline = backend.device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } });
+    pipeline = backend.device.createComputePipeline({ label, layout: 'auto', compute: { module, entryPoint: 'main' } });
     pipelines.set(source, pipeline);
   }
   const resources = bound.map(([, { dataId }]) => bufferOf(backend, dataId));
@@ -101,6 +110,7 @@ export function dispatch(
   backend.ensureCommandEncoderReady();
   backend.computePassEncoder ??= backend.commandEncoder?.beginComputePass({}) ?? null;
   const pass = backend.computePassEncoder;
+  tapOf(backend)?.announce(multiplyAdds);
   if (pass === null) throw new Error('internal: there is no compute pass');
   pass.setPipeline(pipeline);
   pass.setBindGroup(0, group);
@@ -127,11 +137,23 @@ function uniformOf(backend: WebgpuBackend, numbers: Numbers): GpuBuffer {
     .join(' ');
   const known = uniforms.get(key);
   if (known !== undefined) return known;
+  for (const [oldest, buffer] of uniforms) {
+    if (uniforms.size < MOST_UNIFORMS) break;
+    backend.bufferManager.releaseBuffer(buffer);
+    uniforms.delete(oldest);
+  }
   const contents = encodeNumbers(numbers);
-  const buffer = backend.device.createBuffer({ size: contents.byteLength, usage: UNIFORM_USAGE });
+  const buffer = backend.bufferManager.acquireConstant(contents.byteLength, UNIFORM_USAGE);
   backend.device.queue.writeBuffer(buffer, 0, contents);
   uniforms.set(key, buffer);
   return buffer;
+}
+
+/** After a failure: they may be among what the device had no memory for. */
+export function forgetUniforms({ device, bufferManager }: WebgpuBackend): void {
+  const { uniforms } = cachesOf(device);
+  for (const buffer of uniforms.values()) bufferManager.releaseBuffer(buffer);
+  uniforms.clear();
 }
 
 function varyingUniform(

@@ -21,11 +21,11 @@ export async function openWebgpu(): Promise<Found<LoadedBackend>> {
       threads: 1,
       isa: null,
       multiplyAddPeak: () => multiplyAddPeak(backend),
-      // Buffers of disposed tensors stay allocated for the next ones, so what is allocated is the peak.
       memory: () => ({
         bytesInUse: backend.bufferManager.numBytesUsed,
-        peakBytes: backend.bufferManager.numBytesAllocated,
+        peakBytes: backend.bufferManager.peakBytes,
       }),
+      trimMemory: () => backend.bufferManager.trim(),
       recorder: new CommandRecorder(backend),
     }),
   });

@@ -36,6 +36,7 @@ async function multiplyAdds(backend: WebgpuBackend, rounds: number): Promise<num
   const chains = Array.from({ length: CHAINS }, (_, i) => `chain${i}`);
   const round = chains.map((chain) => `    ${chain} = fma(${chain}, vec4<f32>(p.one), vec4<f32>(p.one));`).join('\n');
   dispatch(backend, {
+    label: 'peak',
     code: `
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {

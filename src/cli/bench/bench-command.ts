@@ -6,6 +6,7 @@ import { Command, Option } from 'commander';
 import { BACKEND_NAMES, type BackendName, canBackend } from '../../backends/backends.ts';
 import { PRECISIONS, type WantedPrecision } from '../../backends/precision.ts';
 import { nearest } from '../../core/nearest.ts';
+import { MOST_THREADS as MOST_WEB_THREADS } from '../../engine/engine-threads.ts';
 import { BnnError, fromSystemError } from '../../errors.ts';
 import { type EstimatorName, estimatorsFor } from '../../estimators/table.ts';
 import { threeDigits } from '../../report/format.ts';
@@ -197,11 +198,12 @@ function createDataBench(): Command {
 function createWebBench(): Command {
   const command = new Command('web')
     .description(
-      'Measures networks and layers in a browser without a window, on our WebAssembly runtime and on onnxruntime-web, one thread each: time, the first result from an empty page, bytes downloaded. Needs Chromium and the packages playwright-core and onnxruntime-web.',
+      'Measures networks and layers in a browser without a window, on our WebAssembly runtime and on onnxruntime-web, with as many threads: time, the first result from an empty page, bytes downloaded. Needs Chromium and the packages playwright-core and onnxruntime-web.',
     )
     .optionsGroup(COMMON)
     .option('--networks <list>', 'networks of the zoo; none leaves them out', 'resnet20,resnet18')
     .option('--shapes <list>', 'layers as of bnn-bench conv; none leaves them out', CONV_SHAPES)
+    .option('--threads <n>', threadsHelp(1), wholeNumber(0, MOST_WEB_THREADS))
     .option('--browser <path>', 'the browser (default: the Chromium of this machine)')
     .optionsGroup(ADVANCED)
     .option('--rounds <n>', 'turns of each variant', wholeNumber(1), INFERENCE_ROUNDS)
@@ -209,7 +211,7 @@ function createWebBench(): Command {
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
     ['bnn-bench web', 'ResNet-20, ResNet-18 and the 3×3 layers of a ResNet-18'],
-    ['bnn-bench web --networks resnet20 --shapes none --json', 'one network, for a script'],
+    ['bnn-bench web --networks resnet20 --shapes none --threads 2 --json', 'one network on two threads, for a script'],
   ]).action((options: WebBenchOptions) => runWeb(options));
 }
 
@@ -332,6 +334,7 @@ async function runData(options: DataBenchOptions): Promise<void> {
 async function runWeb(options: WebBenchOptions): Promise<void> {
   const terminal = terminalOf(options);
   const { rounds, loads, browser } = options;
+  const threads = options.threads === 0 ? Math.min(availableParallelism(), MOST_WEB_THREADS) : (options.threads ?? 1);
   const [networks, layers] = [options.networks, options.shapes].map((list) =>
     list === 'none' ? [] : list.split(',').map((part) => part.trim()),
   );
@@ -340,6 +343,7 @@ async function runWeb(options: WebBenchOptions): Promise<void> {
   const result = await benchWeb({
     networks: networks ?? [],
     layers: layers ?? [],
+    threads,
     rounds,
     loads,
     browser,
@@ -352,12 +356,12 @@ async function runWeb(options: WebBenchOptions): Promise<void> {
   });
   const ratios = meanLayerRatios(result.cases);
   const machine = [
-    ['processor', `${cpus()[0]?.model.trim() || process.arch}, one thread`],
+    ['processor', `${cpus()[0]?.model.trim() || process.arch}, ${threads} thread${threads === 1 ? '' : 's'}`],
     ['browser', result.browser],
     ['versions', `bnn-toolchain ${VERSION}, onnxruntime-web ${result.onnxruntime}`],
     ...Object.entries(ratios).map(([name, ratio]) => ['layers, geometric mean', `${threeDigits(ratio)} of ${name}`]),
   ] as const;
   terminal.result(formatPairs(machine as readonly (readonly [string, string])[]));
   const { browser: program, onnxruntime, cases } = result;
-  terminal.event('result', { cases: cases.length, meanLayerRatios: ratios, browser: program, onnxruntime });
+  terminal.event('result', { cases: cases.length, meanLayerRatios: ratios, threads, browser: program, onnxruntime });
 }

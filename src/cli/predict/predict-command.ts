@@ -3,7 +3,6 @@
 import { Command, Option } from 'commander';
 import { FITS, type Fit } from '../../core/preprocessing.ts';
 import { BnnError } from '../../errors.ts';
-import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../../inference/open-session.ts';
 import { plural } from '../../report/format.ts';
 import { formatBar } from '../../report/progress.ts';
 import { visible } from '../../report/visible-text.ts';
@@ -25,17 +24,15 @@ import {
   type ProviderFlags,
   providerChoiceOf,
 } from '../provider-flags.ts';
+import { addSessionOptions, type SessionFlags } from '../session-flags.ts';
 import { CSV_HEAD, csvLines } from './csv.ts';
 
-interface PredictCommandOptions extends GeneralOptions, ProviderFlags {
+interface PredictCommandOptions extends GeneralOptions, ProviderFlags, SessionFlags<'imagenet' | 'none'> {
   readonly top?: number;
   readonly csv?: boolean;
-  readonly normalize?: 'imagenet' | 'none';
   readonly fit?: Fit;
   readonly imageSize?: number;
   readonly classes?: string;
-  readonly ops: OpsChoice;
-  readonly engine: EngineName;
 }
 
 const DEFAULT_TOP = 5;
@@ -57,25 +54,10 @@ export function createPredictCommand(name: string): Command {
     )
     .option('--csv', 'print a table with commas: picture, rank, class, index, probability')
     .optionsGroup(ADVANCED)
-    .addOption(
-      new Option('--normalize <how>', 'statistics for the pixels, instead of what the file says').choices([
-        'imagenet',
-        'none',
-      ]),
-    )
     .addOption(new Option('--fit <how>', 'how pictures are framed, instead of what the file says').choices(FITS))
     .option('--image-size <n>', 'side of the square, for a model of any size', wholeNumber(1, LARGEST_SIDE))
-    .option('--classes <file>', 'names of the classes, one a line, instead of those in the file')
-    .addOption(
-      new Option('--ops <how>', 'kernels for binary layers; off = stock onnxruntime')
-        .choices(OPS_CHOICES)
-        .default('auto'),
-    )
-    .addOption(
-      new Option('--engine <name>', 'what runs the file; wasm = our kernels in WebAssembly')
-        .choices(ENGINES)
-        .default('auto'),
-    );
+    .option('--classes <file>', 'names of the classes, one a line, instead of those in the file');
+  addSessionOptions(command, ['imagenet', 'none']);
   addProviderOption(command);
   addAdvancedProviderOptions(command);
   addGeneralOptions(command);

@@ -4,6 +4,8 @@ import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { Command } from 'commander';
+import { type Communicator, fromFirst } from '../../distributed/communicator.ts';
+import { isFollower } from '../../distributed/launcher.ts';
 import { BnnError } from '../../errors.ts';
 import { formatBytes } from '../../report/format.ts';
 import { visible } from '../../report/visible-text.ts';
@@ -19,8 +21,10 @@ import { findNetwork } from '../../zoo/zoo.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import { EXIT_INTERRUPTED } from '../print-error.ts';
+import { withProcesses } from '../processes.ts';
 import { addPluginOptions, addRecipeOptions, recipeFromOptions, refuseUnusedFields } from '../recipe-options.ts';
 import { type Terminal, widthOf } from '../terminal.ts';
+import { nameOf } from '../usage-error.ts';
 import { EpochTable, formatClosing, formatOpening, formatStep, quote } from './train-report.ts';
 import { addWatchOptions, openWatchers } from './watchers.ts';
 
@@ -64,25 +68,31 @@ export function createTrainCommand(name: string, parts: Parts = BUILT_IN): Comma
   );
 }
 
-async function runTrain(
+function runTrain(
   command: Command,
   recipePath: string | undefined,
   options: TrainCommandOptions,
-  { rules, networks }: Parts,
+  parts: Parts,
 ): Promise<void> {
   const terminal = terminalOf(options);
+  return withProcesses(nameOf(command), terminal, (communicator) =>
+    trainWith(command, recipePath, options, parts, terminal, communicator),
+  );
+}
+
+async function trainWith(
+  command: Command,
+  recipePath: string | undefined,
+  options: TrainCommandOptions,
+  parts: Parts,
+  terminal: Terminal,
+  communicator: Communicator | undefined,
+): Promise<void> {
+  const plan = () => planRun(command, recipePath, options, parts);
+  const { recipe, out } = communicator === undefined ? await plan() : await fromFirst(communicator, plan);
   const resume = options.resume === true;
-  const inputs = [
-    ...(recipePath === undefined ? [] : [await readRecipeFile(recipePath)]),
-    recipeFromOptions(command, rules),
-  ];
-  const given = resume ? await resumedRecipe(options.out, inputs, rules) : parseRecipe(inputs, recipePath, rules);
-  checkNetwork(given, inputs, networks);
-  refuseUnusedFields(command, [{ recipe: given }], rules);
-  const recipe = resume ? given : await withModelFiles(given);
-  const out = options.out ?? freeRunFolder(recipe);
   const { train } = await import('../../training/trainer.ts');
-  const watchers = await openWatchers(options, recipe, out, terminal);
+  const watchers = await openWatchers(isFollower() ? {} : options, recipe, out, terminal);
   const environment = await describeEnvironment();
   const { teacher, close } = await openTeacher(recipe);
   const table = new EpochTable(recipe, widthOf(process.stderr));
@@ -94,6 +104,7 @@ async function runTrain(
         resume,
         signal,
         teacher,
+        communicator,
         plugins: options.plugin,
         environment,
         onData: ({ phase, doneBytes, totalBytes }) =>
@@ -118,6 +129,25 @@ async function runTrain(
     .finally(close)
     .finally(() => watchers.close());
   await report(result, terminal);
+}
+
+/** What is trained, and where. */
+async function planRun(
+  command: Command,
+  recipePath: string | undefined,
+  options: TrainCommandOptions,
+  { rules, networks }: Parts,
+): Promise<{ readonly recipe: Recipe; readonly out: string }> {
+  const resume = options.resume === true;
+  const inputs = [
+    ...(recipePath === undefined ? [] : [await readRecipeFile(recipePath)]),
+    recipeFromOptions(command, rules),
+  ];
+  const given = resume ? await resumedRecipe(options.out, inputs, rules) : parseRecipe(inputs, recipePath, rules);
+  checkNetwork(given, inputs, networks);
+  refuseUnusedFields(command, [{ recipe: given }], rules);
+  const recipe = resume ? given : await withModelFiles(given);
+  return { recipe, out: options.out ?? freeRunFolder(recipe) };
 }
 
 async function report(result: TrainResult, terminal: Terminal): Promise<void> {

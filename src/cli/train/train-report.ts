@@ -97,21 +97,28 @@ export function formatOpening(opening: Opening, out: string): string {
       ],
       [
         'batch',
-        `${formatCount(recipe.batchSize)} = ${plural(stepsPerEpoch, 'step')}, ${plural(recipe.epochs, 'epoch')}`,
+        `${formatCount(recipe.batchSize)} = ${plural(stepsPerEpoch, 'step')}, ${plural(recipe.epochs, 'epoch')}${shares(opening)}`,
       ],
       ['run', out + state],
     ]),
   ].join('\n');
 }
 
+function shares({ processes, recipe: { batchSize, syncBatchNorm } }: Opening): string {
+  if (processes === 1) return '';
+  const most = Math.ceil(batchSize / processes);
+  const each = batchSize % processes === 0 ? `${most}` : `${most - 1} or ${most}`;
+  return `; ${processes} processes take ${each} pictures each${syncBatchNorm ? ', normalized together' : ''}`;
+}
+
 /** The live line; fits 80 columns, so the steps are only in the bar. */
 export function formatStep(progress: StepProgress): string {
-  const { epoch, epochs, batch, batches, loss, top1, imagesPerSecond, secondsLeft } = progress;
+  const { epoch, epochs, batch, batches, loss, top1, imagesPerSecond, processes, secondsLeft } = progress;
   return [
     `${formatBar(batch / batches, 12)} epoch ${epoch}/${epochs}`,
     `loss ${loss.toFixed(4)}`,
     `acc ${top1.toFixed(4)}`,
-    `${threeDigits(imagesPerSecond)} img/s`,
+    `${threeDigits(imagesPerSecond)} img/s${processes === 1 ? '' : ` on ${processes}`}`,
     `${formatClock(secondsLeft)} left`,
   ].join('  ');
 }

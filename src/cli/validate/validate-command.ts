@@ -6,7 +6,6 @@ import { namesOf } from '../../core/row-named.ts';
 import { LOGITS_TOLERANCE } from '../../core/tolerance.ts';
 import { canDownload, DATASETS, type DatasetRow, hasFreeImageSize } from '../../data/load-dataset.ts';
 import { NORMALIZATIONS, type Normalization } from '../../data/normalization.ts';
-import { ENGINES, type EngineName, OPS_CHOICES, type OpsChoice } from '../../inference/open-session.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../inference/provider.ts';
 import type { Validation } from '../../inference/validate.ts';
 import { formatConfusion } from '../../report/confusion-table.ts';
@@ -36,20 +35,18 @@ import {
   type ProviderFlags,
   providerChoiceOf,
 } from '../provider-flags.ts';
+import { addSessionOptions, type SessionFlags } from '../session-flags.ts';
 import { refuseUnused } from '../unused-options.ts';
 
-interface ValidateCommandOptions extends GeneralOptions, ProviderFlags {
+interface ValidateCommandOptions extends GeneralOptions, ProviderFlags, SessionFlags<Normalization> {
   readonly dataset?: string;
   readonly data?: string;
   readonly download?: boolean;
   readonly againstEp?: ExecutionProvider;
   readonly batch?: readonly number[];
-  readonly ops: OpsChoice;
-  readonly engine: EngineName;
   readonly limit?: number;
   readonly batchSize?: number;
   readonly against?: string;
-  readonly normalize?: Normalization;
   readonly confusion?: boolean;
   readonly mistakes?: string;
   readonly fit?: Fit;
@@ -82,24 +79,10 @@ export function createValidateCommand(name: string, parts?: Parts): Command {
     .option('--batch <list>', 'also measure the speed at these batch sizes, e.g. 1,8,64', wholeNumbers(1))
     .option('--batch-size <n>', 'pictures per run for accuracy and throughput (default: 100)', wholeNumber(1))
     .addOption(
-      new Option('--normalize <how>', 'statistics for the pixels, instead of what the file says').choices(
-        NORMALIZATIONS,
-      ),
-    )
-    .addOption(
       new Option('--fit <how>', 'how pictures of any size are framed, instead of what the file says').choices(FITS),
     )
-    .addOption(
-      new Option('--ops <how>', 'kernels for binary layers; off = stock onnxruntime')
-        .choices(OPS_CHOICES)
-        .default('auto'),
-    )
-    .addOption(
-      new Option('--engine <name>', 'what runs the file; wasm = our kernels in WebAssembly')
-        .choices(ENGINES)
-        .default('auto'),
-    )
     .option('--download', 'fetch the official archive when the data set is missing');
+  addSessionOptions(command, NORMALIZATIONS);
   addPluginOption(command, 'a module with the data set, where it is your own');
   addAdvancedProviderOptions(command);
   addGeneralOptions(command);
@@ -202,7 +185,7 @@ function formatValidation(path: string, validation: Validation): string {
     ]),
     [
       'runtime',
-      validation.engine === 'wasm'
+      validation.engine !== 'onnxruntime'
         ? validation.runtime
         : `${validation.runtime}, ${validation.ep}, ${threads} threads, ${validation.ops === 'on' ? 'our kernels for binary layers' : 'stock operators'}`,
     ],

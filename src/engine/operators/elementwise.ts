@@ -120,10 +120,13 @@ const batchNormalization: Operator = (context) => {
   };
   const [gamma, beta, mean, variance] = [vector(1), vector(2), vector(3), vector(4)];
   const epsilon = context.node.float('epsilon', 1e-5);
-  const factor = (c: number): number => (gamma[c] ?? 0) / Math.sqrt((variance[c] ?? 0) + epsilon);
+  // Rounded after every operation, as onnxruntime does after a convolution: signs follow.
+  const { fround } = Math;
+  const factor = (c: number): number =>
+    fround((gamma[c] ?? 0) / fround(Math.sqrt(fround((variance[c] ?? 0) + fround(epsilon)))));
   affine(context, x, { planes: batch * channels, size: elementCount(sizes), channels }, () => ({
     scale: gamma.map((_, c) => factor(c)),
-    bias: gamma.map((_, c) => (beta[c] ?? 0) - (mean[c] ?? 0) * factor(c)),
+    bias: gamma.map((_, c) => (beta[c] ?? 0) - fround((mean[c] ?? 0) * factor(c))),
   }));
 };
 

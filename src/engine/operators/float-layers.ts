@@ -1,8 +1,9 @@
 /** Conv, Gemm and MatMul with constant float weights. */
 
-import { elementCount, samePadding } from '../../core/shape.ts';
+import { elementCount } from '../../core/shape.ts';
 import { float32, isDtype, type Tensor } from '../../core/tensor.ts';
 import { BnnError } from '../../errors.ts';
+import { windowPads } from '../../graph/window-pads.ts';
 import { checkPlane, denseShape, Layer, type LayerShape } from '../layer.ts';
 import type { Operator, StepContext } from '../step.ts';
 import { multiply } from './matmul.ts';
@@ -41,12 +42,6 @@ function biasOf(bias: Tensor | undefined, outputs: number, at: string): Float32A
   return bias.data.length === outputs ? bias.data : new Float32Array(outputs).fill(bias.data[0] ?? 0);
 }
 
-/** Pads of one axis by `auto_pad`. */
-function autoPads(mode: string, size: number, kernel: number, stride: number, dilation: number): [number, number] {
-  if (mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER') return [0, 0];
-  return samePadding(size, kernel, stride, dilation, mode === 'SAME_LOWER');
-}
-
 export interface WindowAttributes {
   readonly kernel: readonly number[];
   readonly strides: readonly number[];
@@ -62,9 +57,7 @@ export function windowOf({ node, input }: StepContext, kernelShape?: readonly nu
   const kernel = node.ints('kernel_shape', kernelShape ?? all(1));
   const strides = node.ints('strides', all(1));
   const dilations = node.ints('dilations', all(1));
-  const mode = node.string('auto_pad', 'NOTSET');
-  if (mode === 'NOTSET') return { kernel, strides, dilations, pads: node.ints('pads', [...all(0), ...all(0)]) };
-  const pairs = sizes.map((size, i) => autoPads(mode, size, kernel[i] ?? 1, strides[i] ?? 1, dilations[i] ?? 1));
+  const pairs = windowPads(node, sizes, kernel) ?? [];
   return { kernel, strides, dilations, pads: [...pairs.map(([begin]) => begin), ...pairs.map(([, end]) => end)] };
 }
 

@@ -9,10 +9,10 @@ import { commonDtype, inputType } from './node-facts.ts';
 import type { InferRule } from './rule.ts';
 
 /** The output is like the first input. */
-const likeInput: InferRule = (node) => [inputType(node, 0)];
+export const likeInput: InferRule = (node) => [inputType(node, 0)];
 
 /** All inputs have one dtype, which the output has too unless `result` is given. */
-function broadcasting(result?: Dtype): InferRule {
+export function broadcasting(result?: Dtype): InferRule {
   return (node) => {
     const dtype = commonDtype(node, node.inputs.keys());
     return [
@@ -73,7 +73,7 @@ const cast: InferRule = (node) => {
 /** The second output is the mask. */
 const dropout: InferRule = (node) => [inputType(node, 0), { dtype: 'bool', shape: inputType(node, 0).shape }];
 
-const toBool: InferRule = (node) => [{ dtype: 'bool', shape: inputType(node, 0).shape }];
+export const toBool: InferRule = (node) => [{ dtype: 'bool', shape: inputType(node, 0).shape }];
 
 /** `zero_point` gives the integer type; without it, `output_dtype` or uint8. */
 const quantize: InferRule = (node) => {

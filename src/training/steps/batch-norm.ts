@@ -10,6 +10,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Node, Value } from '../../graph/graph.ts';
 import { run as runKernel } from '../../kernels/run.ts';
+import { sumGradients, sumStatistics } from './shared-norm.ts';
 import { floatAttribute, rankOf, unsupported } from './static-shape.ts';
 import type { BuildContext, Fusion, Step } from './step.ts';
 
@@ -88,6 +89,14 @@ function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: BuildConte
       const [x, gamma, beta, mean, variance] = tensors as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
       const inputs = { x, gamma, beta, scale: tensors[scaleAt], residual: tensors[residualAt] };
       if (!run.training) return { output: runKernel('BnnBatchNormInfer', { ...inputs, mean, variance }, attributes) };
+      if (run.sumUp !== undefined) {
+        const shared = sumStatistics({ x, scale: inputs.scale, shift: mean, variance }, attributes.relu, run.sumUp);
+        run.setBuffer(meanSlot, shared.runningMean(run.statisticsKeep ?? keep));
+        run.setBuffer(varianceSlot, shared.runningVariance(run.statisticsKeep ?? keep));
+        const statistics = { mean: shared.mean, variance: shared.variance };
+        const output = runKernel('BnnBatchNormInfer', { ...inputs, ...statistics }, attributes);
+        return { output, saved: [shared.mean, shared.variance] };
+      }
       const [y, batchMean, batchVariance, newMean, newVariance] = runKernel(
         'BnnBatchNormTrain',
         { ...inputs, runningMean: mean, runningVariance: variance },
@@ -97,11 +106,14 @@ function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: BuildConte
       run.setBuffer(varianceSlot, newVariance);
       return { output: y, saved: [batchMean, batchVariance] };
     },
-    backward({ dy, inputs, saved }) {
+    backward({ dy, inputs, saved, run }) {
       const [mean, variance] = saved as [tf.Tensor, tf.Tensor];
       const [x, gamma] = inputs as [tf.Tensor, tf.Tensor];
       const given = { x, dy, gamma, mean, variance, scale: inputs[scaleAt] };
-      const [dx, dgamma, dbeta, dscale = null] = runKernel('BnnBatchNormGrad', given, attributes);
+      const [dx, dgamma, dbeta, dscale = null] =
+        run.sumUp === undefined
+          ? runKernel('BnnBatchNormGrad', given, attributes)
+          : sumGradients(given, attributes, run.sumUp);
       const rest = [...(scale === null ? [] : [dscale]), ...(sum === null ? [] : [tf.clone(dy)])];
       return [dx, dgamma, dbeta, null, null, ...rest];
     },

@@ -29,6 +29,8 @@ export const dropout: StepBuilder = (node, context) => {
       if (!run.training || ratio === 0 || seed === undefined) return { output: tf.clone(input) };
       const rng = new Rng(seed, ...labels, STREAM, slot);
       const kept = 1 / (1 - ratio);
+      const skipped = (run.place?.from ?? 0) * (input.size / (input.shape[0] ?? 1));
+      for (let i = 0; i < skipped; i++) rng.uniform();
       const mask = tf.tensor(
         Float32Array.from({ length: input.size }, () => (rng.uniform() < ratio ? 0 : kept)),
         input.shape,

@@ -71,6 +71,13 @@ function kernelOf(node: Node): [number, number] {
   if (height === undefined || width === undefined || more.length > 0) {
     unsupported(node, 'only two-dimensional pooling is implemented');
   }
+  const pads = node.ints('pads', []);
+  if (pads.some((pad, i) => pad >= (i % 2 === 0 ? height : width))) {
+    unsupported(
+      node,
+      `its pads [${pads.join(', ')}] are as large as its window, ${height} × ${width}; no runtime takes that`,
+    );
+  }
   return [height, width];
 }
 

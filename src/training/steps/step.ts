@@ -22,6 +22,12 @@ export interface Run {
   readonly statisticsKeep?: number | undefined;
   /** What random steps draw from, e.g. [seed, epoch, batch]; without it, Dropout keeps everything. */
   readonly randomness?: readonly number[] | undefined;
+  /** Where these pictures are a part of a batch: what fraction of it stands before them, so that each draws the same as in the whole. */
+  readonly place?: { readonly from: number; readonly count: number } | undefined;
+  /** Adds up numbers of all parts of a batch, in place, where its statistics are taken over all of them. */
+  readonly sumUp?: ((values: Float64Array) => void) | undefined;
+  /** Told each gradient of a parameter as soon as nothing more is added to it; the tensor stays the program's. */
+  readonly onGradient?: ((name: string, gradient: tf.Tensor) => void) | undefined;
   /** Shown what a binary layer is about to binarize; the tensor stays the program's. */
   readonly observe?: ((layer: string, x: tf.Tensor) => void) | undefined;
   /** Replaces a buffer (running statistics); the program takes ownership of the tensor. */

@@ -3,6 +3,7 @@
 import { samePadding, slidingWindowSize } from '../../core/shape.ts';
 import { BnnError } from '../../errors.ts';
 import type { Node, Value } from '../../graph/graph.ts';
+import { windowPads } from '../../graph/window-pads.ts';
 import type { ConvAttributes } from '../../kernels/convolution.ts';
 import type { ExplicitPadding, Pair } from '../../kernels/padding.ts';
 import { sizeOf, unsupported } from './static-shape.ts';
@@ -21,16 +22,10 @@ export interface Window {
 
 /** What positions in a picture are counted with by the kernels of every backend. */
 const MOST_PIXELS = 2 ** 31 - 1;
+const NONE: Pair = [0, 0];
 
 function pair(values: readonly number[]): Pair {
   return [values[0] ?? 1, values[1] ?? 1];
-}
-
-/** [begin, end] of both axes for `auto_pad` SAME_UPPER or SAME_LOWER. */
-function samePads(x: Value, kernel: Pair, strides: Pair, dilations: Pair, lower: boolean): [Pair, Pair] {
-  const along = (axis: 0 | 1): Pair =>
-    samePadding(sizeOf(x, axis + 2), kernel[axis], strides[axis], dilations[axis], lower);
-  return [along(0), along(1)];
 }
 
 /** Reads kernel size, strides, dilations, padding and rounding of a Conv or a pooling node over the NCHW value `x`. */
@@ -38,31 +33,22 @@ export function windowOf(node: Node, x: Value, kernel: Pair, explicitPadding: bo
   const strides = pair(node.ints('strides', [1, 1]));
   // One element has no neighbours.
   const dilations = pair(node.ints('dilations', [1, 1])).map((d, axis) => (kernel[axis] === 1 ? 1 : d)) as Pair;
-  const mode = node.string('auto_pad', 'NOTSET');
-  const given = node.ints('pads', [0, 0, 0, 0]);
+  const given = node.ints('pads', []);
   if (given.some((pad) => pad < 0))
     unsupported(node, `pads are [${given.join(', ')}], expected 0 or more (Slice crops)`);
-  const [top = 0, left = 0, bottom = 0, right = 0] = given;
-  let pads: [Pair, Pair] = [
-    [top, bottom],
-    [left, right],
-  ];
-  if (mode === 'VALID')
-    pads = [
-      [0, 0],
-      [0, 0],
-    ];
-  else if (mode !== 'NOTSET') pads = samePads(x, kernel, strides, dilations, mode === 'SAME_LOWER');
-  if (node.int('ceil_mode', 0) !== 0 && (mode === 'NOTSET' || mode === 'VALID')) {
-    pads = pads.map(([begin, end], axis): Pair => {
-      const [window, stride, dilation] = [kernel[axis] ?? 1, strides[axis] ?? 1, dilations[axis] ?? 1];
-      const size = sizeOf(x, axis + 2);
+  const sizes: Pair = [sizeOf(x, 2), sizeOf(x, 3)];
+  const [rows = NONE, columns = NONE] = windowPads(node, sizes, kernel) ?? [];
+  let pads: [Pair, Pair] = [[...rows], [...columns]];
+  if (node.int('ceil_mode', 0) !== 0 && !node.string('auto_pad', 'NOTSET').startsWith('SAME')) {
+    const reach = ([begin, end]: Pair, axis: 0 | 1): Pair => {
+      const [size, window, stride, dilation] = [sizes[axis], kernel[axis], strides[axis], dilations[axis]];
       const count = slidingWindowSize(size, window, stride, begin, end, dilation, true);
       return [begin, Math.max(end, (count - 1) * stride + (window - 1) * dilation + 1 - size - begin)];
-    }) as [Pair, Pair];
+    };
+    pads = [reach(pads[0], 0), reach(pads[1], 1)];
   }
   const explicit: ExplicitPadding = [[0, 0], pads[0], pads[1], [0, 0]];
-  const padded = pads.map(([begin, end], axis) => sizeOf(x, axis + 2) + begin + end) as Pair;
+  const padded = pads.map(([begin, end], axis) => (sizes[axis] ?? 0) + begin + end) as Pair;
   if (padded.some((size) => size > MOST_PIXELS)) {
     throw new BnnError(
       'E_SHAPE',
@@ -76,8 +62,11 @@ export function windowOf(node: Node, x: Value, kernel: Pair, explicitPadding: bo
   // A longer stride than the input makes one step, too.
   const base = { kernel, strides: strides.map((s, axis) => Math.min(s, padded[axis] ?? s)) as Pair, dilations, pads };
   if (pads.flat().every((pad) => pad === 0)) return { ...base, pad: 'valid', before: null };
-  const same = samePads(x, kernel, strides, dilations, false);
-  if (same.flat().every((pad, i) => pad === pads.flat()[i])) return { ...base, pad: 'same', before: null };
+  const same = ([begin, end]: Pair, axis: 0 | 1): boolean => {
+    const [first, last] = samePadding(sizes[axis], kernel[axis], strides[axis], dilations[axis], false);
+    return begin === first && end === last;
+  };
+  if (same(pads[0], 0) && same(pads[1], 1)) return { ...base, pad: 'same', before: null };
   if (explicitPadding) return { ...base, pad: explicit, before: null };
   return { ...base, pad: 'valid', before: explicit };
 }

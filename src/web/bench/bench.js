@@ -1,16 +1,25 @@
 /** What `bnn-bench web` runs inside the browser: models in our runtime and in onnxruntime-web, one slice of runs at a time. */
 
+/** Each makes a function that runs a model; for one that is told so, every result lies in the same arrays. */
 const RUNTIMES = {
-  async ours(model) {
+  async ours({ model, threads, reuses }) {
     const { createSession } = await import('/bnn-web.js');
-    const session = await createSession(model, { threads: 1 });
-    const run = (name, data, shape) => session.run({ [name]: { data, shape } });
+    const session = await createSession(model, { threads });
+    if (session.threads !== threads) throw new Error(`${session.threads} threads: ${session.threadProblem}`);
+    let outputs;
+    const run = async (name, data, shape) => {
+      const results = await session.run({ [name]: { data, shape } }, { outputs });
+      if (reuses) outputs ??= Object.fromEntries(Object.entries(results).map(([key, result]) => [key, result.data]));
+      return results;
+    };
     return { run, dispose: () => session.dispose() };
   },
-  async onnxruntime(model) {
+  /** It takes arrays for results, too, but writes nothing into them. */
+  async onnxruntime({ model, threads }) {
     const ort = await import('/ort/ort.wasm.bundle.min.mjs');
-    ort.env.wasm.numThreads = 1;
+    ort.env.wasm.numThreads = threads;
     const session = await ort.InferenceSession.create(model, { executionProviders: ['wasm'] });
+    if (ort.env.wasm.numThreads !== threads) throw new Error(`${ort.env.wasm.numThreads} threads`);
     const run = (name, data, shape) => session.run({ [name]: new ort.Tensor('float32', data, shape) });
     return { run, dispose: () => session.release() };
   },
@@ -39,9 +48,9 @@ async function timed({ run }, count) {
 }
 
 /** Loads a model, runs it until it is warm, and says how many samples take `sliceMs`. */
-export async function open({ key, runtime, model, input, shape, sliceMs, warmUpMs }) {
+export async function open({ key, input, shape, sliceMs, warmUpMs, ...variant }) {
   const begin = performance.now();
-  const session = await RUNTIMES[runtime](model);
+  const session = await RUNTIMES[variant.runtime](variant);
   const createMs = performance.now() - begin;
   const data = numbers(shape);
   const entry = { run: () => session.run(input, data, shape), dispose: session.dispose, count: 1 };
@@ -69,10 +78,10 @@ export async function close() {
 }
 
 /** Milliseconds from an empty page to the first result. */
-export async function first({ runtime, model, input, shape }) {
+export async function first({ input, shape, ...variant }) {
   const data = numbers(shape);
   const begin = performance.now();
-  const session = await RUNTIMES[runtime](model);
+  const session = await RUNTIMES[variant.runtime](variant);
   await session.run(input, data, shape);
   return performance.now() - begin;
 }

@@ -5,7 +5,8 @@ import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { selectBackend } from '../../../src/backends/select-backend.ts';
-import { addonOf, WasmKernels } from '../../../src/backends/wasm/wasm-addon.ts';
+import { createKernels } from '../../../src/backends/wasm/start-kernels.ts';
+import { addonOf } from '../../../src/backends/wasm/wasm-addon.ts';
 import { Rng } from '../../../src/core/rng.ts';
 import { maxAbsoluteError } from '../../../src/core/tolerance.ts';
 import { trainTiny } from '../train-tiny.ts';
@@ -13,7 +14,7 @@ import { trainTiny } from '../train-tiny.ts';
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const THREADS = [1, 2, 3, 2, 1, 3];
 
-const kernels = new WasmKernels();
+const kernels = createKernels();
 const addon = addonOf(kernels);
 
 /** An array in the module's memory. */

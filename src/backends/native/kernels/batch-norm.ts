@@ -39,7 +39,8 @@ function normCase(backend: NativeBackend, kernel: string, inputs: Inputs, attrs:
   return {
     x,
     channels,
-    epsilon: requireNumber(kernel, attrs, 'epsilon'),
+    // The moments need none.
+    epsilon: attrs['epsilon'] === undefined ? 0 : requireNumber(kernel, attrs, 'epsilon'),
     relu: attrs['relu'] === true,
     scale: scaleVector(kernel, scaleInput, channels),
     scaleInput,
@@ -104,13 +105,17 @@ function infer(backend: NativeBackend, inputs: Inputs, attrs: Attributes): tf.Te
 
 type GradResults = [tf.TensorInfo, tf.TensorInfo, tf.TensorInfo, dscale?: tf.TensorInfo];
 
+/** The gradient of the output. */
+function gradientOf(backend: NativeBackend, kernel: string, inputs: Inputs, { x }: NormCase): FloatInput {
+  const dy = requireFloats(backend, kernel, inputs, 'dy');
+  if (dy.values.length === x.values.length) return dy;
+  throw new BnnError('E_SHAPE', `${kernel}: dy is [${dy.shape.join(', ')}], expected [${x.shape.join(', ')}]`);
+}
+
 function grad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): GradResults {
   const kernel = 'BnnBatchNormGrad';
   const c = normCase(backend, kernel, inputs, attrs);
-  const dy = requireFloats(backend, kernel, inputs, 'dy');
-  if (dy.values.length !== c.x.values.length) {
-    throw new BnnError('E_SHAPE', `${kernel}: dy is [${dy.shape.join(', ')}], expected [${c.x.shape.join(', ')}]`);
-  }
+  const dy = gradientOf(backend, kernel, inputs, c);
   const [gamma, mean, variance] = [c.vector('gamma'), c.vector('mean'), c.vector('variance')];
   const dx = backend.allocate(c.x.values.length);
   const dgamma = backend.allocate(c.channels);
@@ -130,6 +135,40 @@ function grad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): GradRe
   return outputs;
 }
 
+function moments(backend: NativeBackend, inputs: Inputs, attrs: Attributes): [tf.TensorInfo, tf.TensorInfo] {
+  const c = normCase(backend, 'BnnBatchNormMoments', inputs, attrs);
+  const [mean, variance] = [backend.allocate(c.channels), backend.allocate(c.channels)];
+  backend.addon.batchNormMoments(c.x.values, c.scale, mean, variance, c.relu);
+  return [backend.store(mean, [c.channels]), backend.store(variance, [c.channels])];
+}
+
+function gradSums(backend: NativeBackend, inputs: Inputs, attrs: Attributes): [tf.TensorInfo, tf.TensorInfo] {
+  const kernel = 'BnnBatchNormGradSums';
+  const c = normCase(backend, kernel, inputs, attrs);
+  const dy = gradientOf(backend, kernel, inputs, c);
+  const [dgamma, dbeta] = [backend.allocate(c.channels), backend.allocate(c.channels)];
+  backend.addon.batchNormGradSums(
+    ...([c.x.values, dy.values, c.scale, c.vector('mean'), c.vector('variance'), dgamma, dbeta] as const),
+    c.epsilon,
+    c.relu,
+  );
+  return [backend.store(dgamma, [c.channels]), backend.store(dbeta, [c.channels])];
+}
+
+function gradApply(backend: NativeBackend, inputs: Inputs, attrs: Attributes): [tf.TensorInfo, dscale?: tf.TensorInfo] {
+  const kernel = 'BnnBatchNormGradApply';
+  const c = normCase(backend, kernel, inputs, attrs);
+  const dy = gradientOf(backend, kernel, inputs, c);
+  const dx = backend.allocate(c.x.values.length);
+  const sums = c.scaleInput === undefined ? null : new Float64Array(c.channels);
+  backend.addon.batchNormGradApply(
+    ...([c.x.values, dy.values, c.scale, c.vector('gamma'), c.vector('mean'), c.vector('variance')] as const),
+    ...([c.vector('meanDgamma'), c.vector('meanDbeta'), dx, sums, c.epsilon, c.relu] as const),
+  );
+  const result = backend.store(dx, c.x.shape);
+  return c.scaleInput === undefined || sums === null ? [result] : [result, scaleGrad(backend, c.scaleInput, sums)];
+}
+
 function scaleGrad(backend: NativeBackend, scale: FloatInput, sums: Float64Array): tf.TensorInfo {
   const dscale = backend.allocate(scale.values.length);
   if (dscale.length === sums.length) dscale.set(sums);
@@ -141,4 +180,7 @@ export const BATCH_NORM_KERNELS = {
   BnnBatchNormTrain: train,
   BnnBatchNormInfer: infer,
   BnnBatchNormGrad: grad,
+  BnnBatchNormMoments: moments,
+  BnnBatchNormGradSums: gradSums,
+  BnnBatchNormGradApply: gradApply,
 } satisfies OwnKernels;

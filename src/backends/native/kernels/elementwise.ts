@@ -1,7 +1,7 @@
 /** Arithmetic of two tensors, ClipByValue and its gradient, Relu, Step, Abs and tfjs's three-valued Sign. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { BINARY_OPS, OPERANDS, type OperandKind, UNARY_OPS } from '../addon.ts';
+import { BINARY_OPS, OPERANDS, type OperandKind, UNARY_OPS } from '../addon-codes.ts';
 import type { NativeBackend } from '../backend.ts';
 import {
   type Attributes,

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../../errors.ts';
-import { BINARY_OPS, OPERANDS, UNARY_OPS } from '../addon.ts';
+import { BINARY_OPS, OPERANDS, UNARY_OPS } from '../addon-codes.ts';
 import type { NativeBackend } from '../backend.ts';
 import {
   type FloatInput,

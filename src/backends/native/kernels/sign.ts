@@ -2,7 +2,7 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { BnnError } from '../../../errors.ts';
-import { UNARY_OPS } from '../addon.ts';
+import { UNARY_OPS } from '../addon-codes.ts';
 import type { NativeBackend } from '../backend.ts';
 import { unary } from './elementwise.ts';
 import { type Attributes, type Inputs, type OwnKernels, result } from './kernel.ts';

@@ -56,6 +56,7 @@ function normalize(
 ): tf.TensorInfo {
   const y = allocate(backend, x.shape);
   dispatch(backend, {
+    label: 'normalize',
     code: `${FLAT_HEAD}
   if (i >= p.size) { return; }
   let c = i % ${channels}u;
@@ -83,6 +84,7 @@ const train: Own<'BnnBatchNormTrain'> = (backend, inputs, attrs) => {
   // Sums of r − k and (r − k)² lose little when k is a sample of the channel: mean and deviation are then of the same order.
   const shift = `let first = x[c]; var k: f32; { let v = first; ${c.rectified} k = r; }`;
   columnSums(backend, {
+    label: 'batch norm',
     rows: c.rows,
     channels: c.channels,
     inputs: { x: c.x, ...c.scale },
@@ -112,6 +114,7 @@ const grad: Own<'BnnBatchNormGrad'> = (backend, inputs, attrs) => {
   const { dy, mean, variance, scale } = inputs;
   const [dgamma, dbeta] = [allocate(backend, [c.channels]), allocate(backend, [c.channels])];
   columnSums(backend, {
+    label: 'gradient of batch norm',
     rows: c.rows,
     channels: c.channels,
     inputs: { x: c.x, dy, mean, variance, ...c.scale },
@@ -127,6 +130,7 @@ const grad: Own<'BnnBatchNormGrad'> = (backend, inputs, attrs) => {
   const [x0, y0] = flatGroups(c.size);
   const terms = hasScale ? allocate(backend, [x0 * y0]) : null;
   dispatch(backend, {
+    label: 'gradient of batch norm',
     code: `
 ${hasScale ? 'var<workgroup> products: array<f32, 256>;' : ''}
 ${FLAT_HEAD}
@@ -152,6 +156,7 @@ ${FLAT_HEAD}
   if (terms === null || scale === undefined) return [dx, dgamma, dbeta];
   const dscale = allocate(backend, scale.shape);
   dispatch(backend, {
+    label: 'gradient of scale',
     code: `
 var<workgroup> products: array<f32, 256>;
 @compute @workgroup_size(256)

@@ -41,6 +41,7 @@ function packSigns(
   const packed = allocate(backend, [rows, words, columns]);
   const size = rows * words * columns;
   dispatch(backend, {
+    label: 'pack signs',
     code: `${FLAT_HEAD}
   if (i >= p.size) { return; }
   let column = i % p.columns;
@@ -69,6 +70,7 @@ function multiplyPacked(backend: WebgpuBackend, a: tf.TensorInfo, b: tf.TensorIn
   const size = tf.util.sizeFromShape(info.outShape);
   const words = Math.ceil(info.inChannels / WORD_BITS);
   dispatch(backend, {
+    label: 'binary convolution',
     code: `${constants(info)}
 const KH = ${info.filterHeight}u;
 const WORDS = ${words}u;

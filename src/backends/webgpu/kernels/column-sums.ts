@@ -18,6 +18,8 @@ const MOST_CHUNKS = 512;
 const LEAST_ROWS_PER_THREAD = 16;
 
 export interface ColumnSums {
+  /** What they are for. */
+  readonly label: string;
   readonly rows: number;
   readonly channels: number;
   /** f32[rows, C] inputs are indexed with `i`, f32[C] inputs with `c`, in the code below. */
@@ -47,6 +49,7 @@ export function columnSums(backend: WebgpuBackend, sums: ColumnSums): void {
   const partial = allocate(backend, [chunks, count, channels]);
   const [acc, term] = [names('a', count), names('t', count)];
   dispatch(backend, {
+    label: `${sums.label}, sums`,
     code: `
 var<workgroup> shared_sums: array<array<f32, ${THREADS}>, ${count}>;
 @compute @workgroup_size(${THREADS})
@@ -82,6 +85,7 @@ ${acc.map((_, k) => `    partial[(wid.y * ${count}u + ${k}u) * ${channels}u + c]
     groups: [Math.ceil(channels / width), chunks, 1],
   });
   dispatch(backend, {
+    label: `${sums.label}, total`,
     code: `
 var<workgroup> shared_sums: array<array<f32, 64>, ${count}>;
 @compute @workgroup_size(64)

@@ -79,6 +79,7 @@ export function convolve(
   signs: boolean,
 ): tf.TensorInfo {
   return tiledProduct(backend, {
+    label: 'convolution',
     m: info.batchSize * info.outHeight * info.outWidth,
     n: info.outChannels,
     k: info.filterHeight * info.filterWidth * info.inChannels,
@@ -105,6 +106,7 @@ export function filterGradient(
   const info = convolutionOf(x.shape, shape, attrs);
   if (info === null) return undefined;
   return tiledProduct(backend, {
+    label: 'filter gradient',
     m: info.filterHeight * info.filterWidth * info.inChannels,
     n: info.outChannels,
     k: info.batchSize * info.outHeight * info.outWidth,
@@ -132,6 +134,7 @@ export function inputGradient(
   if (info === null) return undefined;
   const isDense = info.strideHeight === 1 && info.strideWidth === 1;
   return tiledProduct(backend, {
+    label: 'input gradient',
     m: info.batchSize * info.inHeight * info.inWidth,
     n: info.inChannels,
     k: info.filterHeight * info.filterWidth * info.outChannels,

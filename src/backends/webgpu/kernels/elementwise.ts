@@ -12,6 +12,7 @@ import { slopeOf } from './slope.ts';
 type GradientInfos = { readonly x: tf.TensorInfo; readonly dy: tf.TensorInfo };
 
 interface Elementwise<Outputs extends readonly string[]> {
+  readonly label: string;
   /** All of one size. */
   readonly inputs: Readonly<Record<string, tf.TensorInfo>>;
   readonly outputs: Outputs;
@@ -25,7 +26,7 @@ interface Elementwise<Outputs extends readonly string[]> {
 
 function elementwise<const Outputs extends readonly string[]>(
   backend: WebgpuBackend,
-  { inputs, outputs: outputNames, body, numbers, varying, tables }: Elementwise<Outputs>,
+  { label, inputs, outputs: outputNames, body, numbers, varying, tables }: Elementwise<Outputs>,
 ): { -readonly [K in keyof Outputs]: tf.TensorInfo } {
   const [first] = Object.values(inputs);
   if (first === undefined) throw new Error('internal: a kernel without inputs');
@@ -35,6 +36,7 @@ function elementwise<const Outputs extends readonly string[]>(
   const writes = outputNames.map((name) => `  to_${name}[i] = out_${name};`);
   const variables = outputNames.map((name) => `  var out_${name}: f32;`);
   dispatch(backend, {
+    label,
     code: `${FLAT_HEAD}  if (i >= p.size) { return; }\n${[...reads, ...variables].join('\n')}\n  ${body}\n${writes.join('\n')}\n}`,
     inputs: {
       ...Object.fromEntries(Object.entries(inputs).map(([name, input]) => [`from_${name}`, input])),
@@ -55,12 +57,20 @@ function floats(values: Readonly<Record<string, number>>): Numbers {
 function signGrad(backend: WebgpuBackend, { x, dy }: GradientInfos, slope: Slope): tf.TensorInfo {
   const { code, numbers, inputs: tables } = slopeOf(backend, slope);
   const body = `${code}\n  out_dx = dy * s;`;
-  return elementwise(backend, { inputs: { x, dy }, outputs: ['dx'], body, numbers, tables })[0];
+  return elementwise(backend, {
+    label: 'gradient of sign',
+    inputs: { x, dy },
+    outputs: ['dx'],
+    body,
+    numbers,
+    tables,
+  })[0];
 }
 
 const meanMagnitude: Own<'BnnMeanMagnitude'> = (backend, { x }) => {
   const mean = allocate(backend, []);
   columnSums(backend, {
+    label: 'mean magnitude',
     rows: sizeOf(x),
     channels: 1,
     inputs: { x },
@@ -74,6 +84,7 @@ const meanMagnitude: Own<'BnnMeanMagnitude'> = (backend, { x }) => {
 
 const meanMagnitudeGrad: Own<'BnnMeanMagnitudeGrad'> = (backend, { x, dy, sum }) =>
   elementwise(backend, {
+    label: 'gradient of mean magnitude',
     inputs: { x, ...(sum !== undefined && { sum }) },
     outputs: ['dx'],
     body: `out_dx = sign(x) * (dy[0] / p.count)${sum === undefined ? '' : ' + sum'};`,
@@ -83,6 +94,7 @@ const meanMagnitudeGrad: Own<'BnnMeanMagnitudeGrad'> = (backend, { x, dy, sum })
 
 const sgdMomentum: Own<'BnnSgdMomentum'> = (backend, { param, grad, velocity }, { lr, momentum, weightDecay }) =>
   elementwise(backend, {
+    label: 'sgd',
     inputs: { param, grad, velocity },
     outputs: ['param', 'v'],
     body: `let g = grad + p.weightDecay * param;
@@ -99,6 +111,7 @@ const adam: Own<'BnnAdam'> = (backend, inputs, { beta1, beta2, epsilon, weightDe
     correction: 1 / (1 - beta2 ** step),
   });
   return elementwise(backend, {
+    label: 'adam',
     inputs,
     outputs: ['param', 'm', 'v'],
     body: `let g = grad + p.coupledDecay * param;
@@ -119,7 +132,12 @@ const adam: Own<'BnnAdam'> = (backend, inputs, { beta1, beta2, epsilon, weightDe
 };
 
 const sign: Own<'BnnSign'> = (backend, { x }) =>
-  elementwise(backend, { inputs: { x }, outputs: ['y'], body: 'out_y = select(-1.0, 1.0, x >= 0.0);' })[0];
+  elementwise(backend, {
+    label: 'sign',
+    inputs: { x },
+    outputs: ['y'],
+    body: 'out_y = select(-1.0, 1.0, x >= 0.0);',
+  })[0];
 
 export const ELEMENTWISE_KERNELS = {
   BnnSign: sign,

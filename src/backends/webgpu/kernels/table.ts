@@ -8,9 +8,14 @@ import { ELEMENTWISE_KERNELS } from './elementwise.ts';
 
 const NO_GROUPS = 'no shader knows groups or dilations; the composition calls Conv2D, which is one of ours';
 
+const NO_SYNC = 'statistics of several processes are not read back from a GPU in the middle of a step';
+
 export const WEBGPU_KERNELS = kernelSet<WebgpuBackend>()(
   { ...ELEMENTWISE_KERNELS, ...BATCH_NORM_KERNELS, ...BINARY_CONVOLUTION_KERNELS },
   {
+    BnnBatchNormMoments: NO_SYNC,
+    BnnBatchNormGradSums: NO_SYNC,
+    BnnBatchNormGradApply: NO_SYNC,
     BnnConv: NO_GROUPS,
     BnnConvInputGrad: NO_GROUPS,
     BnnConvFilterGrad: NO_GROUPS,

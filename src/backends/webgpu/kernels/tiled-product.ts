@@ -27,6 +27,7 @@ const LEAST_DEPTH_PER_SPLIT = 256;
 const MOST_SPLITS = 256;
 
 export interface TiledProduct {
+  readonly label: string;
   readonly m: number;
   readonly n: number;
   readonly k: number;
@@ -213,6 +214,8 @@ export function tiledProduct(backend: WebgpuBackend, product: TiledProduct): tf.
   const x = Math.min(tiles, MOST_GROUPS);
   const own = splits === 1 ? finish : PLAIN;
   dispatch(backend, {
+    label: product.label,
+    multiplyAdds: m * n * k,
     code: shaderOf(product, tile, own),
     inputs: { a: product.a, b: product.b, ...own.inputs },
     outputs: { c: output },
@@ -236,6 +239,7 @@ function addSplits(
 ): tf.TensorInfo {
   const sum = allocate(backend, shape);
   dispatch(backend, {
+    label: 'sum of parts',
     code: `${code}
 ${FLAT_HEAD}
   if (i >= p.size) { return; }

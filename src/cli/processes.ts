@@ -1,0 +1,61 @@
+/** A command whose processes work together (`mpirun`): one of them speaks, and they end together. */
+
+import { type Communicator, processName } from '../distributed/communicator.ts';
+import { isFirstOfMachine, isFollower } from '../distributed/launcher.ts';
+import { joinProcesses } from '../distributed/mpi-communicator.ts';
+import { printError } from './print-error.ts';
+import { Terminal } from './terminal.ts';
+
+/** How often is looked whether another process has failed. */
+const LOOK_MS = 500;
+/** How long a process that failed waits for the first one to say so and end all. */
+const REPORT_MS = 5000;
+
+/**
+ * Runs `work` with the other processes that a launcher started, or alone.
+ *
+ * An error in one of them is printed by the first, as its own would be, and ends all; so does the death of one.
+ *
+ * @throws {BnnError} E_BACKEND when they cannot be joined; errors of `work`, where this process is alone.
+ */
+export async function withProcesses<T>(
+  program: string,
+  terminal: Terminal,
+  work: (communicator: Communicator | undefined) => Promise<T>,
+): Promise<T> {
+  const communicator = join(program);
+  if (communicator === null) return work(undefined);
+  const end = (error: unknown): never => endAll(communicator, error, program, terminal);
+  const look = setInterval(() => {
+    const failure = communicator.failure();
+    if (failure !== null) end(failure);
+  }, LOOK_MS).unref();
+  try {
+    const result = await work(communicator);
+    communicator.close();
+    return result;
+  } catch (error) {
+    return end(error);
+  } finally {
+    clearInterval(look);
+  }
+}
+
+/** On another machine, the first process would not hear why this one cannot join it. */
+function join(program: string): Communicator | null {
+  try {
+    return joinProcesses();
+  } catch (error) {
+    if (isFollower() && isFirstOfMachine()) printError(error, program, new Terminal());
+    throw error;
+  }
+}
+
+function endAll(communicator: Communicator, error: unknown, program: string, terminal: Terminal): never {
+  if (communicator.rank === 0) communicator.abort(printError(error, program, terminal));
+  communicator.report(error);
+  // The first one ends this process meanwhile, unless it cannot.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, REPORT_MS);
+  const name = `${program} (${processName(communicator, communicator.rank)})`;
+  communicator.abort(printError(error, name, new Terminal()));
+}
