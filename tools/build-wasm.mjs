@@ -37,7 +37,7 @@ const TRAINING = [
   ...['kernels/binarize/binarize_wasm.cc', 'kernels/copy/copy.cc', 'simd/isa.cc', 'memory/scratch_pool.cc'],
   'threading/scratch_blocks.cc',
   ...kernels('binary_conv', 'binary_conv', 'conv_shape', 'dispatch', 'pack_filter', 'prepare', 'tile_wasm'),
-  ...kernels('conv2d', 'bit_conv2d', 'chunk.isa', 'conv2d', 'panel', 'windows', 'winograd', 'winograd.isa'),
+  ...kernels('conv2d', 'bf16', 'bit_conv2d', 'chunk.isa', 'conv2d', 'panel', 'windows', 'winograd', 'winograd.isa'),
   ...kernels('batch_norm', 'batch_norm', 'batch_norm.isa'),
   ...kernels('depthwise', 'depthwise', 'depthwise.isa'),
   ...kernels('elementwise', 'elementwise', 'elementwise.isa', 'slope_table', 'slope_table.isa'),

@@ -2,7 +2,7 @@
  * Compares our training with a recorded run of an independent implementation:
  *
  *     npx tsx tools/check-golden.ts FILE.safetensors [--data DIR] [--model NAME] [--backend NAME] [--threads N] [--steps N] [--json]
- *         [--seeds N] [--gradients FILE]
+ *         [--seeds N] [--gradients FILE] [--precision float32|bf16]
  *
  * The file holds `init.*` (a state_dict), `step0.logits`, `step0.grad.*` and `final.*`; its metadata says which network, data,
  * optimizer and power parameter, and lists the loss of each step. Prints the relative errors (Euclidean norm) of the logits, each
@@ -23,6 +23,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
+import { precisionOf } from '../src/backends/precision.ts';
 import { selectBackend } from '../src/backends/select-backend.ts';
 import { Rng } from '../src/core/rng.ts';
 import { rowNamed } from '../src/core/row-named.ts';
@@ -51,13 +52,14 @@ const { values: options, positionals } = parseArgs({
     json: { type: 'boolean', default: false },
     seeds: { type: 'string', default: '32' },
     gradients: { type: 'string' },
+    precision: { type: 'string', default: 'float32' },
   },
 });
 const [path] = positionals;
 if (path === undefined) {
   console.error(
     'usage: check-golden.ts FILE.safetensors [--data DIR] [--model NAME] [--backend NAME] [--threads N] [--steps N] [--json] ' +
-      '[--seeds N] [--gradients FILE]',
+      '[--seeds N] [--gradients FILE] [--precision float32|bf16]',
   );
   process.exit(2);
 }
@@ -117,7 +119,8 @@ function createProgram(): Program {
       throw new Error(`${path}: no init.${value.name} for ${zooName}`);
     }
   }
-  return new Program(model, { explicitPadding: backend.capabilities.explicitPadding });
+  const { explicitPadding } = backend.capabilities;
+  return new Program(model, { explicitPadding, precision: precisionOf(options.precision as 'float32', backend) });
 }
 
 const { input: size } = ZOO.get(zooName) ?? { input: { channels: 3, height: 32, width: 32 } };

@@ -51,6 +51,7 @@ function conv(batch, size, channels, kernel, stride, out = channels, groups = 1)
     pad,
     pad,
     groups,
+    0,
   ];
   return {
     shape: Int32Array.from(shape),

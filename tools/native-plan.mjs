@@ -27,6 +27,7 @@ const INSTRUCTION_SETS = {
     avx2: { flags: ['-mavx2', '-mfma', '-mf16c', '-mpopcnt'], floats: 8 },
     avx512: { flags: AVX512, floats: 16 },
     avx512vpopcntdq: { flags: [...AVX512, '-mavx512vpopcntdq', '-mpopcnt'] },
+    avx512bf16: { flags: [...AVX512, '-mavx512bf16'] },
   },
   arm64: {
     scalar: { flags: [], floats: 4 },

@@ -1,4 +1,5 @@
 // Entry point of the Node addon: settings and memory; the kernels are defined in the other files of this folder.
+#include "kernels/conv2d/bf16.h"
 #include "kernels/peak/peak.h"
 #include "node/args.h"
 #include "simd/isa.h"
@@ -45,6 +46,12 @@ napi_value set_isa(Args& args) {
   const std::string name = args.text(0);
   if (!bnn::set_active_isa(name.c_str())) fail("instruction set '" + name + "' is not available here");
   return nullptr;
+}
+
+napi_value multiplies_bf16(Args& args) {
+  napi_value value = nullptr;
+  napi_get_boolean(args.env(), bnn::bf16_row() != nullptr, &value);
+  return value;
 }
 
 napi_value threads(Args& args) { return to_number(args, bnn::thread_count()); }
@@ -94,6 +101,7 @@ NAPI_MODULE_INIT() {
   define(env, exports, "isas", method<isas>);
   define(env, exports, "compiledIsas", method<compiled_isas>);
   define(env, exports, "setIsa", method<set_isa>);
+  define(env, exports, "multipliesBf16", method<multiplies_bf16>);
   define(env, exports, "threads", method<threads>);
   define(env, exports, "setThreads", method<set_threads>);
   define(env, exports, "startThreads", method<start_threads>);

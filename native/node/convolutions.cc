@@ -23,8 +23,11 @@ Reach reach(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t dil
 
 // In the order of the fields of Conv2dShape.
 bnn::Conv2dShape conv_shape(Args& args, size_t index) {
-  const auto v = args.ints<16>(index);
-  const bnn::Conv2dShape s{v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15]};
+  const auto v = args.ints<17>(index);
+  require(v[16] == 0 || v[16] == 1, "the precision of the gradients is neither float32 (0) nor bf16 (1)");
+  const auto precision = static_cast<bnn::Precision>(v[16]);
+  const bnn::Conv2dShape s{v[0], v[1],  v[2],  v[3],  v[4],  v[5],  v[6],  v[7],     v[8],
+                           v[9], v[10], v[11], v[12], v[13], v[14], v[15], precision};
   for (size_t i = 0; i < 13; i++) require(v[i] > 0, "a size, stride or dilation of a convolution is not positive");
   require(s.groups > 0 && s.in_channels % s.groups == 0 && s.out_channels % s.groups == 0, "the groups do not divide the channels");
   const Reach height = reach(s.in_height, s.out_height, s.kernel_height, s.stride_height, s.dilation_height, s.pad_top);

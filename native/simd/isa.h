@@ -18,13 +18,14 @@ enum CpuFlag : uint32_t {
   kAvx512Vpopcntdq = 1 << 3,
   kPopcnt = 1 << 4,
   kSimd128 = 1 << 5,  // of WebAssembly
+  kAvx512Bf16 = 1 << 6,
 };
 using CpuFlags = uint32_t;
 
 // Of this processor; and all that there are on this architecture.
 CpuFlags cpu_flags();
 #if defined(__x86_64__)
-inline constexpr CpuFlags kArchitectureFlags = kPopcnt | kAvx2 | kAvx512 | kAvx512Vpopcntdq;
+inline constexpr CpuFlags kArchitectureFlags = kPopcnt | kAvx2 | kAvx512 | kAvx512Vpopcntdq | kAvx512Bf16;
 #elif defined(__aarch64__)
 inline constexpr CpuFlags kArchitectureFlags = kNeon;
 #elif defined(__wasm_simd128__)
@@ -34,13 +35,14 @@ inline constexpr CpuFlags kArchitectureFlags = 0;
 #endif
 
 // X(name, what it needs), worst first.
-#define BNN_ISAS(X)          \
-  X(scalar, 0)               \
-  X(neon, kNeon)             \
-  X(wasm, kSimd128)          \
-  X(avx2, kAvx2)             \
-  X(avx512, kAvx2 | kAvx512) \
-  X(avx512vpopcntdq, kAvx2 | kAvx512 | kAvx512Vpopcntdq)
+#define BNN_ISAS(X)                                      \
+  X(scalar, 0)                                           \
+  X(neon, kNeon)                                         \
+  X(wasm, kSimd128)                                      \
+  X(avx2, kAvx2)                                         \
+  X(avx512, kAvx2 | kAvx512)                             \
+  X(avx512vpopcntdq, kAvx2 | kAvx512 | kAvx512Vpopcntdq) \
+  X(avx512bf16, kAvx2 | kAvx512 | kAvx512Vpopcntdq | kAvx512Bf16)
 
 #define BNN_NAME(name, needs) name,
 enum class Isa { BNN_ISAS(BNN_NAME) };

@@ -132,8 +132,92 @@ static void check_binary(const Conv2dShape& s, const char* label) {
   check_table(s, x, f, dy, signs, label);
 }
 
+// |got − want| within what rounding one or two factors of each product to 8 bits can do, and on average far less. `sums` are those of the
+// products' magnitudes; of `terms` channels or tiles.
+static void expect_rounded(Floats& got, Floats& want, Floats& sums, bool by_tiles, int64_t terms, int rounded, const char* label,
+                           const char* what) {
+  const double unit = rounded * std::ldexp(1.0, -8);
+  double errors = 0, squares = 0;
+  for (int64_t i = 0; i < want.size(); i++) {
+    // By tiles, 9 products of factors up to 4 and (1 + ½ + ½ + 1)² / 4, of numbers up to 1, are rounded.
+    const double bound = (by_tiles ? 64.0 * static_cast<double>(terms) : static_cast<double>(sums[i])) * (unit + 1e-5) + 1e-6;
+    const double error = std::fabs(static_cast<double>(got[i]) - want[i]);
+    if (!(error <= bound)) {
+      std::printf("FAIL %s, %s: element %lld is %.9g, expected %.9g, off by more than %.3g\n", what, label, static_cast<long long>(i),
+                  got[i], want[i], bound);
+      bnn_test::failures()++;
+      return;
+    }
+    errors += error * error;
+    squares += static_cast<double>(sums[i]) * sums[i];
+  }
+  // Errors of single roundings are independent; of few numbers that says nothing.
+  const double most = want.size() < 500 ? 1.0 : 1.5 * unit;
+  if (errors <= squares * most * most) return;
+  std::printf("FAIL %s, %s: off by %.3g of the magnitude\n", what, label, std::sqrt(errors / squares));
+  bnn_test::failures()++;
+}
+
+static void magnitudes(Floats& from, Floats& to) {
+  for (int64_t i = 0; i < from.size(); i++) to[i] = std::fabs(from[i]);
+}
+
+// Gradients in bfloat16 against double: of ±1 filters or of any, on the instruction set in use, the same bits every time; and against
+// those of an instruction set that has no such products, which rounds and multiplies floats.
+static void check_bf16(Conv2dShape s, bool signs, const char* isa, const char* label) {
+  s.gradients = bnn::Precision::kBf16;
+  Floats x(s.batch * s.in_height * s.in_width * s.in_channels), f(s.kernel_height * s.kernel_width * s.in_channels * s.out_channels);
+  Floats dy(s.batch * s.out_height * s.out_width * s.out_channels), size_x(x.size()), size_f(f.size()), size_dy(dy.size());
+  Floats dx(x.size()), df(f.size()), want_dx(x.size()), want_df(f.size()), sums_x(x.size()), sums_f(f.size()), again(x.size());
+  auto fill = signs ? bnn_test::fill_signs : bnn_test::fill_random;
+  fill(x);
+  fill(f);
+  bnn_test::fill_random(dy);
+  magnitudes(x, size_x);
+  magnitudes(f, size_f);
+  magnitudes(dy, size_dy);
+  bnn::conv2d_input_grad_reference(s, dy.data(), f.data(), want_dx.data());
+  bnn::conv2d_filter_grad_reference(s, x.data(), dy.data(), want_df.data());
+  bnn::conv2d_input_grad_reference(s, size_dy.data(), size_f.data(), sums_x.data());
+  bnn::conv2d_filter_grad_reference(s, size_x.data(), size_dy.data(), sums_f.data());
+  const bool by_tiles = s.kernel_height == 3 && s.kernel_width == 3 && s.stride_height == 1 && s.stride_width == 1;
+  bnn::conv2d_input_grad(s, dy.data(), f.data(), dx.data());
+  expect_rounded(dx, want_dx, sums_x, by_tiles, s.out_channels, signs ? 1 : 2, label, "input gradient in bf16");
+  bnn::conv2d_filter_grad(s, x.data(), dy.data(), df.data());
+  expect_rounded(df, want_df, sums_f, by_tiles, s.batch * s.out_height * s.out_width, signs ? 1 : 2, label, "filter gradient in bf16");
+  bnn::conv2d_input_grad(s, dy.data(), f.data(), again.data());
+  bnn_test::expect_same(again, dx, label, "input gradient in bf16, again");
+  Floats again_f(f.size());
+  bnn::conv2d_filter_grad(s, x.data(), dy.data(), again_f.data());
+  bnn_test::expect_same(again_f, df, label, "filter gradient in bf16, again");
+  if (signs) {
+    bnn::binary_conv2d_filter_grad(s, x.data(), dy.data(), again_f.data());
+    bnn_test::expect_same(again_f, df, label, "binary filter gradient in bf16");
+  }
+  bnn::set_active_isa("scalar");
+  bnn::conv2d_input_grad(s, dy.data(), f.data(), again.data());
+  bnn::conv2d_filter_grad(s, x.data(), dy.data(), again_f.data());
+  bnn::set_active_isa(isa);
+  bnn_test::expect_close(again, dx, 2e-4, label, "input gradient in bf16, scalar");
+  bnn_test::expect_close(again_f, df, 1e-3, label, "filter gradient in bf16, scalar");
+}
+
+// Outputs of a convolution are computed alike whoever computes them: no difference between numbers of threads.
+static void check_bf16_threads(const char* isa) {
+  Conv2dShape s{5, 9, 7, 20, 3, 3, 34, 9, 7, 1, 1, 1, 1, 1, 1};
+  s.gradients = bnn::Precision::kBf16;
+  Floats f(9 * s.in_channels * s.out_channels), dy(s.batch * 63 * s.out_channels), one(s.batch * 63 * s.in_channels), dx(one.size());
+  bnn_test::fill_signs(f);
+  bnn_test::fill_random(dy);
+  for (int threads = 1; threads <= 3; threads++) {
+    bnn::set_thread_count(threads);
+    bnn::conv2d_input_grad(s, dy.data(), f.data(), threads == 1 ? one.data() : dx.data());
+    if (threads > 1) bnn_test::expect_same(dx, one, isa, "input gradient in bf16 on more threads");
+  }
+}
+
 // 3×3 neighbours with many channels go another way: odd images, padding on any side, channels that do not fill vectors, many small images.
-static void check_tiles(const char* label) {
+static void check_tiles(const char* isa) {
   const Conv2dShape shapes[] = {{2, 7, 9, 16, 3, 3, 16, 7, 9, 1, 1, 1, 1, 1, 1},
                                 {1, 8, 8, 17, 3, 3, 33, 6, 6, 1, 1, 1, 1, 0, 0},
                                 {3, 5, 6, 35, 3, 3, 16, 7, 8, 1, 1, 1, 1, 2, 2},
@@ -146,13 +230,15 @@ static void check_tiles(const char* label) {
                                 {1, 12, 12, 16, 3, 3, 16, 5, 7, 1, 1, 1, 1, 1, 1}};
   for (const Conv2dShape& s : shapes) {
     char text[160];
-    std::snprintf(text, sizeof text, "%s, %lldx%lldx%lldx%lld to %lldx%lldx%lld", label, (long long)s.batch, (long long)s.in_height,
+    std::snprintf(text, sizeof text, "%s, %lldx%lldx%lldx%lld to %lldx%lldx%lld", isa, (long long)s.batch, (long long)s.in_height,
                   (long long)s.in_width, (long long)s.in_channels, (long long)s.out_height, (long long)s.out_width,
                   (long long)s.out_channels);
     check(s, false, text);
     check(s, true, text);
     check_binary_forward(s, text);
     check_binary(s, text);
+    check_bf16(s, true, isa, text);
+    check_bf16(s, false, isa, text);
   }
 }
 
@@ -184,6 +270,7 @@ int main(int argc, char** argv) {
       continue;
     }
     sets++;
+    check_bf16_threads(isa.name);
     for (int threads = 1; threads <= 3; threads++) {
       bnn::set_thread_count(threads);
       if (threads == 2) check_binary_sizes(isa.name);
@@ -202,6 +289,7 @@ int main(int argc, char** argv) {
         if (s.groups == 1) {
           check_binary_forward(s, label);
           check_binary(s, label);
+          check_bf16(s, round % 2 == 1, isa.name, label);
         }
         check_matmul(label);
       }

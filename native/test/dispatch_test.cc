@@ -59,12 +59,15 @@ int main() {
   check_toy();
   check_table();
 #if defined(__x86_64__)
-  constexpr bnn::CpuFlags haswell = bnn::kAvx2, skylake = bnn::kAvx2 | bnn::kAvx512, iceLake = skylake | bnn::kAvx512Vpopcntdq;
+  constexpr bnn::CpuFlags haswell = bnn::kAvx2, skylake = bnn::kAvx2 | bnn::kAvx512, iceLake = skylake | bnn::kAvx512Vpopcntdq,
+                          zen4 = iceLake | bnn::kAvx512Bf16;
   const Case cases[] = {
       {"nothing in particular", none, nullptr, "scalar", "scalar"},
       {"AVX2", haswell, nullptr, "avx2", "avx2"},
       {"AVX-512 without VPOPCNTDQ", skylake, nullptr, "avx2", "avx512"},
       {"AVX-512 with VPOPCNTDQ", iceLake, nullptr, "avx512vpopcntdq", "avx512vpopcntdq"},
+      {"bfloat16 too", zen4, nullptr, "avx512vpopcntdq", "avx512bf16"},
+      {"bfloat16 without VPOPCNTDQ", skylake | bnn::kAvx512Bf16, nullptr, "avx2", "avx512"},
       {"an empty name", iceLake, "", "avx512vpopcntdq", "avx512vpopcntdq"},
       {"avx2 on more", iceLake, "avx2", "avx2", "avx2"},
       {"scalar on more", iceLake, "scalar", "scalar", "scalar"},

@@ -56,8 +56,8 @@ Parallel pool_parallel();
 
 // 64-byte aligned memory that belongs to (thread, slot) and stays until a larger block is asked for; contents are undefined.
 // Throws std::bad_alloc. Slots keep the uses within one kernel apart.
-enum class Slot { kPanel, kRows, kGrad, kTable, kStatistics, kExtra, kSpectrum, kProducts, kFilters };
-constexpr int kSlots = 9;
+enum class Slot { kPanel, kRows, kGrad, kTable, kStatistics, kExtra, kSpectrum, kProducts, kFilters, kPairs };
+constexpr int kSlots = 10;
 void* scratch_bytes(int thread, Slot slot, size_t bytes);
 
 template <typename T>

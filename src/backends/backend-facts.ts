@@ -12,6 +12,8 @@ export interface Capabilities {
   readonly explicitPadding: boolean;
   /** Whether kernels have finished when they return, so that their time can be measured. */
   readonly synchronous: boolean;
+  /** Whether gradients may be multiplied in bfloat16. */
+  readonly bf16: boolean;
   /** Whether tensors lie in memory of a device, which only `memory()` counts, not the system. */
   readonly deviceMemory: boolean;
   /** Whether moving numbers costs more than holding them, so that nothing is computed twice. */

@@ -51,6 +51,8 @@ export interface RunningBackend extends Pick<BackendFacts, 'description' | 'thre
   multiplyAddPeak?(): Promise<number>;
   /** GB/s of reading and writing the device's memory, where it can be measured. */
   bandwidthPeak?(): Promise<number>;
+  /** Whether this processor multiplies bfloat16 faster than float32. */
+  readonly fasterInBf16?: boolean;
   /** Where the commands of a training step can be recorded and run again. */
   readonly recorder?: StepRecorder;
 }

@@ -13,7 +13,7 @@ export const BACKENDS = [
     title: 'native',
     capabilities: {
       ...{ gpu: false, threads: true, kernelChoice: true },
-      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, keepsAll: false },
+      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, keepsAll: false, bf16: true },
     },
     isAutomatic: true,
     load: async () => (await import('./native/open.ts')).openNative(),
@@ -28,7 +28,7 @@ export const BACKENDS = [
     title: 'WebGPU',
     capabilities: {
       ...{ gpu: true, threads: false, kernelChoice: false },
-      ...{ explicitPadding: true, synchronous: false, deviceMemory: true, keepsAll: true },
+      ...{ explicitPadding: true, synchronous: false, deviceMemory: true, keepsAll: true, bf16: false },
     },
     isAutomatic: false,
     load: async () => (await import('./webgpu/open.ts')).openWebgpu(),
@@ -43,7 +43,7 @@ export const BACKENDS = [
     title: 'TensorFlow',
     capabilities: {
       ...{ gpu: true, threads: true, kernelChoice: false },
-      ...{ explicitPadding: false, synchronous: false, deviceMemory: false, keepsAll: false },
+      ...{ explicitPadding: false, synchronous: false, deviceMemory: false, keepsAll: false, bf16: false },
     },
     isAutomatic: true,
     load: async (threads) => (await import('./tensorflow/open.ts')).openTensorflow(threads),
@@ -58,7 +58,7 @@ export const BACKENDS = [
     title: 'WebAssembly',
     capabilities: {
       ...{ gpu: false, threads: true, kernelChoice: false },
-      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, keepsAll: false },
+      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, keepsAll: false, bf16: true },
     },
     isAutomatic: true,
     load: async () => (await import('./wasm/open.ts')).openWasm(),
@@ -69,7 +69,7 @@ export const BACKENDS = [
     title: 'cpu',
     capabilities: {
       ...{ gpu: false, threads: false, kernelChoice: false },
-      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, keepsAll: false },
+      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, keepsAll: false, bf16: false },
     },
     // Too slow to be chosen for somebody.
     isAutomatic: false,

@@ -10,6 +10,9 @@ import { elementCount } from '../core/shape.ts';
 import { type ExplicitPadding, type Pair, padBefore, paddedShape, unpadGradient } from './padding.ts';
 import { runTfjsKernel } from './tfjs-kernel.ts';
 
+/** What gradients are multiplied in; sums are of float32. */
+export type Precision = 'float32' | 'bf16';
+
 /** As of tfjs's Conv2D. */
 export type ConvAttributes = {
   readonly strides: Pair;
@@ -19,6 +22,8 @@ export type ConvAttributes = {
   readonly padsBefore: boolean;
   readonly dataFormat: 'NHWC';
   readonly dimRoundingMode: undefined;
+  /** Of the gradients, on backends that have a choice (without groups); float32 unless told. */
+  readonly precision?: Precision;
 };
 
 export type GroupedConvAttributes = ConvAttributes & { readonly groups: number };

@@ -4,6 +4,7 @@ import { type SelectedBackend, selectBackend } from '../backends/select-backend.
 import { median } from '../core/quantile.ts';
 import { type Communicator, gather, meet } from '../distributed/communicator.ts';
 import type { EstimatorName } from '../estimators/table.ts';
+import type { Precision } from '../kernels/convolution.ts';
 import { TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import { Team } from '../training/team.ts';
 
@@ -34,6 +35,7 @@ interface Plan {
   readonly model: string;
   readonly batch: number;
   readonly estimator: EstimatorName;
+  readonly precision: Precision;
   readonly rounds: number;
   readonly steps: number;
   readonly threads: number;

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { BackendName } from '../backends/backends.ts';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
+import { precisionOf, type WantedPrecision } from '../backends/precision.ts';
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import type { TimedCommand } from '../backends/step-recorder.ts';
 import { median } from '../core/quantile.ts';
@@ -11,6 +12,7 @@ import type { Communicator } from '../distributed/communicator.ts';
 import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';
 import type { EstimatorName } from '../estimators/table.ts';
+import type { Precision } from '../kernels/convolution.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import { buildModel } from '../zoo/zoo.ts';
 import { benchTogether, type TogetherCase } from './bench-together.ts';
@@ -34,6 +36,8 @@ export interface TrainBenchRequest {
   readonly backend?: BackendName | undefined;
   /** `reste` unless told. */
   readonly estimator?: EstimatorName | undefined;
+  /** `auto` unless told. */
+  readonly precision?: WantedPrecision | undefined;
   /** Turns of each variant; 5 unless told. */
   readonly rounds?: number | undefined;
   /** Steps of a round; 5 unless told. */
@@ -53,6 +57,8 @@ export interface TrainBenchRequest {
 export interface TrainCase {
   readonly name: string;
   readonly estimator: EstimatorName;
+  /** What the gradients of binary layers are multiplied in. */
+  readonly precision: Precision;
   readonly backend: string;
   readonly threads: number;
   readonly isa: string | null;
@@ -131,9 +137,10 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
   const threads =
     request.threads || (request.communicator && threadsOf(request.communicator)) || availableParallelism();
   const backend = await selectBackend(name, { threads });
+  const precision = precisionOf(request.precision ?? 'auto', backend);
   const { deviceMemory } = backend.capabilities;
   const startMiB = deviceMemory ? null : resetPeak();
-  const plan = { model, batch, estimator, rounds, steps, threads, backend };
+  const plan = { model, batch, estimator, precision, rounds, steps, threads, backend };
   const { communicator } = request;
   const together = communicator && (await benchTogether({ ...plan, communicator }, request));
   const { ours, theirs, trials, peaks, commands, peakGBs } =
@@ -147,6 +154,7 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
   return {
     name: `${model} batch ${batch}`,
     estimator,
+    precision,
     backend: backend.name,
     threads: backend.threads,
     isa: backend.isa,
@@ -171,6 +179,7 @@ interface Plan {
   readonly model: string;
   readonly batch: number;
   readonly estimator: EstimatorName;
+  readonly precision: Precision;
   readonly rounds: number;
   readonly steps: number;
   readonly threads: number;
@@ -189,11 +198,11 @@ interface Rounds {
 }
 
 async function measureRounds(
-  { model, batch, estimator, rounds, steps, threads, backend }: Plan,
+  { model, batch, estimator, precision, rounds, steps, threads, backend }: Plan,
   { onNote, onRound, profile }: Listeners,
 ): Promise<Rounds> {
   const measure = async (size: number, work: (bench: TrainingBench) => Promise<void>): Promise<void> => {
-    const bench = new TrainingBench({ model, batch: size, backend, estimator });
+    const bench = new TrainingBench({ model, batch: size, backend, estimator, precision });
     try {
       await work(bench);
     } finally {

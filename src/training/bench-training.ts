@@ -11,6 +11,7 @@ import type { Batch } from '../data/batch-maker.ts';
 import { Batcher } from '../data/batches.ts';
 import type { MemorySplit } from '../data/dataset.ts';
 import type { EstimatorName } from '../estimators/table.ts';
+import type { Precision } from '../kernels/convolution.ts';
 import { buildModel, findNetwork } from '../zoo/zoo.ts';
 import { createEstimators, type Estimators } from './create-estimators.ts';
 import { type KernelCall, KernelTrace } from './kernel-trace.ts';
@@ -60,6 +61,8 @@ export interface TrainingBenchOptions {
   readonly isTraced?: boolean;
   /** With a team: statistics of batch normalization over the whole batch. */
   readonly syncBatchNorm?: boolean;
+  /** float32 unless told. */
+  readonly precision?: Precision;
 }
 
 const EPOCHS = 3;
@@ -95,7 +98,7 @@ export class TrainingBench {
 
   /** @throws {BnnError} E_NOT_FOUND for an unknown network, E_UNSUPPORTED for one that the backend cannot train. */
   constructor({ model, batch, backend, estimator, ...options }: TrainingBenchOptions) {
-    const { team = null, syncBatchNorm = false, isTraced = true } = options;
+    const { team = null, syncBatchNorm = false, isTraced = true, precision = 'float32' } = options;
     this.#team = team;
     this.#syncBatchNorm = syncBatchNorm;
     this.#synchronous = backend.capabilities.synchronous;
@@ -103,7 +106,7 @@ export class TrainingBench {
     const network = buildModel(model, { seed: SEED });
     this.#batch = batch;
     this.#imageShape = [input.height, input.width, input.channels];
-    this.#program = new Program(network, backend.capabilities);
+    this.#program = new Program(network, { ...backend.capabilities, precision });
     assertFits(this.#program, team?.shareOf(batch) ?? batch, backend);
     this.#optimizer = new Optimizer(this.#program, SGD);
     this.#estimators = createEstimators({ ...defaultRecipe(), estimator, epochs: EPOCHS });

@@ -10,6 +10,7 @@ import type { Batch } from '../data/batch-maker.ts';
 import type { Batcher } from '../data/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Model } from '../graph/model.ts';
+import type { Precision } from '../kernels/convolution.ts';
 import { MeasuredStatistics, measureStatistics } from './batch-statistics.ts';
 import type { Checkpoint } from './checkpoint-io.ts';
 import { clipGradients } from './clip-gradients.ts';
@@ -47,6 +48,7 @@ export interface LearnerSettings {
   readonly explicitPadding: boolean;
   /** Whether nothing is computed twice to save memory. */
   readonly keepsAll?: boolean;
+  readonly precision: Precision;
   readonly recorder?: StepRecorder | undefined;
   /** Gives memory that is kept for the next tensors back to the device. */
   readonly trimMemory?: () => void;
@@ -83,10 +85,7 @@ export class Learner {
     this.#estimators = createEstimators(recipe, parts.estimators);
     this.#schedule = rowNamed(parts.schedules, recipe.schedule);
     this.#rule = rowNamed(parts.optimizers, recipe.optimizer);
-    this.#program = new Program(model, {
-      explicitPadding: settings.explicitPadding,
-      keepsAll: settings.keepsAll === true,
-    });
+    this.#program = new Program(model, settings);
     this.#checkMemory();
     this.#weights = new LatentWeights(this.#program, transformOf(recipe, parts.weightTransforms), settings.latent);
     this.#optimizer = new Optimizer(this.#weights, { ...recipe, optimizer: this.#rule, values: valuesOf(recipe) });

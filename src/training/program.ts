@@ -12,6 +12,7 @@ import { BnnError } from '../errors.ts';
 import type { Value } from '../graph/graph.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
 import type { Model } from '../graph/model.ts';
+import type { Precision } from '../kernels/convolution.ts';
 import { enterScope } from '../kernels/layer-scope.ts';
 import { INFER_RULES } from '../operators/registry.ts';
 import { download, findParameters, type ParameterInfo, upload, weightSource } from './parameters.ts';
@@ -27,6 +28,8 @@ export interface ProgramOptions {
   readonly explicitPadding: boolean;
   /** Whether values that could be computed again stay for the backward pass: less work, more memory. */
   readonly keepsAll?: boolean;
+  /** What gradients of layers with binary weights are multiplied in; float32 unless told. */
+  readonly precision?: Precision;
 }
 
 export type RunSettings = Omit<Run, 'training' | 'setBuffer'>;
@@ -58,7 +61,7 @@ export class Program {
    *   writes the trained tensors into it.
    * @throws {BnnError} E_UNSUPPORTED naming the first node that cannot be trained and why.
    */
-  constructor(model: Model, { explicitPadding, keepsAll = false }: ProgramOptions) {
+  constructor(model: Model, { explicitPadding, keepsAll = false, precision = 'float32' }: ProgramOptions) {
     this.model = model;
     model.graph.sortTopologically();
     inferShapes(model, INFER_RULES);
@@ -83,6 +86,7 @@ export class Program {
     }
     const context: BuildContext = {
       explicitPadding,
+      precision,
       slot: (value) => this.#slot(value),
       layout: (value) => layouts.get(value) ?? (value.constant?.shape.length === 4 ? 'nhwc' : 'plain'),
     };

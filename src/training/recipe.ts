@@ -1,6 +1,7 @@
 /** Recipes: everything needed to repeat a training run. One table drives types, checking, defaults, command-line flags and help. */
 
 import { BACKEND_NAMES, canBackend, namesWith } from '../backends/backends.ts';
+import { PRECISIONS } from '../backends/precision.ts';
 import {
   checkField,
   choice,
@@ -52,6 +53,10 @@ const withTransform: Use = use('a weightTransform', (recipe) => hasSigns(recipe)
 const withDecay: Use = use('weightDecay', ({ weightDecay }) => weightDecay > 0);
 const withTeacher: Use = use('a teacher', ({ teacher }) => teacher !== '');
 const withSample: Use = use('indicators or re-estimated statistics', measuresSample);
+const withBf16: Use = use(
+  `backend ${namesWith('bf16').join(' or ')}, and a network with binary weights`,
+  (recipe) => canBackend(recipe.backend, 'bf16') && hasSigns(recipe),
+);
 const withThreads: Use = use(
   `backend ${namesWith('threads').join(' or ')}, or a teacher`,
   ({ backend, teacher }) => canBackend(backend, 'threads') || teacher !== '',
@@ -260,6 +265,14 @@ export const RECIPE_FIELDS = {
   checkpointMinutes: number(5, 0, MAX, 'also save inside long epochs, this often; 0 = only after epochs'),
   backend: { ...choice(BACKEND_NAMES, 'auto', 'where to compute'), common: true },
   threads: { ...integer(0, 0, 64, 'threads of the backend; 0 = all cores'), common: true, use: withThreads },
+  precision: {
+    ...choice(
+      PRECISIONS,
+      'float32',
+      'what gradients of layers with binary weights are multiplied in; bf16 rounds them once, sums stay float32; auto = bf16 where the processor multiplies it faster',
+    ),
+    use: withBf16,
+  },
   seed: { ...integer(1, 0, MAX, 'seed of initialization, shuffling and augmentation'), common: true },
 } satisfies Readonly<Record<string, RecipeField>>;
 

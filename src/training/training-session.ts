@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
+import { precisionOf } from '../backends/precision.ts';
 import type { SelectedBackend } from '../backends/select-backend.ts';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
 import { usableMemory } from '../core/memory.ts';
@@ -106,6 +107,7 @@ export class TrainingSession {
       teacher: options.teacher,
       explicitPadding: backend.capabilities.explicitPadding,
       keepsAll: backend.capabilities.keepsAll,
+      precision: precisionOf(recipe.precision, backend),
       recorder: backend.recorder,
       trimMemory: () => backend.trimMemory?.(),
       team,

@@ -25,7 +25,7 @@ function toy(name: string, changes: Partial<Backend> & { readonly isGpu?: boolea
     ...{ name, title: name, isAutomatic: true, calls: 0 },
     capabilities: {
       ...{ gpu: isGpu, threads: true, kernelChoice: false },
-      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, keepsAll: false },
+      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, keepsAll: false, bf16: false },
     },
     load: () => {
       const kernels = kernelSet<MathBackendCPU>()(

@@ -41,7 +41,7 @@ function filterGradient() {
     x,
     dy,
     gradient,
-    Int32Array.of(8, 32, 32, 16, 3, 3, 16, 32, 32, 1, 1, 1, 1, 1, 1, 1),
+    Int32Array.of(8, 32, 32, 16, 3, 3, 16, 32, 32, 1, 1, 1, 1, 1, 1, 1, 0),
   );
   return [...gradient];
 }

@@ -38,6 +38,28 @@ describe.skipIf(missing !== undefined)(
       120_000,
     );
 
+    // Gradients are rounded to 8 bits in each layer: they are not the recorded ones, but point where those do.
+    it('native in bf16, reste-resnet20-1w1a: the logits are as recorded, and the direction of every gradient', () => {
+      const folder = mkdtempSync(join(tmpdir(), 'bnn-golden-'));
+      const path = join(folder, 'bf16.safetensors');
+      const file = 'reste-resnet20-1w1a';
+      const report = checkGolden(file, 'native', {}, [
+        ...['--seeds', '0', '--steps', '1', '--gradients', path, '--precision', 'bf16'],
+      ]);
+      expect(report.plain.logits).toBeLessThanOrEqual(1e-5);
+      const recorded = decodeSafetensors(readFileSync(`${SHARED}/golden/${file}.safetensors`)).tensors;
+      const found = decodeSafetensors(readFileSync(path)).tensors;
+      rmSync(folder, { recursive: true });
+      expect(found.size).toBeGreaterThan(50);
+      for (const [name, { data }] of found) {
+        const expected = recorded.get(`step0.grad.${name}`)!.data as Float32Array;
+        if (Math.hypot(...expected) < 1e-6) continue;
+        const error = relativeError(data as Float32Array, expected);
+        // cos ≥ 1 − error² / 2, so this is a cosine of 0.9995 at least.
+        expect(error, name).toBeLessThanOrEqual(0.03);
+      }
+    }, 120_000);
+
     // In the layer conv2 of layer1.1, one of the 524,288 sums before a ReLU is -6e-6, where sums are of order 10 and their rounding errors 7e-6; the
     // recorded run has it above 0. No side is wrong, and each moves the gradients below by up to 5e-3. The native kernels without
     // vector instructions add in the same order as the WebAssembly module and are on the same side.
@@ -50,7 +72,14 @@ describe.skipIf(missing !== undefined)(
         const file = 'reste-resnet20-1w32a';
         const [ours, theirs] = ['wasm', 'native'].map((backend) => {
           const path = join(folder, `${backend}.safetensors`);
-          const report = checkGolden(file, backend, ['--seeds', '0', '--steps', '1', '--gradients', path]);
+          const report = checkGolden(file, backend, { BNN_KERNEL: 'scalar' }, [
+            '--seeds',
+            '0',
+            '--steps',
+            '1',
+            '--gradients',
+            path,
+          ]);
           expect(report.plain.logits, backend).toBeLessThanOrEqual(1e-5);
           return decodeSafetensors(readFileSync(path)).tensors;
         });
@@ -75,10 +104,11 @@ interface Comparison {
   readonly worstName: string;
 }
 
-/** What tools/check-golden.ts says; the native backend without vector instructions where it stands in for WebAssembly. */
+/** What tools/check-golden.ts says. */
 function checkGolden(
   file: string,
   backend: string,
+  environment: Readonly<Record<string, string>> = {},
   more: readonly string[] = [],
 ): Comparison & { readonly roundingSeed: number | null; readonly plain: Comparison } {
   const args = ['--import', 'tsx', 'tools/check-golden.ts', `${SHARED}/golden/${file}.safetensors`, '--json'];
@@ -88,7 +118,7 @@ function checkGolden(
     {
       cwd: ROOT,
       encoding: 'utf8',
-      env: more.length > 0 ? { ...process.env, BNN_KERNEL: 'scalar' } : process.env,
+      env: { ...process.env, ...environment },
     },
   );
   return JSON.parse(stdout);

@@ -5,6 +5,7 @@
 // taps that writes every s-th pixel. Stride 1 is the case of one residue.
 #include "kernels/conv2d/conv2d.h"
 
+#include "kernels/conv2d/bf16.h"
 #include "kernels/conv2d/bit_conv2d.h"
 #include "kernels/conv2d/panel.h"
 #include "kernels/conv2d/windows.h"
@@ -47,8 +48,11 @@ const RowsDone kNothing{[](const void*, const ChunkRow*, int64_t) {}, nullptr, n
 void run_forward(const Windows& w, const float* x, const FilterView& filter, int64_t groups, int64_t columns, const OutputGrid& out,
                  int64_t out_pixel_stride, const RowsDone& done = kNothing) {
   if (groups == 1 && suits_winograd(w, columns)) return winograd_forward(w, x, filter, columns, out, out_pixel_stride, done);
-  const ConvRow& row = conv_row();
-  const float* panel = pack_panel(w, filter, groups, columns, row);
+  const bool is_paired = w.form == Form::kChannelPairs;
+  const ConvRow& row = is_paired ? bf16_row()->products : conv_row();
+  float* weights = pack_panel(w, filter, groups, columns, row);
+  if (w.form == Form::kRounded) round_to_bf16(weights, w.depth * round_up(columns, row.vector));
+  const float* panel = is_paired ? pair_panels(weights, 1, w.weights(), columns, row) : weights;
   const int64_t panel_floats = w.depth * round_up(columns, row.vector);
   const bool is_large = w.depth * columns * static_cast<int64_t>(sizeof(float)) > kLargePanelBytes;
   const int64_t chunk_bytes = is_large ? kLargeForwardChunkBytes : kForwardChunkBytes;
@@ -61,7 +65,7 @@ void run_forward(const Windows& w, const float* x, const FilterView& filter, int
       for (int64_t g = 0; g < groups; g++) {
         const OutputGrid group_out{out.data + g * columns, out.image_stride, out.row_stride};
         describe_rows(w, x + g * w.channels, group_out, at, at + count, padded, rows);
-        row.forward({rows, count, w.step_width * w.channels, out_pixel_stride, w.segments.data(),
+        row.forward({rows, count, w.step_width * w.words(), out_pixel_stride, w.segments.data(),
                      static_cast<int64_t>(w.segments.size()), w.depth, panel + g * panel_floats, columns});
         done.call(done.context, rows, count);
       }
@@ -69,8 +73,9 @@ void run_forward(const Windows& w, const float* x, const FilterView& filter, int
   });
 }
 
-Windows forward_windows(const Conv2dShape& s, bool binarize = false) {
+Windows forward_windows(const Conv2dShape& s, bool binarize = false, Form form = Form::kFloats) {
   Windows w{};
+  w.form = form;
   w.binarize = binarize;
   w.batch = s.batch;
   w.in_height = s.in_height;
@@ -104,7 +109,7 @@ void forward_of(const Conv2dShape& s, const Windows& w, const float* x, const fl
   run_forward(w, x, view, s.groups, columns, whole_grid(w, y, s.out_channels), s.out_channels);
 }
 
-// epilogue(out, pixels, pixel_stride) sees every finished row; `reads` as in RowsDone.
+// epilogue(out, count) sees every finished run of floats; `reads` as in RowsDone. With strides, pixels are finished one apart: then it sees all once all are there.
 template <typename Epilogue>
 void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, float* dx, const Epilogue& epilogue,
                    const float* reads) {
@@ -116,6 +121,7 @@ void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, f
       w.in_height = s.out_height;
       w.in_width = s.out_width;
       w.channels = s.out_channels / s.groups;
+      if (s.groups == 1) w.form = form_of(s.gradients, w.channels, true);
       w.pixel_floats = s.out_channels;
       w.grid_height = (s.in_height - a + s.stride_height - 1) / s.stride_height;
       w.grid_width = (s.in_width - b + s.stride_width - 1) / s.stride_width;
@@ -135,13 +141,16 @@ void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, f
       if (w.dense_output) out = whole_grid(w, dx, c);
       const int64_t columns = c / s.groups;
       const FilterView view{filter, columns * s.out_channels, 1, s.out_channels, w.channels};
-      const int64_t pixel_stride = s.stride_width * c;
       const auto finish = [&](const ChunkRow* rows, int64_t count) {
-        for (int64_t r = 0; r < count; r++) epilogue(rows[r].out, rows[r].width, pixel_stride);
+        for (int64_t r = 0; r < count; r++) epilogue(rows[r].out, rows[r].width * c);
       };
-      run_forward(w, dy, view, s.groups, columns, out, pixel_stride, rows_done(finish, reads));
+      run_forward(w, dy, view, s.groups, columns, out, s.stride_width * c, w.dense_output ? rows_done(finish, reads) : kNothing);
     }
   }
+  if (s.stride_height == 1 && s.stride_width == 1) return;
+  const int64_t row_floats = s.in_width * c;
+  parallel_for(s.batch * s.in_height, std::max<int64_t>(1, kGrainWork / row_floats),
+               [&](int, int64_t begin, int64_t end) { epilogue(dx + begin * row_floats, (end - begin) * row_floats); });
 }
 
 // Copies the first `used` of every pixel's `stride` floats to `wide`, with zeros up to `columns`; the rows' outputs are there then.
@@ -158,12 +167,33 @@ void widen_rows(ChunkRow* rows, int64_t count, int64_t used, int64_t stride, int
   }
 }
 
-void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, const float* dy, float* dfilter) {
+// Two pixels of dy become one of pairs, 0 beside the last of an odd number, and rows of `wide` the rows' outputs.
+void pair_rows(ChunkRow* rows, int64_t count, int64_t used, int64_t columns, float* wide) {
+  float* none = wide;
+  wide += used;
+  std::memset(none, 0, static_cast<size_t>(used) * sizeof(float));
+  for (int64_t r = 0; r < count; r++) {
+    const float* from = rows[r].out;
+    const int64_t width = rows[r].width;
+    rows[r] = {rows[r].window, wide, (width + 1) / 2};
+    for (int64_t i = 0; i < width; i += 2) {
+      bf16_row()->pair(from, i + 1 < width ? from + used : none, used, wide);
+      std::memset(wide + used, 0, static_cast<size_t>(columns - used) * sizeof(float));
+      from += 2 * used;
+      wide += columns;
+    }
+  }
+}
+
+void filter_grad_of(const Conv2dShape& s, bool binarize, const float* x, const float* dy, float* dfilter) {
+  const Form form = s.groups == 1 ? form_of(s.gradients, s.in_channels, false) : Form::kFloats;
+  const Windows w = forward_windows(s, binarize, form);
   if (s.groups == 1 && suits_winograd(w, s.out_channels)) return winograd_filter_grad(w, x, dy, s.out_channels, dfilter);
-  const ConvRow& row = conv_row();
+  const bool is_paired = form == Form::kPixelPairs;
+  const ConvRow& row = is_paired ? bf16_row()->products : conv_row();
   const int64_t outputs = s.out_channels / s.groups;
   const int64_t columns = round_up(outputs, row.vector);
-  const bool pad_columns = columns != outputs;
+  const bool copy_columns = columns != outputs || form != Form::kFloats;
   const int64_t group_sums = w.depth * columns;
   const int64_t sums_count = s.groups * group_sums;
   const int64_t pair_bytes = w.row_bytes() + w.grid_width * s.groups * columns * static_cast<int64_t>(sizeof(float));
@@ -180,16 +210,21 @@ void filter_grad_of(const Conv2dShape& s, const Windows& w, const float* x, cons
     std::memset(sums, 0, static_cast<size_t>(sums_count) * sizeof(float));
     float* padded = scratch<float>(thread, Slot::kRows, padded_floats(w, chunk_rows));
     ChunkRow* rows = scratch<ChunkRow>(thread, Slot::kTable, chunk_rows);
-    float* wide = pad_columns ? scratch<float>(thread, Slot::kExtra, chunk_rows * w.grid_width * columns) : nullptr;
+    float* wide = copy_columns ? scratch<float>(thread, Slot::kExtra, outputs + chunk_rows * w.grid_width * columns) : nullptr;
     float* packed = scratch<float>(thread, Slot::kPanel, chunk_rows * w.grid_width * 2 * row.vector);
     for (int64_t at = begin; at < end; at += chunk_rows) {
       const int64_t count = std::min(chunk_rows, end - at);
       for (int64_t g = 0; g < s.groups; g++) {
         const OutputGrid grid = whole_grid(w, const_cast<float*>(dy) + g * outputs, s.out_channels);
         describe_rows(w, x + g * w.channels, grid, at, at + count, padded, rows);
-        if (pad_columns) widen_rows(rows, count, outputs, s.out_channels, columns, wide);
-        row.filter_grad({rows, count, w.step_width * w.channels, pad_columns ? columns : s.out_channels, w.segments.data(),
-                         static_cast<int64_t>(w.segments.size()), sums + g * group_sums, columns, packed});
+        if (is_paired) {
+          pair_rows(rows, count, outputs, columns, wide);
+        } else if (copy_columns) {
+          widen_rows(rows, count, outputs, s.out_channels, columns, wide);
+          if (form == Form::kRounded) round_to_bf16(wide, count * w.grid_width * columns);
+        }
+        row.filter_grad({rows, count, (is_paired ? 2 : 1) * w.step_width * w.channels, copy_columns ? columns : s.out_channels,
+                         w.segments.data(), static_cast<int64_t>(w.segments.size()), sums + g * group_sums, columns, packed});
       }
     }
   });
@@ -222,31 +257,26 @@ void binary_conv2d_forward(const Conv2dShape& s, const float* x, const float* fi
 void conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, float* dx) {
   if (is_depthwise(s)) return depthwise_input_grad(s, dy, filter, dx);
   input_grad_of(
-      s, dy, filter, dx, [](float*, int64_t, int64_t) {}, nullptr);
+      s, dy, filter, dx, [](float*, int64_t) {}, nullptr);
 }
 
 void binary_conv2d_input_grad(const Conv2dShape& s, const float* dy, const float* filter, const float* x, const SignGradient& gradient,
                               const float* sum, float* dx) {
-  const int64_t c = s.in_channels;
   const auto finish = [&](float* out, int64_t count) {
     const int64_t at = out - dx;
     gradient.apply(x + at, out, out, count);
     if (sum != nullptr) elementwise_row().binary(BinaryOp::kAdd, sum + at, Operand::kFull, out, Operand::kFull, out, 1, count);
   };
-  const auto finish_row = [&](float* out, int64_t pixels, int64_t stride) {
-    if (stride == c) return finish(out, pixels * c);
-    for (int64_t i = 0; i < pixels; i++) finish(out + i * stride, c);
-  };
-  input_grad_of(s, dy, filter, dx, finish_row, x);
+  input_grad_of(s, dy, filter, dx, finish, x);
 }
 
 void conv2d_filter_grad(const Conv2dShape& s, const float* x, const float* dy, float* dfilter) {
   if (is_depthwise(s)) return depthwise_filter_grad(s, x, dy, dfilter);
-  filter_grad_of(s, forward_windows(s), x, dy, dfilter);
+  filter_grad_of(s, false, x, dy, dfilter);
 }
 
 void binary_conv2d_filter_grad(const Conv2dShape& s, const float* x, const float* dy, float* dfilter) {
-  filter_grad_of(s, forward_windows(s, true), x, dy, dfilter);
+  filter_grad_of(s, true, x, dy, dfilter);
 }
 
 void matmul(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, const float* a, const float* b, float* c) {

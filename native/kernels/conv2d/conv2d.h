@@ -7,6 +7,9 @@
 
 namespace bnn {
 
+// What is multiplied: floats, or floats rounded to bfloat16 (8 bits of significand), a relative error of 2^-8 at most. Sums are of floats.
+enum class Precision { kFloat32 = 0, kBf16 = 1 };
+
 // x f32[batch][in_height][in_width][in_channels], filter f32[kernel_height][kernel_width][in_channels / groups][out_channels],
 // y f32[batch][out_height][out_width][out_channels]. Padding is zeros; the bottom and right padding follow from the output size.
 // With groups, each g-th part of the output channels reads the g-th part of the input channels; they divide both.
@@ -17,6 +20,8 @@ struct Conv2dShape {
   int64_t stride_height, stride_width, dilation_height, dilation_width;
   int64_t pad_top, pad_left;
   int64_t groups = 1;
+  // Of the gradients; with groups they are of floats.
+  Precision gradients = Precision::kFloat32;
 };
 
 // y[n][p][q][o] = Σ_{r,s,c} x[n][p·stride + r·dilation − pad][...][c] · filter[r][s][c][o], c over the channels of o's group.

@@ -9,17 +9,17 @@ namespace bnn {
 
 float* pack_panel(const Windows& w, const FilterView& filter, int64_t groups, int64_t columns, const ConvRow& row) {
   const int64_t block = static_cast<int64_t>(row.vector) * row.panel_vectors;
-  const int64_t panel_floats = w.depth * round_up(columns, row.vector);
+  const int64_t panel_floats = w.weights() * round_up(columns, row.vector);
   float* panel = scratch<float>(0, Slot::kPanel, groups * panel_floats);
   const int64_t blocks = (columns + block - 1) / block;
-  const int64_t grain = std::max<int64_t>(1, kGrainWork / std::max<int64_t>(1, w.depth * block));
+  const int64_t grain = std::max<int64_t>(1, kGrainWork / std::max<int64_t>(1, w.weights() * block));
   parallel_for(groups * blocks, grain, [&](int, int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
       const int64_t group = b / blocks;
       const int64_t first = (b - group * blocks) * block;
       const int64_t used = std::min(block, columns - first);
       const int64_t width = round_up(used, row.vector);
-      float* to = panel + group * panel_floats + first * w.depth;
+      float* to = panel + group * panel_floats + first * w.weights();
       for (const Tap& tap : w.taps) {
         const float* from =
             filter.data + group * filter.group_stride + tap.filter_index * filter.tap_stride + first * filter.column_stride;

@@ -1,5 +1,6 @@
 #include "kernels/conv2d/windows.h"
 
+#include "kernels/conv2d/bf16.h"
 #include "kernels/elementwise/elementwise.h"
 
 #include <algorithm>
@@ -50,6 +51,24 @@ void copy_padded_row(const Windows& w, const float* image, int64_t y, int64_t x0
   std::memset(to + last * c, 0, static_cast<size_t>((width - last) * c) * sizeof(float));
 }
 
+// A row and zeros beyond it, of which pairs of pixels are made.
+int64_t spare_floats(const Windows& w) {
+  return w.form == Form::kFloats || w.form == Form::kRounded ? 0 : (w.pitch + w.step_width) * w.channels;
+}
+
+// A row in the form of `w`, by way of `spare` (spare_floats).
+void copy_row_as(const Windows& w, const float* image, int64_t y, float* spare, float* to) {
+  const bool is_paired = w.form == Form::kChannelPairs || w.form == Form::kPixelPairs;
+  float* floats = is_paired ? spare : to;
+  copy_padded_row(w, image, y, w.origin_width, w.pitch, floats);
+  const int64_t count = w.pitch * w.channels, further = w.step_width * w.channels;
+  if (w.form == Form::kRounded) round_to_bf16(floats, count);
+  if (w.form == Form::kChannelPairs) bf16_row()->join(floats, count / 2, to);
+  if (w.form != Form::kPixelPairs) return;
+  std::memset(floats + count, 0, static_cast<size_t>(further) * sizeof(float));
+  bf16_row()->pair(floats, floats + further, count, to);
+}
+
 int64_t padded_width(const Windows& w) { return (w.grid_width - 1) * w.step_width + w.span_width; }
 
 }  // namespace
@@ -72,7 +91,7 @@ void Windows::prepare() {
   span_height = max_y - min_y + 1;
   span_width = max_x - min_x + 1;
   pixel_limit = grid_height * grid_width;
-  direct = !binarize && pixel_floats == channels && origin_height >= 0 && origin_width >= 0 &&
+  direct = !binarize && form == Form::kFloats && pixel_floats == channels && origin_height >= 0 && origin_width >= 0 &&
            origin_height + (grid_height - 1) * step_height + span_height <= in_height &&
            origin_width + (grid_width - 1) * step_width + span_width <= in_width;
   const bool every_pixel = dense_output && taps.size() == 1 && direct && step_height == 1 && step_width == 1 &&
@@ -87,12 +106,12 @@ void Windows::prepare() {
   segments.clear();
   depth = 0;
   for (const Tap& tap : taps) {
-    const int64_t offset = (tap.dy * pitch + tap.dx) * channels;
-    depth += channels;
+    const int64_t offset = (tap.dy * pitch + tap.dx) * words();
+    depth += words();
     if (!segments.empty() && segments.back().offset + segments.back().length == offset) {
-      segments.back().length += channels;
+      segments.back().length += words();
     } else {
-      segments.push_back({offset, channels});
+      segments.push_back({offset, words()});
     }
   }
 }
@@ -104,12 +123,14 @@ int64_t padded_floats(const Windows& w, int64_t rows) {
   // Each image among the rows needs its own halo.
   const int64_t images = rows / w.grid_height + 2;
   const int64_t halo = std::max<int64_t>(w.span_height - w.step_height, 0);
-  return (rows * w.step_height + std::min(images, rows) * halo) * w.pitch * w.channels;
+  return (rows * w.step_height + std::min(images, rows) * halo) * w.pitch * w.words() + spare_floats(w);
 }
 
 void describe_rows(const Windows& w, const float* x, const OutputGrid& out, int64_t begin, int64_t end, float* padded,
                    ChunkRow* rows) {
   const int64_t image_floats = w.in_height * w.in_width * w.pixel_floats;
+  float* spare = padded;
+  padded += spare_floats(w);
   for (int64_t at = begin; at < end;) {
     const int64_t image = at / w.grid_height;
     const int64_t first = at - image * w.grid_height;
@@ -121,13 +142,13 @@ void describe_rows(const Windows& w, const float* x, const OutputGrid& out, int6
       row.out = out.data + image * out.image_stride + g * out.row_stride;
       row.width = std::min(w.grid_width, w.pixel_limit - g * w.grid_width);
       row.window = w.direct ? source + ((y0 + (g - first) * w.step_height) * w.in_width + w.origin_width) * w.channels
-                            : padded + (g - first) * w.step_height * w.pitch * w.channels;
+                            : padded + (g - first) * w.step_height * w.pitch * w.words();
     }
     if (!w.direct) {
       const int64_t count = (last - first - 1) * w.step_height + w.span_height;
       for (int64_t i = 0; i < count; i++) {
-        copy_padded_row(w, source, y0 + i, w.origin_width, w.pitch, padded);
-        padded += w.pitch * w.channels;
+        copy_row_as(w, source, y0 + i, spare, padded);
+        padded += w.pitch * w.words();
       }
     }
     at += last - first;

@@ -13,6 +13,10 @@ struct Tap {
   int64_t dy, dx, filter_index;
 };
 
+// How windows hold the input: as it is, rounded to bfloat16, or as pairs of bfloat16 in the place of a float (bf16.h): of two neighbouring
+// channels, or of a channel in two pixels that are read one after the other (the other one `step_width` further).
+enum class Form { kFloats, kRounded, kChannelPairs, kPixelPairs };
+
 // Which input windows a grid of output positions reads. Coordinates may lie outside the input: there it is zero.
 struct Windows {
   int64_t batch, in_height, in_width, channels;
@@ -20,9 +24,10 @@ struct Windows {
   int64_t grid_height, grid_width;
   int64_t step_height, step_width;
   int64_t origin_height, origin_width;
-  bool binarize;          // windows see sign(x), +1 at 0 and −1 for NaN; the padding stays 0
-  bool dense_output;      // output pixels are contiguous, so rows may be regrouped
-  std::vector<Tap> taps;  // after prepare(): sorted by (dy, dx), all dy, dx ≥ 0
+  bool binarize;              // windows see sign(x), +1 at 0 and −1 for NaN; the padding stays 0
+  Form form = Form::kFloats;  // anything else without groups only
+  bool dense_output;          // output pixels are contiguous, so rows may be regrouped
+  std::vector<Tap> taps;      // after prepare(): sorted by (dy, dx), all dy, dx ≥ 0
 
   // Set by prepare():
   int64_t span_height, span_width;  // window size, dilation included
@@ -35,6 +40,10 @@ struct Windows {
   // Completes the description. A 1×1 window over everything becomes rows of a long vector of pixels.
   void prepare();
   int64_t row_total() const { return batch * grid_height; }
+  // Of the memory of a pixel.
+  int64_t words() const { return form == Form::kChannelPairs ? channels / 2 : channels; }
+  // Weights that an output sees.
+  int64_t weights() const { return static_cast<int64_t>(taps.size()) * channels; }
   int64_t row_bytes() const;  // input bytes that one more grid row adds to a chunk
 };
 

@@ -1,6 +1,7 @@
 // Drivers: tiles in chunks that stay in the second-level cache; transform, multiply each of the 16 planes, transform back.
 #include "kernels/conv2d/winograd.h"
 
+#include "kernels/conv2d/bf16.h"
 #include "threading/thread_pool.h"
 
 #include <algorithm>
@@ -13,7 +14,7 @@ constexpr int64_t kPlanes = 16;
 // Below, a convolution moves more than it multiplies.
 constexpr int64_t kLeastChannels = 16;
 // Spectra of a chunk: they should stay in the second-level cache, but a chunk must pay for reading all weights, or for adding to all sums.
-constexpr int64_t kChunkBytes = 384 << 10;
+constexpr int64_t kChunkBytes = 384 << 10, kBf16ChunkBytes = 192 << 10;
 constexpr int64_t kLeastChunkTiles = 64;
 // Floats of filter-gradient sums that a second-level cache holds beside the rest.
 constexpr int64_t kSmallSums = 64 << 10;
@@ -56,17 +57,18 @@ Windows gradient_windows(const Windows& w, int64_t outputs) {
 // The tile rows of a chunk, their spectra and those of what belongs to them.
 struct Chunks {
   int64_t rows, tiles;
-  // Floats from tile to tile: not a power of two, for tiles that lie one apart fall into the same few sets of a first-level cache.
+  // Floats (or pairs) from tile to tile: not a power of two, for tiles that lie one apart fall into the same few sets of a first-level cache.
   int64_t stride;
   // Floats from plane to plane, by one cache line more than they hold for the same reason.
   int64_t plane, other_plane;
 
-  Chunks(const Windows& t, int64_t others) {
-    const int64_t bytes = kPlanes * (t.channels + others) * static_cast<int64_t>(sizeof(float));
-    const int64_t most = std::max(kChunkBytes / bytes, kLeastChunkTiles);
-    rows = std::clamp<int64_t>(most / t.grid_width, 1, t.row_total());
-    tiles = rows * t.grid_width;
-    stride = t.channels + (t.channels % 128 == 0 ? 16 : 0);
+  // A row has `width` tiles, each of `words` in every plane and `others` of what belongs to it.
+  Chunks(const Windows& t, int64_t width, int64_t words, int64_t others, Form form) {
+    const int64_t bytes = kPlanes * (words + others) * static_cast<int64_t>(sizeof(float));
+    const int64_t most = std::max((form == Form::kFloats ? kChunkBytes : kBf16ChunkBytes) / bytes, kLeastChunkTiles);
+    rows = std::clamp<int64_t>(most / width, 1, t.row_total());
+    tiles = rows * width;
+    stride = words + (words % 128 == 0 ? 16 : 0);
     plane = round_up(tiles * stride, 16) + 16;
     other_plane = round_up(tiles * others, 16) + 16;
   }
@@ -76,12 +78,19 @@ int64_t grain_rows(const Windows& t, int64_t columns) {
   return std::max<int64_t>(1, kGrainWork / (t.grid_width * t.channels * columns * kPlanes));
 }
 
-// Bᵀ d B of the tile rows from `at` on; `rows` describes them.
-void transform_rows(const Windows& t, const ChunkRow* rows, int64_t count, const Chunks& chunks, float* spectrum) {
+using Transform = decltype(WinogradRow::input);
+
+// A transform of the tiles of `count` rows, whose spectra have `width` of them each.
+void transform_rows(Transform transform, const Windows& t, const ChunkRow* rows, int64_t count, int64_t width, float* spectrum,
+                    int64_t plane, int64_t stride) {
   for (int64_t r = 0; r < count; r++) {
-    winograd_row().input(rows[r].window, t.pitch * t.channels, t.grid_width, t.channels, spectrum + r * t.grid_width * chunks.stride,
-                         chunks.plane, chunks.stride);
+    transform(rows[r].window, t.pitch * t.channels, t.grid_width, t.channels, spectrum + r * width * stride, plane, stride);
   }
+}
+
+// The first `count` floats of every plane.
+void round_planes(float* spectrum, int64_t plane, int64_t count) {
+  for (int64_t p = 0; p < kPlanes; p++) round_to_bf16(spectrum + p * plane, count);
 }
 
 // Memory that will be read soon. Beside each of 16 matrix products a sixteenth of it is fetched into the second-level cache.
@@ -111,14 +120,15 @@ const float* transform_panel(const Windows& w, const FilterView& filter, int64_t
   const int64_t block = static_cast<int64_t>(row.vector) * row.panel_vectors;
   const int64_t plane = w.channels * round_up(columns, row.vector);
   float* spectra = scratch<float>(0, Slot::kFilters, kPlanes * plane);
-  const int64_t grain = std::max<int64_t>(1, kGrainWork / (w.depth * block));
+  const int64_t grain = std::max<int64_t>(1, kGrainWork / (w.weights() * block));
   parallel_for((columns + block - 1) / block, grain, [&](int, int64_t begin, int64_t end) {
     for (int64_t first = begin * block; first < std::min(end * block, columns); first += block) {
       const int64_t width = round_up(std::min(block, columns - first), row.vector);
-      winograd_row().filter(taps + first * w.depth, w.channels * width, spectra + first * w.channels, plane);
+      winograd_row().filter(taps + first * w.weights(), w.channels * width, spectra + first * w.channels, plane);
     }
   });
-  return spectra;
+  if (w.form == Form::kRounded) round_to_bf16(spectra, kPlanes * plane);
+  return w.form == Form::kChannelPairs ? pair_panels(spectra, kPlanes, w.channels, columns, row) : spectra;
 }
 
 }  // namespace
@@ -130,12 +140,14 @@ bool suits_winograd(const Windows& w, int64_t columns) {
 
 void winograd_forward(const Windows& w, const float* x, const FilterView& filter, int64_t columns, const OutputGrid& out,
                       int64_t out_pixel_stride, const RowsDone& done) {
-  const ConvRow& row = conv_row();
+  const bool is_paired = w.form == Form::kChannelPairs;
+  const ConvRow& row = is_paired ? bf16_row()->products : conv_row();
+  const Transform transform = is_paired ? bf16_row()->input : winograd_row().input;
   const float* panels = transform_panel(w, filter, columns, row);
-  const int64_t panel_floats = w.channels * round_up(columns, row.vector);
+  const int64_t panel_floats = w.words() * round_up(columns, row.vector);
   const Windows t = tile_windows(w, 4);
-  const Chunks chunks(t, columns);
-  const Segment channels{0, w.channels};
+  const Chunks chunks(t, t.grid_width, w.words(), columns, w.form);
+  const Segment channels{0, w.words()};
   const OutputGrid tile_out{out.data, out.image_stride, 2 * out.row_stride};
   parallel_for(t.row_total(), grain_rows(t, columns), [&](int thread, int64_t begin, int64_t end) {
     float* padded = scratch<float>(thread, Slot::kRows, padded_floats(t, chunks.rows));
@@ -146,7 +158,8 @@ void winograd_forward(const Windows& w, const float* x, const FilterView& filter
     for (int64_t at = begin; at < end; at += chunks.rows) {
       const int64_t count = std::min(chunks.rows, end - at);
       describe_rows(t, x, tile_out, at, at + count, padded, rows);
-      transform_rows(t, rows, count, chunks, spectrum);
+      transform_rows(transform, t, rows, count, t.grid_width, spectrum, chunks.plane, chunks.stride);
+      if (w.form == Form::kRounded) round_planes(spectrum, chunks.plane, count * t.grid_width * chunks.stride);
       const Ahead next = input_ahead(t, x, at + count, std::min(end, at + 2 * count));
       // The rows of a chunk follow one another in done.reads, as they do in the output.
       const float* beside = done.reads == nullptr ? nullptr : done.reads + (rows[0].out - out.data);
@@ -155,7 +168,7 @@ void winograd_forward(const Windows& w, const float* x, const FilterView& filter
         next.fetch(p);
         other.fetch(p);
         const ChunkRow tiles{spectrum + p * chunks.plane, products + p * chunks.other_plane, count * t.grid_width};
-        row.forward({&tiles, 1, chunks.stride, columns, &channels, 1, w.channels, panels + p * panel_floats, columns});
+        row.forward({&tiles, 1, chunks.stride, columns, &channels, 1, w.words(), panels + p * panel_floats, columns});
       }
       int64_t finished_rows = 0;
       for (int64_t r = 0; r < count; r++) {
@@ -170,11 +183,16 @@ void winograd_forward(const Windows& w, const float* x, const FilterView& filter
 }
 
 void winograd_filter_grad(const Windows& w, const float* x, const float* dy, int64_t outputs, float* dfilter) {
-  const ConvRow& row = conv_row();
+  const bool is_paired = w.form == Form::kPixelPairs;
+  const ConvRow& row = is_paired ? bf16_row()->products : conv_row();
+  const Transform transform = is_paired ? bf16_row()->input_pairs : winograd_row().input;
+  const Transform transform_grad = is_paired ? bf16_row()->output_grad_pairs : winograd_row().output_grad;
   const int64_t columns = round_up(outputs, row.vector);
   const Windows t = tile_windows(w, 4);
   const Windows d = gradient_windows(w, outputs);
-  const Chunks chunks(t, columns);
+  // Tiles of a row, or pairs of them.
+  const int64_t width = is_paired ? (t.grid_width + 1) / 2 : t.grid_width;
+  const Chunks chunks(t, width, w.channels, columns, w.form);
   const Segment channels{0, w.channels};
   const int64_t plane_sums = w.channels * columns;
   const int64_t sums_count = kPlanes * plane_sums;
@@ -194,18 +212,19 @@ void winograd_filter_grad(const Windows& w, const float* x, const float* dy, int
     for (int64_t at = begin; at < end; at += chunks.rows) {
       const int64_t count = std::min(chunks.rows, end - at);
       describe_rows(t, x, {}, at, at + count, padded, rows);
-      transform_rows(t, rows, count, chunks, spectrum);
+      transform_rows(transform, t, rows, count, width, spectrum, chunks.plane, chunks.stride);
       describe_rows(d, dy, {}, at, at + count, padded_dy, rows);
-      for (int64_t r = 0; r < count; r++) {
-        winograd_row().output_grad(rows[r].window, d.pitch * outputs, t.grid_width, outputs, gradients + r * t.grid_width * columns,
-                                   chunks.other_plane, columns);
+      transform_rows(transform_grad, d, rows, count, width, gradients, chunks.other_plane, columns);
+      if (w.form == Form::kRounded) {
+        round_planes(spectrum, chunks.plane, count * width * chunks.stride);
+        round_planes(gradients, chunks.other_plane, count * width * columns);
       }
       const int64_t then = std::min(end, at + 2 * count);
       const Ahead next_x = input_ahead(t, x, at + count, then), next_dy = input_ahead(d, dy, at + count, then);
       for (int64_t p = 0; p < kPlanes; p++) {
         next_x.fetch(p);
         next_dy.fetch(p);
-        const ChunkRow tiles{spectrum + p * chunks.plane, gradients + p * chunks.other_plane, count * t.grid_width};
+        const ChunkRow tiles{spectrum + p * chunks.plane, gradients + p * chunks.other_plane, count * width};
         row.filter_grad({&tiles, 1, chunks.stride, columns, &channels, 1, sums + p * plane_sums, columns, packed});
       }
     }

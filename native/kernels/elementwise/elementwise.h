@@ -24,8 +24,9 @@ enum class UnaryOp {
   kSign = 2,  // +1 where x ≥ 0, else −1 (NaN too)
   kAbs = 3,
   kSignum = 4,  // −1, 0 or +1; 0 for NaN
+  kBf16 = 5,    // the nearest bfloat16, ties to even; 0 below 2^-126, NaN for NaN
 };
-constexpr int kUnaryOps = 5;
+constexpr int kUnaryOps = 6;
 
 void unary(UnaryOp op, const float* x, float alpha, float* y, int64_t count);
 

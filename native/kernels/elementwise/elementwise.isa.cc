@@ -74,6 +74,14 @@ inline void map(const float* x, const float* dy, float* y, int64_t count, F f) {
   }
 }
 
+// Half of what is cut off, less one where the last bit that stays is even, carries into it where it must.
+inline V to_bf16(V x) {
+  const M bits = reinterpret_cast<M>(x), all = M{} - 1;
+  const M last = (bits >> 16) & (M{} + 1);
+  const V rounded = reinterpret_cast<V>((bits + last + 0x7fff) & (all << 16));
+  return select(is_nan(x), x, select(magnitude(x) < splat(0x1p-126f), zero(), rounded));
+}
+
 void unary_range(UnaryOp op, const float* x, float alpha, float* y, int64_t count) {
   const V one = splat(1.0f);
   const V otherwise = splat(alpha);
@@ -87,6 +95,7 @@ void unary_range(UnaryOp op, const float* x, float alpha, float* y, int64_t coun
     case UnaryOp::kSignum:
       map<false>(x, nullptr, y, count, [=](V v, V) { return select(v > zero(), one, select(v < zero(), -one, zero())); });
       break;
+    case UnaryOp::kBf16: map<false>(x, nullptr, y, count, [](V v, V) { return to_bf16(v); }); break;
   }
 }
 

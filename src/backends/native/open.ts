@@ -31,6 +31,7 @@ function start(addon: NativeAddon, threads: number): RunningBackend {
     description: `native ${isa}, ${threadsInWords(started, threads)}, ${addonOrigin()}`,
     threads: started,
     isa,
+    fasterInBf16: addon.multipliesBf16(),
     multiplyAddPeak: () => Promise.resolve(addon.multiplyAddPeak()),
     memory: () => {
       const { peakBytes } = backend.poolStatistics();

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { Command, Option } from 'commander';
 import { BACKEND_NAMES, type BackendName, canBackend } from '../../backends/backends.ts';
+import { PRECISIONS, type WantedPrecision } from '../../backends/precision.ts';
 import { nearest } from '../../core/nearest.ts';
 import type { Communicator } from '../../distributed/communicator.ts';
 import { isFollower } from '../../distributed/launcher.ts';
@@ -74,6 +75,7 @@ interface TrainBenchOptions extends GeneralOptions {
   readonly model: string;
   readonly backend: BackendName;
   readonly estimator: EstimatorName;
+  readonly precision: WantedPrecision;
   readonly profile?: string | true;
   readonly kernel?: string;
   readonly syncBatchNorm?: boolean;
@@ -175,6 +177,11 @@ function createTrainBench(): Command {
     )
     .addOption(new Option('--estimator <name>', 'gradient of sign').choices(BENCH_ESTIMATORS).default('reste'))
     .addOption(new Option('--backend <name>', 'where to compute').choices(BACKEND_NAMES).default('native'))
+    .addOption(
+      new Option('--precision <name>', 'what gradients of layers with binary weights are multiplied in')
+        .choices(PRECISIONS)
+        .default('auto'),
+    )
     .option('--kernel <name>', KERNEL_HELP);
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
@@ -219,7 +226,8 @@ function createWebBench(): Command {
   ]).action((options: WebBenchOptions) => runWeb(options));
 }
 
-const KERNEL_HELP = 'force an instruction set, as BNN_KERNEL does: avx512vpopcntdq, avx512, avx2, neon, scalar';
+const KERNEL_HELP =
+  'force an instruction set, as BNN_KERNEL does: avx512bf16, avx512vpopcntdq, avx512, avx2, neon, scalar';
 
 function threadsHelp(otherwise: number): string {
   return `threads; 0 = all ${availableParallelism()} of this machine (default: ${otherwise})`;
@@ -285,7 +293,7 @@ async function measure(
   terminal: Terminal,
   communicator: Communicator | undefined,
 ): Promise<void> {
-  const { model, batch, backend, estimator, rounds, steps, threads = 0, profile, kernel } = options;
+  const { model, batch, backend, estimator, precision, rounds, steps, threads = 0, profile, kernel } = options;
   refuseUnused(`--backend ${backend}`, {
     '--kernel': kernel !== undefined && !canBackend(backend, 'kernelChoice'),
     '--threads': options.threads !== undefined && !canBackend(backend, 'threads'),
@@ -302,7 +310,19 @@ async function measure(
     profile: commands,
     ...result
   } = await benchTrain({
-    ...{ model, batch, threads, backend, estimator, rounds, steps, kernel, communicator, profile: trace !== undefined },
+    ...{
+      model,
+      batch,
+      threads,
+      backend,
+      estimator,
+      precision,
+      rounds,
+      steps,
+      kernel,
+      communicator,
+      profile: trace !== undefined,
+    },
     syncBatchNorm: options.syncBatchNorm,
     onNote: (note) => terminal.note(`note: ${visible(note)}`),
     onRound: (done, total) => terminal.live(() => `${model}: round ${done} of ${total}`),

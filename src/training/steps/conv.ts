@@ -21,7 +21,8 @@ export function planConv(node: Node, x: Value, context: BuildContext): ConvPlan 
     unsupported(node, `only two-dimensional convolutions are implemented, the input has rank ${rankOf(x)}`);
   if (context.layout(weight) !== 'hwio') unsupported(node, 'its weight must be a constant, or bnn.Sign of one');
   const window = windowOf(node, x, [sizeOf(weight, 2), sizeOf(weight, 3)], context.explicitPadding);
-  return { weight, bias: node.input(2), attributes: convAttributes(window) };
+  const precision = weight.producer?.is('Sign', 'bnn') === true ? context.precision : 'float32';
+  return { weight, bias: node.input(2), attributes: { ...convAttributes(window), precision } };
 }
 
 export const conv: StepBuilder = (node, context) => {

@@ -9,7 +9,7 @@ describeNative('wrong arguments of the addon', () => {
   const addon = native.ok ? native.value : ({} as NativeAddon);
   const f = (n: number) => new Float32Array(n);
   const conv = (...changes: [number, number][]) => {
-    const shape = Int32Array.of(1, 4, 4, 2, 3, 3, 5, 4, 4, 1, 1, 1, 1, 1, 1, 1);
+    const shape = Int32Array.of(1, 4, 4, 2, 3, 3, 5, 4, 4, 1, 1, 1, 1, 1, 1, 1, 0);
     for (const [index, value] of changes) shape[index] = value;
     return shape;
   };
@@ -20,6 +20,11 @@ describeNative('wrong arguments of the addon', () => {
     ['stride 0', () => addon.conv2d(f(32), f(90), f(80), conv([9, 0])), /not positive/],
     ['negative size', () => addon.conv2d(f(32), f(90), f(80), conv([0, -1])), /not positive/],
     ['groups that do not divide', () => addon.conv2d(f(32), f(90), f(80), conv([15, 2])), /do not divide the channels/],
+    [
+      'an unknown precision',
+      () => addon.conv2d(f(32), f(90), f(80), conv([16, 2])),
+      /neither float32 \(0\) nor bf16 \(1\)/,
+    ],
     ['no groups', () => addon.conv2d(f(32), f(90), f(80), conv([15, 0])), /do not divide the channels/],
     [
       'signs in groups',

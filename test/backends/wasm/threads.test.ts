@@ -27,7 +27,7 @@ function place(count: number, seed?: number): Float32Array {
 }
 
 const [N, H, C, O] = [6, 15, 24, 20];
-const SHAPE = Int32Array.of(N, H, H, C, 3, 3, O, H, H, 1, 1, 1, 1, 1, 1, 1);
+const SHAPE = Int32Array.of(N, H, H, C, 3, 3, O, H, H, 1, 1, 1, 1, 1, 1, 1, 0);
 const POOL = Int32Array.of(N, H, H, C, 7, 7, 2, 2, 2, 2, 0, 0);
 const [x, filter, dy] = [place(N * H * H * C, 1), place(9 * C * O, 2), place(N * H * H * O, 3)];
 const [gamma, beta, ones] = [place(C, 4), place(C, 5), place(C).fill(1)];

@@ -15,6 +15,9 @@ import {
 
 type Shape4 = [number, number, number, number];
 
+/** Codes of Conv2dShape's `gradients`. */
+const PRECISIONS = { float32: 0, bf16: 1 } as const;
+
 /** The shape argument of the addon, or undefined for what it does not do (NCHW, sizes that do not fit). */
 export function convShape(
   attrs: Attributes,
@@ -42,7 +45,9 @@ export function convShape(
     info.outChannels % groups === 0 &&
     sizes.every((size) => Number.isInteger(size) && size > 0);
   if (!fits) return undefined;
-  return { shape: Int32Array.of(...sizes, info.padInfo.top, info.padInfo.left, groups), outShape: info.outShape };
+  const precision = attrs['precision'] === 'bf16' ? PRECISIONS.bf16 : PRECISIONS.float32;
+  const { top, left } = info.padInfo;
+  return { shape: Int32Array.of(...sizes, top, left, groups, precision), outShape: info.outShape };
 }
 
 export interface ConvCase {
