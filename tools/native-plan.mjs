@@ -63,6 +63,14 @@ export function commonFlags(system) {
 const EXACT_FILES = /^kernels[\\/](binarize|binary_conv|binary_gemm)[\\/]/;
 const EXACT_FLAGS = ['-ffp-contract=off'];
 
+/**
+ * Any x64 processor multiplies and adds in two steps, any arm64 one in one: where it may not, either trains to the same bits with
+ * BNN_KERNEL=scalar.
+ */
+function isExact(path, arch, isa = 'scalar') {
+  return EXACT_FILES.test(path) || (arch === 'arm64' && isa === 'scalar');
+}
+
 /** The addons: on Windows the headers of Node-API declare its functions as imported then. */
 const ADDON_FILES = /^node(_ort)?[\\/]/;
 const ADDON_FLAGS = ['-DBUILDING_NODE_EXTENSION'];
@@ -235,7 +243,7 @@ export function planObjects(target, compiler, { folders, files = [], objects, fl
     .map(({ file, isa, flags: isaFlags }) => {
       const path = relative(source, file);
       const name = isa === undefined ? path : `${path}-${isa}`;
-      const exact = EXACT_FILES.test(path) ? EXACT_FLAGS : [];
+      const exact = isExact(path, target.arch, isa) ? EXACT_FLAGS : [];
       const addon = target.system === 'win32' && ADDON_FILES.test(path) ? ADDON_FLAGS : [];
       const args = [...compiler.args, ...common, ...exact, ...addon, ...flags, ...isaFlags, `-I${source}`];
       for (const folder of include) args.push(`-isystem${folder}`);

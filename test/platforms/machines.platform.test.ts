@@ -37,6 +37,22 @@ function exportRun(machine: Machine, folder: string, run: string, packed: string
   return readFileSync(join(folder, packed));
 }
 
+/** What of the quickstart can be waited for: qemu takes hours for all of it, which BNN_TEST_QUICKSTART=whole asks for. */
+function shortened({ platform }: Machine): readonly string[] {
+  if (platform !== 'linux-arm64' || process.env['BNN_TEST_QUICKSTART'] === 'whole') return [];
+  return ['--limit-train', '1280', '--limit-test', '256', '--epochs', '1'];
+}
+
+const part = (machine: Machine) => (shortened(machine).length === 0 ? '' : ', of which it trains 10 steps');
+
+/** Trains and exports as tools/quickstart.mjs does, as much as `like` can; returns the packed file. */
+function quickstart(machine: Machine, folder: string, env: NodeJS.ProcessEnv, like = machine): Buffer {
+  const run = `quickstart-${like.platform}`;
+  const args = ['models/mnist-quickstart.json', '--threads', '2', ...shortened(like), '--out', run, '--json'];
+  succeed(machine.run('dist/cli/bnn-train.js', args, env));
+  return exportRun(machine, folder, run, `${run}.onnx`);
+}
+
 describe.skipIf(reference.missing !== undefined)(
   `released packages${reference.missing ? ` (skipped: ${reference.missing})` : ''}`,
   () => {
@@ -85,14 +101,22 @@ describe.skipIf(reference.missing !== undefined)(
             expect(here['top1']).toBeGreaterThan(0.1);
           });
 
-          it('trains', () => {
-            // The same vectors give the same bits, whatever the system; NEON has no equal here.
-            const weights = train(machine, folder, `trained-${machine.row || machine.platform}`);
-            if (machine.platform === 'linux-arm64') return;
-            const env = machine.row === '' ? {} : { BNN_KERNEL: machine.row };
-            expect(weights.equals(train(reference, home, `expected-${machine.row || machine.platform}`, env))).toBe(
-              true,
-            );
+          // The same vectors give the same bits, whatever the system. NEON has no equal on x64, but its scalar kernels do.
+          const kernels = machine.platform === 'linux-arm64' ? 'scalar' : machine.row;
+          const env = kernels === '' ? {} : { BNN_KERNEL: kernels };
+          const label = machine.name.replaceAll(/\W+/g, '-');
+
+          it('trains to the same bits', () => {
+            const weights = train(machine, folder, `trained-${label}`, env);
+            expect(weights.equals(train(reference, home, `expected-${label}`, env))).toBe(true);
+          });
+
+          it.skipIf(machine.platform !== 'linux-arm64')('trains with the kernels of its processor', () => {
+            expect(train(machine, folder, 'trained-neon').length).toBeGreaterThan(1000);
+          });
+
+          it.skipIf(machine.platform === 'linux-x64')(`packs the same file from the quickstart${part(machine)}`, () => {
+            expect(quickstart(machine, folder, env).equals(quickstart(reference, home, env, machine))).toBe(true);
           });
         },
       );
