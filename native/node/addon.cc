@@ -14,6 +14,8 @@
 
 namespace bnn_node {
 
+void fail(const std::string& message) { throw ArgumentError{message}; }
+
 static std::mutex& kernel_mutex() {
   static std::mutex* mutex = new std::mutex();
   return *mutex;
@@ -23,17 +25,8 @@ void unlock_kernels() { kernel_mutex().unlock(); }
 
 namespace {
 
-napi_value to_number(Args& args, double number) {
-  napi_value value = nullptr;
-  napi_create_double(args.env(), number, &value);
-  return value;
-}
-
-napi_value to_string(Args& args, const std::string& text) {
-  napi_value value = nullptr;
-  napi_create_string_utf8(args.env(), text.data(), text.size(), &value);
-  return value;
-}
+napi_value to_number(Args& args, double number) { return bnn_node_api::new_number(args.env(), number); }
+napi_value to_string(Args& args, const std::string& text) { return bnn_node_api::new_text(args.env(), text); }
 
 napi_value isa(Args& args) { return to_string(args, bnn::isa_name(bnn::active_isa())); }
 

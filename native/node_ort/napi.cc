@@ -7,45 +7,13 @@ namespace {
 
 [[noreturn]] void fail(const std::string& message) { throw Problem{kUsageProblem, message}; }
 
-size_t element_size(napi_typedarray_type type) {
-  switch (type) {
-    case napi_int8_array:
-    case napi_uint8_array:
-    case napi_uint8_clamped_array: return 1;
-    case napi_int16_array:
-    case napi_uint16_array: return 2;
-    case napi_int32_array:
-    case napi_uint32_array:
-    case napi_float32_array: return 4;
-    case napi_float64_array:
-    case napi_bigint64_array:
-    case napi_biguint64_array: return 8;
-    default: return 0;
-  }
-}
-
-bool is_undefined(napi_env env, napi_value value) {
-  napi_valuetype type = napi_undefined;
-  return napi_typeof(env, value, &type) != napi_ok || type == napi_undefined;
-}
+bool is_undefined(napi_env env, napi_value value) { return bnn_node_api::type_of(env, value) == napi_undefined; }
 
 }  // namespace
 
 napi_value undefined(napi_env env) {
   napi_value value = nullptr;
   napi_get_undefined(env, &value);
-  return value;
-}
-
-napi_value new_number(napi_env env, double number) {
-  napi_value value = nullptr;
-  napi_create_double(env, number, &value);
-  return value;
-}
-
-napi_value new_text(napi_env env, const std::string& text) {
-  napi_value value = nullptr;
-  napi_create_string_utf8(env, text.data(), text.size(), &value);
   return value;
 }
 
@@ -69,16 +37,11 @@ void throw_error(napi_env env, const Problem& problem) {
   napi_throw(env, new_error(env, problem));
 }
 
-bool is_string(napi_env env, napi_value value) {
-  napi_valuetype type = napi_undefined;
-  return napi_typeof(env, value, &type) == napi_ok && type == napi_string;
-}
+bool is_string(napi_env env, napi_value value) { return bnn_node_api::type_of(env, value) == napi_string; }
 
 std::string text_of(napi_env env, napi_value value) {
-  size_t length = 0;
-  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) fail("a string was expected");
-  std::string text(length, '\0');
-  napi_get_value_string_utf8(env, value, text.data(), length + 1, &length);
+  std::string text;
+  if (!bnn_node_api::read_text(env, value, &text)) fail("a string was expected");
   return text;
 }
 
@@ -93,23 +56,11 @@ int64_t integer_of(napi_env env, napi_value value) {
 }
 
 Bytes bytes_of(napi_env env, napi_value value) {
-  bool typed = false;
-  napi_typedarray_type type = napi_int8_array;
-  size_t length = 0;
-  void* data = nullptr;
-  napi_value buffer = nullptr;
-  size_t offset = 0;
-  if (napi_is_typedarray(env, value, &typed) != napi_ok || !typed ||
-      napi_get_typedarray_info(env, value, &type, &length, &data, &buffer, &offset) != napi_ok || element_size(type) == 0) {
-    fail("a typed array was expected");
-  }
-  const size_t count = length * element_size(type);
-  // An array may be longer than what a resizable buffer has left. Shared buffers, which this does not know, never shrink.
-  void* start = nullptr;
-  size_t bytes = 0;
-  if (napi_get_arraybuffer_info(env, buffer, &start, &bytes) == napi_ok && (offset > bytes || count > bytes - offset)) return {};
+  bnn_node_api::TypedArray array;
+  if (!bnn_node_api::read_typed_array(env, value, &array)) fail("a typed array was expected");
+  const size_t count = array.count * bnn_node_api::element_bytes(array.type);
   Bytes copy{std::unique_ptr<uint8_t[]>(new uint8_t[count + 1]), count};
-  if (count > 0) std::memcpy(copy.data.get(), data, count);
+  if (count > 0) std::memcpy(copy.data.get(), array.data, count);
   return copy;
 }
 
@@ -138,8 +89,7 @@ Args::Args(napi_env env, napi_callback_info info) : env_(env) {
 }
 
 Object::Object(napi_env env, napi_value value) : env_(env), value_(value) {
-  napi_valuetype type = napi_undefined;
-  if (napi_typeof(env, value, &type) != napi_ok || type != napi_object) fail("an object was expected");
+  if (bnn_node_api::type_of(env, value) != napi_object) fail("an object was expected");
 }
 
 napi_value Object::get(const char* name) const {
@@ -207,12 +157,6 @@ void Task::on_complete(napi_env env, napi_status status, void* data) {
   if (pending) napi_get_and_clear_last_exception(env, &error);
   if (task->problem_.message.empty()) task->problem_.message = "Node could not make the result";
   napi_reject_deferred(env, task->deferred_, error != nullptr ? error : new_error(env, task->problem_));
-}
-
-void define(napi_env env, napi_value exports, const char* name, napi_callback callback) {
-  napi_value function = nullptr;
-  napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
-  napi_set_named_property(env, exports, name, function);
 }
 
 }  // namespace bnn_ort

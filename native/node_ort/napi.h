@@ -2,6 +2,7 @@
 // JavaScript exception and `Task` into a rejected promise.
 #pragma once
 
+#include "node_api/values.h"
 #include "node_ort/runtime.h"
 
 #include <node_api.h>
@@ -15,8 +16,9 @@
 namespace bnn_ort {
 
 napi_value undefined(napi_env env);
-napi_value new_number(napi_env env, double number);
-napi_value new_text(napi_env env, const std::string& text);
+using bnn_node_api::define;
+using bnn_node_api::new_number;
+using bnn_node_api::new_text;
 napi_value new_object(napi_env env, std::initializer_list<std::pair<const char*, napi_value>> properties);
 // An Error with a property `code`.
 napi_value new_error(napi_env env, const Problem& problem);
@@ -125,7 +127,5 @@ napi_value method(napi_env env, napi_callback_info info) {
   if (!guard(problem, [&] { value = kFunction(Args(env, info)); })) throw_error(env, problem);
   return value;
 }
-
-void define(napi_env env, napi_value exports, const char* name, napi_callback callback);
 
 }  // namespace bnn_ort

@@ -6,6 +6,7 @@
 #include "kernels/optimizer/optimizer.h"
 #include "kernels/pooling/pooling.h"
 #include "simd/isa.h"
+#include "simd/isa_names.h"
 #include "test/check.h"
 #include "threading/thread_pool.h"
 
@@ -336,6 +337,7 @@ static void test_sum() {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 4;
   int sets = 0;
+  std::printf("kernels of %s\n", bnn::available_isas(", ").c_str());
   for (const bnn::IsaRow& row : bnn::kIsas) {
     if (!bnn::set_active_isa(row.name)) continue;
     sets++;

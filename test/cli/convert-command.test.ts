@@ -30,7 +30,7 @@ function writeLarq(): string {
     { kernel_shape: ints([3, 3]), strides: ints([2, 2]) },
     'conv',
   );
-  const z = s.op('MatMul', [s.op('Flatten', [y], { axis: int(1) }), s.c(s.normal([676, 10]))], {}, 'dense');
+  const z = s.op('MatMul', [s.op('Flatten', [y], { axis: int(1) }), s.c(s.normals([676, 10]))], {}, 'dense');
   const file = path('larq.onnx');
   writeFileSync(file, encodeModel(s.finish(z)));
   return file;
@@ -39,7 +39,7 @@ function writeLarq(): string {
 /** A float network of pictures, 2 classes, from elsewhere: it says nothing of them. */
 function writeFloat(name: string): string {
   const s = new Source(['N', 3, 16, 16]);
-  const y = s.op('Conv', [s.x, s.c(s.normal([2, 3, 16, 16]))], { kernel_shape: ints([16, 16]) }, 'conv');
+  const y = s.op('Conv', [s.x, s.c(s.normals([2, 3, 16, 16]))], { kernel_shape: ints([16, 16]) }, 'conv');
   const file = path(name);
   writeFileSync(file, encodeModel(s.finish(s.op('Flatten', [y], { axis: int(1) }))));
   return file;

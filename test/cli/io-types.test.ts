@@ -29,7 +29,7 @@ function model(dtype: Dtype, make: (s: Source, x: Value) => Value = float, shape
   s.builder.model.opsets.set('bnn', 1);
   const x = s.builder.input('in', dtype, shape);
   const signs = s.op('bnn.Sign', [s.op('Sub', [make(s, x), s.c(0.3)])]);
-  const y = s.op('MatMul', [signs, s.op('bnn.Sign', [s.c(s.normal([32, 10]))])]);
+  const y = s.op('MatMul', [signs, s.op('bnn.Sign', [s.c(s.normals([32, 10]))])]);
   const out = s.finish(s.op('Add', [y, s.x]));
   addBnnFunctions(out);
   return out;
@@ -73,7 +73,7 @@ describe('inputs', () => {
   });
 
   it.each(['int32', 'int64'] as const)('positions of %s stay within what they look up', async (dtype) => {
-    const table = (s: Source): Value => s.c(s.normal([7, 32]));
+    const table = (s: Source): Value => s.c(s.normals([7, 32]));
     await verify(model(dtype, (s, x) => s.op('Gather', [table(s), x]), ['n']));
     const shifted = (s: Source, x: Value): Value => {
       const one = s.c(fromNumbers(dtype, [], [3]));
@@ -137,7 +137,7 @@ describe('outputs', () => {
   it('one number that is another one is a difference, although it has no arg-max', async () => {
     const one = (factor: number): Model => {
       const s = new Source(['n', 32]);
-      return s.finish(s.op('Sigmoid', [s.op('Mul', [s.op('MatMul', [s.x, s.c(s.normal([32, 1]))]), s.c(factor)])]));
+      return s.finish(s.op('Sigmoid', [s.op('Mul', [s.op('MatMul', [s.x, s.c(s.normals([32, 1]))]), s.c(factor)])]));
     };
     const { agreements } = await checkModels(encodeModel(one(1)), [{ name: 'it', bytes: encodeModel(one(-1)) }], CHECK);
     expect(agreements[0]!.changed).toBeGreaterThan(60);

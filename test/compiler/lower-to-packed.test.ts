@@ -89,7 +89,7 @@ describe('lowerToPacked', () => {
   it('writes the signs of the latent weights, and scale and bias as float64 arithmetic rounded once', () => {
     const net = new SmallNet(4);
     const w = net.normals([6, 9, 3, 3]);
-    const weight = net.constant(w);
+    const weight = net.c(w);
     const conv = net.conv(net.sign(net.input(['N', 9, 5, 5])), net.sign(weight));
     const scaled = net.op('Mul', [conv, net.op('ReduceMean', [net.op('Abs', [weight])], { keepdims: int(0) })]);
     const { model } = lowerToPacked(net.finish(net.batchNorm(net.op('Relu', [scaled]), 6)));
@@ -136,7 +136,7 @@ describe('lowerToPacked', () => {
       [1, 1],
       [0, 0],
       [1, -1],
-    ].map((values) => net.constant(float32([2], values)));
+    ].map((values) => net.c(float32([2], values)));
     const model = net.finish(net.op('BatchNormalization', [y, one!, zero!, zero!, variance!]));
     expect(() => lowerToPacked(model)).toThrow(
       expect.objectContaining({ code: 'E_NUMERIC', message: expect.stringContaining('conv.scale[1] = NaN') }),
@@ -169,7 +169,7 @@ describe('damaged files', () => {
   it('end in a result or a BnnError', { timeout: 60_000 }, () => {
     const net = new SmallNet();
     const x = net.input(['N', 4, 6, 6]);
-    const block = net.batchNorm(net.op('Relu', [net.op('Mul', [net.binaryConv(x, 4, 4), net.scalar(0.5)])]), 4);
+    const block = net.batchNorm(net.op('Relu', [net.op('Mul', [net.binaryConv(x, 4, 4), net.c(0.5)])]), 4);
     const float = net.batchNorm(net.conv(net.op('Add', [block, x]), net.random([2, 4, 3, 3])), 2);
     const flat = net.op('Flatten', [float]);
     const y = net.op('Add', [net.op('MatMul', [net.sign(flat), net.sign(net.random([72, 3]))]), net.random([3])]);
@@ -215,7 +215,7 @@ const STEPS: Readonly<Record<string, Step>> = {
     state.earlier = [];
   },
   scale: (net, state) => {
-    const factor = net.rng.below(2) === 0 ? net.scalar(0.1 + net.rng.uniform()) : net.random([state.channels, 1, 1]);
+    const factor = net.rng.below(2) === 0 ? net.c(0.1 + net.rng.uniform()) : net.random([state.channels, 1, 1]);
     state.value = net.op('Mul', net.rng.below(2) === 0 ? [state.value, factor] : [factor, state.value]);
   },
   relu: (net, state) => {

@@ -16,7 +16,7 @@ const conv = (net: SmallNet, x: Value): Value => net.conv(x, net.random([8, 8, 3
 
 /** BatchNormalization y = factor · x + shift, mean 0 and variance 1 − ε. */
 function affine(net: SmallNet, x: Value, factor: number, shift: number): Value {
-  const vector = (value: number) => net.constant(float32([8], new Float32Array(8).fill(value)));
+  const vector = (value: number) => net.c(float32([8], new Float32Array(8).fill(value)));
   return net.op('BatchNormalization', [x, vector(factor), vector(shift), vector(0), vector(1 - 1e-5)]);
 }
 
@@ -54,10 +54,10 @@ describe('preparing turns', () => {
       ['Conv', 'Relu', 'Conv'],
     ],
     ['Add of a constant image', (net, x) => net.op('Add', [conv(net, x), net.random([6, 6])]), ['Conv', 'Add']],
-    ['Add of zero', (net, x) => net.op('Relu', [net.op('Add', [conv(net, x), net.scalar(0)])]), ['Conv', 'Relu']],
+    ['Add of zero', (net, x) => net.op('Relu', [net.op('Add', [conv(net, x), net.c(0)])]), ['Conv', 'Relu']],
     [
       'PRelu with one slope',
-      (net, x) => net.op('PRelu', [conv(net, x), net.constant(float32([8, 1, 1], new Float32Array(8).fill(0.25)))]),
+      (net, x) => net.op('PRelu', [conv(net, x), net.c(float32([8, 1, 1], new Float32Array(8).fill(0.25)))]),
       ['Conv', 'LeakyRelu'],
     ],
     ['PRelu with several', (net, x) => net.op('PRelu', [conv(net, x), net.random([8, 1, 1])]), ['Conv', 'PRelu']],
@@ -76,7 +76,7 @@ describe('preparing turns', () => {
 function twoKernels(then: Build = (_, y) => y, bias: readonly number[] = [0.5, -0.2]): Model {
   const net = new SmallNet();
   const x = net.input([1, 1, 2, 2]);
-  const inputs = [x, net.constant(float32([2, 1, 1, 1], [2, -0.5])), net.constant(float32([2], bias))];
+  const inputs = [x, net.c(float32([2, 1, 1, 1], [2, -0.5])), net.c(float32([2], bias))];
   return net.finish(then(net, net.builder.op('Conv', inputs, {}, 'conv')));
 }
 
@@ -123,7 +123,7 @@ describe('quantizing', () => {
 
   test.each<readonly [string, Build]>([
     ['Relu', (net, y) => net.op('Relu', [y])],
-    ['Clip', (net, y) => net.op('Clip', [y, net.scalar(0), net.scalar(3)])],
+    ['Clip', (net, y) => net.op('Clip', [y, net.c(0), net.c(3)])],
   ])('%s goes into the range', (op, then) => {
     const model = twoKernels(then);
     const ranges = rangesOf(model, { min: -3, max: 3 }).set(model.graph.outputs[0]!.name, { min: 0, max: 3 });
@@ -144,8 +144,8 @@ describe('quantizing', () => {
     ['has its own steps when it adds what they do not reach', 9, false],
   ])('Pad %s', (_, value, isShared) => {
     const model = twoKernels((net, y) => {
-      const pads = net.constant(int64s([0, 0, 1, 1, 0, 0, 0, 0]));
-      const padded = net.op('Pad', [y, pads, net.scalar(value)]);
+      const pads = net.c(int64s([0, 0, 1, 1, 0, 0, 0, 0]));
+      const padded = net.op('Pad', [y, pads, net.c(value)]);
       return net.op('GlobalAveragePool', [padded]);
     });
     const ranges = rangesOf(model, { min: -3, max: 3 });
@@ -157,7 +157,7 @@ describe('quantizing', () => {
 
   test('a dense layer has one scale per column', () => {
     const net = new SmallNet();
-    const weights = net.constant(float32([2, 3], [1, 2, -4, 0.5, -1, 2]));
+    const weights = net.c(float32([2, 3], [1, 2, -4, 0.5, -1, 2]));
     const model = net.finish(net.op('MatMul', [net.input([1, 2]), weights]));
     const int8 = quantizeInt8(model, rangesOf(model, { min: -3, max: 3 }));
     const node = [...int8.graph.nodes()].find(({ op }) => op === 'MatMul')!.requiredInput(1).producer!;

@@ -20,7 +20,7 @@ function scaledConv(net: SmallNet, x: Value): Value {
 /** ±1 numbers, not an expression of Sign. */
 function plusMinusOne(net: SmallNet, shape: readonly number[]): Value {
   const weights = net.normals(shape);
-  return net.constant(
+  return net.c(
     float32(
       shape,
       weights.data.map((w) => (w >= 0 ? 1 : -1)),
@@ -31,7 +31,7 @@ function plusMinusOne(net: SmallNet, shape: readonly number[]): Value {
 /** Int8 numbers in steps of 0.5. */
 function dequantized(net: SmallNet, shape: readonly number[]): Value {
   const bytes = Int8Array.from(net.normals(shape).data, (w) => Math.round(10 * w));
-  return net.op('DequantizeLinear', [net.constant(tensor('int8', shape, bytes)), net.scalar(0.5)]);
+  return net.op('DequantizeLinear', [net.c(tensor('int8', shape, bytes)), net.c(0.5)]);
 }
 
 /** Weights ±s that some operator computes from constants. */
@@ -40,19 +40,19 @@ function binaryThrough(net: SmallNet, type: string): Value {
   const w = net.random(shape);
   switch (type) {
     case 'Clip':
-      return net.op('Clip', [net.op('Mul', [w, net.scalar(1e6)]), net.scalar(-1), net.scalar(1)]);
+      return net.op('Clip', [net.op('Mul', [w, net.c(1e6)]), net.c(-1), net.c(1)]);
     case 'DequantizeLinear': {
       const bytes = Int8Array.from(net.normals(shape).data, (x) => (x < 0 ? -1 : 1));
-      return net.op('DequantizeLinear', [net.constant(tensor('int8', shape, bytes)), net.scalar(0.25)]);
+      return net.op('DequantizeLinear', [net.c(tensor('int8', shape, bytes)), net.c(0.25)]);
     }
     case 'ReduceL1':
       return net.op('Mul', [net.sign(w), net.op('ReduceL1', [w], { axes: ints([1, 2, 3]) })]);
     case 'Slice': {
-      const [from, to] = [int64s([0]), int64s([5])].map((bound) => net.constant(bound));
+      const [from, to] = [int64s([0]), int64s([5])].map((bound) => net.c(bound));
       return net.op('Slice', [net.sign(net.random([7, 8, 3, 3])), from ?? null, to ?? null]);
     }
     case 'Where':
-      return net.op('Where', [net.op('Less', [w, net.scalar(0)]), net.scalar(-2), net.scalar(2)]);
+      return net.op('Where', [net.op('Less', [w, net.c(0)]), net.c(-2), net.c(2)]);
     default:
       return net.op('Sign', [w]);
   }
@@ -139,9 +139,9 @@ const BECOMES: readonly Row[] = [
       let y = net.binaryConv(x, 8, 4);
       y = net.op('Mul', [net.random([4, 1, 1]), y]);
       y = net.op('Add', [y, net.random([1, 4, 1, 1])]);
-      y = net.op('Sub', [net.scalar(0.25), y]);
+      y = net.op('Sub', [net.c(0.25), y]);
       y = net.op('Div', [y, net.random([4, 1, 1])]);
-      y = net.op('Sub', [y, net.scalar(-3)]);
+      y = net.op('Sub', [y, net.c(-3)]);
       return net.op('Neg', [y]);
     },
     ['bnn.BinaryConv'],
@@ -226,7 +226,7 @@ const BECOMES: readonly Row[] = [
     (net, x) => {
       const w = net.op('Transpose', [net.sign(net.random([3, 3, 8, 5]))], { perm: ints([3, 2, 0, 1]) });
       const y = net.op('Flatten', [net.conv(net.sign(x), w)]);
-      const dense = net.op('Reshape', [net.random([2, 90, 7]), net.constant(int64s([-1, 7]))]);
+      const dense = net.op('Reshape', [net.random([2, 90, 7]), net.c(int64s([-1, 7]))]);
       return net.op('MatMul', [net.sign(y), net.sign(dense)]);
     },
     ['bnn.BinaryConvSign', 'Flatten', 'bnn.BinaryGemm'],
@@ -258,7 +258,7 @@ const BECOMES: readonly Row[] = [
     'shifts before Sign, per channel and for all',
     (net, x) => {
       const y = net.binaryConv(net.op('Add', [net.random([8, 1, 1]), x]), 8, 8);
-      return net.op('Add', [y, net.binaryConv(net.op('Sub', [x, net.scalar(0.25)]), 8, 8)]);
+      return net.op('Add', [y, net.binaryConv(net.op('Sub', [x, net.c(0.25)]), 8, 8)]);
     },
     ['bnn.BinaryThresholdConv', 'bnn.BinaryThresholdConvAdd'],
   ],
@@ -286,10 +286,10 @@ const BECOMES: readonly Row[] = [
     (net, x) => {
       const normalized = net.op('BatchNormalization', [
         net.op('Relu', [net.conv(x, net.random([3, 8, 3, 3]))]),
-        net.constant(float32([3], [0.5, 0, 2])),
+        net.c(float32([3], [0.5, 0, 2])),
         net.random([3]),
         net.random([3]),
-        net.constant(float32([3], [1, 2, 3])),
+        net.c(float32([3], [1, 2, 3])),
       ]);
       return net.op('MaxPool', [normalized], { kernel_shape: ints([3, 3]), pads: ints([1, 1, 1, 1]) });
     },
@@ -314,9 +314,9 @@ const BECOMES: readonly Row[] = [
     (net, x) => {
       const w = net.random([8, 8, 3, 3]);
       const rows = net.op('ReduceMean', [net.op('Abs', [w])], { axes: ints([1, 2, 3]), keepdims: int(0) });
-      const size = net.op('Gather', [net.op('Shape', [w]), net.constant(tensor('int64', [], BigInt64Array.of(0n)))]);
-      const one = net.constant(int64s([1]));
-      const shape = net.op('Concat', [net.op('Unsqueeze', [size, net.constant(int64s([0]))]), one, one], {
+      const size = net.op('Gather', [net.op('Shape', [w]), net.c(tensor('int64', [], BigInt64Array.of(0n)))]);
+      const one = net.c(int64s([1]));
+      const shape = net.op('Concat', [net.op('Unsqueeze', [size, net.c(int64s([0]))]), one, one], {
         axis: int(0),
       });
       const scale = net.op('Sqrt', [net.op('Reshape', [rows, shape])]);
@@ -344,7 +344,7 @@ const STAYS: readonly (readonly [...Row, RegExp])[] = [
   ],
   [
     'an averaging kernel on float data',
-    (net, x) => net.conv(x, net.constant(float32([1, 8, 3, 3], new Float32Array(72).fill(1 / 9)))),
+    (net, x) => net.conv(x, net.c(float32([1, 8, 3, 3], new Float32Array(72).fill(1 / 9)))),
     ['Conv'],
     /goes through bnn\.Sign/,
   ],
@@ -362,14 +362,14 @@ const STAYS: readonly (readonly [...Row, RegExp])[] = [
   ],
   [
     'weights that are all 0',
-    (net, x) => net.conv(net.sign(x), net.constant(float32([1, 8, 3, 3], new Float32Array(72)))),
+    (net, x) => net.conv(net.sign(x), net.c(float32([1, 8, 3, 3], new Float32Array(72)))),
     ['bnn.Sign', 'Conv'],
     /it is all 0/,
   ],
   [
     'a computed weight',
     (net, x) => {
-      const w = net.op('Reshape', [net.input([1, 8, 3, 3], 'w'), net.constant(int64s([1, 8, 3, 3]))]);
+      const w = net.op('Reshape', [net.input([1, 8, 3, 3], 'w'), net.c(int64s([1, 8, 3, 3]))]);
       return net.conv(net.sign(x), net.sign(w));
     },
     ['Reshape', 'bnn.Sign', 'bnn.Sign', 'Conv'],
@@ -377,13 +377,13 @@ const STAYS: readonly (readonly [...Row, RegExp])[] = [
   ],
   [
     'Relu behind a negative scale',
-    (net, x) => net.op('Relu', [net.op('Mul', [net.binaryConv(x, 8, 4), net.scalar(-0.5)])]),
+    (net, x) => net.op('Relu', [net.op('Mul', [net.binaryConv(x, 8, 4), net.c(-0.5)])]),
     ['bnn.BinaryConv', 'Relu'],
     /scale of output channel 0 is -0\.5/,
   ],
   [
     'Relu behind a bias',
-    (net, x) => net.op('Relu', [net.op('Add', [net.binaryConv(x, 8, 4), net.scalar(2)])]),
+    (net, x) => net.op('Relu', [net.op('Add', [net.binaryConv(x, 8, 4), net.c(2)])]),
     ['bnn.BinaryConv', 'Relu'],
     /bias of output channel 0 is 2, before the ReLU it must be 0/,
   ],
@@ -431,7 +431,7 @@ const STAYS: readonly (readonly [...Row, RegExp])[] = [
   ],
   [
     'a PReLU behind a PReLU',
-    (net, x) => net.op('PRelu', [net.op('PRelu', [net.binaryConv(x, 8, 8), net.scalar(2)]), net.scalar(2)]),
+    (net, x) => net.op('PRelu', [net.op('PRelu', [net.binaryConv(x, 8, 8), net.c(2)]), net.c(2)]),
     ['bnn.BinaryConvPRelu', 'PRelu'],
     /already taken in a PReLU/,
   ],
@@ -444,21 +444,21 @@ const STAYS: readonly (readonly [...Row, RegExp])[] = [
   [
     'a PReLU behind a ReLU, and behind float data',
     (net, x) => {
-      const y = net.op('PRelu', [net.op('Relu', [net.binaryConv(x, 8, 8)]), net.scalar(2)]);
-      return net.op('PRelu', [net.conv(y, net.sign(net.random([4, 8, 3, 3]))), net.scalar(2)]);
+      const y = net.op('PRelu', [net.op('Relu', [net.binaryConv(x, 8, 8)]), net.c(2)]);
+      return net.op('PRelu', [net.conv(y, net.sign(net.random([4, 8, 3, 3]))), net.c(2)]);
     },
     ['bnn.BinaryConvRelu', 'PRelu', 'bnn.BinaryWeightConv', 'PRelu'],
     /no operator for a binary layer with a ReLU and a PReLU/,
   ],
   [
     'a residual subtracted from a constant',
-    (net, x) => net.op('Sub', [net.scalar(1), net.op('Add', [net.binaryConv(x, 8, 8), x])]),
+    (net, x) => net.op('Sub', [net.c(1), net.op('Add', [net.binaryConv(x, 8, 8), x])]),
     ['bnn.BinaryConvAdd', 'Sub'],
     /already taken in a residual/,
   ],
   [
     'data subtracted from a constant',
-    (net, x) => net.binaryConv(net.op('Sub', [net.scalar(1), x]), 8, 4),
+    (net, x) => net.binaryConv(net.op('Sub', [net.c(1), x]), 8, 4),
     ['Sub', 'bnn.BinaryConv'],
     /subtracts the data from a constant/,
   ],
@@ -474,8 +474,8 @@ const STAYS: readonly (readonly [...Row, RegExp])[] = [
   [
     'a PReLU whose sign changes twice',
     (net, x) => {
-      const bent = net.op('PRelu', [net.binaryConv(x, 8, 8), net.scalar(-1)]);
-      return net.binaryConv(net.op('Sub', [bent, net.scalar(3)]), 8, 4);
+      const bent = net.op('PRelu', [net.binaryConv(x, 8, 8), net.c(-1)]);
+      return net.binaryConv(net.op('Sub', [bent, net.c(3)]), 8, 4);
     },
     ['bnn.BinaryConvPRelu', 'bnn.BinaryConv'],
     /sign of output channel 0 is not monotone in the accumulator/,

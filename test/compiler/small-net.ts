@@ -3,48 +3,26 @@
 import { expect } from 'vitest';
 import { type Lowered, type LowerOptions, lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { Rng } from '../../src/core/rng.ts';
-import { float32, scalar, type Tensor } from '../../src/core/tensor.ts';
+import { float32, type Tensor } from '../../src/core/tensor.ts';
 import { relativeError } from '../../src/core/tolerance.ts';
 import { type Attributes, ints } from '../../src/graph/attribute.ts';
-import { Builder } from '../../src/graph/builder.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import { inferShapes } from '../../src/graph/infer/infer-shapes.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { addBnnFunctions, INFER_RULES } from '../../src/operators/registry.ts';
+import { Network, normals } from '../models/network.ts';
 import { runStock } from '../operators/run-stock.ts';
 
-export class SmallNet {
-  readonly rng: Rng;
-  readonly builder = new Builder('small');
+export class SmallNet extends Network {
   #convolutions = 0;
 
   constructor(seed = 1) {
-    this.rng = new Rng(seed);
+    super('small', seed);
     this.builder.model.opsets.set('bnn', 1);
-  }
-
-  normals(shape: readonly number[], spread = 1, mean = 0): Tensor<'float32'> {
-    const count = shape.reduce((a, b) => a * b, 1);
-    return float32(
-      shape,
-      Float32Array.from({ length: count }, () => mean + spread * this.rng.normal()),
-    );
   }
 
   input(shape: readonly (number | string)[], name = 'input'): Value {
     return this.builder.input(name, 'float32', shape);
-  }
-
-  constant(t: Tensor): Value {
-    return this.builder.constant('c', t);
-  }
-
-  random(shape: readonly number[], spread = 1): Value {
-    return this.constant(this.normals(shape, spread));
-  }
-
-  op(type: string, inputs: readonly (Value | null)[], attributes: Attributes = {}): Value {
-    return this.builder.op(type, inputs, attributes);
   }
 
   sign(x: Value): Value {
@@ -56,7 +34,7 @@ export class SmallNet {
     const inputs = bias === undefined ? [x, w] : [x, w, bias];
     const count = this.#convolutions++;
     const name = count === 0 ? 'conv' : `conv${count}`;
-    return this.builder.op('Conv', inputs, { pads: ints([1, 1, 1, 1]), ...attributes }, name);
+    return this.op('Conv', inputs, { pads: ints([1, 1, 1, 1]), ...attributes }, name);
   }
 
   binaryConv(x: Value, channels: number, outputs: number, attributes: Attributes = {}): Value {
@@ -70,11 +48,7 @@ export class SmallNet {
       this.normals([channels]).data.map((v) => 0.5 + v * v),
     );
     const parameters = [this.random([channels]), this.random([channels]), this.random([channels], 3)];
-    return this.op('BatchNormalization', [x, ...parameters, this.constant(variance)]);
-  }
-
-  scalar(value: number): Value {
-    return this.constant(scalar(value));
+    return this.op('BatchNormalization', [x, ...parameters, this.c(variance)]);
   }
 
   /** Ends the network. */
@@ -102,11 +76,7 @@ export function randomInput(model: Model, batch: number, seed = 99): Record<stri
   const feeds: Record<string, Tensor> = {};
   for (const { name, shape } of model.graph.inputs) {
     const sizes = (shape ?? []).map((size) => (typeof size === 'number' ? size : batch));
-    const count = sizes.reduce((a, b) => a * b, 1);
-    feeds[name] = float32(
-      sizes,
-      Float32Array.from({ length: count }, () => rng.normal()),
-    );
+    feeds[name] = normals(rng, sizes);
   }
   return feeds;
 }

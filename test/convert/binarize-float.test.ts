@@ -14,13 +14,13 @@ const CONV = { kernel_shape: ints([3, 3]), pads: ints([1, 1, 1, 1]) };
 /** Conv, ReLU, max-pool, Conv with bias, ReLU, Conv, mean, two dense layers. */
 function network(): Model {
   const s = new Source([2, 3, 8, 8]);
-  let h = s.op('Relu', [s.op('Conv', [s.x, s.c(s.normal([4, 3, 3, 3]))], CONV, 'stem')]);
+  let h = s.op('Relu', [s.op('Conv', [s.x, s.c(s.normals([4, 3, 3, 3]))], CONV, 'stem')]);
   h = s.op('MaxPool', [h], { kernel_shape: ints([2, 2]), strides: ints([2, 2]) });
-  h = s.op('Relu', [s.op('Conv', [h, s.c(s.normal([4, 4, 3, 3])), s.c(s.normal([4]))], CONV, 'body1')]);
-  h = s.op('Conv', [h, s.c(s.normal([6, 4, 3, 3]))], CONV, 'body2');
+  h = s.op('Relu', [s.op('Conv', [h, s.c(s.normals([4, 4, 3, 3])), s.c(s.normals([4]))], CONV, 'body1')]);
+  h = s.op('Conv', [h, s.c(s.normals([6, 4, 3, 3]))], CONV, 'body2');
   h = s.op('Flatten', [s.op('GlobalAveragePool', [h])], { axis: int(1) });
-  h = s.op('Gemm', [h, s.c(s.normal([6, 5]))], {}, 'dense');
-  return s.finish(s.op('Gemm', [h, s.c(s.normal([5, 2]))], {}, 'head'));
+  h = s.op('Gemm', [h, s.c(s.normals([6, 5]))], {}, 'dense');
+  return s.finish(s.op('Gemm', [h, s.c(s.normals([5, 2]))], {}, 'head'));
 }
 
 describe('binarizeFloat', () => {
@@ -40,7 +40,7 @@ describe('binarizeFloat', () => {
 
   it('computes mean|W| · Conv(Sign(x), Sign(W)) + b, in latent as in packed form', async () => {
     const s = new Source([2, 3, 8, 8]);
-    const [w, b] = [s.normal([4, 3, 3, 3]), s.normal([4])];
+    const [w, b] = [s.normals([4, 3, 3, 3]), s.normals([4])];
     const { model } = binarizeFloat(s.finish(s.op('Conv', [s.op('Relu', [s.x]), s.c(w), s.c(b)], CONV, 'c')), {
       only: ['c'],
     });

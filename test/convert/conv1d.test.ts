@@ -28,20 +28,20 @@ describe('convolutions of one dimension', () => {
       shape: SOUND,
       kinds: ['binary', 'binary', 'float'],
       build: (s) => {
-        const first = s.op('Conv', [sign(s, s.x), s.c(s.signs([6, 4, 5], [0.5])), s.c(s.normal([6]))], K5);
+        const first = s.op('Conv', [sign(s, s.x), s.c(s.signs([6, 4, 5], [0.5])), s.c(s.normals([6]))], K5);
         const pooled = s.op('MaxPool', [s.op('Relu', [norm(s, first, 6)])], {
           kernel_shape: ints([2]),
           strides: ints([2]),
         });
         const shifted = s.op('Add', [pooled, s.c(float32([6, 1], [-0.3, 0.1, -0.7, 0.2, -1.1, 0.4]))]);
-        const second = s.op('Conv', [sign(s, shifted), s.c(s.signs([6, 2, 3])), s.c(s.normal([6]))], {
+        const second = s.op('Conv', [sign(s, shifted), s.c(s.signs([6, 2, 3])), s.c(s.normals([6]))], {
           kernel_shape: ints([3]),
           strides: ints([2]),
           dilations: ints([2]),
           group: int(3),
         });
         const pooledAll = s.op('Flatten', [s.op('GlobalAveragePool', [second])], { axis: int(1) });
-        return s.op('Gemm', [pooledAll, s.c(s.normal([6, 3]))]);
+        return s.op('Gemm', [pooledAll, s.c(s.normals([6, 3]))]);
       },
     });
     const types = Array.from(packed.graph.nodes(), ({ op }) => op);
@@ -71,10 +71,10 @@ describe('convolutions of one dimension', () => {
         const mean = s.op('ReduceMean', [s.op('Abs', [s.x])], { axes: ints([1, 2]), keepdims: int(1) });
         const first = s.op(
           'Conv',
-          [s.op('Mul', [sign(s, s.x), mean]), s.c(s.signs([6, 4, 5])), s.c(s.normal([6]))],
+          [s.op('Mul', [sign(s, s.x), mean]), s.c(s.signs([6, 4, 5])), s.c(s.normals([6]))],
           K5,
         );
-        const scaled = s.op('Mul', [s.c(s.normal([6, 1])), sign(s, first)]);
+        const scaled = s.op('Mul', [s.c(s.normals([6, 1])), sign(s, first)]);
         return s.op('Conv', [scaled, s.c(s.signs([6, 1, 5]))], { ...K5, group: int(6) });
       },
     });
@@ -96,7 +96,7 @@ describe('convolutions of one dimension', () => {
 
   it('stay as they are in float, and the report counts the others', () => {
     const s = new Source(SOUND);
-    const y = s.op('Conv', [s.x, s.c(s.normal([4, 4, 5]))], K5);
+    const y = s.op('Conv', [s.x, s.c(s.normals([4, 4, 5]))], K5);
     const z = s.op('Conv', [sign(s, y), s.c(s.signs([4, 4, 5]))], K5);
     const { report, model } = convertOnnx(s.finish(z));
     expect(report.layers.map(({ kind }) => kind)).toEqual(['float', 'binary']);

@@ -17,7 +17,7 @@ const DENSE: Readonly<Record<string, Case>> = {
     build: (s) =>
       s.op('MatMul', [
         sign(s, s.x),
-        s.op('Transpose', [s.op('Sign', [s.c(s.normal([7, 20]))])], { perm: ints([1, 0]) }),
+        s.op('Transpose', [s.op('Sign', [s.c(s.normals([7, 20]))])], { perm: ints([1, 0]) }),
       ]),
   },
   'MatMul(W, x)': {
@@ -27,12 +27,12 @@ const DENSE: Readonly<Record<string, Case>> = {
   'MatMul of a stack': { shape: [2, 3, 20], build: (s) => s.op('MatMul', [sign(s, s.x), s.c(s.signs([20, 7]))]) },
   'Gemm(x, W)': {
     shape: [3, 20],
-    build: (s) => s.op('Gemm', [sign(s, s.x), s.c(s.signs([20, 7])), s.c(s.normal([7]))]),
+    build: (s) => s.op('Gemm', [sign(s, s.x), s.c(s.signs([20, 7])), s.c(s.normals([7]))]),
   },
   'Gemm(x, Wᵀ), alpha and beta': {
     shape: [3, 20],
     build: (s) =>
-      s.op('Gemm', [sign(s, s.x), s.c(s.signs([7, 20], [0.3])), s.c(s.normal([1, 7]))], {
+      s.op('Gemm', [sign(s, s.x), s.c(s.signs([7, 20], [0.3])), s.c(s.normals([1, 7]))], {
         transB: int(1),
         alpha: float(-0.5),
         beta: float(2),
@@ -45,7 +45,7 @@ const DENSE: Readonly<Record<string, Case>> = {
   'Gemm(W, x, C)': {
     shape: [20, 3],
     build: (s) =>
-      s.op('Gemm', [s.c(s.signs([7, 20], [0.3])), sign(s, s.x), s.c(s.normal([7, 1]))], {
+      s.op('Gemm', [s.c(s.signs([7, 20], [0.3])), sign(s, s.x), s.c(s.normals([7, 1]))], {
         alpha: float(2),
         beta: float(3),
       }),
@@ -62,7 +62,7 @@ const DENSE: Readonly<Record<string, Case>> = {
         [
           s.op('Cast', [s.op('GreaterOrEqual', [s.x, s.c(0)])], { to: int(1) }),
           s.c(s.signs([7, 20], [0.3])),
-          s.c(s.normal([7])),
+          s.c(s.normals([7])),
         ],
         { transB: int(1), alpha: float(0.5) },
       ),
@@ -74,7 +74,7 @@ const DENSE: Readonly<Record<string, Case>> = {
   },
   'MatMul(stack, W of rank 3)': {
     shape: [2, 3, 20],
-    build: (s) => s.op('MatMul', [sign(s, s.x), s.op('Sign', [s.c(s.normal([1, 20, 7]))])]),
+    build: (s) => s.op('MatMul', [sign(s, s.x), s.op('Sign', [s.c(s.normals([1, 20, 7]))])]),
   },
   'MatMul(stack, another W for each)': {
     shape: [2, 3, 20],
@@ -83,15 +83,15 @@ const DENSE: Readonly<Record<string, Case>> = {
   'MatMul(stack of 0 or 1, another W for each, of signs times factors)': {
     shape: [2, 3, 20],
     build: (s) => {
-      const w = s.op('Mul', [s.op('Sign', [s.c(s.normal([2, 20, 7]))]), s.c(s.normal([2, 1, 7]))]);
+      const w = s.op('Mul', [s.op('Sign', [s.c(s.normals([2, 20, 7]))]), s.c(s.normals([2, 1, 7]))]);
       const y = s.op('MatMul', [s.op('Cast', [s.op('Greater', [s.x, s.c(0)])], { to: int(1) }), w]);
-      return s.op('Add', [y, s.c(s.normal([2, 1, 7]))]);
+      return s.op('Add', [y, s.c(s.normals([2, 1, 7]))]);
     },
   },
   'MatMul(stack, another W for each, with other factors within a sum)': {
     shape: [2, 3, 20],
     kinds: ['float'],
-    build: (s) => s.op('MatMul', [sign(s, s.x), s.op('Mul', [s.c(s.signs([2, 20, 7])), s.c(s.normal([20, 1]))])]),
+    build: (s) => s.op('MatMul', [sign(s, s.x), s.op('Mul', [s.c(s.signs([2, 20, 7])), s.c(s.normals([20, 1]))])]),
   },
   'Einsum(x, Wᵀ)': {
     shape: [2, 3, 20],
@@ -120,7 +120,7 @@ const DENSE: Readonly<Record<string, Case>> = {
       const mean = s.op('ReduceMean', [s.op('Abs', [s.x])], { axes: ints([-1]), keepdims: int(1) });
       return s.op('Add', [
         s.op('MatMul', [s.op('Mul', [sign(s, s.x), mean]), s.c(s.signs([20, 7], [0.5]))]),
-        s.c(s.normal([7])),
+        s.c(s.normals([7])),
       ]);
     },
   },
@@ -128,20 +128,20 @@ const DENSE: Readonly<Record<string, Case>> = {
     shape: [3, 20],
     build: (s) => {
       const largest = s.op('ReduceMax', [s.op('Abs', [s.x])], { axes: ints([1]), keepdims: int(1) });
-      const inputs = [s.op('Div', [sign(s, s.x), largest]), s.c(s.signs([7, 20])), s.c(s.normal([7]))];
+      const inputs = [s.op('Div', [sign(s, s.x), largest]), s.c(s.signs([7, 20])), s.c(s.normals([7]))];
       return s.op('Gemm', inputs, { transB: int(1), alpha: float(0.5), beta: float(3) });
     },
   },
   'a factor for each element: only the weights are signs': {
     shape: [3, 20],
     kinds: ['weight-only'],
-    build: (s) => s.op('MatMul', [s.op('Mul', [sign(s, s.x), s.c(s.normal([20]))]), s.c(s.signs([20, 7]))]),
+    build: (s) => s.op('MatMul', [s.op('Mul', [sign(s, s.x), s.c(s.normals([20]))]), s.c(s.signs([20, 7]))]),
   },
   'a bias for each element, and one that is computed': {
     shape: [3, 20],
     kinds: ['binary', 'binary'],
     build: (s) => {
-      const first = s.op('Gemm', [sign(s, s.x), s.c(s.signs([20, 7], [0.5])), s.c(s.normal([3, 7]))], {
+      const first = s.op('Gemm', [sign(s, s.x), s.c(s.signs([20, 7], [0.5])), s.c(s.normals([3, 7]))], {
         beta: float(0.5),
       });
       return s.op('Gemm', [sign(s, s.x), s.c(s.signs([7, 20])), first], { transB: int(1) });
@@ -198,8 +198,8 @@ const DENSE: Readonly<Record<string, Case>> = {
     shape: [3, 20],
     build: (s) =>
       s.op('Add', [
-        s.op('Mul', [s.op('MatMul', [sign(s, s.x), s.c(s.signs([20, 7]))]), s.c(s.normal([7]))]),
-        s.c(s.normal([7])),
+        s.op('Mul', [s.op('MatMul', [sign(s, s.x), s.c(s.signs([20, 7]))]), s.c(s.normals([7]))]),
+        s.c(s.normals([7])),
       ]),
   },
 };
@@ -208,7 +208,7 @@ describe('dense layers', () => {
   it('of stacks whose sizes are open', async () => {
     const s = new Source(['batch', 'tokens', 20]);
     const layer = (x: Value, from: number, to: number) =>
-      s.op('Add', [s.op('MatMul', [sign(s, x), s.c(s.signs([from, to], [0.5]))]), s.c(s.normal([to]))]);
+      s.op('Add', [s.op('MatMul', [sign(s, x), s.c(s.signs([from, to], [0.5]))]), s.c(s.normals([to]))]);
     const source = s.finish(layer(s.op('Mul', [layer(s.x, 20, 12), s.c(0.7)]), 12, 7));
     const { model, lowered, report } = convertOnnx(source);
     expect(report.layers.map(({ kind }) => kind)).toEqual(['binary', 'binary']);

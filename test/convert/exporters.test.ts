@@ -56,7 +56,7 @@ describe('expanded operands', () => {
       build: (s) => {
         const layer = (x: Value) => s.op('Conv', [sign(s, x), s.c(s.signs([4, 4, 3, 3], [0.5]))], CONV);
         const biased = (x: Value) =>
-          s.op('Add', [x, s.op('Expand', [s.c(s.normal([1, 4, 1, 1])), s.op('Shape', [x])])]);
+          s.op('Add', [x, s.op('Expand', [s.c(s.normals([1, 4, 1, 1])), s.op('Shape', [x])])]);
         return layer(biased(layer(biased(s.x))));
       },
     });
@@ -71,7 +71,7 @@ describe('expanded operands', () => {
         const wide = s.op('ConstantOfShape', [s.c(int64s([2, 4, 3, 3]))], {
           value: tensorAttribute(float32([1], [2])),
         });
-        return s.op('Mul', [y, s.op('Expand', [s.c(s.normal([1, 4, 1, 1])), s.op('Shape', [wide])])]);
+        return s.op('Mul', [y, s.op('Expand', [s.c(s.normals([1, 4, 1, 1])), s.op('Shape', [wide])])]);
       },
     });
     expect(types(packed.graph.nodes())).toContain('Mul');

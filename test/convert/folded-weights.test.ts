@@ -14,7 +14,7 @@ const SHAPE = [5, 4, 3, 3];
 
 /** ±mean|W| / 3 per output, through the detour of a straight-through estimator, in float32. */
 function detoured(s: Source): number[] {
-  const latent = s.normal(SHAPE).data.map((w) => Math.max(-1, Math.min(1, 0.3 * w)));
+  const latent = s.normals(SHAPE).data.map((w) => Math.max(-1, Math.min(1, 0.3 * w)));
   return Array.from(latent, (w, i) => {
     const o = Math.floor(i / 36);
     const alpha = latent.subarray(36 * o, 36 * o + 36).reduce((sum, v) => sum + Math.abs(v), 0) / 108;
@@ -22,7 +22,7 @@ function detoured(s: Source): number[] {
   });
 }
 
-const conv = (s: Source, w: Value): Value => s.op('Conv', [sign(s, s.x), w, s.c(s.normal([5]))], CONV);
+const conv = (s: Source, w: Value): Value => s.op('Conv', [sign(s, s.x), w, s.c(s.normals([5]))], CONV);
 const all = { keepdims: int(1) };
 
 describe('numbers', () => {
@@ -87,7 +87,7 @@ describe('numbers', () => {
     await check({
       shape: [3, 20],
       build: (s) =>
-        s.op('Gemm', [sign(s, s.x), holed(s, [7, 20]), s.c(s.normal([7]))], { transB: int(1), alpha: float(0.5) }),
+        s.op('Gemm', [sign(s, s.x), holed(s, [7, 20]), s.c(s.normals([7]))], { transB: int(1), alpha: float(0.5) }),
     });
   });
 
@@ -95,7 +95,7 @@ describe('numbers', () => {
     check({
       shape: [2, 16, 3, 3],
       kinds: ['float'],
-      build: (s) => s.op('Conv', [s.x, s.c(s.normal([16, 1, 1, 1]))], { kernel_shape: ints([1, 1]), group: int(16) }),
+      build: (s) => s.op('Conv', [s.x, s.c(s.normals([16, 1, 1, 1]))], { kernel_shape: ints([1, 1]), group: int(16) }),
     }));
 });
 
@@ -104,7 +104,7 @@ describe('expressions', () => {
     'XNOR-Net: Sign(W − mean) · ‖W‖₁ / n': {
       kind: 'binary',
       weight: (s) => {
-        const w = s.c(s.normal(SHAPE));
+        const w = s.c(s.normals(SHAPE));
         const mean = s.op('ReduceMean', [w], { axes: ints([1]), ...all });
         const centred = s.op('Clip', [s.op('Sub', [w, mean]), s.c(-1), s.c(1)]);
         const norm = s.op('ReduceL1', [centred], { axes: ints([3]), ...all });
@@ -116,7 +116,7 @@ describe('expressions', () => {
     'IR-Net: Sign(standardized W) · 2^k': {
       kind: 'binary',
       weight: (s) => {
-        const w = s.c(s.normal(SHAPE));
+        const w = s.c(s.normals(SHAPE));
         const norm = s.op('ReduceL2', [w], { axes: ints([1, 2, 3]), ...all });
         const scale = s.op('Pow', [s.c(2), s.op('Round', [s.op('Div', [s.op('Log', [norm]), s.c(Math.LN2)])])]);
         return s.op('Mul', [s.op('Sign', [s.op('Div', [w, norm])]), scale]);
@@ -125,7 +125,7 @@ describe('expressions', () => {
     'DoReFa, two bits': {
       kind: 'multi-bit',
       weight: (s) => {
-        const t = s.op('Tanh', [s.c(s.normal(SHAPE))]);
+        const t = s.op('Tanh', [s.c(s.normals(SHAPE))]);
         const most = s.op('ReduceMax', [s.op('Abs', [t])], { keepdims: int(0) });
         const unit = s.op('Add', [s.op('Div', [t, s.op('Mul', [most, s.c(2)])]), s.c(0.5)]);
         const levels = s.op('Div', [s.op('Round', [s.op('Mul', [unit, s.c(3)])]), s.c(3)]);
@@ -135,7 +135,7 @@ describe('expressions', () => {
     'ternary by a threshold': {
       kind: 'ternary',
       weight: (s) => {
-        const w = s.c(s.normal(SHAPE));
+        const w = s.c(s.normals(SHAPE));
         const size = s.op('Abs', [w]);
         const mean = s.op('ReduceMean', [size], { axes: ints([1, 2, 3]), ...all });
         const mask = s.op('Cast', [s.op('Greater', [size, s.op('Mul', [mean, s.c(0.7)])])], { to: int(1) });

@@ -24,7 +24,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'weights ±s per channel, with bias': {
     shape: IMAGE,
     build: (s) =>
-      s.op('Conv', [sign(s, s.x), s.c(s.signs([5, 4, 3, 3], [0.1, 2, 0.7, 1, 3])), s.c(s.normal([5]))], CONV),
+      s.op('Conv', [sign(s, s.x), s.c(s.signs([5, 4, 3, 3], [0.1, 2, 0.7, 1, 3])), s.c(s.normals([5]))], CONV),
   },
   '−1 at 0': { shape: IMAGE, build: (s) => s.op('Conv', [strictSign(s, s.x), s.c(s.signs([5, 4, 3, 3]))], CONV) },
   'activations ±0.3': {
@@ -32,7 +32,7 @@ const CASES: Readonly<Record<string, Case>> = {
     build: (s) =>
       s.op(
         'Conv',
-        [s.op('Mul', [sign(s, s.x), s.c(0.3)]), s.c(s.signs([5, 4, 3, 3], [0.5])), s.c(s.normal([5]))],
+        [s.op('Mul', [sign(s, s.x), s.c(0.3)]), s.c(s.signs([5, 4, 3, 3], [0.5])), s.c(s.normals([5]))],
         CONV,
       ),
   },
@@ -54,7 +54,7 @@ const CASES: Readonly<Record<string, Case>> = {
     shape: [2, 4, 7, 6],
     build: (s) => {
       const bits = s.op('Div', [s.op('Add', [sign(s, s.x), s.c(1)]), s.c(2)]);
-      const inputs = [bits, s.c(s.signs([6, 2, 3, 3], [0.3, 0.7])), s.c(s.normal([6]))];
+      const inputs = [bits, s.c(s.signs([6, 2, 3, 3], [0.3, 0.7])), s.c(s.normals([6]))];
       const attributes = { kernel_shape: ints([3, 3]), auto_pad: string('SAME_LOWER'), strides: ints([2, 2]) };
       return s.op('Conv', inputs, { ...attributes, group: int(2) });
     },
@@ -83,7 +83,7 @@ const CASES: Readonly<Record<string, Case>> = {
     kinds: ['binary', 'binary', 'binary'],
     build: (s) => {
       const bits = s.op('Cast', [s.op('GreaterOrEqual', [s.x, s.c(0)])], { to: int(1) });
-      const first = s.op('Conv', [bits, s.c(s.signs([4, 4, 3, 3])), s.c(s.normal([4]))], CONV);
+      const first = s.op('Conv', [bits, s.c(s.signs([4, 4, 3, 3])), s.c(s.normals([4]))], CONV);
       const next = s.op('Cast', [s.op('Greater', [first, s.c(0.5)])], { to: int(1) });
       const pooled = s.op('MaxPool', [next], {
         kernel_shape: ints([2, 2]),
@@ -129,8 +129,8 @@ const CASES: Readonly<Record<string, Case>> = {
   'a factor per input channel of a depthwise layer': {
     shape: IMAGE,
     build: (s) => {
-      const scaled = s.op('Mul', [s.c(s.normal([1, 4, 1, 1])), sign(s, s.x)]);
-      const inputs = [scaled, s.c(s.signs([8, 1, 3, 3], [0.5, 2])), s.c(s.normal([8]))];
+      const scaled = s.op('Mul', [s.c(s.normals([1, 4, 1, 1])), sign(s, s.x)]);
+      const inputs = [scaled, s.c(s.signs([8, 1, 3, 3], [0.5, 2])), s.c(s.normals([8]))];
       return s.op('Conv', inputs, { ...CONV, group: int(4) });
     },
   },
@@ -148,7 +148,7 @@ const CASES: Readonly<Record<string, Case>> = {
       const mean = s.op('ReduceMean', [s.op('Abs', [s.x])], { axes: ints([1, 2, 3]), keepdims: int(1) });
       return s.op(
         'Conv',
-        [s.op('Mul', [sign(s, s.x), mean]), s.c(s.signs([5, 4, 3, 3], [0.5])), s.c(s.normal([5]))],
+        [s.op('Mul', [sign(s, s.x), mean]), s.c(s.signs([5, 4, 3, 3], [0.5])), s.c(s.normals([5]))],
         CONV,
       );
     },
@@ -178,12 +178,16 @@ const CASES: Readonly<Record<string, Case>> = {
     shape: IMAGE,
     kinds: ['float'],
     build: (s) =>
-      s.op('Conv', [s.op('Cast', [s.op('Greater', [s.x, s.c(0)])], { to: int(1) }), s.c(s.normal([5, 4, 3, 3]))], CONV),
+      s.op(
+        'Conv',
+        [s.op('Cast', [s.op('Greater', [s.x, s.c(0)])], { to: int(1) }), s.c(s.normals([5, 4, 3, 3]))],
+        CONV,
+      ),
   },
   'weights binarized in the graph, times mean|W|': {
     shape: IMAGE,
     build: (s) => {
-      const w = s.c(s.normal([5, 4, 3, 3]));
+      const w = s.c(s.normals([5, 4, 3, 3]));
       const alpha = s.op('ReduceMean', [s.op('Abs', [w])], { axes: ints([1, 2, 3]), keepdims: int(1) });
       return s.op('Conv', [sign(s, s.x), s.op('Mul', [s.op('Sign', [w]), alpha])], CONV);
     },
@@ -191,7 +195,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'weights binarized with a straight-through detour': {
     shape: IMAGE,
     build: (s) => {
-      const w = s.c(s.normal([5, 4, 3, 3]));
+      const w = s.c(s.normals([5, 4, 3, 3]));
       const mean = (x: Value, axis: number) => s.op('ReduceMean', [x], { axes: ints([axis]), keepdims: int(1) });
       const alpha = mean(mean(mean(s.op('Abs', [w]), 3), 2), 1);
       const binary = s.op('Mul', [alpha, s.op('Sign', [w])]);
@@ -220,12 +224,12 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   'weights by a comparison': {
     shape: IMAGE,
-    build: (s) => s.op('Conv', [sign(s, s.x), strictSign(s, s.c(s.normal([5, 4, 3, 3])))], CONV),
+    build: (s) => s.op('Conv', [sign(s, s.x), strictSign(s, s.c(s.normals([5, 4, 3, 3])))], CONV),
   },
   'float data, weights binarized in the graph': {
     shape: IMAGE,
     kinds: ['weight-only'],
-    build: (s) => s.op('Conv', [s.x, s.op('Sign', [s.c(s.normal([5, 4, 3, 3]))])], CONV),
+    build: (s) => s.op('Conv', [s.x, s.op('Sign', [s.c(s.normals([5, 4, 3, 3]))])], CONV),
   },
   'float data, plain numbers ±s': {
     shape: IMAGE,
@@ -255,7 +259,7 @@ const CASES: Readonly<Record<string, Case>> = {
     shape: IMAGE,
     kinds: ['multi-bit'],
     build: (s) => {
-      const w = s.normal([5, 4, 3, 3]);
+      const w = s.normals([5, 4, 3, 3]);
       return s.op(
         'Conv',
         [
@@ -274,7 +278,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'float weights': {
     shape: IMAGE,
     kinds: ['float'],
-    build: (s) => s.op('Conv', [sign(s, s.x), s.c(s.normal([5, 4, 3, 3]))], CONV),
+    build: (s) => s.op('Conv', [sign(s, s.x), s.c(s.normals([5, 4, 3, 3]))], CONV),
   },
   'padding with 0 by a Pad': {
     shape: IMAGE,
@@ -418,7 +422,7 @@ const TO_NCHW = { perm: ints([0, 3, 1, 2]) };
 describe('latent weights', () => {
   it('are those of the source, and its scaling factor stays an expression of them', () => {
     const s = new Source(IMAGE);
-    const w = s.builder.constant('w', s.normal([5, 4, 3, 3]));
+    const w = s.builder.constant('w', s.normals([5, 4, 3, 3]));
     const alpha = s.op('ReduceMean', [s.op('Abs', [w])], { keepdims: int(0) });
     const y = s.op('Conv', [sign(s, s.x), s.op('Mul', [alpha, s.op('Sign', [w])])], CONV);
     const { graph } = convertOnnx(s.finish(y)).model;
@@ -450,7 +454,7 @@ describe('channels last', () => {
           return s.op('Transpose', [y], TO_NHWC);
         };
         const norm = (x: Value, c: number) =>
-          s.op('Add', [s.op('Mul', [x, s.c(s.normal([c]))]), s.c(s.normal([1, 1, 1, c]))]);
+          s.op('Add', [s.op('Mul', [x, s.c(s.normals([c]))]), s.c(s.normals([1, 1, 1, c]))]);
         const first = norm(layer(sign(s, s.x), 4, 8), 8);
         const second = s.op('Add', [layer(sign(s, first), 8, 8), first]);
         const padded = s.op('Pad', [sign(s, second), s.ints([0, 1, 1, 0, 0, 1, 1, 0]), s.c(1)]);
@@ -486,7 +490,7 @@ describe('channels last', () => {
       build: (s) => {
         const y = s.op(
           'Conv',
-          [s.op('Transpose', [sign(s, s.x)], TO_NCHW), s.c(s.signs([5, 4, 3, 3])), s.c(s.normal([5]))],
+          [s.op('Transpose', [sign(s, s.x)], TO_NCHW), s.c(s.signs([5, 4, 3, 3])), s.c(s.normals([5]))],
           PLAIN,
         );
         const flat = s.op('Reshape', [s.op('Transpose', [y], TO_NHWC), s.ints([-1, 80])]);

@@ -25,11 +25,11 @@ const attention =
   };
 
 const CASES: Readonly<Record<string, Case>> = {
-  RMSNormalization: { opset: 23, shape: [3, 8], build: (s) => s.op('RMSNormalization', [s.x, s.c(s.normal([8]))]) },
+  RMSNormalization: { opset: 23, shape: [3, 8], build: (s) => s.op('RMSNormalization', [s.x, s.c(s.normals([8]))]) },
   'RMSNormalization over two axes, with epsilon': {
     opset: 23,
     shape: [3, 4, 8],
-    build: (s) => s.op('RMSNormalization', [s.x, s.c(s.normal([4, 8]))], { axis: int(1), epsilon: float(0.1) }),
+    build: (s) => s.op('RMSNormalization', [s.x, s.c(s.normals([4, 8]))], { axis: int(1), epsilon: float(0.1) }),
   },
   Attention: { opset: 23, shape: HEADS, build: attention() },
   'Attention with scale and softcap': {
@@ -38,7 +38,7 @@ const CASES: Readonly<Record<string, Case>> = {
     build: attention({ scale: float(0.3), softcap: float(2) }),
   },
   'Attention that is causal': { opset: 23, shape: HEADS, build: attention({ is_causal: int(1) }) },
-  'Attention with a mask of floats': { opset: 23, shape: HEADS, build: attention({}, (s) => s.c(s.normal([5, 5]))) },
+  'Attention with a mask of floats': { opset: 23, shape: HEADS, build: attention({}, (s) => s.c(s.normals([5, 5]))) },
   'Attention with a mask of bool': {
     opset: 23,
     shape: HEADS,

@@ -63,8 +63,8 @@ function latent(move: (s: Source, signs: Value) => Value, channels: number, dens
   s.builder.model.opsets.set('bnn', 1);
   const moved = move(s, sign(s, s.x));
   const y = dense
-    ? s.op('MatMul', [nchw(s, moved, [6, -1]), sign(s, s.c(s.normal([(2 * channels * 36) / 6, 5])))], {}, 'layer')
-    : s.op('Conv', [moved, sign(s, s.c(s.normal([5, channels, 3, 3])))], { pads: ints([1, 1, 1, 1]) }, 'layer');
+    ? s.op('MatMul', [nchw(s, moved, [6, -1]), sign(s, s.c(s.normals([(2 * channels * 36) / 6, 5])))], {}, 'layer')
+    : s.op('Conv', [moved, sign(s, s.c(s.normals([5, channels, 3, 3])))], { pads: ints([1, 1, 1, 1]) }, 'layer');
   const model = s.finish(y);
   addBnnFunctions(model);
   return model;
@@ -112,7 +112,7 @@ describe('Conv or MatMul of moved signs', () => {
         { pads: ints([1, 1, 1, 1]) },
         'a',
       );
-      const w = s.c(s.normal([5, 4, 3, 3]));
+      const w = s.c(s.normals([5, 4, 3, 3]));
       const scaled = s.op('Mul', [sign(s, w), s.op('ReduceMean', [s.op('Abs', [w])])]);
       const model = s.finish(s.op('Conv', [sign(s, first), scaled], {}, 'b'));
       addBnnFunctions(model);

@@ -60,7 +60,7 @@ describe('other operator sets', () => {
       opset,
       build: (s) => {
         const y = s.op('Conv', [sign(s, s.x), s.c(s.signs([6, 4, 3, 3], [0.1, 0.2]))], CONV);
-        const factors = s.c(s.normal([opset >= 21 ? 6 : 2]));
+        const factors = s.c(s.normals([opset >= 21 ? 6 : 2]));
         const normal = s.op('GroupNormalization', [y, factors, factors], { num_groups: int(2) });
         const large = s.op('Resize', [normal, null, s.c(float32([4], [1, 1, 2, 2]))], {
           mode: string('nearest'),

@@ -15,13 +15,13 @@ const window = (size: number, stride = 1): Attributes => ({
 
 /** Weights of small size, as after a usual initialization. */
 function weight(s: Source, shape: readonly number[]): Value {
-  const t = s.normal(shape);
+  const t = s.normals(shape);
   const fanIn = t.data.length / shape[0]!;
   return s.c({ ...t, data: t.data.map((value) => value * Math.sqrt(2 / fanIn)) });
 }
 
 function batchNorm(s: Source, x: Value, channels: number, name: string): Value {
-  const vector = (value: number) => s.c({ ...s.normal([channels]), data: new Float32Array(channels).fill(value) });
+  const vector = (value: number) => s.c({ ...s.normals([channels]), data: new Float32Array(channels).fill(value) });
   // Equal initializers are stored once: the fresh scale is the fresh variance.
   const [ones, zeros] = [vector(1), vector(0)];
   return s.op(
@@ -35,7 +35,7 @@ function batchNorm(s: Source, x: Value, channels: number, name: string): Value {
 /** Conv, three blocks of Conv, BatchNormalization and ReLU, and a dense layer. */
 export function smallCnn(batch: Dim = 'batch', classes = 10): Model {
   const s = new Source([batch, 1, 28, 28], 13);
-  let h = s.op('Conv', [s.x, weight(s, [16, 1, 3, 3]), s.c(s.normal([16]))], window(3, 2), '/stem/Conv');
+  let h = s.op('Conv', [s.x, weight(s, [16, 1, 3, 3]), s.c(s.normals([16]))], window(3, 2), '/stem/Conv');
   h = s.op('Relu', [h], {}, '/stem/Relu');
   for (const [i, channels] of [16, 16].entries()) {
     h = s.op('Conv', [h, weight(s, [channels, channels, 3, 3])], window(3), `/block${i}/Conv`);
@@ -45,7 +45,7 @@ export function smallCnn(batch: Dim = 'batch', classes = 10): Model {
   h = s.op('MaxPool', [h], { ...window(2, 2), pads: ints([0, 0, 0, 0]) }, '/pool/MaxPool');
   h = s.op('Reshape', [h, s.ints(batch === 1 ? [1, 784] : [-1, 784])], {}, '/Reshape');
   const w = weight(s, [classes, 784]);
-  return s.finish(s.op('Gemm', [h, w, s.c(s.normal([classes]))], { transB: int(1) }, '/head/Gemm'));
+  return s.finish(s.op('Gemm', [h, w, s.c(s.normals([classes]))], { transB: int(1) }, '/head/Gemm'));
 }
 
 /** Depthwise convolutions with ReLU6, an inverted residual, a concatenation of two branches, and a Softmax. */
@@ -68,6 +68,6 @@ export function mobileCnn(): Model {
   h = s.op('Concat', [left, right], { axis: int(1) }, '/Concat');
   h = relu6(conv(h, [32, 16, 1, 1], window(1), '/last'), '/last/Clip');
   h = s.op('ReduceMean', [h], { axes: ints([2, 3]), keepdims: int(0) }, '/ReduceMean');
-  h = s.op('Gemm', [h, weight(s, [10, 32]), s.c(s.normal([10]))], { transB: int(1) }, '/head/Gemm');
+  h = s.op('Gemm', [h, weight(s, [10, 32]), s.c(s.normals([10]))], { transB: int(1) }, '/head/Gemm');
   return s.finish(s.op('Softmax', [h], { axis: int(-1) }, '/Softmax'));
 }

@@ -133,8 +133,8 @@ class Generator {
     const scale = [0.5, 1, 2, 0.25].slice(0, 1 + this.#rng.below(4));
     const w = this.#pick([
       () => s.c(s.signs(shape, scale)),
-      () => s.op('Sign', [s.c(s.normal(shape))]),
-      () => s.op('Mul', [s.op('Sign', [s.c(s.normal(shape))]), s.c(0.5)]),
+      () => s.op('Sign', [s.c(s.normals(shape))]),
+      () => s.op('Mul', [s.op('Sign', [s.c(s.normals(shape))]), s.c(0.5)]),
     ]);
     const bias = float32(
       [to],

@@ -47,7 +47,7 @@ const NETWORKS: readonly (readonly [string, Build])[] = [
     'factors that differ within a sum',
     (s, x) => {
       const signs = s.op('Where', [s.op('Less', [x, s.c(0.25)]), s.c(-1), s.c(1)]);
-      return s.op('Conv', [s.op('Mul', [signs, s.c(s.normal([4, 1, 1]))]), s.c(s.signs([8, 4, 3, 3]))]);
+      return s.op('Conv', [s.op('Mul', [signs, s.c(s.normals([4, 1, 1]))]), s.c(s.signs([8, 4, 3, 3]))]);
     },
   ],
   [
@@ -55,7 +55,7 @@ const NETWORKS: readonly (readonly [string, Build])[] = [
     (s, x) => {
       const y = s.op('Conv', [s.op('Sign', [x]), s.c(s.signs([4, 4, 1, 1], [0.5, 2]))]);
       const scaled = s.op('Mul', [y, s.op('ReduceMax', [x], { axes: ints([1, 2, 3]) })]);
-      return s.op('Conv', [s.op('Relu', [scaled]), s.c(s.normal([4, 4, 1, 1]))]);
+      return s.op('Conv', [s.op('Relu', [scaled]), s.c(s.normals([4, 4, 1, 1]))]);
     },
   ],
   [
@@ -84,7 +84,7 @@ const NETWORKS: readonly (readonly [string, Build])[] = [
     'a residual around binary layers',
     (s, x) => {
       const one = s.op('Conv', [s.op('Sign', [s.op('Add', [x, s.c(0.1)])]), s.c(s.signs([4, 4, 1, 1], [2, 3]))]);
-      const relu = s.op('Relu', [s.op('Add', [s.op('Mul', [one, s.c(-0.5)]), s.c(s.normal([4, 1, 1]))])]);
+      const relu = s.op('Relu', [s.op('Add', [s.op('Mul', [one, s.c(-0.5)]), s.c(s.normals([4, 1, 1]))])]);
       return s.op('Mul', [s.op('Add', [relu, x]), s.op('Add', [one, relu])]);
     },
   ],

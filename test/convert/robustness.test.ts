@@ -93,7 +93,7 @@ function sampleModels(): Uint8Array[] {
   const flat = larq.op('Reshape', [larq.op('Transpose', [y], { perm: ints([0, 2, 3, 1]) }), larq.ints([-1, 75])]);
   const first = larq.finish(larq.op('MatMul', [flat, larq.c(larq.signs([75, 2]))]));
   const torch = new Source([1, 2, 4, 4], 11);
-  const w = torch.c(torch.normal([3, 2, 3, 3]));
+  const w = torch.c(torch.normals([3, 2, 3, 3]));
   const alpha = torch.op('ReduceMean', [torch.op('Abs', [w])], { axes: ints([1, 2, 3]), keepdims: int(1) });
   const padded = torch.op('Pad', [
     torch.op('Clip', [torch.x, torch.c(-1), torch.c(1)]),
@@ -111,7 +111,7 @@ function sampleModels(): Uint8Array[] {
 describe('graphs that are made to take long', () => {
   const chain = (op: string, from: 'data' | 'weights', count: number) => {
     const s = new Source(['N', 8]);
-    const w = s.c(s.normal([8, 8]));
+    const w = s.c(s.normals([8, 8]));
     let y = from === 'data' ? s.op('Sign', [s.x]) : s.op('Sign', [w]);
     for (let i = 0; i < count; i++) y = op === 'Sign' ? s.op(op, [y]) : s.op(op, [y, y]);
     return s.finish(from === 'data' ? s.op('MatMul', [y, w]) : s.op('MatMul', [s.x, y]));

@@ -35,7 +35,7 @@ const CASES: Readonly<Record<string, Case>> = {
   LSTM: {
     shape: [5, 1, 8],
     build: (s) =>
-      s.op('LSTM', [s.x, s.c(s.normal([1, 64, 8])), s.c(s.normal([1, 64, 16])), s.c(s.normal([1, 128]))], {
+      s.op('LSTM', [s.x, s.c(s.normals([1, 64, 8])), s.c(s.normals([1, 64, 16])), s.c(s.normals([1, 128]))], {
         hidden_size: int(16),
       }),
     bits: 32,
@@ -44,21 +44,21 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   GRU: {
     shape: [5, 1, 8],
-    build: (s) => s.op('GRU', [s.x, s.c(s.normal([1, 48, 8])), s.c(s.normal([1, 48, 16]))], { hidden_size: int(16) }),
+    build: (s) => s.op('GRU', [s.x, s.c(s.normals([1, 48, 8])), s.c(s.normals([1, 48, 16]))], { hidden_size: int(16) }),
     bits: 32,
     reason: /recurrent/,
     bytes: 4 * (384 + 768),
   },
   RNN: {
     shape: [5, 1, 8],
-    build: (s) => s.op('RNN', [s.x, s.c(s.normal([1, 16, 8])), s.c(s.normal([1, 16, 16]))], { hidden_size: int(16) }),
+    build: (s) => s.op('RNN', [s.x, s.c(s.normals([1, 16, 8])), s.c(s.normals([1, 16, 16]))], { hidden_size: int(16) }),
     bits: 32,
     reason: /recurrent/,
     bytes: 4 * (128 + 256),
   },
   'Gather of an embedding': {
     shape: [3, 4],
-    build: (s) => s.op('Gather', [s.c(s.normal([50, 8])), s.op('Cast', [s.x], { to: int(7) })]),
+    build: (s) => s.op('Gather', [s.c(s.normals([50, 8])), s.op('Cast', [s.x], { to: int(7) })]),
     bits: 32,
     reason: /looked up/,
     bytes: 1600,
@@ -126,7 +126,7 @@ const CASES: Readonly<Record<string, Case>> = {
   MatMulNBits: {
     shape: [3, 64],
     build: (s) =>
-      s.op('com.microsoft.MatMulNBits', [s.x, s.c(bytes([48, 2, 16], 'uint8')), s.c(s.normal([48, 2]))], {
+      s.op('com.microsoft.MatMulNBits', [s.x, s.c(bytes([48, 2, 16], 'uint8')), s.c(s.normals([48, 2]))], {
         K: int(64),
         N: int(48),
         bits: int(4),
@@ -138,21 +138,21 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   FusedGemm: {
     shape: [4, 32],
-    build: (s) => s.op('com.microsoft.FusedGemm', [s.x, s.c(s.normal([32, 16]))], { activation: string('Relu') }),
+    build: (s) => s.op('com.microsoft.FusedGemm', [s.x, s.c(s.normals([32, 16]))], { activation: string('Relu') }),
     bits: 32,
     reason: /before onnxruntime optimized it/,
     bytes: 2048,
   },
   FusedConv: {
     shape: [1, 4, 6, 6],
-    build: (s) => s.op('com.microsoft.FusedConv', [s.x, s.c(s.normal([8, 4, 3, 3]))], { activation: string('Relu') }),
+    build: (s) => s.op('com.microsoft.FusedConv', [s.x, s.c(s.normals([8, 4, 3, 3]))], { activation: string('Relu') }),
     bits: 32,
     reason: /before onnxruntime optimized it/,
     bytes: 1152,
   },
   'an operator of onnxruntime that is in no table': {
     shape: [1, 4, 128],
-    build: (s) => s.op('com.microsoft.BiasGelu', [s.x, s.c(s.normal([128]))]),
+    build: (s) => s.op('com.microsoft.BiasGelu', [s.x, s.c(s.normals([128]))]),
     bits: 32,
     reason: /before onnxruntime optimized it/,
     bytes: 512,
@@ -160,7 +160,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'Einsum of three operands': {
     shape: [4, 8],
     build: (s) =>
-      s.op('Einsum', [s.x, s.c(s.normal([8, 12])), s.c(s.normal([12, 16]))], { equation: string('ij,jk,kl->il') }),
+      s.op('Einsum', [s.x, s.c(s.normals([8, 12])), s.c(s.normals([12, 16]))], { equation: string('ij,jk,kl->il') }),
     bits: 32,
     reason: /./,
     bytes: 4 * (96 + 192),
@@ -202,8 +202,8 @@ describe('a row with bits, bytes and a reason', () => {
 describe('every constant is accounted for', () => {
   it('what belongs to no layer is in a row of its own; the bytes of all rows are those of the model', () => {
     const s = new Source([2, 4, 6, 6]);
-    const y = s.op('Conv', [s.x, s.c(s.normal([8, 4, 3, 3])), s.c(s.normal([8]))], { pads: ints([1, 1, 1, 1]) });
-    const added = s.op('Add', [y, s.c(s.normal([8, 6, 6]))]);
+    const y = s.op('Conv', [s.x, s.c(s.normals([8, 4, 3, 3])), s.c(s.normals([8]))], { pads: ints([1, 1, 1, 1]) });
+    const added = s.op('Add', [y, s.c(s.normals([8, 6, 6]))]);
     const source = s.finish(s.op('Relu', [added]));
     const constants = (model: Model) =>
       [...model.graph.constants()].reduce((sum, v) => sum + v.constant.data.byteLength, 0);

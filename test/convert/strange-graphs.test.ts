@@ -108,7 +108,7 @@ describe('constants that would grow without bound', () => {
     return y;
   };
   const huge = int64s([2 ** 20, 2 ** 12]);
-  const line = (s: Source, shape: readonly number[]) => s.c(s.normal(shape));
+  const line = (s: Source, shape: readonly number[]) => s.c(s.normals(shape));
   const CASES: readonly (readonly [string, (s: Source) => Value])[] = [
     ['Concat(x, x) 40 times', (s) => repeated(40, (y) => s.op('Concat', [y, y], { axis: int(0) }), line(s, [8]))],
     [

@@ -19,7 +19,7 @@ const PADS = { pads: ints([1, 1, 1, 1]) };
 /** Two branches with the same latent weights, from one initializer or from two equal ones; then a sum. */
 function siamese(copies: 1 | 2, scale = 1): Model {
   const s = new Source(SHAPE);
-  const weights = s.normal([16, 16, 3, 3]);
+  const weights = s.normals([16, 16, 3, 3]);
   const [first, second] = [s.c(weights), copies === 2 ? s.c({ ...weights, data: weights.data.slice() }) : null];
   const layer = (x: Value, w: Value): Value => s.op('Mul', [s.op('Conv', [sign(s, x), sign(s, w)], PADS), s.c(scale)]);
   const left = layer(s.x, first);
@@ -30,7 +30,7 @@ function siamese(copies: 1 | 2, scale = 1): Model {
 /** An unrolled recurrence: the same dense weights at every step. */
 function unrolled(steps: number): Model {
   const s = new Source([4, 32]);
-  const w = s.c(s.normal([32, 32]));
+  const w = s.c(s.normals([32, 32]));
   let y: Value = s.x;
   for (let step = 0; step < steps; step++) y = s.op('MatMul', [sign(s, y), sign(s, w)]);
   return s.finish(y);
@@ -79,8 +79,8 @@ describe('what is equal by chance', () => {
     s.builder.model.opsets.set('bnn', 1);
     let y: Value = s.x;
     for (const value of [1, 1]) {
-      const filled = (x: number) => s.c({ ...s.normal([16]), data: new Float32Array(16).fill(x) });
-      y = s.op('Conv', [s.op('bnn.Sign', [y]), s.op('bnn.Sign', [s.c(s.normal([16, 16, 3, 3]))])], PADS);
+      const filled = (x: number) => s.c({ ...s.normals([16]), data: new Float32Array(16).fill(x) });
+      y = s.op('Conv', [s.op('bnn.Sign', [y]), s.op('bnn.Sign', [s.c(s.normals([16, 16, 3, 3]))])], PADS);
       y = s.op('BatchNormalization', [y, filled(value), filled(0), filled(0), filled(1)]);
     }
     const model = s.finish(y);

@@ -12,6 +12,7 @@ import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { packConvWeights, packGemmWeights } from '../../src/operators/pack-weights.ts';
 import { evaluateReference } from '../../src/operators/registry.ts';
 import { LAYER_VARIANTS, type LayerVariant } from '../../src/operators/variants.ts';
+import { normals as normalsOf } from '../models/network.ts';
 import { randomEpilogue } from '../operators/epilogues.ts';
 import { oneNodeModel } from '../operators/run-stock.ts';
 
@@ -47,11 +48,7 @@ const PLAIN: ConvCase = {
 type Draw = (shape: readonly number[]) => Tensor<'float32'>;
 
 function normals(rng: Rng): Draw {
-  return (shape) =>
-    float32(
-      shape,
-      Float32Array.from({ length: elementCount(shape) }, () => rng.normal()),
-    );
+  return (shape) => normalsOf(rng, shape);
 }
 
 const constant =

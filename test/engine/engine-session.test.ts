@@ -4,25 +4,22 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { Rng } from '../../src/core/rng.ts';
-import { elementCount } from '../../src/core/shape.ts';
 import { float32, type Tensor } from '../../src/core/tensor.ts';
 import { relativeError } from '../../src/core/tolerance.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
 import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
-import { type Attributes, int, ints } from '../../src/graph/attribute.ts';
+import { int, ints } from '../../src/graph/attribute.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
-import { packConvWeights, packGemmWeights } from '../../src/operators/pack-weights.ts';
 import { LAYER_VARIANTS } from '../../src/operators/variants.ts';
 import { buildModel, zooNames } from '../../src/zoo/zoo.ts';
 import { Source } from '../convert/build.ts';
 import { sharedPath } from '../convert/shared-files.ts';
 import { caught } from '../graph/caught.ts';
-import { randomEpilogue } from '../operators/epilogues.ts';
-import { oneNodeModel, runStock } from '../operators/run-stock.ts';
+import { runStock } from '../operators/run-stock.ts';
 import { CASES, createModel, INPUT_SHAPE, random } from '../training/operator-cases.ts';
+import { layerModel, REFUSED, runAll } from './layer-models.ts';
 
 const module = await loadEngineModule();
 
@@ -32,8 +29,7 @@ const TOLERANCE = 1e-5;
 async function runEngine(model: Model, feeds: Readonly<Record<string, Tensor>>): Promise<Float32Array> {
   const session = await EngineSession.create(module, encodeModel(model));
   try {
-    const named = Object.entries(feeds).map(([name, { data, shape }]) => [name, { data: data as Float32Array, shape }]);
-    return Object.values(session.runAll(Object.fromEntries(named) as Parameters<EngineSession['runAll']>[0]))[0]!.data;
+    return Object.values(runAll(session, feeds))[0]!.data;
   } finally {
     session.dispose();
   }
@@ -49,41 +45,14 @@ describe.each(zooNames())('%s', (name) => {
   });
 });
 
-const CONV: Attributes = {
-  strides: ints([2, 1]),
-  pads: ints([1, 0, 2, 1]),
-  dilations: ints([1, 2]),
-  group: int(2),
-  kernel_shape: ints([3, 2]),
-  channels: int(9),
-};
-
-describe.each([...LAYER_VARIANTS])('bnn.%s', (name, variant) => {
+describe.each([...LAYER_VARIANTS])('bnn.%s', (...layer) => {
   it('is what its function body computes', async () => {
-    const rng = new Rng(7);
-    const isDense = variant.layer === 'Gemm';
-    const floats = (...shape: number[]) =>
-      float32(
-        shape,
-        Float32Array.from({ length: elementCount(shape) }, () => rng.normal()),
-      );
-    const x = isDense ? floats(3, 37) : floats(2, 18, 7, 6);
-    const w = isDense
-      ? packGemmWeights(floats(6, 37).data, [6, 37])
-      : packConvWeights(floats(6, 9, 3, 2).data, [6, 9, 3, 2]);
-    const resultShape = isDense ? [3, 6] : [2, 6, 4, 5];
-    const { inputs } = randomEpilogue(variant, rng, { outputs: 6, resultShape, unit: false });
-    const thresholds = variant.threshold ? [floats(18)] : [];
-    const model = oneNodeModel(name, [x, w, ...inputs, ...thresholds], isDense ? { channels: int(37) } : CONV);
-    const feeds: Record<string, Tensor> = { x, ...(variant.add ? { residual: inputs[2]! } : {}) };
+    const { model, feeds } = layerModel(layer, { outputs: 6, dense: [3, 37], conv: [2, 7, 6] });
     const [found, expected] = [await runEngine(model, feeds), await runStock(model, feeds)];
-    if (variant.weightOnly) expect(relativeError(found, expected)).toBeLessThan(TOLERANCE);
+    if (layer[1].weightOnly) expect(relativeError(found, expected)).toBeLessThan(TOLERANCE);
     else expect(found).toEqual(expected);
   });
 });
-
-/** What a packed file does not have. */
-const REFUSED = ['Erf', 'Gemm of transposed rows'];
 
 describe.each(Object.entries(CASES))('%s', (name, build) => {
   const isRefused = REFUSED.includes(name);

@@ -9,23 +9,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
-import { Rng } from '../../src/core/rng.ts';
-import { elementCount } from '../../src/core/shape.ts';
-import { float32, type Tensor } from '../../src/core/tensor.ts';
+import type { Tensor } from '../../src/core/tensor.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
 import type { Team } from '../../src/engine/engine-threads.ts';
 import { loadEngine, loadEngineModule } from '../../src/engine/load-engine-io.ts';
-import { type Attributes, int, ints } from '../../src/graph/attribute.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { openSession } from '../../src/inference/open-session.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
-import { packConvWeights, packGemmWeights } from '../../src/operators/pack-weights.ts';
 import { LAYER_VARIANTS } from '../../src/operators/variants.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { caught } from '../graph/caught.ts';
-import { randomEpilogue } from '../operators/epilogues.ts';
-import { oneNodeModel } from '../operators/run-stock.ts';
 import { CASES, createModel, INPUT_SHAPE, random } from '../training/operator-cases.ts';
+import { layerModel, REFUSED, runAll } from './layer-models.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -38,8 +33,7 @@ async function createSession(model: Model, threads: number): Promise<EngineSessi
 async function outputsOn(threads: number, model: Model, feeds: Readonly<Record<string, Tensor>>): Promise<unknown[]> {
   const session = await createSession(model, threads);
   expect([session.threads, session.threadProblem]).toEqual([threads, undefined]);
-  const named = Object.entries(feeds).map(([name, { data, shape }]) => [name, { data: data as Float32Array, shape }]);
-  const runs = [1, 2, 3].map(() => session.runAll(Object.fromEntries(named) as Parameters<EngineSession['runAll']>[0]));
+  const runs = [1, 2, 3].map(() => runAll(session, feeds));
   await session.dispose();
   return runs.map((outputs) =>
     Object.entries(outputs).map(([name, { data, shape }]) => [
@@ -73,38 +67,12 @@ describe.each([
   });
 });
 
-const CONV: Attributes = {
-  strides: ints([2, 1]),
-  pads: ints([1, 0, 2, 1]),
-  dilations: ints([1, 2]),
-  group: int(2),
-  kernel_shape: ints([3, 2]),
-  channels: int(9),
-};
-
-describe.each([...LAYER_VARIANTS])('bnn.%s', (name, variant) => {
+describe.each([...LAYER_VARIANTS])('bnn.%s', (...layer) => {
   it('gives the same bits on any number of threads', async () => {
-    const rng = new Rng(7);
-    const isDense = variant.layer === 'Gemm';
-    const floats = (...shape: number[]) =>
-      float32(
-        shape,
-        Float32Array.from({ length: elementCount(shape) }, () => rng.normal()),
-      );
-    const x = isDense ? floats(300, 137) : floats(4, 18, 41, 40);
-    const w = isDense
-      ? packGemmWeights(floats(60, 137).data, [60, 137])
-      : packConvWeights(floats(60, 9, 3, 2).data, [60, 9, 3, 2]);
-    const resultShape = isDense ? [300, 60] : [4, 60, 21, 39];
-    const { inputs } = randomEpilogue(variant, rng, { outputs: 60, resultShape, unit: false });
-    const thresholds = variant.threshold ? [floats(18)] : [];
-    const model = oneNodeModel(name, [x, w, ...inputs, ...thresholds], isDense ? { channels: int(137) } : CONV);
-    await expectSameBits(model, { x, ...(variant.add ? { residual: inputs[2]! } : {}) });
+    const { model, feeds } = layerModel(layer, { outputs: 60, dense: [300, 137], conv: [4, 41, 40] });
+    await expectSameBits(model, feeds);
   });
 });
-
-/** What a packed file does not have. */
-const REFUSED = ['Erf', 'Gemm of transposed rows'];
 
 describe.each(Object.entries(CASES).filter(([name]) => !REFUSED.includes(name)))('%s', (_, build) => {
   it('gives the same bits on any number of threads', async () => {

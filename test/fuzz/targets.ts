@@ -64,11 +64,11 @@ const middle = (width: number, height: number): Framing => framePicture(width, h
 function foreignModel(): Uint8Array {
   const s = new Source([2, 4, 6, 6]);
   const half = s.op('Pad', [s.op('Sign', [s.x]), s.ints([0, 0, 1, 1, 0, 0, 1, 1])]);
-  const weights = s.op('Sign', [s.c(s.normal([4, 4, 3, 3]))]);
+  const weights = s.op('Sign', [s.c(s.normals([4, 4, 3, 3]))]);
   const conv = s.op('Conv', [half, weights], { strides: ints([1, 1]), group: int(1) });
   const scaled = s.op('Mul', [conv, s.op('Sqrt', [s.c(float32([4, 1, 1], [1, 4, 9, 16]))])]);
   const flat = s.op('Reshape', [s.op('Relu', [scaled]), s.ints([0, -1])]);
-  return encodeModel(s.finish(s.op('MatMul', [flat, s.c(s.normal([144, 3]))])));
+  return encodeModel(s.finish(s.op('MatMul', [flat, s.c(s.normals([144, 3]))])));
 }
 
 /** Runs what may refuse its input by a named error. */

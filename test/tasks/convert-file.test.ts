@@ -12,8 +12,8 @@ const source = join(folder, 'net.onnx');
 /** A sign of the standard, which gives 0 at 0, in front of binary weights; and a float layer. */
 beforeAll(async () => {
   const s = new Source(['n', 32]);
-  const hidden = s.op('MatMul', [s.x, s.c(s.normal([32, 24]))]);
-  const y = s.op('MatMul', [s.op('Sign', [hidden]), s.op('Sign', [s.c(s.normal([24, 10]))])]);
+  const hidden = s.op('MatMul', [s.x, s.c(s.normals([32, 24]))]);
+  const y = s.op('MatMul', [s.op('Sign', [hidden]), s.op('Sign', [s.c(s.normals([24, 10]))])]);
   await writeModel(source, s.finish(y));
 });
 afterAll(() => rmSync(folder, { recursive: true }));

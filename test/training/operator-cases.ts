@@ -6,17 +6,14 @@ import { createSte } from '../../src/estimators/ste.ts';
 import { type Attributes, float, int, ints, string } from '../../src/graph/attribute.ts';
 import { Graph, type Value } from '../../src/graph/graph.ts';
 import { Model } from '../../src/graph/model.ts';
+import { normals } from '../models/network.ts';
 
 const identity = createSte(Infinity);
 export const SETTINGS = { weightEstimator: identity, activationEstimator: identity };
 export const INPUT_SHAPE = [2, 3, 6, 6] as const;
 
 export function random(seed: number, ...shape: number[]): Tensor<'float32'> {
-  const rng = new Rng(seed);
-  return float32(
-    shape,
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()),
-  );
+  return normals(new Rng(seed), shape);
 }
 
 export interface Tools {

@@ -74,9 +74,9 @@ describeNative('wrong arguments of the addon', () => {
       /not a limit/,
     ],
     ['ReSTE below 1', () => addon.signGradReste(f(4), f(4), 0.5, 1, 0.1, f(4)), /argument 2 is 0.5/],
-    ['ReSTE without a threshold', () => addon.signGradReste(f(4), f(4), 2, Number.NaN, 0.1, f(4)), /argument 3 is nan/],
+    ['ReSTE without a threshold', () => addon.signGradReste(f(4), f(4), 2, Number.NaN, 0.1, f(4)), /argument 3 is NaN/],
     ['an α that floats cannot hold', () => addon.signGradDsq(f(4), f(4), 1e-300, f(4)), /argument 2 is/],
-    ['a clip that is no number', () => addon.signGradSte(f(4), f(4), Number.NaN, f(4)), /argument 2 is nan/],
+    ['a clip that is no number', () => addon.signGradSte(f(4), f(4), Number.NaN, f(4)), /argument 2 is NaN/],
     ['a negative epsilon', () => addon.batchNormInfer(f(4), f(2), f(2), f(2), f(2), f(2), f(4), -1, false, null), /-1/],
     ['a fraction of an operation', () => addon.unary(1.5, f(3), 0, f(3)), /expected a whole number/],
     [

@@ -10,14 +10,11 @@ import { addBnnFunctions, INFER_RULES } from '../../../src/operators/registry.ts
 import { RewriteContext } from '../../../src/rewriting/context.ts';
 import { EVALUATORS } from '../../../src/rewriting/exact/evaluators.ts';
 import { roundExact } from '../../../src/rewriting/exact/exact.ts';
+import { normals as normalsOf } from '../../models/network.ts';
 import { runStock } from '../../operators/run-stock.ts';
 
 const rng = new Rng(11);
-const normals = (...shape: number[]) =>
-  float32(
-    shape,
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()),
-  );
+const normals = (...shape: number[]) => normalsOf(rng, shape);
 const integers = (...values: number[]) => tensor('int32', [values.length], Int32Array.from(values));
 
 const bools = (...values: number[]) => tensor('bool', [values.length], Uint8Array.from(values));
