@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <thread>
@@ -57,6 +58,9 @@ void allow_short_naps() {
     std::this_thread::sleep_for(kExitPatience);
     _exit(code);
   }).detach();
+  // It may end the process in order, which waits for what JavaScript is doing.
+  static int exit_code = code;
+  std::atexit([] { _exit(exit_code); });
   MPI_Abort(MPI_COMM_WORLD, code);
   _exit(code);
 }

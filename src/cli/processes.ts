@@ -3,13 +3,14 @@
 import { type Communicator, processName } from '../distributed/communicator.ts';
 import { isFirstOfMachine, isFollower } from '../distributed/launcher.ts';
 import { joinProcesses } from '../distributed/mpi-communicator.ts';
-import { printError } from './print-error.ts';
+import { EXIT_FAILED, printError } from './print-error.ts';
 import { Terminal } from './terminal.ts';
 
 /** How often is looked whether another process has failed. */
 const LOOK_MS = 500;
-/** How long a process that failed waits for the first one to say so and end all. */
+/** How long a process that failed waits for the first one to say so and end all, and how often it looks whether its launcher has gone. */
 const REPORT_MS = 3000;
+const SLICE_MS = 50;
 
 /**
  * Runs `work` with the other processes that a launcher started, or alone.
@@ -54,8 +55,13 @@ function join(program: string): Communicator | null {
 function endAll(communicator: Communicator, error: unknown, program: string, terminal: Terminal): never {
   if (communicator.rank === 0) communicator.abort(printError(error, program, terminal));
   communicator.report(error);
+  const launcher = process.ppid;
+  const nothing = new Int32Array(new SharedArrayBuffer(4));
   // The first one ends this process meanwhile, unless it cannot.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, REPORT_MS);
+  for (let waited = 0; waited < REPORT_MS; waited += SLICE_MS) {
+    Atomics.wait(nothing, 0, 0, SLICE_MS);
+    if (process.ppid !== launcher) communicator.abort(EXIT_FAILED);
+  }
   const name = `${program} (${processName(communicator, communicator.rank)})`;
   communicator.abort(printError(error, name, new Terminal()));
 }

@@ -45,21 +45,25 @@ interface MpirunOptions {
   /** Called with all that was written on stderr so far, whenever that grows. */
   readonly during?: (child: ChildProcess, stderr: string) => void;
   readonly env?: Readonly<Record<string, string>>;
+  /** Variables of the last process alone. */
+  readonly lastEnv?: Readonly<Record<string, string>>;
 }
 
-/** Runs `mpirun -n COUNT bnn-train ARGS`, or another program. Several lists of arguments: one for each process. */
+/** Runs `mpirun -n COUNT bnn-train ARGS`, or another program. */
 export function mpirun(
   family: MpiFamily,
   count: number,
-  args: readonly string[] | readonly (readonly string[])[],
-  { program = 'bnn-train', during, env }: MpirunOptions = {},
+  args: readonly string[],
+  { program = 'bnn-train', during, env, lastEnv }: MpirunOptions = {},
 ): Promise<CliResult> {
-  const lists = (typeof args[0] === 'string' ? [args] : args) as readonly (readonly string[])[];
   const options = family === 'openmpi' ? ['--allow-run-as-root', '--oversubscribe', '--bind-to', 'none'] : [];
   // Compiled: several processes at a time would take long to compile themselves.
   const node = [process.execPath, join(ROOT, `dist/cli/${program}.js`)];
-  const each = lists.length === 1 ? count : 1;
-  const jobs = lists.flatMap((list, i) => [...(i > 0 ? [':'] : []), '-n', String(each), ...node, ...list]);
+  const last = Object.entries(lastEnv ?? {}).map(([name, value]) => `${name}=${value}`);
+  const jobs =
+    last.length === 0
+      ? ['-n', String(count), ...node, ...args]
+      : [...['-n', String(count - 1), ...node, ...args, ':'], ...['-n', '1', 'env', ...last, ...node, ...args]];
   const child = spawn(`mpirun.${family}`, [...options, ...jobs], {
     cwd: ROOT,
     env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined, ...env },
