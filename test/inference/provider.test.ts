@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
@@ -39,6 +40,32 @@ describe.skipIf(process.platform !== 'linux')('a Vulkan driver that the environm
     process.env['VK_DRIVER_FILES'] = path;
     expect(vulkanObstacle()?.reason).toMatch(/libvulkan|VK_DRIVER_FILES names .*driver\.json/);
     await writeFile(path, '{}');
+    expect(vulkanObstacle()?.reason ?? 'libvulkan').toMatch(/libvulkan/);
+  });
+});
+
+const hasGpu = existsSync('/dev/dri') || existsSync('/dev/nvidiactl') || existsSync('/dev/dxg');
+describe.skipIf(process.platform !== 'linux' || hasGpu)('a machine without a GPU, with a driver for the CPU', () => {
+  const NAMES = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES', 'XDG_DATA_DIRS'] as const;
+  const before = NAMES.map((name) => process.env[name]);
+  afterEach(() => {
+    for (const [i, name] of NAMES.entries()) {
+      if (before[i] === undefined) Reflect.deleteProperty(process.env, name);
+      else process.env[name] = before[i];
+    }
+  });
+
+  test('gives --ep webgpu nothing, unless the driver is named', async () => {
+    for (const name of NAMES) Reflect.deleteProperty(process.env, name);
+    process.env['XDG_DATA_DIRS'] = folder;
+    await mkdir(join(folder, 'vulkan', 'icd.d'), { recursive: true });
+    const manifest = join(folder, 'vulkan', 'icd.d', 'lvp_icd.json');
+    await writeFile(manifest, '{}');
+    expect(vulkanObstacle()).toMatchObject({
+      reason: expect.stringMatching(/libvulkan|Vulkan would compute on the CPU/) as string,
+      hint: expect.stringMatching(/libvulkan|VK_DRIVER_FILES=/) as string,
+    });
+    process.env['VK_DRIVER_FILES'] = manifest;
     expect(vulkanObstacle()?.reason ?? 'libvulkan').toMatch(/libvulkan/);
   });
 });
