@@ -245,7 +245,7 @@ export async function openToy(...args: Parameters<typeof createWasmSession>): Pr
 
 export const TOYS = [ESTIMATOR, OPERATOR, DATASET, BACKEND, ENGINE];
 
-const INSTRUCTION_SET: Toy = {
+export const INSTRUCTION_SET: Toy = {
   chapter: 'an instruction set',
   changes: [
     {
