@@ -67,9 +67,7 @@ class CheckedArgs {
   // Arrays that the kernel writes. Some is read again while others are written, so none may overlap.
   Floats result(size_t i, int64_t count = -1) { return array<Floats, float>(i, Elements::kFloats, count, Use::kResult); }
   Floats result_in_place(size_t i, int64_t count) { return array<Floats, float>(i, Elements::kFloats, count, Use::kResultInPlace); }
-  Doubles double_result(size_t i, int64_t count = -1) {
-    return array<Doubles, double>(i, Elements::kDoubles, count, Use::kResult);
-  }
+  Doubles double_result(size_t i, int64_t count = -1) { return array<Doubles, double>(i, Elements::kDoubles, count, Use::kResult); }
   Doubles double_result_or_null(size_t i, int64_t count) {
     return source().is_null(i) ? Doubles{nullptr, 0} : double_result(i, count);
   }
@@ -89,8 +87,7 @@ class CheckedArgs {
   double number(size_t i, double low, double high) const {
     const double n = number(i);
     if (!(n >= low && n <= high)) {
-      fail("argument " + std::to_string(i) + " is " + in_words(n) + ", expected " + in_words(low) + " to " +
-           in_words(high));
+      fail("argument " + std::to_string(i) + " is " + in_words(n) + ", expected " + in_words(low) + " to " + in_words(high));
     }
     return n;
   }
