@@ -51,6 +51,14 @@ void allow_short_naps() {
 #endif
 }
 
+std::thread::id mpi_thread;
+int exit_code = 1;
+
+// Where MPI itself ends the process, from its thread, nothing may be destroyed that JavaScript is using.
+void exit_at_once() {
+  if (std::this_thread::get_id() == mpi_thread) _exit(exit_code);
+}
+
 [[noreturn]] void end_all(int code) {
   // Where another machine is out of reach, MPI_Abort may wait for it, and so may the launcher.
   if (is_somebody_lost) end_launchers_later();
@@ -58,9 +66,7 @@ void allow_short_naps() {
     std::this_thread::sleep_for(kExitPatience);
     _exit(code);
   }).detach();
-  // It may end the process in order, which waits for what JavaScript is doing.
-  static int exit_code = code;
-  std::atexit([] { _exit(exit_code); });
+  exit_code = code;
   MPI_Abort(MPI_COMM_WORLD, code);
   _exit(code);
 }
@@ -110,11 +116,14 @@ void Communicator::start_mpi() {
 
 void Communicator::run() {
   allow_short_naps();
+  mpi_thread = std::this_thread::get_id();
   try {
     start_mpi();
   } catch (const std::exception& error) {
     start_problem_ = error.what();
   }
+  // After MPI's own, so that it is called before them.
+  std::atexit(exit_at_once);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     is_started_ = true;

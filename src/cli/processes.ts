@@ -11,6 +11,7 @@ const LOOK_MS = 500;
 /** How long a process that failed waits for the first one to say so and end all, and how often it looks whether its launcher has gone. */
 const REPORT_MS = 3000;
 const SLICE_MS = 50;
+const PRINT_MS = 300;
 
 /**
  * Runs `work` with the other processes that a launcher started, or alone.
@@ -53,10 +54,15 @@ function join(program: string): Communicator | null {
 }
 
 function endAll(communicator: Communicator, error: unknown, program: string, terminal: Terminal): never {
-  if (communicator.rank === 0) communicator.abort(printError(error, program, terminal));
+  const nothing = new Int32Array(new SharedArrayBuffer(4));
+  if (communicator.rank === 0) {
+    const code = printError(error, program, terminal);
+    // The launcher ends as soon as it hears of the end, and what it has not read by then is lost.
+    Atomics.wait(nothing, 0, 0, PRINT_MS);
+    communicator.abort(code);
+  }
   communicator.report(error);
   const launcher = process.ppid;
-  const nothing = new Int32Array(new SharedArrayBuffer(4));
   // The first one ends this process meanwhile, unless it cannot.
   for (let waited = 0; waited < REPORT_MS; waited += SLICE_MS) {
     Atomics.wait(nothing, 0, 0, SLICE_MS);

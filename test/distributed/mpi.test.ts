@@ -78,6 +78,8 @@ describe.each(mpis)('$family $skipped', ({ family, skipped }) => {
         expect(await weightDifference(run, 'alone')).toBeLessThan(2e-3);
         expect((await historyOf(run)).every(({ processes }) => processes === count)).toBe(true);
       }
+      // The other MPI is compared with the first below.
+      if (family !== mpis.find((mpi) => mpi.skipped === '')?.family) return;
       await mpirun(family, 2, [...STEPS, '--out', at(`${family}-again`)]);
       expect((await weightsOf(`${family}-again`)).equals(await weightsOf(`${family}-2`))).toBe(true);
       const own = STEPS.filter((option) => option !== '--sync-batch-norm');
