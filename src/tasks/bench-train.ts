@@ -36,7 +36,7 @@ export interface TrainBenchRequest {
   readonly backend?: BackendName | undefined;
   /** `reste` unless told. */
   readonly estimator?: EstimatorName | undefined;
-  /** `auto` unless told. */
+  /** `float32` unless told, as in training. */
   readonly precision?: WantedPrecision | undefined;
   /** Turns of each variant; 5 unless told. */
   readonly rounds?: number | undefined;
@@ -137,7 +137,7 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
   const threads =
     request.threads || (request.communicator && threadsOf(request.communicator)) || availableParallelism();
   const backend = await selectBackend(name, { threads });
-  const precision = precisionOf(request.precision ?? 'auto', backend);
+  const precision = precisionOf(request.precision ?? 'float32', backend);
   const { deviceMemory } = backend.capabilities;
   const startMiB = deviceMemory ? null : resetPeak();
   const plan = { model, batch, estimator, precision, rounds, steps, threads, backend };

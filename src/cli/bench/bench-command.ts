@@ -180,7 +180,7 @@ function createTrainBench(): Command {
     .addOption(
       new Option('--precision <name>', 'what gradients of layers with binary weights are multiplied in')
         .choices(PRECISIONS)
-        .default('auto'),
+        .default('float32'),
     )
     .option('--kernel <name>', KERNEL_HELP);
   addGeneralOptions(command, { threads: false });
