@@ -4,8 +4,8 @@ import { runProgram } from '../../src/backends/run-program-io.ts';
 import { ROOT } from '../cli/spawn-cli.ts';
 
 test('what a program writes, and its status', async () => {
-  const script = 'console.log(process.cwd()); console.error(process.env.BNN_SAYS); process.exit(3)';
-  const env = { ...process.env, BNN_SAYS: 'no' };
+  const script = 'console.log(process.cwd()); console.error(process.env.WHAT_IT_SAYS); process.exit(3)';
+  const env = { ...process.env, WHAT_IT_SAYS: 'no' };
   expect(await runProgram(process.execPath, ['-e', script], '/', env)).toEqual({
     status: 3,
     stdout: '/\n',

@@ -32,7 +32,7 @@ describe('bnn-bench usage', SLOW, () => {
     [[], /Commands:\s+conv[\s\S]*model[\s\S]*train[\s\S]*data[\s\S]*web/, 5],
     [['conv'], /--shapes[\s\S]*--batch[\s\S]*--threads[\s\S]*--kernel[\s\S]*General options:[\s\S]*--json/, 2],
     [['model'], /<model>[\s\S]*--twin[\s\S]*--ep[\s\S]*--batch[\s\S]*--allow-cpu-fallback/, 2],
-    [['train'], /--model[\s\S]*--profile[\s\S]*--steps[\s\S]*--estimator[\s\S]*--backend/, 1],
+    [['train'], /--model[\s\S]*--profile[\s\S]*--steps[\s\S]*--estimator[\s\S]*--backend/, 2],
     [['data'], /--dataset[\s\S]*--data[\s\S]*--images/, 1],
     [['web'], /--networks[\s\S]*--shapes[\s\S]*--browser[\s\S]*--rounds[\s\S]*--loads/, 2],
   ])('%s --help has the options and examples', async (args, expected, examples) => {
