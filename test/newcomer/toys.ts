@@ -198,7 +198,7 @@ export function openToy(): Found<LoadedBackend> {
     ...{ name: 'toy', title: 'toy', isAutomatic: false },
     capabilities: {
       ...{ gpu: false, threads: false, kernelChoice: false },
-      ...{ explicitPadding: true, synchronous: true, deviceMemory: false },
+      ...{ explicitPadding: true, synchronous: true, deviceMemory: false, keepsAll: false, bf16: false },
     },
     load: async () => (await import('./toy/open.ts')).openToy(),
   },
