@@ -163,9 +163,14 @@ const X_THRESHOLD: InputSchema = {
   doc: 'the least x of each input channel that counts as +1',
 };
 
-/** @throws {BnnError} E_FORMAT when the shape of the weights is unknown. */
+/**
+ * Nothing for a node that lacks what every node has: that is told where its geometry is read.
+ *
+ * @throws {BnnError} E_FORMAT when the shape of the weights is unknown.
+ */
 function sizesOf(node: Node): Attributes {
-  const { group, channels } = geometryOf(node.attributes, node.describe());
+  const [group, channels] = [node.attribute('group', 'int'), node.attribute('channels', 'int')];
+  if (group === undefined || channels === undefined) return {};
   const outputs = node.requiredInput(1).shape?.[0];
   if (typeof outputs !== 'number') {
     throw new BnnError('E_FORMAT', 'the shape of its packed weights is unknown, expected a constant', {

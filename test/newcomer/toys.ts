@@ -251,8 +251,8 @@ export const INSTRUCTION_SET: Toy = {
     {
       file: 'native/simd/isa.h',
       insert: [
-        ['  kSimd128 = 1 << 5,', '  kToy = 1 << 6,\n'],
-        [' | kAvx512 | kAvx512Vpopcntdq;\n', ' | kToy'],
+        ['  kSimd128 = 1 << 5,', '  kToy = 1 << 20,\n'],
+        ['kPopcnt | kAvx2', 'kToy | '],
         ['  X(avx512, kAvx2', '  X(toy, kAvx2 | kToy)       \\\n'],
         ['X(avx2, Row, name) X(scalar, Row, name)\n#define BNN_BINARY_ISAS', 'X(toy, Row, name) '],
       ],
