@@ -74,7 +74,7 @@ void exit_at_once() {
 }  // namespace
 
 Communicator::Communicator(double patience_seconds) : patience_ms_(patience_seconds * 1000) {
-  std::thread([this] { run(); }).detach();
+  thread_ = new std::thread([this] { run(); });
   std::unique_lock<std::mutex> lock(mutex_);
   wake_caller_.wait(lock, [this] { return is_started_; });
   if (!start_problem_.empty()) throw std::runtime_error(start_problem_);
@@ -385,6 +385,9 @@ void Communicator::finalize() {
   should_end_ = true;
   wake_thread_.notify_one();
   wake_caller_.wait(lock, [this] { return has_ended_; });
+  lock.unlock();
+  // Else it ends while the process does, whose libraries take down what it still uses.
+  if (thread_->joinable()) thread_->join();
 }
 
 void Communicator::abort(int code) {

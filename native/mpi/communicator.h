@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace bnn_mpi {
@@ -89,6 +90,8 @@ class Communicator {
   std::string name_of(int rank) const;
 
   Facts facts_;
+  // Never deleted: a process that ends without finalize leaves it running.
+  std::thread* thread_ = nullptr;
   double patience_ms_;
   std::mutex mutex_;
   std::condition_variable wake_thread_, wake_caller_;

@@ -77,8 +77,22 @@ export function findMpi(family: MpiFamily | null): Found<{ readonly family: MpiF
   return obstacle(`there is no MPI addon for ${FAMILY_TITLES[wanted]}${but}`, MPI_HINT);
 }
 
+/**
+ * Under MPICH, UCX watches every mapping of memory and takes signals over, which V8 does not bear: a process in dozens ended with a
+ * segmentation fault. What somebody sets stays.
+ */
+const UCX_SETTINGS = {
+  UCX_MEM_EVENTS: 'n',
+  UCX_MEM_MALLOC_HOOKS: 'n',
+  UCX_MEM_MALLOC_RELOC: 'n',
+  UCX_MEM_MMAP_HOOK_MODE: 'none',
+  UCX_ERROR_SIGNALS: '',
+};
+
 /** @throws the loader's error. */
 export function loadMpi(path: string): MpiAddon {
+  // Read when its library is loaded.
+  for (const [name, value] of Object.entries(UCX_SETTINGS)) process.env[name] ??= value;
   const module: { exports: unknown } = { exports: {} };
   // MPI loads parts of its own, which look for it among what all see.
   process.dlopen(module, path, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL);
