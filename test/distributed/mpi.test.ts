@@ -23,7 +23,7 @@ const STEPS = [
 ];
 /** Long enough to be stopped. */
 const LONG = [
-  ...['--limit-train', '640', '--limit-test', '50', '--batch-size', '32', '--epochs', '12', '--validation', '64'],
+  ...['--limit-train', '640', '--limit-test', '50', '--batch-size', '32', '--epochs', '7', '--validation', '64'],
   ...['--sync-batch-norm', '--checkpoint-minutes', '0.001', '--threads', '1', '--backend', BACKEND],
 ];
 

@@ -66,8 +66,7 @@ export function mpirun(
       : [...['-n', String(count - 1), ...node, ...args, ':'], ...['-n', '1', 'env', ...last, ...node, ...args]];
   const child = spawn(`mpirun.${family}`, [...options, ...jobs], {
     cwd: ROOT,
-    // A busy machine needs more than the second that Open MPI gives a process to end.
-    env: { ...process.env, OMPI_MCA_odls_base_sigkill_timeout: '20', NO_COLOR: '1', FORCE_COLOR: undefined, ...env },
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [stdout, stderr] = ['', ''];
