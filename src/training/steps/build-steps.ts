@@ -26,12 +26,49 @@ export function buildSteps(graph: Graph, context: BuildContext, layouts: Map<Val
     layouts.set(step.output, step.layout);
     steps.push(step);
   }
-  return [...steps.filter(addsToConstant), ...steps.filter((step) => !addsToConstant(step))];
+  return nearTheirUse(steps, graph);
 }
 
-/** What adds its gradient to that of a weight goes first, so that its backward pass comes last, when there is a sum to add to. */
-function addsToConstant({ inputs, addsTo = [] }: Step): boolean {
-  return addsTo.length > 0 && inputs.every((value) => value.constant !== null);
+/**
+ * What depends on parameters alone, such as the sign of a weight, goes right before the first step that reads it: the backward pass,
+ * which takes the steps from the last to the first, is then done with a parameter early, and its gradient can be sent to other processes
+ * while the others are computed. Of the steps that read one parameter, what adds its gradient to that of the others goes first, so
+ * that in the backward pass it comes last, when there is a sum to add to.
+ */
+function nearTheirUse(steps: readonly Step[], graph: Graph): Step[] {
+  const dependent = new Set(graph.inputs);
+  const pending = new Map<Value, Step>();
+  const ordered: Step[] = [];
+  const place = (step: Step): void => {
+    pending.delete(step.output);
+    for (const value of step.inputs) {
+      const source = pending.get(value);
+      if (source !== undefined) place(source);
+    }
+    if (!dependent.has(step.output) && !addsToOthers(step)) {
+      const before = [...pending.values()].filter((other) => addsToOthers(other) && sharesParameter(step, other));
+      for (const other of before) if (pending.has(other.output)) place(other);
+    }
+    ordered.push(step);
+  };
+  for (const step of steps) {
+    if (step.inputs.some((value) => dependent.has(value))) {
+      dependent.add(step.output);
+      place(step);
+    } else {
+      pending.set(step.output, step);
+    }
+  }
+  for (const step of [...pending.values()]) if (pending.has(step.output)) place(step);
+  return ordered;
+}
+
+function addsToOthers({ addsTo = [] }: Step): boolean {
+  return addsTo.length > 0;
+}
+
+function sharesParameter({ inputs }: Step, other: Step): boolean {
+  return inputs.some((value) => value.constant !== null && other.inputs.includes(value));
 }
 
 function buildStep(node: Node, context: BuildContext): Step {
