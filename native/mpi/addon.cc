@@ -3,6 +3,7 @@
 
 #include <node_api.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -117,15 +118,25 @@ napi_value is_done(const Args& args) { return to_flag(args.env(), started().is_d
 // failure(): string, empty where there is none
 napi_value failure(const Args& args) { return to_text(args.env(), started().failure()); }
 
-// counters(): {bytesSent, messages, busyMs}
+// counters(): {bytesSent, messages}
 napi_value counters(const Args& args) {
   const Counters counters = started().counters();
   napi_value result = nullptr;
   napi_create_object(args.env(), &result);
   set(args.env(), result, "bytesSent", to_number(args.env(), counters.bytes_sent));
   set(args.env(), result, "messages", to_number(args.env(), counters.messages));
-  set(args.env(), result, "busyMs", to_number(args.env(), counters.busy_ms));
   return result;
+}
+
+// takeTimes(): Float64Array, four of each operation: begun, waited for, done, waited until; in milliseconds
+napi_value take_times(const Args& args) {
+  const std::vector<Times> times = started().take_times();
+  napi_value buffer = nullptr, array = nullptr;
+  void* data = nullptr;
+  napi_create_arraybuffer(args.env(), times.size() * sizeof(Times), &data, &buffer);
+  std::copy(times.begin(), times.end(), static_cast<Times*>(data));
+  napi_create_typedarray(args.env(), napi_float64_array, times.size() * 4, buffer, 0, &array);
+  return array;
 }
 
 // report(text)
@@ -171,6 +182,7 @@ NAPI_MODULE_INIT() {
   define(env, exports, "isDone", method<is_done>);
   define(env, exports, "failure", method<failure>);
   define(env, exports, "counters", method<counters>);
+  define(env, exports, "takeTimes", method<take_times>);
   define(env, exports, "report", method<report>);
   define(env, exports, "finalize", method<finalize>);
   define(env, exports, "abort", method<abort>);

@@ -31,10 +31,14 @@ constexpr const char* kLost = " has not been heard of for ";
 // Whether a process is out of reach, so that its machine may be.
 std::atomic<bool> is_somebody_lost{false};
 constexpr size_t kReportBytes = 16384;
-// Between two looks at what is under way: while somebody waits; while the processors compute; while nothing is.
-constexpr auto kHastyNap = std::chrono::microseconds(20);
-constexpr auto kNap = std::chrono::microseconds(100);
-constexpr auto kIdleNap = std::chrono::milliseconds(20);
+// Between two looks at what is under way, since a look takes time from those that compute: a share of how long somebody waits, or of how
+// long the youngest operation has been under way that nobody waits for; while nothing is under way.
+constexpr double kLeastNapMs = 0.02, kMostNapMs = 1;
+constexpr double kWaitedShare = 1.0 / 64, kUnderWayShare = 1.0 / 4;
+constexpr double kIdleNapMs = 20;
+// Between two looks at who is alive.
+constexpr double kLookMs = 5;
+constexpr size_t kMostTimes = 65536;
 
 double now_ms() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -139,14 +143,13 @@ void Communicator::run() {
       end_all(abort_code_);
     }
     if (!incoming_.empty()) continue;
-    const bool is_waited_for = waiting_ > 0;
-    if (!is_busy && !should_end_) {
-      wake_thread_.wait_for(lock, kIdleNap);
-    } else if (is_waited_for || should_end_) {
-      wake_thread_.wait_for(lock, kHastyNap);
-    } else {
-      wake_thread_.wait_for(lock, kNap);
+    double nap = kIdleNapMs;
+    if (is_busy) {
+      const double share = waiting_ > 0 ? (now_ms() - waiting_since_ms_) * kWaitedShare : (now_ms() - youngest_ms_) * kUnderWayShare;
+      nap = std::clamp(share, kLeastNapMs, kMostNapMs);
     }
+    if (should_end_) nap = kLeastNapMs;
+    wake_thread_.wait_for(lock, std::chrono::duration<double, std::milli>(nap));
   }
 }
 
@@ -154,8 +157,10 @@ bool Communicator::step() {
   bool should_end = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (active_.empty() && !incoming_.empty()) busy_since_ms_ = now_ms();
-    for (auto& operation : incoming_) active_.push_back(std::move(operation));
+    for (auto& operation : incoming_) {
+      youngest_ms_ = operation->begun_ms;
+      active_.push_back(std::move(operation));
+    }
     incoming_.clear();
     should_end = should_end_;
   }
@@ -165,13 +170,13 @@ bool Communicator::step() {
     const auto is_done = [](const std::shared_ptr<Operation>& operation) { return operation->is_done; };
     const auto end = std::remove_if(active_.begin(), active_.end(), is_done);
     if (end == active_.end()) continue;
-    const std::lock_guard<std::mutex> lock(mutex_);
     active_.erase(end, active_.end());
-    if (active_.empty()) counters_.busy_ms += now_ms() - busy_since_ms_;
+    const std::lock_guard<std::mutex> lock(mutex_);
     wake_caller_.notify_all();
   }
-  if (facts_.size > 1) {
-    const double now = now_ms();
+  const double now = now_ms();
+  if (facts_.size > 1 && (now - last_look_ms_ >= kLookMs || should_end)) {
+    last_look_ms_ = now;
     beat(now);
     hear(now);
   }
@@ -236,6 +241,7 @@ bool Communicator::advance(Operation& operation) {
   if (!operation.is_done) {
     const std::lock_guard<std::mutex> lock(mutex_);
     operation.is_done = true;
+    operation.done_ms = now_ms();
   }
   return moved;
 }
@@ -318,6 +324,7 @@ std::string Communicator::name_of(int rank) const {
 
 int Communicator::add(std::unique_ptr<Operation> operation) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  operation->begun_ms = now_ms();
   operation->tag = next_tag_;
   next_tag_ = (next_tag_ + 1) % kTags;
   std::shared_ptr<Operation> shared = std::move(operation);
@@ -348,11 +355,14 @@ bool Communicator::wait(int id) {
   const auto found = std::find_if(operations_.begin(), operations_.end(), [id](const auto& entry) { return entry.first == id; });
   if (found == operations_.end()) throw std::runtime_error("no such operation");
   const std::shared_ptr<Operation> operation = found->second;
-  waiting_++;
+  const double wait_ms = now_ms();
+  if (waiting_++ == 0) waiting_since_ms_ = wait_ms;
   wake_thread_.notify_one();
   wake_caller_.wait(lock, [&] { return operation->is_done || !failure_.empty(); });
   waiting_--;
   if (!operation->is_done) return false;
+  if (times_.size() == kMostTimes) times_.pop_front();
+  times_.push_back({operation->begun_ms, wait_ms, operation->done_ms, now_ms()});
   operations_.erase(std::find_if(operations_.begin(), operations_.end(), [id](const auto& entry) { return entry.first == id; }));
   return true;
 }
@@ -371,6 +381,13 @@ std::string Communicator::failure() {
 Counters Communicator::counters() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return counters_;
+}
+
+std::vector<Times> Communicator::take_times() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<Times> taken(times_.begin(), times_.end());
+  times_.clear();
+  return taken;
 }
 
 void Communicator::report(const std::string& text) {

@@ -40,6 +40,12 @@ struct Operation {
   int tag = 0;
   MPI_Request requests[2];
   bool is_done = false;
+  double begun_ms = 0, done_ms = 0;
+};
+
+// Times of an operation that was waited for, by the clock of this machine.
+struct Times {
+  double begun_ms, wait_ms, done_ms, end_ms;
 };
 
 struct Facts {
@@ -51,7 +57,6 @@ struct Facts {
 struct Counters {
   double bytes_sent = 0;
   double messages = 0;
-  double busy_ms = 0;  // while an operation was under way
 };
 
 class Communicator {
@@ -70,6 +75,8 @@ class Communicator {
   bool is_done(int id);
   std::string failure();
   Counters counters();
+  // Of the operations that were waited for since the last call, in the order of waiting; the oldest are dropped where there are many.
+  std::vector<Times> take_times();
   // Tells process 0 why this one fails; as process 0, just notes it.
   void report(const std::string& text);
   // Ends MPI; all processes must call it.
@@ -100,6 +107,8 @@ class Communicator {
   std::deque<std::shared_ptr<Operation>> incoming_;
   int next_id_ = 1;
   int waiting_ = 0;
+  double waiting_since_ms_ = 0;
+  std::deque<Times> times_;
   bool is_started_ = false;
   std::string start_problem_;
   std::string failure_;
@@ -116,7 +125,7 @@ class Communicator {
   MPI_Request beat_send_ = MPI_REQUEST_NULL, beat_receive_ = MPI_REQUEST_NULL, report_receive_ = MPI_REQUEST_NULL;
   char beat_out_ = 0, beat_in_ = 0;
   std::vector<char> report_in_;
-  double busy_since_ms_ = 0, last_beat_ms_ = 0, last_heard_ms_ = 0, failed_ms_ = 0;
+  double youngest_ms_ = 0, last_look_ms_ = 0, last_beat_ms_ = 0, last_heard_ms_ = 0, failed_ms_ = 0;
   bool is_report_sent_ = false;
   bool has_said_goodbye_ = false, has_heard_goodbye_ = false;
 };

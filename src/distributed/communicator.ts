@@ -13,10 +13,19 @@ export interface Traffic {
   /** Sent by this process. */
   readonly bytesSent: number;
   readonly messages: number;
-  /** While an operation was under way. */
-  readonly busyMs: number;
   /** That this process waited. */
   readonly waitMs: number;
+}
+
+/** When an operation went which way, in milliseconds by the clock of the machine. */
+export interface OperationTimes {
+  readonly begun: number;
+  /** Waited for from then on. */
+  readonly waited: number;
+  /** The result was there. */
+  readonly done: number;
+  /** Waiting was over. */
+  readonly ended: number;
 }
 
 /** All processes call the same of its methods in the same order. */
@@ -39,6 +48,8 @@ export interface Communicator {
   /** Gives all processes the bytes of process 0, in place. */
   broadcast(bytes: Uint8Array): void;
   traffic(): Traffic;
+  /** Of what was waited for since the last call, in that order. */
+  takeTimes(): readonly OperationTimes[];
   /** Why the job has failed, in another process or on the way there; null while it has not. */
   failure(): Error | null;
   /** Tells process 0 why this one fails. */
@@ -66,6 +77,17 @@ export function gather(communicator: Communicator, own: readonly number[]): numb
   all.set(own, rank * own.length);
   sumUp(communicator, all);
   return Array.from({ length: size }, (_, i) => [...all.subarray(i * own.length, (i + 1) * own.length)]);
+}
+
+/** The times of each process, which all have made the same operations. */
+export function gatherTimes(communicator: Communicator, own: readonly OperationTimes[]): OperationTimes[][] {
+  const numbers = own.flatMap(({ begun, waited, done, ended }) => [begun, waited, done, ended]);
+  return gather(communicator, numbers).map((all) =>
+    own.map((_, k) => {
+      const [begun = 0, waited = 0, done = 0, ended = 0] = all.slice(4 * k);
+      return { begun, waited, done, ended };
+    }),
+  );
 }
 
 /** The text of each process. */

@@ -28,7 +28,9 @@ export interface MpiAddon {
   isDone(id: number): boolean;
   /** Empty while it has not failed; begins with the rank of the process that reports it, or is of the addon itself. */
   failure(): string;
-  counters(): { readonly bytesSent: number; readonly messages: number; readonly busyMs: number };
+  counters(): { readonly bytesSent: number; readonly messages: number };
+  /** Four numbers of each operation that was waited for since the last call: begun, waited for from, done, waited until; milliseconds. */
+  takeTimes(): Float64Array;
   report(text: string): void;
   finalize(): void;
   abort(code: number): never;

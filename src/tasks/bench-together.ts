@@ -2,7 +2,8 @@
 
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
 import { median } from '../core/quantile.ts';
-import { type Communicator, gather, meet } from '../distributed/communicator.ts';
+import { type Communicator, gather, gatherTimes, meet } from '../distributed/communicator.ts';
+import { splitWaiting } from '../distributed/waiting.ts';
 import type { EstimatorName } from '../estimators/table.ts';
 import type { Precision } from '../kernels/convolution.ts';
 import { TrainingBench, type TrainingRound } from '../training/bench-training.ts';
@@ -15,9 +16,11 @@ export interface TogetherCase {
   readonly syncBatchNorm: boolean;
   /** Threads of all processes. */
   readonly threads: number;
-  /** Of a step, of the process that waits most: for numbers of others. */
+  /** Of a step, of the process that waits most: for others and for numbers. */
   readonly waitShare: number;
-  /** Share of the time in which numbers were on their way that nobody waited for them, of the process that waits most. */
+  /** Of a step, of the same process: for others that had not come so far. */
+  readonly othersShare: number;
+  /** Share of the time in which numbers were on their way that the process computed meanwhile: of the one that others wait for. */
   readonly hiddenShare: number;
   /** That the process that sends most sends in a step. */
   readonly bytesPerStep: number;
@@ -96,8 +99,8 @@ export async function benchTogether(
     await alone(() => part.round(WARM_UP_STEPS));
     await alone(() => onMachine(WARM_UP_STEPS));
     const ours: TrainingRound[] = [];
-    const figures: Record<'wait' | 'hidden' | 'bytes' | 'alone' | 'machine', number[]> = {
-      ...{ wait: [], hidden: [], bytes: [], alone: [], machine: [] },
+    const figures: Record<'wait' | 'others' | 'hidden' | 'bytes' | 'alone' | 'machine', number[]> = {
+      ...{ wait: [], others: [], hidden: [], bytes: [], alone: [], machine: [] },
     };
     const peaks: number[] = [];
     for (let done = 1; done <= rounds; done++) {
@@ -107,20 +110,24 @@ export async function benchTogether(
       figures.machine.push(await alone(() => onMachine(steps)));
       meet(communicator);
       const before = communicator.traffic();
+      communicator.takeTimes();
       const round = await together.round(steps);
+      const times = communicator.takeTimes();
       const after = communicator.traffic();
-      const waitMs = after.waitMs - before.waitMs;
-      const all = gather(communicator, [
-        waitMs / 1000 / round.seconds,
-        1 - waitMs / Math.max(waitMs, after.busyMs - before.busyMs),
-        (after.bytesSent - before.bytesSent) / steps,
-        round.seconds,
-      ]);
+      const all = gather(communicator, [(after.bytesSent - before.bytesSent) / steps, round.seconds]);
       const of = (i: number): number[] => all.map((each) => each[i] ?? Number.NaN);
-      const seconds = Math.max(...of(3));
-      figures.wait.push(Math.max(...of(0)));
-      figures.hidden.push(Math.min(...of(1)));
-      figures.bytes.push(Math.max(...of(2)));
+      const seconds = Math.max(...of(1));
+      figures.bytes.push(Math.max(...of(0)));
+      const waiting = splitWaiting(gatherTimes(communicator, times), hosts);
+      const shares = waiting.map(({ forOthersMs, forNumbersMs }) => ({
+        wait: (forOthersMs + forNumbersMs) / 1000 / seconds,
+        others: forOthersMs / 1000 / seconds,
+      }));
+      const most = shares.reduce((worst, share) => (share.wait > worst.wait ? share : worst));
+      figures.wait.push(most.wait);
+      figures.others.push(most.others);
+      const last = waiting.reduce((least, one) => (one.forOthersMs < least.forOthersMs ? one : least));
+      figures.hidden.push(1 - last.forNumbersMs / last.trafficMs);
       ours.push({ ...round, seconds, imagesPerSecond: (steps * batch) / seconds });
     }
     const aloneImagesPerSecond = median(figures.alone);
@@ -135,6 +142,7 @@ export async function benchTogether(
         syncBatchNorm,
         threads: allThreads.reduce((sum, count) => sum + count, 0),
         waitShare: median(figures.wait),
+        othersShare: median(figures.others),
         hiddenShare: median(figures.hidden),
         bytesPerStep: median(figures.bytes),
         aloneImagesPerSecond,

@@ -28,7 +28,8 @@ export function loopback(size: number): Communicator[] {
     return {
       ...{ rank, size, localRank: rank, localSize: size, library: 'loopback', beginSum },
       hosts: Array.from({ length: size }, () => 'here'),
-      traffic: () => ({ bytesSent: 0, messages: 0, busyMs: 0, waitMs: 0 }),
+      traffic: () => ({ bytesSent: 0, messages: 0, waitMs: 0 }),
+      takeTimes: () => [],
       failure: () => null,
       ...{ broadcast: missing, report: missing, close: missing, abort: missing },
     };

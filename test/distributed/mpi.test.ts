@@ -142,7 +142,7 @@ describe.each(mpis)('$family $skipped', ({ family, skipped }) => {
     async () => {
       const run = at(`${family}-other`);
       let isAsked = false;
-      const { code: stopped } = await mpirun(family, 2, [...LONG, '--out', run], {
+      await mpirun(family, 2, [...LONG, '--out', run], {
         env: SLOWLY,
         during: (child, text) => {
           if (isAsked || !/\|\s+1 \|/.test(text)) return;
@@ -150,7 +150,8 @@ describe.each(mpis)('$family $skipped', ({ family, skipped }) => {
           child.kill('SIGINT');
         },
       });
-      expect(stopped).not.toBe(0);
+      // Not by its exit code: MPICH's mpirun ends with 0 after Ctrl-C.
+      expect((await readHistory(join(run, 'history.jsonl'))).length).toBeLessThan(5);
       const { code } = await mpirun(family, 3, ['--resume', ...PLUGIN, '--out', run]);
       expect(code).toBe(0);
       const counts = (await readHistory(join(run, 'history.jsonl'))).map(({ processes }) => processes);

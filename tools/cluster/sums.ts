@@ -5,9 +5,10 @@
  */
 
 import { median } from '../../src/core/quantile.ts';
-import { meet, sumUp } from '../../src/distributed/communicator.ts';
+import { gatherTimes, meet, sumUp } from '../../src/distributed/communicator.ts';
 import { sumSeconds } from '../../src/distributed/cost-model.ts';
 import { joinProcesses } from '../../src/distributed/mpi-communicator.ts';
+import { splitWaiting } from '../../src/distributed/waiting.ts';
 
 const ROUNDS = 15;
 const [delayUs = 0, mbit = 0] = process.argv.slice(2).map(Number);
@@ -18,11 +19,11 @@ for (const bytes of [4096, 2 ** 14, 2 ** 16, 2 ** 18, 2 ** 20, 2 ** 22]) {
   const values = new Float32Array(bytes / 4);
   const times: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    // The second of two sums begins at the same time everywhere, but for what the first was early.
     meet(communicator);
-    const begin = performance.now();
+    communicator.takeTimes();
     sumUp(communicator, values);
-    times.push(performance.now() - begin);
+    const all = gatherTimes(communicator, communicator.takeTimes());
+    times.push(Math.max(...splitWaiting(all, communicator.hosts).map(({ trafficMs }) => trafficMs)));
   }
   const link = { latencySeconds: delayUs * 1e-6, bytesPerSecond: (mbit * 1e6) / 8 };
   const modelMs = 1000 * sumSeconds(bytes, communicator.size, link);

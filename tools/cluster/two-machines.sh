@@ -4,7 +4,8 @@
 #     tools/cluster/two-machines.sh DELAY_US MBIT_PER_S COMMAND…
 #
 # Runs COMMAND on the first machine; in it, $RSH is the program that Open MPI's launcher takes in place of ssh, and $ON_BOTH the options of
-# mpirun that start a process on each. Needs root, ip and /dev/net/tun. DELAY_US is one way.
+# mpirun that start a process on each. Needs root, ip and /dev/net/tun. DELAY_US is one way. 0 0 is a link without either, inside the
+# kernel (veth), which takes less time from the processors: as fast as they copy.
 set -eu
 delay=$1 rate=$2
 shift 2
@@ -16,19 +17,23 @@ set -- $ids -- "$@"
 a=$1 b=$2
 shift 3
 cleanup() {
-  kill "$link" 2>/dev/null || true
+  [ "$link" = 0 ] || kill "$link" 2>/dev/null || true
   ip netns del "$a" 2>/dev/null || true
   ip netns del "$b" 2>/dev/null || true
   rm -rf "$folder"
 }
 link=0
 trap cleanup EXIT
-c++ -std=c++17 -O2 -pthread "$source" -o "$folder/link"
 ip netns add "$a"
 ip netns add "$b"
-"$folder/link" "$a" "$b" "$delay" "$rate" >"$folder/ready" &
-link=$!
-for _ in $(seq 100); do grep -q ready "$folder/ready" 2>/dev/null && break || sleep 0.05; done
+if [ "$delay $rate" = "0 0" ]; then
+  ip link add "$a" type veth peer name "$b"
+else
+  c++ -std=c++17 -O2 -pthread "$source" -o "$folder/link"
+  "$folder/link" "$a" "$b" "$delay" "$rate" >"$folder/ready" &
+  link=$!
+  for _ in $(seq 100); do grep -q ready "$folder/ready" 2>/dev/null && break || sleep 0.05; done
+fi
 number=1
 for name in "$a" "$b"; do
   ip link set "$name" netns "$name" mtu 65000

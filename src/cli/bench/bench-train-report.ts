@@ -59,14 +59,15 @@ export function formatTrainCase(result: TrainCase): string {
 
 function togetherPairs({ together }: TrainCase): (readonly [string, string])[] {
   if (together === undefined) return [];
-  const { processes, machines, mpi, syncBatchNorm, waitShare, hiddenShare, bytesPerStep } = together;
+  const { processes, machines, mpi, syncBatchNorm, waitShare, othersShare, hiddenShare, bytesPerStep } = together;
   const { aloneImagesPerSecond: alone, efficiency, machineImagesPerSecond: machine, speedup } = together;
   return [
     [
       'processes',
       `${processes} on ${plural(machines, 'machine')}, ${mpi}${syncBatchNorm ? ', normalized together' : ''}`,
     ],
-    ['waiting', `${formatPercent(waitShare, 1)} of a step; ${formatPercent(hiddenShare, 1)} of the traffic is hidden`],
+    ['waiting', `${formatPercent(waitShare, 1)} of a step, ${formatPercent(othersShare, 1)} for others to come so far`],
+    ['traffic', `${formatPercent(hiddenShare, 1)} of its time is hidden behind the backward pass`],
     ['sent', `${formatBytes(bytesPerStep)} a step by each process`],
     ['efficiency', `${formatPercent(efficiency, 1)} of ${processes} × ${threeDigits(alone)} images/s of one alone`],
     ['speed-up', `${speedup.toFixed(2)} × ${threeDigits(machine)} images/s of one with the whole batch on its machine`],
