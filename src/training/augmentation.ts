@@ -4,7 +4,7 @@ import type { Fields, ValuesOf } from '../core/field.ts';
 import { nearest } from '../core/nearest.ts';
 import { Rng } from '../core/rng.ts';
 import { namesOf, rowNamed } from '../core/row-named.ts';
-import type { PictureChange } from '../data/batch-maker.ts';
+import type { PictureChange } from '../data/batches/batch-maker.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { BnnError } from '../errors.ts';
 import { listed, type Recipe, valuesOf } from './recipe.ts';

@@ -6,8 +6,8 @@ import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts'
 import type { InputTap, RecordedWork, StepRecorder } from '../backends/step-recorder.ts';
 import { rowNamed } from '../core/row-named.ts';
 import type { Tensor } from '../core/tensor.ts';
-import type { Batch } from '../data/batch-maker.ts';
-import type { Batcher } from '../data/batches.ts';
+import type { Batch } from '../data/batches/batch-maker.ts';
+import type { Batcher } from '../data/batches/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Model } from '../graph/model.ts';
 import type { Precision } from '../kernels/convolution.ts';

@@ -17,7 +17,7 @@ import {
 import { nearest } from '../core/nearest.ts';
 import { FITS } from '../core/preprocessing.ts';
 import { namesOf } from '../core/row-named.ts';
-import { BROKEN_POLICIES } from '../data/decode-pictures.ts';
+import { BROKEN_POLICIES } from '../data/batches/decode-pictures.ts';
 import { canDownload, canSplit, DATASET_NAMES, hasFreeImageSize } from '../data/load-dataset.ts';
 import { NORMALIZATIONS } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
