@@ -47,13 +47,22 @@ export async function makeFolder(path: string): Promise<string | undefined> {
     await mkdir(path);
     return path;
   } catch (error) {
-    const code = systemErrorCode(error);
-    if (code !== 'ENOENT' && (await isFolder(path))) return undefined;
+    if (await isFolder(path)) return undefined;
     const above = dirname(path);
-    if (code !== 'ENOENT' || above === path || (await isFolder(above))) throw error;
-    const created = await makeFolder(above);
-    const own = await makeFolder(path);
-    return created ?? own;
+    if (systemErrorCode(error) !== 'ENOENT' || above === path) throw error;
+    const created = (await isFolder(above)) ? undefined : await makeFolder(above);
+    return makeLast(path, created);
+  }
+}
+
+/** The folder above is there now, perhaps since another process has made it just then. */
+async function makeLast(path: string, created: string | undefined): Promise<string | undefined> {
+  try {
+    await mkdir(path);
+    return created ?? path;
+  } catch (error) {
+    if (await isFolder(path)) return created;
+    throw error;
   }
 }
 

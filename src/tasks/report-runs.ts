@@ -1,16 +1,14 @@
 /** A page about one run, or several side by side. */
 
-import { readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
-import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
+import { BnnError } from '../errors.ts';
 import { LINE_STYLES } from '../report/line-styles.ts';
 import { runReport } from '../report/page/run-report.ts';
-import { type ArmResult, runName } from '../training/comparison.ts';
 import type { PluginSource } from '../training/load-plugin-io.ts';
-import type { Comparison } from '../training/run-comparison-io.ts';
 import { curvesOfRun, curvesOfRuns, describeRun } from '../training/run-curves.ts';
 import { assertWritable } from './output-file.ts';
+import { type FoundComparison, findComparison } from './report-comparison-io.ts';
 import { confusionParts } from './report-confusion.ts';
 import { confusionOf, describeFindings, findRun, type RunFindings } from './report-run.ts';
 import { VERSION } from './version.ts';
@@ -50,8 +48,14 @@ const MOST_OF_ONE = 48;
  */
 export async function writeReport({ runs: given, out, data, plugins, onRun }: ReportOptions): Promise<WrittenReport> {
   const notes: string[] = [];
+  const comparisons: FoundComparison[] = [];
   const folders: string[] = [];
-  for (const folder of given) folders.push(...(await runsOf(folder, notes)));
+  for (const folder of given) {
+    const comparison = await findComparison(folder);
+    if (comparison !== null) comparisons.push(comparison);
+    folders.push(...(comparison?.runs ?? [folder]));
+    notes.push(...(comparison?.notes ?? []));
+  }
   checkCount(folders);
   await assertWritable(out);
   const found: RunFindings[] = [];
@@ -61,7 +65,7 @@ export async function writeReport({ runs: given, out, data, plugins, onRun }: Re
     found.push(await findRun(folder, { data, pictures, plugins }));
   }
   const runs = withNames(found);
-  const html = await fitting(runs, notes, pictures);
+  const html = await fitting({ runs, comparisons, notes }, pictures);
   await writeFileAtomic(out, html);
   const own = runs.flatMap((run) => run.notes.map((note) => `${run.folder}: ${note}`));
   return { file: out, bytes: Buffer.byteLength(html), runs: folders, notes: [...notes, ...own] };
@@ -84,32 +88,6 @@ function checkCount(folders: readonly string[]): void {
   }
 }
 
-/** Of a comparison, the first run of each arm. */
-async function runsOf(folder: string, notes: string[]): Promise<string[]> {
-  const path = join(folder, 'results.json');
-  let comparison: Partial<Comparison> | null;
-  try {
-    comparison = JSON.parse(await readFile(path, 'utf8')) as Partial<Comparison> | null;
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return [folder];
-    if (error instanceof SyntaxError)
-      throw new BnnError('E_FORMAT', 'the results are not JSON', { at: path, cause: error });
-    throw fromSystemError(error, 'read the results', path);
-  }
-  const { seeds, arms } = comparison ?? {};
-  const [seed]: unknown[] = Array.isArray(seeds) ? seeds : [];
-  const isNamed = (arm: Partial<ArmResult> | null): boolean => typeof arm?.name === 'string';
-  if (typeof seed !== 'number' || !Array.isArray(arms) || !arms.every(isNamed)) {
-    throw new BnnError('E_FORMAT', 'these are not the results of a comparison', { at: path });
-  }
-  if (seeds !== undefined && seeds.length > 1) {
-    notes.push(
-      `Of the comparison ${folder}, each arm is shown by its run with seed ${seed}; results.csv has the means over ${seeds.length} seeds.`,
-    );
-  }
-  return arms.map((arm) => join(folder, 'runs', runName(arm, seed)));
-}
-
 /** Names that differ: with the folders above where the last part is the same. */
 function withNames(found: readonly RunFindings[]): RunFindings[] {
   const isShared = ({ name }: RunFindings): boolean => found.filter((other) => other.name === name).length > 1;
@@ -119,13 +97,19 @@ function withNames(found: readonly RunFindings[]): RunFindings[] {
 }
 
 /** With fewer pictures where the page would be too large. */
-async function fitting(runs: readonly RunFindings[], notes: readonly string[], pictures: number): Promise<string> {
-  const html = await draw(runs, notes, pictures);
+async function fitting(content: Content, pictures: number): Promise<string> {
+  const html = await draw(content, pictures);
   if (Buffer.byteLength(html) <= MOST_BYTES || pictures === 0) return html;
-  return fitting(runs, notes, Math.floor(pictures / 2));
+  return fitting(content, Math.floor(pictures / 2));
 }
 
-async function draw(runs: readonly RunFindings[], notes: readonly string[], pictures: number): Promise<string> {
+interface Content {
+  readonly runs: readonly RunFindings[];
+  readonly comparisons: readonly FoundComparison[];
+  readonly notes: readonly string[];
+}
+
+async function draw({ runs, comparisons, notes }: Content, pictures: number): Promise<string> {
   const [first] = runs;
   const isOne = runs.length === 1 && first !== undefined;
   const reported = [];
@@ -138,6 +122,7 @@ async function draw(runs: readonly RunFindings[], notes: readonly string[], pict
     subtitle: isOne ? describeRun(first.recipe, first.records.length) : runs.map(({ name }) => name).join(', '),
     notes,
     panels: isOne ? curvesOfRun(first.records) : curvesOfRuns(runs),
+    comparisons: comparisons.flatMap(({ folder, table }) => (table === null ? [] : [{ name: folder, ...table }])),
     runs: reported,
     confusion: await confusionParts(runs.flatMap(confusionOf)),
     footer: `Made by bnn report, bnn-toolchain ${VERSION}, on ${new Date().toISOString().slice(0, 10)}. The page loads nothing and sends nothing.`,

@@ -3,7 +3,7 @@
 import { type Spread, spreadOf } from '../core/statistics.ts';
 import { BnnError } from '../errors.ts';
 import type { EstimatorRow } from '../estimators/table.ts';
-import { type Contrast, contrastOf, type Disagreement } from './contrast.ts';
+import { type Contrast, contrastOf, correctTogether, type Disagreement } from './contrast.ts';
 import type { EpochRecord } from './history-io.ts';
 import { type EpochIndicators, INDICATOR_NAMES, NETWORK_INDICATORS, type NetworkIndicator } from './indicators.ts';
 import { BUILT_IN, type Parts } from './parts.ts';
@@ -222,24 +222,38 @@ export interface ArmResult {
   readonly disagreements: readonly Disagreement[];
 }
 
-/**
- * @param baseline   the runs of the first arm; null for that arm itself.
- * @param contrasts  how many arms are compared with the first; `holmP` stays null.
- */
-export function summarizeArm(
-  arm: Arm,
-  runs: readonly ArmRun[],
-  baseline: readonly ArmRun[] | null,
-  contrasts: number,
-): Omit<ArmResult, 'tuning' | 'disagreements'> {
-  const spread = Object.fromEntries(
+/** An arm and what was trained of it. */
+export interface TrainedArm {
+  readonly arm: Arm;
+  readonly tuning: readonly TuningRate[] | null;
+  readonly runs: readonly ArmRun[];
+}
+
+/** All arms, each against the first, their p corrected together. */
+export function summarizeArms(trained: readonly TrainedArm[]): Omit<ArmResult, 'disagreements'>[] {
+  const contrasts = trained.length - 1;
+  const results = trained.map(({ arm, tuning, runs }, i) => ({
+    ...arm,
+    runs,
+    spread: spreadsOf(runs),
+    difference: i === 0 ? null : contrastOf(differencesFrom(trained[0]?.runs ?? [], runs), contrasts),
+    tuning,
+  }));
+  const differences = correctTogether(results.map(({ difference }) => difference));
+  return results.map((result, i) => ({ ...result, difference: differences[i] ?? null }));
+}
+
+function spreadsOf(runs: readonly ArmRun[]): ArmResult['spread'] {
+  return Object.fromEntries(
     MEASURES.map((measure) => [measure, spreadOf(runs.flatMap((run) => run[measure] ?? []))]),
-  ) as Record<Measure, Spread | null>;
-  const differences = runs.flatMap((run) => {
-    const other = baseline?.find(({ seed }) => seed === run.seed);
+  ) as ArmResult['spread'];
+}
+
+function differencesFrom(baseline: readonly ArmRun[], runs: readonly ArmRun[]): number[] {
+  return runs.flatMap((run) => {
+    const other = baseline.find(({ seed }) => seed === run.seed);
     return other === undefined ? [] : [run.testTop1 - other.testTop1];
   });
-  return { ...arm, runs, spread, difference: contrastOf(differences, contrasts) };
 }
 
 /** The rate that is best on held-out pictures, the first of equals. @param tried  at least one. */

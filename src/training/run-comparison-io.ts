@@ -12,11 +12,12 @@ import {
   type ArmRun,
   bestRate,
   runName,
-  summarizeArm,
+  summarizeArms,
   summarizeRun,
+  type TrainedArm,
   type TuningRate,
 } from './comparison.ts';
-import { correctTogether, type Disagreement, disagreementOf } from './contrast.ts';
+import { type Disagreement, disagreementOf } from './contrast.ts';
 import { readHistory } from './history-io.ts';
 import type { LoadedPlugin } from './load-plugin-io.ts';
 import { BUILT_IN, type Parts } from './parts.ts';
@@ -70,9 +71,7 @@ export interface Comparison {
 }
 
 /** An arm with the learning rate that it was given. */
-interface TunedArm {
-  readonly arm: Arm;
-  readonly tuning: readonly TuningRate[] | null;
+interface TunedArm extends TrainedArm {
   readonly runs: ArmRun[];
   /** By seed. */
   readonly tested: Map<number, Pick<TestedEpoch, 'predictions' | 'labels'>>;
@@ -286,19 +285,16 @@ function collect(
   isComplete: boolean,
 ): Comparison {
   const [first] = tuned;
-  const results = tuned.map((one) => ({
-    ...summarizeArm(one.arm, one.runs, one === first ? null : (first?.runs ?? null), tuned.length - 1),
-    tuning: one.tuning,
-    disagreements: one === first || first === undefined ? [] : disagreements(one, first),
-  }));
-  const differences = correctTogether(results.map(({ difference }) => difference));
-  const arms = results.map((result, i) => ({ ...result, difference: differences[i] ?? null }));
+  const arms = summarizeArms(tuned).map((result, i) => {
+    const one = tuned[i];
+    return { ...result, disagreements: one === undefined || one === first ? [] : disagreements(one, first) };
+  });
   return { version: 1, recipe, seeds, tuning: tuning ?? null, environment: environment ?? null, arms, isComplete };
 }
 
-function disagreements(arm: TunedArm, first: TunedArm): Disagreement[] {
+function disagreements(arm: TunedArm, first: TunedArm | undefined): Disagreement[] {
   return Array.from(arm.tested).flatMap(([seed, { predictions, labels }]) => {
-    const other = first.tested.get(seed);
+    const other = first?.tested.get(seed);
     const found = other === undefined ? null : disagreementOf(seed, labels, predictions, other.predictions);
     return found ?? [];
   });

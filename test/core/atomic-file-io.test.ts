@@ -6,12 +6,13 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { recoverFolder, writeFileAtomic, writeFolderAtomic } from '../../src/core/atomic-file-io.ts';
+import { makeFolder, recoverFolder, writeFileAtomic, writeFolderAtomic } from '../../src/core/atomic-file-io.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -36,6 +37,22 @@ describe('writeFileAtomic', () => {
     await expect(writeFileAtomic(join(folder, 'taken'), 'one')).rejects.toMatchObject({ code: 'E_IO' });
     expect(readdirSync(folder).sort()).toEqual(['file', 'taken']);
   });
+});
+
+it('folders that several make at once are there for all of them, and one of these made the topmost', async () => {
+  for (let round = 0; round < 200; round++) {
+    const top = join(folder, `top ${round}`);
+    const paths = Array.from({ length: 8 }, (_, i) => join(top, 'a', 'b', i % 2 === 0 ? 'shared' : `own ${i}`));
+    const created = await Promise.all(paths.map((path) => makeFolder(path)));
+    expect(paths.every((path) => statSync(path).isDirectory())).toBe(true);
+    expect(created).toContain(top);
+  }
+});
+
+it('a folder below what is no folder, or where none can be made, is an error', async () => {
+  writeFileSync(join(folder, 'file'), '');
+  await expect(makeFolder(join(folder, 'file', 'a', 'b'))).rejects.toThrow('ENOTDIR');
+  if (process.platform === 'linux') await expect(makeFolder('/proc/none/a')).rejects.toThrow('ENOENT');
 });
 
 describe('writeFolderAtomic', () => {

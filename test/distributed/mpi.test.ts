@@ -21,11 +21,14 @@ const STEPS = [
   ...['--optimizer', 'sgd', '--lr', '0.02', '--cutout', '6', '--pad-crop', '2', '--clip-gradients', '5'],
   ...['--threads', '1', '--backend', BACKEND, '--quiet'],
 ];
-/** Long enough to be stopped. */
+const PLUGIN = ['--plugin', 'test/distributed/slow.js'];
+/** To be stopped, where SLOWLY makes an epoch last 3 seconds. */
 const LONG = [
-  ...['--limit-train', '640', '--limit-test', '50', '--batch-size', '32', '--epochs', '7', '--validation', '64'],
+  ...['--limit-train', '640', '--limit-test', '50', '--batch-size', '32', '--epochs', '5', '--validation', '64'],
   ...['--sync-batch-norm', '--checkpoint-minutes', '0.001', '--threads', '1', '--backend', BACKEND],
+  ...[...PLUGIN, '--augment', 'slow'],
 ];
+const SLOWLY = { BNN_TEST_SLOW: '10' };
 
 /** In which all processes have to be gone. */
 const MOST_MS = 30_000;
@@ -101,6 +104,7 @@ describe.each(mpis)('$family $skipped', ({ family, skipped }) => {
       const run = at(`${family}-stopped`);
       let wasKilled = false;
       const killed = await mpirun(family, 2, [...LONG, '--out', run], {
+        env: SLOWLY,
         during: (_, text) => {
           if (wasKilled || !/\|\s+1 \|/.test(text)) return;
           wasKilled = true;
@@ -114,7 +118,8 @@ describe.each(mpis)('$family $skipped', ({ family, skipped }) => {
       expect((await loadCheckpoint(join(run, 'last'))).isSealed).toBe(true);
 
       let wasAsked = false;
-      const asked = await mpirun(family, 2, ['--resume', '--out', run], {
+      const asked = await mpirun(family, 2, ['--resume', ...PLUGIN, '--out', run], {
+        env: SLOWLY,
         during: (child, text) => {
           if (wasAsked || !/\|\s+\d+ \|/.test(text)) return;
           wasAsked = true;
@@ -125,7 +130,7 @@ describe.each(mpis)('$family $skipped', ({ family, skipped }) => {
       expect(asked.stderr).toContain('interrupted: the checkpoint is');
       await expect.poll(() => workersOf(run), { timeout: MOST_MS }).toEqual([]);
 
-      const resumed = await mpirun(family, 2, ['--resume', '--out', run]);
+      const resumed = await mpirun(family, 2, ['--resume', ...PLUGIN, '--out', run]);
       expect(resumed.code).toBe(0);
       expect((await readFile(join(run, 'last/model.onnx'))).equals(await weightsOf(whole))).toBe(true);
     },
@@ -137,14 +142,16 @@ describe.each(mpis)('$family $skipped', ({ family, skipped }) => {
     async () => {
       const run = at(`${family}-other`);
       let isAsked = false;
-      await mpirun(family, 2, [...LONG, '--out', run], {
+      const { code: stopped } = await mpirun(family, 2, [...LONG, '--out', run], {
+        env: SLOWLY,
         during: (child, text) => {
           if (isAsked || !/\|\s+1 \|/.test(text)) return;
           isAsked = true;
           child.kill('SIGINT');
         },
       });
-      const { code } = await mpirun(family, 3, ['--resume', '--out', run]);
+      expect(stopped).not.toBe(0);
+      const { code } = await mpirun(family, 3, ['--resume', ...PLUGIN, '--out', run]);
       expect(code).toBe(0);
       const counts = (await readHistory(join(run, 'history.jsonl'))).map(({ processes }) => processes);
       expect([counts[0], counts.at(-1)]).toEqual([2, 3]);

@@ -226,6 +226,31 @@ describe('several runs', () => {
     expect(notes).toEqual([expect.stringContaining('seed 1')]);
   });
 
+  it('of a comparison stand below its table, with means over all seeds', async () => {
+    const comparison = join(folder, 'measured');
+    await cp(runs.a, join(comparison, 'runs', 'ste-seed-1'), { recursive: true });
+    await cp(runs.b, join(comparison, 'runs', 'a-b-seed-1'), { recursive: true });
+    const measures = { epochs: 1, trainLoss: 0.5, seconds: 2, validationTop1: null };
+    const arms = [
+      { name: 'ste', values: [0.5, 0.6, 0.7] },
+      { name: 'a<b', values: [0.6, 0.7, 0.9] },
+    ].map(({ name, values }) => ({
+      name,
+      overrides: {},
+      runs: values.map((testTop1, i) => ({ ...measures, seed: i + 1, testTop1 })),
+    }));
+    await writeFile(join(comparison, 'results.json'), JSON.stringify({ version: 1, seeds: [1, 2, 3], arms }));
+    const { html } = await report([comparison]);
+    const [, section = ''] = /<section id="comparison"(.*?)<\/section>/s.exec(html) ?? [];
+    const cells = [...section.matchAll(/<t[hd][^>]*>(.*?)<\/t[hd]>/g)].map(([, cell]) => cell);
+    // By hand: mean and standard deviation of 0.1, 0.1, 0.2; half of the interval is 4.3027 times the latter by the root of 3.
+    expect(cells).toContain('a&lt;b');
+    expect(cells).toContain('60.00 ± 10.00');
+    expect(cells).toContain('+13.33 ± 5.77');
+    expect(cells).toContain('-1.01 … 27.68');
+    expect(section).toContain('over 3 seeds');
+  });
+
   it('more than can be told apart, or what is no run, are errors', async () => {
     await expect(report(new Array(9).fill(runs.a))).rejects.toMatchObject({ code: 'E_USAGE' });
     await expect(report([join(folder, 'photos')])).rejects.toMatchObject({

@@ -7,7 +7,7 @@ import {
   bestRate,
   createArms,
   runName,
-  summarizeArm,
+  summarizeArms,
   summarizeRun,
 } from '../../src/training/comparison.ts';
 import { contrastOf, correctTogether, disagreementOf } from '../../src/training/contrast.ts';
@@ -82,8 +82,12 @@ it('differences are between runs of the same seed', () => {
   const [first, second] = createArms({ estimators: ['ste', 'reste'], oEnds: [], lrs: [] });
   const runs = (values: number[]) => values.map((top1, i) => summarizeRun(i + 1, [record(1, top1)]));
   const baseline = runs([0.5, 0.7]);
-  expect(summarizeArm(first!, baseline, null, 1).difference).toBeNull();
-  const { difference, spread } = summarizeArm(second!, runs([0.6, 0.8, 0.9]), baseline, 1);
+  const [one, two] = summarizeArms([
+    { arm: first!, tuning: null, runs: baseline },
+    { arm: second!, tuning: null, runs: runs([0.6, 0.8, 0.9]) },
+  ]);
+  expect(one!.difference).toBeNull();
+  const { difference, spread } = two!;
   expect(difference?.n).toBe(2);
   expect(difference?.mean).toBeCloseTo(0.1, 12);
   expect(difference?.std).toBeCloseTo(0, 12);

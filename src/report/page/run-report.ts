@@ -1,8 +1,21 @@
 /** What runs have learned, on one page: it loads nothing and needs no script. */
 
 import { inlinePanel, type LinePanel } from '../plot-lines.ts';
+import type { Column } from '../table.ts';
 import { gallery, type ShownMistake } from './gallery.ts';
-import { details, escapeHtml, figures, type Html, note, page, quiet, type Section, sections, table } from './html.ts';
+import {
+  type CellContent,
+  details,
+  escapeHtml,
+  figures,
+  type Html,
+  note,
+  page,
+  quiet,
+  type Section,
+  sections,
+  table,
+} from './html.ts';
 import { type IndicatorTable, indicatorsHtml } from './indicators-html.ts';
 import { type LayerTable, layersHtml } from './layers-html.ts';
 
@@ -29,12 +42,22 @@ export interface ReportedRun {
   readonly environment: Facts | null;
 }
 
+/** What runs of several seeds say together: a row a recipe. */
+export interface ComparedRecipes {
+  readonly name: string;
+  readonly columns: readonly Column[];
+  readonly rows: readonly (readonly string[])[];
+  /** How to read the table. */
+  readonly remarks: readonly string[];
+}
+
 export interface RunReport {
   readonly title: string;
   readonly subtitle: string;
   /** What holds for the page as a whole. */
   readonly notes: readonly string[];
   readonly panels: readonly LinePanel[];
+  readonly comparisons: readonly ComparedRecipes[];
   readonly runs: readonly ReportedRun[];
   /** Which classes are taken for which. */
   readonly confusion: readonly Section[];
@@ -42,8 +65,9 @@ export interface RunReport {
   readonly footer: string;
 }
 
-export function runReport({ title, subtitle, notes, panels, runs, confusion, footer }: RunReport): Html {
+export function runReport({ title, subtitle, notes, panels, comparisons, runs, confusion, footer }: RunReport): Html {
   const { nav, html } = sections([
+    { id: 'comparison', title: 'Comparison', html: comparisons.map(comparison).join('\n') },
     { id: 'curves', title: 'Curves', html: curves(panels) },
     ...confusion,
     { id: 'mistakes', title: 'The most confident mistakes', html: mistakes(runs) },
@@ -79,6 +103,14 @@ export function runReport({ title, subtitle, notes, panels, runs, confusion, foo
 function summary(runs: readonly ReportedRun[]): Html {
   const whole = sideBySide(runs, 'summary', ({ summary: facts }) => facts);
   return `<section id="summary" aria-labelledby="summary-title"><h2 id="summary-title">Summary</h2>\n${whole}\n</section>`;
+}
+
+function comparison({ name, columns, rows, remarks }: ComparedRecipes): Html {
+  const cells = (texts: readonly string[]): CellContent[] =>
+    texts.map((text, i) => ({ html: escapeHtml(text), className: columns[i]?.align === 'right' ? '' : 'text' }));
+  const head = cells(columns.map(({ title }) => title));
+  const whole = table({ label: `comparison ${name}`, head, rows: rows.map(cells) });
+  return whole + remarks.map((remark) => quiet(remark)).join('\n');
 }
 
 function curves(panels: readonly LinePanel[]): Html {

@@ -1,0 +1,67 @@
+/** What the folder of a comparison has for a page. */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
+import { type ArmResult, type ArmRun, runName, summarizeArms } from '../training/comparison.ts';
+import type { Comparison } from '../training/run-comparison-io.ts';
+import { type ComparisonTable, comparisonTable } from './compare-table.ts';
+
+export interface FoundComparison {
+  readonly folder: string;
+  /** Of each arm the folder of its run with the first seed. */
+  readonly runs: readonly string[];
+  /** Null where no run is complete, or another version wrote the results. */
+  readonly table: ComparisonTable | null;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Null for a folder without results of a comparison.
+ *
+ * @throws {BnnError} E_FORMAT.
+ */
+export async function findComparison(folder: string): Promise<FoundComparison | null> {
+  const path = join(folder, 'results.json');
+  let comparison: Partial<Comparison> | null;
+  try {
+    comparison = JSON.parse(await readFile(path, 'utf8')) as Partial<Comparison> | null;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return null;
+    if (error instanceof SyntaxError)
+      throw new BnnError('E_FORMAT', 'the results are not JSON', { at: path, cause: error });
+    throw fromSystemError(error, 'read the results', path);
+  }
+  const { seeds, arms, recipe } = comparison ?? {};
+  const [seed]: unknown[] = Array.isArray(seeds) ? seeds : [];
+  const isNamed = (arm: Partial<ArmResult> | null): boolean => typeof arm?.name === 'string';
+  if (seeds === undefined || typeof seed !== 'number' || !Array.isArray(arms) || !arms.every(isNamed)) {
+    throw new BnnError('E_FORMAT', 'these are not the results of a comparison', { at: path });
+  }
+  const table = arms.some(hasRuns)
+    ? comparisonTable(
+        summarizeArms(
+          arms.map((arm) => ({
+            arm: { name: arm.name, overrides: arm.overrides ?? {}, oEnd: null },
+            tuning: Array.isArray(arm.tuning) ? arm.tuning : null,
+            runs: hasRuns(arm) ? arm.runs : [],
+          })),
+        ),
+        { seeds, heldOut: Number(recipe?.validation) > 0 },
+      )
+    : null;
+  const which = `each arm is shown by its run with seed ${seed}`;
+  const more = table === null ? 'results.csv has the means' : 'the table of the comparison has the means';
+  return {
+    folder,
+    runs: arms.map((arm) => join(folder, 'runs', runName(arm, seed))),
+    table,
+    notes: seeds.length > 1 ? [`Of the comparison ${folder}, ${which}; ${more} over ${seeds.length} seeds.`] : [],
+  };
+}
+
+function hasRuns({ runs }: Partial<ArmResult>): boolean {
+  const isRun = (run: Partial<ArmRun> | null): boolean =>
+    typeof run?.seed === 'number' && typeof run.testTop1 === 'number';
+  return Array.isArray(runs) && runs.length > 0 && runs.every(isRun);
+}
