@@ -19,11 +19,11 @@ export {
 } from './core/preprocessing.ts';
 export { decodeSafetensors, encodeSafetensors, type Safetensors } from './core/safetensors.ts';
 export { type Dtype, float32, type Tensor, tensor } from './core/tensor.ts';
-export type { Batch } from './data/batch-maker.ts';
-export { Batcher } from './data/batches.ts';
+export type { Batch } from './data/batches/batch-maker.ts';
+export { Batcher } from './data/batches/batches.ts';
 export type { Dataset, LoadOptions, Split } from './data/dataset.ts';
 export { DATASET_NAMES, loadDataset } from './data/load-dataset.ts';
-export type { PlainDataset, PlainSplit } from './data/plain-dataset.ts';
+export type { PlainDataset, PlainSplit } from './data/sets/plain-dataset.ts';
 export { BnnError, type ErrorCode } from './errors.ts';
 export type { Estimator, EstimatorSchedule, SignRole } from './estimators/estimator.ts';
 export type { EstimatorRow } from './estimators/table.ts';

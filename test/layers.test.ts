@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -133,6 +133,25 @@ describe('cycles of imports', () => {
 it('every folder of src/ has a place in the order', () => {
   const folders = new Set(files.filter((file) => file.includes(sep)).map((file) => file.split(sep)[0]));
   expect([...folders].filter((folder) => !(folder! in BELOW))).toEqual([]);
+});
+
+it('docs/architecture.md, or the README.md of a folder, names every room of it', () => {
+  const architecture = readFileSync(new URL('../docs/architecture.md', import.meta.url), 'utf8');
+  const names = (folder: string, room: string): boolean => {
+    const readme = resolve(SRC, folder, 'README.md');
+    return `${architecture}${existsSync(readme) ? readFileSync(readme, 'utf8') : ''}`.includes(`${room}/`);
+  };
+  const rooms = new Set(
+    files
+      .map((file) => file.split(sep, 3))
+      .filter((path) => path.length === 3)
+      .map(([a, b]) => `${a}/${b}`),
+  );
+  const missing = [...rooms].filter((path) => {
+    const [folder = '', room = ''] = path.split('/');
+    return !['cli', 'backends'].includes(folder) && !names(folder, room);
+  });
+  expect(missing).toEqual([]);
 });
 
 it('docs/architecture.md names every folder of src/, with what it may import', () => {

@@ -18,7 +18,7 @@ import { ByteReader } from './byte-reader.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import { builtinConstructor, type PickleConstructor } from './pickle-builtins.ts';
 import { COST, pickleBudget, sizeOf } from './pickle-cost.ts';
-import { parseAsciiNumber, parseQuoted, parseRawUnicode, signedInteger } from './pickle-text.ts';
+import { latin1, readLiteral, utf8 } from './pickle-literals.ts';
 
 export interface PickleOptions {
   /** The allow-list, beyond the types above and OrderedDict: how to build what `module.name(...)` gives; undefined refuses. */
@@ -84,8 +84,6 @@ export function decodePickle(bytes: Uint8Array, options: PickleOptions): unknown
   }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
 class PickleMachine {
   readonly #options: PickleOptions;
   readonly #budget: MemoryBudget;
@@ -105,60 +103,11 @@ class PickleMachine {
     for (;;) {
       const opcode = this.#reader.uint8();
       if (opcode === 0x2e) return this.#pop(); // STOP
-      if (!this.#literal(opcode) && !this.#container(opcode) && !this.#object(opcode)) {
+      const literal = readLiteral(opcode, this.#reader);
+      if (literal !== undefined) this.#push(literal);
+      else if (!this.#container(opcode) && !this.#object(opcode)) {
         throw this.#failure(`unknown opcode 0x${opcode.toString(16).padStart(2, '0')}`);
       }
-    }
-  }
-
-  /** Opcodes that push a number, a string or bytes. */
-  #literal(opcode: number): boolean {
-    const reader = this.#reader;
-    switch (opcode) {
-      case 0x4e: // NONE
-        return this.#push(null);
-      case 0x88: // NEWTRUE
-      case 0x89: // NEWFALSE
-        return this.#push(opcode === 0x88);
-      case 0x49: // INT, LONG and FLOAT in text
-      case 0x4c:
-      case 0x46:
-        return this.#push(parseAsciiNumber(this.#latin1(reader.line()), opcode === 0x46 ? 'float' : 'int'));
-      case 0x4a: // BININT
-        return this.#push(reader.int32());
-      case 0x4b: // BININT1
-        return this.#push(reader.uint8());
-      case 0x4d: // BININT2
-        return this.#push(reader.uint16());
-      case 0x8a: // LONG1
-        return this.#push(signedInteger(reader.bytes(reader.uint8())));
-      case 0x8b: // LONG4
-        return this.#push(signedInteger(reader.bytes(reader.uint32())));
-      case 0x47: // BINFLOAT
-        return this.#push(reader.float64BigEndian());
-      case 0x53: // STRING
-        return this.#push(parseQuoted(this.#latin1(reader.line())));
-      case 0x54: // BINSTRING
-        return this.#push(this.#latin1(reader.bytes(reader.uint32())));
-      case 0x55: // SHORT_BINSTRING
-        return this.#push(this.#latin1(reader.bytes(reader.uint8())));
-      case 0x56: // UNICODE
-        return this.#push(parseRawUnicode(this.#latin1(reader.line())));
-      case 0x58: // BINUNICODE
-        return this.#push(utf8.decode(reader.bytes(reader.uint32())));
-      case 0x8c: // SHORT_BINUNICODE
-        return this.#push(utf8.decode(reader.bytes(reader.uint8())));
-      case 0x8d: // BINUNICODE8
-        return this.#push(utf8.decode(reader.bytes(reader.uint64())));
-      case 0x42: // BINBYTES
-        return this.#push(reader.bytes(reader.uint32()));
-      case 0x43: // SHORT_BINBYTES
-        return this.#push(reader.bytes(reader.uint8()));
-      case 0x8e: // BINBYTES8
-      case 0x96: // BYTEARRAY8
-        return this.#push(reader.bytes(reader.uint64()));
-      default:
-        return false;
     }
   }
 
@@ -180,13 +129,13 @@ class PickleMachine {
       case 0x32: // DUP
         return this.#again(this.#top());
       case 0x67: // GET
-        return this.#again(this.#recall(Number(this.#latin1(reader.line()))));
+        return this.#again(this.#recall(Number(latin1(reader.line()))));
       case 0x68: // BINGET
         return this.#again(this.#recall(reader.uint8()));
       case 0x6a: // LONG_BINGET
         return this.#again(this.#recall(reader.uint32()));
       case 0x70: // PUT
-        return this.#remember(Number(this.#latin1(reader.line())));
+        return this.#remember(Number(latin1(reader.line())));
       case 0x71: // BINPUT
         return this.#remember(reader.uint8());
       case 0x72: // LONG_BINPUT
@@ -278,7 +227,7 @@ class PickleMachine {
       case 0x62: // BUILD
         return this.#build(this.#pop());
       case 0x50: // PERSID
-        return this.#push(this.#persistent(this.#latin1(reader.line())));
+        return this.#push(this.#persistent(latin1(reader.line())));
       case 0x51: // BINPERSID
         return this.#push(this.#persistent(this.#pop()));
       case 0x98: // READONLY_BUFFER: the value stays the same
@@ -414,10 +363,6 @@ class PickleMachine {
   #persistent(id: unknown): unknown {
     if (this.#options.persistentLoad === undefined) throw this.#unsupported('persistent ids');
     return this.#options.persistentLoad(id);
-  }
-
-  #latin1(bytes: Uint8Array): string {
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
   }
 
   #failure(message: string): BnnError {

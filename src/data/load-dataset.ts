@@ -6,13 +6,13 @@ import { nearest } from '../core/nearest.ts';
 import { assertRegularFile } from '../core/regular-file-io.ts';
 import { namesOf } from '../core/row-named.ts';
 import { BnnError, systemErrorCode } from '../errors.ts';
-import { loadCifar10 } from './cifar10.ts';
-import { loadCifar100 } from './cifar100.ts';
 import type { Dataset, LoadOptions } from './dataset.ts';
-import { loadImageFolder } from './image-folder.ts';
-import { loadImagenet } from './imagenet.ts';
-import { loadMnist } from './mnist.ts';
-import { loadWebdataset } from './webdataset.ts';
+import { loadCifar10 } from './sets/cifar10.ts';
+import { loadCifar100 } from './sets/cifar100.ts';
+import { loadImageFolder } from './sets/image-folder.ts';
+import { loadImagenet } from './sets/imagenet.ts';
+import { loadMnist } from './sets/mnist.ts';
+import { loadWebdataset } from './sets/webdataset.ts';
 
 export interface DatasetRow<N extends string = string> {
   readonly name: N;

@@ -3,8 +3,8 @@
 import { framePicture } from '../core/frame-picture.ts';
 import { normalizePixels } from '../core/prepare-picture.ts';
 import { readRegularFile } from '../core/regular-file-io.ts';
-import { decodeImage } from '../data/decode-image.ts';
-import { MOST_PICTURE_BYTES } from '../data/picture-source.ts';
+import { decodeImage } from '../data/pictures/decode-image.ts';
+import { MOST_PICTURE_BYTES } from '../data/pictures/picture-source.ts';
 import type { Guess } from '../engine/picture-input.ts';
 import { BnnError } from '../errors.ts';
 import { runImages } from './image-input.ts';

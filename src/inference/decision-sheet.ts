@@ -1,10 +1,10 @@
 /** What a classifier takes for what: the confusion matrix, and its mistakes. */
 
-import type { Batch } from '../data/batch-maker.ts';
+import type { Batch } from '../data/batches/batch-maker.ts';
 import type { Dataset } from '../data/dataset.ts';
-import type { Pixels } from '../data/encode-picture.ts';
 import type { ChannelStatistics } from '../data/normalization.ts';
-import { pictureName } from '../data/picture-source.ts';
+import type { Pixels } from '../data/pictures/encode-picture.ts';
+import { pictureName } from '../data/pictures/picture-source.ts';
 import { argMax } from './classification.ts';
 
 export interface Mistake {

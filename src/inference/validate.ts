@@ -3,8 +3,8 @@
 import { performance } from 'node:perf_hooks';
 import type { Fit, Preprocessing } from '../core/preprocessing.ts';
 import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
-import type { Batch } from '../data/batch-maker.ts';
-import { createBatches } from '../data/batches.ts';
+import type { Batch } from '../data/batches/batch-maker.ts';
+import { createBatches } from '../data/batches/batches.ts';
 import type { Dataset, LoadOptions, LoadProgress } from '../data/dataset.ts';
 import { DATASETS, type DatasetRow, hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import { type Normalization, resolveNormalization } from '../data/normalization.ts';

@@ -1,6 +1,6 @@
 /** Speed of decoding and framing pictures, beside a plain loop over sharp in the same run. */
 
-import { type DataBench, type DataTransform, benchData as measure } from '../data/bench-data.ts';
+import { type DataBench, type DataTransform, benchData as measure } from '../data/batches/bench-data.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import { BnnError } from '../errors.ts';
 

@@ -3,7 +3,7 @@
 import { fromNumbers } from '../core/from-numbers.ts';
 import { Rng } from '../core/rng.ts';
 import type { Dtype, Tensor } from '../core/tensor.ts';
-import { createBatches } from '../data/batches.ts';
+import { createBatches } from '../data/batches/batches.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import type { Normalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';

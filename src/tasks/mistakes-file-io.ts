@@ -2,7 +2,7 @@
 
 import { basename, extname } from 'node:path';
 import { writeFileAtomic } from '../core/atomic-file-io.ts';
-import { pictureAddress } from '../data/encode-picture.ts';
+import { pictureAddress } from '../data/pictures/encode-picture.ts';
 import { BnnError } from '../errors.ts';
 import type { Mistake } from '../inference/decision-sheet.ts';
 import type { Confusion } from '../report/confusion.ts';

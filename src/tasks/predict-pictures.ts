@@ -1,8 +1,8 @@
 /** Classes of pictures in files and folders, by any model that a session opens. */
 
 import { stat } from 'node:fs/promises';
-import { listPictures } from '../data/class-folders.ts';
-import { LeftOut } from '../data/left-out.ts';
+import { listPictures } from '../data/folders/class-folders.ts';
+import { LeftOut } from '../data/folders/left-out.ts';
 import { BnnError } from '../errors.ts';
 import { type Classifier, createClassifier, type Guess } from '../inference/classify.ts';
 import { findModel } from '../inference/model-source-io.ts';

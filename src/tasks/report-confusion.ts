@@ -1,6 +1,6 @@
 /** The sections of a page that say which classes are taken for which. */
 
-import { inkAddress } from '../data/encode-picture.ts';
+import { inkAddress } from '../data/pictures/encode-picture.ts';
 import {
   accuracyByClass,
   confusedPairsTable,

@@ -1,6 +1,7 @@
 /** A training as TensorBoard shows it: scalars, histograms, and the mistakes that the network is most certain of. */
 
-import { encodePng, readPixels } from '../data/encode-picture.ts';
+import { readPixels } from '../data/batches/read-pixels.ts';
+import { encodePng } from '../data/pictures/encode-picture.ts';
 import { BnnError } from '../errors.ts';
 import { formatPercent } from '../report/format.ts';
 import { EventFile } from '../tensorboard/event-file-io.ts';

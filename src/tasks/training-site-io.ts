@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { encodePreprocessing } from '../core/preprocessing.ts';
 import { readRegularFile } from '../core/regular-file-io.ts';
 import { pictureFormOf } from '../data/dataset.ts';
-import { loadMnist, mnistFiles } from '../data/mnist.ts';
+import { loadMnist, mnistFiles } from '../data/sets/mnist.ts';
 import { parseRecipe } from '../training/recipe.ts';
 import { VERSION } from './version.ts';
 import { readWebAsset, type Site, titled, writeSiteFiles } from './web-site-io.ts';

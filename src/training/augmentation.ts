@@ -4,10 +4,11 @@ import type { Fields, ValuesOf } from '../core/field.ts';
 import { nearest } from '../core/nearest.ts';
 import { Rng } from '../core/rng.ts';
 import { namesOf, rowNamed } from '../core/row-named.ts';
-import type { PictureChange } from '../data/batch-maker.ts';
+import type { PictureChange } from '../data/batches/batch-maker.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { BnnError } from '../errors.ts';
-import { listed, type Recipe, valuesOf } from './recipe.ts';
+import { type Recipe, valuesOf } from './recipe.ts';
+import { listed } from './recipe-choices.ts';
 
 /** One picture, for its augmentation alone. */
 export interface AugmentedPicture {

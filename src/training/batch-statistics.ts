@@ -5,7 +5,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../core/tensor.ts';
-import type { Batcher } from '../data/batches.ts';
+import type { Batcher } from '../data/batches/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { requireSaved } from './optimizer.ts';
 import { download, type ParameterInfo, upload } from './parameters.ts';

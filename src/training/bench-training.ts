@@ -7,8 +7,8 @@ import type { InputData, InputTap, RecordedWork, TimedCommand } from '../backend
 import { usableMemory } from '../core/memory.ts';
 import { Rng } from '../core/rng.ts';
 import { rowNamed } from '../core/row-named.ts';
-import type { Batch } from '../data/batch-maker.ts';
-import { Batcher } from '../data/batches.ts';
+import type { Batch } from '../data/batches/batch-maker.ts';
+import { Batcher } from '../data/batches/batches.ts';
 import type { MemorySplit } from '../data/dataset.ts';
 import type { EstimatorName } from '../estimators/table.ts';
 import type { Precision } from '../kernels/convolution.ts';

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { describeValue } from '../core/describe-value.ts';
 import type { Field, Fields, ValuesOf } from '../core/field.ts';
 import type { DatasetRow } from '../data/load-dataset.ts';
-import { completeDataset } from '../data/plain-dataset.ts';
+import { completeDataset } from '../data/sets/plain-dataset.ts';
 import { BnnError } from '../errors.ts';
 import type { Estimator, EstimatorSchedule } from '../estimators/estimator.ts';
 import type { EstimatorRow } from '../estimators/table.ts';

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { isOutOfMemory } from '../backends/out-of-memory.ts';
-import type { Batch } from '../data/batch-maker.ts';
+import type { Batch } from '../data/batches/batch-maker.ts';
 import { BnnError } from '../errors.ts';
 import { crossEntropy, type Outcome, readOutcome, stackFigures } from './loss.ts';
 import type { ImageSize } from './mix-batch.ts';

@@ -4,8 +4,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { Rng } from '../core/rng.ts';
 import { mean } from '../core/statistics.ts';
 import type { Tensor } from '../core/tensor.ts';
-import type { Batch } from '../data/batch-maker.ts';
-import type { Batcher } from '../data/batches.ts';
+import type { Batch } from '../data/batches/batch-maker.ts';
+import type { Batcher } from '../data/batches/batches.ts';
 import type { Estimator } from '../estimators/estimator.ts';
 import {
   type ActivationIndicators,

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { InputData, InputTap } from '../backends/step-recorder.ts';
-import type { Batch } from '../data/batch-maker.ts';
+import type { Batch } from '../data/batches/batch-maker.ts';
 import { BnnError } from '../errors.ts';
 import { crossEntropy, type Imitation, type LossExtras, type LossResult, stackFigures } from './loss.ts';
 import { type ImageSize, mixBatch, mixRng } from './mix-batch.ts';

@@ -6,15 +6,16 @@ import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts'
 import type { InputTap, RecordedWork, StepRecorder } from '../backends/step-recorder.ts';
 import { rowNamed } from '../core/row-named.ts';
 import type { Tensor } from '../core/tensor.ts';
-import type { Batch } from '../data/batch-maker.ts';
-import type { Batcher } from '../data/batches.ts';
+import type { Batch } from '../data/batches/batch-maker.ts';
+import type { Batcher } from '../data/batches/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Model } from '../graph/model.ts';
 import type { Precision } from '../kernels/convolution.ts';
-import { MeasuredStatistics, measureStatistics } from './batch-statistics.ts';
+import { measureStatistics } from './batch-statistics.ts';
 import type { Checkpoint } from './checkpoint-io.ts';
 import { clipGradients } from './clip-gradients.ts';
 import { createEstimators } from './create-estimators.ts';
+import { DeployedWeights } from './deployed-weights.ts';
 import { EVALUATION_BATCH, evaluate } from './evaluate.ts';
 import { IndicatorProbe, type ProbeOptions } from './indicator-probe.ts';
 import type { EpochIndicators } from './indicators.ts';
@@ -25,14 +26,13 @@ import { type Outcome, outcomeOf, readOutcome } from './loss.ts';
 import { Optimizer, type OptimizerRow } from './optimizer.ts';
 import type { Parts } from './parts.ts';
 import { Program } from './program.ts';
-import { measuresStatistics, type Recipe, valuesOf } from './recipe.ts';
+import { type Recipe, valuesOf } from './recipe.ts';
 import { learningRate, type ScheduleRow } from './schedule.ts';
 import { assertStepFits, largestBatch } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
 import type { Run } from './steps/step.ts';
 import type { JointOutcome, Team } from './team.ts';
 import type { LatentWeight, TrainOptions } from './train-options.ts';
-import { WeightAverage } from './weight-average.ts';
 import type { WeightTransformRow } from './weight-transform.ts';
 
 export interface LearnerSettings {
@@ -69,9 +69,8 @@ export class Learner {
   readonly #schedule: ScheduleRow;
   readonly #rule: OptimizerRow;
   readonly #optimizer: Optimizer;
-  readonly #average: WeightAverage | null;
+  readonly #deployed: DeployedWeights;
   readonly #probe: IndicatorProbe | null;
-  readonly #statistics: MeasuredStatistics | null;
   readonly #estimators: ReturnType<typeof createEstimators>;
   /** Where steps can be recorded; null where the host takes part in them. */
   readonly #replay: StepReplay | null;
@@ -89,9 +88,8 @@ export class Learner {
     this.#checkMemory();
     this.#weights = new LatentWeights(this.#program, transformOf(recipe, parts.weightTransforms), settings.latent);
     this.#optimizer = new Optimizer(this.#weights, { ...recipe, optimizer: this.#rule, values: valuesOf(recipe) });
-    this.#average = recipe.emaDecay > 0 ? new WeightAverage(this.#weights, recipe.emaDecay) : null;
+    this.#deployed = new DeployedWeights(this.#program, this.#weights, recipe, (epoch) => this.adaptStatistics(epoch));
     this.#probe = recipe.indicators ? new IndicatorProbe(this.#program, this.#probeOptions()) : null;
-    this.#statistics = measuresStatistics(recipe) ? new MeasuredStatistics(this.#program) : null;
     const needsHost =
       recipe.clipGradients > 0 ||
       this.#estimators.learned.length > 0 ||
@@ -203,7 +201,7 @@ export class Learner {
   }
 
   async #take(batch: Pictures, epoch: number): Promise<{ readonly outcome: Promise<Outcome> }> {
-    this.#statistics?.clear();
+    this.#deployed.beforeStep();
     const options = { ...this.#recipe, epoch, teacher: this.#settings.teacher };
     const randomness = [this.#recipe.seed, epoch, batch.index];
     const settings = { ...this.#estimators.at(epoch), randomness };
@@ -227,7 +225,7 @@ export class Learner {
   }
 
   async #takeTogether(team: Team, batch: Batch, epoch: number, shouldStop: boolean): Promise<JointOutcome | null> {
-    this.#statistics?.clear();
+    this.#deployed.beforeStep();
     const total = this.#totalOf(team, batch);
     if (total === null) return null;
     const { syncBatchNorm, seed } = this.#recipe;
@@ -259,7 +257,7 @@ export class Learner {
       name,
       this.#program.parameter(name),
     ]);
-    const rest = [...this.#weights.tensors(), ...this.#optimizer.tensors(), ...(this.#average?.tensors() ?? [])];
+    const rest = [...this.#weights.tensors(), ...this.#optimizer.tensors(), ...this.#deployed.tensors()];
     const learned = this.#estimators.learned.flatMap((estimator) => [...estimator.save()]);
     const copies = learned.map(([name, { data }]): [string, tf.Tensor] => [name, tf.tensor1d(data as Float32Array)]);
     const states = rest.map((t, i): [string, tf.Tensor] => [`state ${i + 1} of the optimizer`, t]);
@@ -277,7 +275,7 @@ export class Learner {
     run: RecordedWork['run'],
   ): Promise<{ readonly outcome: Promise<Outcome> }> {
     const step = this.steps + 1;
-    const key = [epoch, data.labels.length, this.#average?.decayAt(step)].join(' ');
+    const key = [epoch, data.labels.length, this.#deployed.decayAt(step)].join(' ');
     const numbers = { lr: this.learningRate(this.steps), step };
     const { result, isReplay } = await replay.take(key, inputsOf(data), numbers, { state: () => this.#state(), run });
     if (isReplay) this.#optimizer.advance();
@@ -290,7 +288,7 @@ export class Learner {
       ...this.#program.tensors(),
       ...this.#weights.tensors(),
       ...this.#optimizer.tensors(),
-      ...(this.#average?.tensors() ?? []),
+      ...this.#deployed.tensors(),
       ...(this.#probe?.tensors() ?? []),
     ];
   }
@@ -303,7 +301,7 @@ export class Learner {
     this.#optimizer.apply(gradients, lr, epoch);
     const sumUp = this.#settings.team?.sumUp;
     for (const sharpness of this.#estimators.learned) await sharpness.apply(lr, this.#optimizer.step, sumUp);
-    this.#average?.update(this.#optimizer.step);
+    this.#deployed.afterStep(this.#optimizer.step);
     this.#probe?.afterStep();
   }
 
@@ -390,7 +388,7 @@ export class Learner {
     const { dataset, team } = this.#settings;
     this.#changeShapes();
     const options = { signal, most: this.#evaluationBatch };
-    const own = await this.#deployed(epoch, () =>
+    const own = await this.#deployed.during(epoch, () =>
       evaluate(this.#program, batcher, dataset, this.#estimators.at(epoch), options),
     );
     return team === null ? own : team.joinEvaluations(own, batcher.pictures);
@@ -402,24 +400,14 @@ export class Learner {
     this.#settings.trimMemory?.();
   }
 
-  /** @param epoch  null to leave the statistics as they are in training. */
-  #deployed<T>(epoch: number | null, work: () => Promise<T>): Promise<T> {
-    const statistics = epoch === null ? null : this.#statistics;
-    const measured =
-      epoch === null || statistics === null ? work : () => statistics.during(() => this.adaptStatistics(epoch), work);
-    return this.#average === null ? measured() : this.#average.during(measured);
-  }
-
   /** @param epoch  the one just evaluated, so that the model is what was; null within epochs and before the first. */
   async save(epoch: number | null): Promise<Pick<Checkpoint, 'model' | 'optimizer'>> {
-    const weights = await (this.#average ?? this.#weights).save();
-    const statistics = this.#average === null ? await this.#statistics?.save() : undefined;
+    const weights = await this.#deployed.save();
     const learned = this.#estimators.learned.flatMap((estimator) => [...estimator.save()]);
-    const model = await this.#deployed(epoch, () => this.#program.save());
+    const model = await this.#deployed.during(epoch, () => this.#program.save());
     const optimizer = new Map<string, Tensor>([
       ...(await this.#optimizer.save()),
       ...weights,
-      ...(statistics ?? []),
       ...((await this.#probe?.save()) ?? []),
       ...learned,
     ]);
@@ -429,8 +417,7 @@ export class Learner {
   /** @param folder  where the checkpoint lies, for messages. */
   restore({ optimizer, state }: Checkpoint, folder: string): void {
     const at = join(folder, 'optimizer.safetensors');
-    (this.#average ?? this.#weights).restore(optimizer, at);
-    if (this.#average === null) this.#statistics?.restore(optimizer, at);
+    this.#deployed.restore(optimizer, at);
     this.#optimizer.restore(optimizer, state.step, at);
     for (const learned of this.#estimators.learned) learned.restore(optimizer);
     if (state.step > 0) this.#probe?.restore(optimizer, at);
@@ -441,8 +428,7 @@ export class Learner {
     this.#isDisposed = true;
     this.#replay?.drop();
     this.#probe?.dispose();
-    this.#statistics?.clear();
-    this.#average?.dispose();
+    this.#deployed.dispose();
     this.#optimizer.dispose();
     for (const learned of this.#estimators.learned) learned.dispose();
     this.#weights.dispose();

@@ -5,8 +5,8 @@
 
 import { Rng } from '../core/rng.ts';
 import { rowNamed } from '../core/row-named.ts';
-import { placeImage, UNCHANGED } from '../data/augment.ts';
-import type { Batch } from '../data/batch-maker.ts';
+import { placeImage, UNCHANGED } from '../data/batches/augment.ts';
+import type { Batch } from '../data/batches/batch-maker.ts';
 import { type ChannelStatistics, normalizationTable } from '../data/normalization.ts';
 import type { Model } from '../graph/model.ts';
 import { createEstimators, type Estimators } from './create-estimators.ts';

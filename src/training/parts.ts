@@ -22,15 +22,8 @@ import { type LoadedPlugin, loadPlugin, type PluginSource } from './load-plugin-
 import { OPTIMIZERS, type OptimizerRow } from './optimizer.ts';
 import { PLUGIN_TOOLS, type Plugin } from './plugin.ts';
 import { fromPluginError, type PluginFiles } from './plugin-errors.ts';
-import {
-  BUILT_IN_RULES,
-  CHOICES,
-  type ChoiceKind,
-  fieldsOf,
-  type RecipeField,
-  type RecipeRules,
-  type RowWithFields,
-} from './recipe.ts';
+import { BUILT_IN_RULES, type RecipeField, type RecipeRules } from './recipe.ts';
+import { CHOICES, type ChoiceKind, fieldsOf, type RowWithFields } from './recipe-choices.ts';
 import { SCHEDULES, type ScheduleRow } from './schedule.ts';
 import { WEIGHT_TRANSFORMS, type WeightTransformRow } from './weight-transform.ts';
 

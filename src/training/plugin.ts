@@ -5,7 +5,7 @@ import { choice, type Fields, flag, integer, number, text, type ValuesOf } from 
 import { Rng } from '../core/rng.ts';
 import type { Dataset, LoadOptions } from '../data/dataset.ts';
 import { loadDataset } from '../data/load-dataset.ts';
-import type { PlainDataset } from '../data/plain-dataset.ts';
+import type { PlainDataset } from '../data/sets/plain-dataset.ts';
 import { BnnError } from '../errors.ts';
 import { always, slopeEstimator } from '../estimators/from-slope.ts';
 import type { EstimatorRow } from '../estimators/table.ts';

@@ -2,27 +2,17 @@
 
 import { BACKEND_NAMES, canBackend, namesWith } from '../backends/backends.ts';
 import { PRECISIONS } from '../backends/precision.ts';
-import {
-  checkField,
-  choice,
-  type Field,
-  type Fields,
-  flag,
-  integer,
-  MAX,
-  number,
-  text,
-  type ValuesOf,
-} from '../core/field.ts';
+import { checkField, choice, type Field, flag, integer, MAX, number, text, type ValuesOf } from '../core/field.ts';
 import { nearest } from '../core/nearest.ts';
 import { FITS } from '../core/preprocessing.ts';
 import { namesOf } from '../core/row-named.ts';
-import { BROKEN_POLICIES } from '../data/decode-pictures.ts';
+import { BROKEN_POLICIES } from '../data/batches/decode-pictures.ts';
 import { canDownload, canSplit, DATASET_NAMES, hasFreeImageSize } from '../data/load-dataset.ts';
 import { NORMALIZATIONS } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { ESTIMATORS } from '../estimators/table.ts';
 import { DECAY_GROUPS, OPTIMIZERS } from './optimizer.ts';
+import { CHOICES, type ChoiceKind, fieldsOf, hasActivationSigns, hasSigns } from './recipe-choices.ts';
 import { SCHEDULES } from './schedule.ts';
 import { WEIGHT_TRANSFORMS } from './weight-transform.ts';
 
@@ -61,65 +51,6 @@ const withThreads: Use = use(
   `backend ${namesWith('threads').join(' or ')}, or a teacher`,
   ({ backend, teacher }) => canBackend(backend, 'threads') || teacher !== '',
 );
-
-/** A row of a table that has fields of its own. */
-export interface RowWithFields {
-  readonly name: string;
-  readonly fields: Fields;
-}
-
-export type ChoiceKind =
-  | 'estimators'
-  | 'networks'
-  | 'datasets'
-  | 'schedules'
-  | 'weightTransforms'
-  | 'optimizers'
-  | 'augmentations';
-
-/** The fields that choose rows of tables by name. */
-type Choosing = Readonly<
-  Record<
-    | ('init' | 'model' | 'dataset' | 'schedule' | 'weightTransform' | 'optimizer' | 'augment')
-    | ('estimator' | 'weightEstimator' | 'activationEstimator'),
-    string
-  >
->;
-
-/** The tables whose rows a recipe chooses: what their rows are called in messages, and which of them a recipe has chosen. */
-export const CHOICES: Readonly<
-  Record<ChoiceKind, { readonly noun: string; readonly chosen: (recipe: Choosing) => readonly string[] }>
-> = {
-  estimators: { noun: 'estimator', chosen: estimatorsOf },
-  networks: { noun: 'model', chosen: ({ init, model }) => (init === '' ? [model] : []) },
-  datasets: { noun: 'dataset', chosen: ({ dataset }) => [dataset] },
-  schedules: { noun: 'schedule', chosen: ({ schedule }) => [schedule] },
-  weightTransforms: { noun: 'weightTransform', chosen: (recipe) => (hasSigns(recipe) ? [recipe.weightTransform] : []) },
-  optimizers: { noun: 'optimizer', chosen: ({ optimizer }) => [optimizer] },
-  augmentations: { noun: 'augment', chosen: ({ augment }) => listed(augment) },
-};
-
-type Intersection<U> = (U extends unknown ? (u: U) => void : never) extends (u: infer I) => void ? I : never;
-
-/** The fields of all rows of a table; each does something where one of the rows that have it is chosen. */
-export function fieldsOf<const R extends readonly RowWithFields[]>(
-  kind: ChoiceKind,
-  rows: R,
-): Intersection<R[number]['fields']> {
-  const { noun, chosen } = CHOICES[kind];
-  const fields: Record<string, RecipeField> = {};
-  for (const [name, field] of rows.flatMap((row) => Object.entries<Field>(row.fields))) {
-    const names = namesOf(rows.filter((row) => Object.hasOwn(row.fields, name)));
-    const isUsed: Use['isUsed'] = (recipe) => chosen(recipe).some((it) => names.includes(it));
-    fields[name] = { ...field, use: use(`${noun} ${names.join(' or ')}`, isUsed) };
-  }
-  return fields as Intersection<R[number]['fields']>;
-}
-
-/** The parts of a list with commas. */
-export function listed(text: string): string[] {
-  return text === '' ? [] : text.split(',').map((item) => item.trim());
-}
 
 const ESTIMATOR_NAMES: readonly string[] = namesOf(ESTIMATORS);
 
@@ -312,22 +243,6 @@ export { valuesOf } from './recipe-values.ts';
 /** All fields at their defaults. */
 export function defaultRecipe(): Recipe {
   return parseRecipe([]);
-}
-
-/** The zoo's twins: `-fp` has no sign at all, `-1w32a` none for activations. */
-function hasSigns({ init, model }: Choosing): boolean {
-  return init !== '' || !model.endsWith('-fp');
-}
-
-function hasActivationSigns(recipe: Choosing): boolean {
-  return hasSigns(recipe) && (recipe.init !== '' || !recipe.model.endsWith('-1w32a'));
-}
-
-function estimatorsOf(recipe: Choosing): string[] {
-  return [
-    ...(hasSigns(recipe) ? [recipe.weightEstimator || recipe.estimator] : []),
-    ...(hasActivationSigns(recipe) ? [recipe.activationEstimator || recipe.estimator] : []),
-  ];
 }
 
 /** What a field lacks to do something in this recipe; null when it does, or is switched off. */

@@ -1,9 +1,9 @@
 /** The batches of a run: for learning, for testing, of the pictures held out, and of the fixed sample on which the network is measured. */
 
-import { Batcher, type BatcherOptions } from '../data/batches.ts';
+import { Batcher, type BatcherOptions } from '../data/batches/batches.ts';
 import type { Dataset, Split } from '../data/dataset.ts';
-import { holdOut } from '../data/hold-out.ts';
-import { samplePictures } from '../data/sample-pictures.ts';
+import { holdOut } from '../data/splits/hold-out.ts';
+import { samplePictures } from '../data/splits/sample-pictures.ts';
 import type { Model } from '../graph/model.ts';
 import { pictureChangeOf } from './augmentation.ts';
 import { evaluationBatch } from './evaluate.ts';

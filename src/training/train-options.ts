@@ -1,8 +1,8 @@
 /** What a training run is given, tells and returns. */
 
 import type { BackendFacts } from '../backends/backend-facts.ts';
+import type { BrokenImage } from '../data/batches/decode-pictures.ts';
 import type { Dataset, LoadProgress } from '../data/dataset.ts';
-import type { BrokenImage } from '../data/decode-pictures.ts';
 import type { Communicator } from '../distributed/communicator.ts';
 import type { EpochRecord } from './history-io.ts';
 import type { LoadedPlugin, PluginSource } from './load-plugin-io.ts';

@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { maxAbsoluteError } from '../../src/core/tolerance.ts';
-import { loadMnist } from '../../src/data/mnist.ts';
+import { loadMnist } from '../../src/data/sets/mnist.ts';
 import { BnnError } from '../../src/errors.ts';
 import { verify } from '../../src/graph/verify.ts';
 import { readModel } from '../../src/onnx/model-io.ts';

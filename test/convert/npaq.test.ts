@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { convertCheckpoint } from '../../src/convert/checkpoint/convert-checkpoint.ts';
 import { parseMapping } from '../../src/convert/checkpoint/mapping.ts';
 import { readPytorchCheckpoint } from '../../src/convert/pytorch/read-checkpoint.ts';
-import { loadMnist } from '../../src/data/mnist.ts';
+import { loadMnist } from '../../src/data/sets/mnist.ts';
 import { argMax, createRun } from './run-model.ts';
 import { hasShared, sharedPath } from './shared-files.ts';
 

@@ -3,8 +3,8 @@ import { dirname } from 'node:path';
 import sharp from 'sharp';
 import { type Framing, framePicture } from '../../src/core/frame-picture.ts';
 import type { FileSplit } from '../../src/data/dataset.ts';
-import { decodeImage } from '../../src/data/decode-image.ts';
-import { pictureName } from '../../src/data/picture-source.ts';
+import { decodeImage } from '../../src/data/pictures/decode-image.ts';
+import { pictureName } from '../../src/data/pictures/picture-source.ts';
 
 /** RGB pixels without a pattern that resizing could hide. */
 export function noise(width: number, height: number, channels = 3): Buffer {

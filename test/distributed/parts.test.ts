@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { partOf } from '../../src/core/part.ts';
 import { Rng } from '../../src/core/rng.ts';
-import { createBatchMaker } from '../../src/data/batch-maker.ts';
+import { createBatchMaker } from '../../src/data/batches/batch-maker.ts';
 import type { MemorySplit } from '../../src/data/dataset.ts';
 import { mixBatch, mixRng } from '../../src/training/mix-batch.ts';
 

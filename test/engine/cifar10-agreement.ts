@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { PREPROCESSING_KEY, parsePreprocessing } from '../../src/core/preprocessing.ts';
-import { createBatches } from '../../src/data/batches.ts';
+import { createBatches } from '../../src/data/batches/batches.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
 import { loadEngineModule } from '../../src/engine/load-engine-io.ts';

@@ -6,7 +6,7 @@ import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { findStem, quantizeStem, stemModel } from '../../src/compiler/quantize-stem.ts';
 import { PREPROCESSING_KEY, parsePreprocessing } from '../../src/core/preprocessing.ts';
 import type { Tensor } from '../../src/core/tensor.ts';
-import { createBatches } from '../../src/data/batches.ts';
+import { createBatches } from '../../src/data/batches/batches.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { calibrateChannels, type Pictures } from '../../src/inference/calibrate-channels.ts';

@@ -53,7 +53,7 @@ describe('with a toy of each', { timeout: SLOW }, () => {
       VITEST,
       ...['run', '-t', 'toy|every estimator|Atan|imports only', '--reporter=verbose', '--no-color'],
       ...['test/estimators/rivals.test.ts', 'test/training/gradients.test.ts', 'test/training/forward.test.ts'],
-      ...['test/data/toy.test.ts', 'test/kernels', 'test/rewriting/exact', 'test/layers.test.ts'],
+      ...['test/data/sets/toy.test.ts', 'test/kernels', 'test/rewriting/exact', 'test/layers.test.ts'],
     );
     expect(status, stdout).toBe(0);
     for (const name of [

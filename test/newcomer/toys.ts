@@ -106,13 +106,13 @@ const DATASET: Toy = {
   chapter: 'a data set.',
   changes: [
     {
-      file: 'src/data/toy.ts',
+      file: 'src/data/sets/toy.ts',
       text: `/** Stripes, lying or standing. */
 
-import { Rng } from '../core/rng.ts';
-import { type Dataset, fingerprintOf, type LoadOptions, type MemorySplit } from './dataset.ts';
-import { limitOf, refuseImageSize } from './limits.ts';
-import { createSharedBytes, createSharedInts } from './shared-memory.ts';
+import { Rng } from '../../core/rng.ts';
+import { type Dataset, fingerprintOf, type LoadOptions, type MemorySplit } from '../dataset.ts';
+import { createSharedBytes, createSharedInts } from '../shared-memory.ts';
+import { limitOf, refuseImageSize } from '../splits/limits.ts';
 
 const SIDE = 12;
 const FACTS = { height: SIDE, width: SIDE, channels: 1, mean: [0.5], std: [0.25] };
@@ -142,14 +142,14 @@ function draw(count: number, seed: number): MemorySplit {
     {
       file: 'src/data/load-dataset.ts',
       insert: [
-        ['import { loadWebdataset }', "import { loadToy } from './toy.ts';\n"],
+        ['import { loadWebdataset }', "import { loadToy } from './sets/toy.ts';\n"],
         ['];\n\n/** Whether the pictures', "  { name: 'toy', load: loadToy },\n"],
       ],
     },
     {
-      file: 'test/data/toy.test.ts',
+      file: 'test/data/sets/toy.test.ts',
       text: `import { expect, it } from 'vitest';
-import { loadDataset } from '../../src/data/load-dataset.ts';
+import { loadDataset } from '../../../src/data/load-dataset.ts';
 
 it('the toy has stripes of both kinds', async () => {
   const { train, test, classes } = await loadDataset('toy', { limitTest: 10 });

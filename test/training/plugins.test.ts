@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
-import { completeDataset } from '../../src/data/plain-dataset.ts';
+import { completeDataset } from '../../src/data/sets/plain-dataset.ts';
 import { slopeEstimator } from '../../src/estimators/from-slope.ts';
 import { steSchedule } from '../../src/estimators/ste.ts';
 import { readModel } from '../../src/onnx/model-io.ts';

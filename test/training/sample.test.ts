@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import type { Split } from '../../src/data/dataset.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
-import { samplePictures } from '../../src/data/sample-pictures.ts';
+import { samplePictures } from '../../src/data/splits/sample-pictures.ts';
 import { readHistory } from '../../src/training/history-io.ts';
 import { parseRecipe, type RecipeInput } from '../../src/training/recipe.ts';
 import { createRunBatches } from '../../src/training/run-batches.ts';

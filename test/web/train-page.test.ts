@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MemorySplit } from '../../src/data/dataset.ts';
-import { loadMnist } from '../../src/data/mnist.ts';
+import { loadMnist } from '../../src/data/sets/mnist.ts';
 import { toChannelsFirst } from '../../src/inference/image-input.ts';
 import { createSession } from '../../src/inference/session.ts';
 import { launchChromium } from '../../src/tasks/chromium-io.ts';

@@ -1,6 +1,6 @@
 /** The pictures that a page trains on: IDX files as those of MNIST, gzipped. */
 
-import { viewIdx } from '../../data/idx-layout.ts';
+import { viewIdx } from '../../data/formats/idx-layout.ts';
 import { BnnError } from '../../errors.ts';
 import type { MemoryData, Pictures } from '../../training/memory-training.ts';
 import { fetchBytes } from './fetch-bytes.ts';
