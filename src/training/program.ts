@@ -27,6 +27,11 @@ export interface ProgramOptions {
   readonly explicitPadding: boolean;
   /** Whether values that could be computed again stay for the backward pass: less work, more memory. */
   readonly keepsAll?: boolean;
+  /**
+   * Whether kernels have finished when they return: then the gradient of a parameter can be sent as soon as its layer is done, and
+   * what depends on parameters alone is computed layer by layer.
+   */
+  readonly synchronous?: boolean;
   /** What gradients of layers with binary weights are multiplied in; float32 unless told. */
   readonly precision?: Precision;
 }
@@ -55,7 +60,10 @@ export class Program {
    *   writes the trained tensors into it.
    * @throws {BnnError} E_UNSUPPORTED naming the first node that cannot be trained and why.
    */
-  constructor(model: Model, { explicitPadding, keepsAll = false, precision = 'float32' }: ProgramOptions) {
+  constructor(
+    model: Model,
+    { explicitPadding, keepsAll = false, synchronous = false, precision = 'float32' }: ProgramOptions,
+  ) {
     this.model = model;
     model.graph.sortTopologically();
     inferShapes(model, INFER_RULES);
@@ -83,7 +91,7 @@ export class Program {
       layout: (value) => layouts.get(value) ?? (value.constant?.shape.length === 4 ? 'nhwc' : 'plain'),
     };
 
-    const steps = buildSteps(graph, context, layouts);
+    const steps = buildSteps(graph, context, layouts, synchronous ? 'near use' : 'first');
     this.#plan = planSteps(steps, slots, found, { input, output, keepsAll });
 
     for (const step of steps) {

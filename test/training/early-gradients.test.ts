@@ -12,7 +12,10 @@ it.each(['resnet20', 'resnet20-bireal', 'resnet20-react'])(
   'of %s the gradient of a weight is complete when the layer is done, not at the end of the backward pass',
   async (name) => {
     await tf.setBackend('cpu');
-    const program = new Program(buildModel(name, { seed: 3, imageSize: 8 }), { explicitPadding: true });
+    const program = new Program(buildModel(name, { seed: 3, imageSize: 8 }), {
+      explicitPadding: true,
+      synchronous: true,
+    });
     const x = tf.randomNormal([2, 8, 8, 3], 0, 1, 'float32', 7);
     const trace = new KernelTrace('cpu');
     const told: { readonly name: string; readonly kernels: number }[] = [];

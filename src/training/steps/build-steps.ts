@@ -5,12 +5,20 @@ import type { Graph, Node, Value } from '../../graph/graph.ts';
 import type { BuildContext, Fusion, Layout, Step } from './step.ts';
 import { FUSIONS, STEP_BUILDERS } from './table.ts';
 
+/** Where the steps stand that depend on parameters alone, such as the sign of a weight. */
+export type ParameterSteps = 'first' | 'near use';
+
 /**
  * In execution order; some stand for several nodes. Adds the layouts of what they compute.
  *
  * @throws {BnnError} E_UNSUPPORTED naming the first node that cannot be trained and why.
  */
-export function buildSteps(graph: Graph, context: BuildContext, layouts: Map<Value, Layout>): Step[] {
+export function buildSteps(
+  graph: Graph,
+  context: BuildContext,
+  layouts: Map<Value, Layout>,
+  order: ParameterSteps = 'first',
+): Step[] {
   const fusions = new Map<Node, Fusion>();
   for (const node of graph.nodes()) {
     for (const fuse of FUSIONS) {
@@ -26,7 +34,10 @@ export function buildSteps(graph: Graph, context: BuildContext, layouts: Map<Val
     layouts.set(step.output, step.layout);
     steps.push(step);
   }
-  return nearTheirUse(steps, graph);
+  if (order === 'near use') return nearTheirUse(steps, graph);
+  // A backend that takes several of a kind at a time finds them side by side.
+  const isFirst = (step: Step): boolean => addsToOthers(step) && step.inputs.every((value) => value.constant !== null);
+  return [...steps.filter(isFirst), ...steps.filter((step) => !isFirst(step))];
 }
 
 /**
