@@ -24,6 +24,8 @@ export { Batcher } from './data/batches/batches.ts';
 export type { Dataset, LoadOptions, Split } from './data/dataset.ts';
 export { DATASET_NAMES, loadDataset } from './data/load-dataset.ts';
 export type { PlainDataset, PlainSplit } from './data/sets/plain-dataset.ts';
+export type { Communicator } from './distributed/communicator.ts';
+export { joinProcesses } from './distributed/mpi-communicator.ts';
 export { BnnError, type ErrorCode } from './errors.ts';
 export type { Estimator, EstimatorSchedule, SignRole } from './estimators/estimator.ts';
 export type { EstimatorRow } from './estimators/table.ts';
