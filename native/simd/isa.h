@@ -2,7 +2,7 @@
 //
 // A row of the table is a name and a mask of what the processor must have. The best row that fits is in use, or the one that BNN_KERNEL
 // names; a kernel then runs its best implementation that needs no more than that row. Another instruction set is a row here, a line in
-// cpu_flags, a row in tools/build-native.mjs for its compiler flags, and the kernels that are written for it.
+// cpu_flags, a row in tools/native-plan.mjs for its compiler flags, and the kernels that are written for it.
 #pragma once
 
 #include <cstddef>

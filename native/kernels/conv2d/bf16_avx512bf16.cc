@@ -11,7 +11,6 @@
 
 #include "kernels/conv2d/bf16.h"
 #include "simd/vec.h"
-#include "simd/winograd.h"
 
 namespace bnn {
 namespace avx512bf16 {
@@ -27,13 +26,11 @@ inline V add_product(V sum, V x, V b) {
 }  // namespace bnn
 
 #include "kernels/conv2d/chunk.inl.h"
+#include "kernels/conv2d/winograd_tiles.inl.h"
 
 namespace bnn {
 namespace avx512bf16 {
 namespace {
-
-inline V load_some(const float* p, int count) { return count == W ? load(p) : load_n(p, count); }
-inline void store_some(float* p, V v, int count) { count == W ? store(p, v) : store_n(p, v, count); }
 
 // The numbers of a, then those of b.
 inline V both(V a, V b) { return reinterpret_cast<V>(_mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(a))); }
@@ -75,42 +72,12 @@ inline void store_half(float* p, V v, int count) {
   }
 }
 
-inline void load_column(const float* from, int64_t pitch, int n, V (&to)[4]) {
-  winograd::input(load_some(from, n), load_some(from + pitch, n), load_some(from + 2 * pitch, n), load_some(from + 3 * pitch, n), to);
-}
-
-template <bool kWhole>
-void input_channels(const float* d, int64_t pitch, int64_t tiles, int64_t channels, int count, float* spectrum, int64_t plane,
-                    int64_t stride) {
-  const int n = kWhole ? W : count;
-  V column[4][4];
-  load_column(d, pitch, n, column[0]);
-  load_column(d + channels, pitch, n, column[1]);
-  for (int64_t t = 0; t < tiles; t++) {
-    load_column(d + 2 * channels, pitch, n, column[2]);
-    load_column(d + 3 * channels, pitch, n, column[3]);
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; r++) {
-      V s[4];
-      winograd::input(column[0][r], column[1][r], column[2][r], column[3][r], s);
-#pragma GCC unroll 4
-      for (int c = 0; c < 4; c++) store_half(spectrum + (4 * r + c) * plane, s[c], n);
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; r++) {
-      column[0][r] = column[2][r];
-      column[1][r] = column[3][r];
-    }
-    d += 2 * channels;
-    spectrum += stride;
-  }
-}
-
 void input(const float* d, int64_t pitch, int64_t tiles, int64_t channels, float* spectrum, int64_t plane, int64_t stride) {
   int64_t c = 0;
-  for (; c + W <= channels; c += W) input_channels<true>(d + c, pitch, tiles, channels, W, spectrum + c / 2, plane, stride);
+  for (; c + W <= channels; c += W)
+    input_channels<true>(d + c, pitch, tiles, channels, W, spectrum + c / 2, plane, stride, store_half);
   if (c < channels) {
-    input_channels<false>(d + c, pitch, tiles, channels, static_cast<int>(channels - c), spectrum + c / 2, plane, stride);
+    input_channels<false>(d + c, pitch, tiles, channels, static_cast<int>(channels - c), spectrum + c / 2, plane, stride, store_half);
   }
 }
 
@@ -143,14 +110,6 @@ void input_pairs(const float* d, int64_t pitch, int64_t tiles, int64_t channels,
     }
     if (t < tiles) input_pair<false>(from, pitch, channels, n, to, plane);
   }
-}
-
-inline void output_grad_tile(const float* dy, int64_t pitch, int64_t channels, int n, V (&rows)[4][4]) {
-  V left[4], right[4];
-  winograd::output_grad(load_some(dy, n), load_some(dy + pitch, n), left);
-  winograd::output_grad(load_some(dy + channels, n), load_some(dy + channels + pitch, n), right);
-#pragma GCC unroll 4
-  for (int r = 0; r < 4; r++) winograd::output_grad(left[r], right[r], rows[r]);
 }
 
 template <bool kBoth>

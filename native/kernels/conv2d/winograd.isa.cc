@@ -1,51 +1,16 @@
 // The transforms of Winograd's filtering, for any vector width. See winograd.h for what is computed.
 #include "kernels/conv2d/winograd.h"
-#include "simd/winograd.h"
+#include "kernels/conv2d/winograd_tiles.inl.h"
 
 namespace bnn {
 namespace BNN_ISA {
 namespace {
 
-inline V load_some(const float* p, int count) { return count == W ? load(p) : load_n(p, count); }
-inline void store_some(float* p, V v, int count) { count == W ? store(p, v) : store_n(p, v, count); }
-
-// A vector of channels, or the last `count`; of the 4 columns of a tile, two belong to the next one too and stay in registers.
-template <bool kWhole>
-void input_channels(const float* d, int64_t pitch, int64_t tiles, int64_t channels, int count, float* spectrum, int64_t plane,
-                    int64_t stride) {
-  const int n = kWhole ? W : count;
-  V column[4][4];
-  const auto load_column = [&](const float* from, V(&to)[4]) {
-    winograd::input(load_some(from, n), load_some(from + pitch, n), load_some(from + 2 * pitch, n), load_some(from + 3 * pitch, n),
-                    to);
-  };
-  load_column(d, column[0]);
-  load_column(d + channels, column[1]);
-  for (int64_t t = 0; t < tiles; t++) {
-    load_column(d + 2 * channels, column[2]);
-    load_column(d + 3 * channels, column[3]);
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; r++) {
-      V s[4];
-      winograd::input(column[0][r], column[1][r], column[2][r], column[3][r], s);
-#pragma GCC unroll 4
-      for (int c = 0; c < 4; c++) store_some(spectrum + (4 * r + c) * plane, s[c], n);
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; r++) {
-      column[0][r] = column[2][r];
-      column[1][r] = column[3][r];
-    }
-    d += 2 * channels;
-    spectrum += stride;
-  }
-}
-
 void input(const float* d, int64_t pitch, int64_t tiles, int64_t channels, float* spectrum, int64_t plane, int64_t stride) {
   int64_t c = 0;
-  for (; c + W <= channels; c += W) input_channels<true>(d + c, pitch, tiles, channels, W, spectrum + c, plane, stride);
+  for (; c + W <= channels; c += W) input_channels<true>(d + c, pitch, tiles, channels, W, spectrum + c, plane, stride, store_some);
   if (c < channels) {
-    input_channels<false>(d + c, pitch, tiles, channels, static_cast<int>(channels - c), spectrum + c, plane, stride);
+    input_channels<false>(d + c, pitch, tiles, channels, static_cast<int>(channels - c), spectrum + c, plane, stride, store_some);
   }
 }
 
@@ -55,15 +20,12 @@ void output_grad(const float* dy, int64_t pitch, int64_t tiles, int64_t channels
     const float* from = dy + c;
     float* to = spectrum + c;
     for (int64_t t = 0; t < tiles; t++) {
-      V left[4], right[4];
-      winograd::output_grad(load_some(from, n), load_some(from + pitch, n), left);
-      winograd::output_grad(load_some(from + channels, n), load_some(from + channels + pitch, n), right);
+      V rows[4][4];
+      output_grad_tile(from, pitch, channels, n, rows);
 #pragma GCC unroll 4
       for (int r = 0; r < 4; r++) {
-        V row[4];
-        winograd::output_grad(left[r], right[r], row);
 #pragma GCC unroll 4
-        for (int q = 0; q < 4; q++) store(to + (4 * r + q) * plane, row[q]);
+        for (int q = 0; q < 4; q++) store(to + (4 * r + q) * plane, rows[r][q]);
       }
       from += 2 * channels;
       to += stride;
