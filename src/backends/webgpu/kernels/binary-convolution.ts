@@ -12,6 +12,7 @@ import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { constants, convolutionOf, convolve, filterGradient, type Info, inputGradient } from './convolution.ts';
 import { ELEMENTWISE_KERNELS } from './elementwise.ts';
 import { type Attributes, allocate, type Own, type OwnKernels, WEBGPU } from './kernel.ts';
+import { packSigns } from './pack-signs.ts';
 import { slopeOf } from './slope.ts';
 
 const binaryConvolution: Own<'BnnBinaryConv'> = (backend, inputs, attrs) => {
@@ -31,40 +32,6 @@ const binaryConvolution: Own<'BnnBinaryConv'> = (backend, inputs, attrs) => {
   if (keptB === null) backend.disposeData(b.dataId);
   return y;
 };
-
-/** Packs signs along the middle of [rows, channels, columns]: u32[rows][words][columns]. */
-function packSigns(
-  backend: WebgpuBackend,
-  values: tf.TensorInfo,
-  { rows, channels, columns }: { readonly rows: number; readonly channels: number; readonly columns: number },
-): tf.TensorInfo {
-  const words = Math.ceil(channels / WORD_BITS);
-  // Elements of four bytes; which ones, only the kernels know.
-  const packed = allocate(backend, [rows, words, columns]);
-  const size = rows * words * columns;
-  dispatch(backend, {
-    label: 'pack signs',
-    code: `${FLAT_HEAD}
-  if (i >= p.size) { return; }
-  let column = i % p.columns;
-  let first = i / p.columns % p.words * ${WORD_BITS}u;
-  let row = i / (p.columns * p.words);
-  let count = min(${WORD_BITS}u, p.channels - first);
-  var word = 0u;
-  for (var bit = 0u; bit < count; bit++) {
-    let value = values[(row * p.channels + first + bit) * p.columns + column];
-    word |= select(0u, 1u, value >= 0.0) << bit;
-  }
-  packed[i] = word;
-}`,
-    inputs: { values },
-    outputs: { packed },
-    elements: { packed: 'u32' },
-    numbers: { size: ['u32', size], channels: ['u32', channels], columns: ['u32', columns], words: ['u32', words] },
-    groups: flatGroups(size),
-  });
-  return packed;
-}
 
 /** One thread per output. */
 function multiplyPacked(backend: WebgpuBackend, a: tf.TensorInfo, b: tf.TensorInfo, info: Info): tf.TensorInfo {

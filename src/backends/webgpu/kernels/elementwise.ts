@@ -5,10 +5,11 @@ import type { Slope } from '../../../kernels/sign.ts';
 import type { StepNumbers } from '../../step-recorder.ts';
 import { type Dispatch, dispatch, FLAT_HEAD, flatGroups, type Numbers } from '../dispatch.ts';
 import { dispatchPiece } from '../grouped-dispatch.ts';
-import { keepFilterSigns, WORD_BITS } from '../packed-signs.ts';
+import { keepFilterSigns } from '../packed-signs.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { columnSums } from './column-sums.ts';
 import { allocate, type Own, type OwnKernels, sizeOf } from './kernel.ts';
+import { packSigns } from './pack-signs.ts';
 import { slopeOf } from './slope.ts';
 
 type GradientInfos = { readonly x: tf.TensorInfo; readonly dy: tf.TensorInfo };
@@ -202,32 +203,8 @@ const sign: Own<'BnnSign'> = (backend, { x }) =>
 /** Signs of filters [KH, KW, C, O], with their bits beside them: u32[KH · KW][words of C][O]. */
 function signAndBits(backend: WebgpuBackend, x: tf.TensorInfo): tf.TensorInfo {
   const [height = 1, width = 1, channels = 1, columns = 1] = x.shape;
-  const words = Math.ceil(channels / WORD_BITS);
-  const [y, packed] = [allocate(backend, x.shape), allocate(backend, [height * width, words, columns])];
-  const size = height * width * words * columns;
-  dispatch(backend, {
-    label: 'sign',
-    code: `${FLAT_HEAD}
-  if (i >= p.size) { return; }
-  let column = i % p.columns;
-  let first = i / p.columns % p.words * ${WORD_BITS}u;
-  let row = i / (p.columns * p.words);
-  let count = min(${WORD_BITS}u, p.channels - first);
-  var word = 0u;
-  for (var bit = 0u; bit < count; bit++) {
-    let at = (row * p.channels + first + bit) * p.columns + column;
-    let is_plus = x[at] >= 0.0;
-    y[at] = select(-1.0, 1.0, is_plus);
-    word |= select(0u, 1u, is_plus) << bit;
-  }
-  packed[i] = word;
-}`,
-    inputs: { x },
-    outputs: { y, packed },
-    elements: { packed: 'u32' },
-    numbers: { size: ['u32', size], channels: ['u32', channels], columns: ['u32', columns], words: ['u32', words] },
-    groups: flatGroups(size),
-  });
+  const y = allocate(backend, x.shape);
+  const packed = packSigns(backend, x, { rows: height * width, channels, columns }, y);
   keepFilterSigns(backend, y, packed);
   return y;
 }
