@@ -23,7 +23,20 @@ for (const [from, to] of [
   }
 }
 for (const folder of ['site', 'bench', 'train-site']) {
-  cpSync(join(root, 'src/web', folder), join(dist, 'web', folder), { recursive: true });
+  const filter = (path) => folder === 'bench' || !path.endsWith('.js');
+  cpSync(join(root, 'src/web', folder), join(dist, 'web', folder), { recursive: true, filter });
+}
+// What the script of a page imports becomes part of it, but for the runtime beside it; it stays readable.
+for (const page of ['web/site/page.js', 'web/train-site/page.js']) {
+  await build({
+    entryPoints: [join(root, 'src', page)],
+    outfile: join(dist, page),
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    external: ['./bnn-web.js'],
+    logLevel: 'warning',
+  });
 }
 /** Modules that browsers lack, which are imported where they are not used. */
 const NODE_MODULES = ['util', 'crypto'];

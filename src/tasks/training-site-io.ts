@@ -11,7 +11,7 @@ import { parseRecipe } from '../training/recipe.ts';
 import { VERSION } from './version.ts';
 import { readWebAsset, type Site, titled, writeSiteFiles } from './web-site-io.ts';
 
-const PAGE = ['index.html', 'train.css', 'page.js', 'chart.js'] as const;
+const PAGE = ['index.html', 'train.css', 'page.js'] as const;
 /** Of MNIST in seconds: what `npm run quickstart` trains by. */
 const RECIPE = fileURLToPath(new URL('../../models/mnist-quickstart.json', import.meta.url));
 const KERNELS = ['training.wasm', 'training-threads.wasm'] as const;

@@ -1,5 +1,7 @@
 /** The page that `bnn web` writes: pictures in, classes out. Plain JavaScript; the runtime beside it does the work. */
 
+import { bytesAsText, part, say, sentences, show, showGuesses, showPairs } from '../parts.js';
+
 /** Which of the two the runtime will ask for: it is fetched beside the runtime. */
 const ENGINE = globalThis.crossOriginIsolated ? 'engine-threads.wasm' : 'engine.wasm';
 document.head.append(
@@ -19,32 +21,11 @@ const SHOWN = 1024;
 /** Times that the median is taken of. */
 const TIMES = 15;
 
-const part = (id) => document.getElementById(id);
 let session = null;
 let stream = null;
 let times = [];
 /** Of what was opened last: what is ready later than its successor is not shown. */
 let latest = 0;
-
-function show(id, isShown) {
-  part(id).hidden = !isShown;
-}
-
-function say(problem) {
-  part('problem').textContent = problem ?? '';
-  show('problem', problem !== undefined);
-}
-
-/** What went wrong as sentences. */
-function explain(error) {
-  const text = error instanceof Error ? error.message : String(error);
-  const hint = error?.hint === undefined ? '' : ` ${error.hint[0].toUpperCase()}${error.hint.slice(1)}.`;
-  return `${text[0].toUpperCase()}${text.slice(1)}.${hint}`;
-}
-
-function bytesAsText(bytes) {
-  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(2)} MB`;
-}
 
 /** What the browser fetched for this page, as it came over the wire where the browser tells. */
 function downloaded() {
@@ -67,38 +48,12 @@ function showFacts() {
     ['Network', bytesAsText(model)],
     ['Downloaded in all', bytesAsText(total)],
   ];
-  part('facts').replaceChildren(
-    ...facts.map(([name, value]) => {
-      const row = document.createElement('div');
-      row.append(
-        Object.assign(document.createElement('dt'), { textContent: name }),
-        Object.assign(document.createElement('dd'), { textContent: value }),
-      );
-      return row;
-    }),
-  );
+  showPairs(facts);
 }
 
-function showClasses(guesses) {
-  show('hint', false);
-  part('classes').replaceChildren(
-    ...guesses.map(({ name, probability }) => {
-      const row = document.createElement('li');
-      const bar = Object.assign(document.createElement('div'), { className: 'bar' });
-      const fill = document.createElement('span');
-      fill.style.width = `${100 * probability}%`;
-      bar.append(fill);
-      row.append(
-        Object.assign(document.createElement('span'), { className: 'name', textContent: name }),
-        Object.assign(document.createElement('span'), {
-          className: 'share',
-          textContent: `${(100 * probability).toFixed(1)} %`,
-        }),
-        bar,
-      );
-      return row;
-    }),
-  );
+/** What went wrong as sentences. */
+function explain(error) {
+  return sentences({ message: error instanceof Error ? error.message : String(error), hint: error?.hint });
 }
 
 /** What the network takes of the picture at its size, for people. */
@@ -126,7 +81,8 @@ async function classify(source) {
   const begin = performance.now();
   const guesses = await session.classify(source, { top: TOP });
   times = [...times, performance.now() - begin].slice(-TIMES);
-  showClasses(guesses);
+  show('hint', false);
+  showGuesses(guesses);
   showSeen(source);
   showFacts();
 }

@@ -1,8 +1,8 @@
 /** The page that `bnn web --train` writes: starts the training in a worker, draws it, and gives the file. Plain JavaScript. */
 
+import { bytesAsText, part, say, sentences, show, showGuesses, showPairs } from '../parts.js';
 import { drawChart } from './chart.js';
 
-const part = (id) => document.getElementById(id);
 /** Points of a curve that are drawn. */
 const DRAWN = 240;
 /** Of batches, for a line that can be read. */
@@ -19,27 +19,8 @@ let session = null;
 let fileUrl = null;
 let stepsSeen = 0;
 
-function show(id, isShown) {
-  part(id).hidden = !isShown;
-}
-
-function say(problem) {
-  part('problem').textContent = problem ?? '';
-  show('problem', problem !== undefined);
-}
-
-function sentences({ message, at, hint }) {
-  const large = (text) => text[0].toUpperCase() + text.slice(1);
-  const end = hint === undefined ? '' : ` ${large(hint)}${hint.endsWith('?') ? '' : '.'}`;
-  return `${at === undefined ? large(message) : `${at}: ${message}`}.${end}`;
-}
-
 const percent = (share) => `${(100 * share).toFixed(2)} %`;
 const count = (number) => number.toLocaleString('en-US');
-
-function bytesAsText(bytes) {
-  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(2)} MB`;
-}
 
 function duration(seconds) {
   const whole = Math.max(0, Math.round(seconds));
@@ -54,19 +35,6 @@ function setRunning(isRunning) {
   for (const id of ['epochs', 'lr', 'pictures']) part(id).disabled = isRunning;
   // Whoever works with the keyboard goes on where the next key is.
   if (hadFocus) part(isRunning ? 'stop' : 'start').focus();
-}
-
-function showFacts(pairs) {
-  part('facts').replaceChildren(
-    ...pairs.map(([name, value]) => {
-      const row = document.createElement('div');
-      row.append(
-        Object.assign(document.createElement('dt'), { textContent: name }),
-        Object.assign(document.createElement('dd'), { textContent: value }),
-      );
-      return row;
-    }),
-  );
 }
 
 /** A new point, or one in place of the last where there are many. */
@@ -114,7 +82,7 @@ function onStep({ epoch, step, steps, loss, accuracy, seconds, images }) {
   const left = (seconds / at) * (curves.epochs - at);
   curves.rate = images / seconds;
   curves.seconds = seconds;
-  showFacts([['Epoch', `${epoch + 1} of ${curves.epochs}`], rateFact(), ['Left', duration(left)]]);
+  showPairs([['Epoch', `${epoch + 1} of ${curves.epochs}`], rateFact(), ['Left', duration(left)]]);
 }
 
 function rateFact() {
@@ -132,7 +100,7 @@ function onEpoch({ epoch, top1 }) {
 async function onDone({ isStopped, top1, model, floatBytes }) {
   setRunning(false);
   if (!isStopped) part('progress').value = 1;
-  showFacts([['Trained for', duration(curves.seconds)], rateFact()]);
+  showPairs([['Trained for', duration(curves.seconds)], rateFact()]);
   URL.revokeObjectURL(fileUrl);
   fileUrl = URL.createObjectURL(new Blob([model], { type: 'application/octet-stream' }));
   part('download').href = fileUrl;
@@ -164,7 +132,7 @@ const REPLIES = {
     Object.assign(part('lr'), { value: recipe.lr });
     Object.assign(part('pictures'), { value: pictures.train, max: pictures.train });
     setRunning(false);
-    showFacts([
+    showPairs([
       ['Network', recipe.model],
       ['Threads', threads === 1 && !crossOriginIsolated ? '1: the page is not cross-origin isolated' : String(threads)],
     ]);
@@ -218,24 +186,7 @@ async function classify(pixels) {
   const data = new Uint8ClampedArray(4 * width * height);
   for (let i = 0; i < width * height; i++) data.set([pixels[i], pixels[i], pixels[i], 255], 4 * i);
   const guesses = await session.classify({ data, width, height }, { top: 3 });
-  part('classes').replaceChildren(
-    ...guesses.map(({ name, probability }) => {
-      const row = document.createElement('li');
-      const bar = Object.assign(document.createElement('div'), { className: 'bar' });
-      const fill = document.createElement('span');
-      fill.style.width = `${100 * probability}%`;
-      bar.append(fill);
-      row.append(
-        Object.assign(document.createElement('span'), { className: 'name', textContent: name }),
-        Object.assign(document.createElement('span'), {
-          className: 'share',
-          textContent: `${(100 * probability).toFixed(1)} %`,
-        }),
-        bar,
-      );
-      return row;
-    }),
-  );
+  showGuesses(guesses);
   return guesses;
 }
 
