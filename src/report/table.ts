@@ -10,6 +10,11 @@ export interface Column {
   readonly width?: number;
 }
 
+/** Columns of texts, and behind them columns of numbers, by their titles. */
+export function columns(texts: readonly string[], numbers: readonly string[]): Column[] {
+  return [...texts.map((title) => ({ title })), ...numbers.map((title) => ({ title, align: 'right' as const }))];
+}
+
 /** Characters on the terminal; everything here is printed with one column per code point. */
 function widthOf(text: string): number {
   return [...text].length;

@@ -34,7 +34,8 @@ export interface TogetherCase {
   readonly speedup: number;
 }
 
-interface Plan {
+/** What is measured, and how long. */
+export interface BenchPlan {
   readonly model: string;
   readonly batch: number;
   readonly estimator: EstimatorName;
@@ -43,7 +44,6 @@ interface Plan {
   readonly steps: number;
   readonly threads: number;
   readonly backend: SelectedBackend;
-  readonly communicator: Communicator;
 }
 
 interface Options {
@@ -65,7 +65,7 @@ export interface MeasuredTogether {
 }
 
 export async function benchTogether(
-  plan: Plan,
+  plan: BenchPlan & { readonly communicator: Communicator },
   { syncBatchNorm = false, onRound }: Options,
 ): Promise<MeasuredTogether> {
   const { batch, rounds, steps, threads, communicator, backend } = plan;

@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import type { BackendName } from '../backends/backends.ts';
 import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts';
 import { precisionOf, type WantedPrecision } from '../backends/precision.ts';
-import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
+import { selectBackend } from '../backends/select-backend.ts';
 import type { TimedCommand } from '../backends/step-recorder.ts';
 import { median } from '../core/quantile.ts';
 import type { Communicator } from '../distributed/communicator.ts';
@@ -15,7 +15,7 @@ import type { EstimatorName } from '../estimators/table.ts';
 import type { Precision } from '../kernels/convolution.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
 import { buildModel } from '../zoo/zoo.ts';
-import { benchTogether, type TogetherCase } from './bench-together.ts';
+import { type BenchPlan, benchTogether, type TogetherCase } from './bench-together.ts';
 import { summarizeModel } from './model-summary.ts';
 import {
   PYTORCH_FORMS,
@@ -175,17 +175,6 @@ export async function benchTrain(request: TrainBenchRequest): Promise<TrainBench
   };
 }
 
-interface Plan {
-  readonly model: string;
-  readonly batch: number;
-  readonly estimator: EstimatorName;
-  readonly precision: Precision;
-  readonly rounds: number;
-  readonly steps: number;
-  readonly threads: number;
-  readonly backend: SelectedBackend;
-}
-
 type Listeners = Pick<TrainBenchRequest, 'onNote' | 'onRound' | 'profile'>;
 
 interface Rounds {
@@ -198,7 +187,7 @@ interface Rounds {
 }
 
 async function measureRounds(
-  { model, batch, estimator, precision, rounds, steps, threads, backend }: Plan,
+  { model, batch, estimator, precision, rounds, steps, threads, backend }: BenchPlan,
   { onNote, onRound, profile }: Listeners,
 ): Promise<Rounds> {
   const measure = async (size: number, work: (bench: TrainingBench) => Promise<void>): Promise<void> => {

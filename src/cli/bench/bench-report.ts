@@ -2,22 +2,15 @@
 
 import type { BaselineMeasurement, BenchCase, Measurement, ProviderCase } from '../../inference/bench-case.ts';
 import { formatPercent, threeDigits } from '../../report/format.ts';
-import { type Column, formatPairs, formatTable } from '../../report/table.ts';
+import { columns, formatPairs, formatTable } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';
 import type { DataCase } from '../../tasks/bench-data.ts';
 import { formatNodes } from '../provider-flags.ts';
 
-const COLUMNS: readonly Column[] = [
-  { title: 'variant' },
-  { title: 'median ms', align: 'right' },
-  { title: 'p10 - p90', align: 'right' },
-  { title: 'Gop/s', align: 'right' },
-  { title: 'ours is faster by', align: 'right' },
-  { title: 'load ms', align: 'right' },
-  { title: 'peak MiB', align: 'right' },
-  { title: 'resident', align: 'right' },
-  { title: 'private', align: 'right' },
-];
+const COLUMNS = columns(
+  ['variant'],
+  ['median ms', 'p10 - p90', 'Gop/s', 'ours is faster by', 'load ms', 'peak MiB', 'resident', 'private'],
+);
 
 /** One table for a case. */
 export function formatCase(result: BenchCase): string {
@@ -30,14 +23,7 @@ export function formatCase(result: BenchCase): string {
   return `${visible(name)}: ${limit}\n${table}`;
 }
 
-const PROVIDER_COLUMNS: readonly Column[] = [
-  { title: 'variant' },
-  { title: 'median ms', align: 'right' },
-  { title: 'p10 - p90', align: 'right' },
-  { title: 'images/s', align: 'right' },
-  { title: 'faster by', align: 'right' },
-  { title: 'load ms', align: 'right' },
-];
+const PROVIDER_COLUMNS = columns(['variant'], ['median ms', 'p10 - p90', 'images/s', 'faster by', 'load ms']);
 
 /** One table for a network on an execution provider. */
 export function formatProviderCase(result: ProviderCase): string {

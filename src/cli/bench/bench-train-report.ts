@@ -2,7 +2,7 @@
 
 import type { TimedCommand } from '../../backends/step-recorder.ts';
 import { formatBytes, formatPercent, plural, threeDigits } from '../../report/format.ts';
-import { type Column, formatPairs, formatTable } from '../../report/table.ts';
+import { columns, formatPairs, formatTable } from '../../report/table.ts';
 import type { TrainCase } from '../../tasks/bench-train.ts';
 import type { PytorchForm } from '../../tasks/pytorch-process-io.ts';
 import { PHASES, type TrainingRound } from '../../training/bench-training.ts';
@@ -78,14 +78,7 @@ function formName({ precision, channelsLast }: PytorchForm): string {
   return `${precision}${channelsLast ? ', channels last' : ''}`;
 }
 
-const COLUMNS: readonly Column[] = [
-  { title: 'kernel' },
-  { title: 'result' },
-  { title: 'calls', align: 'right' },
-  { title: 'ms per step', align: 'right' },
-  { title: 'share', align: 'right' },
-  { title: 'best call, ms', align: 'right' },
-];
+const COLUMNS = columns(['kernel', 'result'], ['calls', 'ms per step', 'share', 'best call, ms']);
 
 /** Kernels of a round, the costliest first: per step. */
 export function formatCalls({ calls, steps }: TrainingRound): string {

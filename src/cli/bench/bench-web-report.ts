@@ -2,25 +2,13 @@
 
 import { geometricMean } from '../../core/quantile.ts';
 import { formatBytes, threeDigits } from '../../report/format.ts';
-import { type Column, formatTable } from '../../report/table.ts';
+import { columns, formatTable } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';
 import type { FirstResult, WebCase, WebTiming } from '../../tasks/bench-web.ts';
 
-const COLUMNS: readonly Column[] = [
-  { title: 'variant' },
-  { title: 'median ms', align: 'right' },
-  { title: 'p10 - p90', align: 'right' },
-  { title: 'ours is faster by', align: 'right' },
-  { title: 'load ms', align: 'right' },
-];
+const COLUMNS = columns(['variant'], ['median ms', 'p10 - p90', 'ours is faster by', 'load ms']);
 
-const FIRST_COLUMNS: readonly Column[] = [
-  { title: 'variant' },
-  { title: 'median ms', align: 'right' },
-  { title: 'p10 - p90', align: 'right' },
-  { title: 'ours is faster by', align: 'right' },
-  { title: 'downloaded, gzip', align: 'right' },
-];
+const FIRST_COLUMNS = columns(['variant'], ['median ms', 'p10 - p90', 'ours is faster by', 'downloaded, gzip']);
 
 /** One table for a case. */
 export function formatWebCase(result: WebCase): string {

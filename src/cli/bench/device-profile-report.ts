@@ -2,7 +2,7 @@
 
 import type { TimedCommand } from '../../backends/step-recorder.ts';
 import { formatPercent, threeDigits } from '../../report/format.ts';
-import { type Column, formatTable } from '../../report/table.ts';
+import { columns, formatTable } from '../../report/table.ts';
 import type { DeviceProfile } from '../../tasks/bench-train.ts';
 
 /** Commands of one kind or of one layer. */
@@ -60,21 +60,14 @@ export function summarizeCommands({ commands, peakGflops, peakGBs }: DeviceProfi
 
 const EMPTY: CommandGroup = { name: '', count: 0, ms: 0, bytes: 0, multiplyAdds: 0, leastMs: 0 };
 
-const COLUMNS: readonly Column[] = [
-  { title: 'calls', align: 'right' },
-  { title: 'ms', align: 'right' },
-  { title: 'share', align: 'right' },
-  { title: 'MB', align: 'right' },
-  { title: 'G multiply-adds', align: 'right' },
-  { title: 'least ms', align: 'right' },
-];
+const NUMBERS = ['calls', 'ms', 'share', 'MB', 'G multiply-adds', 'least ms'];
 
 export function formatDeviceProfile(profile: DeviceProfile): string {
   const summary = summarizeCommands(profile);
   const { ms, commands, peakGflops, peakGBs } = summary;
   const table = (title: string, groups: readonly CommandGroup[]): string =>
     formatTable(
-      [{ title }, ...COLUMNS],
+      columns([title], NUMBERS),
       groups.map(({ name, count, ms: own, bytes, multiplyAdds, leastMs }) => [
         name,
         String(count),
