@@ -31,6 +31,7 @@ const withInit: Use = use('init', ({ init }) => init !== '');
 const withDownload: Use = use('dataset cifar10 or cifar100', ({ dataset }) => canDownload(dataset));
 const withClasses: Use = use('dataset image-folder', ({ dataset }) => canSplit(dataset));
 const withPictures: Use = use('a data set of pictures of any size', ({ dataset }) => hasFreeImageSize(dataset));
+const withFlip: Use = use('flip', ({ flip }) => flip);
 const withSigns: Use = use('a network with binary weights', hasSigns);
 const withActivationSigns: Use = use('a network with binary activations', hasActivationSigns);
 const withOpenSign: Use = use(
@@ -108,6 +109,10 @@ export const RECIPE_FIELDS = {
   ),
   padCrop: integer(0, 0, 64, 'augmentation: pad by this many pixels, then crop at random'),
   flip: flag(false, 'augmentation: flip half of the pictures horizontally'),
+  alternateFlip: {
+    ...flag(false, 'flip each picture in every second epoch, instead of by chance'),
+    use: withFlip,
+  },
   cropScale: {
     ...number(0, 0, 1, 'augmentation: random crops of at least this share of a picture of any size; 0 = off'),
     use: withPictures,

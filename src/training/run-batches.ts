@@ -38,12 +38,12 @@ export function createRunBatches(
     Partial<Pick<Parts, 'augmentations'>> &
     Pick<BatcherOptions, 'part'>,
 ): RunBatches {
-  const { seed, batchSize, padCrop, flip, cropScale, brokenImages: onBroken } = recipe;
+  const { seed, batchSize, padCrop, flip, alternateFlip, cropScale, brokenImages: onBroken } = recipe;
   const { train: learned, held } =
     recipe.validation > 0 ? holdOut(dataset.train, recipe.validation, seed) : { train: dataset.train, held: null };
   const normalize = recipe.init === '' ? recipe.normalize : normalizationOf(model);
   const common = { normalize, prefetch: PREFETCH_BATCHES, onBroken, onBrokenImage, keepFramed: true };
-  const augment = padCrop > 0 || flip || cropScale > 0 ? { padCrop, flip, cropScale } : null;
+  const augment = padCrop > 0 || flip || cropScale > 0 ? { padCrop, flip, alternateFlip, cropScale } : null;
   const change = pictureChangeOf(recipe, augmentations, dataset);
   // A small last batch has other statistics than the rest, and would have the last word before every evaluation.
   const full = { batchSize: Math.min(batchSize, learned.count), dropLast: true };

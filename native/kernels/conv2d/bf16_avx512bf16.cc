@@ -17,8 +17,14 @@ namespace avx512bf16 {
 namespace {
 
 inline V add_product(V sum, V x, V b) {
+#if defined(__clang__)
+  // Clang 16 ends without a word where these vectors are taken for vectors of its type for bfloat16.
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(b));
+  return sum;
+#else
   return reinterpret_cast<V>(
       _mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(b)));
+#endif
 }
 
 }  // namespace

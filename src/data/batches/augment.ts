@@ -14,6 +14,11 @@ export interface Augmentation {
   /** Mirror left and right with probability 1/2. */
   readonly flip: boolean;
   /**
+   * Mirror each picture in every second epoch instead, so that any two epochs in a row show both sides of it; chance decides in which
+   * of them. False unless told. Source: Keller Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv:2404.00498.
+   */
+  readonly alternateFlip?: boolean | undefined;
+  /**
    * Of pictures that are decoded: instead of the middle, a random part of at least this share of the picture, see `frameCrop`. 0
    * (unless told) for the middle.
    */
@@ -29,13 +34,18 @@ export interface Placement {
 
 export const UNCHANGED: Placement = { dy: 0, dx: 0, flip: false };
 
+/** Keeps the epochs in which pictures begin to be mirrored apart from other draws. */
+const TURNS = 0x7475726e;
+
 /** Depends on seed, epoch and sample alone, so threads and order do not matter; all three draws are always made. */
 export function drawPlacement(augmentation: Augmentation, seed: number, epoch: number, sample: number): Placement {
   const rng = new Rng(seed, epoch, sample);
   const { padCrop } = augmentation;
   const dy = rng.below(2 * padCrop + 1) - padCrop;
   const dx = rng.below(2 * padCrop + 1) - padCrop;
-  const flip = rng.uniform() < 0.5;
+  const byChance = rng.uniform() < 0.5;
+  const flip =
+    augmentation.alternateFlip === true ? (epoch + new Rng(seed, TURNS, sample).below(2)) % 2 === 1 : byChance;
   return { dy, dx, flip: flip && augmentation.flip };
 }
 

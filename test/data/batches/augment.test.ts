@@ -88,6 +88,19 @@ test('placements are uniform, and depend on seed, epoch and sample alone', () =>
   expect(some(7, 3)).not.toEqual(some(8, 3));
 });
 
+test('alternating flips show both sides of each picture in any two epochs, and half of the pictures mirrored in each', () => {
+  const some = (seed: number, epoch: number, flip = true) =>
+    Array.from({ length: 4000 }, (_, i) => drawPlacement({ padCrop: 4, flip, alternateFlip: true }, seed, epoch, i));
+  const flips = (...of: Parameters<typeof some>) => some(...of).map(({ flip }) => flip);
+  expect(flips(7, 1)).toEqual(flips(7, 0).map((flip) => !flip));
+  expect(flips(7, 2)).toEqual(flips(7, 0));
+  expect(flips(8, 0)).not.toEqual(flips(7, 0));
+  expect(Math.abs(flips(7, 0).filter(Boolean).length / 4000 - 0.5)).toBeLessThan(0.03);
+  expect(flips(7, 0, false)).not.toContain(true);
+  const byChance = Array.from({ length: 4000 }, (_, i) => drawPlacement({ padCrop: 4, flip: true }, 7, 3, i));
+  expect(some(7, 3).map(({ dy, dx }) => [dy, dx])).toEqual(byChance.map(({ dy, dx }) => [dy, dx]));
+});
+
 const colour = { channels: 3, mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6] };
 const grey = { channels: 1, mean: [0.1], std: [0.4] };
 
