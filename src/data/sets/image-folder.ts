@@ -8,10 +8,9 @@ import { BnnError } from '../../errors.ts';
 import type { Dataset, LoadOptions } from '../dataset.ts';
 import { divideClasses } from '../folders/divide-classes.ts';
 import { listSplits, refuseEmptyClasses, refuseStrangers } from '../folders/split-folders.ts';
-import { IMAGENET_STATISTICS } from '../normalization.ts';
-import { fingerprintOfPictures } from '../pictures/picture-fingerprint.ts';
 import { frameOf, splitOfFolders } from '../splits/file-split.ts';
 import { limitOf } from '../splits/limits.ts';
+import { pictureDataset } from './picture-dataset.ts';
 
 const TEST_NAMES = ['test', 'val'];
 
@@ -40,16 +39,5 @@ export async function loadImageFolder(options: LoadOptions): Promise<Dataset> {
     train: splitOfFolders(train, labelOf, frame, limitOf('limitTrain', options.limitTrain)),
     test: splitOfFolders(test, labelOf, frame, limitOf('limitTest', options.limitTest)),
   };
-  return {
-    name: 'image-folder',
-    classes,
-    height: frame.height,
-    width: frame.width,
-    channels: 3,
-    ...splits,
-    ...IMAGENET_STATISTICS,
-    fingerprint: await fingerprintOfPictures(root, [splits.train, splits.test]),
-    root,
-    notes,
-  };
+  return pictureDataset({ name: 'image-folder', classes, root, notes }, splits);
 }

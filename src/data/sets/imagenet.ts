@@ -9,10 +9,9 @@ import type { Dataset, LoadOptions } from '../dataset.ts';
 import type { ClassFolders } from '../folders/class-folders.ts';
 import { CLASS_LIST, labelFolders, parseClassList, readClassList } from '../folders/class-list.ts';
 import { listSplits, refuseEmptyClasses, refuseStrangers } from '../folders/split-folders.ts';
-import { IMAGENET_STATISTICS } from '../normalization.ts';
-import { fingerprintOfPictures } from '../pictures/picture-fingerprint.ts';
 import { frameOf, splitOfFolders } from '../splits/file-split.ts';
 import { limitOf } from '../splits/limits.ts';
+import { pictureDataset } from './picture-dataset.ts';
 
 /**
  * Lists ImageNet or a part of it. One of the two splits may be missing; it is then empty.
@@ -38,18 +37,7 @@ export async function loadImagenet(options: LoadOptions): Promise<Dataset> {
     train: splitOfFolders(train, labelOf, frame, limitOf('limitTrain', options.limitTrain)),
     test: splitOfFolders(val, labelOf, frame, limitOf('limitTest', options.limitTest)),
   };
-  return {
-    name: 'imagenet',
-    classes,
-    height: frame.height,
-    width: frame.width,
-    channels: 3,
-    ...splits,
-    ...IMAGENET_STATISTICS,
-    fingerprint: await fingerprintOfPictures(root, [splits.train, splits.test]),
-    root,
-    notes,
-  };
+  return pictureDataset({ name: 'imagenet', classes, root, notes }, splits);
 }
 
 async function orderClasses(

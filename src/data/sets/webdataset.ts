@@ -14,12 +14,11 @@ import { CLASS_LIST, parseClassList, readClassList } from '../folders/class-list
 import { nameSome } from '../folders/split-folders.ts';
 import { expandBraces } from '../formats/brace-pattern.ts';
 import { readShard, type ShardSample } from '../formats/webdataset-shard.ts';
-import { IMAGENET_STATISTICS } from '../normalization.ts';
-import { fingerprintOfPictures } from '../pictures/picture-fingerprint.ts';
 import { type PictureRanges, packTexts, pictureName, selectPictures } from '../pictures/picture-source.ts';
 import { createSharedFloats, createSharedInts } from '../shared-memory.ts';
 import { createFileSplit, frameOf, limitedOrder } from '../splits/file-split.ts';
 import { limitOf } from '../splits/limits.ts';
+import { pictureDataset } from './picture-dataset.ts';
 
 /** A shard whose name, or whose folder's name, has one of these words is for evaluation. */
 const HELD_OUT = /(?:^|[^a-z])(?:val|valid|validation|test)(?:[^a-z]|$)/i;
@@ -53,18 +52,7 @@ export async function loadWebdataset(options: LoadOptions): Promise<Dataset> {
     train: limitSplit(train, limitOf('limitTrain', options.limitTrain)),
     test: limitSplit(test, limitOf('limitTest', options.limitTest)),
   };
-  return {
-    name: 'webdataset',
-    classes,
-    height: frame.height,
-    width: frame.width,
-    channels: 3,
-    ...used,
-    ...IMAGENET_STATISTICS,
-    fingerprint: await fingerprintOfPictures(root, [used.train, used.test]),
-    root,
-    notes: notesOn(index, classes, train),
-  };
+  return pictureDataset({ name: 'webdataset', classes, root, notes: notesOn(index, classes, train) }, used);
 }
 
 async function findShards(dir: string): Promise<string[]> {

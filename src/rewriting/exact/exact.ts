@@ -4,7 +4,7 @@
  */
 
 import { elementCount } from '../../core/shape.ts';
-import { createArray, type Dtype, type Tensor, type TensorData } from '../../core/tensor.ts';
+import { createArray, DTYPES, type Dtype, type Tensor, type TensorData } from '../../core/tensor.ts';
 
 export interface Exact {
   readonly dtype: Dtype;
@@ -13,19 +13,7 @@ export interface Exact {
 }
 
 /** float16 and bfloat16 stay unfolded: nothing here rounds to them. */
-const FOLDABLE: ReadonlySet<Dtype> = new Set([
-  'float32',
-  'float64',
-  'int8',
-  'uint8',
-  'int16',
-  'uint16',
-  'int32',
-  'uint32',
-  'int64',
-  'uint64',
-  'bool',
-]);
+const FOLDABLE: ReadonlySet<Dtype> = new Set(DTYPES.filter((dtype) => dtype !== 'float16' && dtype !== 'bfloat16'));
 
 /** Numbers of a tensor, or null when the dtype is not folded or an integer does not fit float64. */
 export function exactOf(t: Tensor): Exact | null {
