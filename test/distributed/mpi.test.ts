@@ -126,7 +126,8 @@ describe.each(mpis)('$family $skipped', ({ family, skipped }) => {
           child.kill('SIGTERM');
         },
       });
-      expect(asked.code).not.toBe(0);
+      // Not by its exit code: MPICH's mpirun ends with 130 or, now and then, with 0.
+      expect(wasAsked).toBe(true);
       expect(asked.stderr).toContain('interrupted: the checkpoint is');
       await expect.poll(() => workersOf(run), { timeout: MOST_MS }).toEqual([]);
 
@@ -150,7 +151,6 @@ describe.each(mpis)('$family $skipped', ({ family, skipped }) => {
           child.kill('SIGINT');
         },
       });
-      // Not by its exit code: MPICH's mpirun ends with 0 after Ctrl-C.
       expect((await readHistory(join(run, 'history.jsonl'))).length).toBeLessThan(5);
       const { code } = await mpirun(family, 3, ['--resume', ...PLUGIN, '--out', run]);
       expect(code).toBe(0);
