@@ -82,12 +82,18 @@ export function gather(communicator: Communicator, own: readonly number[]): numb
 /** The times of each process, which all have made the same operations. */
 export function gatherTimes(communicator: Communicator, own: readonly OperationTimes[]): OperationTimes[][] {
   const numbers = own.flatMap(({ begun, waited, done, ended }) => [begun, waited, done, ended]);
-  return gather(communicator, numbers).map((all) =>
-    own.map((_, k) => {
-      const [begun = 0, waited = 0, done = 0, ended = 0] = all.slice(4 * k);
-      return { begun, waited, done, ended };
-    }),
-  );
+  return gather(communicator, numbers).map(readTimes);
+}
+
+/** @param numbers  four of each operation: begun, waited for from, done, waited until. */
+export function readTimes(numbers: ArrayLike<number>): OperationTimes[] {
+  const at = (i: number): number => numbers[i] ?? Number.NaN;
+  return Array.from({ length: numbers.length / 4 }, (_, k) => ({
+    begun: at(4 * k),
+    waited: at(4 * k + 1),
+    done: at(4 * k + 2),
+    ended: at(4 * k + 3),
+  }));
 }
 
 /** The text of each process. */

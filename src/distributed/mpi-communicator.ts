@@ -3,7 +3,14 @@
 import { performance } from 'node:perf_hooks';
 import { requireFound } from '../core/found.ts';
 import { BnnError, type ErrorCode } from '../errors.ts';
-import { type Communicator, type OperationTimes, type PendingSum, processName, type Traffic } from './communicator.ts';
+import {
+  type Communicator,
+  type OperationTimes,
+  type PendingSum,
+  processName,
+  readTimes,
+  type Traffic,
+} from './communicator.ts';
 import { FAMILY_TITLES, launchOf } from './launcher.ts';
 import { findMpi, libraryTitle, loadMpi, MPI_HINT, type MpiAddon, type MpiFacts } from './mpi-addon.ts';
 
@@ -104,11 +111,7 @@ class MpiCommunicator implements Communicator {
   }
 
   takeTimes(): OperationTimes[] {
-    const times = this.#addon.takeTimes();
-    return Array.from({ length: times.length / 4 }, (_, i) => {
-      const [begun = 0, waited = 0, done = 0, ended = 0] = times.subarray(4 * i);
-      return { begun, waited, done, ended };
-    });
+    return readTimes(this.#addon.takeTimes());
   }
 
   failure(): Error | null {
