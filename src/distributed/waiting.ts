@@ -36,7 +36,8 @@ export function splitWaiting(times: readonly (readonly OperationTimes[])[], host
       until = Math.max(until, end);
       const others = Math.min(ended, Math.max(waited, begin)) - waited;
       forOthersMs += others;
-      forNumbersMs += ended - waited - others;
+      // What was there already is not waited for, even where the process got its turn late.
+      if (waited < done) forNumbersMs += ended - waited - others;
     }
     return { forOthersMs, forNumbersMs, trafficMs };
   });

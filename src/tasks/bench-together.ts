@@ -127,7 +127,7 @@ export async function benchTogether(
       figures.wait.push(most.wait);
       figures.others.push(most.others);
       const last = waiting.reduce((least, one) => (one.forOthersMs < least.forOthersMs ? one : least));
-      figures.hidden.push(1 - last.forNumbersMs / last.trafficMs);
+      figures.hidden.push(last.trafficMs > 0 ? 1 - last.forNumbersMs / last.trafficMs : 1);
       ours.push({ ...round, seconds, imagesPerSecond: (steps * batch) / seconds });
     }
     const aloneImagesPerSecond = median(figures.alone);

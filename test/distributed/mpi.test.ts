@@ -22,13 +22,13 @@ const STEPS = [
   ...['--threads', '1', '--backend', BACKEND, '--quiet'],
 ];
 const PLUGIN = ['--plugin', 'test/distributed/slow.js'];
-/** To be stopped, where SLOWLY makes an epoch last 3 seconds. */
+/** To be stopped, where SLOWLY makes an epoch last 2 seconds. */
 const LONG = [
   ...['--limit-train', '640', '--limit-test', '50', '--batch-size', '32', '--epochs', '5', '--validation', '64'],
   ...['--sync-batch-norm', '--checkpoint-minutes', '0.001', '--threads', '1', '--backend', BACKEND],
   ...[...PLUGIN, '--augment', 'slow'],
 ];
-const SLOWLY = { BNN_TEST_SLOW: '10' };
+const SLOWLY = { BNN_TEST_SLOW: '5' };
 
 /** In which all processes have to be gone. */
 const MOST_MS = 30_000;

@@ -21,6 +21,15 @@ it('counts each moment of traffic once, and nothing that was there before anybod
   ]);
 });
 
+it('a process that gets its turn late waits for nothing that is there', () => {
+  const late = [times(0, 5, 4, 30)];
+  expect(splitWaiting([late, [times(0, 0, 4, 4)]], ['a', 'a'])[0]).toEqual({
+    forOthersMs: 0,
+    forNumbersMs: 0,
+    trafficMs: 4,
+  });
+});
+
 it('clocks of machines may differ', () => {
   // Numbers take 4 ms each way; the second machine is late once, early once.
   const first = [times(0, 2, 14, 14), times(24, 25, 28, 28)];
