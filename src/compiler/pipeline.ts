@@ -14,6 +14,7 @@ import { FOLD_CONSTANTS, FOLD_SIGNS } from './passes/fold-constants.ts';
 import { INSTALL_FUNCTIONS } from './passes/install-functions.ts';
 import { BINARIZE_CONV } from './rewrites/binarize-conv.ts';
 import { BINARIZE_GEMM } from './rewrites/binarize-gemm.ts';
+import { DROP_SIGN_FACTOR } from './rewrites/drop-sign-factor.ts';
 import { EMIT_SIGNS } from './rewrites/emit-signs.ts';
 import { FOLD_BATCHNORM } from './rewrites/fold-batchnorm.ts';
 import { FOLD_BATCHNORM_AFTER } from './rewrites/fold-batchnorm-after-float.ts';
@@ -50,6 +51,7 @@ export const PIPELINE: readonly Pass<CompileContext>[] = [
     RESOLVE_AUTO_PAD,
     MATMUL_TO_GEMM,
     SINK_SIGN,
+    DROP_SIGN_FACTOR,
   ]),
   // Before any fold into float weights: those of a binary layer must not be touched.
   rewritePass('pack', 'Packs binary layers and folds what follows them.', [

@@ -98,7 +98,9 @@ export class IndicatorProbe {
     }
     const layers = [];
     for (const { name } of this.#changes.weights()) {
-      const weights = await this.#program.parameter(name).data();
+      const binarized = this.#program.binarized(name);
+      const weights = await binarized.data();
+      binarized.dispose();
       const layer = layerOf(name);
       const error = estimatingError(weights, ofLayer(this.#options.estimator, layer).surrogate);
       const statistics = gradients.get(name) ?? [];

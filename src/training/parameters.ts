@@ -40,8 +40,41 @@ export function weightSource(value: Value): { constant: Value; binary: boolean }
   if (value.constant !== null) return { constant: value, binary: false };
   const { producer } = value;
   if (producer === null || !producer.is('Sign', 'bnn')) return null;
-  const input = producer.requiredInput(0);
-  return input.constant === null ? null : { constant: input, binary: true };
+  const latent = latentOf(producer.requiredInput(0));
+  return latent === null ? null : { constant: latent, binary: true };
+}
+
+/** The latent weight: the value itself, or the one constant of two dimensions or more that it is computed from; null of what else there is. */
+export function latentOf(value: Value): Value | null {
+  if (value.constant !== null) return value;
+  const found = new Set<Value>();
+  const pending = [value];
+  for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
+    if (at.constant === null && at.producer === null) return null;
+    if (at.constant?.dtype === 'float32' && at.constant.shape.length > 1) found.add(at);
+    for (const input of at.producer?.inputs ?? []) if (input !== null) pending.push(input);
+  }
+  const [latent] = found;
+  return found.size === 1 && latent !== undefined ? latent : null;
+}
+
+/** Whether the weight of a Conv is one filter of ones, which sums windows up: there is nothing to learn. */
+function sumsWindows(node: Node, { constant }: Value): boolean {
+  if (!node.is('Conv') || constant === null || constant.shape[0] !== 1 || node.int('group', 1) !== 1) return false;
+  const data: ArrayLike<number | bigint> = constant.data;
+  return constant.shape.length === 4 && Array.prototype.every.call(data, (w) => w === 1);
+}
+
+/** How a constant lies that is no parameter: one that is a filter lies as filters do. */
+export function layoutOfConstant({ constant, uses }: Value): Layout {
+  if (constant?.shape.length !== 4) return 'plain';
+  return uses.some(({ node, index }) => index === 1 && node.is('Conv')) ? 'hwio' : 'nhwc';
+}
+
+/** A learned factor of each channel is told from a constant one by its name, that of PyTorch's modules of ReCU and BiPer. */
+function isLearnedFactor({ name, constant }: Value): boolean {
+  const [, ...rest] = constant?.shape ?? [];
+  return /\.alpha$/.test(name) && constant?.dtype === 'float32' && rest.join() === '1,1';
 }
 
 /**
@@ -69,7 +102,7 @@ function* rolesOf(node: Node): Generator<Omit<ParameterInfo, 'name' | 'shape'> &
     const source = weightSource(node.requiredInput(1));
     const layout = node.op === 'Conv' ? 'hwio' : 'plain';
     const outputAxis = node.op === 'Conv' ? 3 : node.op === 'Gemm' && node.int('transB', 0) !== 0 ? 0 : 1;
-    if (source !== null) {
+    if (source !== null && !sumsWindows(node, source.constant)) {
       yield { value: source.constant, role: source.binary ? 'binary-weight' : 'weight', layout, outputAxis };
     }
     const bias = node.input(2);
@@ -79,6 +112,10 @@ function* rolesOf(node: Node): Generator<Omit<ParameterInfo, 'name' | 'shape'> &
       const layout = value === null ? null : perChannelLayout(value, node);
       if (value === null || layout === null) continue;
       yield { value, role: 'bias', layout, outputAxis: layout === 'nhwc' ? 3 : 0 };
+    }
+  } else if (node.op === 'Mul' || node.op === 'Div') {
+    for (const value of node.inputs) {
+      if (value !== null && isLearnedFactor(value)) yield { value, role: 'norm', layout: 'channel', outputAxis: 0 };
     }
   } else if (node.op === 'PRelu') {
     const value = node.requiredInput(1);

@@ -14,7 +14,8 @@ import type { Model } from '../graph/model.ts';
 import type { Precision } from '../kernels/convolution.ts';
 import { enterScope } from '../kernels/layer-scope.ts';
 import { INFER_RULES } from '../operators/registry.ts';
-import { download, findParameters, type ParameterInfo, upload } from './parameters.ts';
+import { computeWeight, derivedWeights, stepsTo } from './derived-weights.ts';
+import { download, findParameters, layoutOfConstant, type ParameterInfo, upload } from './parameters.ts';
 import { type Plan, planSteps, Slots } from './plan-steps.ts';
 import { backward, forward, type Kept, type Tensors } from './run-plan.ts';
 import { peakElements } from './step-memory.ts';
@@ -52,6 +53,8 @@ export class Program {
   /** Trainable parameters and buffers, by name, in the order in which the network uses them. */
   readonly parameters: ReadonlyMap<string, ParameterInfo>;
   readonly #plan: Plan;
+  /** By the name of a weight: how what is binarized of it is computed, where it is not the weight itself. */
+  readonly #derived: ReadonlyMap<string, Plan>;
   /** Constants, parameters and buffers. */
   readonly #owned: Tensors = [];
 
@@ -88,11 +91,17 @@ export class Program {
       explicitPadding,
       precision,
       slot: (value) => slots.of(value),
-      layout: (value) => layouts.get(value) ?? (value.constant?.shape.length === 4 ? 'nhwc' : 'plain'),
+      layout: (value) => layouts.get(value) ?? layoutOfConstant(value),
     };
 
     const steps = buildSteps(graph, context, layouts, synchronous ? 'near use' : 'first');
     this.#plan = planSteps(steps, slots, found, { input, output, keepsAll });
+    this.#derived = new Map(
+      derivedWeights(graph).map(({ latent, value }) => [
+        latent.name,
+        planSteps(stepsTo(value, steps), slots, found, { input, output: value, keepsAll }),
+      ]),
+    );
 
     for (const step of steps) {
       for (const value of step.inputs) {
@@ -167,6 +176,12 @@ export class Program {
     const current = this.#owned[this.#plan.slotOf.get(name) ?? -1];
     if (current === undefined) throw new Error(`internal: no parameter "${name}"`);
     return current;
+  }
+
+  /** What is binarized of a weight: the parameter, or what the graph computes of it. The caller's. */
+  binarized(name: string): tf.Tensor {
+    const plan = this.#derived.get(name);
+    return plan === undefined ? tf.clone(this.parameter(name)) : computeWeight(plan, this.#owned);
   }
 
   /** Replaces a parameter or buffer; the program owns the tensor afterwards. */

@@ -11,6 +11,7 @@ import { canDownload, canSplit, DATASET_NAMES, hasFreeImageSize } from '../data/
 import { NORMALIZATIONS } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { ESTIMATORS } from '../estimators/table.ts';
+import { BINARY_VALUES } from '../zoo/binary-values.ts';
 import { DECAY_GROUPS, OPTIMIZERS } from './optimizer.ts';
 import { CHOICES, type ChoiceKind, fieldsOf, hasActivationSigns, hasSigns } from './recipe-choices.ts';
 import { SCHEDULES } from './schedule.ts';
@@ -33,6 +34,10 @@ const withClasses: Use = use('dataset image-folder', ({ dataset }) => canSplit(d
 const withPictures: Use = use('a data set of pictures of any size', ({ dataset }) => hasFreeImageSize(dataset));
 const withFlip: Use = use('flip', ({ flip }) => flip);
 const withSigns: Use = use('a network with binary weights', hasSigns);
+const withNewSigns: Use = use(
+  'a network of the zoo with binary weights',
+  (recipe) => recipe.init === '' && hasSigns(recipe),
+);
 const withActivationSigns: Use = use('a network with binary activations', hasActivationSigns);
 const withOpenSign: Use = use(
   'a sign that neither weightEstimator nor activationEstimator is for',
@@ -151,6 +156,14 @@ export const RECIPE_FIELDS = {
     use: withTransform,
   },
   ...fieldsOf('estimators', ESTIMATORS),
+  binaryValues: {
+    ...choice(
+      BINARY_VALUES,
+      'mean',
+      'values of binary layers: mean = ± the mean absolute weight of the layer; learned = ± a learned number for each channel; adabin = two values that need not be opposite, of each filter and of the activations of each layer',
+    ),
+    use: withNewSigns,
+  },
   slopePeak: number(
     0,
     0,

@@ -57,7 +57,7 @@ export class SignChanges {
   beginEpoch(): void {
     for (const { name } of this.weights()) {
       // Each in memory of its own: a step that is run again writes into that of `now`.
-      const signsNow = (): tf.Tensor => run('BnnSign', { x: this.#program.parameter(name) });
+      const signsNow = (): tf.Tensor => this.#signsOf(name);
       const begun = { now: signsNow(), epoch: signsNow(), flips: tf.scalar(0) };
       const signs = this.#signs.get(name);
       this.#set(name, { first: signs?.first ?? signsNow(), ever: signs?.ever ?? tf.zerosLike(begun.now), ...begun });
@@ -67,7 +67,7 @@ export class SignChanges {
   /** After a step of the optimizer. */
   update(): void {
     for (const [name, signs] of this.#signs) {
-      const now = run('BnnSign', { x: this.#program.parameter(name) });
+      const now = this.#signsOf(name);
       const changed = tf.tidy(() => tf.mul(tf.abs(tf.sub(now, signs.now)), 0.5));
       const flips = tf.tidy(() => tf.add(signs.flips, tf.sum(changed)));
       this.#set(name, { ...signs, now, ever: tf.maximum(signs.ever, changed), flips });
@@ -135,7 +135,7 @@ export class SignChanges {
       };
       const flips = required(saved, savedName(name, 'flips'), 'float32', 1, at);
       this.#set(name, {
-        now: run('BnnSign', { x: weights }),
+        now: this.#signsOf(name),
         epoch: unpack('epoch'),
         first: unpack('first'),
         ever: unpack('ever'),
@@ -147,6 +147,10 @@ export class SignChanges {
   dispose(): void {
     for (const signs of this.#signs.values()) for (const t of tensorsOf(signs)) t.dispose();
     this.#signs.clear();
+  }
+
+  #signsOf(name: string): tf.Tensor {
+    return tf.tidy(() => run('BnnSign', { x: this.#program.binarized(name) }));
   }
 
   /** Keeps `next`, and disposes what it replaces. */

@@ -251,11 +251,27 @@ export function checkRecipe(
 ): void {
   checkAugmentations(recipe, augmentations);
   createEstimators(recipe, estimators);
+  checkBinaryValues(recipe);
   if (recipe.patience > 0 && recipe.validation === 0) {
     throw new BnnError('E_USAGE', `patience is ${recipe.patience}, but no pictures are held out to stop by`, {
       hint: 'give --validation N as well',
     });
   }
+}
+
+/** @throws {BnnError} E_USAGE where the values of AdaBin would be taken of weights that are not the latent ones. */
+function checkBinaryValues({ init, binaryValues, weightTransform, optimizer }: Recipe): void {
+  if (init !== '' || binaryValues !== 'adabin') return;
+  const found =
+    weightTransform !== 'none'
+      ? `weightTransform is ${weightTransform}`
+      : optimizer === 'bop'
+        ? 'optimizer is bop'
+        : null;
+  if (found === null) return;
+  throw new BnnError('E_USAGE', `${found}, but binaryValues is adabin, which takes its values from latent weights`, {
+    hint: 'leave one of the two out',
+  });
 }
 
 function checkTeacher(recipe: Recipe, options: TrainOptions): void {

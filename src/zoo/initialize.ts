@@ -26,6 +26,12 @@ export const fanOutNormal: Initializer = (seed, name, shape) => {
 /** Uniform in ±1/√fan-in: what PyTorch gives a convolution or linear layer that nobody initialised. */
 export const fanInUniform: Initializer = (seed, name, shape) => uniform(seed, name, shape, 1 / Math.sqrt(fanIn(shape)));
 
+/** Uniform in [0, 1). */
+export const unitUniform: Initializer = (seed, name, shape) => {
+  const rng = streamOf(seed, name);
+  return generated(shape, () => rng.uniform());
+};
+
 /** N(0, deviation²). */
 export function normal(seed: number, name: string, shape: readonly number[], deviation: number): Tensor {
   const rng = streamOf(seed, name);

@@ -3,6 +3,7 @@
 import { int64s, scalar } from '../core/tensor.ts';
 import { type Attributes, float, int, ints, string } from '../graph/attribute.ts';
 import type { Value } from '../graph/graph.ts';
+import { convolveBinary } from './binary-values.ts';
 import { fanInUniform, filled, heNormal, type Initializer, uniform } from './initialize.ts';
 import type { Network } from './network.ts';
 
@@ -22,22 +23,13 @@ export function conv(net: Network, x: Value, name: string, options: ConvOptions)
 }
 
 /**
- * A convolution whose operands are binarized as the network's precision says, times the mean absolute latent weight of the whole
- * layer. The scale comes after the convolution: its accumulators stay integers, so that a sum of 0 is exactly 0.
- *
- * Source: Wu et al., ICCV 2023, arXiv:2308.06689 (one scalar per layer, differentiated through).
+ * A convolution whose operands are binarized as the network's precision says, with the values of `binaryValues`. Scales come after the
+ * convolution: its accumulators stay integers, so that a sum of 0 is exactly 0.
  */
 export function binaryConv(net: Network, x: Value, name: string, options: ConvOptions): Value {
   if (net.precision === 'fp') return conv(net, x, name, options);
-  const { builder } = net;
   const weight = convWeight(net, name, options);
-  const data = net.precision === '1w1a' ? builder.op('bnn.Sign', [x], {}, `${name}.input_sign`) : x;
-  const signs = builder.op('bnn.Sign', [weight], {}, `${name}.weight_sign`);
-  const sum = builder.op('Conv', [data, signs], windowAttributes(options), name);
-  const magnitude = builder.op('Abs', [weight], {}, `${name}.weight_abs`);
-  const scale = builder.op('ReduceMean', [magnitude], { keepdims: int(0) }, `${name}.scale`);
-  // The scale comes first: onnxruntime folds a constant second factor into the weights before it, and sums of ±α round.
-  return builder.op('Mul', [scale, sum], {}, `${name}.scaled`);
+  return convolveBinary(net, { ...options, x, weight, name, window: windowAttributes(options) });
 }
 
 function convWeight(net: Network, name: string, options: ConvOptions): Value {
@@ -64,6 +56,12 @@ export function batchNorm(net: Network, x: Value, name: string, channels: number
 
 export function relu(net: Network, x: Value, name: string): Value {
   return net.builder.op('Relu', [x], {}, name);
+}
+
+/** clip(x, −1, 1). */
+export function hardtanh(net: Network, x: Value, name: string): Value {
+  const limits = [-1, 1].map((limit, i) => net.builder.constant(`${name}.${i === 0 ? 'min' : 'max'}`, scalar(limit)));
+  return net.builder.op('Clip', [x, ...limits], {}, name);
 }
 
 export function add(net: Network, a: Value, b: Value, name: string): Value {

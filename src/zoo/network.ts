@@ -2,6 +2,7 @@
 
 import { Builder } from '../graph/builder.ts';
 import type { Value } from '../graph/graph.ts';
+import type { BinaryValues } from './binary-values.ts';
 
 /** Which operands of the inner layers are binarized: weights and activations, weights only, none. */
 export type Precision = '1w1a' | '1w32a' | 'fp';
@@ -15,6 +16,8 @@ export interface NetworkOptions {
   readonly channels: number;
   /** Height and width of the input image. */
   readonly imageSize: number;
+  /** What binary layers compute with; `mean` unless told. */
+  readonly binaryValues?: BinaryValues | undefined;
 }
 
 /** A network under construction. */

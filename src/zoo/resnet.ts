@@ -4,10 +4,11 @@
  *     normal block    h = BN1(ReLU(conv1(x)));           y = BN2(ReLU(conv2(h))) + shortcut(x)
  *     Bi-Real block   h = BN1(ReLU(conv1(x))) + shortcut(x);   y = BN2(ReLU(conv2(h))) + h
  *     ReAct block     h = RPReLU1(BN1(conv1(x + shift1)) + shortcut(x));   y = RPReLU2(BN2(conv2(h + shift2)) + h)
+ *     hardtanh block  h = clip(BN1(conv1(x)) + shortcut(x));   y = clip(BN2(conv2(h)) + h), clip to ±1
  *
- * Nothing follows the addition, so the next sign sees a signed stream. Stem, shortcut convolutions, batch normalizations and
+ * In the first two nothing follows the addition, so the next sign sees a signed stream. Stem, shortcut convolutions, batch normalizations and
  * the classifier are float. Bi-Real: Liu et al. 2018, arXiv:1808.00278. ReAct: RSign (the shift before the sign) and RPReLU of Liu et
- * al. 2020, arXiv:2003.03488.
+ * al. 2020, arXiv:2003.03488. Hardtanh: the ResNet-20 of ReCU (arXiv:2103.12369) and BiPer (arXiv:2404.01278).
  */
 
 import type { Value } from '../graph/graph.ts';
@@ -21,12 +22,12 @@ export interface ResnetDesign {
   readonly stages: readonly { readonly channels: number; readonly blocks: number }[];
   /** One 3×3 convolution, one with stride 2, or a 7×7 one with stride 2 and a max-pool for large images. */
   readonly stem: 'small' | 'halving' | 'large';
-  readonly block: 'normal' | 'bi-real' | 'react';
+  readonly block: 'normal' | 'bi-real' | 'react' | 'hardtanh';
   /**
-   * Where the shape changes: zero channels, or a float 1×1 convolution and batch normalization of this name, which skips pixels or
-   * averages them first.
+   * Where the shape changes: zero channels, on every second pixel or on averages of pixels, or a float 1×1 convolution and batch
+   * normalization of this name, which skips pixels or averages them first.
    */
-  readonly shortcut: 'pad' | { readonly name: string; readonly average: boolean };
+  readonly shortcut: 'pad' | 'average-pad' | { readonly name: string; readonly average: boolean };
   /** What the classifier sees: averages over the whole image, or over windows of 2×2 pixels. */
   readonly head: 'global' | 'windows';
   readonly classifier: string;
@@ -49,6 +50,8 @@ export const RESNET20_BI_REAL: ResnetDesign = { ...RESNET20, block: 'bi-real' };
 
 export const RESNET20_REACT: ResnetDesign = { ...RESNET20, block: 'react' };
 
+export const RESNET20_HARDTANH: ResnetDesign = { ...RESNET20, block: 'hardtanh', shortcut: 'average-pad' };
+
 /**
  * Made to learn much in little time on a processor: half the resolution from the stem on, few and wide layers, and float where that
  * is cheap, in averaged 1×1 shortcuts as in Bethge et al., "BinaryDenseNet", arXiv:1906.08637.
@@ -70,6 +73,14 @@ export const RESNET18_CIFAR: ResnetDesign = {
   classifier: 'linear',
   initialize: fanInUniform,
   initializeClassifier: fanInUniform,
+};
+
+/** A quarter of the multiply-adds: half the resolution from the stem on, a shortcut around every convolution, averaged where it shrinks. */
+export const RESNET18_HALF: ResnetDesign = {
+  ...RESNET18_CIFAR,
+  stem: 'halving',
+  block: 'bi-real',
+  shortcut: { name: 'shortcut', average: true },
 };
 
 export const RESNET18: ResnetDesign = {
@@ -105,9 +116,10 @@ export function buildResnet(name: string, design: ResnetDesign, options: Network
   return net.builder.model;
 }
 
-function stem(net: Network, { stem: kind, initialize }: ResnetDesign, to: number): Value {
+function stem(net: Network, { stem: kind, block: style, initialize }: ResnetDesign, to: number): Value {
   const window = { kernel: kind === 'large' ? 7 : 3, stride: kind === 'small' ? 1 : 2 };
   const sum = layers.conv(net, net.input, 'conv1', { from: net.channels, to, ...window, initialize });
+  if (style === 'hardtanh') return layers.hardtanh(net, layers.batchNorm(net, sum, 'bn1', to), 'hardtanh');
   const x = layers.batchNorm(net, layers.relu(net, sum, 'relu'), 'bn1', to);
   return kind === 'large' ? layers.pool(net, 'MaxPool', x, 'maxpool', { kernel: 3, stride: 2, pad: 1 }) : x;
 }
@@ -132,6 +144,10 @@ function block(net: Network, design: ResnetDesign, x: Value, name: string, size:
     const h = reactLayer(net, design, x, shortcut(net, design, x, name, size), name, 1, size);
     return reactLayer(net, design, h, h, name, 2, { from: to, to, stride: 1 });
   }
+  if (design.block === 'hardtanh') {
+    const h = hardtanhLayer(net, design, x, shortcut(net, design, x, name, size), name, 1, size);
+    return hardtanhLayer(net, design, h, h, name, 2, { from: to, to, stride: 1 });
+  }
   const first = layer(net, design, x, name, 1, size);
   const skip = shortcut(net, design, x, name, size);
   const h = design.block === 'bi-real' ? layers.add(net, first, skip, `${name}.add1`) : first;
@@ -150,6 +166,21 @@ function layer(
 ): Value {
   const sum = layers.binaryConv(net, x, `${name}.conv${index}`, { ...size, kernel: 3, initialize });
   return layers.batchNorm(net, layers.relu(net, sum, `${name}.relu${index}`), `${name}.bn${index}`, size.to);
+}
+
+/** clip(BN(conv(x)) + skip). */
+function hardtanhLayer(
+  net: Network,
+  { initialize }: ResnetDesign,
+  x: Value,
+  skip: Value,
+  name: string,
+  index: 1 | 2,
+  size: BlockSize,
+): Value {
+  const sum = layers.binaryConv(net, x, `${name}.conv${index}`, { ...size, kernel: 3, initialize });
+  const normalized = layers.batchNorm(net, sum, `${name}.bn${index}`, size.to);
+  return layers.hardtanh(net, layers.add(net, normalized, skip, `${name}.add${index}`), `${name}.hardtanh${index}`);
 }
 
 /** RPReLU(BN(conv(x + shift)) + skip). */
@@ -176,6 +207,10 @@ function reactLayer(
 function shortcut(net: Network, design: ResnetDesign, x: Value, name: string, { from, to, stride }: BlockSize): Value {
   if (from === to && stride === 1) return x;
   if (design.shortcut === 'pad') return layers.padShortcut(net, x, `${name}.shortcut`, from, to, stride);
+  if (design.shortcut === 'average-pad') {
+    const averaged = stride > 1 ? layers.averagePairs(net, x, `${name}.shortcut.pool`) : x;
+    return layers.padChannels(net, averaged, `${name}.shortcut`, from, to);
+  }
   const prefix = `${name}.${design.shortcut.name}`;
   const average = design.shortcut.average && stride > 1;
   const pixels = average ? layers.averagePairs(net, x, `${prefix}.pool`) : x;

@@ -4,6 +4,7 @@ import type { Fields, ValuesOf } from '../core/field.ts';
 import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
+import type { BinaryValues } from './binary-values.ts';
 import { buildBinarynetMini } from './binarynet-mini.ts';
 import type { NetworkOptions, Precision } from './network.ts';
 import {
@@ -11,8 +12,10 @@ import {
   RESNET8_BI_REAL,
   RESNET18,
   RESNET18_CIFAR,
+  RESNET18_HALF,
   RESNET20,
   RESNET20_BI_REAL,
+  RESNET20_HARDTANH,
   RESNET20_REACT,
   RESNET34,
   type ResnetDesign,
@@ -98,11 +101,23 @@ const BASES: Readonly<Record<string, BaseEntry>> = {
     recipe: CIFAR_RECIPE,
     build: resnet(RESNET20_REACT),
   },
+  'resnet20-hardtanh': {
+    ...CIFAR,
+    describe: 'Bi-Real ResNet-20 with hardtanh after each addition, as in ReCU and BiPer',
+    recipe: { ...CIFAR_RECIPE, epochs: 600, weightDecay: 5e-4 },
+    build: resnet(RESNET20_HARDTANH),
+  },
   'resnet18-cifar': {
     ...CIFAR,
     describe: 'ResNet-18 for 32×32 images, 11.2 M parameters',
     recipe: { ...CIFAR_RECIPE, epochs: 2000, batchSize: 96 },
     build: resnet(RESNET18_CIFAR),
+  },
+  'resnet18-half': {
+    ...CIFAR,
+    describe: 'Bi-Real ResNet-18 at half resolution for 32×32 images, a quarter of the multiply-adds',
+    recipe: { ...ADAM, epochs: 100, batchSize: 128, warmupEpochs: 3 },
+    build: resnet(RESNET18_HALF),
   },
   'vgg-small': {
     ...CIFAR,
@@ -148,9 +163,15 @@ export const ZOO: ReadonlyMap<string, ZooEntry> = new Map(
 export function withTwins(base: string, entry: BaseEntry): [string, ZooEntry][] {
   return VARIANTS.map(({ suffix, precision, remark }) => {
     const name = base + suffix;
-    const build: ZooEntry['build'] = (options, values) => entry.build(name, { ...options, precision }, values);
+    const build: ZooEntry['build'] = (options, values) =>
+      entry.build(name, { ...options, precision, binaryValues: binaryValuesOf(values) }, values);
     return [name, { ...entry, name, precision, describe: entry.describe + remark, build }];
   });
+}
+
+/** As the recipe says. */
+function binaryValuesOf({ binaryValues }: ValuesOf<Fields>): BinaryValues | undefined {
+  return binaryValues as BinaryValues | undefined;
 }
 
 export function zooNames(): string[] {

@@ -38,6 +38,26 @@ const RESNET8 = [
   48 * 27 * 256 + 48 * 96 * 64 + 96 * 192 * 16 + 7680,
 ] as const;
 
+/** As ResNet-20 and ResNet-18, the latter on a quarter of the pixels. */
+const VARIATIONS = [
+  [
+    'resnet20-hardtanh',
+    269_850,
+    267_264,
+    { Conv: 432, BatchNormalization: 1504, Gemm: 650 },
+    40_108_032,
+    442_368 + 640,
+  ],
+  [
+    'resnet18-half',
+    11_174_986,
+    10_985_472,
+    { Conv: 1728 + 8192 + 32_768 + 131_072, BatchNormalization: 10_624, Gemm: 5130 },
+    147_456 * 256 + (73_728 + 3 * 147_456) * 64 + (294_912 + 3 * 589_824) * 16 + (1_179_648 + 3 * 2_359_296) * 4,
+    1728 * 256 + 8192 * 64 + 32_768 * 16 + 131_072 * 4 + 5120,
+  ],
+] as const;
+
 /** Counted by running the authors' PyTorch modules; binary multiply-adds are sums over the layers' sizes. */
 const COUNTS = [
   ['resnet20', 269_850, 267_264, { Conv: 432, BatchNormalization: 1504, Gemm: 650 }, 40_108_032, 442_368 + 640],
@@ -71,7 +91,7 @@ const COUNTS = [
 ] as const;
 
 describe('parameters and multiply-adds of the published networks', () => {
-  test.each([...COUNTS, RESNET8])('%s', (name, total, binary, floatByType, binaryMacs, floatMacs) => {
+  test.each([...COUNTS, RESNET8, ...VARIATIONS])('%s', (name, total, binary, floatByType, binaryMacs, floatMacs) => {
     const parameters = countParameters(network(name));
     expect(parameters.total).toBe(total);
     expect(parameters.oneBit).toBe(binary);
@@ -267,7 +287,7 @@ describe('errors', () => {
   });
 });
 
-test('the zoo lists 9 networks in 3 variants', () => {
-  expect(ZOO.size).toBe(27);
+test('the zoo lists 11 networks in 3 variants', () => {
+  expect(ZOO.size).toBe(33);
   expect(zooNames().slice(0, 3)).toEqual(['resnet20', 'resnet20-1w32a', 'resnet20-fp']);
 });

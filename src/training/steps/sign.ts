@@ -4,15 +4,16 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Estimator } from '../../estimators/estimator.ts';
 import type { Node } from '../../graph/graph.ts';
 import { run as runKernel } from '../../kernels/run.ts';
-import { layerOf } from '../parameters.ts';
+import { latentOf, layerOf, weightSource } from '../parameters.ts';
 import { signGradient } from '../sign-gradients.ts';
 import type { Run, StepBuilder } from './step.ts';
 
 export const signStep: StepBuilder = (node, context) => {
   const x = node.requiredInput(0);
-  const isWeight = x.constant !== null;
+  const latent = latentOf(x);
+  const isWeight = latent !== null;
   const layers = isWeight ? [] : layersBehind(node);
-  const layer = isWeight ? layerOf(x.name) : (layers[0] ?? node.output.name);
+  const layer = latent !== null ? layerOf(latent.name) : (layers[0] ?? node.output.name);
   const relaxes = (run: Run): boolean => isWeight && relaxesWeights(run);
   return {
     inputs: [x],
@@ -46,7 +47,7 @@ export function relaxesWeights({ training, relaxWeights }: Run): boolean {
 export function layersBehind(node: Node): string[] {
   return node.output.uses.flatMap(({ node: layer }) => {
     const weight = layer.input(1);
-    const latent = weight?.constant === null ? weight.producer?.input(0) : weight;
-    return latent?.constant ? [layerOf(latent.name)] : [];
+    const source = weight === null ? null : weightSource(weight);
+    return source === null ? [] : [layerOf(source.constant.name)];
   });
 }
