@@ -46,8 +46,11 @@ export const ESTIMATORS = [
   row({
     name: 'ste',
     roles: BOTH,
-    fields: { steClip: number(1, 0, 1e6, 'ste: no gradient beyond this') },
-    create: ({ steClip }) => steSchedule(steClip),
+    fields: {
+      steClip: number(1, 0, 1e6, 'ste: no gradient beyond this'),
+      steClipWeights: number(0, 0, 1e6, 'ste: no gradient of weights beyond this; 0 = as for activations'),
+    },
+    create: ({ steClip, steClipWeights }, role) => steSchedule((role === 'weight' && steClipWeights) || steClip),
   }),
   row({ name: 'ste-identity', roles: BOTH, fields: {}, create: () => steSchedule(Infinity) }),
   row({ name: 'approx-sign', roles: BOTH, fields: {}, create: approxSignSchedule }),

@@ -5,6 +5,7 @@ import { BnnError } from '../errors.ts';
 import type { EstimatorSchedule, LearnedState, SignRole } from '../estimators/estimator.ts';
 import { ESTIMATORS, type EstimatorRow } from '../estimators/table.ts';
 import { withPeak } from '../estimators/with-peak.ts';
+import { dividedSchedule } from './divided-activations.ts';
 import type { RunSettings } from './program.ts';
 import type { Recipe } from './recipe.ts';
 import { valuesOf } from './recipe-values.ts';
@@ -67,7 +68,10 @@ export function createEstimators(recipe: Recipe, rows: readonly EstimatorRow[] =
   checkBop(recipe);
   const create = (name: string, role: SignRole) => createEstimator(rowNamed(rows, name), role, recipe);
   const weight = create(weightEstimatorOf(recipe), 'weight');
-  const activation = create(recipe.activationEstimator || recipe.estimator, 'activation');
+  const activation = dividedSchedule(
+    create(recipe.activationEstimator || recipe.estimator, 'activation'),
+    recipe.activationDeviation,
+  );
   const { o = activation.o } = weight;
   // An estimator may hold a table, which should be made once an epoch and not once a step.
   let current: { readonly epoch: number; readonly settings: RunSettings } | undefined;

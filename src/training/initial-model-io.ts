@@ -75,7 +75,7 @@ export async function loadInitialModel(
       latent.set(name, own);
       continue;
     }
-    const { latent: start, unreachable } = latentFor(weights, filters);
+    const { latent: start, unreachable } = latentFor(weights, filters, valuesOf(recipe));
     latent.set(name, start);
     if (unreachable > 0) {
       notes.push(
@@ -97,7 +97,8 @@ function checkOwn(
   forward: (theta: tf.Tensor) => tf.Tensor,
   at: string,
 ): void {
-  const hint = 'copy the whole checkpoint, or model.onnx alone to another folder';
+  const hint =
+    'copy the whole checkpoint, or model.onnx alone to another folder; fields of the weight transform must be those of that run';
   const shape = [...weights.shape];
   if (latent.dtype !== 'float32' || latent.shape.join() !== shape.join()) {
     throw new BnnError('E_FORMAT', 'optimizer.safetensors beside the network has weights of other shapes', {

@@ -12,6 +12,7 @@ import { NORMALIZATIONS } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { ESTIMATORS } from '../estimators/table.ts';
 import { BINARY_VALUES } from '../zoo/binary-values.ts';
+import { DEVIATIONS } from './divided-activations.ts';
 import { DECAY_GROUPS, OPTIMIZERS } from './optimizer.ts';
 import { CHOICES, type ChoiceKind, fieldsOf, hasActivationSigns, hasSigns } from './recipe-choices.ts';
 import { SCHEDULES } from './schedule.ts';
@@ -155,6 +156,7 @@ export const RECIPE_FIELDS = {
     ...number(0, 0, 1, 'share of the epochs, from the start, in which transformed weights are used without their sign'),
     use: withTransform,
   },
+  ...fieldsOf('weightTransforms', WEIGHT_TRANSFORMS),
   ...fieldsOf('estimators', ESTIMATORS),
   binaryValues: {
     ...choice(
@@ -163,6 +165,14 @@ export const RECIPE_FIELDS = {
       'values of binary layers: mean = ± the mean absolute weight of the layer; learned = ± a learned number for each channel; adabin = two values that need not be opposite, of each filter and of the activations of each layer',
     ),
     use: withNewSigns,
+  },
+  activationDeviation: {
+    ...choice(
+      DEVIATIONS,
+      'none',
+      'the estimator of activations sees them divided by their standard deviation within the picture: through = and its gradient goes through that as well; constant = it does not',
+    ),
+    use: withActivationSigns,
   },
   slopePeak: number(
     0,

@@ -7,13 +7,14 @@
  * - `standardize`  u = (w − mean) / std per filter, std unbiased (IR-Net, arXiv:1909.10788)
  * - `recu`         u = clip(2√2·(w − mean)/√(var + 1e-5), ±Q), Q = −mean|u₀|·ln(2 − 2τ) over the layer, u₀ the value before the clip;
  *                  τ rises from 0.85 to 0.99 (ReCU, ICCV 2021, arXiv:2103.12369). The paper's weight estimator is `ste-identity`.
- * - `biper`        u = sin(20·w) (BiPer, CVPR 2024, arXiv:2404.01278): sign(u) is a square wave of the latent weight; with
- *                  `ste-identity` the gradient is 20·cos(20·w). The paper trains on u itself first.
+ * - `biper`        u = sin(ω·w) (BiPer, CVPR 2024, arXiv:2404.01278): sign(u) is a square wave of the latent weight; with
+ *                  `ste-identity` the gradient is ω·cos(ω·w), and that of τ·mean(u²) of each layer, which the authors' code adds to the
+ *                  loss, where τ is not 0. The paper trains on u itself first.
  * - `adaste`       u = w* of AdaSTE (`estimators/adaste.ts`), which the paper trains on throughout; the estimator is `ste-identity`.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Fields, ValuesOf } from '../core/field.ts';
+import { type Fields, number, type ValuesOf } from '../core/field.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { adasteGradient, adasteMapOf, adasteMu } from '../estimators/adaste.ts';
 import { centredLatent, type LatentStart, sineLatent } from './latent-start.ts';
@@ -33,14 +34,13 @@ export interface WeightTransformRow<N extends string = string, F extends Fields 
   /** @param epoch 0 … epochs − 1. */
   create(epoch: number, epochs: number, values: ValuesOf<F>): WeightTransform;
   /** Where a run starts whose network comes from a file; at its weights unless told. */
-  readonly latentFor?: (weights: Tensor<'float32'>, outputAxis: number) => LatentStart;
+  latentFor?(weights: Tensor<'float32'>, outputAxis: number, values: ValuesOf<F>): LatentStart;
 }
 
 const row = <const N extends string, const F extends Fields>(it: WeightTransformRow<N, F>) => it;
 
 const RECU_SCALE = 2 * Math.SQRT2;
 const RECU_EPSILON = 1e-5;
-/** ω in u = sin(ω·w). */
 const BIPER_FREQUENCY = 20;
 
 /** In the order of the help. */
@@ -54,9 +54,12 @@ export const WEIGHT_TRANSFORMS = [
   }),
   row({
     name: 'biper',
-    fields: {},
-    create: () => createBiper(),
-    latentFor: (weights) => sineLatent(weights, BIPER_FREQUENCY),
+    fields: {
+      biperFrequency: number(BIPER_FREQUENCY, 1e-3, 1e6, 'biper: ω in u = sin(ω·w)'),
+      biperTau: number(0, 0, 1e6, 'biper: adds this times the mean of u² of each layer to what is minimized'),
+    },
+    create: (_, __, { biperFrequency, biperTau }) => createBiper(biperFrequency, biperTau),
+    latentFor: (weights, _, { biperFrequency }) => sineLatent(weights, biperFrequency),
   }),
   row({
     name: 'adaste',
@@ -138,10 +141,18 @@ export function createRecu(tau: number): WeightTransform {
   };
 }
 
-/** @param frequency ω in u = sin(ω·w). */
-export function createBiper(frequency = BIPER_FREQUENCY): WeightTransform {
+/**
+ * @param frequency  ω in u = sin(ω·w).
+ * @param tau        factor of mean(u²), whose derivative is ω·sin(2ω·w)/n for n weights.
+ */
+export function createBiper(frequency = BIPER_FREQUENCY, tau = 0): WeightTransform {
   return {
     forward: (w) => tf.tidy(() => tf.sin(tf.mul(w, frequency))),
-    backward: (w, du) => tf.tidy(() => tf.mul(du, tf.mul(tf.cos(tf.mul(w, frequency)), frequency))),
+    backward: (w, du) =>
+      tf.tidy(() => {
+        const phase = tf.mul(w, frequency);
+        const dw = tf.mul(du, tf.mul(tf.cos(phase), frequency));
+        return tau === 0 ? dw : tf.add(dw, tf.mul(tf.sin(tf.mul(phase, 2)), (tau * frequency) / w.size));
+      }),
   };
 }

@@ -42,14 +42,15 @@ describe.each(FIELDS)('the field of %s, %s,', (name, field, spec, row) => {
     expect(BUILT_IN_RULES.fields[field]).toMatchObject({ ...spec });
     for (const role of row.roles) expect(missingUse(field, recipeWith(name, role))).toBeNull();
     const sharing = ROWS.filter(({ fields }) => Object.hasOwn(fields, field)).map((it) => it.name);
-    const without = parseRecipe([{ estimator: 'ste-identity' }]);
+    const without = parseRecipe([{ estimator: 'ste-identity', [field]: spec.default || 0.5 }]);
     expect(missingUse(field, without)).toBe(`estimator ${sharing.join(' or ')}`);
   });
 
   it('shapes the slope', () => {
     if (spec.kind !== 'number') throw new Error(`internal: this test knows numbers only, not ${spec.kind}`);
     const [role = 'weight'] = row.roles;
-    const slopes = [spec.default, spec.default / 2].map((value) => {
+    // What is 0 unless told does nothing until it is.
+    const slopes = [spec.default, Number(spec.default) / 2 || 0.5].map((value) => {
       const recipe = recipeWith(name, role, { [field]: value });
       const estimator = createEstimators(recipe).at(5)[`${role}Estimator`];
       return [0.01, 0.06, 0.3, 0.6, 0.9, 1.2].map((z) => estimator.factor(z));

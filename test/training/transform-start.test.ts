@@ -12,38 +12,37 @@ import { tensor } from '../../src/core/tensor.ts';
 import { readModel } from '../../src/onnx/model-io.ts';
 import { readHistory } from '../../src/training/history-io.ts';
 import { centredLatent, sameLatent, sineLatent } from '../../src/training/latent-start.ts';
-import { parseRecipe, type RecipeInput } from '../../src/training/recipe.ts';
+import { defaultRecipe, parseRecipe, type RecipeInput, valuesOf } from '../../src/training/recipe.ts';
 import { train } from '../../src/training/trainer.ts';
 import { WEIGHT_TRANSFORMS, type WeightTransformRow } from '../../src/training/weight-transform.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 const native = loadNativeAddon();
 
-describe.each<WeightTransformRow>([...WEIGHT_TRANSFORMS])(
-  'latent weights for $name',
-  ({ create, latentFor = sameLatent }) => {
-    const rng = new Rng(8);
-    const draw = (scale: number) => Float32Array.from({ length: 240 }, () => scale * rng.normal());
-    const transform = create(0, 10, {});
-    it.each([
-      ['small weights', draw(0.05)],
-      ['large weights', draw(3)],
-      ['weights of ±1', draw(1).map(Math.sign)],
-      ['zeros among them', draw(0.1).map((w, i) => (i % 7 === 0 ? 0 : w))],
-      ['nearly all of one sign', draw(0.1).map((w, i) => (i % 29 === 0 ? -1e-9 : Math.abs(w)))],
-    ])('%s: the transform gives their signs', (_, w) => {
-      for (const [shape, axis] of [
-        [[8, 5, 3, 2], 0],
-        [[30, 8], 1],
-      ] as const) {
-        const { latent, unreachable } = latentFor(tensor('float32', [...shape], w), axis);
-        const given = tf.tidy(() => transform.forward(tf.tensor(latent.data, [...shape]), axis).dataSync());
-        expect(Array.from(given, (u) => u >= 0)).toEqual(Array.from(w, (u) => u >= 0));
-        expect(unreachable).toBe(0);
-      }
-    });
-  },
-);
+describe.each<WeightTransformRow>([...WEIGHT_TRANSFORMS])('latent weights for $name', (row) => {
+  const values = valuesOf(defaultRecipe());
+  const latentFor: NonNullable<WeightTransformRow['latentFor']> = row.latentFor ?? sameLatent;
+  const rng = new Rng(8);
+  const draw = (scale: number) => Float32Array.from({ length: 240 }, () => scale * rng.normal());
+  const transform = row.create(0, 10, values);
+  it.each([
+    ['small weights', draw(0.05)],
+    ['large weights', draw(3)],
+    ['weights of ±1', draw(1).map(Math.sign)],
+    ['zeros among them', draw(0.1).map((w, i) => (i % 7 === 0 ? 0 : w))],
+    ['nearly all of one sign', draw(0.1).map((w, i) => (i % 29 === 0 ? -1e-9 : Math.abs(w)))],
+  ])('%s: the transform gives their signs', (_, w) => {
+    for (const [shape, axis] of [
+      [[8, 5, 3, 2], 0],
+      [[30, 8], 1],
+    ] as const) {
+      const { latent, unreachable } = latentFor(tensor('float32', [...shape], w), axis, values);
+      const given = tf.tidy(() => transform.forward(tf.tensor(latent.data, [...shape]), axis).dataSync());
+      expect(Array.from(given, (u) => u >= 0)).toEqual(Array.from(w, (u) => u >= 0));
+      expect(unreachable).toBe(0);
+    }
+  });
+});
 
 it('of a filter whose weights all have one sign, centring cannot give the signs, and says so', () => {
   const w = Float32Array.of(1, 2, 3, -1, 2, -3);

@@ -47,11 +47,26 @@ it('BiPer: sine and its derivative are the reference', () => {
   }
 });
 
+it('BiPer adds the derivative of τ·mean(sin²(ω·w))', () => {
+  const rng = new Rng(9);
+  const w = Array.from({ length: 12 }, () => 0.2 * rng.normal());
+  const [frequency, tau] = [20, 0.037];
+  const gradient = createBiper(frequency, tau)
+    .backward(tf.tensor(w, [3, 4]), tf.zeros([3, 4]), 0)
+    .dataSync();
+  const loss = (at: number, by: number): number => {
+    const squares = w.map((value, i) => Math.sin(frequency * (i === at ? value + by : value)) ** 2);
+    return (tau * squares.reduce((a, b) => a + b, 0)) / w.length;
+  };
+  for (const i of w.keys()) expect(gradient[i]).toBeCloseTo((loss(i, 1e-6) - loss(i, -1e-6)) / 2e-6, 5);
+});
+
 describe.each([
   ['standardize', WEIGHT_TRANSFORMS[0].create(0, 1, {})],
   // At this τ nothing is clipped; the limit, a constant of the step, would not be one to finite differences.
   ['recu', createRecu(1 - 1e-9)],
   ['biper', createBiper()],
+  ['biper of another frequency', createBiper(7)],
 ] as const)('the gradient through %s', (_, transform) => {
   it.each([0, 3])('equals finite differences, filters along dimension %i', (axis) => {
     const rng = new Rng(4);
