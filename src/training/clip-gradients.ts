@@ -1,6 +1,37 @@
 /** Clipping of gradients by their global norm (Pascanu et al., arXiv:1211.5063). */
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { ParameterInfo, ParameterRole } from './parameters.ts';
+
+/** Whose norm is limited: that of all together, or of binary weights, float weights and everything else apart. */
+export const CLIP_GROUPS = ['all', 'role'] as const;
+export type ClipGroup = (typeof CLIP_GROUPS)[number];
+
+/**
+ * As `clipGradients`, of each group on its own.
+ *
+ * @param parameters  tell roles.
+ */
+export async function clipByGroup(
+  gradients: ReadonlyMap<string, tf.Tensor>,
+  limit: number,
+  group: ClipGroup,
+  parameters: ReadonlyMap<string, Pick<ParameterInfo, 'role'>>,
+): Promise<ReadonlyMap<string, tf.Tensor>> {
+  if (group === 'all') return clipGradients(gradients, limit);
+  const groups = new Map<string, Map<string, tf.Tensor>>();
+  for (const [name, gradient] of gradients) {
+    const key = groupOf(parameters.get(name)?.role);
+    groups.set(key, (groups.get(key) ?? new Map<string, tf.Tensor>()).set(name, gradient));
+  }
+  const clipped: [string, tf.Tensor][] = [];
+  for (const members of groups.values()) clipped.push(...(await clipGradients(members, limit)));
+  return new Map(clipped);
+}
+
+function groupOf(role: ParameterRole | undefined): string {
+  return role === 'binary-weight' || role === 'weight' ? role : 'other';
+}
 
 /**
  * Scales all gradients by min(1, limit / norm), where norm is that of all of them together.

@@ -9,6 +9,7 @@ import { dividedSchedule } from './divided-activations.ts';
 import type { RunSettings } from './program.ts';
 import type { Recipe } from './recipe.ts';
 import { valuesOf } from './recipe-values.ts';
+import { wakesSilent } from './silent-weights.ts';
 
 export interface Estimators {
   at(epoch: number): RunSettings;
@@ -25,7 +26,8 @@ function weightEstimatorOf({ optimizer, weightEstimator, estimator }: Recipe): s
 }
 
 /** @throws {BnnError} E_USAGE when Bop is given what only latent weights can use. */
-function checkBop({ optimizer, weightEstimator, weightTransform, clampWeights, relaxShare }: Recipe): void {
+function checkBop(recipe: Recipe): void {
+  const { optimizer, weightEstimator, weightTransform, clampWeights, relaxShare } = recipe;
   if (optimizer !== 'bop') return;
   const found =
     weightEstimator !== '' && weightEstimator !== 'ste-identity'
@@ -36,7 +38,9 @@ function checkBop({ optimizer, weightEstimator, weightTransform, clampWeights, r
           ? `clampWeights is ${clampWeights}`
           : relaxShare > 0
             ? `relaxShare is ${relaxShare}`
-            : null;
+            : wakesSilent(recipe)
+              ? `silent${recipe.silentScale > 0 ? `Scale is ${recipe.silentScale}` : `Decay is ${recipe.silentDecay}`}`
+              : null;
   if (found === null) return;
   throw new BnnError('E_USAGE', `${found}, but bop has no latent weights: it flips weights of ±1 by their gradient`, {
     hint: 'leave it out, or choose another --optimizer; --estimator applies to activations',

@@ -13,7 +13,7 @@ import type { Model } from '../graph/model.ts';
 import type { Precision } from '../kernels/convolution.ts';
 import { measureStatistics } from './batch-statistics.ts';
 import type { Checkpoint } from './checkpoint-io.ts';
-import { clipGradients } from './clip-gradients.ts';
+import { clipByGroup } from './clip-gradients.ts';
 import { createEstimators } from './create-estimators.ts';
 import { DeployedWeights } from './deployed-weights.ts';
 import { EVALUATION_BATCH, evaluate } from './evaluate.ts';
@@ -23,11 +23,12 @@ import { LatentWeights, type TransformSchedule } from './latent-weights.ts';
 import { inputsOf, learn, type Pictures, prepareStep, type StepData } from './learn-batch.ts';
 import { learnTogether } from './learn-together.ts';
 import { type Outcome, outcomeOf, readOutcome } from './loss.ts';
-import { Optimizer, type OptimizerRow } from './optimizer.ts';
+import { hasOneRate, Optimizer, type OptimizerRow } from './optimizer.ts';
 import type { Parts } from './parts.ts';
 import { Program } from './program.ts';
 import { type Recipe, valuesOf } from './recipe.ts';
 import { learningRate, type ScheduleRow } from './schedule.ts';
+import { SilentWeights, wakesSilent } from './silent-weights.ts';
 import { assertStepFits, largestBatch } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
 import type { Run } from './steps/step.ts';
@@ -69,6 +70,8 @@ export class Learner {
   readonly #schedule: ScheduleRow;
   readonly #rule: OptimizerRow;
   readonly #optimizer: Optimizer;
+  /** Null where the recipe does nothing about weights that hardly change their sign. */
+  readonly #silent: SilentWeights | null;
   readonly #deployed: DeployedWeights;
   readonly #probe: IndicatorProbe | null;
   readonly #estimators: ReturnType<typeof createEstimators>;
@@ -88,10 +91,14 @@ export class Learner {
     this.#checkMemory();
     this.#weights = new LatentWeights(this.#program, transformOf(recipe, parts.weightTransforms), settings.latent);
     this.#optimizer = new Optimizer(this.#weights, { ...recipe, optimizer: this.#rule, values: valuesOf(recipe) });
+    this.#silent = wakesSilent(recipe)
+      ? new SilentWeights(this.#weights, (name) => this.#program.binarized(name), recipe)
+      : null;
     this.#deployed = new DeployedWeights(this.#program, this.#weights, recipe, (epoch) => this.adaptStatistics(epoch));
     this.#probe = recipe.indicators ? new IndicatorProbe(this.#program, this.#probeOptions()) : null;
     const needsHost =
       recipe.clipGradients > 0 ||
+      !hasOneRate(recipe) ||
       this.#estimators.learned.length > 0 ||
       this.#program.drawsRandomly ||
       this.#rule.isRecordable !== true;
@@ -257,7 +264,12 @@ export class Learner {
       name,
       this.#program.parameter(name),
     ]);
-    const rest = [...this.#weights.tensors(), ...this.#optimizer.tensors(), ...this.#deployed.tensors()];
+    const rest = [
+      ...this.#weights.tensors(),
+      ...this.#optimizer.tensors(),
+      ...(this.#silent?.tensors() ?? []),
+      ...this.#deployed.tensors(),
+    ];
     const learned = this.#estimators.learned.flatMap((estimator) => [...estimator.save()]);
     const copies = learned.map(([name, { data }]): [string, tf.Tensor] => [name, tf.tensor1d(data as Float32Array)]);
     const states = rest.map((t, i): [string, tf.Tensor] => [`state ${i + 1} of the optimizer`, t]);
@@ -288,6 +300,7 @@ export class Learner {
       ...this.#program.tensors(),
       ...this.#weights.tensors(),
       ...this.#optimizer.tensors(),
+      ...(this.#silent?.tensors() ?? []),
       ...this.#deployed.tensors(),
       ...(this.#probe?.tensors() ?? []),
     ];
@@ -295,8 +308,9 @@ export class Learner {
 
   async #update(learned: ReadonlyMap<string, tf.Tensor>, epoch: number): Promise<void> {
     let gradients = this.#weights.toLatent(learned);
-    const { clipGradients: limit } = this.#recipe;
-    if (limit > 0) gradients = await clipGradients(gradients, limit);
+    if (this.#silent !== null) gradients = this.#silent.apply(gradients);
+    const { clipGradients: limit, clipGradientsBy: group } = this.#recipe;
+    if (limit > 0) gradients = await clipByGroup(gradients, limit, group, this.#program.parameters);
     const lr = this.learningRate(this.#optimizer.step);
     this.#optimizer.apply(gradients, lr, epoch);
     const sumUp = this.#settings.team?.sumUp;
@@ -407,6 +421,7 @@ export class Learner {
     const model = await this.#deployed.during(epoch, () => this.#program.save());
     const optimizer = new Map<string, Tensor>([
       ...(await this.#optimizer.save()),
+      ...((await this.#silent?.save()) ?? []),
       ...weights,
       ...((await this.#probe?.save()) ?? []),
       ...learned,
@@ -419,6 +434,7 @@ export class Learner {
     const at = join(folder, 'optimizer.safetensors');
     this.#deployed.restore(optimizer, at);
     this.#optimizer.restore(optimizer, state.step, at);
+    this.#silent?.restore(optimizer, at);
     for (const learned of this.#estimators.learned) learned.restore(optimizer);
     if (state.step > 0) this.#probe?.restore(optimizer, at);
   }
@@ -430,6 +446,7 @@ export class Learner {
     this.#probe?.dispose();
     this.#deployed.dispose();
     this.#optimizer.dispose();
+    this.#silent?.dispose();
     for (const learned of this.#estimators.learned) learned.dispose();
     this.#weights.dispose();
     this.#program.dispose();

@@ -7,6 +7,7 @@ import { BnnError } from '../errors.ts';
 import { enterScope } from '../kernels/layer-scope.ts';
 import { run } from '../kernels/run.ts';
 import { bop, bopGamma } from './bop.ts';
+import { muon } from './muon.ts';
 import { download, type ParameterInfo, type ParameterRole, type ParameterStore, upload } from './parameters.ts';
 
 /** One parameter at one step. */
@@ -87,13 +88,37 @@ export const OPTIMIZERS = [
       return bop(param, gradient, average, { gamma, threshold: values.bopThreshold });
     },
   }),
+  row({
+    name: 'muon',
+    fields: { muonMomentum: number(0.95, 0, 1, 'muon: momentum of binary weights; adam moves the others') },
+    states: ['momentum'],
+    roles: ['binary-weight'],
+    update: ({ param, gradient, state, lr, weightDecay }, { muonMomentum: momentum }) => {
+      const [average] = state as [tf.Tensor];
+      return muon(param, gradient, average, { lr, momentum, weightDecay });
+    },
+  }),
 ] as const;
 
 export const DECAY_GROUPS = ['all', 'weights', 'float-weights'] as const;
 /** Which parameters decay: all, as in the official ReSTE code; all weights but no bias or norm; only weights that stay float. */
 export type DecayGroup = (typeof DECAY_GROUPS)[number];
 
-export interface OptimizerOptions {
+/** Of the learning rate and of weight decay, by what a parameter is for. */
+export const ROLE_FIELDS = {
+  binaryLr: number(1, 0, 1e6, 'learning rate of binary weights, in multiples of lr'),
+  normLr: number(1, 0, 1e6, 'learning rate of norms, biases and learned factors, in multiples of lr'),
+  binaryDecay: number(1, 0, 1e6, 'weight decay of binary weights, in multiples of weightDecay'),
+  normDecay: number(1, 0, 1e6, 'weight decay of norms, biases and learned factors, in multiples of weightDecay'),
+} satisfies Fields;
+type RoleFactors = ValuesOf<typeof ROLE_FIELDS>;
+
+/** Whether all parameters have one learning rate. */
+export function hasOneRate({ binaryLr, normLr }: Pick<RoleFactors, 'binaryLr' | 'normLr'>): boolean {
+  return binaryLr === 1 && normLr === 1;
+}
+
+export interface OptimizerOptions extends Partial<RoleFactors> {
   readonly optimizer: OptimizerRow;
   /** The recipe's fields, for those of the optimizer. */
   readonly values: ValuesOf<Fields>;
@@ -109,6 +134,15 @@ function decays(role: ParameterRole, group: DecayGroup): boolean {
   if (group === 'all') return true;
   if (group === 'weights') return role === 'weight' || role === 'binary-weight';
   return role === 'weight';
+}
+
+function factorsOf(
+  role: ParameterRole,
+  factors: Partial<RoleFactors>,
+): { readonly lr: number; readonly decay: number } {
+  const { binaryLr = 1, normLr = 1, binaryDecay = 1, normDecay = 1 } = factors;
+  if (role === 'binary-weight') return { lr: binaryLr, decay: binaryDecay };
+  return role === 'weight' ? { lr: 1, decay: 1 } : { lr: normLr, decay: normDecay };
 }
 
 export class Optimizer {
@@ -212,12 +246,14 @@ export class Optimizer {
   #update(info: ParameterInfo, gradient: tf.Tensor, lr: number, epoch: number): [tf.Tensor, ...tf.Tensor[]] {
     const { weightDecayOn, values, epochs = 1 } = this.#options;
     const { role, name } = info;
-    const weightDecay = decays(role, weightDecayOn) ? this.#options.weightDecay : 0;
+    const factors = factorsOf(role, this.#options);
+    const weightDecay = decays(role, weightDecayOn) ? factors.decay * this.#options.weightDecay : 0;
     const rule = this.#ruleOf(info);
     const state = this.#state.get(name) ?? [];
     if (state.length !== rule.states.length) throw new Error(`internal: no optimizer state for "${name}"`);
     const param = this.#store.parameter(name);
-    return rule.update({ param, gradient, state, role, lr, weightDecay, step: this.#step, epoch, epochs }, values);
+    const at = { param, gradient, state, role, lr: factors.lr * lr, weightDecay, step: this.#step, epoch, epochs };
+    return rule.update(at, values);
   }
 
   #clamp(param: tf.Tensor, role: ParameterRole): tf.Tensor {

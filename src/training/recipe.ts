@@ -12,10 +12,12 @@ import { NORMALIZATIONS } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { ESTIMATORS } from '../estimators/table.ts';
 import { BINARY_VALUES } from '../zoo/binary-values.ts';
+import { CLIP_GROUPS } from './clip-gradients.ts';
 import { DEVIATIONS } from './divided-activations.ts';
-import { DECAY_GROUPS, OPTIMIZERS } from './optimizer.ts';
+import { DECAY_GROUPS, OPTIMIZERS, ROLE_FIELDS } from './optimizer.ts';
 import { CHOICES, type ChoiceKind, fieldsOf, hasActivationSigns, hasSigns } from './recipe-choices.ts';
 import { SCHEDULES } from './schedule.ts';
+import { SILENT_FIELDS } from './silent-weights.ts';
 import { WEIGHT_TRANSFORMS } from './weight-transform.ts';
 
 /** When a field does something beside the others. */
@@ -48,6 +50,16 @@ const withOpenSign: Use = use(
 );
 const withTransform: Use = use('a weightTransform', (recipe) => hasSigns(recipe) && recipe.weightTransform !== 'none');
 const withDecay: Use = use('weightDecay', ({ weightDecay }) => weightDecay > 0);
+const withBinaryDecay: Use = use(
+  'weightDecay of binary weights',
+  (recipe) => recipe.weightDecay > 0 && recipe.weightDecayOn !== 'float-weights' && hasSigns(recipe),
+);
+const withNormDecay: Use = use(
+  'weightDecay on all',
+  ({ weightDecay, weightDecayOn }) => weightDecay > 0 && weightDecayOn === 'all',
+);
+const withSilentDecay: Use = use('silentDecay', (recipe) => recipe.silentDecay > 0 && hasSigns(recipe));
+const withClipping: Use = use('clipGradients', ({ clipGradients }) => clipGradients > 0);
 const withTeacher: Use = use('a teacher', ({ teacher }) => teacher !== '');
 const withSample: Use = use('indicators or re-estimated statistics', measuresSample);
 const withBf16: Use = use(
@@ -193,8 +205,24 @@ export const RECIPE_FIELDS = {
   lr: { ...number(0.005, 0, 1e6, 'peak learning rate'), common: true },
   weightDecay: number(0, 0, 1e6, 'weight decay'),
   weightDecayOn: { ...choice(DECAY_GROUPS, 'all', 'which parameters decay'), use: withDecay },
+  binaryLr: { ...ROLE_FIELDS.binaryLr, use: withSigns },
+  normLr: ROLE_FIELDS.normLr,
+  binaryDecay: { ...ROLE_FIELDS.binaryDecay, use: withBinaryDecay },
+  normDecay: { ...ROLE_FIELDS.normDecay, use: withNormDecay },
   clampWeights: { ...number(0, 0, 1e6, 'keep latent binary weights within ± this; 0 = no limit'), use: withSigns },
   clipGradients: number(0, 0, 1e6, 'scale gradients down to this norm of all together; 0 = no limit'),
+  clipGradientsBy: {
+    ...choice(
+      CLIP_GROUPS,
+      'all',
+      'norms to limit: of all gradients, or by role of binary weights, float weights and the rest apart',
+    ),
+    use: withClipping,
+  },
+  silentScale: { ...SILENT_FIELDS.silentScale, use: withSigns },
+  silentDecay: { ...SILENT_FIELDS.silentDecay, use: withSigns },
+  silentMomentum: { ...SILENT_FIELDS.silentMomentum, use: withSilentDecay },
+  silentThreshold: { ...SILENT_FIELDS.silentThreshold, use: withSilentDecay },
   emaDecay: number(0, 0, 0.999999, 'evaluate and save a moving average of the weights; 0 = the weights themselves'),
   ...fieldsOf('optimizers', OPTIMIZERS),
   schedule: choice<string>(namesOf(SCHEDULES), 'cosine', 'how the learning rate falls'),

@@ -33,6 +33,9 @@ const CYCLE = { start: 1 / 25, end: 1e-4, rise: 0.3 };
  * In the order of the help. The rate that would follow the last step is 0 (cosine, linear), however short the run: the official ReSTE
  * code's warm-up leaves short runs at a quarter of the peak.
  *
+ * `restarts` (Loshchilov and Hutter, "SGDR", arXiv:1608.03983) falls as `cosine` does, over and over again; the last cycle ends where the
+ * run does.
+ *
  * `one-cycle` (Smith and Topin, arXiv:1708.07120) rises by half a cosine from lr/25 to lr over the warm-up (30 % of the steps
  * without one) and falls by half a cosine to lr/250,000 at the last step.
  */
@@ -48,6 +51,17 @@ export const SCHEDULES = [
     },
     rate: ({ lr, step, stepsPerEpoch }, { stepEpochs, stepFactor }) =>
       lr * stepFactor ** Math.floor(step / Math.max(1, Math.round(stepEpochs * stepsPerEpoch))),
+  }),
+  row({
+    name: 'restarts',
+    fields: {
+      restartEpochs: number(10, 1e-6, MAX, 'schedule restarts: epochs until the rate is the peak again'),
+      restartFactor: number(2, 1, 100, 'schedule restarts: how much longer each cycle is than the one before'),
+    },
+    rate: ({ lr, step, stepsPerEpoch, warmupSteps }, { restartEpochs, restartFactor }) => {
+      const { at, length } = cycleOf(step - warmupSteps, Math.max(1, restartEpochs * stepsPerEpoch), restartFactor);
+      return 0.5 * lr * (1 + Math.cos((Math.PI * at) / length));
+    },
   }),
   row({
     name: 'one-cycle',
@@ -68,6 +82,17 @@ export function learningRate(schedule: ScheduleRow, moment: ScheduleMoment, valu
 /** The share of the steps behind the warm-up that were taken. */
 function progressOf({ step, totalSteps, warmupSteps }: ScheduleMoment): number {
   return (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
+}
+
+/** Where a step stands in its cycle, and how long that is. */
+function cycleOf(step: number, first: number, factor: number): { readonly at: number; readonly length: number } {
+  let [at, length] = [Math.max(0, step), first];
+  if (factor === 1) return { at: at % length, length };
+  while (at >= length) {
+    at -= length;
+    length *= factor;
+  }
+  return { at, length };
 }
 
 function oneCycle(lr: number, step: number, totalSteps: number, riseSteps: number): number {

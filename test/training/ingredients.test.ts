@@ -3,9 +3,11 @@ import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
 import { rowNamed } from '../../src/core/row-named.ts';
-import { clipGradients } from '../../src/training/clip-gradients.ts';
+import { clipByGroup, clipGradients } from '../../src/training/clip-gradients.ts';
 import { softmaxCrossEntropy } from '../../src/training/loss.ts';
 import { mixBatch, mixRng, symmetricBeta } from '../../src/training/mix-batch.ts';
+import { OPTIMIZERS, Optimizer, type OptimizerRow } from '../../src/training/optimizer.ts';
+import type { ParameterInfo } from '../../src/training/parameters.ts';
 import { learningRate, SCHEDULES, type ScheduleMoment, type ScheduleRow } from '../../src/training/schedule.ts';
 
 beforeAll(() => tf.setBackend('cpu'));
@@ -26,6 +28,47 @@ describe('clipping by the global norm', () => {
   it('leaves small ones as they are', async () => {
     const small = gradients();
     expect(await clipGradients(small, 5)).toBe(small);
+  });
+
+  it('by role, binary weights, float weights and the rest have limits of their own', async () => {
+    const roles = { a: 'binary-weight', b: 'weight', c: 'norm', d: 'bias' } as const;
+    const parameters = new Map(Object.entries(roles).map(([name, role]) => [name, { role }]));
+    const given = () =>
+      new Map(Object.entries({ a: [3], b: [0.5], c: [3], d: [4] }).map(([k, v]) => [k, tf.tensor1d(v)]));
+    const of = (clipped: ReadonlyMap<string, tf.Tensor>) =>
+      Object.fromEntries([...clipped].map(([name, t]) => [name, t.dataSync()[0]!]));
+    const apart = of(await clipByGroup(given(), 1, 'role', parameters));
+    for (const [name, value] of Object.entries({ a: 1, b: 0.5, c: 0.6, d: 0.8 }))
+      expect(apart[name]).toBeCloseTo(value, 6);
+    const together = of(await clipByGroup(given(), 1, 'all', parameters));
+    expect(together['a']! / together['b']!).toBeCloseTo(6, 5);
+  });
+});
+
+describe('learning rates and decay by role', () => {
+  it('multiply those of the recipe', () => {
+    const roles = { w: 'binary-weight', f: 'weight', n: 'norm', b: 'bias' } as const;
+    const values = new Map<string, tf.Tensor>(Object.keys(roles).map((name) => [name, tf.scalar(1)]));
+    const parameters = new Map(
+      Object.entries(roles).map(([name, role]): [string, ParameterInfo] => [
+        name,
+        { name, role, layout: 'plain', shape: [], outputAxis: 0 },
+      ]),
+    );
+    const store = {
+      parameters,
+      parameter: (name: string) => values.get(name)!,
+      setParameter: (name: string, value: tf.Tensor) => void values.set(name, value),
+    };
+    const optimizer = new Optimizer(store, {
+      ...{ optimizer: rowNamed<OptimizerRow>(OPTIMIZERS, 'sgd'), values: { momentum: 0 } },
+      ...{ weightDecay: 0.1, weightDecayOn: 'all', clampWeights: 0 },
+      ...{ binaryLr: 3, normLr: 0.5, binaryDecay: 2, normDecay: 0 },
+    });
+    optimizer.apply(new Map(Object.keys(roles).map((name) => [name, tf.scalar(0.5)])), 0.2);
+    const moved = (lr: number, decay: number) => 1 - lr * 0.2 * (0.5 + decay * 0.1);
+    const expected = { w: moved(3, 2), f: moved(1, 1), n: moved(0.5, 0), b: moved(0.5, 0) };
+    for (const [name, value] of Object.entries(expected)) expect(values.get(name)!.dataSync()[0]).toBeCloseTo(value, 6);
   });
 });
 
@@ -165,6 +208,15 @@ describe('schedules', () => {
       rate('step', { lr: 1, step, totalSteps: 9, stepsPerEpoch: 1 }, { stepEpochs: 3, stepFactor: 0.5 }),
     );
     expect(rates).toEqual([1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]);
+  });
+
+  it('restarts is the published curve: PyTorch’s CosineAnnealingWarmRestarts(T_0=2, T_mult=2) after each step', () => {
+    const restarts = (step: number, values = { restartEpochs: 1, restartFactor: 2 }) =>
+      rate('restarts', { lr: 1, step, totalSteps: 14, stepsPerEpoch: 2 }, values);
+    const cosine = (share: number) => (1 + Math.cos(Math.PI * share)) / 2;
+    const expected = [0, 1 / 2, 0, 1 / 4, 2 / 4, 3 / 4, ...Array.from({ length: 8 }, (_, i) => i / 8)].map(cosine);
+    for (const [step, value] of expected.entries()) expect(restarts(step)).toBeCloseTo(value, 12);
+    for (const step of [0, 2, 4, 12]) expect(restarts(step, { restartEpochs: 1, restartFactor: 1 })).toBe(1);
   });
 
   it('one-cycle is the published curve: PyTorch’s OneCycleLR(max_lr=0.1, total_steps=10) with its defaults', () => {
