@@ -235,6 +235,15 @@ export const RECIPE_FIELDS = {
   teacher: text('', 'file', 'an ONNX network to imitate, or a run folder'),
   teacherWeight: { ...number(0.5, 0, 1, 'share of the imitation in the loss'), use: withTeacher },
   temperature: { ...number(4, 1e-3, 1e3, 'softness of what is imitated'), use: withTeacher },
+  teacherCache: {
+    ...integer(
+      0,
+      0,
+      2 ** 20,
+      'MiB in which answers of the teacher are kept, by picture as augmented; 0 = each is asked for',
+    ),
+    use: withTeacher,
+  },
   indicators: {
     ...flag(false, 'record estimating error, gradient stability, flips and entropies of each epoch'),
     use: withSigns,

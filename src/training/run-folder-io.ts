@@ -49,8 +49,13 @@ export async function readRecipe(folder: string, rules?: RecipeRules): Promise<R
   return parseRecipe([fields], path, rules ?? looking);
 }
 
-/** Fields that may differ when a run is resumed: what the data are is checked by their digest, wherever they lie. */
-const FREE_FIELDS: readonly string[] = ['data', 'download', 'checkpointMinutes'] satisfies (keyof Recipe)[];
+/** Fields that may differ when a run is resumed, as no weight depends on them: what the data are is checked by their digest, wherever they lie. */
+const FREE_FIELDS: readonly string[] = [
+  'data',
+  'download',
+  'checkpointMinutes',
+  'teacherCache',
+] satisfies (keyof Recipe)[];
 
 /**
  * Checks that the folder of a new run is free, or that a resumed run keeps its recipe. Writes nothing.

@@ -13,6 +13,7 @@ import type { Batcher } from '../data/batches/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
+import { cachedTeacher } from './cached-teacher.ts';
 import { type Checkpoint, saveCheckpoint } from './checkpoint-io.ts';
 import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';
 import { Learner } from './learner.ts';
@@ -104,7 +105,10 @@ export class TrainingSession {
       stepsPerEpoch: this.#batches.train.batchesPerEpoch,
       sample: this.#batches.sample,
       latent,
-      teacher: options.teacher,
+      teacher:
+        options.teacher && recipe.teacherCache > 0
+          ? cachedTeacher(options.teacher, recipe.teacherCache * 2 ** 20)
+          : options.teacher,
       explicitPadding: backend.capabilities.explicitPadding,
       keepsAll: backend.capabilities.keepsAll,
       precision: precisionOf(recipe.precision, backend),

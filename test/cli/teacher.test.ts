@@ -27,19 +27,24 @@ test.skipIf(!native.ok)(
   'an ONNX teacher run by onnxruntime: imitation alone learns its logits, and a resumed run ends the same',
   async () => {
     const teacher = ['--teacher', join(folder, 'float.onnx'), '--teacher-weight', '1', '--temperature', '2'];
-    const [imitating, plain] = [join(folder, 'imitating'), join(folder, 'plain')];
+    const [imitating, plain, cached] = ['imitating', 'plain', 'cached'].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
     let isSent = false;
     const args = [...SMALL.filter((arg) => arg !== '--quiet'), ...teacher, '--out', join(folder, 'stopped')];
-    const [run, reference, stopped] = await Promise.all([
+    const [run, reference, kept, stopped] = await Promise.all([
       runCli(['train', ...SMALL, ...teacher, '--out', imitating]),
       runCli(['train', ...SMALL, '--out', plain]),
+      runCli(['train', ...SMALL, ...teacher, '--teacher-cache', '1', '--out', cached]),
       runCli(['train', ...args], {
         during: (child, stderr) => {
           if (!isSent && /\n\| +1 \|/.test(stderr)) isSent = child.kill('SIGINT');
         },
       }),
     ]);
-    expect([run.code, reference.code, stopped.code]).toEqual([0, 0, 130]);
+    expect([run.code, reference.code, kept.code, stopped.code]).toEqual([0, 0, 0, 130]);
     const [first, second] = await readHistory(join(imitating, 'history.jsonl'));
     expect(second!.trainLoss).toBeLessThan(first!.trainLoss);
     const labels = await readHistory(join(plain, 'history.jsonl'));
@@ -49,6 +54,8 @@ test.skipIf(!native.ok)(
     expect((await runCli(['train', '--resume', '--out', join(folder, 'stopped')])).code).toBe(0);
     const model = (of: string): Promise<Buffer> => readFile(join(folder, of, 'last', 'model.onnx'));
     expect((await model('stopped')).equals(await model('imitating'))).toBe(true);
+    // Every picture comes twice, the second time among others.
+    expect((await model('cached')).equals(await model('imitating'))).toBe(true);
   },
   SLOW,
 );
