@@ -93,10 +93,10 @@ describe.skipIf(!native.ok)(`runs${native.ok ? '' : ` (skipped: ${native.reason}
     },
   };
   it.each(Object.entries(METHODS))('%s: learns, and a resumed run ends with the same bits', async (name, method) => {
-    const small = { limitTrain: 1280, limitTest: 300, batchSize: 64, epochs: 4, backend: 'native', threads: 1 };
+    const small = { limitTrain: 640, limitTest: 300, batchSize: 64, epochs: 3, backend: 'native', threads: 1 };
     const recipe = parseRecipe([small, method]);
     const whole = await train(recipe, { out: join(folder, `${name} whole`) });
-    expect(whole.testTop1).toBeGreaterThan(0.5);
+    expect(whole.testTop1).toBeGreaterThan(0.3);
     const stop = new AbortController();
     let steps = 0;
     const part = await train(recipe, {
@@ -104,7 +104,7 @@ describe.skipIf(!native.ok)(`runs${native.ok ? '' : ` (skipped: ${native.reason}
       signal: stop.signal,
       onStep: () => {
         // Inside the second epoch.
-        if (++steps === 27) stop.abort();
+        if (++steps === 14) stop.abort();
       },
     });
     expect(part.interrupted).toBe(true);

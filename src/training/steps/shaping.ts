@@ -141,10 +141,14 @@ export const slice: StepBuilder = (node, context) => {
 };
 
 /** The same elements in the graph's order under another shape, which `target` makes of the graph's shape of x. */
-function reshaping(node: Node, context: BuildContext, target: (shape: readonly number[]) => number[]): Step {
+function reshaping(
+  node: Node,
+  context: BuildContext,
+  target: (shape: readonly number[]) => number[],
+  layout = layoutOfRank(rankOf(node.output)),
+): Step {
   const x = node.requiredInput(0);
   const from = context.layout(x);
-  const layout = layoutOfRank(rankOf(node.output));
   return {
     inputs: [x],
     output: node.output,
@@ -175,7 +179,10 @@ export const flatten: StepBuilder = (node, context) => {
 export const reshape: StepBuilder = (node, context) => {
   const target = constantInput(node, 1);
   const copies = node.int('allowzero', 0) === 0;
-  return reshaping(node, context, (shape) => target.map((size, i) => (size === 0 && copies ? (shape[i] ?? 0) : size)));
+  const sizes = (shape: readonly number[]): number[] =>
+    target.map((size, i) => (size === 0 && copies ? (shape[i] ?? 0) : size));
+  // Of whatever length it is: a number for each channel, which meets pictures without being moved.
+  return reshaping(node, context, sizes, target.join() === '-1,1,1' ? 'channel' : undefined);
 };
 
 export const squeeze: StepBuilder = (node, context) => {
