@@ -19,6 +19,8 @@ export interface EstimatorRow<N extends string = string, F extends Fields = Fiel
   readonly roles: readonly SignRole[];
   /** Of the recipe; rows may share one, and then have it of the same constant. */
   readonly fields: F;
+  /** The method that it is a part of, and what of that is not here: of the method, it is the slope only. */
+  readonly slopeOnly?: string;
   /** The slope depends on the layer or on the incoming gradient, so that `slopePeak` cannot scale it. */
   readonly hasNoOneSize?: true;
   create(values: ValuesOf<F>, role: SignRole): EstimatorSchedule;
@@ -56,12 +58,25 @@ export const ESTIMATORS = [
   row({ name: 'approx-sign', roles: BOTH, fields: {}, create: approxSignSchedule }),
   row({
     name: 'swish-sign',
+    slopeOnly: 'BNN+, without its regularization of weights',
     roles: BOTH,
     fields: { swishBeta: number(5, 1e-3, 1e3, 'swish-sign: steepness') },
     create: ({ swishBeta }) => swishSignSchedule(swishBeta),
   }),
-  row({ name: 'ede', roles: BOTH, fields: {}, create: edeSchedule }),
-  row({ name: 'dsq', roles: BOTH, fields: DSQ_FIELDS, create: ({ dsqAlpha }) => dsqSchedule(dsqAlpha) }),
+  row({
+    name: 'ede',
+    slopeOnly: 'IR-Net, whose standardized weights are weightTransform standardize',
+    roles: BOTH,
+    fields: {},
+    create: edeSchedule,
+  }),
+  row({
+    name: 'dsq',
+    slopeOnly: 'DSQ, whose sharpness is learned (dsq-learned), and whose limits are as well',
+    roles: BOTH,
+    fields: DSQ_FIELDS,
+    create: ({ dsqAlpha }) => dsqSchedule(dsqAlpha),
+  }),
   row({
     name: 'dsq-learned',
     roles: BOTH,
@@ -69,9 +84,28 @@ export const ESTIMATORS = [
     hasNoOneSize: true,
     create: ({ dsqAlpha }, role) => new LearnedDsq(role, dsqAlpha).schedule,
   }),
-  row({ name: 'fda', roles: BOTH, fields: {}, create: fdaSchedule }),
-  row({ name: 'rbnn', roles: BOTH, fields: {}, create: (_, role) => rbnnSchedule(role) }),
-  row({ name: 'adaste', roles: ['weight'], fields: {}, hasNoOneSize: true, create: adasteSchedule }),
+  row({
+    name: 'fda',
+    slopeOnly: 'FDA, without its noise adaptation',
+    roles: BOTH,
+    fields: {},
+    create: fdaSchedule,
+  }),
+  row({
+    name: 'rbnn',
+    slopeOnly: 'RBNN, without its rotation of weights',
+    roles: BOTH,
+    fields: {},
+    create: (_, role) => rbnnSchedule(role),
+  }),
+  row({
+    name: 'adaste',
+    slopeOnly: 'AdaSTE, whose map of weights is weightTransform adaste',
+    roles: ['weight'],
+    fields: {},
+    hasNoOneSize: true,
+    create: adasteSchedule,
+  }),
 ] as const;
 
 export type EstimatorName = (typeof ESTIMATORS)[number]['name'];

@@ -10,8 +10,8 @@ import { BROKEN_POLICIES } from '../data/batches/decode-pictures.ts';
 import { canDownload, canSplit, DATASET_NAMES, hasFreeImageSize } from '../data/load-dataset.ts';
 import { NORMALIZATIONS } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
-import { ESTIMATORS } from '../estimators/table.ts';
-import { BINARY_VALUES } from '../zoo/binary-values.ts';
+import { ESTIMATORS, type EstimatorRow } from '../estimators/table.ts';
+import { BINARY_VALUES } from '../zoo/network.ts';
 import { CLIP_GROUPS } from './clip-gradients.ts';
 import { DEVIATIONS } from './divided-activations.ts';
 import { DECAY_GROUPS, OPTIMIZERS, ROLE_FIELDS } from './optimizer.ts';
@@ -48,7 +48,6 @@ const withOpenSign: Use = use(
     (hasSigns(recipe) && recipe.weightEstimator === '') ||
     (hasActivationSigns(recipe) && recipe.activationEstimator === ''),
 );
-const withTransform: Use = use('a weightTransform', (recipe) => hasSigns(recipe) && recipe.weightTransform !== 'none');
 const withDecay: Use = use('weightDecay', ({ weightDecay }) => weightDecay > 0);
 const withBinaryDecay: Use = use(
   'weightDecay of binary weights',
@@ -72,6 +71,7 @@ const withThreads: Use = use(
 );
 
 const ESTIMATOR_NAMES: readonly string[] = namesOf(ESTIMATORS);
+const SLOPES_ONLY = ESTIMATORS.filter((row: EstimatorRow) => row.slopeOnly !== undefined).map(({ name }) => name);
 
 /** One row a field, in the order of the help. */
 export const RECIPE_FIELDS = {
@@ -147,7 +147,15 @@ export const RECIPE_FIELDS = {
   limitTrain: integer(0, 0, MAX, 'train on the first so many pictures only; 0 = all'),
   limitTest: integer(0, 0, MAX, 'test on the first so many pictures only; 0 = all'),
   validation: integer(0, 0, MAX, 'hold out so many training pictures and choose the best epoch by them'),
-  estimator: { ...choice<string>(ESTIMATOR_NAMES, 'reste', 'gradient of sign'), common: true, use: withOpenSign },
+  estimator: {
+    ...choice<string>(
+      ESTIMATOR_NAMES,
+      'reste',
+      `gradient of sign; ${SLOPES_ONLY.join(', ')} are the slopes only of methods that do more`,
+    ),
+    common: true,
+    use: withOpenSign,
+  },
   weightEstimator: {
     ...choice<string>(['', ...ESTIMATOR_NAMES], '', 'gradient of sign for weights, when it differs; bop has none'),
     use: withSigns,
@@ -165,8 +173,8 @@ export const RECIPE_FIELDS = {
     use: withSigns,
   },
   relaxShare: {
-    ...number(0, 0, 1, 'share of the epochs, from the start, in which transformed weights are used without their sign'),
-    use: withTransform,
+    ...number(0, 0, 1, 'share of the epochs, from the start, in which weights are used without their sign'),
+    use: withSigns,
   },
   ...fieldsOf('weightTransforms', WEIGHT_TRANSFORMS),
   ...fieldsOf('estimators', ESTIMATORS),
@@ -313,7 +321,7 @@ export function defaultRecipe(): Recipe {
 /** What a field lacks to do something in this recipe; null when it does, or is switched off. */
 export function missingUse(field: string, recipe: Recipe, fields = BUILT_IN_RULES.fields): string | null {
   const value = (recipe as RecipeInput)[field];
-  const isOff = value === false || value === 0 || value === '';
+  const isOff = value === false || value === 0 || value === '' || value === 'none';
   const { use } = fields[field] ?? {};
   return isOff || use === undefined || use.isUsed(recipe) ? null : use.needs;
 }

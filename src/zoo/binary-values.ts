@@ -21,10 +21,6 @@ import type { Value } from '../graph/graph.ts';
 import { filled, type Initializer, unitUniform } from './initialize.ts';
 import type { Network } from './network.ts';
 
-/** In the order of the help. */
-export const BINARY_VALUES = ['mean', 'learned', 'adabin'] as const;
-export type BinaryValues = (typeof BINARY_VALUES)[number];
-
 /** A convolution with binary weights under construction. */
 export interface BinaryConvParts {
   readonly x: Value;

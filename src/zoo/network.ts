@@ -2,10 +2,13 @@
 
 import { Builder } from '../graph/builder.ts';
 import type { Value } from '../graph/graph.ts';
-import type { BinaryValues } from './binary-values.ts';
 
 /** Which operands of the inner layers are binarized: weights and activations, weights only, none. */
 export type Precision = '1w1a' | '1w32a' | 'fp';
+
+/** What binary layers compute with (`binary-values.ts`), in the order of the help. */
+export const BINARY_VALUES = ['mean', 'learned', 'adabin'] as const;
+export type BinaryValues = (typeof BINARY_VALUES)[number];
 
 export interface NetworkOptions {
   /** Seed of the initial weights. */

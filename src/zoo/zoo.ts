@@ -4,9 +4,8 @@ import type { Fields, ValuesOf } from '../core/field.ts';
 import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
-import type { BinaryValues } from './binary-values.ts';
 import { buildBinarynetMini } from './binarynet-mini.ts';
-import type { NetworkOptions, Precision } from './network.ts';
+import type { BinaryValues, NetworkOptions, Precision } from './network.ts';
 import {
   buildResnet,
   RESNET8_BI_REAL,

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Field } from '../../src/core/field.ts';
 import type { SignRole } from '../../src/estimators/estimator.ts';
@@ -57,4 +58,14 @@ describe.each(FIELDS)('the field of %s, %s,', (name, field, spec, row) => {
     });
     expect(slopes[0]).not.toEqual(slopes[1]);
   });
+});
+
+it('docs/methods.md names every estimator, and says of which only the slope is here', () => {
+  const page = readFileSync(new URL('../../docs/methods.md', import.meta.url), 'utf8');
+  for (const { name, slopeOnly } of ROWS) {
+    const row = page.split('\n').find((line) => line.startsWith(`| \`${name}\` `));
+    expect(row, name).toBeDefined();
+    if (slopeOnly === undefined) expect(row).not.toContain('slope only');
+    else expect(row).toContain(`slope only: ${slopeOnly}`);
+  }
 });

@@ -10,9 +10,8 @@ import type { Model } from '../../src/graph/model.ts';
 import { Program, type RunSettings } from '../../src/training/program.ts';
 import { parseRecipe } from '../../src/training/recipe.ts';
 import { checkRecipe } from '../../src/training/trainer.ts';
-import type { BinaryValues } from '../../src/zoo/binary-values.ts';
 import * as layers from '../../src/zoo/layers.ts';
-import { createNetwork, type Precision } from '../../src/zoo/network.ts';
+import { type BinaryValues, createNetwork, type Precision } from '../../src/zoo/network.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { caught } from '../graph/caught.ts';
 
