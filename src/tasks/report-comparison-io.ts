@@ -3,9 +3,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
+import type { ComparedLayers } from '../report/page/compared-layers-html.ts';
 import { type ArmResult, type ArmRun, runName, summarizeArms } from '../training/comparison.ts';
 import type { Comparison } from '../training/run-comparison-io.ts';
 import { type ComparisonTable, comparisonTable } from './compare-table.ts';
+import { readComparedLayers } from './report-compared-layers-io.ts';
 
 export interface FoundComparison {
   readonly folder: string;
@@ -13,6 +15,8 @@ export interface FoundComparison {
   readonly runs: readonly string[];
   /** Null where no run is complete, or another version wrote the results. */
   readonly table: ComparisonTable | null;
+  /** Null where no run recorded indicators. */
+  readonly layers: ComparedLayers | null;
   readonly notes: readonly string[];
 }
 
@@ -56,6 +60,11 @@ export async function findComparison(folder: string): Promise<FoundComparison | 
     folder,
     runs: arms.map((arm) => join(folder, 'runs', runName(arm, seed))),
     table,
+    layers: await readComparedLayers(
+      folder,
+      arms.map((arm) => ({ name: arm.name, overrides: arm.overrides ?? {}, oEnd: null })),
+      seeds.filter((one: unknown) => typeof one === 'number'),
+    ),
     notes: seeds.length > 1 ? [`Of the comparison ${folder}, ${which}; ${more} over ${seeds.length} seeds.`] : [],
   };
 }

@@ -4,7 +4,7 @@ import type { Indicator, IndicatorTable } from '../report/page/indicators-html.t
 import type { EpochRecord } from '../training/history-io.ts';
 import type { LayerIndicators } from '../training/indicators.ts';
 
-interface Column {
+export interface IndicatorColumn {
   readonly title: string;
   readonly meaning: string;
   readonly value: (layer: LayerIndicators) => number | null;
@@ -12,7 +12,8 @@ interface Column {
 
 const percent = (share: number | null | undefined): number | null => (share == null ? null : 100 * share);
 
-const COLUMNS: readonly Column[] = [
+/** In the order of the page. */
+export const INDICATOR_COLUMNS: readonly IndicatorColumn[] = [
   {
     title: 'e/√n',
     meaning: 'how far the surrogate of the sign is from the sign at the weights, per weight (estimating error)',
@@ -29,6 +30,11 @@ const COLUMNS: readonly Column[] = [
     value: ({ flipRatio }) => percent(flipRatio),
   },
   {
+    title: 'flips a step, %',
+    meaning: 'weights that change their sign in one step',
+    value: ({ stepFlipRate }) => percent(stepFlipRate),
+  },
+  {
     title: 'back, %',
     meaning: 'of the sign changes within an epoch, those that did not last',
     value: ({ oscillation }) => percent(oscillation),
@@ -37,6 +43,11 @@ const COLUMNS: readonly Column[] = [
     title: 'never, %',
     meaning: 'weights that kept their sign since the training began',
     value: ({ neverFlipped }) => percent(neverFlipped),
+  },
+  {
+    title: 'first signs',
+    meaning: 'mean product of the sign with that before training; 0 is unrelated',
+    value: ({ firstSignCorrelation }) => firstSignCorrelation ?? null,
   },
   {
     title: 'H(sign), bits',
@@ -62,7 +73,7 @@ export function indicatorTable(records: readonly EpochRecord[]): IndicatorTable 
   );
   const [first] = measured;
   if (first === undefined) return null;
-  const indicators = COLUMNS.map(({ title, meaning, value }): Indicator => {
+  const indicators = INDICATOR_COLUMNS.map(({ title, meaning, value }): Indicator => {
     const values = first.layers.map((_, i) =>
       measured.map(({ layers }) => {
         const layer = layers[i];

@@ -123,6 +123,7 @@ async function draw({ runs, comparisons, notes }: Content, pictures: number): Pr
     notes,
     panels: isOne ? curvesOfRun(first.records) : curvesOfRuns(runs),
     comparisons: comparisons.flatMap(({ folder, table }) => (table === null ? [] : [{ name: folder, ...table }])),
+    comparedLayers: comparisons.flatMap(({ layers }) => layers ?? []),
     runs: reported,
     confusion: await confusionParts(runs.flatMap(confusionOf)),
     footer: `Made by bnn report, bnn-toolchain ${VERSION}, on ${new Date().toISOString().slice(0, 10)}. The page loads nothing and sends nothing.`,

@@ -56,6 +56,25 @@ async function report(given: readonly string[], options: Partial<ReportOptions> 
   return { ...written, html: await readFile(out, 'utf8') };
 }
 
+/** Two arms with indicators; the first has a second seed, whose indicators are those of the first times 1.1. */
+async function layeredComparison(): Promise<string> {
+  const comparison = join(folder, 'layered');
+  for (const name of ['ste-seed-1', 'ste-seed-2', 'a-b-seed-1'])
+    await cp(runs.a, join(comparison, 'runs', name), { recursive: true });
+  const history = join(comparison, 'runs', 'ste-seed-2', 'history.jsonl');
+  const changed = (await readHistory(history)).map((record) => ({
+    ...record,
+    indicators: {
+      ...record.indicators!,
+      layers: record.indicators!.layers.map((layer) => ({ ...layer, flipRatio: 1.1 * layer.flipRatio })),
+    },
+  }));
+  await writeFile(history, changed.map((record) => `${JSON.stringify(record)}\n`).join(''));
+  const arms = ['ste', 'a<b'].map((name) => ({ name, overrides: {}, oEnd: null }));
+  await writeFile(join(comparison, 'results.json'), JSON.stringify({ version: 1, seeds: [1, 2], arms }));
+  return comparison;
+}
+
 describe('the page of a run', () => {
   it('has everything that is known of it', async () => {
     const { html, bytes, notes } = await report([runs.a]);
@@ -251,6 +270,28 @@ describe('several runs', () => {
     expect(section).toContain('over 3 seeds');
   });
 
+  it('of a comparison are drawn layer by layer: means over the seeds, in a band of one deviation', async () => {
+    const comparison = await layeredComparison();
+    const { html } = await report([comparison]);
+    const [, section = ''] = /<section id="compared-layers"(.*?)<\/section>/s.exec(html) ?? [];
+    const panels = [...section.matchAll(/<svg class="plot".*?<\/svg>/gs)].map(([svg]) => svg);
+    // Ten indicators of two layers.
+    expect(panels.length).toBe(20);
+    const epochs = await readHistory(join(runs.a, 'history.jsonl'));
+    const numbers = epochs.map(({ indicators }) => 100 * indicators!.layers[0]!.flipRatio);
+    const seed = numbers[1]! * 1.1;
+    const mean = (numbers[1]! + seed) / 2;
+    const text = (value: number) => value.toPrecision(3);
+    const flips = panels.filter((svg) => svg.includes(`${text(mean)} ± ${text(Math.abs(seed - mean) * Math.SQRT2)}`));
+    expect(flips.length).toBe(1);
+    expect(flips[0]).toMatch(/aria-label="conv2: ste /);
+    // Two arms, of which the other has one seed and so no band.
+    expect(flips[0]!.match(/<polyline/g)?.length).toBe(2);
+    expect(flips[0]!.match(/<polygon/g)?.length).toBe(1);
+    expect(section).toContain('a&lt;b');
+    expect(section.replaceAll(/data:[^"]+/g, '')).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
   it('more than can be told apart, or what is no run, are errors', async () => {
     await expect(report(new Array(9).fill(runs.a))).rejects.toMatchObject({ code: 'E_USAGE' });
     await expect(report([join(folder, 'photos')])).rejects.toMatchObject({
@@ -285,12 +326,15 @@ describe.skipIf(missing !== undefined)(`in a browser${missing === undefined ? ''
     return { page, asked };
   }
 
-  it.each(['one run', 'two runs', 'many classes'])(
+  it.each(['one run', 'two runs', 'many classes', 'a comparison'])(
     'the page of %s asks for nothing, fits a telephone and can be read',
     async (what) => {
-      const { file } = await report(
-        what === 'one run' ? [runs.a] : what === 'two runs' ? [runs.a, runs.b] : [runs.many],
-      );
+      const shown: Readonly<Record<string, readonly string[]>> = {
+        'one run': [runs.a],
+        'two runs': [runs.a, runs.b],
+        'many classes': [runs.many],
+      };
+      const { file } = await report(shown[what] ?? [await layeredComparison()]);
       for (const scheme of ['light', 'dark'] as const) {
         for (const width of [360, 1280]) {
           const { page, asked } = await open(file, width, scheme);

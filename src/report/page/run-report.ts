@@ -2,6 +2,7 @@
 
 import { inlinePanel, type LinePanel } from '../plot-lines.ts';
 import type { Column } from '../table.ts';
+import { type ComparedLayers, comparedLayersHtml } from './compared-layers-html.ts';
 import { gallery, type ShownMistake } from './gallery.ts';
 import {
   type CellContent,
@@ -58,6 +59,7 @@ export interface RunReport {
   readonly notes: readonly string[];
   readonly panels: readonly LinePanel[];
   readonly comparisons: readonly ComparedRecipes[];
+  readonly comparedLayers: readonly ComparedLayers[];
   readonly runs: readonly ReportedRun[];
   /** Which classes are taken for which. */
   readonly confusion: readonly Section[];
@@ -65,9 +67,15 @@ export interface RunReport {
   readonly footer: string;
 }
 
-export function runReport({ title, subtitle, notes, panels, comparisons, runs, confusion, footer }: RunReport): Html {
+export function runReport(report: RunReport): Html {
+  const { title, subtitle, notes, panels, comparisons, comparedLayers, runs, confusion, footer } = report;
   const { nav, html } = sections([
     { id: 'comparison', title: 'Comparison', html: comparisons.map(comparison).join('\n') },
+    {
+      id: 'compared-layers',
+      title: 'Layer by layer',
+      html: comparedLayers.map((one, i) => comparedLayersHtml(one, i === 0)).join('\n'),
+    },
     { id: 'curves', title: 'Curves', html: curves(panels) },
     ...confusion,
     { id: 'mistakes', title: 'The most confident mistakes', html: mistakes(runs) },

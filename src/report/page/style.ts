@@ -37,6 +37,13 @@ nav ul { display: flex; flex-wrap: wrap; gap: .35rem 1.1rem; margin: 1rem 0 0; p
 .figures dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1rem; }
 .plots > svg { width: 100%; height: auto; padding: .75rem .5rem .25rem; border: 1px solid var(--line); border-radius: .6rem; background: var(--panel); }
+.multiples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13.5rem), 1fr)); gap: .6rem; margin: .5rem 0 1rem; }
+.multiples > svg { width: 100%; height: auto; padding: .4rem .2rem 0; border: 1px solid var(--line); border-radius: .5rem; background: var(--panel); }
+.multiples .panel { font-size: 12px; }
+.band { fill-opacity: .22; }
+.legend { display: flex; flex-wrap: wrap; gap: .35rem 1.25rem; margin: .5rem 0; padding: 0; list-style: none; overflow-wrap: anywhere; }
+.legend li { display: flex; gap: .5rem; align-items: center; min-width: 0; }
+.sample { flex: none; width: 2.9rem; height: .9rem; }
 .box { overflow-x: auto; width: fit-content; max-width: 100%; border: 1px solid var(--line); border-radius: .6rem; background: var(--panel); }
 .box:focus-visible, a:focus-visible, summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .beside { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem; align-items: flex-start; }
@@ -93,7 +100,7 @@ progress { width: 100%; height: 1rem; accent-color: var(--accent); }
   table { font-size: 9px; }
   th, td { padding: .15rem .4rem; }
   h2, h3 { break-after: avoid; }
-  tr, .plots > svg, .figures > div { break-inside: avoid; }
+  tr, .plots > svg, .multiples > svg, .figures > div { break-inside: avoid; }
 }
 ${LINES_STYLE}
 .plot .back { display: none; }
