@@ -158,6 +158,7 @@ export class Learner {
   /** The weights of an epoch: how far they are transformed depends on it. */
   setEpoch(epoch: number): void {
     this.#weights.setEpoch(epoch, this.#recipe.epochs);
+    this.#silent?.begin();
   }
 
   /** Before the first step of an epoch. */

@@ -51,9 +51,14 @@ export class SilentWeights {
     this.#store = store;
     this.#binarized = binarized;
     this.#options = options;
+  }
+
+  /** Takes the signs as they are for those of the step before; does nothing where there are some. */
+  begin(): void {
+    if (this.#options.silentDecay === 0) return;
     for (const { name } of this.#weights()) {
-      if (options.silentDecay > 0)
-        this.#set(name, { rate: tf.zerosLike(store.parameter(name)), signs: this.#signsOf(name) });
+      if (this.#tracked.has(name)) continue;
+      this.#set(name, { rate: tf.zerosLike(this.#store.parameter(name)), signs: this.#signsOf(name) });
     }
   }
 
@@ -92,8 +97,7 @@ export class SilentWeights {
 
   /** @throws {BnnError} E_FORMAT when a tensor is missing or has another shape. */
   restore(saved: ReadonlyMap<string, Tensor>, at?: string): void {
-    for (const info of this.#weights()) {
-      if (!this.#tracked.has(info.name)) continue;
+    for (const info of this.#options.silentDecay === 0 ? [] : this.#weights()) {
       const [rate, signs] = [RATE, SIGNS].map((suffix) => upload(requireSaved(saved, info, suffix, at), info.layout));
       if (rate !== undefined && signs !== undefined) this.#set(info.name, { rate, signs });
     }

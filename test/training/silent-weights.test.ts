@@ -70,6 +70,7 @@ function start() {
   const set = (weights: readonly number[]) => store.setParameter('w', tf.tensor(weights.slice(), [SIZE, FILTERS]));
   set(draws[0]!.weights);
   const silent = new SilentWeights(store, (name) => tf.clone(store.parameter(name)), OPTIONS);
+  silent.begin();
   const step = ({ weights, gradient }: (typeof draws)[number]): number[] => {
     set(weights);
     const bias = tf.tensor1d([3, 4]);
