@@ -80,7 +80,8 @@ export const RESNET18_HALF: ResnetDesign = {
   ...RESNET18_CIFAR,
   stem: 'halving',
   block: 'bi-real',
-  shortcut: { name: 'shortcut', average: true },
+  // Another name than that of ResNet-18, whose checkpoints this is not for.
+  shortcut: { name: 'downsample', average: true },
 };
 
 export const RESNET18: ResnetDesign = {

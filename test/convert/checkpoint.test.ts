@@ -8,6 +8,7 @@ import { type PytorchCheckpoint, readPytorchCheckpoint } from '../../src/convert
 import { decodeSafetensors } from '../../src/core/safetensors.ts';
 import { float32, type Tensor, toNumbers } from '../../src/core/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
+import { buildModel } from '../../src/zoo/zoo.ts';
 import { createRun } from './run-model.ts';
 import { hasShared, sharedPath } from './shared-files.ts';
 import {
@@ -267,6 +268,16 @@ describe('readPytorchCheckpoint', () => {
 });
 
 describe('zoo networks', () => {
+  it('ResNet-18 at half resolution does not take the checkpoints of ResNet-18', () => {
+    const tensors = (name: string) =>
+      new Map(
+        Array.from(buildModel(name, { seed: 1 }).graph.constants()).flatMap(({ name: of, constant }) =>
+          constant === null ? [] : [[of, constant] as const],
+        ),
+      );
+    for (const name of ['resnet18-cifar', 'resnet18-half']) expect(fittingNetworks(tensors(name))).toEqual([name]);
+  });
+
   const path = 'golden/reste-resnet20-1w1a.safetensors';
   it.skipIf(!hasShared(path))(
     'a state_dict with PyTorch names gives the logits of PyTorch (skipped without ../shared)',
@@ -285,7 +296,7 @@ describe('zoo networks', () => {
         const value = model.graph.values.get(name)?.constant;
         if (value !== undefined && value !== null) expect(toNumbers(value)).toEqual(toNumbers(t));
       }
-      expect(fittingNetworks(trained)).toEqual(['resnet20', 'resnet20-bireal']);
+      expect(fittingNetworks(trained)).toEqual(['resnet20', 'resnet20-bireal', 'resnet20-hardtanh']);
     },
   );
 

@@ -95,6 +95,7 @@ const LEAST_ELEMENTS: ReadonlyMap<string, number> = new Map(
   Object.entries<number>({
     'vgg-small': 4e6,
     'resnet18-cifar': 1e7,
+    'resnet18-half': 1e7,
     resnet18: 1e7,
     resnet34: 2e7,
   }),
