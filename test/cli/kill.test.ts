@@ -9,6 +9,7 @@ import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { loadCheckpoint } from '../../src/training/checkpoint-io.ts';
 import { readHistory } from '../../src/training/history-io.ts';
+import { programArguments } from './program.ts';
 import { ROOT, runCli } from './spawn-cli.ts';
 
 const native = loadNativeAddon();
@@ -31,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 function startTraining(args: readonly string[]): { child: ChildProcess; end: Promise<number | null> } {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/bnn-train.ts', ...args], {
+  const child = spawn(process.execPath, [...programArguments('src/cli/bnn-train.ts'), ...args], {
     cwd: ROOT,
     stdio: 'ignore',
   });
@@ -183,7 +184,7 @@ describe.skipIf(!native.ok)(`on the native backend${skipped}`, () => {
 /** Runs a command that may not write files above so many blocks of 512 bytes (or of 1024, by the shell). */
 function limitedCli(blocks: number, args: readonly string[]): Promise<{ code: number | null; stderr: string }> {
   const script = `trap '' XFSZ; ulimit -f ${blocks}; exec "$0" "$@"`;
-  const child = spawn('sh', ['-c', script, process.execPath, '--import', 'tsx', 'src/cli/bnn.ts', ...args], {
+  const child = spawn('sh', ['-c', script, process.execPath, ...programArguments('src/cli/bnn.ts'), ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined },

@@ -108,8 +108,10 @@ describe('docs/extend.md', () => {
   });
 
   it.skipIf(!hasDist)(`a plug-in in TypeScript trains where the process takes TypeScript${unbuilt}`, async () => {
-    const command = 'bnn-train --plugin docs/extend/typed.ts --activation-estimator cosine-slope --out runs/typed';
-    expect(await run(command, ...SMALL)).toMatchObject({ code: 0 });
+    const args = ['--plugin', 'docs/extend/typed.ts', '--activation-estimator', 'cosine-slope'];
+    const env = { NODE_OPTIONS: '--import tsx' };
+    const trained = await runCli([...args, '--out', join(folder, 'typed'), ...SMALL], { program: 'bnn-train', env });
+    expect(trained).toMatchObject({ code: 0 });
   });
 
   it.skipIf(!hasDist || 'typescript' in process.features)(

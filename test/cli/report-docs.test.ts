@@ -5,11 +5,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ROOT } from './spawn-cli.ts';
+import { programArguments, ROOT } from './program.ts';
 
 const page = readFileSync(join(ROOT, 'docs/reports.md'), 'utf8');
 const commands = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block = '']) => block.trim().split('\n'));
-const TSX = import.meta.resolve('tsx');
 
 let folder: string;
 beforeAll(() => {
@@ -26,8 +25,7 @@ it.each(commands)(
   '%s',
   (command) => {
     const [program = '', ...args] = command.split(/\s+/);
-    const file = join(ROOT, 'src/cli', `${program}.ts`);
-    const all = ['--import', TSX, file, ...args, ...shortened(program)];
+    const all = [...programArguments(`src/cli/${program}.ts`), ...args, ...shortened(program)];
     execFileSync(process.execPath, all, { cwd: folder, stdio: 'pipe' });
   },
   180_000,

@@ -1,9 +1,9 @@
 /** Runs the real command line in a process of its own. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { programArguments, ROOT } from './program.ts';
 
-export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export { ROOT };
 
 export interface CliResult {
   readonly code: number | null;
@@ -35,7 +35,7 @@ export function runSource(
   args: readonly string[],
   { during, largestFileBytes, env }: Omit<CliOptions, 'program'> = {},
 ): Promise<CliResult> {
-  const command = [process.execPath, '--import', 'tsx', file, ...args];
+  const command = [process.execPath, ...programArguments(file), ...args];
   // The shell counts in blocks of 512 bytes. Writing more fails, as on a full disk.
   const limit =
     largestFileBytes === undefined ? [] : ['sh', '-c', `ulimit -f ${largestFileBytes / 512} && exec "$@"`, 'sh'];

@@ -209,7 +209,7 @@ describe('a damaged run folder', () => {
 
 it('a run that divided its pictures itself is measured on those that it was tested on', async () => {
   const out = join(folder, 'divided');
-  const photos = { dataset: 'image-folder', data: join(folder, 'photos', 'train'), imageSize: 72 } as const;
+  const photos = { dataset: 'image-folder', data: join(folder, 'photos', 'train'), imageSize: 32 } as const;
   await train({ ...TINY, limitTrain: 0, ...photos, split: 0.5, seed: 3, epochs: 1 }, { out });
   const { html, notes } = await report([out]);
   expect(notes).toEqual([]);
