@@ -78,6 +78,11 @@ struct BinaryConvCall {
   Epilogue epilogue;        // of vectors by pad_outputs; for the reference f32[outputs]
   float* y;
   bool channelsLast = false;  // x and y are NHWC rather than NCHW; without residual and xThreshold
+
+  // Bits from layer to layer, channels first and in one group only; word c of a pixel holds its channels 32 c … 32 c + 31.
+  const uint32_t* xBits = nullptr;  // u32[batch][⌈channels / 32⌉][height][width] in place of x
+  uint32_t* yBits = nullptr;        // u32[batch][⌈outputs / 32⌉][out height][out width]: y >= yLeast(output); y may be null then, without residual
+  const float* yLeast = nullptr;    // f32, by pad_outputs; null stands for zeros
 };
 
 void binary_conv(const BinaryConvShape& shape, const BinaryWeights& weights, const BinaryConvPlan& plan, const BinaryConvCall& call,

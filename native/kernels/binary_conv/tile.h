@@ -75,9 +75,14 @@ struct TileJob {
   bool smallClasses;       // every class is below kSmallClasses
   const int32_t* classes;  // i32[kTilePixels], a valid class in each
   Epilogue epilogue;
-  float* y;                // of the first output and pixel
+  float* y;                // of the first output and pixel; null where bits are all that is wanted
   ptrdiff_t outputStride;  // in elements, of y and the residual
   ptrdiff_t pixelStride;   // 1 for convolutions; otherwise outputStride is 1
+  // Rows with `writesBits`, convolutions only: bit o % 32 of bits[o / 32 · bitsStride + p] = y(o, p) >= bitLeast(o); the first output is
+  // a multiple of 32, and bits beyond the last one are 0. Null where floats are all that is wanted.
+  uint32_t* bits;
+  ptrdiff_t bitsStride;
+  const float* bitLeast;  // f32[outputs], read in whole groups of kTileOutputs; null stands for zeros
 };
 
 // Results of up to kTilePixels pixels, as `compute` leaves them with outputStride kTilePixels and pixelStride 1.
@@ -97,6 +102,7 @@ struct BinaryTileRow {
   void (*compute)(const TileJob& job);
   // Transposes results: channels last.
   void (*store)(const StoreJob& job);
+  bool writesBits = false;
 };
 
 // For tiles of up to `outputs` outputs.

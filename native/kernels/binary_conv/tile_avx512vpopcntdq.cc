@@ -96,9 +96,11 @@ BNN_INLINE __m512 base_of(const float* base, bool small, __m512i classes) {
   return _mm512_i32gather_ps(classes, base, 4);
 }
 
-// Writes kVectors vectors of one output. Masked stores cost several times as much as plain ones on some processors.
+// Writes kVectors vectors of one output, and sets its bit in `words` where they are wanted. Masked stores cost several times as much as
+// plain ones on some processors.
 template <Ending kEnding, int kVectors, bool kWhole>
-BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m512i* classes, __mmask16 last, int pixel, int output) {
+BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m512i* classes, __mmask16 last, int pixel, int output,
+                               __m512i* words) {
   const Epilogue& e = job.epilogue;
   const auto splat = [&](bool used, const float* values) { return used ? _mm512_set1_ps(values[output]) : _mm512_setzero_ps(); };
   const __m512 scale = splat(kEnding != Ending::kSign, e.scale), bias = splat(kEnding != Ending::kSign, e.bias);
@@ -107,6 +109,8 @@ BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m
   const __m512 floor = _mm512_set1_ps(e.relu ? 0.0f : -__builtin_inff()), two = _mm512_set1_ps(2.0f);
   const float* base = job.base + static_cast<ptrdiff_t>(output) * job.classStride;
   const ptrdiff_t at = output * job.outputStride + pixel;
+  const __m512i bit = _mm512_set1_epi32(static_cast<int32_t>(uint32_t{1} << output % 32));
+  const __m512 least = splat(job.bitLeast != nullptr, job.bitLeast);
   BNN_UNROLL
   for (int v = 0; v < kVectors; v++) {
     const bool whole = kWhole || v + 1 < kVectors;
@@ -114,7 +118,12 @@ BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m
     const __m512 acc = _mm512_fnmadd_ps(two, _mm512_cvtepi32_ps(pop[v]), base_of(base, job.smallClasses, classes[v]));
     __m512 y;
     if (kEnding == Ending::kSign) {
-      y = _mm512_mask_blend_ps(_mm512_cmp_ps_mask(acc, threshold, _CMP_GE_OQ), _mm512_set1_ps(-1.0f), _mm512_set1_ps(1.0f));
+      const __mmask16 isPlus = _mm512_cmp_ps_mask(acc, threshold, _CMP_GE_OQ);
+      if (job.y == nullptr && job.bitLeast == nullptr) {
+        words[v] = _mm512_mask_or_epi32(words[v], isPlus, words[v], bit);
+        continue;
+      }
+      y = _mm512_mask_blend_ps(isPlus, _mm512_set1_ps(-1.0f), _mm512_set1_ps(1.0f));
     } else {
       y = _mm512_add_ps(_mm512_mul_ps(scale, _mm512_max_ps(acc, floor)), bias);
       if (kEnding == Ending::kAdd || (kEnding == Ending::kPRelu && e.residual != nullptr)) {
@@ -125,6 +134,10 @@ BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m
     if (kEnding == Ending::kPRelu) {
       const __mmask16 bent = _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_LT_OQ);
       y = _mm512_add_ps(_mm512_mask_mul_ps(y, bent, slope, y), offset);
+    }
+    if (job.bits != nullptr) {
+      words[v] = _mm512_mask_or_epi32(words[v], _mm512_cmp_ps_mask(y, least, _CMP_GE_OQ), words[v], bit);
+      if (job.y == nullptr) continue;
     }
     if (whole) {
       _mm512_storeu_ps(job.y + at + 16 * v, y);
@@ -145,8 +158,7 @@ BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
   }
   const uint32_t* data = job.panel + pixel;
   const uint32_t* weights = job.weights + static_cast<ptrdiff_t>(output) * job.kStride;
-  const int words = job.kWords;
-  for (int k = 0; k < words; k++, data += kTilePixels, weights += kTileOutputs) {
+  for (int k = 0; k < job.kWords; k++, data += kTilePixels, weights += kTileOutputs) {
     __m512i x[kVectors];
     BNN_UNROLL
     for (int v = 0; v < kVectors; v++) x[v] = _mm512_load_si512(data + 16 * v);
@@ -164,15 +176,32 @@ BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
   for (int v = 0; v < kVectors; v++) classes[v] = _mm512_loadu_si512(job.classes + pixel + 16 * v);
   const int outputs = job.outputs - output < kTileOutputs ? job.outputs - output : kTileOutputs;
   const int left = job.pixels - pixel - 16 * (kVectors - 1);
+  const __mmask16 last = left >= 16 ? static_cast<__mmask16>(0xffff) : first(left);
+  uint32_t* bits = job.bits != nullptr ? job.bits + output / 32 * job.bitsStride + pixel : nullptr;
+  __m512i words[kVectors];
+  BNN_UNROLL
+  for (int v = 0; v < kVectors; v++) {
+    const bool isFirst = bits == nullptr || output % 32 == 0;
+    words[v] = isFirst ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi32(v + 1 < kVectors ? first(16) : last, bits + 16 * v);
+  }
   if (left >= 16) {
     BNN_UNROLL
     for (int q = 0; q < kTileOutputs; q++) {
-      if (q < outputs) finish_vectors<kEnding, kVectors, true>(job, pop[q], classes, 0, pixel, output + q);
+      if (q < outputs) finish_vectors<kEnding, kVectors, true>(job, pop[q], classes, 0, pixel, output + q, words);
     }
   } else {
     BNN_UNROLL
     for (int q = 0; q < kTileOutputs; q++) {
-      if (q < outputs) finish_vectors<kEnding, kVectors, false>(job, pop[q], classes, first(left), pixel, output + q);
+      if (q < outputs) finish_vectors<kEnding, kVectors, false>(job, pop[q], classes, last, pixel, output + q, words);
+    }
+  }
+  if (bits == nullptr) return;
+  BNN_UNROLL
+  for (int v = 0; v < kVectors; v++) {
+    if (v + 1 < kVectors || left >= 16) {
+      _mm512_storeu_si512(bits + 16 * v, words[v]);
+    } else {
+      _mm512_mask_storeu_epi32(bits + 16 * v, last, words[v]);
     }
   }
 }
@@ -205,6 +234,13 @@ static inline void finish_column(const TileJob& job, __m512i pop, int pixel, int
       const __mmask8 bent = _mm_cmp_ps_mask(y, _mm_setzero_ps(), _CMP_LT_OQ);
       y = _mm_add_ps(_mm_mask_mul_ps(y, bent, _mm_loadu_ps(e.slope + output), y), _mm_loadu_ps(e.offset + output));
     }
+  }
+  if (job.bits != nullptr) {
+    uint32_t* word = job.bits + output / 32 * job.bitsStride + pixel;
+    const __m128 least = job.bitLeast != nullptr ? _mm_loadu_ps(job.bitLeast + output) : _mm_setzero_ps();
+    const uint32_t found = _mm_mask_cmp_ps_mask(mask, y, least, _CMP_GE_OQ);
+    *word = (output % 32 == 0 ? 0 : *word) | found << output % 32;
+    if (job.y == nullptr) return;
   }
   if (job.outputStride == 1) {
     _mm_mask_storeu_ps(job.y + at, mask, y);
@@ -275,6 +311,6 @@ static void compute(const TileJob& job) {
 
 extern const BinaryTileRow binary_tile_row_avx512vpopcntdq;
 const BinaryTileRow binary_tile_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::build_panel, avx512vpopcntdq::prepare,
-                                                       avx512vpopcntdq::compute, avx512vpopcntdq::store_pixels};
+                                                       avx512vpopcntdq::compute, avx512vpopcntdq::store_pixels, true};
 
 }  // namespace bnn
