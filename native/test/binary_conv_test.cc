@@ -164,6 +164,8 @@ void check_bits(const BinaryConvShape& s, const bnn::BinaryWeights& weights, con
   bnn::pad_outputs(s, weights, least.data(), padded.data());
   const bool isSign = random_bits() % 2 == 0;
   const std::vector<uint32_t> wantBits = bits_of(want, call.batch, s.outputs, outPixels, isSign ? nullptr : least.data());
+  bnn::AlignedArray<int32_t> most;
+  if (call.epilogue.threshold != nullptr) most = bnn::most_counts(plan, call.epilogue.threshold);
   // Exactly as many as there must be, so that the sanitizers see what is written beyond.
   std::vector<uint32_t> yBits(wantBits.size());
   yBits.shrink_to_fit();
@@ -179,6 +181,7 @@ void check_bits(const BinaryConvShape& s, const bnn::BinaryWeights& weights, con
       std::fill(yBits.begin(), yBits.end(), 0xdeadbeefu);
       for (int64_t i = 0; i < y.size(); i++) y[i] = NAN;
       call.y = floats ? y.data() : nullptr;
+      call.yMost = !floats && isSign && call.epilogue.threshold != nullptr ? most.data() : nullptr;
       bnn::binary_conv(s, weights, plan, call, count == 1 ? bnn::serial() : threads(&count));
       if (floats) expect_same(y, want, label, "floats beside bits");
       if (yBits != wantBits) {

@@ -69,6 +69,7 @@ struct TileJob {
   int kNibbles;             // 4-bit parts of the words that have bits
   int pixels;               // 1 to kTilePixels
   const uint32_t* weights;  // u32[⌈outputs / 4⌉][kStride][4], at the start of a cache line; words from kWords on are 0
+  const uint32_t* triples;  // likewise, with the xor of each three words in place of the third; null where a build does without
   int outputs;
   const float* base;       // integers, f32[outputs rounded up to 4][classStride]
   int classStride;         // at least kSmallClasses
@@ -83,6 +84,8 @@ struct TileJob {
   uint32_t* bits;
   ptrdiff_t bitsStride;
   const float* bitLeast;  // f32[outputs], read in whole groups of kTileOutputs; null stands for zeros
+  // i32, like base: where y is null and the epilogue has thresholds, +1 is where pop(o, p) <= most(o, class(p)), for rows that want it so.
+  const int32_t* most;
 };
 
 // Results of up to kTilePixels pixels, as `compute` leaves them with outputStride kTilePixels and pixelStride 1.

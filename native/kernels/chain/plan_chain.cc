@@ -45,6 +45,12 @@ class Blocks {
     end_ = std::max(end_, at + bytes);
     return at;
   }
+  // A block that was free after step `begin` is not before `last`: what is there then is written in its place.
+  void keep(size_t at, int begin, int last) {
+    for (Block& block : blocks_) {
+      if (block.at == at && block.last == begin) block.last = last;
+    }
+  }
   size_t end() const { return end_; }
 
  private:
@@ -141,8 +147,11 @@ ChainPlan plan_chain(const ChainProgram& program, const std::vector<ChainValue>&
       if (program.outputs[o] == step.output) y.output = static_cast<int>(o);
     }
     plan.convs.emplace_back();
+    plan.most.emplace_back();
     if (step.kind == ChainStep::kConv) {
       plan.convs.back() = plan_binary_conv(step.shape, step.weights, x.height, x.width);
+      const bool isSign = !step.threshold.empty() && step.toBits && !step.toFloats && step.yLeast.empty();
+      if (isSign) plan.most.back() = most_counts(plan.convs.back(), step.threshold.data());
       plan.imageWork += y.pixels() * step.shape.outputs / step.shape.groups * step.weights.kWords / 16;
     }
     const int begin = static_cast<int>(i), end = last[static_cast<size_t>(step.output)];
@@ -152,7 +161,15 @@ ChainPlan plan_chain(const ChainProgram& program, const std::vector<ChainValue>&
                                std::to_string(residual->width) + " elements, expected " + std::to_string(y.channels) + "×" +
                                std::to_string(y.height) + "×" + std::to_string(y.width));
     }
-    if (step.toFloats && y.output < 0) y.floatsAt = blocks.place(lines(y.elements() * 4), begin, end);
+    // Each sum is added to the element that it replaces. Where the data are floats too, they are read again for other outputs.
+    const bool inPlace = residual != nullptr && step.fromBits && residual->input < 0 && residual->output < 0 && y.output < 0 &&
+                         last[static_cast<size_t>(step.residual)] == begin;
+    if (inPlace) {
+      y.floatsAt = residual->floatsAt;
+      blocks.keep(y.floatsAt, begin, end);
+    } else if (step.toFloats && y.output < 0) {
+      y.floatsAt = blocks.place(lines(y.elements() * 4), begin, end);
+    }
     if (step.toBits) y.bitsAt = blocks.place(lines(ceil_div(y.channels, int64_t{32}) * y.pixels() * 4), begin, end);
     plan.values.push_back(y);
   }

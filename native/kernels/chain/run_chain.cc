@@ -22,7 +22,7 @@ class Image {
     for (size_t i = 0; i < program_.steps.size(); i++) {
       const ChainStep& step = program_.steps[i];
       switch (step.kind) {
-        case ChainStep::kConv: conv(step, plan_.convs[i], parallel); break;
+        case ChainStep::kConv: conv(step, plan_.convs[i], plan_.most[i], parallel); break;
         case ChainStep::kSelect: select(step); break;
         case ChainStep::kMaxPool: max_pool(step); break;
       }
@@ -43,7 +43,7 @@ class Image {
   }
   uint32_t* bits(int index) const { return reinterpret_cast<uint32_t*>(memory_ + value(index).bitsAt); }
 
-  void conv(const ChainStep& step, const BinaryConvPlan& plan, const Parallel& parallel) {
+  void conv(const ChainStep& step, const BinaryConvPlan& plan, const AlignedArray<int32_t>& most, const Parallel& parallel) {
     const auto given = [](const std::vector<float>& vector) { return vector.empty() ? nullptr : vector.data(); };
     const ChainValue& x = value(step.input);
     Epilogue epilogue{};
@@ -63,6 +63,7 @@ class Image {
     if (step.toFloats) call.y = write(step.output);
     if (step.toBits) call.yBits = bits(step.output);
     call.yLeast = given(step.yLeast);
+    call.yMost = most.data();
     binary_conv(step.shape, step.weights, plan, call, parallel);
   }
 
