@@ -89,7 +89,9 @@ function groupsOf(members: ReadonlyMap<Node, ChainNode>, stages: ReadonlyMap<Nod
     const group = groups.get(key) ?? new Map<Node, ChainNode>();
     groups.set(key, group.set(node, found));
   }
-  return [...groups.values()].filter((group) => group.size >= LEAST_NODES);
+  const isChain = (group: Group) =>
+    group.size >= LEAST_NODES && [...group.values()].some(({ kind }) => kind === 'conv');
+  return [...groups.values()].filter(isChain);
 }
 
 function replaceGroup(graph: Graph, group: Group): void {
@@ -109,7 +111,8 @@ function replaceGroup(graph: Graph, group: Group): void {
   const program = encodeChain(inputs.length, steps, results.map(numberOf));
   const [first, last] = [nodes[0], nodes.at(-1)];
   if (first === undefined || last === undefined) throw new Error('internal: an empty chain');
-  const name = `${first.name}…${last.name}`;
+  // Of values, whose names are there and are unique.
+  const name = `${first.output.name}…${last.output.name}`;
   const constant = graph.addConstant(graph.freshName(`${name}.program`), tensor('uint8', [program.length], program));
   const chain = graph.addNode(CHAIN, [constant, ...inputs], {
     domain: BNN_DOMAIN,
