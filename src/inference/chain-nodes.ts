@@ -4,8 +4,10 @@ import { isDtype } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { type LayerVariant, packedVariant } from '../operators/variants.ts';
 import { inputsAfterWeights } from './chain-program.ts';
+import { type Stem, stemOf } from './chain-stem.ts';
 
 export type ChainNode =
+  | Stem
   | { readonly kind: 'conv'; readonly variant: LayerVariant; readonly data: readonly number[] }
   | {
       readonly kind: 'select';
@@ -23,14 +25,33 @@ export type ChainNode =
       readonly data: readonly number[];
     };
 
-/** What a node is in a chain; null for any other. `data` are the places of its inputs that are computed. */
-export function chainNodeOf(node: Node): ChainNode | null {
+/**
+ * What a node is in a chain; null for any other. `data` are the places of its inputs that are computed.
+ *
+ * @param stems  whether float layers in front of a chain are taken, too.
+ */
+export function chainNodeOf(node: Node, stems: boolean): ChainNode | null {
   if (node.outputs.length !== 1 || !isImage(node.output)) return null;
-  const found = convOf(node) ?? selectOf(node) ?? signPoolOf(node);
+  const found = convOf(node) ?? selectOf(node) ?? signPoolOf(node) ?? (stems ? readStemOf(node) : null);
   if (found === null) return null;
   const batch = node.output.shape?.[0];
   const isFit = (value: Value) => isImage(value) && value.shape?.[0] === batch;
-  return found.data.every((index) => isFit(node.requiredInput(index))) ? found : null;
+  return dataOf(node, found).every(isFit) ? found : null;
+}
+
+/** What a node of a chain takes from others. */
+export function dataOf(node: Node, found: ChainNode): readonly Value[] {
+  const [first = node] = found.kind === 'floatConv' ? found.nodes : [];
+  return found.data.map((index) => first.requiredInput(index));
+}
+
+/** A stem that binary layers alone read. */
+function readStemOf(node: Node): Stem | null {
+  const isRead = node.output.uses.every(({ node: reader }) => {
+    const variant = packedVariant(reader);
+    return variant?.layer === 'Conv' && !variant.weightOnly;
+  });
+  return isRead && !node.output.isOutput() ? stemOf(node) : null;
 }
 
 /** Of known size but for the number of images, which at least has a name. */

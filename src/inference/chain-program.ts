@@ -6,7 +6,7 @@ import type { LayerVariant } from '../operators/variants.ts';
 
 /** Reader and writer are of the same release; this tells a library that was built from older sources. */
 const VERSION = 1;
-const KINDS = { conv: 0, select: 1, maxPool: 2 } as const;
+const KINDS = { conv: 0, select: 1, maxPool: 2, floatConv: 3 } as const;
 
 /** A binary convolution; `input` and `residual` are numbers of values: the chain's inputs, then the results of its steps. */
 export interface ConvStep {
@@ -36,7 +36,25 @@ export interface MaxPoolStep {
   readonly pads: readonly number[];
 }
 
-export type ChainStep = ConvStep | SelectStep | MaxPoolStep;
+/** A convolution of a few float channels and what follows it: y = relu(conv(x) + bias) · scale + shift, as `native/kernels/float_conv` defines it. */
+export interface FloatConvStep {
+  readonly kind: 'floatConv';
+  readonly input: number;
+  readonly relu: boolean;
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly pads: readonly number[];
+  readonly channels: number;
+  readonly outputs: number;
+  /** f32[outputs][channels][kernel rows][kernel columns]. */
+  readonly weights: Float32Array;
+  /** f32[outputs], or empty. */
+  readonly bias: Float32Array;
+  readonly scale: Float32Array;
+  readonly shift: Float32Array;
+}
+
+export type ChainStep = ConvStep | SelectStep | MaxPoolStep | FloatConvStep;
 
 /** Inputs of a layer after x and w, by what the library calls them. */
 const VECTORS = ['scale', 'bias', 'slope', 'offset', 'acc_threshold', 'x_threshold'] as const;
@@ -76,6 +94,13 @@ function encodeStep(writer: Writer, step: ChainStep): void {
       break;
     case 'maxPool':
       writer.numbers(...step.strides, ...step.kernel, ...step.pads);
+      break;
+    case 'floatConv':
+      writer.numbers(step.relu ? 1 : 0, ...step.kernel, ...step.strides, ...step.pads, step.channels, step.outputs);
+      for (const vector of [step.weights, step.bias, step.scale, step.shift]) {
+        writer.numbers(vector.length);
+        writer.floats(vector);
+      }
       break;
     default:
       step satisfies never;

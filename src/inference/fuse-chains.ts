@@ -14,7 +14,7 @@ import { inferNode } from '../graph/infer/infer-shapes.ts';
 import type { Model } from '../graph/model.ts';
 import { BNN_DOMAIN } from '../operators/definition.ts';
 import { INFER_RULES } from '../operators/registry.ts';
-import { type ChainNode, chainNodeOf } from './chain-nodes.ts';
+import { type ChainNode, chainNodeOf, dataOf } from './chain-nodes.ts';
 import { type ChainStep, encodeChain } from './chain-program.ts';
 
 /** The operator, which the library has beside those of `src/operators`. */
@@ -22,14 +22,19 @@ const CHAIN = 'BinaryChain';
 /** A single layer gains nothing. */
 const LEAST_NODES = 2;
 
+export interface FuseOptions {
+  /** Whether to take in float layers in front of a chain; see `chain-stem.ts`. Off unless told. */
+  readonly stems?: boolean;
+}
+
 /**
  * Rewrites a model.
  *
  * @returns how many chains there are.
  */
-export function fuseChains(model: Model): number {
+export function fuseChains(model: Model, { stems = false }: FuseOptions = {}): number {
   inferTypes(model);
-  const groups = groupNodes(model.graph);
+  const groups = groupNodes(model.graph, stems);
   for (const group of groups) replaceGroup(model.graph, group);
   if (groups.length > 0) model.graph.sortTopologically();
   return groups.length;
@@ -45,10 +50,10 @@ function inferTypes(model: Model): void {
 type Group = ReadonlyMap<Node, ChainNode>;
 
 /** Sets of nodes that can stand in one place: no way leads out of one and back into it. */
-function groupNodes(graph: Graph): readonly Group[] {
+function groupNodes(graph: Graph, stems: boolean): readonly Group[] {
   const members = new Map<Node, ChainNode>();
   for (const node of graph.nodes()) {
-    const found = chainNodeOf(node);
+    const found = chainNodeOf(node, stems);
     if (found !== null) members.set(node, found);
   }
   for (;;) {
@@ -97,9 +102,8 @@ function groupsOf(members: ReadonlyMap<Node, ChainNode>, stages: ReadonlyMap<Nod
 function replaceGroup(graph: Graph, group: Group): void {
   const nodes = [...group.keys()];
   const made = new Set(nodes.map((node) => node.output));
-  const inputs = [
-    ...new Set(Array.from(group, ([node, { data }]) => data.map((index) => node.requiredInput(index))).flat()),
-  ].filter((value) => !made.has(value));
+  const taken = new Set(Array.from(group, ([node, found]) => dataOf(node, found)).flat());
+  const inputs = [...taken].filter((value) => !made.has(value));
   const numbers = new Map<Value, number>([...inputs, ...made].map((value, i) => [value, i]));
   const numberOf = (value: Value): number => {
     const found = numbers.get(value);
@@ -126,7 +130,8 @@ function replaceGroup(graph: Graph, group: Group): void {
     output.shape = result.shape;
     graph.replaceAllUses(result, output);
   }
-  for (const node of nodes.toReversed()) removeWithConstants(graph, node);
+  const removed = Array.from(group, ([node, found]) => (found.kind === 'floatConv' ? found.nodes : [node])).flat();
+  for (const node of removed.toReversed()) removeWithConstants(graph, node);
 }
 
 function removeWithConstants(graph: Graph, node: Node): void {
@@ -139,14 +144,13 @@ function removeWithConstants(graph: Graph, node: Node): void {
 }
 
 function stepOf(node: Node, found: ChainNode, numberOf: (value: Value) => number): ChainStep {
-  const [x = 0, residual] = found.data;
-  const input = numberOf(node.requiredInput(x));
+  const [input = 0, residual] = dataOf(node, found).map(numberOf);
   if (found.kind !== 'conv') return { ...found, input };
   return {
     kind: 'conv',
     node,
     variant: found.variant,
     input,
-    residual: residual === undefined ? null : numberOf(node.requiredInput(residual)),
+    residual: residual ?? null,
   };
 }

@@ -72,7 +72,8 @@ export async function createNativeSession(
   if (typeof model === 'string') await assertRegularFile(model);
   const settings: OrtSettings = {
     runtime: binding.runtime,
-    model: ops && options.fuse === true ? await fusedModel(model) : model,
+    model:
+      ops && options.fuse === true ? await fusedModel(model, hasBlocksOf16(binding) && optimization === 'all') : model,
     intraOpThreads: affordableThreads(options.threads ?? 0),
     interOpThreads: options.interOpThreads ?? 0,
     optimizationLevel: OPTIMIZATION_LEVELS[optimization],
@@ -88,11 +89,16 @@ export async function createNativeSession(
   }
 }
 
+/** Whether onnxruntime's convolutions and our kernels both use vectors of 16 floats. */
+function hasBlocksOf16({ addon }: OrtBinding): boolean {
+  return process.arch === 'x64' && addon.popcountRow(process.env['BNN_KERNEL'] ?? '').startsWith('avx512');
+}
+
 /** The model with its chains of layers, or as it is where it has none or is not for this project to read. */
-async function fusedModel(model: string | Uint8Array): Promise<string | Uint8Array> {
+async function fusedModel(model: string | Uint8Array, stems: boolean): Promise<string | Uint8Array> {
   try {
     const read = typeof model === 'string' ? await readModel(model) : decodeModel(model);
-    return fuseChains(read) > 0 ? encodeModel(read) : model;
+    return fuseChains(read, { stems }) > 0 ? encodeModel(read) : model;
   } catch (error) {
     if (error instanceof BnnError) return model;
     throw error;

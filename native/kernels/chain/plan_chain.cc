@@ -19,7 +19,7 @@ ChainStep* producer(ChainProgram& program, int value) {
 // Whether a value can be handed on as bits for these thresholds, and if so, asks for them.
 bool ask_bits(ChainProgram& program, std::vector<const std::vector<float>*>& least, int value, const std::vector<float>& threshold) {
   ChainStep* maker = producer(program, value);
-  if (maker == nullptr || maker->kind == ChainStep::kSelect || maker->shape.groups != 1) return false;
+  if (maker == nullptr || (maker->kind != ChainStep::kConv && maker->kind != ChainStep::kMaxPool) || maker->shape.groups != 1) return false;
   const std::vector<float>*& asked = least[static_cast<size_t>(value)];
   if (asked == nullptr) asked = &threshold;
   if (*asked != threshold) return false;
@@ -65,10 +65,11 @@ class Blocks {
 ChainValue result_of(const ChainStep& step, const ChainValue& x) {
   ChainValue y = x;
   const BinaryConvShape& s = step.shape;
-  if (step.kind == ChainStep::kConv && s.channels * s.groups != x.channels) {
+  const bool isConv = step.kind == ChainStep::kConv || step.kind == ChainStep::kFloatConv;
+  if (isConv && s.channels * s.groups != x.channels) {
     throw std::runtime_error("data of " + std::to_string(x.channels) + " channels, expected " + std::to_string(s.channels * s.groups));
   }
-  y.channels = step.kind == ChainStep::kConv ? s.outputs : step.before + x.channels + step.after;
+  y.channels = isConv ? s.outputs : step.before + x.channels + step.after;
   y.height = s.out_size(0, x.height);
   y.width = s.out_size(1, x.width);
   y.input = y.output = -1;
@@ -154,6 +155,7 @@ ChainPlan plan_chain(const ChainProgram& program, const std::vector<ChainValue>&
       if (isSign) plan.most.back() = most_counts(plan.convs.back(), step.threshold.data());
       plan.imageWork += y.pixels() * step.shape.outputs / step.shape.groups * step.weights.kWords / 16;
     }
+    if (step.kind == ChainStep::kFloatConv) plan.imageWork += y.elements() * step.shape.bits() / 16;
     const int begin = static_cast<int>(i), end = last[static_cast<size_t>(step.output)];
     const ChainValue* residual = step.residual >= 0 ? &plan.values[static_cast<size_t>(step.residual)] : nullptr;
     if (residual != nullptr && (residual->channels != y.channels || residual->height != y.height || residual->width != y.width)) {

@@ -1,5 +1,6 @@
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "kernels/chain/chain.h"
 #include "kernels/rounding.h"
@@ -78,9 +79,24 @@ void read_conv(Reader& reader, int values, ChainStep& step) {
   }
 }
 
+void read_float_conv(Reader& reader, ChainStep& step) {
+  const bool relu = reader.number(0, 1) != 0;
+  BinaryConvShape& s = step.shape;
+  reader.numbers(s.kernel, 1, kMaxAttribute);
+  reader.numbers(s.strides, 1, kMaxAttribute);
+  reader.numbers(s.pads, 0, kMaxAttribute);
+  s.channels = reader.number(1, kMaxAttribute);
+  s.outputs = reader.number(1, kMaxAttribute);
+  if (s.bits() > kMaxBits || s.bits() * s.outputs > kMaxCount) throw std::runtime_error("a layer of the chain has too many weights");
+  const std::vector<float> weights = reader.floats(s.outputs * s.bits());
+  std::vector<float> bias = reader.floats(s.outputs), scale = reader.floats(s.outputs), shift = reader.floats(s.outputs);
+  if (weights.empty() || scale.empty() != shift.empty()) throw std::runtime_error("a layer of the chain lacks a vector");
+  step.floatConv = make_float_conv(s, relu, weights.data(), std::move(bias), std::move(scale), std::move(shift));
+}
+
 ChainStep read_step(Reader& reader, int values) {
   ChainStep step;
-  step.kind = static_cast<ChainStep::Kind>(reader.number(ChainStep::kConv, ChainStep::kMaxPool));
+  step.kind = static_cast<ChainStep::Kind>(reader.number(ChainStep::kConv, ChainStep::kFloatConv));
   step.input = static_cast<int>(reader.number(0, values - 1));
   step.output = values;
   if (step.kind == ChainStep::kConv) {
@@ -88,6 +104,10 @@ ChainStep read_step(Reader& reader, int values) {
     return step;
   }
   step.shape = dense_shape(1, 1);
+  if (step.kind == ChainStep::kFloatConv) {
+    read_float_conv(reader, step);
+    return step;
+  }
   reader.numbers(step.shape.strides, 1, kMaxAttribute);
   if (step.kind == ChainStep::kMaxPool) {
     reader.numbers(step.shape.kernel, 1, kMaxAttribute);

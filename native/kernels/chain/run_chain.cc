@@ -25,6 +25,11 @@ class Image {
         case ChainStep::kConv: conv(step, plan_.convs[i], plan_.most[i], parallel); break;
         case ChainStep::kSelect: select(step); break;
         case ChainStep::kMaxPool: max_pool(step); break;
+        case ChainStep::kFloatConv: {
+          const ChainValue& x = value(step.input);
+          float_conv(step.floatConv, x.height, x.width, read(step.input), write(step.output), parallel);
+          break;
+        }
       }
     }
   }
@@ -67,14 +72,24 @@ class Image {
     binary_conv(step.shape, step.weights, plan, call, parallel);
   }
 
+  static void copy_every(int64_t stride, const float* from, int64_t count, float* to) {
+    if (stride == 1) {
+      std::copy_n(from, count, to);
+    } else if (stride == 2) {
+      // A constant, so that it becomes a loop over vectors.
+      for (int64_t i = 0; i < count; i++) to[i] = from[2 * i];
+    } else {
+      for (int64_t i = 0; i < count; i++) to[i] = from[i * stride];
+    }
+  }
+
   void select(const ChainStep& step) {
     const ChainValue &x = value(step.input), &y = value(step.output);
     const float* from = read(step.input);
     float* to = std::fill_n(write(step.output), step.before * y.pixels(), step.fill);
     for (int64_t c = 0; c < x.channels; c++, from += x.pixels()) {
-      for (int64_t i = 0; i < y.height; i++) {
-        const float* row = from + i * step.shape.strides[0] * x.width;
-        for (int64_t j = 0; j < y.width; j++) *to++ = row[j * step.shape.strides[1]];
+      for (int64_t i = 0; i < y.height; i++, to += y.width) {
+        copy_every(step.shape.strides[1], from + i * step.shape.strides[0] * x.width, y.width, to);
       }
     }
     std::fill_n(to, step.after * y.pixels(), step.fill);
