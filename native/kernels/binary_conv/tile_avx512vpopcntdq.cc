@@ -1,8 +1,8 @@
 // AVX-512 with VPOPCNTDQ: xor, popcount and add are three instructions for 512 bits.
 //
 // Three words a, b, c take eight instead of nine: |a| + |b| + |c| = |a ^ b ^ c| + 2 |maj(a, b, c)|. With a = x1 ^ w1 and so on, their xor
-// is that of the xor of the data and the xor of the weights, which are there beforehand (`triples`, and `prepare` for the panel), and the
-// majority follows from a, b and it: c is never made.
+// is that of the xor of the data, which `prepare` puts in the panel, and the xor of the weights, which serves all vectors; and the majority
+// follows from a, b and it: c is never made.
 //
 // Vectors of 16 pixels against broadcast weights where there are many pixels; what is left over, and dense layers, run as
 // "columns": a vector holds four words of four outputs, so no lane is idle, and the same layout of the weights serves both.
@@ -75,7 +75,7 @@ static inline Split split_of(const TileJob& job) {
 }
 
 // The third row of each three becomes the xor of all.
-static inline void add_triples(const TileJob& job) {
+static inline void add_up_rows(const TileJob& job) {
   uint32_t* row = const_cast<uint32_t*>(job.panel);
   for (int k = 0; k + 3 <= job.kWords; k += 3, row += 3 * kTilePixels) {
     BNN_UNROLL
@@ -103,7 +103,7 @@ static void prepare(const TileJob& job) {
       }
     }
   }
-  if (split_of(job).vectors > 0) add_triples(job);
+  if (split_of(job).vectors > 0) add_up_rows(job);
 }
 
 // The kinds of epilogue, as a parameter of the code: its few instructions count beside those of a short sum.
@@ -178,7 +178,7 @@ BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
   }
   const uint32_t* data = job.panel + pixel;
   const int inTile = output % kTileOutputs;
-  const uint32_t* weights = job.triples + static_cast<ptrdiff_t>(output - inTile) * job.kStride + inTile;
+  const uint32_t* weights = job.weights + static_cast<ptrdiff_t>(output - inTile) * job.kStride + inTile;
   int k = 0;
   for (; k + 3 <= job.kWords; k += 3, data += 3 * kTilePixels, weights += 3 * kTileOutputs) {
     BNN_UNROLL
@@ -186,6 +186,7 @@ BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
       __m512i w[3];
       BNN_UNROLL
       for (int i = 0; i < 3; i++) w[i] = _mm512_set1_epi32(static_cast<int32_t>(weights[i * kTileOutputs + q]));
+      w[2] = _mm512_ternarylogic_epi32(w[0], w[1], w[2], 0x96);
       BNN_UNROLL
       for (int v = 0; v < kVectors; v++) {
         const __m512i a = _mm512_xor_si512(w[0], _mm512_load_si512(data + 16 * v));
