@@ -117,6 +117,7 @@ void compute_channels_last(const BinaryTileRow& row, const TileJob& all, float* 
     TileJob job = all;
     job.outputs = std::min(kStoreOutputs, all.outputs - output);
     job.weights += static_cast<ptrdiff_t>(output) * all.kStride;
+    if (all.triples != nullptr) job.triples += static_cast<ptrdiff_t>(output) * all.kStride;
     job.base += static_cast<ptrdiff_t>(output) * all.classStride;
     job.epilogue = epilogue_from(all.epilogue, output, 0);
     job.y = tile;
@@ -138,6 +139,7 @@ void compute_bits(const BinaryTileRow& row, const TileJob& all, float* tile) {
   for (int output = 0; output < all.outputs; output += 32) {
     job.outputs = std::min(32, all.outputs - output);
     job.weights = all.weights + static_cast<ptrdiff_t>(output) * all.kStride;
+    if (all.triples != nullptr) job.triples = all.triples + static_cast<ptrdiff_t>(output) * all.kStride;
     job.base = all.base + static_cast<ptrdiff_t>(output) * all.classStride;
     job.epilogue = epilogue_from(all.epilogue, output, output * all.outputStride);
     if (all.y != nullptr) job.y = all.y + output * all.outputStride;
@@ -192,6 +194,7 @@ void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const B
         job.kNibbles = static_cast<int>(ceil_div(s.bits(), 4));
         job.pixels = static_cast<int>(std::min<int64_t>(kTilePixels, pixels - first));
         job.weights = weights.words.data() + padded * weights.kStride;
+        if (weights.triples.size() > 0) job.triples = weights.triples.data() + padded * weights.kStride;
         job.outputs = static_cast<int>(std::min(splitOutputs, perGroup - output));
         job.base = plan.base.data() + padded * plan.classStride;
         job.classStride = plan.classStride;

@@ -25,11 +25,15 @@ struct BinaryWeights {
   int kStride = 0;
   int groupOutputs = 0;           // rounded up to kTileOutputs
   AlignedArray<uint32_t> words;   // u32[groups][groupOutputs / 4][kStride][4]
-  AlignedArray<int32_t> tapSums;  // i32[groups][groupOutputs][taps]: Σ_c w
+  AlignedArray<uint32_t> triples;  // likewise: see TileJob
+  AlignedArray<int32_t> tapSums;   // i32[groups][groupOutputs][taps]: Σ_c w
 };
 
 // Room for the weights, zeroed.
 BinaryWeights empty_weights(const BinaryConvShape& shape);
+
+// Makes `triples` of `words`.
+void add_triples(BinaryWeights& weights);
 
 // bits: u8[outputs][kernel rows][kernel columns][⌈channels / 8⌉], as in the operator's input w; pad bits are ignored.
 BinaryWeights pack_binary_weights(const BinaryConvShape& shape, const uint8_t* bits);

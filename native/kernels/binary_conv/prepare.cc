@@ -112,7 +112,23 @@ BinaryWeights pack_binary_weights(const BinaryConvShape& s, const uint8_t* bits)
       result.tapSums[static_cast<size_t>(row * taps + t)] = 2 * ones - static_cast<int32_t>(s.channels);
     }
   }
+  add_triples(result);
   return result;
+}
+
+void add_triples([[maybe_unused]] BinaryWeights& weights) {
+#if !defined(__wasm_simd128__)
+  weights.triples = AlignedArray<uint32_t>(weights.words.size());
+  const uint32_t* from = weights.words.data();
+  uint32_t* to = weights.triples.data();
+  const ptrdiff_t blockWords = static_cast<ptrdiff_t>(weights.kStride) * kTileOutputs;
+  for (size_t block = 0; block < weights.words.size(); block += static_cast<size_t>(blockWords), from += blockWords, to += blockWords) {
+    std::copy_n(from, blockWords, to);
+    for (ptrdiff_t k = 2; k < weights.kWords; k += 3) {
+      for (ptrdiff_t i = k * kTileOutputs; i < (k + 1) * kTileOutputs; i++) to[i] ^= from[i - kTileOutputs] ^ from[i - 2 * kTileOutputs];
+    }
+  }
+#endif
 }
 
 void pad_outputs(const BinaryConvShape& s, const BinaryWeights& weights, const float* values, float* padded) {

@@ -69,6 +69,7 @@ struct TileJob {
   int kNibbles;             // 4-bit parts of the words that have bits
   int pixels;               // 1 to kTilePixels
   const uint32_t* weights;  // u32[⌈outputs / 4⌉][kStride][4], at the start of a cache line; words from kWords on are 0
+  const uint32_t* triples;  // likewise, with the xor of each three words in place of the third; null in WebAssembly
   int outputs;
   const float* base;       // integers, f32[outputs rounded up to 4][classStride]
   int classStride;         // at least kSmallClasses

@@ -1,8 +1,8 @@
 // AVX-512 with VPOPCNTDQ: xor, popcount and add are three instructions for 512 bits.
 //
 // Three words a, b, c take eight instead of nine: |a| + |b| + |c| = |a ^ b ^ c| + 2 |maj(a, b, c)|. With a = x1 ^ w1 and so on, their xor
-// is that of the xor of the data, which `prepare` puts in the panel, and the xor of the weights, which serves all vectors; and the majority
-// follows from a, b and it: c is never made.
+// is that of the xor of the data, which `prepare` puts in the panel, and the xor of the weights; and the majority follows
+// from a, b and it: c is never made.
 //
 // Vectors of 16 pixels against broadcast weights where there are many pixels; what is left over, and dense layers, run as
 // "columns": a vector holds four words of four outputs, so no lane is idle, and the same layout of the weights serves both.
@@ -22,7 +22,9 @@
 namespace bnn {
 namespace avx512vpopcntdq {
 
-// From this many left-over pixels on, an incomplete vector is cheaper than columns.
+// Up to this many left-over pixels are columns; more are an incomplete vector, which costs what four of them do.
+constexpr int kLeftColumns = 3;
+// Columns of a group.
 constexpr int kMaxColumns = 8;
 
 // Sums must stay in registers: the compiler is not to choose.
@@ -70,7 +72,7 @@ struct Split {
 static inline Split split_of(const TileJob& job) {
   if (job.pixelStride != 1) return {0, 0};
   const int rest = job.pixels % 16;
-  if (rest > kMaxColumns) return {job.pixels / 16 + 1, job.pixels};
+  if (rest > kLeftColumns) return {job.pixels / 16 + 1, job.pixels};
   return {job.pixels / 16, job.pixels - rest};
 }
 
@@ -168,7 +170,7 @@ BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m
 }
 
 // kVectors vectors of pixels × kOutputs outputs, all within kTileOutputs.
-template <Ending kEnding, int kVectors, int kOutputs>
+template <Ending kEnding, bool kTriples, int kVectors, int kOutputs>
 BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
   __m512i pop[kOutputs][kVectors], pairs[kOutputs][kVectors];
   BNN_UNROLL
@@ -178,15 +180,18 @@ BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
   }
   const uint32_t* data = job.panel + pixel;
   const int inTile = output % kTileOutputs;
-  const uint32_t* weights = job.weights + static_cast<ptrdiff_t>(output - inTile) * job.kStride + inTile;
+  const uint32_t* weights = (kTriples ? job.triples : job.weights) + static_cast<ptrdiff_t>(output - inTile) * job.kStride + inTile;
   int k = 0;
+  const ptrdiff_t next = static_cast<ptrdiff_t>(job.kStride) * kTileOutputs;
   for (; k + 3 <= job.kWords; k += 3, data += 3 * kTilePixels, weights += 3 * kTileOutputs) {
+    // The weights of the next outputs: in a network they are in the third-level cache by now.
+    _mm_prefetch(reinterpret_cast<const char*>(weights + next), _MM_HINT_T0);
     BNN_UNROLL
     for (int q = 0; q < kOutputs; q++) {
       __m512i w[3];
       BNN_UNROLL
       for (int i = 0; i < 3; i++) w[i] = _mm512_set1_epi32(static_cast<int32_t>(weights[i * kTileOutputs + q]));
-      w[2] = _mm512_ternarylogic_epi32(w[0], w[1], w[2], 0x96);
+      if (!kTriples) w[2] = _mm512_ternarylogic_epi32(w[0], w[1], w[2], 0x96);
       BNN_UNROLL
       for (int v = 0; v < kVectors; v++) {
         const __m512i a = _mm512_xor_si512(w[0], _mm512_load_si512(data + 16 * v));
@@ -253,10 +258,10 @@ BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
 }
 
 // Their sums fit the registers.
-template <Ending kEnding, int kVectors, int kOutputs>
+template <Ending kEnding, bool kTriples, int kVectors, int kOutputs>
 BNN_INLINE void four_outputs(const TileJob& job, int pixel, int output) {
   for (int end = output + kTileOutputs; output < end && output < job.outputs; output += kOutputs) {
-    vectors<kEnding, kVectors, kOutputs>(job, pixel, output);
+    vectors<kEnding, kTriples, kVectors, kOutputs>(job, pixel, output);
   }
 }
 
@@ -320,16 +325,15 @@ static inline void columns(const TileJob& job, const uint32_t* data, int pixel, 
   for (int c = 0; c < kColumns; c++) finish_column(job, pop[c], pixel + c, output);
 }
 
-template <Ending kEnding>
-static void compute_as(const TileJob& job) {
-  const Split split = split_of(job);
+template <Ending kEnding, bool kTriples>
+static void compute_with(const TileJob& job, const Split& split) {
   for (int output = 0; output < job.outputs; output += kTileOutputs) {
     int v = 0;
-    for (; v + 4 <= split.vectors; v += 4) four_outputs<kEnding, 4, 2>(job, 16 * v, output);
+    for (; v + 4 <= split.vectors; v += 4) four_outputs<kEnding, kTriples, 4, 2>(job, 16 * v, output);
     switch (split.vectors - v) {
-      case 3: four_outputs<kEnding, 3, 2>(job, 16 * v, output); break;
-      case 2: four_outputs<kEnding, 2, 4>(job, 16 * v, output); break;
-      case 1: four_outputs<kEnding, 1, 4>(job, 16 * v, output); break;
+      case 3: four_outputs<kEnding, kTriples, 3, 2>(job, 16 * v, output); break;
+      case 2: four_outputs<kEnding, kTriples, 2, 4>(job, 16 * v, output); break;
+      case 1: four_outputs<kEnding, kTriples, 1, 4>(job, 16 * v, output); break;
       default: break;
     }
     const uint32_t* data = static_cast<const uint32_t*>(job.workspace);
@@ -346,6 +350,17 @@ static void compute_as(const TileJob& job) {
       }
       data += static_cast<ptrdiff_t>(job.kStride) * 4 * kMaxColumns;
     }
+  }
+}
+
+template <Ending kEnding>
+static void compute_as(const TileJob& job) {
+  const Split split = split_of(job);
+  // Columns read the plain weights: two forms of them would take twice the room in the caches.
+  if (split.firstColumn < job.pixels) {
+    compute_with<kEnding, false>(job, split);
+  } else {
+    compute_with<kEnding, true>(job, split);
   }
 }
 
