@@ -34,7 +34,8 @@ std::vector<float> padded(const ChainStep& step, const std::vector<float>& value
 }
 
 // Appends a layer of random weights behind value `input`; `residual` may be −1.
-void add_layer(bnn::ChainProgram& program, std::vector<Layer>& layers, int input, int residual, int64_t channels, int64_t outputs, bool sign) {
+void add_layer(bnn::ChainProgram& program, std::vector<Layer>& layers, int input, int residual, int64_t channels, int64_t outputs,
+               bool sign) {
   ChainStep step;
   step.input = input;
   step.output = program.values++;
@@ -56,7 +57,8 @@ void add_layer(bnn::ChainProgram& program, std::vector<Layer>& layers, int input
 }
 
 // What the steps give one by one.
-void run_reference(const bnn::ChainProgram& program, const std::vector<Layer>& layers, int64_t batch, int64_t size, Floats& x, Floats& y) {
+void run_reference(const bnn::ChainProgram& program, const std::vector<Layer>& layers, int64_t batch, int64_t size, Floats& x,
+                   Floats& y) {
   std::vector<std::vector<float>> values{std::vector<float>(x.data(), x.data() + x.size())};
   for (size_t i = 0; i < program.steps.size(); i++) {
     const ChainStep& step = program.steps[i];
@@ -68,8 +70,8 @@ void run_reference(const bnn::ChainProgram& program, const std::vector<Layer>& l
     epilogue.relu = step.relu;
     epilogue.threshold = given(step.threshold);
     if (step.residual >= 0) epilogue.residual = values[static_cast<size_t>(step.residual)].data();
-    const bnn::BinaryConvCall call{batch,    size, size, values[static_cast<size_t>(step.input)].data(), given(step.xThreshold),
-                                   epilogue, values.back().data()};
+    const bnn::BinaryConvCall call{
+        batch, size, size, values[static_cast<size_t>(step.input)].data(), given(step.xThreshold), epilogue, values.back().data()};
     bnn::binary_conv_reference(step.shape, call, layers[i].bits.data());
   }
   for (int64_t i = 0; i < y.size(); i++) y[i] = values.back()[static_cast<size_t>(i)];
@@ -105,8 +107,8 @@ void check_chain(int64_t batch, int64_t size, int64_t channels) {
 
 void check_float_conv(const BinaryConvShape& s, int64_t height, int64_t width) {
   char label[96];
-  std::snprintf(label, sizeof label, "float %lld -> %lld, kernel %lld, stride %lld, %lldx%lld", (long long)s.channels, (long long)s.outputs,
-                (long long)s.kernel[0], (long long)s.strides[0], (long long)height, (long long)width);
+  std::snprintf(label, sizeof label, "float %lld -> %lld, kernel %lld, stride %lld, %lldx%lld", (long long)s.channels,
+                (long long)s.outputs, (long long)s.kernel[0], (long long)s.strides[0], (long long)height, (long long)width);
   const int64_t outHeight = s.out_size(0, height), outWidth = s.out_size(1, width);
   Floats x(s.channels * height * width), y(s.outputs * outHeight * outWidth), want(y.size());
   bnn_test::fill_random(x);
@@ -151,8 +153,8 @@ int main(int argc, char** argv) {
   for (int i = 0; i < rounds; i++) {
     check_chain(random_in(1, 9), random_in(1, 17), random_in(1, 70));
     const int64_t kernel = random_in(1, 7), stride = random_in(1, 2), pad = random_in(0, kernel / 2);
-    check_float_conv({{kernel, kernel}, {stride, stride}, {pad, pad, pad, pad}, {1, 1}, 1, random_in(1, 4), random_in(1, 19)}, random_in(kernel, 20),
-                     random_in(kernel, 70));
+    check_float_conv({{kernel, kernel}, {stride, stride}, {pad, pad, pad, pad}, {1, 1}, 1, random_in(1, 4), random_in(1, 19)},
+                     random_in(kernel, 20), random_in(kernel, 70));
   }
   int available = 0;
   for (const bnn::IsaRow& isa : bnn::kIsas) available += bnn::set_active_isa(isa.name) ? 1 : 0;

@@ -23,8 +23,8 @@ constexpr int64_t kMaxBits = int64_t{1} << 23;
 struct BinaryWeights {
   int kWords = 0;
   int kStride = 0;
-  int groupOutputs = 0;           // rounded up to kTileOutputs
-  AlignedArray<uint32_t> words;   // u32[groups][groupOutputs / 4][kStride][4]
+  int groupOutputs = 0;            // rounded up to kTileOutputs
+  AlignedArray<uint32_t> words;    // u32[groups][groupOutputs / 4][kStride][4]
   AlignedArray<uint32_t> triples;  // likewise: see TileJob
   AlignedArray<int32_t> tapSums;   // i32[groups][groupOutputs][taps]: Σ_c w
 };
@@ -89,9 +89,10 @@ struct BinaryConvCall {
 
   // Bits from layer to layer, channels first and in one group only; word c of a pixel holds its channels 32 c … 32 c + 31.
   const uint32_t* xBits = nullptr;  // u32[batch][⌈channels / 32⌉][height][width] in place of x
-  uint32_t* yBits = nullptr;        // u32[batch][⌈outputs / 32⌉][out height][out width]: y >= yLeast(output); y may be null then, without residual
-  const float* yLeast = nullptr;    // f32, by pad_outputs; null stands for zeros
-  const int32_t* yMost = nullptr;   // by most_counts; for signs alone, without y and yLeast
+  uint32_t* yBits =
+      nullptr;  // u32[batch][⌈outputs / 32⌉][out height][out width]: y >= yLeast(output); y may be null then, without residual
+  const float* yLeast = nullptr;   // f32, by pad_outputs; null stands for zeros
+  const int32_t* yMost = nullptr;  // by most_counts; for signs alone, without y and yLeast
 };
 
 void binary_conv(const BinaryConvShape& shape, const BinaryWeights& weights, const BinaryConvPlan& plan, const BinaryConvCall& call,

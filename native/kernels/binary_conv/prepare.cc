@@ -122,10 +122,12 @@ void add_triples([[maybe_unused]] BinaryWeights& weights) {
   const uint32_t* from = weights.words.data();
   uint32_t* to = weights.triples.data();
   const ptrdiff_t blockWords = static_cast<ptrdiff_t>(weights.kStride) * kTileOutputs;
-  for (size_t block = 0; block < weights.words.size(); block += static_cast<size_t>(blockWords), from += blockWords, to += blockWords) {
+  for (size_t block = 0; block < weights.words.size();
+       block += static_cast<size_t>(blockWords), from += blockWords, to += blockWords) {
     std::copy_n(from, blockWords, to);
     for (ptrdiff_t k = 2; k < weights.kWords; k += 3) {
-      for (ptrdiff_t i = k * kTileOutputs; i < (k + 1) * kTileOutputs; i++) to[i] ^= from[i - kTileOutputs] ^ from[i - 2 * kTileOutputs];
+      for (ptrdiff_t i = k * kTileOutputs; i < (k + 1) * kTileOutputs; i++)
+        to[i] ^= from[i - kTileOutputs] ^ from[i - 2 * kTileOutputs];
     }
   }
 #endif

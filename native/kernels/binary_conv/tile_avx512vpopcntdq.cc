@@ -136,7 +136,8 @@ BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m
   for (int v = 0; v < kVectors; v++) {
     const bool whole = kWhole || v + 1 < kVectors;
     if (kEnding == Ending::kBits) {
-      const __m512i most = _mm512_permutexvar_epi32(classes[v], _mm512_loadu_si512(job.most + static_cast<ptrdiff_t>(output) * job.classStride));
+      const __m512i most =
+          _mm512_permutexvar_epi32(classes[v], _mm512_loadu_si512(job.most + static_cast<ptrdiff_t>(output) * job.classStride));
       words[v] = _mm512_mask_or_epi32(words[v], _mm512_cmple_epi32_mask(pop[v], most), words[v], bit);
       continue;
     }
@@ -381,7 +382,8 @@ static void compute(const TileJob& job) {
 }  // namespace avx512vpopcntdq
 
 extern const BinaryTileRow binary_tile_row_avx512vpopcntdq;
-const BinaryTileRow binary_tile_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::build_panel, avx512vpopcntdq::prepare,
-                                                       avx512vpopcntdq::compute, avx512vpopcntdq::store_pixels, true};
+const BinaryTileRow binary_tile_row_avx512vpopcntdq = {
+    "avx512vpopcntdq",        avx512vpopcntdq::build_panel,  avx512vpopcntdq::prepare,
+    avx512vpopcntdq::compute, avx512vpopcntdq::store_pixels, true};
 
 }  // namespace bnn

@@ -68,7 +68,7 @@ struct ChainValue {
 // What depends on the size of the images. Immutable once made.
 struct ChainPlan {
   std::vector<ChainValue> values;
-  std::vector<BinaryConvPlan> convs;  // of each step; empty for others
+  std::vector<BinaryConvPlan> convs;        // of each step; empty for others
   std::vector<AlignedArray<int32_t>> most;  // by most_counts, of each step that gives signs alone
   size_t imageBytes = 0;
   int64_t imageWork = 0;  // as for claim_all

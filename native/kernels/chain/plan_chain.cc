@@ -19,7 +19,8 @@ ChainStep* producer(ChainProgram& program, int value) {
 // Whether a value can be handed on as bits for these thresholds, and if so, asks for them.
 bool ask_bits(ChainProgram& program, std::vector<const std::vector<float>*>& least, int value, const std::vector<float>& threshold) {
   ChainStep* maker = producer(program, value);
-  if (maker == nullptr || (maker->kind != ChainStep::kConv && maker->kind != ChainStep::kMaxPool) || maker->shape.groups != 1) return false;
+  if (maker == nullptr || (maker->kind != ChainStep::kConv && maker->kind != ChainStep::kMaxPool) || maker->shape.groups != 1)
+    return false;
   const std::vector<float>*& asked = least[static_cast<size_t>(value)];
   if (asked == nullptr) asked = &threshold;
   if (*asked != threshold) return false;
@@ -105,7 +106,8 @@ void route_chain(ChainProgram& program) {
     if (step.kind != ChainStep::kMaxPool) continue;
     const ChainStep* maker = producer(program, step.input);
     const bool isSign = maker != nullptr && (maker->kind == ChainStep::kMaxPool || !maker->threshold.empty());
-    if (!isSign || !ask_bits(program, least, step.input, zeros)) throw std::runtime_error("a pooling in the chain of what are no signs");
+    if (!isSign || !ask_bits(program, least, step.input, zeros))
+      throw std::runtime_error("a pooling in the chain of what are no signs");
     step.fromBits = step.toBits = true;
   }
   const auto need_floats = [&](int value) {
@@ -128,7 +130,8 @@ void route_chain(ChainProgram& program) {
     if (!step.toBits) step.toFloats = true;
     const std::vector<float>* threshold = least[static_cast<size_t>(step.output)];
     if (step.kind != ChainStep::kConv || threshold == nullptr || threshold->empty()) continue;
-    if (threshold->size() != static_cast<size_t>(step.shape.outputs)) throw std::runtime_error("thresholds for another number of channels");
+    if (threshold->size() != static_cast<size_t>(step.shape.outputs))
+      throw std::runtime_error("thresholds for another number of channels");
     step.yLeast.resize(static_cast<size_t>(step.weights.groupOutputs));
     pad_outputs(step.shape, step.weights, threshold->data(), step.yLeast.data());
   }

@@ -67,11 +67,14 @@ void read_conv(Reader& reader, int values, ChainStep& step) {
   s.groups = reader.number(1, kMaxBits);
   s.channels = reader.number(1, kMaxBits);
   s.outputs = reader.number(1, kMaxCount);
-  if (s.taps() > kMaxBits || s.bits() > kMaxBits || s.outputs % s.groups != 0) throw std::runtime_error("a layer of the chain has too many bits");
+  if (s.taps() > kMaxBits || s.bits() > kMaxBits || s.outputs % s.groups != 0)
+    throw std::runtime_error("a layer of the chain has too many bits");
   const int64_t bytes = reader.number(0, kMaxCount);
-  if (bytes != s.outputs * s.taps() * ceil_div(s.channels, 8)) throw std::runtime_error("weights of the chain have another size than their layer");
+  if (bytes != s.outputs * s.taps() * ceil_div(s.channels, 8))
+    throw std::runtime_error("weights of the chain have another size than their layer");
   step.weights = pack_binary_weights(s, reader.take(static_cast<size_t>(bytes)));
-  for (std::vector<float>* vector : {&step.scale, &step.bias, &step.slope, &step.offset, &step.threshold}) *vector = padded_floats(reader, step);
+  for (std::vector<float>* vector : {&step.scale, &step.bias, &step.slope, &step.offset, &step.threshold})
+    *vector = padded_floats(reader, step);
   step.xThreshold = reader.floats(s.groups * s.channels);
   const bool isSign = !step.threshold.empty();
   if (step.scale.empty() != isSign || step.bias.empty() != isSign || step.slope.empty() != step.offset.empty()) {

@@ -27,23 +27,23 @@ struct FloatConv {
 };
 
 // weights: f32[outputs][channels][kernel rows][kernel columns]; the vectors f32[outputs], or empty.
-FloatConv make_float_conv(const BinaryConvShape& shape, bool relu, const float* weights, std::vector<float> bias, std::vector<float> scale,
-                          std::vector<float> shift);
+FloatConv make_float_conv(const BinaryConvShape& shape, bool relu, const float* weights, std::vector<float> bias,
+                          std::vector<float> scale, std::vector<float> shift);
 
 // One image: f32[channels][height][width] -> f32[outputs][out height][out width].
 void float_conv(const FloatConv& conv, int64_t height, int64_t width, const float* x, float* y, const Parallel& parallel);
 
 // One row of pixels of four outputs.
 struct FloatRowJob {
-  const float* x;            // of the first pixel
-  const ptrdiff_t* taps;     // where the taps of a channel lie, i64[tapCount]
+  const float* x;         // of the first pixel
+  const ptrdiff_t* taps;  // where the taps of a channel lie, i64[tapCount]
   int64_t tapCount, channels;
   ptrdiff_t channelStride;
-  const float* weights;      // f32[channels][taps][4]
-  int count;                 // pixels; whole vectors are read and written
-  const float* bias;         // f32[4], or null
+  const float* weights;  // f32[channels][taps][4]
+  int count;             // pixels; whole vectors are read and written
+  const float* bias;     // f32[4], or null
   bool relu;
-  float* y;                  // f32[4][pitch]
+  float* y;  // f32[4][pitch]
   ptrdiff_t pitch;
 };
 

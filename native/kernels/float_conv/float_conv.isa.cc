@@ -22,7 +22,8 @@ static inline V fused(V a, V b, V c) {
 #elif defined(__FMA__)
   return reinterpret_cast<V>(_mm256_fmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
 #elif defined(__aarch64__)
-  return reinterpret_cast<V>(vfmaq_f32(reinterpret_cast<float32x4_t>(c), reinterpret_cast<float32x4_t>(a), reinterpret_cast<float32x4_t>(b)));
+  return reinterpret_cast<V>(
+      vfmaq_f32(reinterpret_cast<float32x4_t>(c), reinterpret_cast<float32x4_t>(a), reinterpret_cast<float32x4_t>(b)));
 #else
   for (int i = 0; i < W; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
   return c;
