@@ -88,7 +88,9 @@ const TRAINING_KERNELS = [
 ];
 const OPERATOR_FOLDERS = [
   ...['ort', 'simd', 'memory'],
-  ...['binarize', 'binary_conv', 'binary_gemm', 'binary_weight'].map((name) => `kernels/${name}`),
+  ...['binarize', 'binary_conv', 'binary_gemm', 'binary_weight', 'chain', 'float_conv'].map(
+    (name) => `kernels/${name}`,
+  ),
 ];
 
 /** The folders that a test program is linked with; programs not named here get all kernels. */

@@ -43,7 +43,7 @@ struct OrtShapeInferContext;
 
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
 enum ElementType : int { kUndefined = 0, kFloat = 1, kUint8 = 2 };
-enum Characteristic : int { kRequired = 0 };
+enum Characteristic : int { kRequired = 0, kVariadic = 2 };
 enum MemoryType : int { kDefaultMemory = 0 };
 
 // A function of the table: its index and its type.

@@ -40,5 +40,9 @@ OrtStatus* create_sign(const OrtCustomOp* op, const OrtApi* api, const OrtKernel
 OrtStatus* compute_sign(void* kernel, OrtKernelContext* context);
 void destroy_sign(void* kernel);
 
+OrtStatus* create_chain(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info, void** kernel);
+OrtStatus* compute_chain(void* kernel, OrtKernelContext* context);
+void destroy_chain(void* kernel);
+
 }  // namespace ort
 }  // namespace bnn

@@ -32,10 +32,12 @@ OrtCustomOp common(uint32_t version) {
 struct Table {
   std::vector<LayerOp> layers;
   LayerOp sign;
+  LayerOp chain;
 };
 
 Table make_table(uint32_t version) {
-  Table table{layer_ops(), LayerOp{common(version), "Sign", false, false, false, {}}};
+  Table table{layer_ops(), LayerOp{common(version), "Sign", false, false, false, {}},
+              LayerOp{common(version), "BinaryChain", false, false, false, {}}};
   for (LayerOp& op : table.layers) {
     op.base = common(version);
     op.base.GetInputTypeCount = [](const OrtCustomOp* self) -> size_t { return 2 + layer(self).inputs.size(); };
@@ -49,6 +51,15 @@ Table make_table(uint32_t version) {
   table.sign.base.CreateKernelV2 = create_sign;
   table.sign.base.KernelComputeV2 = compute_sign;
   table.sign.base.KernelDestroy = destroy_sign;
+  // A program, and then as many tensors as it takes; as many come out as it says.
+  OrtCustomOp& chain = table.chain.base;
+  chain.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 2; };
+  chain.GetInputType = [](const OrtCustomOp*, size_t i) -> int { return i == 0 ? kUint8 : kFloat; };
+  chain.GetInputCharacteristic = [](const OrtCustomOp*, size_t i) -> int { return i == 0 ? kRequired : kVariadic; };
+  chain.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) -> int { return kVariadic; };
+  chain.CreateKernelV2 = create_chain;
+  chain.KernelComputeV2 = compute_chain;
+  chain.KernelDestroy = destroy_chain;
   return table;
 }
 
@@ -68,7 +79,8 @@ OrtStatus* register_ops(OrtSessionOptions* options, const OrtApiBase* base) {
     for (const LayerOp& op : table.layers) {
       if (OrtStatus* status = CustomOpDomain_Add::call(api, domain, &op.base)) return status;
     }
-    return CustomOpDomain_Add::call(api, domain, &table.sign.base);
+    if (OrtStatus* status = CustomOpDomain_Add::call(api, domain, &table.sign.base)) return status;
+    return CustomOpDomain_Add::call(api, domain, &table.chain.base);
   }();
   if (failure != nullptr) return CreateStatus::call(api, kFail, GetErrorMessage::call(api, failure));
   return AddCustomOpDomain::call(api, options, domain);

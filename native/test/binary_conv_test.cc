@@ -1,5 +1,6 @@
 // Every row of tiles against the bit-by-bit reference, exactly, on a grid of shapes around the vector widths and on random ones.
 // The reference itself is compared with float arithmetic on ±1.
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <thread>
@@ -139,6 +140,58 @@ void swap_axes(int64_t batch, int64_t a, int64_t b, Floats& from, Floats& to) {
       for (int64_t j = 0; j < b; j++) to[(n * b + j) * a + i] = from[(n * a + i) * b + j];
 }
 
+// x[batch][channels][pixels] -> one word for 32 channels of a pixel: bit 1 where x >= least(channel).
+std::vector<uint32_t> bits_of(Floats& x, int64_t batch, int64_t channels, int64_t pixels, const float* least) {
+  const int64_t planes = (channels + 31) / 32;
+  std::vector<uint32_t> words(static_cast<size_t>(batch * planes * pixels));
+  for (int64_t n = 0; n < batch; n++)
+    for (int64_t c = 0; c < channels; c++)
+      for (int64_t p = 0; p < pixels; p++) {
+        const float threshold = least != nullptr ? least[c] : 0.0f;
+        const uint32_t bit = x[(n * channels + c) * pixels + p] >= threshold ? 1 : 0;
+        words[static_cast<size_t>((n * planes + c / 32) * pixels + p)] |= bit << c % 32;
+      }
+  return words;
+}
+
+// Bits in, bits out, with the floats beside them and, where nothing is added to them, without.
+void check_bits(const BinaryConvShape& s, const bnn::BinaryWeights& weights, const bnn::BinaryConvPlan& plan, bnn::BinaryConvCall call,
+                Floats& x, Floats& want, const char* label) {
+  const int64_t inPixels = call.height * call.width, outPixels = plan.layout.pixels();
+  const std::vector<uint32_t> xBits = bits_of(x, call.batch, s.channels, inPixels, call.xThreshold);
+  Floats least(s.outputs), padded(weights.groupOutputs), y(want.size());
+  fill_small(least);
+  bnn::pad_outputs(s, weights, least.data(), padded.data());
+  const bool isSign = random_bits() % 2 == 0;
+  const std::vector<uint32_t> wantBits = bits_of(want, call.batch, s.outputs, outPixels, isSign ? nullptr : least.data());
+  bnn::AlignedArray<int32_t> most;
+  if (call.epilogue.threshold != nullptr) most = bnn::most_counts(plan, call.epilogue.threshold);
+  // Exactly as many as there must be, so that the sanitizers see what is written beyond.
+  std::vector<uint32_t> yBits(wantBits.size());
+  yBits.shrink_to_fit();
+  call.x = nullptr;
+  call.xBits = xBits.data();
+  call.yBits = yBits.data();
+  call.yLeast = isSign ? nullptr : padded.data();
+  for (const bnn::IsaRow& isa : bnn::kIsas) {
+    if (!selects_tiles(isa)) continue;
+    for (const bool floats : {true, false}) {
+      if (!floats && call.epilogue.residual != nullptr) continue;
+      const int count = 1 + static_cast<int>(random_bits() % 4);
+      std::fill(yBits.begin(), yBits.end(), 0xdeadbeefu);
+      for (int64_t i = 0; i < y.size(); i++) y[i] = NAN;
+      call.y = floats ? y.data() : nullptr;
+      call.yMost = !floats && isSign && call.epilogue.threshold != nullptr ? most.data() : nullptr;
+      bnn::binary_conv(s, weights, plan, call, count == 1 ? bnn::serial() : threads(&count));
+      if (floats) expect_same(y, want, label, "floats beside bits");
+      if (yBits != wantBits) {
+        std::printf("%s: bits of %s differ\n", label, isa.name);
+        bnn_test::failures()++;
+      }
+    }
+  }
+}
+
 void check_conv(const BinaryConvShape& s, int64_t batch, int64_t height, int64_t width) {
   char label[256];
   std::snprintf(label, sizeof label,
@@ -182,6 +235,7 @@ void check_conv(const BinaryConvShape& s, int64_t batch, int64_t height, int64_t
     bnn::binary_conv(s, weights, plan, call, count == 1 ? bnn::serial() : threads(&count));
     expect_same(y, want, label, isa.name);
   }
+  if (s.groups == 1) check_bits(s, weights, plan, call, x, want, label);
   if (call.epilogue.residual != nullptr || xThreshold != nullptr) return;
   Floats lastX(x.size()), lastWant(outSize);
   swap_axes(batch, s.channels * s.groups, height * width, x, lastX);

@@ -89,8 +89,8 @@ function inputOf({ batch, channels, size }: ConvLayer): readonly number[] {
   return [batch, channels, size, size];
 }
 
-function weightsOf({ channels, outputs, kernel }: ConvLayer): Tensor<'float32'> {
-  return normals(new Rng(SEED, 1), [outputs, channels, kernel, kernel]);
+function weightsOf({ channels, outputs, kernel }: ConvLayer, layer = 0): Tensor<'float32'> {
+  return normals(new Rng(SEED, 1 + 10 * layer), [outputs, channels, kernel, kernel]);
 }
 
 function finish(builder: Builder, y: Value, layer: ConvLayer, dtype: 'float32' | 'uint8', x: Tensor): BenchModel {
@@ -120,6 +120,45 @@ export function packedConv(layer: ConvLayer): BenchModel {
     'y',
   );
   return finish(builder, y, layer, 'float32', normals(new Rng(SEED, 3), inputOf(layer)));
+}
+
+/**
+ * Layers of one shape behind one another that hand on signs alone: where they run as a chain, bits go in and out of all but the first and
+ * last.
+ *
+ * @throws {BnnError} E_USAGE when a layer does not fit behind itself.
+ */
+export function packedChain(layer: ConvLayer, layers: number): BenchModel {
+  assertRepeatable(layer);
+  const builder = new Builder('chain');
+  let y = builder.input('x', 'float32', inputOf(layer));
+  const attributes = { ...attributesOf(layer), channels: int(layer.channels) };
+  for (let i = 0; i < layers; i++) {
+    const weights = weightsOf(layer, i);
+    const w = builder.constant('w', packConvWeights(weights.data, weights.shape));
+    const threshold = builder.constant('acc_threshold', normals(new Rng(SEED, 2 + 10 * i), [layer.outputs]));
+    y = builder.op('bnn.BinaryConvSign', [y, w, threshold], attributes, `layer${i}`);
+  }
+  return finish(builder, y, layer, 'float32', normals(new Rng(SEED, 3), inputOf(layer)));
+}
+
+/** Its full-precision twin. */
+export function floatChain(layer: ConvLayer, layers: number): BenchModel {
+  assertRepeatable(layer);
+  const builder = new Builder('float');
+  let y = builder.input('x', 'float32', inputOf(layer));
+  for (let i = 0; i < layers; i++) {
+    const bias = builder.constant('bias', normals(new Rng(SEED, 2 + 10 * i), [layer.outputs]));
+    y = builder.op('Conv', [y, builder.constant('w', weightsOf(layer, i)), bias], attributesOf(layer), `layer${i}`);
+  }
+  return finish(builder, y, layer, 'float32', normals(new Rng(SEED, 3), inputOf(layer)));
+}
+
+function assertRepeatable(layer: ConvLayer): void {
+  if (layer.channels === layer.outputs && outputSizeOf(layer) === layer.size) return;
+  throw new BnnError('E_USAGE', `${nameOfConvLayer(layer)} does not fit behind itself`, {
+    hint: 'with --layers, shapes keep the number of channels and the size, e.g. 64@56',
+  });
 }
 
 /** The full-precision twin: `Conv` with bias. */

@@ -118,7 +118,7 @@ async function prepare(variant: BenchVariant, options: TimingOptions): Promise<E
 
 async function openTimed({ name, bytes, feeds, ops, provider }: BenchVariant, threads: number): Promise<TimedSession> {
   if (provider === undefined) {
-    const session = await createNativeSession(bytes, { threads, ops, config: CONFIG, at: name });
+    const session = await createNativeSession(bytes, { threads, ops, fuse: true, config: CONFIG, at: name });
     return { time: (runs) => session.time(feeds, runs), nodes: null, dispose: () => session.dispose() };
   }
   const [x] = Object.values(feeds);

@@ -5,7 +5,11 @@ import { isOutOfThreads, outOfThreads } from '../core/scarce-threads.ts';
 import { type Dtype, fromBytes, type Tensor } from '../core/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
+import { decodeModel } from '../onnx/decode-model.ts';
+import { encodeModel } from '../onnx/encode-model.ts';
+import { readModel } from '../onnx/model-io.ts';
 import { messageOf } from './error-text.ts';
+import { fuseChains } from './fuse-chains.ts';
 import {
   findOpsLibrary,
   loadOrtAddon,
@@ -33,6 +37,8 @@ const OPTIMIZATION_LEVELS = { none: 0, basic: 1, extended: 2, all: 99 } as const
 export interface NativeSessionOptions extends SessionOptions {
   /** Registers the operator library, whose kernels then take the place of the function bodies in the file; off unless told. */
   readonly ops?: boolean | undefined;
+  /** Puts binary layers that follow one another into one node, where `ops` is on; nodes then have other names. Off unless told. */
+  readonly fuse?: boolean | undefined;
   /** Threads that run operators side by side; 0 (unless told) lets onnxruntime choose. */
   readonly interOpThreads?: number | undefined;
   /** `all` unless told. */
@@ -66,7 +72,8 @@ export async function createNativeSession(
   if (typeof model === 'string') await assertRegularFile(model);
   const settings: OrtSettings = {
     runtime: binding.runtime,
-    model,
+    model:
+      ops && options.fuse === true ? await fusedModel(model, hasBlocksOf16(binding) && optimization === 'all') : model,
     intraOpThreads: affordableThreads(options.threads ?? 0),
     interOpThreads: options.interOpThreads ?? 0,
     optimizationLevel: OPTIMIZATION_LEVELS[optimization],
@@ -79,6 +86,22 @@ export async function createNativeSession(
     return new NativeSession(binding, await binding.addon.create(settings), at, ops);
   } catch (cause) {
     throw explainCreateFailure(cause, at);
+  }
+}
+
+/** Whether onnxruntime's convolutions and our kernels both use vectors of 16 floats. */
+function hasBlocksOf16({ addon }: OrtBinding): boolean {
+  return process.arch === 'x64' && addon.popcountRow(process.env['BNN_KERNEL'] ?? '').startsWith('avx512');
+}
+
+/** The model with its chains of layers, or as it is where it has none or is not for this project to read. */
+async function fusedModel(model: string | Uint8Array, stems: boolean): Promise<string | Uint8Array> {
+  try {
+    const read = typeof model === 'string' ? await readModel(model) : decodeModel(model);
+    return fuseChains(read, { stems }) > 0 ? encodeModel(read) : model;
+  } catch (error) {
+    if (error instanceof BnnError) return model;
+    throw error;
   }
 }
 

@@ -143,7 +143,7 @@ async function stock(model: string | Uint8Array, options: OpenOptions, opsReason
 
 async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
   const { ep, threads = 0, verbose, at } = options;
-  const session = await createNativeSession(model, { ep, threads, verbose, at, ops: true });
+  const session = await createNativeSession(model, { ep, threads, verbose, at, ops: true, fuse: true });
   return withFacts(model, session, { engine: 'onnxruntime', ops: 'on', opsReason, threads });
 }
 

@@ -12,10 +12,13 @@ import {
   type ProviderCase,
 } from '../inference/bench-case.ts';
 import {
+  type ConvLayer,
+  floatChain,
   floatConv,
   int8Conv,
   nameOfConvLayer,
   operationsOf,
+  packedChain,
   packedConv,
   parseConvLayer,
 } from '../inference/bench-conv-models.ts';
@@ -53,6 +56,8 @@ export interface InferenceBenchOptions<Case = BenchCase> {
 export interface ConvBenchOptions extends InferenceBenchOptions {
   /** Layers as channels@size, e.g. `256@14,64-128@56k1s2`; `CONV_SHAPES` unless told. */
   readonly shapes?: string | undefined;
+  /** As many of each behind one another, with bits in between; 1 unless told. */
+  readonly layers?: number | undefined;
 }
 
 export interface ModelBenchOptions<Case = BenchCase> extends InferenceBenchOptions<Case> {
@@ -146,9 +151,14 @@ function threadsOf({ threads = 1 }: Pick<InferenceBenchOptions, 'threads'>): num
   return threads === 0 ? availableParallelism() : threads;
 }
 
-function convRequests({ shapes = CONV_SHAPES, batch: batches = [1] }: ConvBenchOptions): CaseRequest[] {
+function convRequests({
+  shapes = CONV_SHAPES,
+  batch: batches = [1],
+  layers: count = 1,
+}: ConvBenchOptions): CaseRequest[] {
   const layers = shapes.split(',').flatMap((text) => batches.map((batch) => parseConvLayer(text.trim(), batch)));
   return layers.map((layer) => {
+    if (count > 1) return chainRequest(layer, count);
     const packed = packedConv(layer);
     const operations = operationsOf(layer);
     return {
@@ -163,6 +173,21 @@ function convRequests({ shapes = CONV_SHAPES, batch: batches = [1] }: ConvBenchO
       binaryOperations: operations,
     };
   });
+}
+
+function chainRequest(layer: ConvLayer, count: number): CaseRequest {
+  const packed = packedChain(layer, count);
+  const operations = operationsOf(layer) * count;
+  return {
+    name: `${count} × ${nameOfConvLayer(layer)}, bits in between`,
+    variants: [
+      { name: 'ours', ops: true, ...packed },
+      { name: 'stock-packed', ops: false, ...packed },
+      { name: 'stock-fp32', ops: false, ...floatChain(layer, count) },
+    ],
+    operations,
+    binaryOperations: operations,
+  };
 }
 
 async function modelRequests(

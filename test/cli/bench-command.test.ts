@@ -30,7 +30,11 @@ const SLOW = { timeout: 60_000 };
 describe('bnn-bench usage', SLOW, () => {
   test.each([
     [[], /Commands:\s+conv[\s\S]*model[\s\S]*train[\s\S]*data[\s\S]*web/, 5],
-    [['conv'], /--shapes[\s\S]*--batch[\s\S]*--threads[\s\S]*--kernel[\s\S]*General options:[\s\S]*--json/, 2],
+    [
+      ['conv'],
+      /--shapes[\s\S]*--layers[\s\S]*--batch[\s\S]*--threads[\s\S]*--kernel[\s\S]*General options:[\s\S]*--json/,
+      3,
+    ],
     [['model'], /<model>[\s\S]*--twin[\s\S]*--ep[\s\S]*--batch[\s\S]*--allow-cpu-fallback/, 2],
     [['train'], /--model[\s\S]*--profile[\s\S]*--steps[\s\S]*--estimator[\s\S]*--backend/, 2],
     [['data'], /--dataset[\s\S]*--data[\s\S]*--images/, 1],
@@ -51,6 +55,7 @@ describe('bnn-bench usage', SLOW, () => {
     ['train with several batch sizes', ['train', '--batch', '1,8']],
     ['a batch size that is no number', ['conv', '--batch', '1,x']],
     ['another execution provider for conv', ['conv', '--ep', 'webgpu']],
+    ['layers that do not fit behind themselves', ['conv', '--shapes', '8-16@8', '--layers', '2']],
     ['an option that the execution provider does not have', ['model', 'net.onnx', '--ep-option', 'deviceId=1']],
     ['train without a known network', ['train', '--backend', 'nonsense']],
     ['options of train and data for conv', ['conv', '--estimator', 'ste', '--dataset', 'nonsense']],
@@ -218,6 +223,18 @@ describe.skipIf(missingAddon !== undefined)('bnn-bench train', SLOW, () => {
 
 describe.skipIf(missing !== undefined)(`bnn-bench${missing ? ` (skipped: ${missing})` : ''}`, SLOW, () => {
   const fast = ['--rounds', '3', '--repetitions', '1'];
+
+  test('conv --layers measures binary layers between binary layers', async () => {
+    const args = ['bench', 'conv', '--shapes', '16@6', '--layers', '3', ...fast, '--json', '--no-memory'];
+    const { code, events } = await runCli(args);
+    expect(code).toBe(0);
+    expect(events()[0]).toMatchObject({
+      name: '3 × conv3x3 16@6x6, bits in between',
+      ...measured,
+      popcountShare: positive,
+      baselines: { 'stock-packed': baseline, 'stock-fp32': baseline },
+    });
+  });
 
   test('conv --json prints a case for each shape, then the result', async () => {
     const args = ['bench', 'conv', '--shapes', '16@6,8-16@8k1s2', ...fast, '--json', '--no-memory'];

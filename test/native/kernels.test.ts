@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TOOL = join(ROOT, 'tools', 'build-native.mjs');
-const PROGRAMS = ['binary_conv_test', 'binary_weight_test', 'dispatch_test'];
+const PROGRAMS = ['binary_conv_test', 'binary_weight_test', 'chain_test', 'dispatch_test'];
 
 function missingTool(): string | undefined {
   if (process.platform === 'win32') return 'not built on Windows';

@@ -29,11 +29,11 @@ constexpr int kStoreOutputs = 64;
 // The padded rows [begin, end) of the bits of one group of one image.
 class Window {
  public:
-  Window(const BinaryConvShape& shape, const BinaryConvPlan& plan, bool channelsLast, uint32_t* planes)
-      : shape_(shape), plan_(plan), channelsLast_(channelsLast), planes_(planes) {}
+  Window(const BinaryConvShape& shape, const BinaryConvPlan& plan, const BinaryConvCall& call, uint32_t* planes)
+      : shape_(shape), plan_(plan), call_(call), planes_(planes) {}
 
-  // Returns the planes from row `begin` on. `image` tells images and groups apart, x and threshold are of its first channel.
-  const uint32_t* show(int64_t image, const float* x, const float* threshold, int64_t begin, int64_t end) {
+  // Returns the planes from row `begin` on. `image` counts the groups of all images.
+  const uint32_t* show(int64_t image, int64_t begin, int64_t end) {
     const ptrdiff_t rowWords = plan_.layout.rowWords;
     if (image != image_ || begin < begin_ || begin >= end_) {
       image_ = image;
@@ -47,29 +47,53 @@ class Window {
       begin_ = begin;
     }
     if (end > end_) {
-      pack(x, threshold, end_, end);
+      if (call_.xBits != nullptr) {
+        place(end_, end);
+      } else {
+        pack(end_, end);
+      }
       end_ = end;
     }
     return planes_ + (begin - begin_) * rowWords;
   }
 
  private:
-  void pack(const float* x, const float* threshold, int64_t begin, int64_t end) {
+  // Of the image without its padding, the elements that the padded rows up to `row` hold.
+  int64_t elements_before(int64_t row) const {
+    return std::clamp<int64_t>(row - shape_.pads[0], 0, plan_.layout.height) * plan_.layout.width;
+  }
+
+  // Bits that are there already.
+  void place(int64_t begin, int64_t end) {
     const ConvLayout& layout = plan_.layout;
-    const int64_t first = std::clamp<int64_t>(begin - shape_.pads[0], 0, layout.height) * layout.width;
-    const int64_t last = std::clamp<int64_t>(end - shape_.pads[0], 0, layout.height) * layout.width;
+    const int64_t first = elements_before(begin), last = elements_before(end), plane = layout.height * layout.width;
+    const uint32_t* source = call_.xBits + image_ * plan_.channelWords * plane + first;
+    for (int c = 0; c < plan_.channelWords; c++) {
+      uint32_t* target = planes_ + c * plan_.windowWords;
+      clear_padding(shape_, layout, begin, end, begin_, target);
+      scatter(shape_, layout, source + c * plane, first, last - first, begin_, target);
+    }
+  }
+
+  void pack(int64_t begin, int64_t end) {
+    const ConvLayout& layout = plan_.layout;
+    const int64_t first = elements_before(begin), last = elements_before(end);
     const ptrdiff_t channelStride = layout.height * layout.width, pixelStride = shape_.channels * shape_.groups;
+    const int64_t group = image_ % shape_.groups;
+    const float* x = call_.x + (call_.channelsLast ? (image_ / shape_.groups * channelStride * shape_.groups + group) * shape_.channels
+                                                   : image_ * shape_.channels * channelStride);
+    const float* threshold = call_.xThreshold != nullptr ? call_.xThreshold + group * shape_.channels : nullptr;
     const BinarizeRow& row = binarize_row();
     for (int c = 0; c < plan_.channelWords; c++) {
       uint32_t* plane = planes_ + c * plan_.windowWords;
-      const float* source = x + 32 * c * (channelsLast_ ? 1 : channelStride);
+      const float* source = x + 32 * c * (call_.channelsLast ? 1 : channelStride);
       const int channels = static_cast<int>(std::min<int64_t>(32, shape_.channels - 32 * c));
       clear_padding(shape_, layout, begin, end, begin_, plane);
       constexpr int64_t kChunk = 512;
       uint32_t words[kChunk];
       for (int64_t at = first; at < last; at += kChunk) {
         const int64_t count = std::min(kChunk, last - at);
-        if (channelsLast_) {
+        if (call_.channelsLast) {
           row.channels_last(source + at * pixelStride, channels, pixelStride, static_cast<int>(count), words);
         } else {
           row.channels_first(source + at, threshold != nullptr ? threshold + 32 * c : kZeros, channels, channelStride,
@@ -82,7 +106,7 @@ class Window {
 
   const BinaryConvShape& shape_;
   const BinaryConvPlan& plan_;
-  bool channelsLast_;
+  const BinaryConvCall& call_;
   uint32_t* planes_;
   int64_t image_ = -1, begin_ = 0, end_ = 0;
 };
@@ -93,12 +117,36 @@ void compute_channels_last(const BinaryTileRow& row, const TileJob& all, float* 
     TileJob job = all;
     job.outputs = std::min(kStoreOutputs, all.outputs - output);
     job.weights += static_cast<ptrdiff_t>(output) * all.kStride;
+    if (all.triples != nullptr) job.triples += static_cast<ptrdiff_t>(output) * all.kStride;
     job.base += static_cast<ptrdiff_t>(output) * all.classStride;
     job.epilogue = epilogue_from(all.epilogue, output, 0);
     job.y = tile;
     job.outputStride = kTilePixels;
     row.compute(job);
     row.store({tile, job.outputs, job.pixels, all.y + output, pixelStride});
+  }
+}
+
+// `compute` for rows that write no bits themselves, by way of floats: those of y, or where there are none, of a tile.
+void compute_bits(const BinaryTileRow& row, const TileJob& all, float* tile) {
+  TileJob job = all;
+  job.bits = nullptr;
+  if (all.y == nullptr) {
+    // The residual has the stride of y: a tile in its place would need its own.
+    job.y = tile;
+    job.outputStride = kTilePixels;
+  }
+  for (int output = 0; output < all.outputs; output += 32) {
+    job.outputs = std::min(32, all.outputs - output);
+    job.weights = all.weights + static_cast<ptrdiff_t>(output) * all.kStride;
+    if (all.triples != nullptr) job.triples = all.triples + static_cast<ptrdiff_t>(output) * all.kStride;
+    job.base = all.base + static_cast<ptrdiff_t>(output) * all.classStride;
+    job.epilogue = epilogue_from(all.epilogue, output, output * all.outputStride);
+    if (all.y != nullptr) job.y = all.y + output * all.outputStride;
+    row.compute(job);
+    const float* least = all.bitLeast != nullptr ? all.bitLeast + output : kZeros;
+    uint32_t* words = all.bits + output / 32 * all.bitsStride;
+    binarize_row().channels_first(job.y, least, job.outputs, job.outputStride, all.pixels, words);
   }
 }
 
@@ -114,17 +162,20 @@ void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const B
   const int64_t bands = ceil_div(blocks, bandBlocks);
   const int64_t mostSplits = bandBlocks > 1 ? 1 : std::max<int64_t>(1, perGroup / kSplitOutputs);
   const int64_t splits = std::clamp<int64_t>(ceil_div(kPieces, images * bands), 1, mostSplits);
-  const int64_t splitOutputs = ceil_div(ceil_div(perGroup, splits), kTileOutputs) * kTileOutputs;
+  // Outputs of one word of bits stay together.
+  const int64_t together = call.yBits != nullptr ? 32 : kTileOutputs;
+  const int64_t splitOutputs = ceil_div(ceil_div(perGroup, splits), together) * together;
   const int64_t work = images * pixels * perGroup * weights.kWords / 16;
   claim_all(parallel, images * bands * splits, work, [&](const auto& claim) {
     const size_t panelWords = static_cast<size_t>(weights.kStride + 1) * kTilePixels;
     const size_t workspaceWords = tile_workspace_bytes(weights.kStride, splitOutputs) / 4;
     const size_t planeWords = static_cast<size_t>(plan.channelWords * plan.windowWords + 16);
-    const size_t tileWords = call.channelsLast ? kStoreOutputs * kTilePixels : 0;
+    const bool byFloats = call.yBits != nullptr && !row.writesBits;
+    const size_t tileWords = call.channelsLast || byFloats ? kStoreOutputs * kTilePixels : 0;
     Scratch scratch((panelWords + workspaceWords + tileWords + planeWords) * 4);
     uint32_t* panel = scratch.as<uint32_t>();
     float* tile = reinterpret_cast<float*>(panel + panelWords + workspaceWords);
-    Window window(s, plan, call.channelsLast, panel + panelWords + workspaceWords + tileWords);
+    Window window(s, plan, call, panel + panelWords + workspaceWords + tileWords);
     int64_t built = -1;
     for (int64_t piece = claim(); piece >= 0; piece = claim()) {
       const int64_t image = piece / splits / bands, group = image % s.groups, band = piece / splits % bands;
@@ -143,22 +194,25 @@ void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const B
         job.kNibbles = static_cast<int>(ceil_div(s.bits(), 4));
         job.pixels = static_cast<int>(std::min<int64_t>(kTilePixels, pixels - first));
         job.weights = weights.words.data() + padded * weights.kStride;
+        if (weights.triples.size() > 0) job.triples = weights.triples.data() + padded * weights.kStride;
         job.outputs = static_cast<int>(std::min(splitOutputs, perGroup - output));
         job.base = plan.base.data() + padded * plan.classStride;
         job.classStride = plan.classStride;
         job.smallClasses = plan.classes <= kSmallClasses;
         job.classes = plan.pixelClass.data() + first;
         job.epilogue = epilogue_from(call.epilogue, padded, at);
-        job.y = call.y + at;
+        job.y = call.y != nullptr ? call.y + at : nullptr;
         job.outputStride = pixels;
         job.pixelStride = 1;
+        if (call.yBits != nullptr) {
+          job.bits = call.yBits + (image * ceil_div(s.outputs, 32) + output / 32) * pixels + first;
+          job.bitsStride = pixels;
+          job.bitLeast = call.yLeast != nullptr ? call.yLeast + output : nullptr;
+          if (call.yMost != nullptr) job.most = call.yMost + padded * plan.classStride;
+        }
         if (built != image * blocks + b) {
           const BlockPlan& block = plan.blocks[static_cast<size_t>(b)];
-          const int64_t inputPixels = plan.layout.height * plan.layout.width;
-          const float* x = call.x + (call.channelsLast ? (image / s.groups * inputPixels * s.groups + group) * s.channels
-                                                       : image * s.channels * inputPixels);
-          const float* threshold = call.xThreshold != nullptr ? call.xThreshold + group * s.channels : nullptr;
-          const uint32_t* planes = window.show(image, x, threshold, block.rowBegin, block.rowEnd);
+          const uint32_t* planes = window.show(image, block.rowBegin, block.rowEnd);
           row.build_panel({planes, plan.pieces.data(), static_cast<int>(plan.pieces.size()), plan.runs.data() + block.firstRun,
                            block.runCount, panel});
           row.prepare(job);
@@ -166,6 +220,8 @@ void binary_conv(const BinaryConvShape& s, const BinaryWeights& weights, const B
         }
         if (call.channelsLast) {
           compute_channels_last(row, job, tile, s.outputs);
+        } else if (byFloats) {
+          compute_bits(row, job, tile);
         } else {
           row.compute(job);
         }

@@ -23,13 +23,17 @@ constexpr int64_t kMaxBits = int64_t{1} << 23;
 struct BinaryWeights {
   int kWords = 0;
   int kStride = 0;
-  int groupOutputs = 0;           // rounded up to kTileOutputs
-  AlignedArray<uint32_t> words;   // u32[groups][groupOutputs / 4][kStride][4]
-  AlignedArray<int32_t> tapSums;  // i32[groups][groupOutputs][taps]: Σ_c w
+  int groupOutputs = 0;            // rounded up to kTileOutputs
+  AlignedArray<uint32_t> words;    // u32[groups][groupOutputs / 4][kStride][4]
+  AlignedArray<uint32_t> triples;  // likewise: see TileJob
+  AlignedArray<int32_t> tapSums;   // i32[groups][groupOutputs][taps]: Σ_c w
 };
 
 // Room for the weights, zeroed.
 BinaryWeights empty_weights(const BinaryConvShape& shape);
+
+// Makes `triples` of `words`.
+void add_triples(BinaryWeights& weights);
 
 // bits: u8[outputs][kernel rows][kernel columns][⌈channels / 8⌉], as in the operator's input w; pad bits are ignored.
 BinaryWeights pack_binary_weights(const BinaryConvShape& shape, const uint8_t* bits);
@@ -64,6 +68,10 @@ struct BinaryConvPlan {
 
 BinaryConvPlan plan_binary_conv(const BinaryConvShape& shape, const BinaryWeights& weights, int64_t height, int64_t width);
 
+// What the thresholds of an epilogue (by pad_outputs) say of the popcounts: i32[groups][groupOutputs][classStride], the most of each class
+// that gives +1, below 0 where none does. Empty where there are more than kSmallClasses.
+AlignedArray<int32_t> most_counts(const BinaryConvPlan& plan, const float* threshold);
+
 // The epilogue from output `channel` and element `at` of y on.
 inline Epilogue epilogue_from(const Epilogue& e, ptrdiff_t channel, ptrdiff_t at) {
   const auto moved = [](const float* p, ptrdiff_t by) { return p != nullptr ? p + by : nullptr; };
@@ -78,6 +86,13 @@ struct BinaryConvCall {
   Epilogue epilogue;        // of vectors by pad_outputs; for the reference f32[outputs]
   float* y;
   bool channelsLast = false;  // x and y are NHWC rather than NCHW; without residual and xThreshold
+
+  // Bits from layer to layer, channels first and in one group only; word c of a pixel holds its channels 32 c … 32 c + 31.
+  const uint32_t* xBits = nullptr;  // u32[batch][⌈channels / 32⌉][height][width] in place of x
+  uint32_t* yBits =
+      nullptr;  // u32[batch][⌈outputs / 32⌉][out height][out width]: y >= yLeast(output); y may be null then, without residual
+  const float* yLeast = nullptr;   // f32, by pad_outputs; null stands for zeros
+  const int32_t* yMost = nullptr;  // by most_counts; for signs alone, without y and yLeast
 };
 
 void binary_conv(const BinaryConvShape& shape, const BinaryWeights& weights, const BinaryConvPlan& plan, const BinaryConvCall& call,

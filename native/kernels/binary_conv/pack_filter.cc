@@ -58,7 +58,9 @@ bool pack_filter(const BinaryConvShape& s, const float* filter, const Parallel& 
     const int64_t begin = static_cast<int64_t>(band) * kBand;
     if (!pack_band(s, filter, begin, std::min(begin + kBand, s.outputs), weights)) isBinary.store(false, std::memory_order_relaxed);
   });
-  return isBinary.load(std::memory_order_relaxed);
+  if (!isBinary.load(std::memory_order_relaxed)) return false;
+  add_triples(weights);
+  return true;
 }
 
 }  // namespace bnn

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/binary_conv/binary_conv.h"
 #include "kernels/rounding.h"
@@ -111,7 +112,25 @@ BinaryWeights pack_binary_weights(const BinaryConvShape& s, const uint8_t* bits)
       result.tapSums[static_cast<size_t>(row * taps + t)] = 2 * ones - static_cast<int32_t>(s.channels);
     }
   }
+  add_triples(result);
   return result;
+}
+
+void add_triples([[maybe_unused]] BinaryWeights& weights) {
+#if !defined(__wasm_simd128__)
+  weights.triples = AlignedArray<uint32_t>(weights.words.size());
+  const uint32_t* from = weights.words.data();
+  uint32_t* to = weights.triples.data();
+  const ptrdiff_t blockWords = static_cast<ptrdiff_t>(weights.kStride) * kTileOutputs;
+  for (size_t block = 0; block < weights.words.size();
+       block += static_cast<size_t>(blockWords), from += blockWords, to += blockWords) {
+    std::copy_n(from, blockWords, to);
+    for (ptrdiff_t k = 2; k < weights.kWords; k += 3) {
+      for (ptrdiff_t i = k * kTileOutputs; i < (k + 1) * kTileOutputs; i++)
+        to[i] ^= from[i - kTileOutputs] ^ from[i - 2 * kTileOutputs];
+    }
+  }
+#endif
 }
 
 void pad_outputs(const BinaryConvShape& s, const BinaryWeights& weights, const float* values, float* padded) {
@@ -166,6 +185,18 @@ BinaryConvPlan plan_binary_conv(const BinaryConvShape& s, const BinaryWeights& w
     }
   }
   return plan;
+}
+
+AlignedArray<int32_t> most_counts(const BinaryConvPlan& plan, const float* threshold) {
+  if (plan.classes > kSmallClasses) return {};
+  AlignedArray<int32_t> most(plan.base.size());
+  for (size_t i = 0; i < most.size(); i++) {
+    // base − 2 pop >= threshold. Sums are whole numbers up to 2^24, so a threshold beyond them may be taken for one just beyond.
+    const double least = std::ceil(static_cast<double>(threshold[i / static_cast<size_t>(plan.classStride)]));
+    const double bound = (static_cast<double>(plan.base[i]) - std::clamp(least, -0x1p26, 0x1p26)) / 2;
+    most[i] = std::isnan(least) ? -1 : static_cast<int32_t>(std::floor(std::max(bound, -1.0)));
+  }
+  return most;
 }
 
 }  // namespace bnn

@@ -69,15 +69,23 @@ struct TileJob {
   int kNibbles;             // 4-bit parts of the words that have bits
   int pixels;               // 1 to kTilePixels
   const uint32_t* weights;  // u32[⌈outputs / 4⌉][kStride][4], at the start of a cache line; words from kWords on are 0
+  const uint32_t* triples;  // likewise, with the xor of each three words in place of the third; null in WebAssembly
   int outputs;
   const float* base;       // integers, f32[outputs rounded up to 4][classStride]
   int classStride;         // at least kSmallClasses
   bool smallClasses;       // every class is below kSmallClasses
   const int32_t* classes;  // i32[kTilePixels], a valid class in each
   Epilogue epilogue;
-  float* y;                // of the first output and pixel
+  float* y;                // of the first output and pixel; null where bits are all that is wanted
   ptrdiff_t outputStride;  // in elements, of y and the residual
   ptrdiff_t pixelStride;   // 1 for convolutions; otherwise outputStride is 1
+  // Rows with `writesBits`, convolutions only: bit o % 32 of bits[o / 32 · bitsStride + p] = y(o, p) >= bitLeast(o); the first output is
+  // a multiple of 32, and bits beyond the last one are 0. Null where floats are all that is wanted.
+  uint32_t* bits;
+  ptrdiff_t bitsStride;
+  const float* bitLeast;  // f32[outputs], read in whole groups of kTileOutputs; null stands for zeros
+  // i32, like base: where y is null and the epilogue has thresholds, +1 is where pop(o, p) <= most(o, class(p)), for rows that want it so.
+  const int32_t* most;
 };
 
 // Results of up to kTilePixels pixels, as `compute` leaves them with outputStride kTilePixels and pixelStride 1.
@@ -97,6 +105,7 @@ struct BinaryTileRow {
   void (*compute)(const TileJob& job);
   // Transposes results: channels last.
   void (*store)(const StoreJob& job);
+  bool writesBits = false;
 };
 
 // For tiles of up to `outputs` outputs.

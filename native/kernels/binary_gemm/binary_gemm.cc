@@ -41,6 +41,7 @@ void binary_gemm(const BinaryConvShape& s, const BinaryWeights& weights, const B
       job.kNibbles = static_cast<int>((s.channels + 3) / 4);
       job.pixels = static_cast<int>(std::min<int64_t>(kRows, call.rows - firstRow));
       job.weights = weights.words.data() + firstOutput * weights.kStride;
+      if (weights.triples.size() > 0) job.triples = weights.triples.data() + firstOutput * weights.kStride;
       job.outputs = static_cast<int>(std::min(kOutputs, s.outputs - firstOutput));
       job.base = plan.base.data() + firstOutput * plan.classStride;
       job.classStride = plan.classStride;

@@ -62,6 +62,7 @@ interface InferenceBenchOptions extends GeneralOptions {
 
 interface ConvBenchOptions extends InferenceBenchOptions {
   readonly shapes: string;
+  readonly layers: number;
 }
 
 interface ModelBenchOptions extends InferenceBenchOptions, ProviderFlags {
@@ -133,11 +134,13 @@ function createConvBench(): Command {
       'Measures single convolution layers in onnxruntime: ours, packed, in full precision and in 8-bit integers.',
     )
     .optionsGroup(COMMON)
-    .option('--shapes <list>', 'layers as channels@size, see the examples', CONV_SHAPES);
+    .option('--shapes <list>', 'layers as channels@size, see the examples', CONV_SHAPES)
+    .option('--layers <n>', 'as many of each behind one another, with bits in between', wholeNumber(1), 1);
   addInferenceOptions(command);
   addGeneralOptions(command, { threads: false });
   return addExamples(command, [
     ['bnn-bench conv', '3×3 layers of a ResNet-18'],
+    ['bnn-bench conv --layers 16', 'binary layers between binary layers: bits in, bits out'],
     ['bnn-bench conv --shapes 256@14,64-128@56k1s2 --threads 2', 'other layers: 1×1 with stride 2, 64 to 128 channels'],
   ]).action((options: ConvBenchOptions) => runConv(options));
 }

@@ -1,0 +1,154 @@
+/** Which nodes a `BinaryChain` can take over, each by itself: what they compute there is the same to the bit. */
+
+import { isDtype } from '../core/tensor.ts';
+import type { Node, Value } from '../graph/graph.ts';
+import { type LayerVariant, packedVariant } from '../operators/variants.ts';
+import { inputsAfterWeights } from './chain-program.ts';
+import { type Stem, stemOf } from './chain-stem.ts';
+
+export type ChainNode =
+  | Stem
+  | { readonly kind: 'conv'; readonly variant: LayerVariant; readonly data: readonly number[] }
+  | {
+      readonly kind: 'select';
+      readonly strides: readonly number[];
+      readonly before: number;
+      readonly after: number;
+      readonly fill: number;
+      readonly data: readonly number[];
+    }
+  | {
+      readonly kind: 'maxPool';
+      readonly strides: readonly number[];
+      readonly kernel: readonly number[];
+      readonly pads: readonly number[];
+      readonly data: readonly number[];
+    };
+
+/**
+ * What a node is in a chain; null for any other. `data` are the places of its inputs that are computed.
+ *
+ * @param stems  whether float layers in front of a chain are taken, too.
+ */
+export function chainNodeOf(node: Node, stems: boolean): ChainNode | null {
+  if (node.outputs.length !== 1 || !isImage(node.output)) return null;
+  const found = convOf(node) ?? selectOf(node) ?? signPoolOf(node) ?? (stems ? readStemOf(node) : null);
+  if (found === null) return null;
+  const batch = node.output.shape?.[0];
+  const isFit = (value: Value) => isImage(value) && value.shape?.[0] === batch;
+  return dataOf(node, found).every(isFit) ? found : null;
+}
+
+/** What a node of a chain takes from others. */
+export function dataOf(node: Node, found: ChainNode): readonly Value[] {
+  const [first = node] = found.kind === 'floatConv' ? found.nodes : [];
+  return found.data.map((index) => first.requiredInput(index));
+}
+
+/** A stem that binary layers alone read. */
+function readStemOf(node: Node): Stem | null {
+  const isRead = node.output.uses.every(({ node: reader }) => {
+    const variant = packedVariant(reader);
+    return variant?.layer === 'Conv' && !variant.weightOnly;
+  });
+  return isRead && !node.output.isOutput() ? stemOf(node) : null;
+}
+
+/** Of known size but for the number of images, which at least has a name. */
+function isImage({ dtype, shape }: Value): boolean {
+  if (dtype !== 'float32' || shape?.length !== 4 || shape[0] === null) return false;
+  return shape.slice(1).every((size) => typeof size === 'number' && size > 0);
+}
+
+function convOf(node: Node): ChainNode | null {
+  const variant = packedVariant(node);
+  if (variant === undefined || variant.layer !== 'Conv' || variant.weightOnly) return null;
+  const [x, w] = [node.requiredInput(0), node.requiredInput(1)];
+  if (w.constant?.dtype !== 'uint8' || x.constant !== null) return null;
+  const data = [0];
+  for (const [i, name] of inputsAfterWeights(variant).entries()) {
+    const value = node.requiredInput(i + 2);
+    if (name === 'residual') {
+      if (value.constant !== null || !isSameSize(value, node.output)) return null;
+      data.push(i + 2);
+      continue;
+    }
+    const size = name === 'x_threshold' ? x.shape?.[1] : w.constant.shape[0];
+    if (value.constant === null || !isDtype(value.constant, 'float32')) return null;
+    if (value.constant.shape.length !== 1 || value.constant.shape[0] !== size) return null;
+  }
+  return { kind: 'conv', variant, data };
+}
+
+function isSameSize(a: Value, b: Value): boolean {
+  return a.shape?.length === b.shape?.length && a.shape?.every((size, i) => size === b.shape?.[i]) === true;
+}
+
+const isOf = (values: readonly number[], wanted: number) => values.every((value) => value === wanted);
+
+interface Window {
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly pads: readonly number[];
+}
+
+/** Of a pooling of 2 dimensions without anything unusual. */
+function windowOf(node: Node): Window | null {
+  const [kernel, strides, pads] = [
+    node.ints('kernel_shape', []),
+    node.ints('strides', [1, 1]),
+    node.ints('pads', [0, 0, 0, 0]),
+  ];
+  const isPlain =
+    node.int('ceil_mode', 0) === 0 &&
+    node.int('storage_order', 0) === 0 &&
+    isOf(node.ints('dilations', [1, 1]), 1) &&
+    node.string('auto_pad', 'NOTSET') === 'NOTSET';
+  const isWhole = kernel.length === 2 && strides.length === 2 && pads.length === 4;
+  return isPlain && isWhole ? { kernel, strides, pads } : null;
+}
+
+/** Poolings of single elements, and Pad of channels. */
+function selectOf(node: Node): ChainNode | null {
+  if (node.is('AveragePool') || node.is('MaxPool')) {
+    const window = windowOf(node);
+    if (window === null || !isOf(window.kernel, 1) || !isOf(window.pads, 0)) return null;
+    return { kind: 'select', strides: window.strides, before: 0, after: 0, fill: 0, data: [0] };
+  }
+  if (!node.is('Pad') || node.string('mode', 'constant') !== 'constant' || node.input(3) !== null) return null;
+  const [pads, fill] = [node.input(1)?.constant, node.input(2)];
+  if (pads == null || pads.data.length !== 8 || (fill !== null && fill.constant?.dtype !== 'float32')) return null;
+  const [, before = 0, ...others] = Array.from(pads.data, Number);
+  const after = others[3] ?? 0;
+  if (Number(pads.data[0]) !== 0 || before < 0 || after < 0 || !others.every((pad, i) => i === 3 || pad === 0))
+    return null;
+  return {
+    kind: 'select',
+    strides: [1, 1],
+    before,
+    after,
+    fill: Number(fill?.constant?.data[0] ?? 0),
+    data: [0],
+  };
+}
+
+/** MaxPool of signs that nothing but binary layers read: the largest is +1 where any is. */
+function signPoolOf(node: Node): ChainNode | null {
+  const x = node.input(0);
+  if (!node.is('MaxPool') || x === null || x.producer === null || node.output.isOutput()) return null;
+  const made = packedVariant(x.producer);
+  const window = windowOf(node);
+  if (made?.sign !== true || made.layer !== 'Conv' || window === null) return null;
+  if (x.producer.int('group', 1) !== 1 || window.pads.some((pad, i) => pad >= (window.kernel[i % 2] ?? 0))) return null;
+  const isRead = node.output.uses.every(({ node: reader, index }) => {
+    const variant = packedVariant(reader);
+    return (
+      index === 0 &&
+      variant?.layer === 'Conv' &&
+      !variant.weightOnly &&
+      !variant.threshold &&
+      reader.int('group', 1) === 1
+    );
+  });
+  return isRead ? { kind: 'maxPool', ...window, data: [0] } : null;
+}

@@ -1,0 +1,83 @@
+/**
+ * The first layers of a network as a step of a chain: Conv of a few float channels, Relu and BatchNormalization, where each is read by the
+ * next alone. Exact beside an onnxruntime that runs them by its blocked convolutions: those of processors with AVX-512, in blocks of 16.
+ */
+
+import { isDtype } from '../core/tensor.ts';
+import type { Node, Value } from '../graph/graph.ts';
+
+/** Channels in a block of onnxruntime's; fewer stay in the picture's own order. */
+const BLOCK = 16;
+
+export interface Stem {
+  readonly kind: 'floatConv';
+  readonly relu: boolean;
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly pads: readonly number[];
+  readonly channels: number;
+  readonly outputs: number;
+  readonly weights: Float32Array;
+  readonly bias: Float32Array;
+  readonly scale: Float32Array;
+  readonly shift: Float32Array;
+  /** Its nodes, first to last; `data` counts the inputs of the first. */
+  readonly nodes: readonly Node[];
+  readonly data: readonly number[];
+}
+
+const NONE = new Float32Array();
+
+/** @param last  the node whose output is that of the whole. */
+export function stemOf(last: Node): Stem | null {
+  const normalization = last.is('BatchNormalization') ? last : null;
+  const before = normalization === null ? last : onlyReadBy(normalization);
+  const relu = before?.is('Relu') === true ? before : null;
+  const conv = relu === null ? before : onlyReadBy(relu);
+  if (conv?.is('Conv') !== true) return null;
+  const affine = normalization === null ? { scale: NONE, shift: NONE } : affineOf(normalization);
+  const layer = convOf(conv);
+  if (layer === null || affine === null) return null;
+  const nodes = [conv, relu, normalization].filter((node) => node !== null);
+  return { kind: 'floatConv', relu: relu !== null, ...layer, ...affine, nodes, data: [0] };
+}
+
+/** The producer of a node's data, when nothing else reads them. */
+function onlyReadBy(node: Node): Node | null {
+  const value = node.input(0);
+  return value !== null && value.uses.length === 1 && !value.isOutput() ? value.producer : null;
+}
+
+function floatsOf(value: Value | null): Float32Array | null {
+  return value?.constant != null && isDtype(value.constant, 'float32') ? value.constant.data : null;
+}
+
+type Layer = Pick<Stem, 'kernel' | 'strides' | 'pads' | 'channels' | 'outputs' | 'weights' | 'bias'>;
+
+function convOf(node: Node): Layer | null {
+  const [weights, bias] = [floatsOf(node.input(1)), node.input(2) === null ? NONE : floatsOf(node.input(2))];
+  const [outputs = 0, channels = 0, ...kernel] = node.input(1)?.constant?.shape ?? [];
+  const [strides, pads] = [node.ints('strides', [1, 1]), node.ints('pads', [0, 0, 0, 0])];
+  const isPlain =
+    kernel.length === 2 &&
+    strides.length === 2 &&
+    pads.length === 4 &&
+    pads.every((pad) => pad >= 0) &&
+    node.int('group', 1) === 1 &&
+    node.ints('dilations', [1, 1]).every((dilation) => dilation === 1) &&
+    node.string('auto_pad', 'NOTSET') === 'NOTSET';
+  if (!isPlain || weights === null || bias === null || channels >= BLOCK || outputs % BLOCK !== 0) return null;
+  // Padding times infinity would be NaN.
+  return weights.every(Number.isFinite) ? { kernel, strides, pads, channels, outputs, weights, bias } : null;
+}
+
+/** y = x · scale + shift, in the float32 steps by which onnxruntime makes them. */
+function affineOf(node: Node): Pick<Stem, 'scale' | 'shift'> | null {
+  const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => floatsOf(node.input(i)));
+  if (gamma == null || beta == null || mean == null || variance == null) return null;
+  if (node.outputs.length !== 1 || node.int('training_mode', 0) !== 0) return null;
+  const epsilon = Math.fround(node.float('epsilon', 1e-5));
+  const scale = gamma.map((g, i) => g / Math.fround(Math.sqrt(Math.fround((variance[i] ?? 0) + epsilon))));
+  const shift = beta.map((b, i) => b - Math.fround((mean[i] ?? 0) * (scale[i] ?? 0)));
+  return { scale, shift };
+}
