@@ -30,6 +30,8 @@ type Statistics = {
 export type NormAttributes = {
   readonly epsilon: number;
   readonly relu: boolean;
+  /** That a binary convolution reads the result: for kernels that pack signs where they compute them. */
+  readonly areSignsRead?: boolean;
 };
 
 /**

@@ -12,8 +12,12 @@ import { type ExplicitPadding, padBefore, paddedShape, unpadGradient } from './p
 import { type Slope, sign, signGrad, signGradTable } from './sign.ts';
 import { runTfjsKernel } from './tfjs-kernel.ts';
 
-/** Whether the filter is known to consist of ±1. */
-export type BinaryConvAttributes = ConvAttributes & { readonly filterIsSigns: boolean };
+export type BinaryConvAttributes = ConvAttributes & {
+  /** Whether the filter is known to consist of ±1. */
+  readonly filterIsSigns: boolean;
+  /** That only a batch normalization reads the result: for kernels that have a shorter form of it. */
+  readonly isNormalized?: boolean;
+};
 
 export function binaryConv(
   { x, filter }: { readonly x: tf.Tensor; readonly filter: tf.Tensor },

@@ -7,12 +7,13 @@ import { BufferPool } from './buffer-pool.ts';
 import type { GpuAdapter, GpuDevice } from './device.ts';
 import { reportDeviceErrors } from './device-errors.ts';
 import { flushPieces } from './grouped-dispatch.ts';
+import { disposeFormsToo } from './kept-forms.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
 import { WEBGPU } from './kernels/kernel.ts';
 import { WEBGPU_KERNELS } from './kernels/table.ts';
 import { WEBGPU_PACKAGES } from './packages.ts';
-import { disposeSignsToo } from './packed-signs.ts';
 import { rememberLabels } from './pipeline-labels.ts';
+import { widenWhereAsked } from './short-sums.ts';
 import type { WebgpuBackend } from './webgpu-backend.ts';
 
 /** What tfjs-backend-webgpu exports. */
@@ -45,7 +46,8 @@ export async function createBackend(adapter: GpuAdapter): Promise<WebgpuBackend>
   reuseBuffersAtOnce(backend);
   destroyWhatWasSent(backend);
   givePiecesFirst(backend);
-  disposeSignsToo(backend);
+  disposeFormsToo(backend);
+  widenWhereAsked(backend);
   reportDeviceErrors(backend);
   // One submission per training step; reading the loss submits.
   tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', 4096);

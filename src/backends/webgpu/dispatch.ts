@@ -13,7 +13,7 @@ export const STORAGE_BUFFERS = 10;
 export const WORKGROUP_BYTES = 16384;
 export const WORKGROUP_THREADS = 256;
 
-type Element = 'f32' | 'u32' | 'i32' | 'vec4<f32>';
+export type Element = 'f32' | 'u32' | 'vec2<u32>' | 'vec4<u32>' | 'vec4<f32>';
 
 /** GPUBufferUsage.UNIFORM | COPY_DST. */
 const UNIFORM_USAGE = 0x40 | 0x08;

@@ -63,6 +63,16 @@ function soleProducer(value: Value, op: string): Node | null {
   return producer?.is(op) && value.uses.length === 1 ? producer : null;
 }
 
+/** Whether a step of a normalization alone reads the value. */
+export function isNormalized(value: Value): boolean {
+  const [use] = value.uses;
+  if (use === undefined || value.uses.length > 1 || value.isOutput()) return false;
+  const { node } = use;
+  if (node.is('BatchNormalization')) return use.index === 0;
+  const scales = node.is('Mul') && node.inputs.some((input) => input !== null && isComputedScalar(input));
+  return (scales || node.is('Relu')) && isNormalized(node.output);
+}
+
 function isComputedScalar(value: Value): boolean {
   return value.constant === null && value.shape?.length === 0;
 }
@@ -71,7 +81,9 @@ function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: BuildConte
   const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => node.requiredInput(i)) as [Value, Value, Value, Value];
   const rank = rankOf(x);
   if (rank !== 2 && rank !== 4) unsupported(node, `the input has rank ${rank}, 2 and 4 are implemented`);
-  const attributes = { epsilon: floatAttribute(node, 'epsilon', 1e-5, 0, 1e30), relu };
+  const { output } = sum?.node ?? node;
+  const areSignsRead = output.uses.some((use) => use.node.is('Sign', 'bnn'));
+  const attributes = { epsilon: floatAttribute(node, 'epsilon', 1e-5, 0, 1e30), relu, areSignsRead };
   const keep = floatAttribute(node, 'momentum', 0.9, 0, 1);
   const meanSlot = context.slot(mean);
   const varianceSlot = context.slot(variance);
@@ -81,7 +93,7 @@ function buildNorm({ node, x, scale, relu, sum }: FusedNorm, context: BuildConte
 
   const step: Step = {
     inputs: reads,
-    output: (sum?.node ?? node).output,
+    output,
     layout: context.layout(x),
     readsInputs: scale === null ? [0, 1] : [0, 1, 5],
     readsOutput: false,

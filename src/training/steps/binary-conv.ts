@@ -10,6 +10,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Node } from '../../graph/graph.ts';
 import { run as runKernel } from '../../kernels/run.ts';
 import { binaryConvInputGradient } from '../sign-gradients.ts';
+import { isNormalized } from './batch-norm.ts';
 import { planConv } from './conv.ts';
 import { layersBehind, ofLayer, relaxesWeights } from './sign.ts';
 import type { BuildContext, Fusion, Step } from './step.ts';
@@ -35,6 +36,7 @@ function buildBinaryConv(node: Node, sign: Node, context: BuildContext): Step {
   const layer = layers[0] ?? sign.output.name;
   const [first] = sign.output.uses;
   const binarizesWeight = weight.producer?.is('Sign', 'bnn') === true;
+  const form = { isNormalized: bias === null && isNormalized(node.output) };
   return {
     inputs: bias === null ? [x, weight] : [x, weight, bias],
     output: node.output,
@@ -49,7 +51,7 @@ function buildBinaryConv(node: Node, sign: Node, context: BuildContext): Step {
       }
       const filterIsSigns = binarizesWeight && !relaxesWeights(run);
       const inputs = { x: x as tf.Tensor, filter: filter as tf.Tensor };
-      const y = runKernel('BnnBinaryConv', inputs, { ...attributes, filterIsSigns });
+      const y = runKernel('BnnBinaryConv', inputs, { ...attributes, ...form, filterIsSigns });
       if (bias === undefined) return { output: y };
       const output = tf.add(y, bias);
       y.dispose();

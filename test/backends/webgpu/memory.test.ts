@@ -38,15 +38,21 @@ afterEach(() => {
 });
 
 describeFake('a device with too little memory', () => {
-  it('ResNet-18-CIFAR in 1,500 MiB: 256 pictures do not fit, 128 are advised, and 128 train', async () => {
-    device.memory = 1500 * MIB;
+  it('ResNet-18-CIFAR in 1,300 MiB: 256 pictures do not fit, 128 are advised, and 128 train', async () => {
+    device.memory = 1300 * MIB;
     await expect(takeSteps('resnet18-cifar', 256)).rejects.toMatchObject({
       code: 'E_BACKEND',
       message: 'there is too little memory for a training step of 256 pictures',
       hint: '--batch-size 128 fits',
     });
     await takeSteps('resnet18-cifar', 128);
-    expect(device.peakBytes).toBeLessThanOrEqual(1500 * MIB);
+    expect(device.peakBytes).toBeLessThanOrEqual(1300 * MIB);
+  });
+
+  it('ResNet-18-CIFAR in 1,500 MiB: 256 pictures train', async () => {
+    if (loaded.ok) loaded.value.backend.bufferManager.trim();
+    device.memory = 1500 * MIB;
+    await takeSteps('resnet18-cifar', 256);
   });
 
   it('a training says so too, and trains with what it advises', async () => {

@@ -2,8 +2,9 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { NormAttributes } from '../../../kernels/batch-norm.ts';
-import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
-import { keepSigns, packsSigns, WORD_BITS } from '../packed-signs.ts';
+import { dispatch, type Element, FLAT_HEAD, flatGroups } from '../dispatch.ts';
+import { keepForm, keptForm, WORD_BITS } from '../kept-forms.ts';
+import { FROM_SHORTS } from '../short-sums.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { columnSums } from './column-sums.ts';
 import { allocate, literal, type Own, type OwnKernels, sizeOf } from './kernel.ts';
@@ -14,8 +15,34 @@ interface Normalized {
   readonly scale?: tf.TensorInfo | undefined;
 }
 
+/** How x is read: as it is, or as integers of 16 bits. */
+interface Read {
+  readonly data: tf.TensorInfo;
+  readonly shape: number[];
+  readonly declarations: string;
+  /** Of vectors of four channels, or of one number; and WGSL of the i-th of them. */
+  readonly vectors: Element;
+  readonly vector: string;
+  readonly numbers: Element;
+  readonly number: (i: string) => string;
+}
+
+function readOf(backend: WebgpuBackend, x: tf.TensorInfo): Read {
+  const shorts = keptForm(backend, x.dataId, 'shorts');
+  return shorts === null
+    ? {
+        ...{ data: x, shape: x.shape, declarations: '' },
+        ...{ vectors: 'vec4<f32>', vector: 'x[i]', numbers: 'f32', number: (i) => `x[${i}]` },
+      }
+    : {
+        ...{ data: shorts, shape: x.shape, declarations: FROM_SHORTS },
+        ...{ vectors: 'vec2<u32>', vector: 'from_shorts(x[i])' },
+        ...{ numbers: 'u32', number: (i) => `from_short(x[(${i}) / 2u], ${i})` },
+      };
+}
+
 interface NormCase {
-  readonly x: tf.TensorInfo;
+  readonly x: Read;
   readonly gamma: tf.TensorInfo;
   readonly size: number;
   readonly rows: number;
@@ -29,12 +56,16 @@ interface NormCase {
   readonly relu: boolean;
 }
 
-function normCase({ x, gamma, scale }: Normalized, { relu, epsilon }: NormAttributes): NormCase {
+function normCase(
+  backend: WebgpuBackend,
+  { x, gamma, scale }: Normalized,
+  { relu, epsilon }: NormAttributes,
+): NormCase {
   if (scale !== undefined && sizeOf(scale) !== 1) throw new Error('internal: the scale must be one number');
   const channels = x.shape.at(-1) ?? 1;
   const z = scale === undefined ? 'v' : 'v * scale[0]';
   return {
-    x,
+    x: readOf(backend, x),
     gamma,
     size: sizeOf(x),
     rows: sizeOf(x) / channels,
@@ -47,38 +78,45 @@ function normCase({ x, gamma, scale }: Normalized, { relu, epsilon }: NormAttrib
 }
 
 /** How threads share the elements: four channels each where their number allows it. */
-function widthOf(channels: number): {
+interface Width {
   readonly lanes: 1 | 4;
   readonly element: 'f32' | 'vec4<f32>';
   readonly zero: string;
-} {
+  readonly ofX: Element;
+  /** WGSL of the i-th of x. */
+  readonly v: string;
+}
+
+function widthOf({ channels, x }: NormCase): Width {
   return channels % 4 === 0
-    ? { lanes: 4, element: 'vec4<f32>', zero: 'vec4<f32>()' }
-    : { lanes: 1, element: 'f32', zero: '0.0' };
+    ? { lanes: 4, element: 'vec4<f32>', zero: 'vec4<f32>()', ofX: x.vectors, v: x.vector }
+    : { lanes: 1, element: 'f32', zero: '0.0', ofX: x.numbers, v: x.number('i') };
 }
 
 /** y = gamma · (r − mean) / √(variance + epsilon) + beta, and the residual added where there is one. */
 function normalize(
   backend: WebgpuBackend,
-  { x, gamma, size, channels, scale, rectified, inverse }: NormCase,
+  norm: NormCase,
   beta: tf.TensorInfo,
   mean: tf.TensorInfo,
   variance: tf.TensorInfo,
   residual: tf.TensorInfo | undefined,
+  areSignsRead: boolean,
 ): tf.TensorInfo {
-  const { lanes, element, zero } = widthOf(channels);
+  const { x, gamma, size, channels, scale, rectified, inverse } = norm;
+  const { lanes, element, zero, ofX, v } = widthOf(norm);
   const y = allocate(backend, x.shape);
-  const packs = x.shape.length === 4 && packsSigns(backend, channels);
+  const packs = areSignsRead && x.shape.length === 4 && packsSigns(channels);
   const signs = packs ? allocate(backend, [size / Math.min(channels, WORD_BITS)]) : null;
-  const wide = { x, gamma, beta, mean, variance, ...(residual !== undefined && { residual }) };
+  const wide = { gamma, beta, mean, variance, ...(residual !== undefined && { residual }) };
   dispatch(backend, {
     label: 'normalize',
-    code: `${signs === null ? '' : PACKING}
+    code: `${x.declarations}${signs === null ? '' : PACKING}
 ${FLAT_HEAD}
   ${signs === null ? '' : 'var nibble = 0u;'}
   if (i < p.count) {
     let c = i % ${channels / lanes}u;
-    let v = x[i];
+    let v = ${v};
     let zero = ${zero};
     ${rectified}
     let result = (r - mean[c]) * (gamma[c] * (${inverse})) + beta[c]${residual === undefined ? '' : ' + residual[i]'};
@@ -87,17 +125,23 @@ ${FLAT_HEAD}
   }
   ${signs === null ? '' : packCode(channels)}
 }`,
-    inputs: { ...wide, ...scale },
+    inputs: { x: x.data, ...wide, ...scale },
     outputs: { y, ...(signs !== null && { signs }) },
     elements: {
+      x: ofX,
       ...Object.fromEntries([...Object.keys(wide), 'y'].map((name) => [name, element])),
       signs: 'u32',
     },
     numbers: { count: ['u32', size / lanes] },
     groups: flatGroups(size / lanes),
   });
-  if (signs !== null) keepSigns(backend, y, signs);
+  if (signs !== null) keepForm(backend, y, 'signs', signs);
   return y;
+}
+
+/** Whether neighbouring threads of four channels each can pack the signs of so many channels. */
+function packsSigns(channels: number): boolean {
+  return channels % 4 === 0 && (channels % WORD_BITS === 0 || WORD_BITS % channels === 0);
 }
 
 const PACKING = 'var<workgroup> nibbles: array<u32, 256>;';
@@ -115,11 +159,11 @@ function packCode(channels: number): string {
 }
 
 /** Sums of r − k and (r − k)² lose little when k is a sample of the channel: mean and deviation are then of the same order. */
-const SHIFT = ({ rectified }: NormCase) =>
-  `let zero = 0.0; let first = x[c]; var k: f32; { let v = first; ${rectified} k = r; }`;
+const SHIFT = ({ rectified, x }: NormCase) =>
+  `let zero = 0.0; let first = ${x.number('c')}; var k: f32; { let v = first; ${rectified} k = r; }`;
 
 const train: Own<'BnnBatchNormTrain'> = (backend, inputs, attrs) => {
-  const c = normCase(inputs, attrs);
+  const c = normCase(backend, inputs, attrs);
   const { keep } = attrs;
   const [mean, variance, newMean, newVariance] = [0, 1, 2, 3].map(() => allocate(backend, [c.channels])) as [
     tf.TensorInfo,
@@ -132,10 +176,12 @@ const train: Own<'BnnBatchNormTrain'> = (backend, inputs, attrs) => {
     label: 'batch norm',
     rows: c.rows,
     channels: c.channels,
-    inputs: { x: c.x, ...c.scale },
+    inputs: { x: c.x.data, ...c.scale },
+    elements: { x: c.x.numbers },
+    declarations: c.x.declarations,
     prologue: SHIFT(c),
     early: { outputs: { shift }, code: 'shift[c] = k;' },
-    terms: `let v = x[i]; ${c.rectified} let d = r - k; t0 = d; t1 = d * d;`,
+    terms: `let v = ${c.x.number('i')}; ${c.rectified} let d = r - k; t0 = d; t1 = d * d;`,
     count: 2,
     outputs: { mean, variance, new_mean: newMean, new_variance: newVariance },
     finishInputs: {
@@ -152,7 +198,7 @@ const train: Own<'BnnBatchNormTrain'> = (backend, inputs, attrs) => {
     new_variance[c] = ${literal(keep)} * old_variance[c] + ${literal(1 - keep)} * (n / max(n - 1.0, 1.0)) * v2;`,
   });
   backend.disposeData(shift.dataId);
-  const y = normalize(backend, c, inputs.beta, mean, variance, inputs.residual);
+  const y = normalize(backend, c, inputs.beta, mean, variance, inputs.residual, attrs.areSignsRead === true);
   return [y, mean, variance, newMean, newVariance];
 };
 
@@ -165,7 +211,7 @@ const train: Own<'BnnBatchNormTrain'> = (backend, inputs, attrs) => {
  * follows from sums of a channel: Σ r · dr = a · Σ r·dy + b · Σ r + d · Σ r·(r − mean).
  */
 const grad: Own<'BnnBatchNormGrad'> = (backend, inputs, attrs) => {
-  const c = normCase(inputs, attrs);
+  const c = normCase(backend, inputs, attrs);
   const { dy, mean, variance, scale } = inputs;
   const hasScale = scale !== undefined;
   const [dgamma, dbeta] = [allocate(backend, [c.channels]), allocate(backend, [c.channels])];
@@ -175,9 +221,11 @@ const grad: Own<'BnnBatchNormGrad'> = (backend, inputs, attrs) => {
     label: 'gradient of batch norm',
     rows: c.rows,
     channels: c.channels,
-    inputs: { x: c.x, dy, mean, variance, ...c.scale },
+    inputs: { x: c.x.data, dy, mean, variance, ...c.scale },
+    elements: { x: c.x.numbers },
+    declarations: c.x.declarations,
     prologue: `let zero = 0.0; let centre = mean[c]; let inverse = ${c.inverse};`,
-    terms: `let v = x[i]; ${c.rectified} let g = dy[i]; let d = r - centre; t0 = g; t1 = g * (d * inverse);${hasScale ? ' t2 = d; t3 = d * d;' : ''}`,
+    terms: `let v = ${c.x.number('i')}; ${c.rectified} let g = dy[i]; let d = r - centre; t0 = g; t1 = g * (d * inverse);${hasScale ? ' t2 = d; t3 = d * d;' : ''}`,
     count: hasScale ? 4 : 2,
     outputs: { dbeta, dgamma, factors, ...(shares !== null && { shares }) },
     finishInputs: { gamma: c.gamma, mean, variance },
@@ -192,18 +240,18 @@ const grad: Own<'BnnBatchNormGrad'> = (backend, inputs, attrs) => {
     factors[${3 * c.channels}u + c] = mean[c];
     ${hasScale ? `shares[c] = a * (s1 / inverse + mean[c] * s0) + b * (s2 + mean[c] * n) + d * (s3 + mean[c] * s2);` : ''}`,
   });
-  const { lanes, element, zero } = widthOf(c.channels);
+  const { lanes, element, zero, ofX, v } = widthOf(c);
   const dx = allocate(backend, c.x.shape);
   const dscale = hasScale ? allocate(backend, scale.shape) : null;
   const channel = c.channels / lanes;
   dispatch(backend, {
     label: 'gradient of batch norm',
-    code: `
+    code: `${c.x.declarations}
 ${hasScale ? 'var<workgroup> products: array<f32, 256>;' : ''}
 ${FLAT_HEAD}
   if (i < p.count) {
     let c = i % ${channel}u;
-    let v = x[i];
+    let v = ${v};
     let zero = ${zero};
     ${c.rectified}
     let dr = factors[c] * dy[i] + (factors[${channel}u + c] + factors[${2 * channel}u + c] * (r - factors[${3 * channel}u + c]));
@@ -212,9 +260,9 @@ ${FLAT_HEAD}
   }
 ${dscale === null ? '' : totalOfShares(c.channels)}
 }`,
-    inputs: { x: c.x, dy, factors, ...(shares !== null && { shares }), ...c.scale },
+    inputs: { x: c.x.data, dy, factors, ...(shares !== null && { shares }), ...c.scale },
     outputs: dscale === null ? { dx } : { dx, dscale },
-    elements: Object.fromEntries(['x', 'dy', 'factors', 'dx'].map((name) => [name, element])),
+    elements: { x: ofX, ...Object.fromEntries(['dy', 'factors', 'dx'].map((name) => [name, element])) },
     numbers: { count: ['u32', c.size / lanes] },
     groups: flatGroups(c.size / lanes),
   });
@@ -239,7 +287,8 @@ function totalOfShares(channels: number): string {
 
 const infer: Own<'BnnBatchNormInfer'> = (backend, inputs, attrs) => {
   const { beta, mean, variance, residual } = inputs;
-  return normalize(backend, normCase(inputs, attrs), beta, mean, variance, residual);
+  const norm = normCase(backend, inputs, attrs);
+  return normalize(backend, norm, beta, mean, variance, residual, attrs.areSignsRead === true);
 };
 
 export const BATCH_NORM_KERNELS = {

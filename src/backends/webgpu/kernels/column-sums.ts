@@ -8,7 +8,7 @@
  */
 
 import type * as tf from '@tensorflow/tfjs-core';
-import { dispatch } from '../dispatch.ts';
+import { dispatch, type Element } from '../dispatch.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { allocate } from './kernel.ts';
 
@@ -24,6 +24,10 @@ export interface ColumnSums {
   readonly channels: number;
   /** f32[rows, C] inputs are indexed with `i`, f32[C] inputs with `c`, in the code below. */
   readonly inputs: Readonly<Record<string, tf.TensorInfo>>;
+  /** Element types of inputs other than f32. */
+  readonly elements?: Readonly<Record<string, Element>>;
+  /** WGSL before the functions. */
+  readonly declarations?: string;
   /** WGSL before the loop over the rows; knows `c`. */
   readonly prologue?: string;
   /** f32[C] results of the first dispatch, and WGSL after the prologue that writes them at `c`, once for each channel. */
@@ -52,7 +56,7 @@ export function columnSums(backend: WebgpuBackend, sums: ColumnSums): void {
   const [acc, term] = [names('a', count), names('t', count)];
   dispatch(backend, {
     label: `${sums.label}, sums`,
-    code: `
+    code: `${sums.declarations ?? ''}
 var<workgroup> shared_sums: array<array<f32, ${THREADS}>, ${count}>;
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -84,6 +88,7 @@ ${acc.map((_, k) => `    partial[(wid.y * ${count}u + ${k}u) * ${channels}u + c]
 }`,
     inputs: sums.inputs,
     outputs: { partial, ...sums.early?.outputs },
+    ...(sums.elements !== undefined && { elements: sums.elements }),
     numbers: { rows: ['u32', rows], chunk: ['u32', Math.ceil(rows / chunks)] },
     groups: [Math.ceil(channels / width), chunks, 1],
   });

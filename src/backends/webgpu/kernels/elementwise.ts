@@ -5,7 +5,7 @@ import type { Slope } from '../../../kernels/sign.ts';
 import type { StepNumbers } from '../../step-recorder.ts';
 import { type Dispatch, dispatch, FLAT_HEAD, flatGroups, type Numbers } from '../dispatch.ts';
 import { dispatchPiece } from '../grouped-dispatch.ts';
-import { keepFilterSigns } from '../packed-signs.ts';
+import { keepForm } from '../kept-forms.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { columnSums } from './column-sums.ts';
 import { allocate, type Own, type OwnKernels, sizeOf } from './kernel.ts';
@@ -205,7 +205,7 @@ function signAndBits(backend: WebgpuBackend, x: tf.TensorInfo): tf.TensorInfo {
   const [height = 1, width = 1, channels = 1, columns = 1] = x.shape;
   const y = allocate(backend, x.shape);
   const packed = packSigns(backend, x, { rows: height * width, channels, columns }, y);
-  keepFilterSigns(backend, y, packed);
+  keepForm(backend, y, 'filter signs', packed);
   return y;
 }
 

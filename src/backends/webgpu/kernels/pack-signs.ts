@@ -2,7 +2,7 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
-import { WORD_BITS } from '../packed-signs.ts';
+import { WORD_BITS } from '../kept-forms.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { allocate } from './kernel.ts';
 
