@@ -115,7 +115,8 @@ function kernelBytes(node: Node, variant: LayerVariant): { readonly stock: numbe
   }
   const padded = groups * roundUp(outputs / groups, TILE_OUTPUTS);
   const words = roundUp(Math.ceil(rowBits / WORD_BITS), ROW_WORDS);
-  return { stock, ops: 4 * padded * (words + taps + 2) };
+  // Words twice: as they are, and with the xor of each three in place of the third (`triples` of the kernel).
+  return { stock, ops: 4 * padded * (2 * words + taps + 2) };
 }
 
 /** Whether the kernel of a weight-only layer goes by Winograd's tiles. */

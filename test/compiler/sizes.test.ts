@@ -50,10 +50,10 @@ class Net {
 describe('by hand', () => {
   // Every packed layer has scale and bias besides: 2 · 32 bits and 8 bytes per output.
   test.each([
-    // 5·9 bits, of 6 outputs: 2 words, so 4 with padding; 8 outputs in whole tiles; 9 tap sums each, and scale and bias.
-    ['binary', [6, 5, 3, 3], 1, [6 * 45 + 384, 6 * 9 + 48, 4 * 270 + 48, 6 * 9 + 48 + 4 * 8 * (4 + 9 + 2)]],
+    // 5·9 bits, of 6 outputs: 2 words, so 4 with padding, and these twice; 8 outputs in whole tiles; 9 tap sums each, and scale and bias.
+    ['binary', [6, 5, 3, 3], 1, [6 * 45 + 384, 6 * 9 + 48, 4 * 270 + 48, 6 * 9 + 48 + 4 * 8 * (2 * 4 + 9 + 2)]],
     // Depthwise: each of 6 groups has one output, which takes a tile of 4.
-    ['binary', [6, 1, 3, 3], 6, [54 + 384, 54 + 48, 4 * 54 + 48, 54 + 48 + 4 * 24 * (4 + 9 + 2)]],
+    ['binary', [6, 1, 3, 3], 6, [54 + 384, 54 + 48, 4 * 54 + 48, 54 + 48 + 4 * 24 * (2 * 4 + 9 + 2)]],
     // Unpacked there as well.
     ['weight-only', [6, 5, 3, 3], 1, [270 + 384, 54 + 48, 4 * 270 + 48, 54 + 48 + 4 * 8 * 45 + 48]],
     // 3×3 neighbours of 16 channels and more are transformed: 16 bytes for 9 weights, 20 outputs in whole tiles.
@@ -79,8 +79,8 @@ describe('by hand', () => {
       (kind) => lowerToPacked(new Net([1, 130]).layer(kind, [10, 130]).finish()).report.sizes,
     );
     const fileBytes = 10 * 17 + 80;
-    // 130 bits are 5 words, 8 with padding; 12 outputs in whole tiles.
-    expect(binary).toMatchObject({ fileBytes, stockBytes: 5200 + 80, opsBytes: fileBytes + 4 * 12 * (8 + 1 + 2) });
+    // 130 bits are 5 words, 8 with padding, and these twice; 12 outputs in whole tiles.
+    expect(binary).toMatchObject({ fileBytes, stockBytes: 5200 + 80, opsBytes: fileBytes + 4 * 12 * (2 * 8 + 1 + 2) });
     expect(weightOnly).toMatchObject({ fileBytes, opsBytes: fileBytes + 4 * 64 * 130 + 80 });
   });
 });
