@@ -3,27 +3,14 @@
 import { isDtype } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { type LayerVariant, packedVariant } from '../operators/variants.ts';
-import { inputsAfterWeights } from './chain-program.ts';
+import { inputsAfterWeights, type MaxPoolStep, type SelectStep } from './chain-program.ts';
 import { type Stem, stemOf } from './chain-stem.ts';
 
 export type ChainNode =
   | Stem
   | { readonly kind: 'conv'; readonly variant: LayerVariant; readonly data: readonly number[] }
-  | {
-      readonly kind: 'select';
-      readonly strides: readonly number[];
-      readonly before: number;
-      readonly after: number;
-      readonly fill: number;
-      readonly data: readonly number[];
-    }
-  | {
-      readonly kind: 'maxPool';
-      readonly strides: readonly number[];
-      readonly kernel: readonly number[];
-      readonly pads: readonly number[];
-      readonly data: readonly number[];
-    };
+  | (Omit<SelectStep, 'input'> & { readonly data: readonly number[] })
+  | (Omit<MaxPoolStep, 'input'> & { readonly data: readonly number[] });
 
 /**
  * What a node is in a chain; null for any other. `data` are the places of its inputs that are computed.

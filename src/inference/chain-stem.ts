@@ -5,26 +5,16 @@
 
 import { isDtype } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
+import type { FloatConvStep } from './chain-program.ts';
 
 /** Channels in a block of onnxruntime's; fewer stay in the picture's own order. */
 const BLOCK = 16;
 
-export interface Stem {
-  readonly kind: 'floatConv';
-  readonly relu: boolean;
-  readonly kernel: readonly number[];
-  readonly strides: readonly number[];
-  readonly pads: readonly number[];
-  readonly channels: number;
-  readonly outputs: number;
-  readonly weights: Float32Array;
-  readonly bias: Float32Array;
-  readonly scale: Float32Array;
-  readonly shift: Float32Array;
+export type Stem = Omit<FloatConvStep, 'input'> & {
   /** Its nodes, first to last; `data` counts the inputs of the first. */
   readonly nodes: readonly Node[];
   readonly data: readonly number[];
-}
+};
 
 const NONE = new Float32Array();
 
