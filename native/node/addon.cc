@@ -2,6 +2,7 @@
 #include "kernels/conv2d/bf16.h"
 #include "kernels/peak/peak.h"
 #include "node/args.h"
+#include "node/program.h"
 #include "simd/isa.h"
 #include "simd/isa_names.h"
 #include "threading/thread_pool.h"
@@ -90,22 +91,23 @@ NAPI_MODULE_INIT() {
     napi_throw_error(env, nullptr, problem.c_str());
     return nullptr;
   }
-  define(env, exports, "isa", method<isa>);
-  define(env, exports, "isas", method<isas>);
-  define(env, exports, "compiledIsas", method<compiled_isas>);
-  define(env, exports, "setIsa", method<set_isa>);
-  define(env, exports, "multipliesBf16", method<multiplies_bf16>);
-  define(env, exports, "threads", method<threads>);
-  define(env, exports, "setThreads", method<set_threads>);
-  define(env, exports, "startThreads", method<start_threads>);
-  define(env, exports, "align", method<align>);
-  define(env, exports, "multiplyAddPeak", method<multiply_add_peak>);
-  define(env, exports, "scratchBytes", method<scratch_bytes>);
-  define(env, exports, "releaseScratch", method<release_scratch>);
+  bnn_node_api::define(env, exports, "isa", call<isa>);
+  bnn_node_api::define(env, exports, "isas", call<isas>);
+  bnn_node_api::define(env, exports, "compiledIsas", call<compiled_isas>);
+  bnn_node_api::define(env, exports, "setIsa", call<set_isa>);
+  bnn_node_api::define(env, exports, "multipliesBf16", call<multiplies_bf16>);
+  bnn_node_api::define(env, exports, "threads", call<threads>);
+  bnn_node_api::define(env, exports, "setThreads", call<set_threads>);
+  bnn_node_api::define(env, exports, "startThreads", call<start_threads>);
+  bnn_node_api::define(env, exports, "align", call<align>);
+  bnn_node_api::define(env, exports, "multiplyAddPeak", call<multiply_add_peak>);
+  bnn_node_api::define(env, exports, "scratchBytes", call<scratch_bytes>);
+  bnn_node_api::define(env, exports, "releaseScratch", call<release_scratch>);
   define_convolutions(env, exports);
   define_elementwise(env, exports);
   define_sign_gradients(env, exports);
   define_batch_norm(env, exports);
   define_movement(env, exports);
+  define_programs(env, exports);
   return exports;
 }

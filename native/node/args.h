@@ -1,5 +1,5 @@
 // Arguments of a call from JavaScript, checked. A check that fails throws ArgumentError, which the method wrapper turns into a
-// JavaScript RangeError: nothing a caller passes may crash the process.
+// JavaScript RangeError: nothing a caller passes may crash the process. A recorded call (node/program.h) passes the same checks.
 //
 // Arrays are read while the caller waits, so their memory cannot be detached or resized meanwhile. Shared memory can change, so
 // integers, which become addresses, are copied before they are checked; no kernel computes an address from a float twice.
@@ -22,6 +22,15 @@ struct ArgumentError {
   std::string message;
 };
 
+// An argument that was read before: of a call that is made again.
+struct Recorded {
+  enum class Kind { kNumber, kFlag, kNull, kFloats, kInts };
+  Kind kind;
+  double number;  // of a flag 0 or 1
+  void* data;
+  int64_t count;
+};
+
 class Args : public CheckedArgs<Args> {
  public:
   static constexpr size_t kMost = 16;
@@ -29,6 +38,8 @@ class Args : public CheckedArgs<Args> {
   Args(napi_env env, napi_callback_info info) : env_(env), count_(kMost) {
     if (napi_get_cb_info(env, info, &count_, values_, nullptr, nullptr) != napi_ok) fail("cannot read the arguments");
   }
+  // Without JavaScript, so on any thread: results cannot be returned.
+  Args(const Recorded* recorded, size_t count) : env_(nullptr), recorded_(recorded), count_(count) {}
   napi_env env() const { return env_; }
   napi_value value(size_t i) const {
     if (i >= count_ || i >= kMost) fail("argument " + std::to_string(i) + " is missing");
@@ -36,6 +47,7 @@ class Args : public CheckedArgs<Args> {
   }
 
   double number_at(size_t i) const {
+    if (recorded_ != nullptr) return recorded(i, Recorded::Kind::kNumber, "a number").number;
     double number = 0.0;
     if (napi_get_value_double(env_, value(i), &number) != napi_ok) fail("argument " + std::to_string(i) + " is not a number");
     return number;
@@ -47,12 +59,16 @@ class Args : public CheckedArgs<Args> {
     return text;
   }
   bool flag(size_t i) const {
+    if (recorded_ != nullptr) return recorded(i, Recorded::Kind::kFlag, "a boolean").number != 0.0;
     bool flag = false;
     if (napi_get_value_bool(env_, value(i), &flag) != napi_ok) fail("argument " + std::to_string(i) + " is not a boolean");
     return flag;
   }
 
-  bool is_null(size_t i) const { return bnn_node_api::type_of(env_, value(i)) == napi_null; }
+  bool is_null(size_t i) const {
+    if (recorded_ != nullptr) return i < count_ && recorded_[i].kind == Recorded::Kind::kNull;
+    return bnn_node_api::type_of(env_, value(i)) == napi_null;
+  }
   // Remembers the memory of an argument; fails where it meets another one's that is written.
   void claim(size_t i, const void* begin, const void* end, Use use) {
     const std::less<const void*> before;
@@ -68,9 +84,13 @@ class Args : public CheckedArgs<Args> {
     claims_[claim_count_++] = {i, begin, end, use};
   }
   void* elements(size_t i, Elements wanted, int64_t* count) const {
-    const napi_typedarray_type type = wanted == Elements::kFloats    ? napi_float32_array
-                                      : wanted == Elements::kDoubles ? napi_float64_array
-                                                                     : napi_int32_array;
+    if (recorded_ != nullptr) {
+      const auto kind = wanted == Elements::kInts ? Recorded::Kind::kInts : Recorded::Kind::kFloats;
+      const Recorded& array = recorded(i, kind, "a typed array of the expected type");
+      *count = array.count;
+      return array.data;
+    }
+    const napi_typedarray_type type = wanted == Elements::kFloats ? napi_float32_array : napi_int32_array;
     bnn_node_api::TypedArray array;
     if (!bnn_node_api::read_typed_array(env_, value(i), &array) || array.type != type) {
       fail("argument " + std::to_string(i) + " is not a typed array of the expected type");
@@ -87,7 +107,14 @@ class Args : public CheckedArgs<Args> {
     Use use;
   };
 
+  const Recorded& recorded(size_t i, Recorded::Kind kind, const char* what) const {
+    if (i >= count_) fail("argument " + std::to_string(i) + " is missing");
+    if (recorded_[i].kind != kind) fail("argument " + std::to_string(i) + " is not " + what);
+    return recorded_[i];
+  }
+
   napi_env env_;
+  const Recorded* recorded_ = nullptr;
   size_t count_;
   napi_value values_[kMost] = {};
   Claim claims_[kMost] = {};
@@ -105,22 +132,43 @@ struct KernelLock {
   KernelLock& operator=(const KernelLock&) = delete;
 };
 
-// Wraps a function of Args (returning a napi_value or null for undefined) as a JavaScript function.
-template <napi_value (*kFunction)(Args&)>
-napi_value method(napi_env env, napi_callback_info info) {
+constexpr const char* kOutOfMemory = "out of memory for the scratch space of a kernel";
+
+using Function = napi_value (*)(Args&);
+
+// body(args), with what it throws as an error of JavaScript.
+template <typename Body>
+napi_value guarded(napi_env env, napi_callback_info info, const Body& body) {
   try {
     Args args(env, info);
-    const KernelLock lock;
-    return kFunction(args);
+    return body(args);
   } catch (const ArgumentError& error) {
     napi_throw_range_error(env, nullptr, error.message.c_str());
   } catch (const std::bad_alloc&) {
-    napi_throw_error(env, nullptr, "out of memory for the scratch space of a kernel");
+    napi_throw_error(env, nullptr, kOutOfMemory);
   }
   return nullptr;
 }
 
-using bnn_node_api::define;
+// Wraps a function of Args (returning a napi_value or null for undefined) as a JavaScript function.
+template <Function kFunction>
+napi_value call(napi_env env, napi_callback_info info) {
+  return guarded(env, info, [](Args& args) {
+    const KernelLock lock;
+    return kFunction(args);
+  });
+}
+
+// A function as JavaScript calls it and as recorded calls do.
+struct Method {
+  napi_callback callback;
+  Function function;
+};
+template <Function kFunction>
+constexpr Method method{call<kFunction>, kFunction};
+
+// Puts a kernel into `exports`, and among those that can be recorded.
+void define(napi_env env, napi_value exports, const char* name, const Method& method);
 
 }  // namespace bnn_node
 

@@ -45,12 +45,8 @@ struct Floats {
   float* data;  // null when the argument was null
   int64_t count;
 };
-struct Doubles {
-  double* data;  // null when the argument was null
-  int64_t count;
-};
 
-enum class Elements { kFloats, kDoubles, kInts };
+enum class Elements { kFloats, kInts };
 
 // What a kernel does with an array. Nothing may overlap a result, but a result in place may be one of the operands itself.
 enum class Use { kRead, kResult, kResultInPlace };
@@ -61,16 +57,13 @@ template <typename Source>
 class CheckedArgs {
  public:
   // A Float32Array of exactly `count` elements (any number when count < 0).
-  Floats floats(size_t i, int64_t count = -1) { return array<Floats, float>(i, Elements::kFloats, count, Use::kRead); }
+  Floats floats(size_t i, int64_t count = -1) { return array(i, count, Use::kRead); }
   // The same, null data when the argument is null.
   Floats floats_or_null(size_t i, int64_t count) { return source().is_null(i) ? Floats{nullptr, 0} : floats(i, count); }
   // Arrays that the kernel writes. Some is read again while others are written, so none may overlap.
-  Floats result(size_t i, int64_t count = -1) { return array<Floats, float>(i, Elements::kFloats, count, Use::kResult); }
-  Floats result_in_place(size_t i, int64_t count) { return array<Floats, float>(i, Elements::kFloats, count, Use::kResultInPlace); }
-  Doubles double_result(size_t i, int64_t count = -1) { return array<Doubles, double>(i, Elements::kDoubles, count, Use::kResult); }
-  Doubles double_result_or_null(size_t i, int64_t count) {
-    return source().is_null(i) ? Doubles{nullptr, 0} : double_result(i, count);
-  }
+  Floats result(size_t i, int64_t count = -1) { return array(i, count, Use::kResult); }
+  Floats result_in_place(size_t i, int64_t count) { return array(i, count, Use::kResultInPlace); }
+  Floats result_or_null(size_t i, int64_t count) { return source().is_null(i) ? Floats{nullptr, 0} : result(i, count); }
   // A copy of an Int32Array.
   template <size_t kCount>
   std::array<int64_t, kCount> ints(size_t i) const {
@@ -112,10 +105,9 @@ class CheckedArgs {
     if (std::fabs(n) <= kMost || std::isnan(n)) return static_cast<float>(n);
     return std::copysign(std::numeric_limits<float>::infinity(), static_cast<float>(n > 0 ? 1 : -1));
   }
-  template <typename Array, typename Element>
-  Array array(size_t i, Elements elements, int64_t count, Use use) {
+  Floats array(size_t i, int64_t count, Use use) {
     int64_t length = 0;
-    auto* data = static_cast<Element*>(source().elements(i, elements, &length));
+    auto* data = static_cast<float*>(source().elements(i, Elements::kFloats, &length));
     check_count(i, length, count);
     if (length > 0) source().claim(i, data, data + length, use);
     return {data, length};

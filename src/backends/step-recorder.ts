@@ -51,6 +51,8 @@ export interface TimedCommand {
 }
 
 export interface StepRecording {
+  /** Whether nothing else may use the backend until a run has ended. */
+  readonly mustFinish: boolean;
   /** Whether the tensors of the state are those that the last run of this recording left. */
   continues(state: readonly tf.Tensor[]): boolean;
   /**
@@ -62,6 +64,8 @@ export interface StepRecording {
   run(data: readonly InputData[], numbers: StepNumbers): Promise<Float32Array>;
   /** As `run`, one command after the other, with the time of each; null where the device cannot measure it. */
   profile(data: readonly InputData[], numbers: StepNumbers): Promise<TimedCommand[] | null>;
+  /** What the last run took, where every run is measured; its kernels are done when it ends then. */
+  lastCommands?(): TimedCommand[];
   /** Gives its memory back. */
   dispose(): void;
 }

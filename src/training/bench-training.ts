@@ -86,6 +86,8 @@ export class TrainingBench {
   readonly #batcher: Batcher;
   readonly #estimators: Estimators;
   readonly #trace: KernelTrace | null;
+  /** Milliseconds in the kernels of replayed steps so far. */
+  #replayedMs = 0;
   readonly #replay: StepReplay | null;
   readonly #imageShape: readonly [number, number, number];
   readonly #batch: number;
@@ -128,7 +130,7 @@ export class TrainingBench {
   /** Takes so many steps: next batch, forward, loss, backward, optimizer. */
   async round(steps: number): Promise<TrainingRound> {
     this.#trace?.take();
-    const kernelsBefore = this.#trace?.totalMs ?? 0;
+    const kernelsBefore = this.#kernelsMs;
     const spans: PhaseSpan[] = [];
     const used = process.cpuUsage();
     const begin = performance.now();
@@ -142,7 +144,7 @@ export class TrainingBench {
         spans.reduce((sum, span) => sum + (span.phase === phase ? span.durationMs : 0), 0) / steps,
       ]),
     ) as Record<Phase, number>;
-    const inKernels = this.#trace === null ? null : (this.#trace.totalMs - kernelsBefore) / steps;
+    const inKernels = this.#trace === null ? null : (this.#kernelsMs - kernelsBefore) / steps;
     return {
       steps,
       seconds: elapsedMs / 1000,
@@ -207,7 +209,7 @@ export class TrainingBench {
       return figures;
     };
     const outcome = await this.#take([batch.images, batch.labels], run);
-    mark('replay');
+    if (outcome.isReplay) mark('replay');
     outcome.figures.catch(() => {});
     // As in training: the figures of a step are waited for after the next one.
     await this.#settle();
@@ -223,13 +225,23 @@ export class TrainingBench {
     return { gradients, figures: tf.tensor1d([loss, correct]) };
   }
 
-  async #take(data: InputData[], run: RecordedWork['run']): Promise<{ readonly figures: Promise<unknown> }> {
-    if (this.#replay === null) return { figures: readOutcome(await run((t) => t)) };
+  async #take(
+    data: InputData[],
+    run: RecordedWork['run'],
+  ): Promise<{ readonly figures: Promise<unknown>; readonly isReplay: boolean }> {
+    if (this.#replay === null) return { figures: readOutcome(await run((t) => t)), isReplay: false };
     const state = () => this.#state();
     const numbers = { lr: LEARNING_RATE, step: this.#optimizer.step + 1 };
     const { result, isReplay } = await this.#replay.take('', data, numbers, { state, run });
-    if (isReplay) this.#optimizer.advance();
-    return { figures: result };
+    if (isReplay) {
+      this.#optimizer.advance();
+      for (const { ms } of this.#replay.lastCommands() ?? []) this.#replayedMs += ms;
+    }
+    return { figures: result, isReplay };
+  }
+
+  get #kernelsMs(): number {
+    return (this.#trace?.totalMs ?? 0) + this.#replayedMs;
   }
 
   #state(): tf.Tensor[] {

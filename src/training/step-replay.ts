@@ -32,7 +32,9 @@ export class StepReplay {
    */
   async take(key: string, data: readonly InputData[], numbers: StepNumbers, work: RecordedWork): Promise<TakenStep> {
     if (this.#recording !== null && key === this.#key && this.#recording.continues(work.state())) {
-      return { result: this.#recording.run(data, numbers), isReplay: true };
+      const result = this.#recording.run(data, numbers);
+      if (this.#recording.mustFinish) await result;
+      return { result, isReplay: true };
     }
     this.drop();
     const { result, recording } = await this.#recorder.record(work);
@@ -50,6 +52,11 @@ export class StepReplay {
   ): Promise<TimedCommand[] | null> {
     if (this.#recording === null || key !== this.#key || !this.#recording.continues(state)) return null;
     return await this.#recording.profile(data, numbers);
+  }
+
+  /** What the last replay took, command by command, where the host knows. */
+  lastCommands(): TimedCommand[] | undefined {
+    return this.#recording?.lastCommands?.();
   }
 
   /** Forgets the recording and gives its memory back. */

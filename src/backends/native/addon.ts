@@ -110,10 +110,10 @@ export interface NativeAddon {
     decoupled: boolean,
   ): void;
 
-  /** `residual` is added to y. */
+  /** `scale` is one factor of x for all channels or one for each, as is its gradient; `residual` is added to y. */
   batchNormTrain(
     x: Float32Array,
-    scale: Float32Array,
+    scale: Float32Array | null,
     gamma: Float32Array,
     beta: Float32Array,
     y: Float32Array,
@@ -125,7 +125,7 @@ export interface NativeAddon {
   ): void;
   batchNormInfer(
     x: Float32Array,
-    scale: Float32Array,
+    scale: Float32Array | null,
     gamma: Float32Array,
     beta: Float32Array,
     mean: Float32Array,
@@ -138,20 +138,20 @@ export interface NativeAddon {
   batchNormGrad(
     x: Float32Array,
     dy: Float32Array,
-    scale: Float32Array,
+    scale: Float32Array | null,
     gamma: Float32Array,
     mean: Float32Array,
     variance: Float32Array,
     dx: Float32Array,
     dgamma: Float32Array,
     dbeta: Float32Array,
-    dscale: Float64Array | null,
+    dscale: Float32Array | null,
     epsilon: number,
     relu: boolean,
   ): void;
   batchNormMoments(
     x: Float32Array,
-    scale: Float32Array,
+    scale: Float32Array | null,
     mean: Float32Array,
     variance: Float32Array,
     relu: boolean,
@@ -159,7 +159,7 @@ export interface NativeAddon {
   batchNormGradSums(
     x: Float32Array,
     dy: Float32Array,
-    scale: Float32Array,
+    scale: Float32Array | null,
     mean: Float32Array,
     variance: Float32Array,
     dgamma: Float32Array,
@@ -170,19 +170,21 @@ export interface NativeAddon {
   batchNormGradApply(
     x: Float32Array,
     dy: Float32Array,
-    scale: Float32Array,
+    scale: Float32Array | null,
     gamma: Float32Array,
     mean: Float32Array,
     variance: Float32Array,
     meanDgamma: Float32Array,
     meanDbeta: Float32Array,
     dx: Float32Array,
-    dscale: Float64Array | null,
+    dscale: Float32Array | null,
     epsilon: number,
     relu: boolean,
   ): void;
-  channelSums(x: Float32Array, sums: Float64Array): void;
-  totalSum(x: Float32Array): number;
+  /** keep · average + take · now, rounded after each operation. */
+  moveAverage(average: Float32Array, now: Float32Array, keep: number, take: number, moved: Float32Array): void;
+  /** Σ over the middle of [outer][middle][inner], in double precision across blocks, divided. */
+  sumMiddle(x: Float32Array, sums: Float32Array, outer: number, inner: number, divisor: number): void;
 
   /** `shape`: the fields of PoolShape in native/kernels/pooling/pooling.h. */
   maxPool(x: Float32Array, y: Float32Array, shape: Int32Array): void;
@@ -194,11 +196,43 @@ export interface NativeAddon {
   fill(to: Float32Array, value: number): void;
 }
 
-let loaded: Found<NativeAddon> | undefined;
+/** An argument of a recorded call; `number` and `input` are places in what a run is given. */
+export type RecordedArgument =
+  | number
+  | boolean
+  | null
+  | Float32Array
+  | Int32Array
+  | { readonly number: number }
+  | { readonly input: number; readonly length: number };
+export type RecordedCall = readonly [name: string, ...args: RecordedArgument[]];
+/** What the addon keeps of recorded calls. */
+export type NativeProgram = object & { readonly __program: unique symbol };
+type Span = [
+  program: NativeProgram,
+  begin: number,
+  end: number,
+  numbers: readonly number[],
+  inputs: readonly Float32Array[],
+  /** How long each call took, in milliseconds. */
+  times: Float64Array | null,
+];
+
+/** Makes many calls of functions without results at once. */
+export interface ProgramAddon extends NativeAddon {
+  /** Arrays of floats are used where they lie. */
+  createProgram(calls: readonly RecordedCall[]): NativeProgram;
+  /** Makes the calls from `begin` to before `end`. */
+  callProgram(...span: Span): void;
+  /** The same on another thread; until then its arrays are nobody else's. */
+  runProgram(...span: Span): Promise<void>;
+}
+
+let loaded: Found<ProgramAddon> | undefined;
 let origin = '';
 
 /** Loads the addon once per process; a failure is returned, not thrown, with what to do about it. */
-export function loadNativeAddon(): Found<NativeAddon> {
+export function loadNativeAddon(): Found<ProgramAddon> {
   loaded ??= load();
   return loaded;
 }
@@ -208,8 +242,8 @@ export function addonOrigin(): string {
   return origin;
 }
 
-function load(): Found<NativeAddon> {
-  const result = loadNativeFile('training', ({ path }) => createRequire(import.meta.url)(path) as NativeAddon);
+function load(): Found<ProgramAddon> {
+  const result = loadNativeFile('training', ({ path }) => createRequire(import.meta.url)(path) as ProgramAddon);
   if (result.ok) {
     origin = result.value.file.origin;
     return found(result.value.value);

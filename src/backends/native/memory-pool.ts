@@ -30,6 +30,9 @@ interface Range {
   end: number;
 }
 
+/** Room that no tensor holds, but is not free either. */
+export type Reservation = readonly { readonly chunk: object; readonly begin: number; readonly end: number }[];
+
 /** Memory that a pool hands out in pieces. */
 export interface Memory {
   readonly buffer: ArrayBuffer | SharedArrayBuffer;
@@ -96,17 +99,24 @@ export class MemoryPool {
     const begin = (array.byteOffset - chunk.offset) / 4;
     const end = begin + wholeLines(array.length);
     this.#bytesInUse -= 4 * (end - begin);
-    const { free } = chunk;
-    let next = free.findIndex((range) => range.begin >= end);
-    if (next < 0) next = free.length;
-    const after = free[next];
-    const before = free[next - 1];
-    if (before?.end === begin && after?.begin === end) {
-      before.end = after.end;
-      free.splice(next, 1);
-    } else if (before?.end === begin) before.end = end;
-    else if (after?.begin === end) after.begin = begin;
-    else free.splice(next, 0, { begin, end });
+    putBack(chunk.free, begin, end);
+  }
+
+  /** Takes what is free of the room of some arrays; nobody gets it until it is given back. */
+  reserve(arrays: Iterable<Float32Array>): Reservation {
+    const reserved: { chunk: Chunk; begin: number; end: number }[] = [];
+    for (const array of arrays) {
+      const chunk = this.#chunkOf(array);
+      if (chunk === undefined) continue;
+      const begin = (array.byteOffset - chunk.offset) / 4;
+      const end = begin + wholeLines(array.length);
+      reserved.push(...cutOut(chunk.free, begin, end).map((range) => ({ chunk, ...range })));
+    }
+    return reserved;
+  }
+
+  giveBack(reservation: Reservation): void {
+    for (const { chunk, begin, end } of reservation) putBack((chunk as Chunk).free, begin, end);
   }
 
   /** Whether the array lies in the pool's memory. */
@@ -163,6 +173,36 @@ export class MemoryPool {
     this.#bytesHeld += 4 * floats;
     return chunk;
   }
+}
+
+/** Adds [begin, end) to free ranges. */
+function putBack(free: Range[], begin: number, end: number): void {
+  let next = free.findIndex((range) => range.begin >= end);
+  if (next < 0) next = free.length;
+  const after = free[next];
+  const before = free[next - 1];
+  if (before?.end === begin && after?.begin === end) {
+    before.end = after.end;
+    free.splice(next, 1);
+  } else if (before?.end === begin) before.end = end;
+  else if (after?.begin === end) after.begin = begin;
+  else free.splice(next, 0, { begin, end });
+}
+
+/** Removes [begin, end) from free ranges, and returns what was there of it. */
+function cutOut(free: Range[], begin: number, end: number): Range[] {
+  const found: Range[] = [];
+  const rest = free.flatMap((range) => {
+    const [from, to] = [Math.max(range.begin, begin), Math.min(range.end, end)];
+    if (from >= to) return [range];
+    found.push({ begin: from, end: to });
+    return [
+      { begin: range.begin, end: from },
+      { begin: to, end: range.end },
+    ].filter((left) => left.begin < left.end);
+  });
+  if (found.length > 0) free.splice(0, free.length, ...rest);
+  return found;
 }
 
 function wholeLines(length: number): number {

@@ -3,9 +3,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type Found, found } from '../../core/found.ts';
 import { type LoadedBackend, type RunningBackend, threadsInWords } from '../backend.ts';
-import { addonOrigin, describeAddon, type NativeAddon } from './addon.ts';
+import { addonOrigin, describeAddon, type ProgramAddon } from './addon.ts';
 import { NativeBackend } from './backend.ts';
 import { NATIVE_KERNELS } from './kernels/table.ts';
+import { NativeRecorder } from './native-recorder.ts';
 import { registerNativeBackend } from './register.ts';
 
 export function openNative(): Found<LoadedBackend> {
@@ -21,7 +22,7 @@ export function openNative(): Found<LoadedBackend> {
   });
 }
 
-function start(addon: NativeAddon, threads: number): RunningBackend {
+function start(addon: ProgramAddon, threads: number): RunningBackend {
   addon.setThreads(threads);
   const started = addon.startThreads();
   const isa = addon.isa();
@@ -32,6 +33,7 @@ function start(addon: NativeAddon, threads: number): RunningBackend {
     threads: started,
     isa,
     fasterInBf16: addon.multipliesBf16(),
+    recorder: new NativeRecorder(backend, addon),
     multiplyAddPeak: () => Promise.resolve(addon.multiplyAddPeak()),
     memory: () => {
       const { peakBytes } = backend.poolStatistics();

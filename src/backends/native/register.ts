@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { Found } from '../../core/found.ts';
-import { loadNativeAddon, type NativeAddon } from './addon.ts';
+import { loadNativeAddon, type ProgramAddon } from './addon.ts';
 import { NativeBackend } from './backend.ts';
 import { NATIVE } from './kernels/kernel.ts';
 import { registerNativeKernels } from './register-kernels.ts';
@@ -14,7 +14,7 @@ const PRIORITY = 0;
  * Registers the backend `native` and its kernels, once; it does not become the current backend. Without the addon nothing is
  * registered and the reason is returned.
  */
-export function registerNativeBackend(): Found<NativeAddon> {
+export function registerNativeBackend(): Found<ProgramAddon> {
   const loaded = loadNativeAddon();
   if (!loaded.ok) return loaded;
   const addon = loaded.value;

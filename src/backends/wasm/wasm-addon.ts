@@ -53,16 +53,16 @@ interface WasmInterface {
 export const { WebAssembly: wasm } = globalThis as unknown as { readonly WebAssembly: WasmInterface };
 
 /** In the order of `ArgumentKind` in `native/wasm/shim/node/args.h`. */
-const KINDS = { missing: 0, number: 1, flag: 2, null: 3, floats: 4, doubles: 5, ints: 6 } as const;
+const KINDS = { missing: 0, number: 1, flag: 2, null: 3, floats: 4, ints: 5 } as const;
 const MOST_ARGUMENTS = 16;
 /** Bytes of one argument: number f64, kind u32, count u32, address u32, unused. */
 const ARGUMENT_BYTES = 24;
 
-type Numbers = Float32Array | Float64Array | Int32Array;
+type Numbers = Float32Array | Int32Array;
 type Argument = number | boolean | null | Numbers;
 
 function kindOf(array: Numbers): number {
-  return array instanceof Float32Array ? KINDS.floats : array instanceof Float64Array ? KINDS.doubles : KINDS.ints;
+  return array instanceof Float32Array ? KINDS.floats : KINDS.ints;
 }
 
 /** As `tools/build-wasm.mjs` says. */

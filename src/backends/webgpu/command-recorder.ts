@@ -247,6 +247,7 @@ export class CommandRecorder implements StepRecorder {
 type Turn = Pick<Commands, 'dispatches' | 'result'>;
 
 class Recording implements StepRecording {
+  readonly mustFinish = false;
   readonly #backend: WebgpuBackend;
   readonly #commands: Commands;
   /** What the next run gives to the device, and the one after it. */

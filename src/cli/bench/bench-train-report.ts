@@ -11,8 +11,8 @@ export function formatTrainCase(result: TrainCase): string {
   const { pytorch } = result.baselines;
   const ms = (value: number): string => `${value.toFixed(2)} ms (${formatPercent(value / result.medianMs, 1)})`;
   // Where kernels run while the host goes on, the phases are the host's, and only those that there were.
-  const phases = PHASES.filter((phase) =>
-    result.outsideKernelsMs === null ? result.phasesMs[phase] > 0 : phase !== 'replay' && phase !== 'wait',
+  const phases = PHASES.filter(
+    (phase) => result.phasesMs[phase] > 0 && (result.outsideKernelsMs === null || phase !== 'wait'),
   );
   const pairs: (readonly [string, string])[] = [
     ['network', `${result.name}, ${result.backend}${result.isa === null ? '' : ` ${result.isa}`}`],

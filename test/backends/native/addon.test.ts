@@ -1,7 +1,7 @@
 /** The addon's own checks: wrong arguments throw, they do not crash. */
 
 import { expect, it } from 'vitest';
-import type { NativeAddon } from '../../../src/backends/native/addon.ts';
+import type { NativeAddon, NativeProgram, ProgramAddon, RecordedCall } from '../../../src/backends/native/addon.ts';
 import { resizableBuffer } from '../../resizable-buffer.ts';
 import { describeNative, native } from './harness.ts';
 
@@ -152,5 +152,83 @@ describeNative('wrong arguments of the addon', () => {
         expect([...dx.subarray(1)].every(Number.isFinite)).toBe(true);
       }
     }
+  });
+});
+
+describeNative('recorded calls', () => {
+  const addon = native.ok ? native.value : ({} as ProgramAddon);
+  const x = Float32Array.of(1, -2, 3);
+  const y = new Float32Array(3);
+  const relu = ['unary', 0, x, 0, y] as const;
+
+  it('are made again, all or some, with other numbers and data', async () => {
+    const z = new Float32Array(3);
+    const program = addon.createProgram([
+      ['unary', 3, { input: 0, length: 3 }, 0, y],
+      ['clip', y, 0, { number: 1 }, z],
+    ]);
+    const times = new Float64Array(2);
+    addon.callProgram(program, 0, 2, [0, 2], [x], times);
+    expect([...z]).toEqual([1, 2, 2]);
+    expect([...times].every((ms) => ms > 0)).toBe(true);
+    await addon.runProgram(program, 0, 1, [0, 2], [Float32Array.of(-4, -5, -6)], null);
+    expect([[...y], [...z]]).toEqual([
+      [4, 5, 6],
+      [1, 2, 2],
+    ]);
+    await addon.runProgram(program, 1, 2, [0, 5], [x], null);
+    expect([...z]).toEqual([4, 5, 5]);
+  });
+
+  const create = (...calls: unknown[]) => addon.createProgram(calls as RecordedCall[]);
+  it.each<[string, () => unknown, RegExp]>([
+    ['no list of calls', () => addon.createProgram(3 as never), /not arrays/],
+    ['a call without a name', () => create([]), /no name/],
+    ['an unknown kernel', () => create(['isa']), /no kernel 'isa'/],
+    ['text', () => create(['unary', 'relu', x, 0, y]), /cannot be recorded/],
+    ['doubles', () => create(['unary', 0, new Float64Array(3), 0, y]), /neither of floats nor of integers/],
+    ['too many arguments', () => create(['unary', ...new Array<number>(17).fill(0)]), /too many/],
+    ['no program', () => addon.callProgram({} as NativeProgram, 0, 0, [], [], null), /no program/],
+    ['calls that are not there', () => addon.callProgram(create(relu), 0, 2, [], [], null), /argument 2 is 2/],
+    [
+      'a number for a flag',
+      () => addon.callProgram(create(['batchNormMoments', x, null, y, y, 1]), 0, 1, [], [], null),
+      /boolean/,
+    ],
+    [
+      'what the kernel refuses',
+      () => addon.callProgram(create(['unary', 0, x, 0, new Float32Array(2)]), 0, 1, [], [], null),
+      /has 2/,
+    ],
+    [
+      'a missing number',
+      () => addon.callProgram(create(['clip', x, 0, { number: 0 }, y]), 0, 1, [], [], null),
+      /number 0 of a program is missing/,
+    ],
+    [
+      'an input of another size',
+      () =>
+        addon.callProgram(create(['unary', 0, { input: 0, length: 3 }, 0, y]), 0, 1, [], [new Float32Array(2)], null),
+      /input 0 of a program has 2 elements, expected 3/,
+    ],
+    ['too few times', () => addon.callProgram(create(relu), 0, 1, [], [], new Float64Array(2)), /argument 5/],
+  ])('refuse %s', (_, call, message) => {
+    expect(call).toThrow(message);
+  });
+
+  it('refuse memory that is gone', () => {
+    const gone = new Float32Array(3);
+    const program = create(['unary', 0, gone, 0, y]);
+    structuredClone(gone.buffer, { transfer: [gone.buffer] });
+    expect(() => addon.callProgram(program, 0, 1, [], [], null)).toThrow(/memory of the program is gone/);
+  });
+
+  it('say what went wrong on another thread, and run once at a time', async () => {
+    const large = new Float32Array(2 ** 22);
+    const program = create(['unary', 0, large, 0, large], ['unary', 0, x, 0, new Float32Array(2)]);
+    const running = addon.runProgram(program, 0, 2, [], [], null);
+    expect(() => addon.callProgram(program, 0, 1, [], [], null)).toThrow(/is running/);
+    await expect(running).rejects.toThrow(/argument 3 has 2 elements, expected 3/);
+    addon.callProgram(program, 0, 1, [], [], null);
   });
 });

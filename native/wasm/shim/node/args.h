@@ -15,7 +15,7 @@ using napi_value = const double*;
 namespace bnn_node {
 
 // What JavaScript writes: src/backends/wasm/wasm-addon.ts.
-enum ArgumentKind : uint32_t { kMissing, kNumber, kFlag, kNull, kFloats, kDoubles, kInts };
+enum ArgumentKind : uint32_t { kMissing, kNumber, kFlag, kNull, kFloats, kInts };
 struct Argument {
   double number;
   uint32_t kind;
@@ -40,7 +40,7 @@ class Args : public CheckedArgs<Args> {
   bool flag(size_t i) const { return argument(i, kFlag).number != 0.0; }
   bool is_null(size_t i) const { return i < kMostArguments && arguments[i].kind == kNull; }
   void* elements(size_t i, Elements wanted, int64_t* count) const {
-    const Argument& found = argument(i, wanted == Elements::kFloats ? kFloats : wanted == Elements::kDoubles ? kDoubles : kInts);
+    const Argument& found = argument(i, wanted == Elements::kFloats ? kFloats : kInts);
     *count = found.count;
     return found.data;
   }

@@ -11,8 +11,8 @@ interface NormCase {
   readonly channels: number;
   readonly epsilon: number;
   readonly relu: boolean;
-  /** The scale per channel; ones without a scale. */
-  readonly scale: Float32Array;
+  /** One factor, or one for each channel; null without a scale. */
+  readonly scale: Float32Array | null;
   readonly scaleInput: FloatInput | undefined;
   vector(name: string): Float32Array;
 }
@@ -25,10 +25,9 @@ function perChannel(kernel: string, name: string, input: FloatInput, channels: n
   );
 }
 
-function scaleVector(kernel: string, scale: FloatInput | undefined, channels: number): Float32Array {
-  if (scale === undefined) return new Float32Array(channels).fill(1);
-  if (scale.values.length === 1) return new Float32Array(channels).fill(scale.values[0] ?? Number.NaN);
-  return perChannel(kernel, 'scale', scale, channels);
+function scaleFactors(kernel: string, scale: FloatInput | undefined, channels: number): Float32Array | null {
+  if (scale === undefined) return null;
+  return scale.values.length === 1 ? scale.values : perChannel(kernel, 'scale', scale, channels);
 }
 
 function normCase(backend: NativeBackend, kernel: string, inputs: Inputs, attrs: Attributes): NormCase {
@@ -42,7 +41,7 @@ function normCase(backend: NativeBackend, kernel: string, inputs: Inputs, attrs:
     // The moments need none.
     epsilon: attrs['epsilon'] === undefined ? 0 : requireNumber(kernel, attrs, 'epsilon'),
     relu: attrs['relu'] === true,
-    scale: scaleVector(kernel, scaleInput, channels),
+    scale: scaleFactors(kernel, scaleInput, channels),
     scaleInput,
     vector: (name) => perChannel(kernel, name, requireFloats(backend, kernel, inputs, name), channels),
   };
@@ -77,7 +76,7 @@ function train(backend: NativeBackend, inputs: Inputs, attrs: Attributes): Train
   return [backend.store(y, c.x.shape), store(mean), store(variance), store(newMean), store(newVariance)];
 }
 
-/** keep · average + take · now: so few numbers that a loop here costs less than a call; rounded as separate operations are. */
+/** keep · average + take · now. */
 function moved(
   backend: NativeBackend,
   average: Float32Array,
@@ -86,10 +85,7 @@ function moved(
   take: number,
 ): Float32Array {
   const result = backend.allocate(now.length);
-  const [k, t] = [Math.fround(keep), Math.fround(take)];
-  for (let i = 0; i < now.length; i++) {
-    result[i] = Math.fround(k * (average[i] ?? 0)) + Math.fround(t * (now[i] ?? 0));
-  }
+  backend.addon.moveAverage(average, now, keep, take, result);
   return result;
 }
 
@@ -120,9 +116,9 @@ function grad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): GradRe
   const dx = backend.allocate(c.x.values.length);
   const dgamma = backend.allocate(c.channels);
   const dbeta = backend.allocate(c.channels);
-  const sums = c.scaleInput === undefined ? null : new Float64Array(c.channels);
+  const dscale = scaleGradient(backend, c);
   backend.addon.batchNormGrad(
-    ...([c.x.values, dy.values, c.scale, gamma, mean, variance, dx, dgamma, dbeta, sums] as const),
+    ...([c.x.values, dy.values, c.scale, gamma, mean, variance, dx, dgamma, dbeta, dscale] as const),
     c.epsilon,
     c.relu,
   );
@@ -131,7 +127,7 @@ function grad(backend: NativeBackend, inputs: Inputs, attrs: Attributes): GradRe
     backend.store(dgamma, [c.channels]),
     backend.store(dbeta, [c.channels]),
   ];
-  if (c.scaleInput !== undefined && sums !== null) outputs.push(scaleGrad(backend, c.scaleInput, sums));
+  if (c.scaleInput !== undefined && dscale !== null) outputs.push(backend.store(dscale, c.scaleInput.shape));
   return outputs;
 }
 
@@ -160,20 +156,18 @@ function gradApply(backend: NativeBackend, inputs: Inputs, attrs: Attributes): [
   const c = normCase(backend, kernel, inputs, attrs);
   const dy = gradientOf(backend, kernel, inputs, c);
   const dx = backend.allocate(c.x.values.length);
-  const sums = c.scaleInput === undefined ? null : new Float64Array(c.channels);
+  const dscale = scaleGradient(backend, c);
   backend.addon.batchNormGradApply(
     ...([c.x.values, dy.values, c.scale, c.vector('gamma'), c.vector('mean'), c.vector('variance')] as const),
-    ...([c.vector('meanDgamma'), c.vector('meanDbeta'), dx, sums, c.epsilon, c.relu] as const),
+    ...([c.vector('meanDgamma'), c.vector('meanDbeta'), dx, dscale, c.epsilon, c.relu] as const),
   );
   const result = backend.store(dx, c.x.shape);
-  return c.scaleInput === undefined || sums === null ? [result] : [result, scaleGrad(backend, c.scaleInput, sums)];
+  return c.scaleInput === undefined || dscale === null ? [result] : [result, backend.store(dscale, c.scaleInput.shape)];
 }
 
-function scaleGrad(backend: NativeBackend, scale: FloatInput, sums: Float64Array): tf.TensorInfo {
-  const dscale = backend.allocate(scale.values.length);
-  if (dscale.length === sums.length) dscale.set(sums);
-  else dscale[0] = sums.reduce((total, sum) => total + sum, 0);
-  return backend.store(dscale, scale.shape);
+/** Room for the gradient of the scale, where there is one. */
+function scaleGradient(backend: NativeBackend, { scale }: NormCase): Float32Array | null {
+  return scale === null ? null : backend.allocate(scale.length);
 }
 
 export const BATCH_NORM_KERNELS = {

@@ -14,6 +14,14 @@ export type NativeKernel<Result = tf.TensorInfo | tf.TensorInfo[]> = (
   attrs: Attributes,
 ) => Result | undefined;
 
+/** A kernel of tfjs-backend-cpu on this backend. */
+export function inheritedKernel(inherited: tf.KernelConfig): tf.KernelFunc {
+  return (call) => {
+    const { tap } = call.backend as NativeBackend;
+    return tap === null ? inherited.kernelFunc(call) : tap.inherited(inherited, call);
+  };
+}
+
 /**
  * Replaces an inherited kernel. Where `kernel` returns undefined (another dtype, an unusual case), the kernel of tfjs-backend-cpu
  * runs instead.
@@ -22,12 +30,12 @@ export function replaceKernel(kernelName: string, kernel: NativeKernel): void {
   const inherited = tf.getKernel(kernelName, 'cpu');
   if (inherited === undefined) throw new Error(`internal: tfjs-backend-cpu has no kernel ${kernelName}`);
   tf.unregisterKernel(kernelName, NATIVE);
+  const runInherited = inheritedKernel(inherited);
   tf.registerKernel({
     kernelName,
     backendName: NATIVE,
     kernelFunc: (call) =>
-      kernel(call.backend as NativeBackend, call.inputs, (call.attrs ?? {}) as Attributes) ??
-      inherited.kernelFunc(call),
+      kernel(call.backend as NativeBackend, call.inputs, (call.attrs ?? {}) as Attributes) ?? runInherited(call),
   });
 }
 
