@@ -139,7 +139,8 @@ class Reader {
   }
   bool property(napi_value object, const char* name, double* number) {
     napi_value found = nullptr;
-    if (bnn_node_api::type_of(env_, object) != napi_object || napi_get_named_property(env_, object, name, &found) != napi_ok) return false;
+    if (bnn_node_api::type_of(env_, object) != napi_object || napi_get_named_property(env_, object, name, &found) != napi_ok)
+      return false;
     return napi_get_value_double(env_, found, number) == napi_ok && *number >= 0.0 && *number < 1e15;
   }
   void keep(napi_value value, const bnn_node_api::TypedArray& array) {
