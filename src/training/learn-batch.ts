@@ -117,11 +117,10 @@ export async function lossGradients(
   engine.startScope();
   try {
     const { images, loss: lossOf } = create();
-    const { loss, gradients } = await program.differentiateInTurns(images, settings, (logits) => {
+    const { loss: figures, gradients } = await program.differentiateInTurns(images, settings, (logits) => {
       const result = lossOf(logits);
-      return { loss: result, dlogits: result.dlogits };
+      return { loss: stackFigures(result), dlogits: result.dlogits };
     });
-    const figures = stackFigures(loss);
     kept.push(figures, ...gradients.values());
     return { figures, gradients };
   } finally {
