@@ -31,7 +31,7 @@ export class NativeBackend extends MathBackendCPU {
   /** An array for a kernel's result, to be handed to `store` or `release`. Contents are undefined. */
   allocate(length: number): Float32Array {
     const values = this.#pool.take(length);
-    this.tap?.allocated(values);
+    this.tap?.allocates(values);
     return values;
   }
 

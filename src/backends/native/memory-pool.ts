@@ -104,15 +104,18 @@ export class MemoryPool {
 
   /** Takes what is free of the room of some arrays; nobody gets it until it is given back. */
   reserve(arrays: Iterable<Float32Array>): Reservation {
-    const reserved: { chunk: Chunk; begin: number; end: number }[] = [];
+    const wanted = new Map<Chunk, Range[]>();
     for (const array of arrays) {
       const chunk = this.#chunkOf(array);
       if (chunk === undefined) continue;
       const begin = (array.byteOffset - chunk.offset) / 4;
-      const end = begin + wholeLines(array.length);
-      reserved.push(...cutOut(chunk.free, begin, end).map((range) => ({ chunk, ...range })));
+      const ranges = wanted.get(chunk) ?? [];
+      wanted.set(chunk, ranges);
+      ranges.push({ begin, end: begin + wholeLines(array.length) });
     }
-    return reserved;
+    return [...wanted].flatMap(([chunk, ranges]) =>
+      cutOut(chunk.free, joined(ranges)).map((range) => ({ chunk, ...range })),
+    );
   }
 
   giveBack(reservation: Reservation): void {
@@ -189,19 +192,34 @@ function putBack(free: Range[], begin: number, end: number): void {
   else free.splice(next, 0, { begin, end });
 }
 
-/** Removes [begin, end) from free ranges, and returns what was there of it. */
-function cutOut(free: Range[], begin: number, end: number): Range[] {
+/** The same room in ranges of which no two touch. */
+function joined(ranges: readonly Range[]): Range[] {
+  const result: Range[] = [];
+  for (const { begin, end } of [...ranges].sort((a, b) => a.begin - b.begin)) {
+    const last = result.at(-1);
+    if (last !== undefined && begin <= last.end) last.end = Math.max(last.end, end);
+    else result.push({ begin, end });
+  }
+  return result;
+}
+
+/** Removes from free ranges what is in `wanted`, both by position, and returns it. */
+function cutOut(free: Range[], wanted: readonly Range[]): Range[] {
   const found: Range[] = [];
-  const rest = free.flatMap((range) => {
-    const [from, to] = [Math.max(range.begin, begin), Math.min(range.end, end)];
-    if (from >= to) return [range];
-    found.push({ begin: from, end: to });
-    return [
-      { begin: range.begin, end: from },
-      { begin: to, end: range.end },
-    ].filter((left) => left.begin < left.end);
-  });
-  if (found.length > 0) free.splice(0, free.length, ...rest);
+  const rest: Range[] = [];
+  let next = 0;
+  for (const { begin, end } of free.splice(0)) {
+    let at = begin;
+    while ((wanted[next]?.end ?? Infinity) <= begin) next++;
+    for (let i = next; at < end; i++) {
+      const { begin: from = end, end: to = end } = wanted[i] ?? {};
+      const cut = { begin: Math.min(Math.max(from, at), end), end: Math.min(to, end) };
+      if (at < cut.begin) rest.push({ begin: at, end: cut.begin });
+      if (cut.begin < cut.end) found.push(cut);
+      at = cut.begin < end ? cut.end : end;
+    }
+  }
+  free.push(...rest);
   return found;
 }
 

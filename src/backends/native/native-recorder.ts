@@ -68,7 +68,8 @@ export class NativeRecorder implements StepRecorder {
     if (arrays.size < 2 * state.length) return null;
     const values = this.#backend.valuesOf(result);
     if (values === undefined || !this.#isAlone(tape, after, result, values, arrays)) return null;
-    return { work: tape.work, inputs: tape.inputs, state, result: values, all: after };
+    const { work, inputs, allocated } = tape;
+    return { work, inputs, allocated, state, result: values, all: after };
   }
 
   /** Lets a result that is no part of the state have elements of its own; whether nothing else of the step is still in use. */

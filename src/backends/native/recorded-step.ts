@@ -5,7 +5,7 @@ import type { InputData, StepNumbers, StepRecording, TimedCommand } from '../ste
 import type { NativeProgram, ProgramAddon, RecordedArgument, RecordedCall } from './addon.ts';
 import type { NativeBackend } from './backend.ts';
 import type { Reservation } from './memory-pool.ts';
-import { planStep, type StatePart, type StepPlan } from './step-plan.ts';
+import { planStep, type StatePart } from './step-plan.ts';
 import {
   type AddonWork,
   arraysOf,
@@ -25,6 +25,8 @@ export interface RecordedState extends StatePart {
 export interface StepRecord {
   readonly work: readonly Work[];
   readonly inputs: readonly StepInput[];
+  /** In the pool's memory. */
+  readonly allocated: readonly Float32Array[];
   readonly state: readonly RecordedState[];
   readonly result: Values;
   /** Tensors of the state that the step leaves as they are. */
@@ -59,7 +61,6 @@ export class RecordedStep implements StepRecording {
   readonly #backend: NativeBackend;
   readonly #addon: ProgramAddon;
   readonly #record: StepRecord;
-  readonly #plan: StepPlan;
   readonly #reservations: Reservation[] = [];
   #runnable: Runnable | null = null;
   #isRunning = false;
@@ -69,8 +70,7 @@ export class RecordedStep implements StepRecording {
     this.#backend = backend;
     this.#addon = addon;
     this.#record = record;
-    this.#plan = planStep(record.work, record.state);
-    this.#reserve();
+    this.#reserve(record.allocated);
   }
 
   continues(state: readonly tf.Tensor[]): boolean {
@@ -137,21 +137,21 @@ export class RecordedStep implements StepRecording {
     this.#runnable = null;
   }
 
-  /** Keeps the room of everything that a run writes from others. */
-  #reserve(): void {
-    const homes = new Set<Values>(this.#record.state.map(({ home }) => home));
-    const used = new Set(this.#plan.work.flatMap(arraysOf).filter((values) => !homes.has(values)));
-    this.#reservations.push(this.#backend.reserve([...used].filter((values) => values instanceof Float32Array)));
+  /** Keeps the room of what a run writes from others, as far as no tensor is there. */
+  #reserve(arrays: Iterable<Float32Array>): void {
+    this.#reservations.push(this.#backend.reserve(arrays));
   }
 
   #prepare(): Runnable {
-    const { inputs, state, result } = this.#record;
+    const { inputs, state, result, work } = this.#record;
+    const plan = planStep(work, state);
     for (const { tensor, home, written } of state) {
       home.set(written);
       this.#backend.relocate(tensor, home);
       this.#backend.release(written);
     }
-    this.#reserve();
+    // What the tensors of the state left may have been others' room earlier in the step.
+    this.#reserve(plan.work.flatMap(arraysOf).filter((values) => values instanceof Float32Array));
     const indexOf = new Map(inputs.map(({ values }, i) => [values, i]));
     const calls: AddonWork[] = [];
     const parts: Part[] = [];
@@ -161,7 +161,7 @@ export class RecordedStep implements StepRecording {
       lent.set(values, { dataId, shape: [...shape], dtype });
       return { dataId, shape: [...shape], dtype };
     };
-    for (const group of groupsOf(this.#plan.work)) {
+    for (const group of groupsOf(plan.work)) {
       if (!Array.isArray(group)) {
         const given = group.inputs;
         const tensors = Array.isArray(given)
@@ -184,7 +184,7 @@ export class RecordedStep implements StepRecording {
       calls.map(({ name, args }): RecordedCall => [name, ...args.map(argument)]),
     );
     const times = parts.map((part) => new Float64Array('host' in part ? 0 : part.end - part.begin));
-    return { program, parts, calls, lent, result: this.#plan.placeOf(result), numbers: [0, 0], times };
+    return { program, parts, calls, lent, result: plan.placeOf(result), numbers: [0, 0], times };
   }
 
   #set({ numbers, lent }: Runnable, data: readonly InputData[], { lr, step }: StepNumbers): void {

@@ -61,7 +61,9 @@ export class StepTape implements BackendTap {
   readonly inputs: StepInput[] = [];
   /** Arrays of the state that nobody needs any longer. */
   readonly left = new Set<Float32Array>();
-  /** Arrays that were allocated, and are in use. */
+  /** Arrays that were allocated. */
+  readonly allocated: Float32Array[] = [];
+  /** Those that are in use. */
   readonly living = new Set<Float32Array>();
   /** Why it cannot be run again; empty where it can. */
   problem = '';
@@ -97,7 +99,8 @@ export class StepTape implements BackendTap {
     return t;
   }
 
-  allocated(values: Float32Array): void {
+  allocates(values: Float32Array): void {
+    this.allocated.push(values);
     this.#made.add(values);
     this.#varying.add(values);
     this.living.add(values);

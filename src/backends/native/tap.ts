@@ -10,7 +10,7 @@ export type KernelResult = tf.TensorInfo | tf.TensorInfo[];
 export interface BackendTap {
   /** In place of the addon itself. */
   readonly addon: NativeAddon;
-  allocated(values: Float32Array): void;
+  allocates(values: Float32Array): void;
   /** Whether an array that nobody needs any longer is kept nevertheless; it is free else. */
   keeps(values: Float32Array): boolean;
   /** Somebody is told what is in an array. */

@@ -56,6 +56,29 @@ describe('the arena', () => {
     expect(pool.statistics()).toEqual(first);
   });
 
+  it('gives what is reserved to nobody, and what is in use is not reserved', () => {
+    const rng = new Rng(5);
+    const pool = create();
+    const overlaps = (a: Float32Array, b: Float32Array) =>
+      a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;
+    for (let round = 0; round < 20; round++) {
+      const arrays = Array.from({ length: 40 }, () => pool.take(16 + rng.below(2000)));
+      const [held, left] = [arrays.filter((_, i) => i % 3 === 0), arrays.filter((_, i) => i % 3 !== 0)];
+      for (const array of left) pool.give(array);
+      const again = Array.from({ length: 10 }, () => pool.take(16 + rng.below(2000)));
+      const before = pool.statistics();
+      const reservations = [pool.reserve(arrays), pool.reserve(left)];
+      expect(reservations[1]).toEqual([]);
+      expect(pool.statistics()).toEqual(before);
+      const others = Array.from({ length: 40 }, () => pool.take(16 + rng.below(2000)));
+      for (const other of others) expect([...arrays, ...again].some((array) => overlaps(other, array))).toBe(false);
+      for (const array of [...held, ...again, ...others]) pool.give(array);
+      for (const reservation of reservations) pool.giveBack(reservation);
+      pool.trim();
+      expect(pool.statistics()).toMatchObject({ bytesInUse: 0, bytesPooled: 0 });
+    }
+  });
+
   it('makes room for what is larger than its buffers', () => {
     const pool = create();
     const large = pool.take(40_000_000);
