@@ -183,7 +183,8 @@ describe.skipIf(missingAddon !== undefined)('bnn-bench train', SLOW, () => {
         env: { BNN_PYTHON: '' },
       });
       expect(code).toBe(0);
-      const [only, result] = events();
+      const [profile, only, result] = events();
+      expect(profile).toMatchObject({ event: 'profile', ms: positive, commands: positive });
       const speed = { imagesPerSecond: positive, ...(process.platform === 'linux' ? { peakMiB: positive } : {}) };
       expect(only).toMatchObject({
         event: 'case',
@@ -192,7 +193,8 @@ describe.skipIf(missingAddon !== undefined)('bnn-bench train', SLOW, () => {
         threads: 1,
         medianMs: positive,
         processorMs: positive,
-        phasesMs: { forward: positive, backward: positive, optimizer: positive, loss: positive },
+        phasesMs: { replay: positive },
+        outsideKernelsMs: positive,
         peakShare: positive,
         baselines: expect.any(Object) as object,
         ...speed,
@@ -202,12 +204,12 @@ describe.skipIf(missingAddon !== undefined)('bnn-bench train', SLOW, () => {
         traceEvents: { name: string; dur: number }[];
       };
       expect(traceEvents.map(({ name }) => name)).toEqual(
-        expect.arrayContaining(['forward', 'backward', 'BnnBinaryConv', 'BnnBinaryConvFilterGrad']),
+        expect.arrayContaining(['replay', 'binaryConv2d', 'binaryConv2dFilterGrad']),
       );
       const text = await runCli(['bench', 'train', ...size, '--profile', trace, '--estimator', 'ede']);
       expect(text.stdout).toMatch(/^estimator +ede$/m);
       expect(text.stderr).toContain('PyTorch is not measured: its networks use reste');
-      expect(text.stdout).toMatch(/^BnnBinaryConvInputGrad +\S+ +[\d.]+/m);
+      expect(text.stdout).toMatch(/^binaryConv2dInputGradTable +\S+ +[\d.]+/m);
       expect(text.stdout).toMatch(/^images\/s +[\d.,]+/m);
     } finally {
       await rm(folder, { recursive: true });
