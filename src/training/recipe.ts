@@ -35,6 +35,7 @@ const withClasses: Use = use('dataset image-folder', ({ dataset }) => canSplit(d
 const withPictures: Use = use('a data set of pictures of any size', ({ dataset }) => hasFreeImageSize(dataset));
 const withFlip: Use = use('flip', ({ flip }) => flip);
 const withSigns: Use = use('a network with binary weights', hasSigns);
+const withZoo: Use = use('a network of the zoo', ({ init }) => init === '');
 const withNewSigns: Use = use(
   'a network of the zoo with binary weights',
   (recipe) => recipe.init === '' && hasSigns(recipe),
@@ -191,6 +192,10 @@ export const RECIPE_FIELDS = {
       'the estimator of activations sees them divided by their standard deviation within the picture: through = and its gradient goes through that as well; constant = it does not',
     ),
     use: withActivationSigns,
+  },
+  whitenStem: {
+    ...flag(false, 'start the first convolution from filters that whiten windows of the training pictures'),
+    use: withZoo,
   },
   slopePeak: number(
     0,

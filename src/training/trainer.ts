@@ -304,5 +304,9 @@ async function createModel(recipe: Recipe, dataset: Dataset, { onNote, parts }: 
   const statistics = resolveNormalization(recipe.normalize, dataset);
   const preprocessing = { dataset: dataset.name, picture: pictureFormOf(dataset), ...statistics, classes };
   model.metadata.set(PREPROCESSING_KEY, encodePreprocessing(preprocessing));
+  if (recipe.whitenStem) {
+    const { whitenStem } = await import('./whitened-stem.ts');
+    await whitenStem(model, recipe, dataset);
+  }
   return { model };
 }
