@@ -93,6 +93,7 @@ export type { AugmentationRow, AugmentedPicture } from './training/augmentation.
 export type { EpochRecord } from './training/history-io.ts';
 export type { LoadedPlugin, PluginSource } from './training/load-plugin-io.ts';
 export type { OptimizerRow, OptimizerStep } from './training/optimizer.ts';
+export { defaultRecipe, parseRecipe } from './training/parse-recipe.ts';
 export {
   type DatasetSourceRow,
   definePlugin,
@@ -101,7 +102,7 @@ export {
   type PluginFactory,
   type PluginTools,
 } from './training/plugin.ts';
-export { defaultRecipe, type PluginRecord, parseRecipe, type Recipe } from './training/recipe.ts';
+export type { PluginRecord, Recipe } from './training/recipe.ts';
 export type { Comparison } from './training/run-comparison-io.ts';
 export type { ScheduleMoment, ScheduleRow } from './training/schedule.ts';
 export type { Opening, StepProgress, Teacher, TrainOptions, TrainResult } from './training/train-options.ts';

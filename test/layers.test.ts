@@ -38,6 +38,7 @@ const CONFINED: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['inference'],
   commander: ['cli'],
   sharp: ['data'],
+  'ml-matrix': ['training'],
   'modern-tar': ['data'],
   h5wasm: ['convert'],
   'playwright-core': ['tasks'],

@@ -6,8 +6,9 @@ import type { EstimatorRow } from '../estimators/table.ts';
 import { type Contrast, contrastOf, correctTogether, type Disagreement } from './contrast.ts';
 import type { EpochRecord } from './history-io.ts';
 import { type EpochIndicators, INDICATOR_NAMES, NETWORK_INDICATORS, type NetworkIndicator } from './indicators.ts';
+import { parseRecipe, type RecipeRules } from './parse-recipe.ts';
 import { BUILT_IN, type Parts } from './parts.ts';
-import { parseRecipe, type Recipe, type RecipeInput, type RecipeRules } from './recipe.ts';
+import type { Recipe, RecipeInput } from './recipe.ts';
 
 /** One of the recipes that are compared. */
 export interface Arm {

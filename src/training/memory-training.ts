@@ -1,6 +1,7 @@
 /**
  * Training without files, for a page of a browser: the same steps on the same numbers as a run by the same recipe, on pictures in
- * memory. It knows less: no augmentation, no weight transform, no average, no teacher, no clipping.
+ * memory. It knows less: no augmentation, no weight transform, no whitened stem, no average, no teacher,
+ * no clipping.
  */
 
 import { Rng } from '../core/rng.ts';

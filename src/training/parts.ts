@@ -20,9 +20,10 @@ import {
 } from './checked-parts.ts';
 import { type LoadedPlugin, loadPlugin, type PluginSource } from './load-plugin-io.ts';
 import { OPTIMIZERS, type OptimizerRow } from './optimizer.ts';
+import { BUILT_IN_RULES, type RecipeRules } from './parse-recipe.ts';
 import { PLUGIN_TOOLS, type Plugin } from './plugin.ts';
 import { fromPluginError, type PluginFiles } from './plugin-errors.ts';
-import { BUILT_IN_RULES, type RecipeField, type RecipeRules } from './recipe.ts';
+import type { RecipeField } from './recipe.ts';
 import { CHOICES, type ChoiceKind, fieldsOf, type RowWithFields } from './recipe-choices.ts';
 import { SCHEDULES, type ScheduleRow } from './schedule.ts';
 import { WEIGHT_TRANSFORMS, type WeightTransformRow } from './weight-transform.ts';

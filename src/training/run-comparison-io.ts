@@ -20,8 +20,9 @@ import {
 import { type Disagreement, disagreementOf } from './contrast.ts';
 import { readHistory } from './history-io.ts';
 import type { LoadedPlugin } from './load-plugin-io.ts';
+import { parseRecipe } from './parse-recipe.ts';
 import { BUILT_IN, type Parts } from './parts.ts';
-import { parseRecipe, type Recipe } from './recipe.ts';
+import type { Recipe } from './recipe.ts';
 import { checkRunFolder, isUntouched, readRecipe } from './run-folder-io.ts';
 import type { Environment, TestedEpoch, TrainListeners, TrainOptions } from './train-options.ts';
 import { train, withStart } from './trainer.ts';

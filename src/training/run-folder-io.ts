@@ -11,14 +11,8 @@ import { parseJsonObject } from '../core/parse-json.ts';
 import { isTemporaryOf, removeAbandoned } from '../core/temporary-name-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { readHistory } from './history-io.ts';
-import {
-  BUILT_IN_RULES,
-  defaultRecipe,
-  type PluginRecord,
-  parseRecipe,
-  type Recipe,
-  type RecipeRules,
-} from './recipe.ts';
+import { BUILT_IN_RULES, defaultRecipe, parseRecipe, type RecipeRules } from './parse-recipe.ts';
+import type { PluginRecord, Recipe } from './recipe.ts';
 import { LOCK_FILE } from './run-lock-io.ts';
 import { VIEW_FILES } from './run-views-io.ts';
 

@@ -18,9 +18,10 @@ import { type Checkpoint, loadCheckpoint, shareCheckpoint } from './checkpoint-i
 import { createEstimators } from './create-estimators.ts';
 import { checkHistory } from './history-io.ts';
 import { loadInitialModel, withInitialDigest } from './initial-model-io.ts';
+import { parseRecipe } from './parse-recipe.ts';
 import { BUILT_IN, openParts, type Parts } from './parts.ts';
 import { fromPluginError } from './plugin-errors.ts';
-import { parseRecipe, type Recipe, type RecipeInput, valuesOf } from './recipe.ts';
+import { type Recipe, type RecipeInput, valuesOf } from './recipe.ts';
 import { createRunBatches } from './run-batches.ts';
 import { loadOptionsOf, withImageSize } from './run-data.ts';
 import { assertReplaceable, checkRunFolder, readRecipe, recipeDigest, removeUntouched } from './run-folder-io.ts';
@@ -303,5 +304,9 @@ async function createModel(recipe: Recipe, dataset: Dataset, { onNote, parts }: 
   const statistics = resolveNormalization(recipe.normalize, dataset);
   const preprocessing = { dataset: dataset.name, picture: pictureFormOf(dataset), ...statistics, classes };
   model.metadata.set(PREPROCESSING_KEY, encodePreprocessing(preprocessing));
+  if (recipe.whitenStem) {
+    const { whitenStem } = await import('./whitened-stem.ts');
+    await whitenStem(model, recipe, dataset);
+  }
   return { model };
 }

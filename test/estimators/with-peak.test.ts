@@ -7,8 +7,8 @@ import type { Estimator } from '../../src/estimators/estimator.ts';
 import { ESTIMATORS, type EstimatorRow } from '../../src/estimators/table.ts';
 import { createEstimators } from '../../src/training/create-estimators.ts';
 import { softmaxCrossEntropy } from '../../src/training/loss.ts';
+import { parseRecipe } from '../../src/training/parse-recipe.ts';
 import { Program } from '../../src/training/program.ts';
-import { parseRecipe } from '../../src/training/recipe.ts';
 import { signGradient } from '../../src/training/sign-gradients.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 

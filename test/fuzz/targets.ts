@@ -29,7 +29,7 @@ import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { summarizeModel } from '../../src/tasks/model-summary.ts';
 import { loadCheckpoint, saveCheckpoint } from '../../src/training/checkpoint-io.ts';
-import { parseRecipe } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/parse-recipe.ts';
 import type { TrainingState } from '../../src/training/training-state.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { Source } from '../convert/build.ts';

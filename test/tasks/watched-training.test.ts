@@ -13,7 +13,7 @@ import { joinListeners } from '../../src/tasks/join-listeners.ts';
 import { type LiveServer, serveTraining } from '../../src/tasks/live-server-io.ts';
 import { TensorboardLog } from '../../src/tasks/tensorboard-run-io.ts';
 import { readHistory } from '../../src/training/history-io.ts';
-import { defaultRecipe, parseRecipe } from '../../src/training/recipe.ts';
+import { defaultRecipe, parseRecipe } from '../../src/training/parse-recipe.ts';
 import { train } from '../../src/training/trainer.ts';
 import { readEvents } from '../tensorboard/read-events.ts';
 import { becomesTrue } from '../web/becomes-true.ts';

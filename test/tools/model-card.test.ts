@@ -7,7 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/preprocessing.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
 import { saveCheckpoint } from '../../src/training/checkpoint-io.ts';
-import { defaultRecipe, parseRecipe, type RecipeInput } from '../../src/training/recipe.ts';
+import { defaultRecipe, parseRecipe } from '../../src/training/parse-recipe.ts';
+import type { RecipeInput } from '../../src/training/recipe.ts';
 import { writeRecipe } from '../../src/training/run-folder-io.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { formatCard, parseCard, readCard } from '../../tools/model-card/card.ts';

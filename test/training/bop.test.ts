@@ -7,7 +7,7 @@ import { estimatorsFor } from '../../src/estimators/table.ts';
 import { bopGamma } from '../../src/training/bop.ts';
 import { createEstimators } from '../../src/training/create-estimators.ts';
 import { readHistory } from '../../src/training/history-io.ts';
-import { parseRecipe } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/parse-recipe.ts';
 
 import { train } from '../../src/training/trainer.ts';
 

@@ -13,7 +13,8 @@ import {
 import { contrastOf, correctTogether, disagreementOf } from '../../src/training/contrast.ts';
 import { createEstimators } from '../../src/training/create-estimators.ts';
 import type { EpochRecord } from '../../src/training/history-io.ts';
-import { parseRecipe, type RecipeInput } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/parse-recipe.ts';
+import type { RecipeInput } from '../../src/training/recipe.ts';
 
 function record(epoch: number, testTop1: number, validationTop1: number | null = null): EpochRecord {
   return {

@@ -6,7 +6,7 @@ import { approxSignSchedule } from '../../src/estimators/approx-sign.ts';
 import { LearnedDsq } from '../../src/estimators/learned-dsq.ts';
 import { createEstimators } from '../../src/training/create-estimators.ts';
 import { dividedSchedule } from '../../src/training/divided-activations.ts';
-import { parseRecipe } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/parse-recipe.ts';
 
 beforeAll(() => tf.setBackend('cpu'));
 

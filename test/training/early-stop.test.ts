@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { readHistory } from '../../src/training/history-io.ts';
-import { parseRecipe } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/parse-recipe.ts';
 import { train } from '../../src/training/trainer.ts';
 
 let folder: string;

@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { selectBackend } from '../../src/backends/select-backend.ts';
 import { loadCheckpoint } from '../../src/training/checkpoint-io.ts';
 import { readHistory } from '../../src/training/history-io.ts';
-import { parseRecipe } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/parse-recipe.ts';
 import { train } from '../../src/training/trainer.ts';
 
 const RECIPE = { limitTrain: 16, limitTest: 4, epochs: 2, batchSize: 4, backend: 'cpu', lr: 0.01 };

@@ -8,7 +8,7 @@ import { createDsq } from '../../src/estimators/dsq.ts';
 import { readModel } from '../../src/onnx/model-io.ts';
 import { readHistory } from '../../src/training/history-io.ts';
 import { estimatingError } from '../../src/training/indicators.ts';
-import { parseRecipe } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/parse-recipe.ts';
 import { train } from '../../src/training/trainer.ts';
 
 let folder: string;

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
-import { parseRecipe, type RecipeInput } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/parse-recipe.ts';
+import type { RecipeInput } from '../../src/training/recipe.ts';
 import type { Teacher } from '../../src/training/train-options.ts';
 import { train } from '../../src/training/trainer.ts';
 

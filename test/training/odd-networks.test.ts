@@ -11,7 +11,7 @@ import { type Attributes, float, int, ints, string } from '../../src/graph/attri
 import { Graph, type Value } from '../../src/graph/graph.ts';
 import { Model } from '../../src/graph/model.ts';
 import { readModel, writeModel } from '../../src/onnx/model-io.ts';
-import { parseRecipe } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/parse-recipe.ts';
 import { readRecipe } from '../../src/training/run-folder-io.ts';
 import type { Opening } from '../../src/training/train-options.ts';
 import { train } from '../../src/training/trainer.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { defaultRecipe, networkName, parseRecipe, RECIPE_FIELDS } from '../../src/training/recipe.ts';
+import { defaultRecipe, parseRecipe } from '../../src/training/parse-recipe.ts';
+import { networkName, RECIPE_FIELDS } from '../../src/training/recipe.ts';
 
 describe('parseRecipe', () => {
   it('completes, and lets later objects win', () => {

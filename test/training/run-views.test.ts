@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { type EpochRecord, readHistory } from '../../src/training/history-io.ts';
-import { defaultRecipe } from '../../src/training/recipe.ts';
+import { defaultRecipe } from '../../src/training/parse-recipe.ts';
 import { historyCsv, runCurves } from '../../src/training/run-views-io.ts';
 import { train } from '../../src/training/trainer.ts';
 

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
 import { createEstimators } from '../../src/training/create-estimators.ts';
 import type { ParameterInfo, ParameterStore } from '../../src/training/parameters.ts';
-import { parseRecipe } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/parse-recipe.ts';
 import { SilentWeights } from '../../src/training/silent-weights.ts';
 
 beforeAll(() => tf.setBackend('cpu'));

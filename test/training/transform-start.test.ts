@@ -12,7 +12,8 @@ import { tensor } from '../../src/core/tensor.ts';
 import { readModel } from '../../src/onnx/model-io.ts';
 import { readHistory } from '../../src/training/history-io.ts';
 import { centredLatent, sameLatent, sineLatent } from '../../src/training/latent-start.ts';
-import { defaultRecipe, parseRecipe, type RecipeInput, valuesOf } from '../../src/training/recipe.ts';
+import { defaultRecipe, parseRecipe } from '../../src/training/parse-recipe.ts';
+import { type RecipeInput, valuesOf } from '../../src/training/recipe.ts';
 import { train } from '../../src/training/trainer.ts';
 import { WEIGHT_TRANSFORMS, type WeightTransformRow } from '../../src/training/weight-transform.ts';
 

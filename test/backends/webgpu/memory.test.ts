@@ -9,7 +9,7 @@ import { explainOutOfMemory, isOutOfMemory } from '../../../src/backends/out-of-
 import { selectBackend } from '../../../src/backends/select-backend.ts';
 import { run } from '../../../src/kernels/run.ts';
 import { TrainingBench } from '../../../src/training/bench-training.ts';
-import { parseRecipe } from '../../../src/training/recipe.ts';
+import { parseRecipe } from '../../../src/training/parse-recipe.ts';
 import { train } from '../../../src/training/trainer.ts';
 import { normal } from '../compare-kernels.ts';
 import { describeFake, device, loaded } from './fake.ts';
