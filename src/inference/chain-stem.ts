@@ -16,7 +16,7 @@ export type Stem = Omit<FloatConvStep, 'input'> & {
   readonly data: readonly number[];
 };
 
-const NONE = new Float32Array();
+export const NO_VALUES = new Float32Array();
 
 /** @param last  the node whose output is that of the whole. */
 export function stemOf(last: Node): Stem | null {
@@ -25,7 +25,8 @@ export function stemOf(last: Node): Stem | null {
   const relu = before?.is('Relu') === true ? before : null;
   const conv = relu === null ? before : onlyReadBy(relu);
   if (conv?.is('Conv') !== true) return null;
-  const affine = normalization === null ? { scale: NONE, shift: NONE } : affineOf(normalization);
+  const affine =
+    normalization === null ? { scale: NO_VALUES, shift: NO_VALUES } : affineOf(normalization, 'by division');
   const layer = convOf(conv);
   if (layer === null || affine === null) return null;
   const nodes = [conv, relu, normalization].filter((node) => node !== null);
@@ -33,7 +34,7 @@ export function stemOf(last: Node): Stem | null {
 }
 
 /** The producer of a node's data, when nothing else reads them. */
-function onlyReadBy(node: Node): Node | null {
+export function onlyReadBy(node: Node): Node | null {
   const value = node.input(0);
   return value !== null && value.uses.length === 1 && !value.isOutput() ? value.producer : null;
 }
@@ -45,7 +46,7 @@ function floatsOf(value: Value | null): Float32Array | null {
 type Layer = Pick<Stem, 'kernel' | 'strides' | 'pads' | 'channels' | 'outputs' | 'weights' | 'bias'>;
 
 function convOf(node: Node): Layer | null {
-  const [weights, bias] = [floatsOf(node.input(1)), node.input(2) === null ? NONE : floatsOf(node.input(2))];
+  const [weights, bias] = [floatsOf(node.input(1)), node.input(2) === null ? NO_VALUES : floatsOf(node.input(2))];
   const [outputs = 0, channels = 0, ...kernel] = node.input(1)?.constant?.shape ?? [];
   const [strides, pads] = [node.ints('strides', [1, 1]), node.ints('pads', [0, 0, 0, 0])];
   const isPlain =
@@ -61,13 +62,20 @@ function convOf(node: Node): Layer | null {
   return weights.every(Number.isFinite) ? { kernel, strides, pads, channels, outputs, weights, bias } : null;
 }
 
-/** y = x · scale + shift, in the float32 steps by which onnxruntime makes them. */
-function affineOf(node: Node): Pick<Stem, 'scale' | 'shift'> | null {
+/**
+ * y = x · scale + shift, in the float32 steps by which onnxruntime makes them.
+ *
+ * @param form  how it divides by the deviation: where the layer is part of its blocked convolutions, and where it is by itself.
+ */
+export function affineOf(node: Node, form: 'by division' | 'by its inverse'): Pick<Stem, 'scale' | 'shift'> | null {
   const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => floatsOf(node.input(i)));
   if (gamma == null || beta == null || mean == null || variance == null) return null;
   if (node.outputs.length !== 1 || node.int('training_mode', 0) !== 0) return null;
   const epsilon = Math.fround(node.float('epsilon', 1e-5));
-  const scale = gamma.map((g, i) => g / Math.fround(Math.sqrt(Math.fround((variance[i] ?? 0) + epsilon))));
+  const scale = gamma.map((g, i) => {
+    const deviation = Math.fround(Math.sqrt(Math.fround((variance[i] ?? 0) + epsilon)));
+    return form === 'by division' ? g / deviation : g * Math.fround(1 / deviation);
+  });
   const shift = beta.map((b, i) => b - Math.fround((mean[i] ?? 0) * (scale[i] ?? 0)));
   return { scale, shift };
 }
