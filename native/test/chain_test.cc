@@ -119,15 +119,16 @@ void check_float_conv(const BinaryConvShape& s, int64_t height, int64_t width) {
   for (int64_t at = 0; at < want.size(); at++) {
     const int64_t o = at / (outHeight * outWidth), i = at / outWidth % outHeight, j = at % outWidth;
     const float* w = weights.data() + o * s.bits();
-    float z = 0.0f;
+    float z = 0.0f, sum = 0.0f;
+    const int64_t batch = bnn::is_pointwise(s) ? bnn::kBatch : 1;
     for (int64_t c = 0; c < s.channels; c++) {
-      float sum = 0.0f;
+      if (c % batch == 0) sum = 0.0f;
       for (int64_t t = 0; t < s.taps(); t++, w++) {
         const int64_t row = i * s.strides[0] - s.pads[0] + t / s.kernel[1], column = j * s.strides[1] - s.pads[1] + t % s.kernel[1];
         if (row < 0 || row >= height || column < 0 || column >= width) continue;
         sum = std::fma(x[(c * height + row) * width + column], *w, sum);
       }
-      z = c == 0 ? sum : sum + z;
+      if (c % batch == batch - 1 || c + 1 == s.channels) z = c < batch ? sum : sum + z;
     }
     if (hasBias) z += bias[static_cast<size_t>(o)];
     if (relu && z < 0.0f) z = 0.0f;
@@ -222,6 +223,9 @@ int main(int argc, char** argv) {
     const int64_t kernel = random_in(1, 7), stride = random_in(1, 2), pad = random_in(0, kernel / 2);
     check_float_conv({{kernel, kernel}, {stride, stride}, {pad, pad, pad, pad}, {1, 1}, 1, random_in(1, 4), random_in(1, 19)},
                      random_in(kernel, 20), random_in(kernel, 70));
+    const int64_t batches = random_in(1, 2), few = random_in(16, 60);
+    check_float_conv({{1, 1}, {stride, stride}, {0, 0, 0, 0}, {1, 1}, 1, batches > 1 ? batches * bnn::kBatch : few, random_in(1, 40)},
+                     random_in(1, 15), random_in(1, 15));
     const int64_t window = random_in(1, 3), side = random_in(0, window - 1), other = random_in(1, 9);
     check_int8_conv({{kernel, other}, {2, 2}, {pad, 0, pad, other / 2}, {1, 1}, 1, random_in(1, 4), random_in(1, 11)},
                     {{window, window}, {2, 2}, {side, side, side, side}, {1, 1}, 1, 1, 1}, random_in(kernel + 6, 20),

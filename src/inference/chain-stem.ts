@@ -1,6 +1,6 @@
 /**
- * The first layers of a network as a step of a chain: Conv of a few float channels, Relu and BatchNormalization, where each is read by the
- * next alone. Exact beside an onnxruntime that runs them by its blocked convolutions: those of processors with AVX-512, in blocks of 16.
+ * Float layers as steps of a chain: the first ones of a network, Conv of a few channels, Relu and BatchNormalization, where each is read by the
+ * next alone; and convolutions of one element, the shortcuts of a ResNet. Exact beside an onnxruntime that runs them by its blocked convolutions: those of processors with AVX-512, in blocks of 16.
  */
 
 import { isDtype } from '../core/tensor.ts';
@@ -9,6 +9,8 @@ import type { FloatConvStep } from './chain-program.ts';
 
 /** Channels in a block of onnxruntime's; fewer stay in the picture's own order. */
 const BLOCK = 16;
+/** Channels that it sums up at a time where the kernel is one element. */
+const BATCH = 128;
 
 export type Stem = Omit<FloatConvStep, 'input'> & {
   /** Its nodes, first to last; `data` counts the inputs of the first. */
@@ -27,10 +29,20 @@ export function stemOf(last: Node): Stem | null {
   if (conv?.is('Conv') !== true) return null;
   const affine =
     normalization === null ? { scale: NO_VALUES, shift: NO_VALUES } : affineOf(normalization, 'by division');
-  const layer = convOf(conv);
-  if (layer === null || affine === null) return null;
+  const layer = layerOf(conv);
+  if (layer === null || affine === null || layer.channels >= BLOCK || layer.outputs % BLOCK !== 0) return null;
   const nodes = [conv, relu, normalization].filter((node) => node !== null);
   return { kind: 'floatConv', relu: relu !== null, ...layer, ...affine, nodes, data: [0] };
+}
+
+/** A convolution of one element on whole blocks of channels. */
+export function pointwiseOf(conv: Node): Stem | null {
+  const layer = conv.is('Conv') ? layerOf(conv) : null;
+  if (layer === null || layer.outputs % BLOCK !== 0 || layer.channels % BLOCK !== 0) return null;
+  const isOne = layer.kernel.every((size) => size === 1) && layer.pads.every((pad) => pad === 0);
+  const isWhole = layer.channels <= BATCH || layer.channels % BATCH === 0;
+  if (!isOne || !isWhole) return null;
+  return { kind: 'floatConv', relu: false, ...layer, scale: NO_VALUES, shift: NO_VALUES, nodes: [conv], data: [0] };
 }
 
 /** The producer of a node's data, when nothing else reads them. */
@@ -45,7 +57,7 @@ function floatsOf(value: Value | null): Float32Array | null {
 
 type Layer = Pick<Stem, 'kernel' | 'strides' | 'pads' | 'channels' | 'outputs' | 'weights' | 'bias'>;
 
-function convOf(node: Node): Layer | null {
+function layerOf(node: Node): Layer | null {
   const [weights, bias] = [floatsOf(node.input(1)), node.input(2) === null ? NO_VALUES : floatsOf(node.input(2))];
   const [outputs = 0, channels = 0, ...kernel] = node.input(1)?.constant?.shape ?? [];
   const [strides, pads] = [node.ints('strides', [1, 1]), node.ints('pads', [0, 0, 0, 0])];
@@ -57,7 +69,7 @@ function convOf(node: Node): Layer | null {
     node.int('group', 1) === 1 &&
     node.ints('dilations', [1, 1]).every((dilation) => dilation === 1) &&
     node.string('auto_pad', 'NOTSET') === 'NOTSET';
-  if (!isPlain || weights === null || bias === null || channels >= BLOCK || outputs % BLOCK !== 0) return null;
+  if (!isPlain || weights === null || bias === null) return null;
   // Padding times infinity would be NaN.
   return weights.every(Number.isFinite) ? { kernel, strides, pads, channels, outputs, weights, bias } : null;
 }

@@ -197,6 +197,8 @@ describe('which nodes become chains', () => {
     const large = networkOf('resnet18', 64);
     fuseChains(large, { stems: true });
     expect(typesOf(large).slice(0, 4)).toEqual(['Conv', 'Relu', 'MaxPool', 'BatchNormalization']);
+    // Its shortcuts are part of the one chain.
+    expect(typesOf(large).filter((type) => type === 'Conv' || type === 'bnn.BinaryChain')).toHaveLength(2);
   });
   test('a stem in 8-bit integers, with its pooling', () => {
     const make = () => withInt8Stem(trunkOf('resnet18', 64), 64);

@@ -97,6 +97,9 @@ void read_float_conv(Reader& reader, ChainStep& step) {
   s.channels = reader.number(1, kMaxAttribute);
   s.outputs = reader.number(1, kMaxAttribute);
   if (s.bits() > kMaxBits || s.bits() * s.outputs > kMaxCount) throw std::runtime_error("a layer of the chain has too many weights");
+  const bool isPadded = s.pads[0] != 0 || s.pads[1] != 0 || s.pads[2] != 0 || s.pads[3] != 0;
+  if (is_pointwise(s) && (isPadded || (s.channels > kBatch && s.channels % kBatch != 0)))
+    throw std::runtime_error("a float layer of the chain has channels that are no whole batches");
   const std::vector<float> weights = reader.floats(s.outputs * s.bits());
   std::vector<float> bias = reader.floats(s.outputs), scale = reader.floats(s.outputs), shift = reader.floats(s.outputs);
   if (weights.empty() || scale.empty() != shift.empty()) throw std::runtime_error("a layer of the chain lacks a vector");
