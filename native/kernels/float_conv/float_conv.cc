@@ -26,8 +26,8 @@ const FloatConvRow& float_conv_row() {
 }
 
 // Four outputs from a tile to their planes.
-void finish(const FloatConv& conv, const FloatConvRow& row, const float* tile, ptrdiff_t pitch, int64_t output, int64_t count, float* y,
-            int64_t plane) {
+void finish(const FloatConv& conv, const FloatConvRow& row, const float* tile, ptrdiff_t pitch, int64_t output, int64_t count,
+            float* y, int64_t plane) {
   const bool isScaled = !conv.scale.empty();
   for (int64_t q = 0; q < std::min<int64_t>(kOutputs, conv.shape.outputs - output); q++) {
     const size_t o = static_cast<size_t>(output + q);

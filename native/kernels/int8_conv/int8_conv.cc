@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "kernels/rounding.h"
@@ -29,8 +30,36 @@ const Int8ConvRow& int8_conv_row() {
   return active_row(rows);
 }
 
-int64_t words_of(const BinaryConvShape& s) { return ceil_div(s.kernel[1], int64_t{4}); }
-int64_t groups_of(const BinaryConvShape& s) { return s.channels * s.kernel[0] * words_of(s); }
+int64_t rows_of(const BinaryConvShape& s) { return s.channels * s.kernel[0]; }
+// Words of a row, and taps that are left over.
+int64_t words_of(const BinaryConvShape& s) { return s.kernel[1] / 4; }
+int64_t left_of(const BinaryConvShape& s) { return s.kernel[1] % 4; }
+int64_t groups_of(const BinaryConvShape& s) { return rows_of(s) * words_of(s); }
+int64_t shared_of(const BinaryConvShape& s) { return ceil_div(rows_of(s) * left_of(s), int64_t{4}); }
+
+// Where a tap that is left over goes.
+struct Place {
+  int64_t row, tap;
+  int word, byte;
+};
+
+// The taps of a row stay together while there is a word with room for all: then they are one part of it.
+std::vector<Place> places_of(const BinaryConvShape& s) {
+  std::vector<Place> places;
+  const int64_t left = left_of(s);
+  std::vector<int> used(static_cast<size_t>(shared_of(s)), 0);
+  const auto word_with = [&](int64_t room) {
+    return std::find_if(used.begin(), used.end(), [&](int bytes) { return bytes + room <= 4; });
+  };
+  for (int64_t row = 0; row < rows_of(s) && left > 0; row++) {
+    auto word = word_with(left);
+    for (int64_t t = 0; t < left; t++) {
+      if (word == used.end() || *word == 4) word = word_with(1);
+      places.push_back({row, 4 * words_of(s) + t, static_cast<int>(word - used.begin()), (*word)++});
+    }
+  }
+  return places;
+}
 
 // The padded bytes of an image, u8[channels][rows][rowBytes].
 struct Planes {
@@ -79,42 +108,74 @@ class Pooled {
         for (int64_t word = 0; word < words_of(s); word++) offsets_.push_back(c * planes.plane() + r * planes.rowBytes + 4 * word);
       }
     }
+    for (const Place& place : places_of(s)) {
+      const ptrdiff_t start = place.row / s.kernel[0] * planes.plane() + place.row % s.kernel[0] * planes.rowBytes;
+      const SharedPart part{place.word, start + place.tap - place.byte, 0xffu << (8 * place.byte)};
+      const auto same = std::find_if(parts_.begin(), parts_.end(),
+                                     [&](const SharedPart& p) { return p.word == part.word && p.offset == part.offset; });
+      if (same != parts_.end()) {
+        same->mask |= part.mask;
+      } else {
+        parts_.push_back(part);
+      }
+    }
+    std::stable_sort(parts_.begin(), parts_.end(), [](const SharedPart& a, const SharedPart& b) { return a.word < b.word; });
   }
 
   int64_t rows() const { return pooledHeight_; }
-  size_t sums_bytes() const { return static_cast<size_t>(2 * kSlackSums + conv_.pool.kernel[0] * blocks_ * kOutputs * pitch_) * 4; }
-  int64_t work() const { return outHeight_ * outWidth_ * conv_.shape.outputs * groups_of(conv_.shape) / 16; }
+  // Sums, and the shared words of as many rows.
+  size_t memory_bytes() const { return static_cast<size_t>(sums_size() + conv_.pool.kernel[0] * shared_size()) * 4; }
+  int64_t work() const {
+    return outHeight_ * outWidth_ * conv_.shape.outputs * (groups_of(conv_.shape) + shared_of(conv_.shape)) / 16;
+  }
 
   // Row i; where it is not the one after the last, no sums are there. `state` is of one worker, −1 at first.
-  void run(int64_t i, int32_t* sums, int64_t& state) const {
+  void run(int64_t i, int32_t* memory, int64_t& state) const {
     const BinaryConvShape& pool = conv_.pool;
     const int64_t top = i * pool.strides[0] - pool.pads[0];
     const int64_t begin = std::max<int64_t>(top, 0), end = std::min(top + pool.kernel[0], outHeight_);
     const int64_t made = state >= begin && state <= end ? state : begin;
     std::vector<PoolTap> taps;
     for (int64_t row = begin; row < end; row++) add_taps(row, taps);
+    int32_t* sums = memory;
+    uint32_t* shared = reinterpret_cast<uint32_t*>(memory + sums_size());
+    for (int64_t row = made; row < end; row++) share_row(row, shared + (row - made) * shared_size());
     for (int64_t block = 0; block < blocks_; block++) {
-      for (int64_t row = made; row < end; row++) sum_row(block, row, sums);
+      for (int64_t row = made; row < end; row++) sum_row(block, row, shared + (row - made) * shared_size(), sums);
       for (int64_t o = block * kOutputs; o < std::min(conv_.shape.outputs, (block + 1) * kOutputs); o++) pool_row(o, i, taps, sums);
     }
     state = end;
   }
 
  private:
+  int64_t sums_size() const { return 2 * kSlackSums + conv_.pool.kernel[0] * blocks_ * kOutputs * pitch_; }
+  int64_t shared_size() const { return shared_of(conv_.shape) * pitch_; }
+  const uint8_t* even_of(int64_t row) const { return bytes_ + row * conv_.shape.strides[0] * planes_.rowBytes; }
+  const uint8_t* odd_of(int64_t row) const { return even_of(row) + 2 - 4 * even_count(); }
+
+  void share_row(int64_t row, uint32_t* shared) const {
+    if (parts_.empty()) return;
+    int8_conv_row().share({even_of(row), odd_of(row), static_cast<int>(even_count()), static_cast<int>(outWidth_), parts_.data(),
+                           static_cast<int>(parts_.size()), shared, pitch_});
+  }
+
   // Sums of the last rows: i32[blocks][4][pool rows][pitch].
   ptrdiff_t place_of(int64_t row) const { return kSlackSums + row % conv_.pool.kernel[0] * pitch_; }
   ptrdiff_t output_pitch() const { return conv_.pool.kernel[0] * pitch_; }
   int64_t even_count() const { return ceil_div(outWidth_, int64_t{2}); }
 
-  void sum_row(int64_t block, int64_t row, int32_t* sums) const {
+  void sum_row(int64_t block, int64_t row, const uint32_t* shared, int32_t* sums) const {
     Int8RowJob job{};
-    job.even = bytes_ + row * conv_.shape.strides[0] * planes_.rowBytes;
-    job.odd = job.even + 2 - 4 * even_count();
+    job.even = even_of(row);
+    job.odd = odd_of(row);
     job.evenCount = static_cast<int>(even_count());
     job.count = static_cast<int>(outWidth_);
     job.offsets = offsets_.data();
     job.groups = static_cast<int64_t>(offsets_.size());
-    job.weights = conv_.weights.data() + block * job.groups * kOutputs;
+    job.shared = shared;
+    job.sharedWords = shared_of(conv_.shape);
+    job.sharedPitch = pitch_;
+    job.weights = conv_.weights.data() + block * (job.groups + job.sharedWords) * kOutputs;
     job.pitch = output_pitch();
     job.sums = sums + place_of(row) + block * kOutputs * job.pitch;
     int8_conv_row().sums(job);
@@ -159,6 +220,7 @@ class Pooled {
   ptrdiff_t pitch_;
   int64_t blocks_;
   std::vector<ptrdiff_t> offsets_;
+  std::vector<SharedPart> parts_;
 };
 
 }  // namespace
@@ -168,18 +230,19 @@ Int8Conv make_int8_conv(const BinaryConvShape& s, const BinaryConvShape& pool, c
   conv.shape = s;
   conv.pool = pool;
   conv.parameters = std::move(parameters);
-  const int64_t groups = groups_of(s), words = words_of(s);
-  conv.weights = AlignedArray<uint32_t>(static_cast<size_t>(ceil_div(s.outputs, int64_t{kOutputs}) * groups * kOutputs));
-  for (int64_t o = 0; o < s.outputs; o++) {
-    uint32_t* target = conv.weights.data() + o / kOutputs * groups * kOutputs + o % kOutputs;
-    int32_t sum = 0;
-    for (int64_t row = 0; row < s.channels * s.kernel[0]; row++) {
-      for (int64_t t = 0; t < s.kernel[1]; t++) {
-        const int8_t weight = *weights++;
-        sum += weight;
-        target[(row * words + t / 4) * kOutputs] |= static_cast<uint32_t>(static_cast<uint8_t>(weight)) << (8 * (t % 4));
-      }
+  const int64_t groups = groups_of(s), all = groups + shared_of(s), words = words_of(s);
+  conv.weights = AlignedArray<uint32_t>(static_cast<size_t>(ceil_div(s.outputs, int64_t{kOutputs}) * all * kOutputs));
+  const std::vector<Place> places = places_of(s);
+  for (int64_t o = 0; o < s.outputs; o++, weights += s.bits()) {
+    uint32_t* target = conv.weights.data() + o / kOutputs * all * kOutputs + o % kOutputs;
+    const auto put = [&](int64_t row, int64_t tap, int64_t word, int64_t byte) {
+      target[word * kOutputs] |= static_cast<uint32_t>(static_cast<uint8_t>(weights[row * s.kernel[1] + tap])) << (8 * byte);
+    };
+    for (int64_t row = 0; row < rows_of(s); row++) {
+      for (int64_t t = 0; t < 4 * words; t++) put(row, t, row * words + t / 4, t % 4);
     }
+    for (const Place& place : places) put(place.row, place.tap, groups + place.word, place.byte);
+    const int32_t sum = std::accumulate(weights, weights + s.bits(), int32_t{0});
     conv.parameters.bias[static_cast<size_t>(o)] -= sum * conv.parameters.dataZero;
   }
   return conv;
@@ -193,7 +256,7 @@ void int8_conv(const Int8Conv& conv, int64_t height, int64_t width, const float*
   quantize_image(conv, planes, height, width, x, bytes, parallel);
   const Pooled pooled(conv, planes, height, width, bytes, y);
   claim_all(parallel, ceil_div(pooled.rows(), kBandRows), pooled.work(), [&](const auto& claim) {
-    Scratch sums(pooled.sums_bytes());
+    Scratch sums(pooled.memory_bytes());
     int64_t state = -1;
     for (int64_t band = claim(); band >= 0; band = claim()) {
       for (int64_t i = band * kBandRows; i < std::min(pooled.rows(), (band + 1) * kBandRows); i++)

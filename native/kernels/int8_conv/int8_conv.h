@@ -11,7 +11,7 @@
 // multiplier is negative: the maximum is taken first.
 //
 // Both strides together move four bytes of a plane of q: neighbours of even (or of odd) columns see 4-byte words that are neighbours, and a vector
-// of them is one load. Nothing is put into blocks or panels.
+// of them is one load. Four taps of a row are a word; what is left over of the rows shares words, which are put together once for all outputs.
 #pragma once
 
 #include <cstddef>
@@ -35,15 +35,23 @@ struct Int8ConvParameters {
   std::vector<float> scale, shift;  // or both empty
 };
 
+// A part of a word that rows share: the bytes of the mask from the word at `offset`.
+struct SharedPart {
+  int word;
+  ptrdiff_t offset;
+  uint32_t mask;
+};
+
 struct Int8Conv {
-  BinaryConvShape shape{};  // one group
-  BinaryConvShape pool{};   // a 1×1 window of stride 2 picks elements
-  Int8ConvParameters parameters;  // bias: with what dataZero takes away
-  AlignedArray<uint32_t> weights;  // u32[⌈outputs / 4⌉][groups][4]: four taps of a row to a word, as `taps` says
+  BinaryConvShape shape{};         // one group
+  BinaryConvShape pool{};          // a 1×1 window of stride 2 picks elements
+  Int8ConvParameters parameters;   // bias: with what dataZero takes away
+  AlignedArray<uint32_t> weights;  // u32[⌈outputs / 4⌉][words][4]: those of the rows, then the shared ones
 };
 
 // weights: i8[outputs][channels][kernel rows][kernel columns], −63 to 63: pairs of products fit 16 bits.
-Int8Conv make_int8_conv(const BinaryConvShape& shape, const BinaryConvShape& pool, const int8_t* weights, Int8ConvParameters parameters);
+Int8Conv make_int8_conv(const BinaryConvShape& shape, const BinaryConvShape& pool, const int8_t* weights,
+                        Int8ConvParameters parameters);
 
 // One image: f32[channels][height][width] -> f32[outputs][pooled height][pooled width].
 void int8_conv(const Int8Conv& conv, int64_t height, int64_t width, const float* x, float* y, const Parallel& parallel);
@@ -64,9 +72,21 @@ struct Int8RowJob {
   int evenCount, count;      // columns
   const ptrdiff_t* offsets;  // of the words that one column sees, i64[groups]
   int64_t groups;
-  const uint32_t* weights;  // u32[groups][4]
+  const uint32_t* shared;  // u32[sharedWords][sharedPitch]
+  int64_t sharedWords;
+  const uint32_t* weights;  // u32[groups + sharedWords][4]
   int32_t* sums;            // i32[4][pitch]; whole vectors are written
-  ptrdiff_t pitch;
+  ptrdiff_t pitch, sharedPitch;
+};
+
+// The shared words of one row of columns, from the same bytes.
+struct ShareJob {
+  const uint8_t *even, *odd;
+  int evenCount, count;
+  const SharedPart* parts;  // by word
+  int partCount;
+  uint32_t* shared;  // whole vectors are written
+  ptrdiff_t sharedPitch;
 };
 
 // An element that a window sees: for pooled columns begin <= j < end at sums[offset + j]. Whole vectors are read.
@@ -93,6 +113,7 @@ struct Int8PoolJob {
 struct Int8ConvRow {
   const char* name;
   void (*quantize)(const QuantizeJob& job);
+  void (*share)(const ShareJob& job);
   void (*sums)(const Int8RowJob& job);
   void (*pool)(const Int8PoolJob& job);
 };

@@ -47,6 +47,26 @@ static void quantize(const QuantizeJob& job) {
   }
 }
 
+static void share(const ShareJob& job) {
+  for (int i = 0; i < job.partCount;) {
+    int end = i;
+    while (end < job.partCount && job.parts[end].word == job.parts[i].word) end++;
+    uint32_t* target = job.shared + job.parts[i].word * job.sharedPitch;
+    const auto write = [&](const uint8_t* from, int begin, int limit) {
+      for (int at = begin; at < limit; at += W) {
+        Ints word{};
+        for (int part = i; part < end; part++)
+          word |= load_ints(from + 4 * at + job.parts[part].offset) & splat_int(static_cast<int32_t>(job.parts[part].mask));
+        *reinterpret_cast<IntsUnaligned*>(target + at) = word;
+      }
+    };
+    // What the last vector of even columns writes too much is written again.
+    write(job.even, 0, job.evenCount);
+    write(job.odd, job.evenCount, job.count);
+    i = end;
+  }
+}
+
 // Vectors from column `at` on: all on one side, `from`, but for the first where kMixed, which begins with even columns.
 template <int kVectors, bool kMixed>
 static inline void sums_of(const Int8RowJob& job, const uint8_t* from, int at) {
@@ -71,6 +91,18 @@ static inline void sums_of(const Int8RowJob& job, const uint8_t* from, int at) {
       for (int v = 0; v < kVectors; v++) sum[q][v] = dot4(sum[q][v], data[v], w);
     }
   }
+  const uint32_t* shared = job.shared + at;
+  for (int64_t g = 0; g < job.sharedWords; g++, weights += kOutputs, shared += job.sharedPitch) {
+    Ints data[kVectors];
+    BNN_UNROLL
+    for (int v = 0; v < kVectors; v++) data[v] = load_ints(shared + v * W);
+    BNN_UNROLL
+    for (int q = 0; q < kOutputs; q++) {
+      const Ints w = splat_int(static_cast<int32_t>(weights[q]));
+      BNN_UNROLL
+      for (int v = 0; v < kVectors; v++) sum[q][v] = dot4(sum[q][v], data[v], w);
+    }
+  }
   BNN_UNROLL
   for (int q = 0; q < kOutputs; q++) {
     BNN_UNROLL
@@ -83,8 +115,8 @@ static inline void sums_up_to(const Int8RowJob& job, int vectors, const uint8_t*
   switch (vectors) {
     case 1: sums_of<1, kMixed>(job, from, at); break;
     case 2: sums_of<2, kMixed>(job, from, at); break;
-    case 3: sums_of<kMostVectors < 3 ? 1 : 3, kMixed>(job, from, at); break;
-    case 4: sums_of<kMostVectors < 4 ? 1 : 4, kMixed>(job, from, at); break;
+    case 3: sums_of < kMostVectors<3 ? 1 : 3, kMixed>(job, from, at); break;
+    case 4: sums_of < kMostVectors<4 ? 1 : 4, kMixed>(job, from, at); break;
     default: break;
   }
 }

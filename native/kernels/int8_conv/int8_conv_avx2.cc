@@ -35,5 +35,5 @@ static inline void store_bytes(uint8_t* p, Ints x) {
 
 namespace bnn {
 extern const Int8ConvRow int8_conv_row_avx2;
-const Int8ConvRow int8_conv_row_avx2 = {"avx2", avx2::quantize, avx2::sums, avx2::pool};
+const Int8ConvRow int8_conv_row_avx2 = {"avx2", avx2::quantize, avx2::share, avx2::sums, avx2::pool};
 }  // namespace bnn

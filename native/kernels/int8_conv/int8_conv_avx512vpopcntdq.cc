@@ -33,6 +33,6 @@ static inline void store_bytes(uint8_t* p, Ints x) {
 
 namespace bnn {
 extern const Int8ConvRow int8_conv_row_avx512vpopcntdq;
-const Int8ConvRow int8_conv_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::quantize, avx512vpopcntdq::sums,
-                                                   avx512vpopcntdq::pool};
+const Int8ConvRow int8_conv_row_avx512vpopcntdq = {"avx512vpopcntdq", avx512vpopcntdq::quantize, avx512vpopcntdq::share,
+                                                   avx512vpopcntdq::sums, avx512vpopcntdq::pool};
 }  // namespace bnn

@@ -5,5 +5,5 @@
 
 namespace bnn {
 extern const Int8ConvRow int8_conv_row_neon;
-const Int8ConvRow int8_conv_row_neon = {"neon", neon::quantize, neon::sums, neon::pool};
+const Int8ConvRow int8_conv_row_neon = {"neon", neon::quantize, neon::share, neon::sums, neon::pool};
 }  // namespace bnn

@@ -5,5 +5,5 @@
 
 namespace bnn {
 extern const Int8ConvRow int8_conv_row_scalar;
-const Int8ConvRow int8_conv_row_scalar = {"scalar", scalar::quantize, scalar::sums, scalar::pool};
+const Int8ConvRow int8_conv_row_scalar = {"scalar", scalar::quantize, scalar::share, scalar::sums, scalar::pool};
 }  // namespace bnn
