@@ -26,7 +26,7 @@ const INSTRUCTION_SETS = {
     scalar: { flags: [], floats: 4 },
     avx2: { flags: ['-mavx2', '-mfma', '-mf16c', '-mpopcnt'], floats: 8 },
     avx512: { flags: AVX512, floats: 16 },
-    avx512vpopcntdq: { flags: [...AVX512, '-mavx512vpopcntdq', '-mpopcnt'] },
+    avx512vpopcntdq: { flags: [...AVX512, '-mavx512vpopcntdq', '-mavx512vnni', '-mpopcnt'] },
     avx512bf16: { flags: [...AVX512, '-mavx512bf16'] },
   },
   arm64: {
@@ -60,7 +60,7 @@ export function commonFlags(system) {
 }
 
 /** Packed layers must give what their function body gives in stock onnxruntime: each operation rounded by itself. */
-const EXACT_FILES = /^kernels[\\/](binarize|binary_conv|binary_gemm)[\\/]/;
+const EXACT_FILES = /^kernels[\\/](binarize|binary_conv|binary_gemm|int8_conv)[\\/]/;
 const EXACT_FLAGS = ['-ffp-contract=off'];
 
 /**
@@ -88,7 +88,7 @@ const TRAINING_KERNELS = [
 ];
 const OPERATOR_FOLDERS = [
   ...['ort', 'simd', 'memory'],
-  ...['binarize', 'binary_conv', 'binary_gemm', 'binary_weight', 'chain', 'float_conv'].map(
+  ...['binarize', 'binary_conv', 'binary_gemm', 'binary_weight', 'chain', 'float_conv', 'int8_conv'].map(
     (name) => `kernels/${name}`,
   ),
 ];

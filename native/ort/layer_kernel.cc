@@ -86,6 +86,8 @@ Layer prepare_layer(const LayerKernel& kernel, const TensorView& w) {
   const uint8_t* bits = static_cast<const uint8_t*>(w.data);
   if (!kernel.op->weightOnly) {
     layer.weights.binary = pack_binary_weights(layer.shape, bits);
+    // Rows of a dense layer are columns, which read the plain words.
+    if (kernel.op->dense) layer.weights.binary.triples = {};
   } else if (kernel.op->dense) {
     layer.weights.unpacked = unpack_dense_weights(layer.shape, bits);
   } else {

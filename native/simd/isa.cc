@@ -53,7 +53,7 @@ CpuFlags cpu_flags() {
   flags |= kAvx2;
   if (!saves_avx512(state)) return flags;
   if (has(b, 16) && has(b, 17) && has(b, 30) && has(b, 31)) flags |= kAvx512;
-  if (has(c, 14)) flags |= kAvx512Vpopcntdq;
+  if (has(c, 11) && has(c, 14)) flags |= kAvx512Vpopcntdq;
   if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && has(a, 5)) flags |= kAvx512Bf16;
   return flags;
 }

@@ -15,7 +15,7 @@ enum CpuFlag : uint32_t {
   kNeon = 1 << 0,
   kAvx2 = 1 << 1,    // and FMA, F16C, POPCNT
   kAvx512 = 1 << 2,  // F, BW, DQ and VL
-  kAvx512Vpopcntdq = 1 << 3,
+  kAvx512Vpopcntdq = 1 << 3,  // and VNNI
   kPopcnt = 1 << 4,
   kSimd128 = 1 << 5,  // of WebAssembly
   kAvx512Bf16 = 1 << 6,

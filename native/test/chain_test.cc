@@ -1,5 +1,5 @@
 // Chains on every row of kernels against their layers one by one, by the bit-by-bit reference, exactly; and float layers against sums in
-// the same order, one fused multiply-add after the other.
+// the same order, one fused multiply-add after the other; and 8-bit ones against their definition.
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -119,15 +119,16 @@ void check_float_conv(const BinaryConvShape& s, int64_t height, int64_t width) {
   for (int64_t at = 0; at < want.size(); at++) {
     const int64_t o = at / (outHeight * outWidth), i = at / outWidth % outHeight, j = at % outWidth;
     const float* w = weights.data() + o * s.bits();
-    float z = 0.0f;
+    float z = 0.0f, sum = 0.0f;
+    const int64_t batch = bnn::is_pointwise(s) ? bnn::kBatch : 1;
     for (int64_t c = 0; c < s.channels; c++) {
-      float sum = 0.0f;
+      if (c % batch == 0) sum = 0.0f;
       for (int64_t t = 0; t < s.taps(); t++, w++) {
         const int64_t row = i * s.strides[0] - s.pads[0] + t / s.kernel[1], column = j * s.strides[1] - s.pads[1] + t % s.kernel[1];
         if (row < 0 || row >= height || column < 0 || column >= width) continue;
         sum = std::fma(x[(c * height + row) * width + column], *w, sum);
       }
-      z = c == 0 ? sum : sum + z;
+      if (c % batch == batch - 1 || c + 1 == s.channels) z = c < batch ? sum : sum + z;
     }
     if (hasBias) z += bias[static_cast<size_t>(o)];
     if (relu && z < 0.0f) z = 0.0f;
@@ -139,6 +140,73 @@ void check_float_conv(const BinaryConvShape& s, int64_t height, int64_t width) {
     if (!bnn::set_active_isa(isa.name)) continue;
     for (int64_t i = 0; i < y.size(); i++) y[i] = NAN;
     bnn::float_conv(conv, height, width, x.data(), y.data(), bnn::serial());
+    expect_same(y, want, label, isa.name);
+  }
+}
+
+float to_byte(float x, int32_t zero) {
+  const float low = static_cast<float>(-zero), high = static_cast<float>(255 - zero);
+  return std::nearbyint(std::isnan(x) ? low : std::fmin(std::fmax(x, low), high)) + static_cast<float>(zero);
+}
+
+void check_int8_conv(const BinaryConvShape& s, const BinaryConvShape& pool, int64_t height, int64_t width) {
+  char label[112];
+  std::snprintf(label, sizeof label, "int8 %lld -> %lld, kernel %lldx%lld, pool %lldx%lld, %lldx%lld", (long long)s.channels,
+                (long long)s.outputs, (long long)s.kernel[0], (long long)s.kernel[1], (long long)pool.kernel[0],
+                (long long)pool.kernel[1], (long long)height, (long long)width);
+  const int64_t outHeight = s.out_size(0, height), outWidth = s.out_size(1, width);
+  const int64_t pooledHeight = pool.out_size(0, outHeight), pooledWidth = pool.out_size(1, outWidth);
+  Floats x(s.channels * height * width), y(s.outputs * pooledHeight * pooledWidth), want(y.size());
+  bnn_test::fill_random(x);
+  bnn::Int8ConvParameters p;
+  p.dataScale = 0.03f;
+  p.dataZero = static_cast<int32_t>(random_in(0, 255));
+  p.resultZero = static_cast<int32_t>(random_in(0, 255));
+  p.multiplier = random_vector(s.outputs, 0.02f);
+  for (float& m : p.multiplier) m = std::fabs(m);
+  p.stepScale = random_vector(s.outputs, 1.0f);
+  const bool isScaled = random_bits() % 2 == 0;
+  p.scale = random_vector(isScaled ? s.outputs : 0, 1.0f);
+  p.shift = random_vector(isScaled ? s.outputs : 0, 1.0f);
+  std::vector<int8_t> weights(static_cast<size_t>(s.outputs * s.bits()));
+  for (int8_t& w : weights) w = static_cast<int8_t>(random_in(-63, 63));
+  for (int64_t o = 0; o < s.outputs; o++) {
+    p.bias.push_back(static_cast<int32_t>(random_in(-9999, 9999)));
+    p.stepZero.push_back(static_cast<int32_t>(random_in(0, 255)));
+  }
+  const auto sum_at = [&](int64_t o, int64_t i, int64_t j) {
+    int32_t sum = p.bias[static_cast<size_t>(o)];
+    for (int64_t at = 0; at < s.bits(); at++) {
+      const int64_t c = at / s.taps(), t = at % s.taps();
+      const int64_t row = 2 * i - s.pads[0] + t / s.kernel[1], column = 2 * j - s.pads[1] + t % s.kernel[1];
+      if (row < 0 || row >= height || column < 0 || column >= width) continue;
+      const float q = to_byte(x[(c * height + row) * width + column] / p.dataScale, p.dataZero);
+      sum += (static_cast<int32_t>(q) - p.dataZero) * weights[static_cast<size_t>(o * s.bits() + at)];
+    }
+    return sum;
+  };
+  for (int64_t at = 0; at < want.size(); at++) {
+    const int64_t i = at / pooledWidth % pooledHeight, j = at % pooledWidth;
+    const size_t o = static_cast<size_t>(at / pooledWidth / pooledHeight);
+    float most = 0.0f;
+    for (int64_t t = 0; t < pool.taps(); t++) {
+      const int64_t row = 2 * i - pool.pads[0] + t / pool.kernel[1], column = 2 * j - pool.pads[1] + t % pool.kernel[1];
+      if (row < 0 || row >= outHeight || column < 0 || column >= outWidth) continue;
+      const float sum = static_cast<float>(sum_at(static_cast<int64_t>(o), row, column));
+      most = std::fmax(most, to_byte(sum * p.multiplier[o], p.resultZero));
+    }
+    volatile float z = (most - static_cast<float>(p.stepZero[o])) * p.stepScale[o];
+    if (isScaled) {
+      z = z * p.scale[o];
+      z = z + p.shift[o];
+    }
+    want[at] = z;
+  }
+  const bnn::Int8Conv conv = bnn::make_int8_conv(s, pool, weights.data(), p);
+  for (const bnn::IsaRow& isa : bnn::kIsas) {
+    if (!bnn::set_active_isa(isa.name)) continue;
+    for (int64_t i = 0; i < y.size(); i++) y[i] = NAN;
+    bnn::int8_conv(conv, height, width, x.data(), y.data(), bnn::serial());
     expect_same(y, want, label, isa.name);
   }
 }
@@ -155,6 +223,13 @@ int main(int argc, char** argv) {
     const int64_t kernel = random_in(1, 7), stride = random_in(1, 2), pad = random_in(0, kernel / 2);
     check_float_conv({{kernel, kernel}, {stride, stride}, {pad, pad, pad, pad}, {1, 1}, 1, random_in(1, 4), random_in(1, 19)},
                      random_in(kernel, 20), random_in(kernel, 70));
+    const int64_t batches = random_in(1, 2), few = random_in(16, 60);
+    check_float_conv({{1, 1}, {stride, stride}, {0, 0, 0, 0}, {1, 1}, 1, batches > 1 ? batches * bnn::kBatch : few, random_in(1, 40)},
+                     random_in(1, 15), random_in(1, 15));
+    const int64_t window = random_in(1, 3), side = random_in(0, window - 1), other = random_in(1, 9);
+    check_int8_conv({{kernel, other}, {2, 2}, {pad, 0, pad, other / 2}, {1, 1}, 1, random_in(1, 4), random_in(1, 11)},
+                    {{window, window}, {2, 2}, {side, side, side, side}, {1, 1}, 1, 1, 1}, random_in(kernel + 6, 20),
+                    random_in(other + 6, 150));
   }
   int available = 0;
   for (const bnn::IsaRow& isa : bnn::kIsas) available += bnn::set_active_isa(isa.name) ? 1 : 0;

@@ -115,8 +115,9 @@ function kernelBytes(node: Node, variant: LayerVariant): { readonly stock: numbe
   }
   const padded = groups * roundUp(outputs / groups, TILE_OUTPUTS);
   const words = roundUp(Math.ceil(rowBits / WORD_BITS), ROW_WORDS);
-  // Words twice: as they are, and with the xor of each three in place of the third (`triples` of the kernel).
-  return { stock, ops: 4 * padded * (2 * words + taps + 2) };
+  // Words of a convolution twice: as they are, and with the xor of each three in place of the third (`triples` of the kernel).
+  const copies = variant.layer === 'Gemm' ? 1 : 2;
+  return { stock, ops: 4 * padded * (copies * words + taps + 2) };
 }
 
 /** Whether the kernel of a weight-only layer goes by Winograd's tiles. */

@@ -3,23 +3,34 @@
 import { isDtype } from '../core/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { type LayerVariant, packedVariant } from '../operators/variants.ts';
+import { type Int8Stem, int8StemOf } from './chain-int8-stem.ts';
 import { inputsAfterWeights, type MaxPoolStep, type SelectStep } from './chain-program.ts';
-import { type Stem, stemOf } from './chain-stem.ts';
+import { pointwiseOf, type Stem, stemOf } from './chain-stem.ts';
 
 export type ChainNode =
   | Stem
+  | Int8Stem
   | { readonly kind: 'conv'; readonly variant: LayerVariant; readonly data: readonly number[] }
   | (Omit<SelectStep, 'input'> & { readonly data: readonly number[] })
   | (Omit<MaxPoolStep, 'input'> & { readonly data: readonly number[] });
 
-/**
- * What a node is in a chain; null for any other. `data` are the places of its inputs that are computed.
- *
- * @param stems  whether float layers in front of a chain are taken, too.
- */
-export function chainNodeOf(node: Node, stems: boolean): ChainNode | null {
+/** Which first layers of a network are taken, too. Off unless told. */
+export interface StemOptions {
+  /** Float ones, and float shortcuts: see `chain-stem.ts`. */
+  readonly stems?: boolean;
+  /** Those in 8-bit integers: see `chain-int8-stem.ts`. */
+  readonly int8Stems?: boolean;
+}
+
+/** What a node is in a chain; null for any other. `data` are the places of its inputs that are computed. */
+export function chainNodeOf(node: Node, options: StemOptions): ChainNode | null {
   if (node.outputs.length !== 1 || !isImage(node.output)) return null;
-  const found = convOf(node) ?? selectOf(node) ?? signPoolOf(node) ?? (stems ? readStemOf(node) : null);
+  const found =
+    convOf(node) ??
+    selectOf(node) ??
+    signPoolOf(node) ??
+    (options.stems === true ? shortcutOf(node) : null) ??
+    readStemOf(node, options);
   if (found === null) return null;
   const batch = node.output.shape?.[0];
   const isFit = (value: Value) => isImage(value) && value.shape?.[0] === batch;
@@ -28,17 +39,33 @@ export function chainNodeOf(node: Node, stems: boolean): ChainNode | null {
 
 /** What a node of a chain takes from others. */
 export function dataOf(node: Node, found: ChainNode): readonly Value[] {
-  const [first = node] = found.kind === 'floatConv' ? found.nodes : [];
+  const [first = node] = nodesOf(node, found);
   return found.data.map((index) => first.requiredInput(index));
 }
 
+/** The nodes that one stands for, first to last. */
+export function nodesOf(node: Node, found: ChainNode): readonly Node[] {
+  return 'nodes' in found ? found.nodes : [node];
+}
+
+/** A float layer that binary layers alone read, with one before it. */
+function shortcutOf(node: Node): Stem | null {
+  const maker = node.input(0)?.producer;
+  return maker != null && convOf(maker) !== null && isReadByBinary(node) ? pointwiseOf(node) : null;
+}
+
 /** A stem that binary layers alone read. */
-function readStemOf(node: Node): Stem | null {
-  const isRead = node.output.uses.every(({ node: reader }) => {
+function readStemOf(node: Node, { stems = false, int8Stems = false }: StemOptions): Stem | Int8Stem | null {
+  if (!isReadByBinary(node)) return null;
+  return (stems ? stemOf(node) : null) ?? (int8Stems ? int8StemOf(node) : null);
+}
+
+function isReadByBinary({ output }: Node): boolean {
+  const isRead = output.uses.every(({ node: reader }) => {
     const variant = packedVariant(reader);
     return variant?.layer === 'Conv' && !variant.weightOnly;
   });
-  return isRead && !node.output.isOutput() ? stemOf(node) : null;
+  return isRead && !output.isOutput();
 }
 
 /** Of known size but for the number of images, which at least has a name. */

@@ -5,8 +5,8 @@ import type { Node } from '../graph/graph.ts';
 import type { LayerVariant } from '../operators/variants.ts';
 
 /** Reader and writer are of the same release; this tells a library that was built from older sources. */
-const VERSION = 1;
-const KINDS = { conv: 0, select: 1, maxPool: 2, floatConv: 3 } as const;
+const VERSION = 2;
+const KINDS = { conv: 0, select: 1, maxPool: 2, floatConv: 3, int8Conv: 4 } as const;
 
 /** A binary convolution; `input` and `residual` are numbers of values: the chain's inputs, then the results of its steps. */
 export interface ConvStep {
@@ -54,7 +54,32 @@ export interface FloatConvStep {
   readonly shift: Float32Array;
 }
 
-export type ChainStep = ConvStep | SelectStep | MaxPoolStep | FloatConvStep;
+/** A convolution in 8-bit integers, its pooling, both of stride 2, and what makes floats of it, as `native/kernels/int8_conv` defines them. */
+export interface Int8ConvStep {
+  readonly kind: 'int8Conv';
+  readonly input: number;
+  readonly kernel: readonly number[];
+  readonly pads: readonly number[];
+  readonly channels: number;
+  readonly outputs: number;
+  readonly poolKernel: readonly number[];
+  readonly poolPads: readonly number[];
+  readonly dataScale: number;
+  readonly dataZero: number;
+  readonly resultZero: number;
+  /** i8[outputs][channels][kernel rows][kernel columns]. */
+  readonly weights: Int8Array;
+  /** f32[outputs]. */
+  readonly multiplier: Float32Array;
+  readonly bias: Int32Array;
+  readonly stepScale: Float32Array;
+  readonly stepZero: Int32Array;
+  /** f32[outputs], or empty. */
+  readonly scale: Float32Array;
+  readonly shift: Float32Array;
+}
+
+export type ChainStep = ConvStep | SelectStep | MaxPoolStep | FloatConvStep | Int8ConvStep;
 
 /** Inputs of a layer after x and w, by what the library calls them. */
 const VECTORS = ['scale', 'bias', 'slope', 'offset', 'acc_threshold', 'x_threshold'] as const;
@@ -102,8 +127,26 @@ function encodeStep(writer: Writer, step: ChainStep): void {
         writer.floats(vector);
       }
       break;
+    case 'int8Conv':
+      encodeInt8Conv(writer, step);
+      break;
     default:
       step satisfies never;
+  }
+}
+
+function encodeInt8Conv(writer: Writer, step: Int8ConvStep): void {
+  writer.numbers(...step.kernel, ...step.pads, step.channels, step.outputs, ...step.poolKernel, ...step.poolPads);
+  writer.floats(Float32Array.of(step.dataScale));
+  writer.numbers(step.dataZero, step.resultZero);
+  writer.raw(new Uint8Array(step.weights.buffer, step.weights.byteOffset, step.weights.length));
+  writer.floats(step.multiplier);
+  writer.numbers(...step.bias);
+  writer.floats(step.stepScale);
+  writer.numbers(...step.stepZero);
+  for (const vector of [step.scale, step.shift]) {
+    writer.numbers(vector.length);
+    writer.floats(vector);
   }
 }
 

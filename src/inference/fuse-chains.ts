@@ -14,7 +14,7 @@ import { inferNode } from '../graph/infer/infer-shapes.ts';
 import type { Model } from '../graph/model.ts';
 import { BNN_DOMAIN } from '../operators/definition.ts';
 import { INFER_RULES } from '../operators/registry.ts';
-import { type ChainNode, chainNodeOf, dataOf } from './chain-nodes.ts';
+import { type ChainNode, chainNodeOf, dataOf, nodesOf, type StemOptions } from './chain-nodes.ts';
 import { type ChainStep, encodeChain } from './chain-program.ts';
 
 /** The operator, which the library has beside those of `src/operators`. */
@@ -22,19 +22,14 @@ const CHAIN = 'BinaryChain';
 /** A single layer gains nothing. */
 const LEAST_NODES = 2;
 
-export interface FuseOptions {
-  /** Whether to take in float layers in front of a chain; see `chain-stem.ts`. Off unless told. */
-  readonly stems?: boolean;
-}
-
 /**
  * Rewrites a model.
  *
  * @returns how many chains there are.
  */
-export function fuseChains(model: Model, { stems = false }: FuseOptions = {}): number {
+export function fuseChains(model: Model, options: StemOptions = {}): number {
   inferTypes(model);
-  const groups = groupNodes(model.graph, stems);
+  const groups = groupNodes(model.graph, options);
   for (const group of groups) replaceGroup(model.graph, group);
   if (groups.length > 0) model.graph.sortTopologically();
   return groups.length;
@@ -50,10 +45,10 @@ function inferTypes(model: Model): void {
 type Group = ReadonlyMap<Node, ChainNode>;
 
 /** Sets of nodes that can stand in one place: no way leads out of one and back into it. */
-function groupNodes(graph: Graph, stems: boolean): readonly Group[] {
+function groupNodes(graph: Graph, options: StemOptions): readonly Group[] {
   const members = new Map<Node, ChainNode>();
   for (const node of graph.nodes()) {
-    const found = chainNodeOf(node, stems);
+    const found = chainNodeOf(node, options);
     if (found !== null) members.set(node, found);
   }
   for (;;) {
@@ -130,7 +125,7 @@ function replaceGroup(graph: Graph, group: Group): void {
     output.shape = result.shape;
     graph.replaceAllUses(result, output);
   }
-  const removed = Array.from(group, ([node, found]) => (found.kind === 'floatConv' ? found.nodes : [node])).flat();
+  const removed = Array.from(group, ([node, found]) => nodesOf(node, found)).flat();
   for (const node of removed.toReversed()) removeWithConstants(graph, node);
 }
 

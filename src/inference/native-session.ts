@@ -8,6 +8,7 @@ import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
+import type { StemOptions } from './chain-nodes.ts';
 import { messageOf } from './error-text.ts';
 import { fuseChains } from './fuse-chains.ts';
 import {
@@ -72,8 +73,7 @@ export async function createNativeSession(
   if (typeof model === 'string') await assertRegularFile(model);
   const settings: OrtSettings = {
     runtime: binding.runtime,
-    model:
-      ops && options.fuse === true ? await fusedModel(model, hasBlocksOf16(binding) && optimization === 'all') : model,
+    model: ops && options.fuse === true ? await fusedModel(model, stemsOf(binding, optimization)) : model,
     intraOpThreads: affordableThreads(options.threads ?? 0),
     interOpThreads: options.interOpThreads ?? 0,
     optimizationLevel: OPTIMIZATION_LEVELS[optimization],
@@ -89,16 +89,18 @@ export async function createNativeSession(
   }
 }
 
-/** Whether onnxruntime's convolutions and our kernels both use vectors of 16 floats. */
-function hasBlocksOf16({ addon }: OrtBinding): boolean {
-  return process.arch === 'x64' && addon.popcountRow(process.env['BNN_KERNEL'] ?? '').startsWith('avx512');
+/** Float stems are the same where onnxruntime's convolutions and our kernels both use vectors of 16 floats, 8-bit ones on any processor of its kind. */
+function stemsOf({ addon }: OrtBinding, optimization: string): StemOptions {
+  const row =
+    process.arch === 'x64' && optimization === 'all' ? addon.popcountRow(process.env['BNN_KERNEL'] ?? '') : '';
+  return { stems: row.startsWith('avx512'), int8Stems: row !== '' && row !== 'scalar' };
 }
 
 /** The model with its chains of layers, or as it is where it has none or is not for this project to read. */
-async function fusedModel(model: string | Uint8Array, stems: boolean): Promise<string | Uint8Array> {
+async function fusedModel(model: string | Uint8Array, stems: StemOptions): Promise<string | Uint8Array> {
   try {
     const read = typeof model === 'string' ? await readModel(model) : decodeModel(model);
-    return fuseChains(read, { stems }) > 0 ? encodeModel(read) : model;
+    return fuseChains(read, stems) > 0 ? encodeModel(read) : model;
   } catch (error) {
     if (error instanceof BnnError) return model;
     throw error;

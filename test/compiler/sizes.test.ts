@@ -80,7 +80,7 @@ describe('by hand', () => {
     );
     const fileBytes = 10 * 17 + 80;
     // 130 bits are 5 words, 8 with padding, and these twice; 12 outputs in whole tiles.
-    expect(binary).toMatchObject({ fileBytes, stockBytes: 5200 + 80, opsBytes: fileBytes + 4 * 12 * (2 * 8 + 1 + 2) });
+    expect(binary).toMatchObject({ fileBytes, stockBytes: 5200 + 80, opsBytes: fileBytes + 4 * 12 * (8 + 1 + 2) });
     expect(weightOnly).toMatchObject({ fileBytes, opsBytes: fileBytes + 4 * 64 * 130 + 80 });
   });
 });

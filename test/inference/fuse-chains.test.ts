@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
+import { quantizeStem } from '../../src/compiler/quantize-stem.ts';
 import { tensor } from '../../src/core/tensor.ts';
 import { float, int, ints } from '../../src/graph/attribute.ts';
 import { Builder } from '../../src/graph/builder.ts';
@@ -46,6 +47,12 @@ function trunkOf(name: string, imageSize?: number): Model {
   }
   endAtGlobalAverage(model);
   return model;
+}
+
+/** With a stem in 8-bit integers, whose channels have made-up ranges. */
+function withInt8Stem(model: Model, outputs: number): Model {
+  const ranges = Array.from(waves(outputs, 5), (v) => ({ min: 0, max: 1.5 + v }));
+  return quantizeStem(model, { min: -1.5, max: 1 }, ranges, 0);
 }
 
 interface Layer {
@@ -190,6 +197,17 @@ describe('which nodes become chains', () => {
     const large = networkOf('resnet18', 64);
     fuseChains(large, { stems: true });
     expect(typesOf(large).slice(0, 4)).toEqual(['Conv', 'Relu', 'MaxPool', 'BatchNormalization']);
+    // Its shortcuts are part of the one chain.
+    expect(typesOf(large).filter((type) => type === 'Conv' || type === 'bnn.BinaryChain')).toHaveLength(2);
+  });
+  test('a stem in 8-bit integers, with its pooling', () => {
+    const make = () => withInt8Stem(trunkOf('resnet18', 64), 64);
+    const readers = ({ graph }: Model) => graph.inputs[0]?.uses.map(({ node }) => node.type);
+    const [without, model] = [make(), make()];
+    fuseChains(without, { stems: true });
+    expect(readers(without)).toEqual(['SpaceToDepth']);
+    fuseChains(model, { int8Stems: true });
+    expect(readers(model)).toEqual(['bnn.BinaryChain']);
   });
   test('none in a full-precision network', () => {
     const model = buildModel('resnet20-fp', { seed: 1, classes: 10 });
@@ -215,6 +233,10 @@ describe.skipIf(missing !== undefined)(`chains${missing ? ` (skipped: ${missing}
     ...Object.entries(MODELS).map(([name, make]) => ({ name, make })),
     ...NETWORKS.map((name) => ({ name, make: () => trunkOf(name) })),
     { name: 'resnet18 at 64×64', make: () => trunkOf('resnet18', 64) },
+    ...[64, 92].map((size) => ({
+      name: `resnet18 with an 8-bit stem at ${size}×${size}`,
+      make: () => withInt8Stem(trunkOf('resnet18', size), 64),
+    })),
   ];
   test.each(cases)('$name: the same bits', async ({ make }) => {
     const model = make();

@@ -12,6 +12,7 @@ const EMULATOR = ['qemu-aarch64', 'qemu-aarch64-static'].find((name) => spawnSyn
 const PROGRAMS: Readonly<Record<string, string[]>> = {
   binary_conv_test: ['3'],
   binary_weight_test: ['3'],
+  chain_test: ['2'],
   dispatch_test: [],
   conv2d_test: ['2'],
   kernels_test: ['1'],

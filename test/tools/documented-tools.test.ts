@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -19,6 +20,24 @@ it.skipIf(!hasNative)(
     expect(stdout).toMatch(/^3×3\/1 .* forward .* Gflop\/s/m);
   },
   120_000,
+);
+
+const hasModels = ['clang++', 'llvm-mca', 'aarch64-linux-gnu-g++'].every(
+  (name) => spawnSync(name, ['--version']).status === 0,
+);
+it.skipIf(!hasModels)(
+  `tools/neon-throughput.mjs finds the loop and its limits${hasModels ? '' : ' (skipped: no clang++, llvm-mca or headers of aarch64)'}`,
+  () => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(ROOT, 'tools/neon-throughput.mjs')], {
+      encoding: 'utf8',
+    });
+    expect(status, stderr).toBe(0);
+    // An xor, a count and an addition for each; and each of the four weights is spread once for all pixels.
+    const [products, vectors] = (/^(\d+) times 128 products in \d+ instructions, (\d+) of/.exec(stdout) ?? []).slice(1);
+    expect(Number(vectors)).toBe(3 * Number(products) + 4);
+    for (const processor of ['cortex-a72', 'cortex-a76', 'apple-m1'])
+      expect(stdout).toMatch(new RegExp(`^${processor}: \\d\\.\\d\\d cycles`, 'm'));
+  },
 );
 
 it.skipIf(existsSync(DEBIAN))(

@@ -1,10 +1,15 @@
 // Tiles on the vector extensions of GCC and Clang, for instruction sets that count bits in bytes.
 //
 // The including file defines BNN_ISA (a namespace) and BNN_VECTOR_BYTES (16 or 32), and in that namespace, before the include,
-// `Bytes popcount_bytes(Words)` on the types below. Counts of bytes are added up in bytes, which holds for kFlush words.
+// `Words popcount_bytes(Words)`; it may define BNN_TILE_VECTORS, how many vectors of pixels sums of four outputs are kept of in registers.
+// Counts of bytes are added up in bytes, which holds for kFlush words.
 #pragma once
 
 #include "kernels/binary_conv/tile.h"
+
+#if !defined(BNN_TILE_VECTORS)
+#define BNN_TILE_VECTORS 2
+#endif
 
 // Sums must stay in registers.
 #define BNN_UNROLL _Pragma("GCC unroll 8")
@@ -14,7 +19,7 @@ namespace BNN_ISA {
 
 constexpr int kLanes = BNN_VECTOR_BYTES / 4;
 constexpr int kFlush = 31;
-constexpr int kTileVectors = 2;
+constexpr int kTileVectors = BNN_TILE_VECTORS;
 constexpr int kMaxColumns = 4;
 // Words of one output in a vector of the weights' layout [words][4 outputs].
 constexpr int kColumnWords = kLanes / kTileOutputs;

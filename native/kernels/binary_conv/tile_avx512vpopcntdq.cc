@@ -172,7 +172,7 @@ BNN_INLINE void finish_vectors(const TileJob& job, const __m512i* pop, const __m
 
 // kVectors vectors of pixels × kOutputs outputs, all within kTileOutputs.
 template <Ending kEnding, bool kTriples, int kVectors, int kOutputs>
-BNN_INLINE void vectors(const TileJob& job, int pixel, int output) {
+__attribute__((noinline)) static void vectors(const TileJob& job, int pixel, int output) {
   __m512i pop[kOutputs][kVectors], pairs[kOutputs][kVectors];
   BNN_UNROLL
   for (int q = 0; q < kOutputs; q++) {

@@ -6,6 +6,8 @@
 #define BNN_ISA neon
 #define BNN_VECTOR_BYTES 16
 #define BNN_VECTOR_FLOATS 4
+// Of the 32 registers half are sums: a weight is spread over a vector for four products, which takes a vector instruction itself.
+#define BNN_TILE_VECTORS 4
 
 namespace bnn {
 namespace neon {

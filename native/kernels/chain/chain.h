@@ -8,6 +8,7 @@
 
 #include "kernels/binary_conv/binary_conv.h"
 #include "kernels/float_conv/float_conv.h"
+#include "kernels/int8_conv/int8_conv.h"
 #include "threading/parallel.h"
 
 namespace bnn {
@@ -15,15 +16,15 @@ namespace bnn {
 // Values are numbered: the inputs, then the results of the steps.
 struct ChainStep {
   // kConv: a binary convolution. kSelect: y[c + before] = x[c] at every strides-th row and column, `fill` in the channels around them.
-  // kMaxPool: of signs. kFloatConv: a convolution of a few float channels.
-  enum Kind { kConv, kSelect, kMaxPool, kFloatConv };
+  // kMaxPool: of signs. kFloatConv: a convolution of a few float channels. kInt8Conv: likewise, with its pooling.
+  enum Kind { kConv, kSelect, kMaxPool, kFloatConv, kInt8Conv };
 
   Kind kind = kConv;
   int input = 0;
   int output = 0;
   int residual = -1;
 
-  BinaryConvShape shape{};  // kMaxPool: kernel, strides and pads; kSelect: strides; kFloatConv: as conv
+  BinaryConvShape shape{};  // kMaxPool: kernel, strides and pads; kSelect: strides; kFloatConv and kInt8Conv: as conv
   bool relu = false;
   BinaryWeights weights;
   // By pad_outputs, empty where there are none.
@@ -34,6 +35,7 @@ struct ChainStep {
   float fill = 0.0f;
 
   FloatConv floatConv;
+  Int8Conv int8Conv;
 
   // What follows from all steps together: whether the input comes as bits, what becomes of the result, and the least of each output that
   // counts as +1 there, by pad_outputs, or empty for zeros.

@@ -66,13 +66,17 @@ class Blocks {
 ChainValue result_of(const ChainStep& step, const ChainValue& x) {
   ChainValue y = x;
   const BinaryConvShape& s = step.shape;
-  const bool isConv = step.kind == ChainStep::kConv || step.kind == ChainStep::kFloatConv;
+  const bool isConv = step.kind != ChainStep::kSelect && step.kind != ChainStep::kMaxPool;
   if (isConv && s.channels * s.groups != x.channels) {
     throw std::runtime_error("data of " + std::to_string(x.channels) + " channels, expected " + std::to_string(s.channels * s.groups));
   }
   y.channels = isConv ? s.outputs : step.before + x.channels + step.after;
   y.height = s.out_size(0, x.height);
   y.width = s.out_size(1, x.width);
+  if (step.kind == ChainStep::kInt8Conv) {
+    y.height = step.int8Conv.pool.out_size(0, y.height);
+    y.width = step.int8Conv.pool.out_size(1, y.width);
+  }
   y.input = y.output = -1;
   if (x.elements() < 1 || y.height < 1 || y.width < 1) {
     throw std::runtime_error("a kernel of " + std::to_string(s.kernel[0]) + "×" + std::to_string(s.kernel[1]) + " does not fit " +
@@ -158,7 +162,8 @@ ChainPlan plan_chain(const ChainProgram& program, const std::vector<ChainValue>&
       if (isSign) plan.most.back() = most_counts(plan.convs.back(), step.threshold.data());
       plan.imageWork += y.pixels() * step.shape.outputs / step.shape.groups * step.weights.kWords / 16;
     }
-    if (step.kind == ChainStep::kFloatConv) plan.imageWork += y.elements() * step.shape.bits() / 16;
+    if (step.kind == ChainStep::kFloatConv || step.kind == ChainStep::kInt8Conv)
+      plan.imageWork += y.elements() * step.shape.bits() / 16;
     const int begin = static_cast<int>(i), end = last[static_cast<size_t>(step.output)];
     const ChainValue* residual = step.residual >= 0 ? &plan.values[static_cast<size_t>(step.residual)] : nullptr;
     if (residual != nullptr && (residual->channels != y.channels || residual->height != y.height || residual->width != y.width)) {

@@ -8,7 +8,7 @@
 namespace bnn {
 namespace {
 
-constexpr int32_t kVersion = 1;
+constexpr int32_t kVersion = 2;
 constexpr int64_t kMaxCount = int64_t{1} << 28;
 
 class Reader {
@@ -30,6 +30,12 @@ class Reader {
     const uint8_t* found = at_;
     at_ += (bytes + 3) / 4 * 4 <= static_cast<size_t>(end_ - at_) ? (bytes + 3) / 4 * 4 : bytes;
     return found;
+  }
+  template <typename T>
+  std::vector<T> all(int64_t count) {
+    std::vector<T> values(static_cast<size_t>(count));
+    std::memcpy(values.data(), take(values.size() * sizeof(T)), values.size() * sizeof(T));
+    return values;
   }
   // A vector of `count` floats, or none.
   std::vector<float> floats(int64_t count) {
@@ -91,15 +97,49 @@ void read_float_conv(Reader& reader, ChainStep& step) {
   s.channels = reader.number(1, kMaxAttribute);
   s.outputs = reader.number(1, kMaxAttribute);
   if (s.bits() > kMaxBits || s.bits() * s.outputs > kMaxCount) throw std::runtime_error("a layer of the chain has too many weights");
+  const bool isPadded = s.pads[0] != 0 || s.pads[1] != 0 || s.pads[2] != 0 || s.pads[3] != 0;
+  if (is_pointwise(s) && (isPadded || (s.channels > kBatch && s.channels % kBatch != 0)))
+    throw std::runtime_error("a float layer of the chain has channels that are no whole batches");
   const std::vector<float> weights = reader.floats(s.outputs * s.bits());
   std::vector<float> bias = reader.floats(s.outputs), scale = reader.floats(s.outputs), shift = reader.floats(s.outputs);
   if (weights.empty() || scale.empty() != shift.empty()) throw std::runtime_error("a layer of the chain lacks a vector");
   step.floatConv = make_float_conv(s, relu, weights.data(), std::move(bias), std::move(scale), std::move(shift));
 }
 
+void read_int8_conv(Reader& reader, ChainStep& step) {
+  BinaryConvShape &s = step.shape, pool = dense_shape(1, 1);
+  reader.numbers(s.kernel, 1, kMaxAttribute);
+  reader.numbers(s.pads, 0, kMaxAttribute);
+  s.channels = reader.number(1, kMaxAttribute);
+  s.outputs = reader.number(1, kMaxAttribute);
+  reader.numbers(pool.kernel, 1, kMaxAttribute);
+  reader.numbers(pool.pads, 0, kMaxAttribute);
+  for (int axis : {0, 1}) {
+    s.strides[axis] = pool.strides[axis] = 2;
+    if (pool.pads[axis] >= pool.kernel[axis] || pool.pads[axis + 2] >= pool.kernel[axis])
+      throw std::runtime_error("a window of the chain that sees nothing");
+  }
+  // Sums of 32 bits.
+  if (s.bits() > kMaxBits / 64 || s.bits() * s.outputs > kMaxCount)
+    throw std::runtime_error("a layer of the chain has too many weights");
+  Int8ConvParameters parameters;
+  parameters.dataScale = reader.all<float>(1)[0];
+  parameters.dataZero = static_cast<int32_t>(reader.number(0, 255));
+  parameters.resultZero = static_cast<int32_t>(reader.number(0, 255));
+  const std::vector<int8_t> weights = reader.all<int8_t>(s.outputs * s.bits());
+  parameters.multiplier = reader.all<float>(s.outputs);
+  parameters.bias = reader.all<int32_t>(s.outputs);
+  parameters.stepScale = reader.all<float>(s.outputs);
+  parameters.stepZero = reader.all<int32_t>(s.outputs);
+  parameters.scale = reader.floats(s.outputs);
+  parameters.shift = reader.floats(s.outputs);
+  if (parameters.scale.empty() != parameters.shift.empty()) throw std::runtime_error("a layer of the chain lacks a vector");
+  step.int8Conv = make_int8_conv(s, pool, weights.data(), std::move(parameters));
+}
+
 ChainStep read_step(Reader& reader, int values) {
   ChainStep step;
-  step.kind = static_cast<ChainStep::Kind>(reader.number(ChainStep::kConv, ChainStep::kFloatConv));
+  step.kind = static_cast<ChainStep::Kind>(reader.number(ChainStep::kConv, ChainStep::kInt8Conv));
   step.input = static_cast<int>(reader.number(0, values - 1));
   step.output = values;
   if (step.kind == ChainStep::kConv) {
@@ -109,6 +149,10 @@ ChainStep read_step(Reader& reader, int values) {
   step.shape = dense_shape(1, 1);
   if (step.kind == ChainStep::kFloatConv) {
     read_float_conv(reader, step);
+    return step;
+  }
+  if (step.kind == ChainStep::kInt8Conv) {
+    read_int8_conv(reader, step);
     return step;
   }
   reader.numbers(step.shape.strides, 1, kMaxAttribute);

@@ -30,6 +30,11 @@ class Image {
           float_conv(step.floatConv, x.height, x.width, read(step.input), write(step.output), parallel);
           break;
         }
+        case ChainStep::kInt8Conv: {
+          const ChainValue& x = value(step.input);
+          int8_conv(step.int8Conv, x.height, x.width, read(step.input), write(step.output), parallel);
+          break;
+        }
       }
     }
   }

@@ -17,10 +17,23 @@ namespace {
 constexpr int kOutputs = 4;
 // What whole vectors may read or write beyond a row.
 constexpr int64_t kSlack = 64;
+// Pixels beside whole vectors that do not make one.
+constexpr int64_t kLeftColumns = 4;
 
 const FloatConvRow& float_conv_row() {
   static constexpr KernelRow<FloatConvRow> rows[] = BNN_ROWS(float_conv_row);
   return active_row(rows);
+}
+
+// Four outputs from a tile to their planes.
+void finish(const FloatConv& conv, const FloatConvRow& row, const float* tile, ptrdiff_t pitch, int64_t output, int64_t count,
+            float* y, int64_t plane) {
+  const bool isScaled = !conv.scale.empty();
+  for (int64_t q = 0; q < std::min<int64_t>(kOutputs, conv.shape.outputs - output); q++) {
+    const size_t o = static_cast<size_t>(output + q);
+    row.scale(tile + q * pitch, static_cast<int>(count), isScaled, isScaled ? conv.scale[o] : 1.0f, isScaled ? conv.shift[o] : 0.0f,
+              y + (output + q) * plane);
+  }
 }
 
 // f32[channels][planeWords]: padded, and columns sorted by their remainder modulo the stride.
@@ -33,6 +46,67 @@ void place(const BinaryConvShape& s, const ConvLayout& layout, const float* x, f
   }
 }
 
+// The pixels that a kernel of one element sees, f32[channels][pitch].
+void pick(const BinaryConvShape& s, const ConvLayout& layout, const float* x, ptrdiff_t pitch, float* planes) {
+  for (int64_t c = 0; c < s.channels; c++) {
+    float* to = planes + c * pitch;
+    for (int64_t i = 0; i < layout.outHeight; i++, to += layout.outWidth) {
+      const float* from = x + (c * layout.height + i * s.strides[0]) * layout.width;
+      if (s.strides[1] == 2) {
+        // A constant, so that it becomes a loop over vectors.
+        for (int64_t j = 0; j < layout.outWidth; j++) to[j] = from[2 * j];
+      } else {
+        for (int64_t j = 0; j < layout.outWidth; j++) to[j] = from[j * s.strides[1]];
+      }
+    }
+  }
+}
+
+void pointwise_conv(const FloatConv& conv, const ConvLayout& layout, const float* x, float* y, const Parallel& parallel) {
+  const BinaryConvShape& s = conv.shape;
+  constexpr int64_t kTogether = kOutputs * kColumnBlocks;
+  const int64_t pieces = ceil_div(s.outputs, kTogether), pixels = layout.pixels();
+  const ptrdiff_t pitch = ceil_div(pixels, kSlack) * kSlack;
+  const FloatConvRow& row = float_conv_row();
+  Scratch memory(static_cast<size_t>(s.channels * pitch + kSlack) * 4);
+  float* planes = memory.as<float>();
+  pick(s, layout, x, pitch, planes);
+  FloatRowJob job{};
+  job.tapCount = std::min(s.channels, kBatch);
+  job.channels = s.channels / job.tapCount;
+  job.channelStride = job.tapCount * pitch;
+  std::vector<ptrdiff_t> taps;
+  for (int64_t t = 0; t < job.tapCount; t++) taps.push_back(t * pitch);
+  job.taps = taps.data();
+  job.relu = conv.relu;
+  job.pitch = pitch;
+  // What is left over behind whole vectors, where that is little.
+  const int64_t left = pixels % row.width <= kLeftColumns ? pixels % row.width : 0, whole = pixels - left;
+  claim_all(parallel, pieces, pixels * s.outputs * s.channels / 16, [&](const auto& claim) {
+    Scratch tile(static_cast<size_t>(kTogether * pitch) * 4);
+    for (int64_t piece = claim(); piece >= 0; piece = claim()) {
+      const int64_t first = piece * kTogether;
+      FloatRowJob own = job;
+      own.x = planes;
+      own.count = static_cast<int>(whole);
+      for (int64_t o = 0; o < kTogether; o += kOutputs) {
+        own.weights = conv.weights.data() + (first + o) * s.channels;
+        own.bias = conv.bias.empty() ? nullptr : conv.bias.data() + first + o;
+        own.y = tile.as<float>() + o * pitch;
+        row.sums(own);
+      }
+      own.x = planes + whole;
+      own.count = static_cast<int>(left);
+      own.weights = conv.weights.data() + first * s.channels;
+      own.bias = conv.bias.empty() ? nullptr : conv.bias.data() + first;
+      own.y = tile.as<float>() + whole;
+      row.columns(own);
+      for (int64_t o = 0; o < kTogether; o += kOutputs)
+        finish(conv, row, tile.as<float>() + o * pitch, pitch, first + o, pixels, y, pixels);
+    }
+  });
+}
+
 }  // namespace
 
 FloatConv make_float_conv(const BinaryConvShape& s, bool relu, const float* weights, std::vector<float> bias, std::vector<float> scale,
@@ -40,7 +114,7 @@ FloatConv make_float_conv(const BinaryConvShape& s, bool relu, const float* weig
   FloatConv conv;
   conv.shape = s;
   conv.relu = relu;
-  const int64_t blocks = ceil_div(s.outputs, int64_t{kOutputs}), terms = s.channels * s.taps();
+  const int64_t blocks = ceil_div(s.outputs, int64_t{kOutputs * kColumnBlocks}) * kColumnBlocks, terms = s.channels * s.taps();
   conv.weights = AlignedArray<float>(static_cast<size_t>(blocks * terms * kOutputs));
   for (int64_t o = 0; o < s.outputs; o++) {
     float* target = conv.weights.data() + o / kOutputs * terms * kOutputs + o % kOutputs;
@@ -58,6 +132,10 @@ FloatConv make_float_conv(const BinaryConvShape& s, bool relu, const float* weig
 void float_conv(const FloatConv& conv, int64_t height, int64_t width, const float* x, float* y, const Parallel& parallel) {
   const BinaryConvShape& s = conv.shape;
   const ConvLayout layout = layout_of(s, height, width);
+  if (is_pointwise(s)) {
+    pointwise_conv(conv, layout, x, y, parallel);
+    return;
+  }
   const int64_t blocks = ceil_div(s.outputs, int64_t{kOutputs}), terms = s.channels * s.taps();
   const FloatConvRow& row = float_conv_row();
   Scratch memory(static_cast<size_t>(s.channels * layout.planeWords + kSlack) * 4);
@@ -86,12 +164,7 @@ void float_conv(const FloatConv& conv, int64_t height, int64_t width, const floa
       for (int64_t i = 0; i < layout.outHeight; i++) {
         job.x = planes + i * s.strides[0] * layout.rowWords;
         row.sums(job);
-        for (int64_t q = 0; q < std::min<int64_t>(kOutputs, s.outputs - output); q++) {
-          const size_t o = static_cast<size_t>(output + q);
-          const bool isScaled = !conv.scale.empty();
-          row.scale(job.y + q * pitch, job.count, isScaled, isScaled ? conv.scale[o] : 1.0f, isScaled ? conv.shift[o] : 0.0f,
-                    y + static_cast<ptrdiff_t>(o) * layout.pixels() + i * layout.outWidth);
-        }
+        finish(conv, row, job.y, pitch, output, layout.outWidth, y + i * layout.outWidth, layout.pixels());
       }
     }
   });

@@ -91,6 +91,44 @@ static void sums(const FloatRowJob& job) {
   if (pixel < job.count) sums_of<1>(job, pixel);
 }
 
+typedef float Four __attribute__((vector_size(16)));
+typedef float FourUnaligned __attribute__((vector_size(16), aligned(4), may_alias));
+
+static inline Four fused_four(Four a, float b, Four c) {
+#if defined(__FMA__)
+  return reinterpret_cast<Four>(_mm_fmadd_ps(reinterpret_cast<__m128>(a), _mm_set1_ps(b), reinterpret_cast<__m128>(c)));
+#else
+  for (int i = 0; i < 4; i++) c[i] = __builtin_fmaf(a[i], b, c[i]);
+  return c;
+#endif
+}
+
+static void columns(const FloatRowJob& job) {
+  // Sums of several blocks go on while one waits for its last product.
+  const ptrdiff_t blockWeights = job.channels * job.tapCount * kOutputs;
+  for (int pixel = 0; pixel < job.count; pixel++) {
+    Four total[kColumnBlocks] = {};
+    const float* weights = job.weights;
+    for (int64_t c = 0; c < job.channels; c++) {
+      Four sum[kColumnBlocks] = {};
+      const float* x = job.x + c * job.channelStride + pixel;
+      for (int64_t t = 0; t < job.tapCount; t++, weights += kOutputs) {
+        BNN_UNROLL
+        for (int b = 0; b < kColumnBlocks; b++) {
+          sum[b] = fused_four(*reinterpret_cast<const FourUnaligned*>(weights + b * blockWeights), x[job.taps[t]], sum[b]);
+        }
+      }
+      BNN_UNROLL
+      for (int b = 0; b < kColumnBlocks; b++) total[b] = c == 0 ? sum[b] : sum[b] + total[b];
+    }
+    for (int o = 0; o < kColumnBlocks * kOutputs; o++) {
+      float z = total[o / kOutputs][o % kOutputs];
+      if (job.bias != nullptr) z = z + job.bias[o];
+      job.y[o * job.pitch + pixel] = job.relu && z < 0.0f ? 0.0f : z;
+    }
+  }
+}
+
 static void scale(const float* z, int count, bool isScaled, float factor, float shift, float* y) {
   const V f = splat(factor), s = splat(shift);
   for (int i = 0; i < count; i += W) {
@@ -106,6 +144,6 @@ static void scale(const float* z, int count, bool isScaled, float factor, float 
 
 }  // namespace BNN_ISA
 
-BNN_DEFINE_ROW(FloatConvRow, float_conv_row) = {BNN_ISA_NAME, BNN_ISA::sums, BNN_ISA::scale};
+BNN_DEFINE_ROW(FloatConvRow, float_conv_row) = {BNN_ISA_NAME, BNN_ISA::W, BNN_ISA::sums, BNN_ISA::columns, BNN_ISA::scale};
 
 }  // namespace bnn
