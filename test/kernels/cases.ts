@@ -1,6 +1,7 @@
 /** Random inputs for every kernel of the contract. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { toWords } from '../../src/data/batches/picture-bytes.ts';
 import { createDsq } from '../../src/estimators/dsq.ts';
 import { createEde } from '../../src/estimators/ede.ts';
 import type { NormAttributes } from '../../src/kernels/batch-norm.ts';
@@ -11,7 +12,7 @@ import { normal, type Values } from '../backends/compare-kernels.ts';
 
 export interface Case<N extends KernelName> {
   readonly name: string;
-  readonly inputs: { readonly [K in keyof InputsOf<N>]: Values };
+  readonly inputs: { readonly [K in keyof InputsOf<N>]: Values<Float32Array | Int32Array> };
   readonly attributes: AttributesOf<N>;
   /** Largest error relative to the norm of a result; 0 for the same numbers. */
   readonly tolerance?: number;
@@ -129,7 +130,20 @@ const plain = ({ groups: _, ...attributes }: Conv['attributes']): ConvAttributes
 const optimizer = () => ({ param: draw(1031), grad: draw(1031) });
 const ADAM = { lr: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
 
+/** Every byte of every channel. */
+const byteCase = (shape: readonly [number, number, number, number]): Case<'BnnNormalizeBytes'> => {
+  const bytes = Uint8Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => (i / shape[3]) & 255);
+  const words = toWords(bytes);
+  return {
+    name: `[${shape.join(', ')}]`,
+    inputs: { words: { shape: [words.length], values: words }, table: draw(shape[3] * 256) },
+    attributes: [{ shape }],
+    tolerance: 0,
+  };
+};
+
 export const CASES: { readonly [N in KernelName]: readonly Case<N>[] } = {
+  BnnNormalizeBytes: [byteCase([2, 16, 16, 3]), byteCase([3, 13, 7, 1])],
   BnnSign: [{ name: 'with zeros', inputs: { x: points() }, attributes: [], tolerance: 0 }],
   BnnSignGrad: Object.entries(SLOPES).map(([name, slope]) => ({
     name,
