@@ -63,7 +63,9 @@ export function createRunBatches(
   const test = new Batcher(dataset.test, evaluation);
   const validation = held === null ? null : new Batcher(held, evaluation);
   const isMeasured = measuresSample(recipe) || onWeights !== undefined;
-  const sample = isMeasured ? createSample(learned, recipe, { ...full, normalize, onBroken, asBytes: asBytes && teacher === undefined }) : null;
+  const sample = isMeasured
+    ? createSample(learned, recipe, { ...full, normalize, onBroken, asBytes: asBytes && teacher === undefined })
+    : null;
   return {
     train,
     test,

@@ -8,7 +8,8 @@ const normalizeBytes: Own<'BnnNormalizeBytes'> = (backend, { words, table }, { s
   const size = sizeOf(images);
   // A thread writes what a word holds at once, unless the last word is not full.
   const lanes = size % 4 === 0 ? 4 : 1;
-  const value = (first: string, byte: string) => `table[(${first}) % CHANNELS * 256u + extractBits(word, 8u * ${byte}, 8u)]`;
+  const value = (first: string, byte: string) =>
+    `table[(${first}) % CHANNELS * 256u + extractBits(word, 8u * ${byte}, 8u)]`;
   const four = [0, 1, 2, 3].map((k) => value(`4u * i + ${k}u`, `${k}u`)).join(', ');
   dispatch(backend, {
     label: 'normalize bytes',
