@@ -20,8 +20,8 @@ export {
 export { decodeSafetensors, encodeSafetensors, type Safetensors } from './core/safetensors.ts';
 export { type Dtype, float32, type Tensor, tensor } from './core/tensor.ts';
 export type { Batch } from './data/batches/batch-maker.ts';
-export type { PictureBytes } from './data/batches/picture-bytes.ts';
 export { Batcher } from './data/batches/batches.ts';
+export type { PictureBytes } from './data/batches/picture-bytes.ts';
 export type { Dataset, LoadOptions, Split } from './data/dataset.ts';
 export { DATASET_NAMES, loadDataset } from './data/load-dataset.ts';
 export type { PlainDataset, PlainSplit } from './data/sets/plain-dataset.ts';
