@@ -1,6 +1,6 @@
 /** Flags that Dawn is started with. */
 
-import { UNSAFE_APIS, wantsMatrixUnits } from './matrix-units.ts';
+import { MATRIX_TOGGLES, wantsMatrixUnits } from './matrix-units.ts';
 
 /** Of a device that only we use; rounded to 100 µs, times of kernels say nothing. */
 const EXACT_TIMES = 'timestamp_quantization';
@@ -16,7 +16,7 @@ export function dawnFlags(env: Readonly<Record<string, string | undefined>>): st
     .map((flag) => flag.trim())
     .filter((flag) => flag !== '');
   const exact = withToggle(flags, 'disable-dawn-features=', EXACT_TIMES);
-  return wantsMatrixUnits(env) ? withToggle(exact, 'enable-dawn-features=', UNSAFE_APIS) : exact;
+  return wantsMatrixUnits(env) ? withToggle(exact, 'enable-dawn-features=', MATRIX_TOGGLES) : exact;
 }
 
 /** Dawn takes each of its lists of toggles once. */

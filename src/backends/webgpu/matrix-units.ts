@@ -25,8 +25,8 @@ export const MATRIX_VARIABLE = 'BNN_TENSOR_CORES';
 /** What the kernels with subgroup matrices are written in. */
 export const MATRIX_FEATURES = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
 
-/** Dawn's toggle for features that are not finished. */
-export const UNSAFE_APIS = 'allow_unsafe_apis';
+/** Toggles of Dawn: for features that are not finished, and for float16 on GPUs of NVIDIA, where it is off unless asked for. */
+export const MATRIX_TOGGLES = 'allow_unsafe_apis,vulkan_enable_f16_on_nvidia';
 
 export function wantsMatrixUnits(env: Readonly<Record<string, string | undefined>>): boolean {
   return !['', '0', undefined].includes(env[MATRIX_VARIABLE]);
