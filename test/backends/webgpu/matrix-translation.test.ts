@@ -5,12 +5,14 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, it, vi } from 'vitest';
+import { selectBackend } from '../../../src/backends/select-backend.ts';
 import type { GpuAdapter } from '../../../src/backends/webgpu/device.ts';
 import { INTRINSICS } from '../../../src/backends/webgpu/kernels/matrix-ops.ts';
 import { findMatrixUnits, MATRIX_FEATURES, setMatrixUnits } from '../../../src/backends/webgpu/matrix-units.ts';
 import { WEBGPU_PACKAGES } from '../../../src/backends/webgpu/packages.ts';
 import { importPeer } from '../../../src/core/peers-io.ts';
 import { run } from '../../../src/kernels/run.ts';
+import { TrainingBench } from '../../../src/training/bench-training.ts';
 import { describeFake, device, loaded } from './fake.ts';
 
 interface Dawn {
@@ -85,6 +87,27 @@ describeFake('shaders with subgroup matrices', () => {
       '// filter gradient, matrix units',
     ]);
     for (const code of codes) expect(await complaintsOf(code)).toEqual([]);
+  });
+
+  it('are part of a recorded step', async () => {
+    if (!loaded.ok) return;
+    const { backend } = loaded.value;
+    setMatrixUnits(backend, { m: 16, n: 16, k: 16, subgroup: 32, workgroupBytes: 49152, ops: INTRINSICS });
+    const bench = new TrainingBench({
+      ...{ model: 'resnet20', batch: 8, estimator: 'reste' },
+      backend: await selectBackend('webgpu'),
+    });
+    try {
+      await bench.round(2);
+      const labels = (await bench.profile())?.map(({ label }) => label) ?? [];
+      const countOf = (label: string) => labels.filter((each) => each === label).length;
+      // Of 18 binary layers the 12 with 32 channels and more; the first of these has 16 before it.
+      expect([countOf('input gradient, matrix units'), countOf('filter gradient, matrix units')]).toEqual([11, 12]);
+      expect(countOf('largest magnitudes')).toBe(12);
+    } finally {
+      await bench.close();
+      setMatrixUnits(backend, null);
+    }
   });
 
   it('are read by a compiler that refuses wrong ones', async () => {
