@@ -21,6 +21,7 @@ export { decodeSafetensors, encodeSafetensors, type Safetensors } from './core/s
 export { type Dtype, float32, type Tensor, tensor } from './core/tensor.ts';
 export type { Batch } from './data/batches/batch-maker.ts';
 export { Batcher } from './data/batches/batches.ts';
+export type { PictureBytes } from './data/batches/picture-bytes.ts';
 export type { Dataset, LoadOptions, Split } from './data/dataset.ts';
 export { DATASET_NAMES, loadDataset } from './data/load-dataset.ts';
 export type { PlainDataset, PlainSplit } from './data/sets/plain-dataset.ts';

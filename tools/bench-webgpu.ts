@@ -1,22 +1,29 @@
 /**
  * Speed of the convolution kernels of the webgpu backend on the device that is there (whole training steps: `bnn bench train`):
  *
- *     npx tsx tools/bench-webgpu.ts [--batch 128] [--small] [--json]
+ *     npx tsx tools/bench-webgpu.ts [--batch 128] [--small] [--tensor-cores] [--json]
  *
  * Prints, as JSON lines with `--json`, for each shape the times of the forward pass and of both gradients, and which share they reach of the multiply-adds that the device
- * computes in registers. `--small` makes everything small enough for a device that computes on the CPU.
+ * computes in registers. `--small` makes everything small enough for a device that computes on the CPU. `--tensor-cores`, with BNN_TENSOR_CORES=1
+ * in the environment, compares the gradients of binary layers by tensor cores with the ordinary kernels instead: times, and how far they lie apart.
  */
 
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../src/backends/select-backend.ts';
+import { loadWebgpu } from '../src/backends/webgpu/load.ts';
+import { matrixUnitsOf, setMatrixUnits } from '../src/backends/webgpu/matrix-units.ts';
+import type { WebgpuBackend } from '../src/backends/webgpu/webgpu-backend.ts';
+import { requireFound } from '../src/core/found.ts';
+import { relativeError } from '../src/core/tolerance.ts';
 
 const { values: options } = parseArgs({
   options: {
     batch: { type: 'string', default: '128' },
     small: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    'tensor-cores': { type: 'boolean', default: false },
   },
 });
 
@@ -91,6 +98,60 @@ async function benchKernels(): Promise<void> {
   }
 }
 
-await benchKernels();
+type Units = ReturnType<typeof matrixUnitsOf>;
+
+/** By tensor cores and without, in turns; the results of both, and the times of both. */
+async function compare(
+  kernel: string,
+  inputs: Inputs,
+  attrs: object,
+  { backend, units }: { backend: WebgpuBackend; units: Units },
+) {
+  const [ms, results]: [number[], Float32Array[]] = [[], []];
+  for (const used of [null, units]) {
+    setMatrixUnits(backend, used);
+    ms.push(await time(kernel, inputs, attrs));
+    const result = run(kernel, inputs, attrs);
+    results.push((await result.data()) as Float32Array);
+    result.dispose();
+  }
+  const [want, got] = results as [Float32Array, Float32Array];
+  return { ms, apart: relativeError(got, want) };
+}
+
+async function benchTensorCores(): Promise<void> {
+  const { backend } = requireFound(await loadWebgpu());
+  const units = matrixUnitsOf(backend);
+  if (units === null) throw new Error('set BNN_TENSOR_CORES=1');
+  print(`matrices of ${units.m}×${units.n}×${units.k}`, { event: 'matrices', m: units.m, n: units.n, k: units.k });
+  const batch = options.small ? 1 : Number(options.batch);
+  for (const [size, channels, outChannels, k, stride] of CONVOLUTIONS) {
+    if (channels < 32 || (options.small && channels > 64)) continue;
+    const x = tf.randomUniform([batch, size, size, channels], -1, 1);
+    const filter = tf.tidy(() => run('BnnSign', { x: tf.randomUniform([k, k, channels, outChannels], -1, 1) }, {}));
+    const attrs = {
+      ...{ strides: [stride, stride], pad: 'same', dilations: [1, 1], dataFormat: 'NHWC', filterIsSigns: true },
+      ...{ estimator: 'ste', clip: 1, filterShape: filter.shape },
+    };
+    const y = run('BnnBinaryConv', { x, filter }, attrs);
+    const dy = tf.randomNormal(y.shape, 0, 1e-4);
+    const gradients = [
+      await compare('BnnBinaryConvInputGrad', { dy, filter, x }, attrs, { backend, units }),
+      await compare('BnnBinaryConvFilterGrad', { x, dy }, attrs, { backend, units }),
+    ];
+    const shape = `${k}×${k}/${stride} ${channels}→${outChannels} @${size} n${batch}`;
+    const texts = gradients.map(
+      ({ ms: [plain = Number.NaN, units = Number.NaN], apart }) =>
+        `${plain.toFixed(3)} → ${units.toFixed(3)} ms (${apart.toExponential(1)} apart)`,
+    );
+    print(`${shape}: gradients ${texts.join(', ')}`, {
+      event: 'gradients',
+      ...{ shape, ms: gradients.map(({ ms }) => ms), apart: gradients.map(({ apart }) => apart) },
+    });
+    tf.dispose([x, filter, y, dy]);
+  }
+}
+
+await (options['tensor-cores'] ? benchTensorCores() : benchKernels());
 // Dawn's threads would keep the process alive.
 process.exit(0);

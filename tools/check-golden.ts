@@ -119,8 +119,9 @@ function createProgram(): Program {
       throw new Error(`${path}: no init.${value.name} for ${zooName}`);
     }
   }
-  const { explicitPadding } = backend.capabilities;
-  return new Program(model, { explicitPadding, precision: precisionOf(options.precision as 'float32', backend) });
+  const { explicitPadding, keepsAll } = backend.capabilities;
+  const precision = precisionOf(options.precision as 'float32', backend);
+  return new Program(model, { explicitPadding, keepsAll, precision });
 }
 
 const { input: size } = ZOO.get(zooName) ?? { input: { channels: 3, height: 32, width: 32 } };

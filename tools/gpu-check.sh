@@ -51,9 +51,11 @@ step doctor 30 "${bnn[@]}" doctor --json
 
 if [ $short = 1 ]; then
   step tests 60 "$node" node_modules/vitest/vitest.mjs run test/backends/webgpu/sign-table.test.ts
-  step kernels 30 "$node" --import tsx tools/bench-webgpu.ts --small --json
+  step kernels 30 "$node" --import tsx tools/bench-webgpu.ts --json --small
   rounds=(--rounds 1 --steps 1)
   networks=("resnet20 2")
+  cores_network="resnet20 2"
+  small=(--small)
   torch_steps=(--steps 1 --rounds 1)
   mnist=(--limit-train 64 --limit-test 32 --batch-size 16)
   pictures=32
@@ -62,6 +64,8 @@ else
   step kernels 40 "$node" --import tsx tools/bench-webgpu.ts --json
   rounds=(--rounds 5 --steps 20)
   networks=("resnet20 128" "resnet18-cifar 256" "resnet18 128")
+  cores_network="resnet18-cifar 256"
+  small=()
   torch_steps=(--steps 20 --rounds 3)
   mnist=()
   pictures=2000
@@ -72,6 +76,24 @@ for network in "${networks[@]}"; do
   step "train-$model" 60 env -u BNN_PYTHON "${bnn[@]}" bench train --backend webgpu --model "$model" --batch "$batch" \
     "${rounds[@]}" --profile "$out/train-$model.trace.json" --json
 done
+
+# Off unless asked for: compared with the ordinary kernels, and in a step of training.
+lack=$(BNN_TENSOR_CORES=1 "${bnn[@]}" doctor --json 2> /dev/null | "$node" -e '
+  const { backends } = JSON.parse(require("node:fs").readFileSync(0, "utf8").split("\n")[0]);
+  const { works, detail } = backends.find(({ name }) => name === "webgpu");
+  console.log(works ? "" : detail);
+')
+if [ -z "$lack" ]; then
+  export BNN_TENSOR_CORES=1
+  read -r model batch <<< "$cores_network"
+  step tensor-cores 40 "$node" --import tsx tools/bench-webgpu.ts --tensor-cores --json "${small[@]}"
+  step "train-$model-tensor-cores" 40 env -u BNN_PYTHON "${bnn[@]}" bench train --backend webgpu --model "$model" --batch "$batch" \
+    "${rounds[@]}" --profile "$out/train-$model-tensor-cores.trace.json" --json
+  unset BNN_TENSOR_CORES
+else
+  echo "tensor-cores: $lack" >&2
+  "$node" -e 'console.log(JSON.stringify({ step: "tensor-cores", status: "not here", text: process.argv[1] }))' "$lack" >> "$lines"
+fi
 
 if [ -n "$python" ]; then
   for network in "${networks[@]}"; do

@@ -32,6 +32,8 @@ interface Group {
 
 const BEGIN = '<!-- gpu-report -->';
 const END = '<!-- end of gpu-report -->';
+/** The status of a step that needs something which the machine does not have. */
+const NOT_HERE = 'not here';
 /** The costliest; the rest is in the file. */
 const MOST_KERNELS = 12;
 
@@ -45,6 +47,7 @@ export function formatReport(text: string): string {
     machine(lines),
     steps(lines),
     kernels(lines),
+    tensorCores(lines),
     training(lines),
     profiles(lines),
     epochs(lines),
@@ -88,16 +91,15 @@ function machine(lines: readonly Line[]): string {
 
 /** What did not end well. */
 function steps(lines: readonly Line[]): string {
-  const failed = lines.filter(({ status }) => status !== 'ok');
+  const tried = lines.filter(({ status }) => status !== NOT_HERE);
+  const failed = tried.filter(({ status }) => status !== 'ok');
   const rows = failed.map(({ step, status, errors = '' }) => [
     step,
     status,
     (errors.trim().split('\n').at(-1) ?? '').slice(0, 120).replaceAll('|', '\\|'),
   ]);
-  return titled(
-    `${lines.length - failed.length} of ${lines.length} steps went through.`,
-    table(['step', 'status', 'last word'], rows),
-  );
+  const title = `${tried.length - failed.length} of ${tried.length} steps went through.`;
+  return rows.length === 0 ? title : titled(title, table(['step', 'status', 'last word'], rows));
 }
 
 function kernels(lines: readonly Line[]): string {
@@ -108,6 +110,24 @@ function kernels(lines: readonly Line[]): string {
   return titled(
     'Convolutions, and their share of the peak:',
     table(['layer', 'forward', 'input gradient', 'filter gradient'], rows),
+  );
+}
+
+/** Times of both gradients by the ordinary kernels and by tensor cores, and how far their results lie apart. */
+function tensorCores(lines: readonly Line[]): string {
+  const line = stepNamed(lines, 'tensor-cores');
+  if (line?.status === NOT_HERE) return `Tensor cores: ${line.text}.`;
+  const rows = eventsOf(line, 'gradients').map(({ shape, ms, apart }) => [
+    String(shape),
+    ...(ms as number[][]).map(([plain, cores], i) => {
+      const distance = (apart as number[])[i];
+      return `${number(plain, 3)} → ${number(cores, 3)} ms, ${distance?.toExponential(1) ?? '-'} apart`;
+    }),
+  ]);
+  const [matrices] = eventsOf(line, 'matrices');
+  return titled(
+    `Gradients of binary layers by tensor cores (${String(matrices?.['m'])}×${String(matrices?.['n'])}×${String(matrices?.['k'])}) instead of the ordinary kernels:`,
+    table(['layer', 'input gradient', 'filter gradient'], rows),
   );
 }
 
@@ -125,7 +145,7 @@ function training(lines: readonly Line[]): string {
     };
     return [
       [
-        String(found['name']),
+        line.step.endsWith('-tensor-cores') ? `${String(found['name'])}, tensor cores` : String(found['name']),
         number(found['imagesPerSecond'], 0),
         number(found['medianMs'], 2),
         percent(found['peakShare']),

@@ -19,10 +19,12 @@ import { binaryConv, binaryConvFilterGrad, binaryConvInputGrad } from './binary-
 import { clipGrad } from './clip.ts';
 import { conv, convFilterGrad, convInputGrad } from './convolution.ts';
 import { meanMagnitude, meanMagnitudeGrad } from './magnitude.ts';
+import { normalizeBytes } from './normalize-bytes.ts';
 import { adam, sgdMomentum } from './optimizers.ts';
 import { sign, signGrad, signGradDsq, signGradTable } from './sign.ts';
 
 export const KERNELS = {
+  BnnNormalizeBytes: normalizeBytes,
   BnnSign: sign,
   BnnSignGrad: signGrad,
   BnnSignGradTable: signGradTable,

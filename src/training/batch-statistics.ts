@@ -6,14 +6,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../core/tensor.ts';
 import type { Batcher } from '../data/batches/batches.ts';
-import type { Dataset } from '../data/dataset.ts';
+import type { ImageSize } from './mix-batch.ts';
 import { requireSaved } from './optimizer.ts';
 import { download, type ParameterInfo, upload } from './parameters.ts';
 import type { Program, RunSettings } from './program.ts';
+import { picturesOf, uploadPictures } from './upload-pictures.ts';
 
 const RAW = 'raw';
-
-type ImageShape = Pick<Dataset, 'height' | 'width' | 'channels'>;
 
 /**
  * Sets the running statistics of a program to the mean of those of the batches, with weights as evaluation has them.
@@ -23,12 +22,12 @@ type ImageShape = Pick<Dataset, 'height' | 'width' | 'channels'>;
 export async function measureStatistics(
   program: Program,
   sample: Batcher,
-  { height, width, channels }: ImageShape,
+  size: ImageSize,
   settings: RunSettings,
 ): Promise<void> {
   let seen = 0;
-  for await (const { images, count } of sample.epoch(0)) {
-    const x = tf.tensor4d(images, [count, height, width, channels]);
+  for await (const batch of sample.epoch(0)) {
+    const x = uploadPictures(picturesOf(batch), batch.count, size);
     await program.adoptStatistics(x, { ...settings, relaxWeights: false }, seen / (seen + 1));
     seen++;
     x.dispose();

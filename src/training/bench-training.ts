@@ -18,12 +18,14 @@ import { type KernelCall, KernelTrace } from './kernel-trace.ts';
 import { type Learned, lossGradients } from './learn-batch.ts';
 import { learnTogether } from './learn-together.ts';
 import { type LossResult, readOutcome, softmaxCrossEntropy } from './loss.ts';
+import type { ImageSize } from './mix-batch.ts';
 import { OPTIMIZERS, Optimizer, type OptimizerRow } from './optimizer.ts';
 import { defaultRecipe } from './parse-recipe.ts';
 import { Program, type RunSettings } from './program.ts';
 import { assertStepFits } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
 import type { Team } from './team.ts';
+import { picturesOf, uploadOf, uploadPictures } from './upload-pictures.ts';
 
 /** `replay` runs recorded commands in place of forward … optimizer; `wait` is for what the device still computes. */
 export const PHASES = ['data', 'forward', 'loss', 'backward', 'optimizer', 'replay', 'wait'] as const;
@@ -89,7 +91,7 @@ export class TrainingBench {
   /** Milliseconds in the kernels of replayed steps so far. */
   #replayedMs = 0;
   readonly #replay: StepReplay | null;
-  readonly #imageShape: readonly [number, number, number];
+  readonly #imageSize: ImageSize;
   readonly #batch: number;
   readonly #team: Team | null;
   readonly #syncBatchNorm: boolean;
@@ -107,7 +109,7 @@ export class TrainingBench {
     const { input, classes } = findNetwork(model);
     const network = buildModel(model, { seed: SEED });
     this.#batch = batch;
-    this.#imageShape = [input.height, input.width, input.channels];
+    this.#imageSize = input;
     this.#program = new Program(network, { ...backend.capabilities, precision });
     assertFits(this.#program, team?.shareOf(batch) ?? batch, backend);
     this.#optimizer = new Optimizer(this.#program, SGD);
@@ -122,6 +124,7 @@ export class TrainingBench {
       augment: { padCrop: 4, flip: true },
       shuffle: true,
       prefetch: 4,
+      asBytes: backend.capabilities.deviceMemory,
       part: team?.part,
     });
     this.#stream = this.#batcher.epoch(0);
@@ -161,9 +164,10 @@ export class TrainingBench {
   async profile(): Promise<TimedCommand[] | null> {
     await this.#settle();
     if (this.#replay === null) return null;
-    const { images, labels } = await this.#next();
+    const batch = await this.#next();
+    const inputs = [uploadOf(picturesOf(batch)), batch.labels];
     const numbers = { lr: LEARNING_RATE, step: this.#optimizer.step + 1 };
-    const commands = await this.#replay.profile('', [images, labels], numbers, this.#state());
+    const commands = await this.#replay.profile('', inputs, numbers, this.#state());
     if (commands !== null) this.#optimizer.advance();
     return commands;
   }
@@ -191,7 +195,7 @@ export class TrainingBench {
     const run = async (input: InputTap): Promise<tf.Tensor> => {
       const learn = (joint: Partial<RunSettings>) =>
         lossGradients(this.#program, { ...this.#estimators.at(EPOCH), ...joint }, () => {
-          const images = input(tf.tensor4d(batch.images, [batch.count, ...this.#imageShape]));
+          const images = uploadPictures(picturesOf(batch), batch.count, this.#imageSize, input);
           const labels = input(tf.tensor1d(batch.labels, 'int32'));
           const loss = (logits: tf.Tensor): LossResult => {
             mark('forward');
@@ -208,7 +212,7 @@ export class TrainingBench {
       mark('optimizer');
       return figures;
     };
-    const outcome = await this.#take([batch.images, batch.labels], run);
+    const outcome = await this.#take([uploadOf(picturesOf(batch)), batch.labels], run);
     if (outcome.isReplay) mark('replay');
     outcome.figures.catch(() => {});
     // As in training: the figures of a step are waited for after the next one.

@@ -7,6 +7,7 @@ import { BnnError } from '../errors.ts';
 import { crossEntropy, type Outcome, readOutcome, stackFigures } from './loss.ts';
 import type { ImageSize } from './mix-batch.ts';
 import type { Program, RunSettings } from './program.ts';
+import { type PictureData, partOfPictures, picturesOf, uploadPictures } from './upload-pictures.ts';
 
 /** Pictures that are read, and evaluated, at once. */
 export const EVALUATION_BATCH = 250;
@@ -62,7 +63,7 @@ export async function evaluate(
   for await (const batch of batcher.epoch(0)) {
     if (signal?.aborted === true) break;
     for (let from = 0; from < batch.count; from += most) {
-      const part = partOf(batch, from, Math.min(most, batch.count - from));
+      const part = partOf(batch, image, from, Math.min(most, batch.count - from));
       const { outcome, decisions } = await evaluatePart(program, part, image, settings);
       loss += outcome.loss * part.count;
       correct += outcome.correct;
@@ -98,12 +99,17 @@ function decisionsOf(logits: ArrayLike<number>, count: number): Decision[] {
   });
 }
 
-type Part = Pick<Batch, 'images' | 'labels' | 'count'>;
+interface Part {
+  readonly pictures: PictureData;
+  readonly labels: Int32Array;
+  readonly count: number;
+}
 
-function partOf({ images, labels, count: all }: Part, from: number, count: number): Part {
-  const pixels = images.length / all;
+function partOf(batch: Batch, size: ImageSize, from: number, count: number): Part {
+  const { labels } = batch;
+  const pictures = picturesOf(batch);
   return {
-    images: images.subarray(from * pixels, (from + count) * pixels),
+    pictures: count === batch.count ? pictures : partOfPictures(pictures, size, from, count),
     labels: labels.subarray(from, from + count),
     count,
   };
@@ -111,12 +117,12 @@ function partOf({ images, labels, count: all }: Part, from: number, count: numbe
 
 async function evaluatePart(
   program: Program,
-  { images, labels, count }: Part,
-  { height, width, channels }: ImageSize,
+  { pictures, labels, count }: Part,
+  size: ImageSize,
   settings: RunSettings,
 ): Promise<{ readonly outcome: Outcome; readonly decisions: readonly Decision[] }> {
   try {
-    const x = tf.tensor4d(images, [count, height, width, channels]);
+    const x = uploadPictures(pictures, count, size);
     const classes = tf.tensor1d(labels, 'int32');
     const logits = await program.inferInTurns(x, settings);
     const result = crossEntropy(logits, classes, 0);

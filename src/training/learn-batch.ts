@@ -8,6 +8,7 @@ import { crossEntropy, type Imitation, type LossExtras, type LossResult, stackFi
 import { type ImageSize, mixBatch, mixRng } from './mix-batch.ts';
 import type { Program, RunSettings } from './program.ts';
 import type { Teacher } from './train-options.ts';
+import { type PictureData, uploadOf, uploadPictures } from './upload-pictures.ts';
 
 export interface LearnOptions {
   readonly seed: number;
@@ -21,13 +22,12 @@ export interface LearnOptions {
 }
 
 /** What a step needs of a batch. */
-export type Pictures = Pick<Batch, 'images' | 'labels' | 'count' | 'index'> & Partial<Pick<Batch, 'whole'>>;
+export type Pictures = Pick<Batch, 'images' | 'labels' | 'count' | 'index' | 'bytes'> & Partial<Pick<Batch, 'whole'>>;
 
 /** All that a step is given, on the host. */
 export interface StepData {
   readonly size: ImageSize;
-  /** f32[count][height][width][channels]. */
-  readonly images: Float32Array;
+  readonly images: PictureData;
   /** int32[count]. */
   readonly labels: Int32Array;
   /** With mixup: labels int32[count] of the pictures mixed in, and the shares of both, a number each. */
@@ -43,8 +43,17 @@ export interface Learned {
   readonly gradients: ReadonlyMap<string, tf.Tensor>;
 }
 
+/** Whether the host needs the pictures as numbers: what is cut out or mixed is no byte, and a teacher looks at them. */
+export function needsFloats({ cutout, mixup, teacher }: Pick<LearnOptions, 'cutout' | 'mixup' | 'teacher'>): boolean {
+  return cutout > 0 || mixup > 0 || teacher !== undefined;
+}
+
 export async function prepareStep(batch: Pictures, size: ImageSize, options: LearnOptions): Promise<StepData> {
   const { cutout, mixup, teacher } = options;
+  if (batch.bytes !== undefined) {
+    if (needsFloats(options)) throw new Error('internal: bytes cannot be mixed, nor shown to a teacher');
+    return { size, images: batch.bytes, labels: batch.labels, mixed: null, teacherLogits: null };
+  }
   const rng = mixRng(options.seed, options.epoch, batch.index);
   const { images, otherLabels, share } = mixBatch(
     batch.images,
@@ -61,7 +70,7 @@ export async function prepareStep(batch: Pictures, size: ImageSize, options: Lea
 
 /** What the tensors hold that `learn` passes through `input`, in the same order. */
 export function inputsOf({ images, labels, mixed, teacherLogits }: StepData): InputData[] {
-  const inputs: InputData[] = [images, labels];
+  const inputs: InputData[] = [uploadOf(images), labels];
   if (mixed !== null) inputs.push(mixed.labels, mixed.share, mixed.rest);
   if (teacherLogits !== null) inputs.push(teacherLogits);
   return inputs;
@@ -78,7 +87,7 @@ export function learn(
   const { size, mixed, teacherLogits } = data;
   const count = data.labels.length;
   return lossGradients(program, settings, () => {
-    const images = input(tf.tensor4d(data.images, [count, size.height, size.width, size.channels]));
+    const images = uploadPictures(data.images, count, size, input);
     const labels = input(tf.tensor1d(data.labels, 'int32'));
     const mixture = mixed && {
       labels: input(tf.tensor1d(mixed.labels, 'int32')),

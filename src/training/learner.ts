@@ -8,6 +8,7 @@ import { rowNamed } from '../core/row-named.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { Batch } from '../data/batches/batch-maker.ts';
 import type { Batcher } from '../data/batches/batches.ts';
+import { toWords } from '../data/batches/picture-bytes.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Model } from '../graph/model.ts';
 import type { Precision } from '../kernels/convolution.ts';
@@ -78,6 +79,8 @@ export class Learner {
   /** Where steps can be recorded; null where the host takes part in them. */
   readonly #replay: StepReplay | null;
   #isDisposed = false;
+  /** Of the last batch, where its pictures came as bytes. */
+  #byteTable: Float32Array | null = null;
 
   constructor(model: Model, recipe: Recipe, settings: LearnerSettings) {
     this.#model = model;
@@ -210,6 +213,7 @@ export class Learner {
 
   async #take(batch: Pictures, epoch: number): Promise<{ readonly outcome: Promise<Outcome> }> {
     this.#deployed.beforeStep();
+    this.#byteTable = batch.bytes?.table ?? null;
     const options = { ...this.#recipe, epoch, teacher: this.#settings.teacher };
     const randomness = [this.#recipe.seed, epoch, batch.index];
     const settings = { ...this.#estimators.at(epoch), randomness };
@@ -387,11 +391,16 @@ export class Learner {
     const { team } = this.#settings;
     const count = team?.shareOf(whole) ?? whole;
     const { height, width, channels } = this.#settings.dataset;
-    const images = new Float32Array(count * height * width * channels);
+    const pixels = count * height * width * channels;
+    const table = this.#byteTable;
+    const black =
+      table === null
+        ? { images: new Float32Array(pixels) }
+        : { images: new Float32Array(0), bytes: { words: toWords(new Uint8Array(pixels)), table } };
     const recipe = { ...this.#recipe, batchSize: whole };
     const other = new Learner(this.#model, recipe, { ...this.#settings, recorder: undefined });
     try {
-      const { outcome } = await other.#take({ images, labels: new Int32Array(count), count, index: 0 }, epoch);
+      const { outcome } = await other.#take({ ...black, labels: new Int32Array(count), count, index: 0 }, epoch);
       await outcome;
     } finally {
       other.dispose();

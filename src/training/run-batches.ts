@@ -8,9 +8,10 @@ import type { Model } from '../graph/model.ts';
 import { pictureChangeOf } from './augmentation.ts';
 import { evaluationBatch } from './evaluate.ts';
 import { normalizationOf } from './initial-model.ts';
+import { needsFloats } from './learn-batch.ts';
 import type { Parts } from './parts.ts';
 import { measuresSample, type Recipe } from './recipe.ts';
-import type { TrainListeners } from './train-options.ts';
+import type { TrainOptions } from './train-options.ts';
 
 const PREFETCH_BATCHES = 4;
 
@@ -24,7 +25,10 @@ export interface RunBatches {
   close(): Promise<void>;
 }
 
-/** @throws {BnnError} E_USAGE when more pictures are held out than there are. */
+/**
+ * @param asBytes  whether the backend normalizes pictures, where nothing else wants their numbers.
+ * @throws {BnnError} E_USAGE when more pictures are held out than there are.
+ */
 export function createRunBatches(
   recipe: Recipe,
   dataset: Dataset,
@@ -34,27 +38,34 @@ export function createRunBatches(
     onWeights,
     augmentations = [],
     part,
-  }: Pick<TrainListeners, 'onBrokenImage' | 'onWeights'> &
+    teacher,
+    asBytes = false,
+  }: Pick<TrainOptions, 'onBrokenImage' | 'onWeights' | 'teacher'> &
     Partial<Pick<Parts, 'augmentations'>> &
-    Pick<BatcherOptions, 'part'>,
+    Pick<BatcherOptions, 'part' | 'asBytes'>,
 ): RunBatches {
   const { seed, batchSize, padCrop, flip, alternateFlip, cropScale, brokenImages: onBroken } = recipe;
   const { train: learned, held } =
     recipe.validation > 0 ? holdOut(dataset.train, recipe.validation, seed) : { train: dataset.train, held: null };
   const normalize = recipe.init === '' ? recipe.normalize : normalizationOf(model);
-  const common = { normalize, prefetch: PREFETCH_BATCHES, onBroken, onBrokenImage, keepFramed: true };
+  const common = { normalize, asBytes, prefetch: PREFETCH_BATCHES, onBroken, onBrokenImage, keepFramed: true };
   const augment = padCrop > 0 || flip || cropScale > 0 ? { padCrop, flip, alternateFlip, cropScale } : null;
   const change = pictureChangeOf(recipe, augmentations, dataset);
   // A small last batch has other statistics than the rest, and would have the last word before every evaluation.
   const full = { batchSize: Math.min(batchSize, learned.count), dropLast: true };
   // Processes that work together take every batch together.
   const keepEmpty = part !== undefined;
-  const train = new Batcher(learned, { ...common, ...full, seed, augment, change, shuffle: true, part, keepEmpty });
+  const train = new Batcher(learned, {
+    ...{ ...common, ...full, seed, augment, change, shuffle: true, part, keepEmpty },
+    asBytes: asBytes && !needsFloats({ ...recipe, teacher }),
+  });
   const evaluation = { ...common, batchSize: evaluationBatch(dataset) * (part?.of ?? 1), part };
   const test = new Batcher(dataset.test, evaluation);
   const validation = held === null ? null : new Batcher(held, evaluation);
   const isMeasured = measuresSample(recipe) || onWeights !== undefined;
-  const sample = isMeasured ? createSample(learned, recipe, { ...full, normalize, onBroken }) : null;
+  const sample = isMeasured
+    ? createSample(learned, recipe, { ...full, normalize, onBroken, asBytes: asBytes && teacher === undefined })
+    : null;
   return {
     train,
     test,

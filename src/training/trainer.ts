@@ -125,6 +125,8 @@ async function trainAlone(recipe: Recipe, options: RunOptions, lock: RunLock): P
     ...options,
     augmentations: parts.augmentations,
     part: team?.part,
+    // What lies in the memory of a device is uploaded to it.
+    asBytes: backend.capabilities.deviceMemory,
   });
   try {
     if (checkpoint !== null) {

@@ -5,9 +5,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { Rng } from '../../src/core/rng.ts';
 import { relativeError } from '../../src/core/tolerance.ts';
 
-export interface Values {
+export interface Values<Numbers = Float32Array> {
   readonly shape: readonly number[];
-  readonly values: Float32Array;
+  readonly values: Numbers;
 }
 
 export function normal(shape: readonly number[], seed = 1): Values {
@@ -19,7 +19,7 @@ export function normal(shape: readonly number[], seed = 1): Values {
 /** The outputs of `body` on a backend, given the inputs as tensors. */
 export async function runOn(
   backend: string,
-  inputs: Readonly<Record<string, Values>>,
+  inputs: Readonly<Record<string, Values<Float32Array | Int32Array>>>,
   body: (tensors: Record<string, tf.Tensor>) => tf.Tensor | tf.Tensor[],
 ): Promise<Values[]> {
   await tf.setBackend(backend);

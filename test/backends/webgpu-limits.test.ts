@@ -28,6 +28,15 @@ it('flags of Dawn come from a variable, and times are exact', () => {
   expect(dawnFlags({ BNN_DAWN_FLAGS: 'disable-dawn-features=robustness' })).toEqual([
     'disable-dawn-features=robustness,timestamp_quantization',
   ]);
+  expect(dawnFlags({ BNN_TENSOR_CORES: '1' })).toEqual([
+    'disable-dawn-features=timestamp_quantization',
+    'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
+  ]);
+  expect(dawnFlags({ BNN_TENSOR_CORES: '1', BNN_DAWN_FLAGS: 'enable-dawn-features=dump_shaders' })).toEqual([
+    'enable-dawn-features=dump_shaders,allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
+    'disable-dawn-features=timestamp_quantization',
+  ]);
+  expect(dawnFlags({ BNN_TENSOR_CORES: '0' })).toEqual(dawnFlags({}));
 });
 
 describe('where no GPU is found', () => {

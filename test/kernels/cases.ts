@@ -1,6 +1,7 @@
 /** Random inputs for every kernel of the contract. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { toWords } from '../../src/data/batches/picture-bytes.ts';
 import { createDsq } from '../../src/estimators/dsq.ts';
 import { createEde } from '../../src/estimators/ede.ts';
 import type { NormAttributes } from '../../src/kernels/batch-norm.ts';
@@ -11,7 +12,7 @@ import { normal, type Values } from '../backends/compare-kernels.ts';
 
 export interface Case<N extends KernelName> {
   readonly name: string;
-  readonly inputs: { readonly [K in keyof InputsOf<N>]: Values };
+  readonly inputs: { readonly [K in keyof InputsOf<N>]: Values<Float32Array | Int32Array> };
   readonly attributes: AttributesOf<N>;
   /** Largest error relative to the norm of a result; 0 for the same numbers. */
   readonly tolerance?: number;
@@ -29,9 +30,12 @@ const signs = (of: Values): Values => map(of, (v) => (v >= 0 ? 1 : -1));
 const positive = (of: Values): Values => map(of, (v) => v * v + 0.1);
 const number = (value: number, shape: number[] = []): Values => ({ shape, values: Float32Array.of(value) });
 
+/** By turns so many that a thread may have one element, and so many that it may have four. */
+const columnsOf = (i: number): number => 40 + (i % 2);
+
 /** Some where the functions have their corners, too. */
-function points(): Values {
-  const x = draw(37, 41);
+function points(columns = 41): Values {
+  const x = draw(37, columns);
   x.values.set([0, -0, 0.1, -0.1, 1.5, -1.5, 1, -1]);
   return x;
 }
@@ -126,19 +130,32 @@ function convInputs({ filter, attributes }: Conv) {
 
 const plain = ({ groups: _, ...attributes }: Conv['attributes']): ConvAttributes => attributes;
 
-const optimizer = () => ({ param: draw(1031), grad: draw(1031) });
+const optimizer = (size: number) => ({ param: draw(size), grad: draw(size) });
 const ADAM = { lr: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
 
+/** Every byte of every channel. */
+const byteCase = (shape: readonly [number, number, number, number]): Case<'BnnNormalizeBytes'> => {
+  const bytes = Uint8Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => (i / shape[3]) & 255);
+  const words = toWords(bytes);
+  return {
+    name: `[${shape.join(', ')}]`,
+    inputs: { words: { shape: [words.length], values: words }, table: draw(shape[3] * 256) },
+    attributes: [{ shape }],
+    tolerance: 0,
+  };
+};
+
 export const CASES: { readonly [N in KernelName]: readonly Case<N>[] } = {
+  BnnNormalizeBytes: [byteCase([2, 16, 16, 3]), byteCase([3, 13, 7, 1])],
   BnnSign: [{ name: 'with zeros', inputs: { x: points() }, attributes: [], tolerance: 0 }],
-  BnnSignGrad: Object.entries(SLOPES).map(([name, slope]) => ({
+  BnnSignGrad: Object.entries(SLOPES).map(([name, slope], i) => ({
     name,
-    inputs: { x: points(), dy: draw(37, 41) },
+    inputs: { x: points(columnsOf(i)), dy: draw(37, columnsOf(i)) },
     attributes: [slope],
   })),
-  BnnSignGradTable: Object.entries(TABLES).map(([name, slope]) => ({
+  BnnSignGradTable: Object.entries(TABLES).map(([name, slope], i) => ({
     name,
-    inputs: { x: points(), dy: draw(37, 41) },
+    inputs: { x: points(columnsOf(i)), dy: draw(37, columnsOf(i)) },
     attributes: [slope],
   })),
   BnnSignGradDsq: [0.2, 0.02].map((alpha) => ({
@@ -159,7 +176,7 @@ export const CASES: { readonly [N in KernelName]: readonly Case<N>[] } = {
   })),
   BnnMeanMagnitude: [{ name: 'of 1517', inputs: { x: points() }, attributes: [] }],
   BnnMeanMagnitudeGrad: [
-    { name: 'alone', inputs: { x: points(), dy: number(-0.7, [1, 1]) }, attributes: [] },
+    { name: 'alone', inputs: { x: points(40), dy: number(-0.7, [1, 1]) }, attributes: [] },
     { name: 'added to', inputs: { x: points(), dy: number(-0.7), sum: draw(37, 41) }, attributes: [] },
   ],
   BnnBatchNormTrain: NORMS.map((c) => {
@@ -234,14 +251,14 @@ export const CASES: { readonly [N in KernelName]: readonly Case<N>[] } = {
     const { x, dy } = convInputs(c);
     return { name: c.name, inputs: { x, dy }, attributes: [{ ...plain(c.attributes), filterShape: c.filter }] };
   }),
-  BnnSgdMomentum: [0, 0.01].map((weightDecay) => ({
+  BnnSgdMomentum: [0, 0.01].map((weightDecay, i) => ({
     name: `decay ${weightDecay}`,
-    inputs: { ...optimizer(), velocity: draw(1031) },
+    inputs: { ...optimizer(1031 + i), velocity: draw(1031 + i) },
     attributes: [{ lr: 0.1, momentum: 0.9, weightDecay }],
   })),
-  BnnAdam: [true, false].map((decoupled) => ({
+  BnnAdam: [true, false].map((decoupled, i) => ({
     name: decoupled ? 'decoupled' : 'coupled',
-    inputs: { ...optimizer(), m: draw(1031), v: positive(draw(1031)) },
+    inputs: { ...optimizer(1031 + i), m: draw(1031 + i), v: positive(draw(1031 + i)) },
     attributes: [{ ...ADAM, decoupled, step: 3 }],
   })),
 };

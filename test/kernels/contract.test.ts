@@ -16,7 +16,7 @@ const NAMES = Object.keys(KERNELS) as KernelName[];
 type Composition = (inputs: object, attributes: object | undefined) => tf.Tensor | tf.Tensor[];
 type Run = (name: KernelName, inputs: object, attributes?: object) => tf.Tensor | tf.Tensor[];
 type AnyCase = Pick<Case<'BnnAdam'>, 'name' | 'tolerance'> & {
-  readonly inputs: Readonly<Record<string, Values>>;
+  readonly inputs: Readonly<Record<string, Values<Float32Array | Int32Array>>>;
   readonly attributes: readonly object[];
 };
 const casesOf = (name: KernelName): readonly AnyCase[] => CASES[name] as unknown as readonly AnyCase[];

@@ -41,7 +41,24 @@ describe('a report of gpu-check', () => {
         { event: 'kernel', shape: '3×3', ms: [1, 2, 3], shares: [0.5, 0.25, 0.125] },
       ),
     ),
+    line(
+      'tensor-cores',
+      '0',
+      json(
+        { event: 'matrices', m: 16, n: 16, k: 16 },
+        {
+          event: 'gradients',
+          shape: '3×3',
+          ms: [
+            [4, 1],
+            [3, 1.5],
+          ],
+          apart: [1e-7, 2e-7],
+        },
+      ),
+    ),
     line('train-resnet20', '0', json(profile, found)),
+    line('train-resnet20-tensor-cores', '0', json(found)),
     line('pytorch-resnet20-fp32', '0', json({ imagesPerSecond: 30000 }, { imagesPerSecond: 31000 })),
     line(
       'mnist-webgpu',
@@ -60,16 +77,25 @@ describe('a report of gpu-check', () => {
   it('has tables of all that was measured, and says what failed', () => {
     const report = formatReport(text);
     expect(report).toContain('GPU: NVIDIA H200, 570.1, 143771 MiB. H200: 60000.0 Gflop/s');
-    expect(report).toContain('6 of 7 steps went through.');
+    expect(report).toContain('8 of 9 steps went through.');
+    expect(report).toContain('by tensor cores (16×16×16)');
     for (const row of [
       /\| mnist-webgpu +\| timeout +\| too \\\| slow/,
       /\| 3×3 +\| 1\.000 ms \(50\.0 %\) +\| 2\.000 ms \(25\.0 %\)/,
+      /\| 3×3 +\| 4\.000 → 1\.000 ms, 1\.0e-7 apart \| 3\.000 → 1\.500 ms, 2\.0e-7 apart \|/,
+      /\| resnet20 batch 128, tensor cores \| 40000/,
       /\| resnet20 batch 128 +\| 40000 +\| 3\.20 +\| 25\.0 % +\| 227 +\| 31000 +\| - /,
       /\| input gradient +\| 18 +\| 1\.500 +\| 50\.0 % +\| 2000 +\| 142\.00 +\| 1\.250/,
       /\| webgpu +\| 1 +\| 0\.5000 +\| 90\.0 %/,
       /\| webgpu +\| 2000 +\| 100\.0 % +\| 4\.0e-6 +\| 30 on webgpu +\| 1: 0\.500/,
     ])
       expect(report).toMatch(row);
+  });
+
+  it('says what tensor cores lack', () => {
+    const report = formatReport('{"step":"tensor-cores","status":"not here","text":"no f16"}');
+    expect(report).toContain('0 of 0 steps went through.');
+    expect(report).toContain('Tensor cores: no f16.');
   });
 
   it('goes between two lines of a page, again and again', () => {

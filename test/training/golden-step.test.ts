@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { decodeSafetensors } from '../../src/core/safetensors.ts';
 import { relativeError } from '../../src/core/tolerance.ts';
+import { webgpu } from '../backends/webgpu/device.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SHARED = fileURLToPath(new URL('../../../shared', import.meta.url));
@@ -36,6 +37,17 @@ describe.skipIf(missing !== undefined)(
         if (file.endsWith('1w1a')) expect(report.roundingSeed).toBeNull();
       },
       120_000,
+    );
+
+    // One step, since a software device takes a minute of processor time for it; BNN_PEERS and a driver as in test/backends/webgpu.
+    it.skipIf(!webgpu.ok)(
+      `webgpu, reste-resnet20-1w1a: logits and every gradient agree${webgpu.ok ? '' : ` (skipped: ${webgpu.reason})`}`,
+      () => {
+        const { plain } = checkGolden('reste-resnet20-1w1a', 'webgpu', {}, ['--steps', '1', '--seeds', '0']);
+        expect(plain.logits).toBeLessThanOrEqual(1e-5);
+        expect(plain.worstGradient, plain.worstName).toBeLessThanOrEqual(1e-4);
+      },
+      600_000,
     );
 
     // Gradients are rounded to 8 bits in each layer: they are not the recorded ones, but point where those do.

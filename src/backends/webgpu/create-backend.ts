@@ -11,6 +11,7 @@ import { disposeFormsToo } from './kept-forms.ts';
 import { registerConvolutions } from './kernels/convolution.ts';
 import { WEBGPU } from './kernels/kernel.ts';
 import { WEBGPU_KERNELS } from './kernels/table.ts';
+import { MATRIX_FEATURES, type MatrixUnits, setMatrixUnits } from './matrix-units.ts';
 import { WEBGPU_PACKAGES } from './packages.ts';
 import { rememberLabels } from './pipeline-labels.ts';
 import { widenWhereAsked } from './short-sums.ts';
@@ -33,11 +34,16 @@ const LIMITS = [
   'maxStorageBuffersPerShaderStage',
 ];
 
-/** Puts the backend into tfjs; it does not become the current one. */
-export async function createBackend(adapter: GpuAdapter): Promise<WebgpuBackend> {
+/**
+ * Puts the backend into tfjs; it does not become the current one.
+ *
+ * @param units  what kernels multiply with, if not with the ordinary ones.
+ */
+export async function createBackend(adapter: GpuAdapter, units: MatrixUnits | null = null): Promise<WebgpuBackend> {
   provideNavigator();
   const { WebGPUBackend } = (await importQuietly('webgpu', WEBGPU_PACKAGES[1])) as BackendPackage;
-  const requiredFeatures = ['timestamp-query', 'bgra8unorm-storage'].filter((name) => adapter.features.has(name));
+  const wanted = ['timestamp-query', 'bgra8unorm-storage'].filter((name) => adapter.features.has(name));
+  const requiredFeatures = units === null ? wanted : [...wanted, ...MATRIX_FEATURES];
   const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
   const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
   rememberLabels(device);
@@ -49,6 +55,7 @@ export async function createBackend(adapter: GpuAdapter): Promise<WebgpuBackend>
   disposeFormsToo(backend);
   widenWhereAsked(backend);
   reportDeviceErrors(backend);
+  setMatrixUnits(backend, units);
   // One submission per training step; reading the loss submits.
   tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', 4096);
   tf.removeBackend(WEBGPU);

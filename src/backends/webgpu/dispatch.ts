@@ -43,6 +43,8 @@ export interface Dispatch<Data = tf.TensorInfo> {
    * of its element type, a number `n` as `p.n`.
    */
   readonly code: string;
+  /** WGSL at the head of the module, before all declarations. */
+  readonly directives?: string;
   readonly inputs: Readonly<Record<string, Data>>;
   readonly outputs: Readonly<Record<string, Data>>;
   /** Element types other than f32. */
@@ -98,7 +100,7 @@ export function uploaded(backend: WebgpuBackend, dataId: object): GpuBuffer {
 }
 
 export function dispatchBuffers(backend: WebgpuBackend, given: Dispatch<GpuBuffer>): void {
-  const { label, multiplyAdds = 0, code, inputs, outputs, elements, numbers, varying, groups } = given;
+  const { label, multiplyAdds = 0, directives = '', code, inputs, outputs, elements, numbers, varying, groups } = given;
   const bound = [...Object.entries(inputs), ...Object.entries(outputs)];
   if (bound.length > mostBuffers(backend)) throw new Error(`internal: a kernel binds ${bound.length} buffers`);
   const declarations = bound.map(([name], binding) => {
@@ -111,7 +113,7 @@ export function dispatchBuffers(backend: WebgpuBackend, given: Dispatch<GpuBuffe
     declarations.push(`@group(0) @binding(${bound.length}) var<uniform> p: Numbers;`);
   }
   const { pipelines } = cachesOf(backend.device);
-  const source = `// ${label}\n${declarations.join('\n')}\n${code}`;
+  const source = `// ${label}\n${directives}\n${declarations.join('\n')}\n${code}`;
   let pipeline = pipelines.get(source);
   if (pipeline === undefined) {
     const module = backend.device.createShaderModule({ code: source });

@@ -14,7 +14,7 @@ import type { WebgpuBackend } from './webgpu-backend.ts';
 type Tensors = Readonly<Record<string, tf.TensorInfo>>;
 type Buffers = Readonly<Record<string, GpuBuffer>>;
 
-export interface Piece extends Pick<Dispatch, 'label' | 'numbers' | 'varying'> {
+export interface Piece extends Pick<Dispatch, 'label' | 'numbers' | 'varying' | 'elements'> {
   /** Inputs and outputs have the same names in all pieces of a kind. */
   readonly inputs: Tensors;
   readonly outputs: Tensors;
@@ -79,6 +79,11 @@ export function flushPieces(backend: WebgpuBackend): void {
     code: groupedCode(first, now.pieces.length),
     inputs: Object.fromEntries(now.pieces.flatMap(({ inputs }, k) => numbered(inputs, k))),
     outputs: Object.fromEntries(now.pieces.flatMap(({ outputs }, k) => numbered(outputs, k))),
+    elements: Object.fromEntries(
+      now.pieces.flatMap(({ piece }, k) =>
+        Object.entries(piece.elements ?? {}).map(([name, of]) => [`${name}_${k}`, of]),
+      ),
+    ),
     ...(first.numbers !== undefined && { numbers: first.numbers }),
     varying: first.varying,
     groups: [x, Math.ceil(groups / x), 1],

@@ -4,6 +4,7 @@
  * - `signs`: what computes a tensor that a binary convolution reads packs its signs at once, so that nobody reads it again for that.
  *   u32[rows][words] for rows of channels, the last dimension, bit 1 for +1; see `core/bits.ts`.
  * - `filter signs`: of filters, u32[KH · KW][words][O].
+ * - `magnitudes`: of a gradient, the largest magnitudes of 256 parts of it; see `matrix-product.ts`.
  * - `shorts`: in place of the tensor, whose elements are integers of 16 bits; see `short-sums.ts`.
  */
 
@@ -13,7 +14,7 @@ import type { WebgpuBackend } from './webgpu-backend.ts';
 /** Of a word of signs. */
 export const WORD_BITS = 32;
 
-type Form = 'signs' | 'filter signs' | 'shorts';
+type Form = 'signs' | 'filter signs' | 'magnitudes' | 'shorts';
 
 const kept = new WeakMap<WebgpuBackend, WeakMap<object, Map<Form, tf.TensorInfo>>>();
 

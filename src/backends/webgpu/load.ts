@@ -6,6 +6,7 @@ import { createBackend } from './create-backend.ts';
 import { dawnFlags } from './dawn-flags.ts';
 import type { GpuAdapter } from './device.ts';
 import { STORAGE_BUFFERS, WORKGROUP_BYTES, WORKGROUP_THREADS } from './dispatch.ts';
+import { findMatrixUnits, wantsMatrixUnits } from './matrix-units.ts';
 import { noGpuHint } from './no-gpu-hint-io.ts';
 import { inspectWebgpu, WEBGPU_PACKAGES } from './packages.ts';
 import type { WebgpuBackend } from './webgpu-backend.ts';
@@ -19,6 +20,8 @@ export interface LoadedWebgpu {
   readonly device: string;
   /** True for a device that computes on the CPU. */
   readonly isSoftware: boolean;
+  /** Whether kernels use tensor cores. */
+  readonly hasMatrixUnits: boolean;
 }
 
 interface Instance {
@@ -54,8 +57,11 @@ async function load(find: () => Promise<Found<GpuAdapter>>): Promise<Found<Loade
     const { limits, info } = adapter.value;
     const lack = lackOf(limits);
     if (lack !== null) return obstacle(lack, 'use --backend native');
-    const backend = await createBackend(adapter.value);
-    return found({ backend, device: nameOf(info), isSoftware: info['isFallbackAdapter'] === true });
+    const units = wantsMatrixUnits(process.env) ? findMatrixUnits(adapter.value) : found(null);
+    if (!units.ok) return units;
+    const backend = await createBackend(adapter.value, units.value);
+    const isSoftware = info['isFallbackAdapter'] === true;
+    return found({ backend, device: nameOf(info), isSoftware, hasMatrixUnits: units.value !== null });
   } catch (error) {
     const text = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
     return obstacle(`WebGPU does not work: ${text}`, DRIVER_HINT);

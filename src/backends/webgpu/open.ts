@@ -10,14 +10,15 @@ import { bandwidthPeak, multiplyAddPeak } from './peak.ts';
 export async function openWebgpu(): Promise<Found<LoadedBackend>> {
   const loaded = await loadWebgpu();
   if (!loaded.ok) return loaded;
-  const { backend, device, isSoftware } = loaded.value;
+  const { backend, device, isSoftware, hasMatrixUnits } = loaded.value;
+  const cores = hasMatrixUnits ? ', tensor cores' : '';
   return found({
     isGpu: !isSoftware,
     device,
-    detail: `${device}${isSoftware ? ' (computes on the CPU)' : ''}`,
+    detail: `${device}${isSoftware ? ' (computes on the CPU)' : ''}${cores}`,
     kernels: WEBGPU_KERNELS,
     start: () => ({
-      description: `webgpu, ${device}${isSoftware ? ' (software, slow)' : ''}`,
+      description: `webgpu, ${device}${isSoftware ? ' (software, slow)' : ''}${cores}`,
       threads: 1,
       isa: null,
       multiplyAddPeak: () => multiplyAddPeak(backend),

@@ -53,16 +53,16 @@ export function drawPlacement(augmentation: Augmentation, seed: number, epoch: n
  * Writes one picture: out[y][x][c] = table[c][pixel at (y + dy, x + dx)], black outside, x reversed when flipped.
  *
  * @param pixels  u8; the picture [height][width][channels] begins at `from`.
- * @param out     f32; the picture is written at `to`.
- * @param table   f32[channels][256], see `normalizationTable`.
+ * @param out     f32 or u8; the picture is written at `to`.
+ * @param table   of the same type, [channels][256], see `normalizationTable` and `sameBytes`.
  */
-export function placeImage(
+export function placeImage<Pixels extends Float32Array | Uint8Array>(
   pixels: Uint8Array,
   from: number,
-  out: Float32Array,
+  out: Pixels,
   to: number,
   size: { readonly height: number; readonly width: number; readonly channels: number },
-  table: Float32Array,
+  table: Pixels,
   { dy, dx, flip }: Placement,
 ): void {
   const { height, width, channels } = size;
@@ -103,7 +103,13 @@ export function placeImage(
   }
 }
 
-function fillBlack(out: Float32Array, target: number, count: number, channels: number, table: Float32Array): void {
+function fillBlack<Pixels extends Float32Array | Uint8Array>(
+  out: Pixels,
+  target: number,
+  count: number,
+  channels: number,
+  table: Pixels,
+): void {
   for (let i = 0; i < count; i++) {
     for (let c = 0; c < channels; c++) out[target + i * channels + c] = table[256 * c] ?? 0;
   }

@@ -7,6 +7,7 @@ import type { Split } from '../dataset.ts';
 import { type Normalization, normalizationTable, resolveNormalization } from '../normalization.ts';
 import { type Augmentation, drawPlacement, placeImage, UNCHANGED } from './augment.ts';
 import { type BrokenImage, type BrokenPolicy, decodePictures } from './decode-pictures.ts';
+import { bytesOf, type PictureBytes, partOfBytes, sameBytes, wordBytes } from './picture-bytes.ts';
 
 export interface BatchOptions {
   readonly batchSize: number;
@@ -20,6 +21,8 @@ export interface BatchOptions {
   readonly change?: PictureChange | undefined;
   /** `dataset` unless told. */
   readonly normalize?: Normalization | undefined;
+  /** Pictures stay bytes, for whoever normalises them elsewhere: a quarter of the memory. False unless told. */
+  readonly asBytes?: boolean | undefined;
   /** Leave out a last batch that is not full; false unless told. */
   readonly dropLast?: boolean | undefined;
   /** `stop` unless told. A picture that cannot be read at all (no such file, no permission) stops in any case. */
@@ -38,8 +41,10 @@ export type PictureChange = (pixels: Uint8Array, epoch: number, sample: number) 
 
 /** Its arrays belong to whoever receives it. */
 export interface Batch {
-  /** f32[count][height][width][channels]. */
+  /** f32[count][height][width][channels]; empty where there are `bytes`. */
   readonly images: Float32Array;
+  /** With `asBytes`: the pictures. */
+  readonly bytes?: PictureBytes;
   /** i32[count], class indices. */
   readonly labels: Int32Array;
   /** i32[count], positions within the split. */
@@ -55,8 +60,8 @@ export interface Batch {
 
 export interface BatchMaker {
   readonly batchesPerEpoch: number;
-  /** @param reuse  may give an array of the right length to write into, instead of a new one. */
-  make(epoch: number, index: number, reuse?: (length: number) => Float32Array | undefined): Promise<Batch>;
+  /** @param reuse  may give so many bytes of memory to write into, instead of new ones. */
+  make(epoch: number, index: number, reuse?: (bytes: number) => ArrayBuffer | undefined): Promise<Batch>;
 }
 
 const ALL: Part = { index: 0, of: 1 };
@@ -68,7 +73,7 @@ const ALL: Part = { index: 0, of: 1 };
  */
 export function createBatchMaker(split: Split, options: BatchOptions): BatchMaker {
   const { batchSize, seed = 0, shuffle = false, augment = null, normalize = 'dataset', dropLast = false } = options;
-  const { part = ALL } = options;
+  const { part = ALL, asBytes = false } = options;
   checkCount('batchSize', batchSize, 1);
   if (augment !== null) checkAugmentation(augment, split);
   const batches = split.count / batchSize;
@@ -81,6 +86,7 @@ export function createBatchMaker(split: Split, options: BatchOptions): BatchMake
     });
   }
   const table = normalizationTable(resolveNormalization(normalize, split));
+  const same = sameBytes(split.channels);
   const pixelsPerImage = split.height * split.width * split.channels;
   const order = cachedOrder(split.count, seed, shuffle);
 
@@ -99,22 +105,29 @@ export function createBatchMaker(split: Split, options: BatchOptions): BatchMake
     const indices = order(epoch).slice(begin + from, begin + end);
     const count = indices.length;
     const whole = { from, count: all };
-    const images = reuse?.(count * pixelsPerImage) ?? new Float32Array(count * pixelsPerImage);
+    const length = count * pixelsPerImage;
+    const size = asBytes ? wordBytes(length) : 4 * length;
+    const buffer = reuse?.(size) ?? new ArrayBuffer(size);
+    const bytes = new Uint8Array(buffer, 0, asBytes ? length : 0);
+    const images = asBytes ? new Float32Array(0) : new Float32Array(buffer);
+    const pictures = { images, ...(asBytes && { bytes: { words: new Int32Array(buffer), table } }) };
     const labels = Int32Array.from(indices, (i) => split.labels[i] ?? 0);
     const place = (i: number, given: Uint8Array, begin: number): void => {
       const sample = indices[i] ?? 0;
       const { pixels, from } = changed(given, begin, epoch, sample);
       const placement = augment === null ? UNCHANGED : drawPlacement(augment, seed, epoch, sample);
-      placeImage(pixels, from, images, i * pixelsPerImage, split, table, placement);
+      const to = i * pixelsPerImage;
+      if (asBytes) placeImage(pixels, from, bytes, to, split, same, placement);
+      else placeImage(pixels, from, images, to, split, table, placement);
     };
     if (split.kind === 'memory') {
       for (let i = 0; i < count; i++) place(i, split.images, (indices[i] ?? 0) * pixelsPerImage);
-      return { images, labels, indices, count, index, broken: [], whole };
+      return { ...pictures, labels, indices, count, index, broken: [], whole };
     }
     const broken = await decodePictures(split, indices, { ...options, seed, epoch }, (i, pixels) =>
       place(i, pixels, 0),
     );
-    return leaveOut({ images, labels, indices, count, index, broken: [], whole }, broken, pixelsPerImage);
+    return leaveOut({ ...pictures, labels, indices, count, index, broken: [], whole }, broken, pixelsPerImage);
   };
   return { batchesPerEpoch, make };
 }
@@ -132,18 +145,28 @@ function checkAugmentation({ padCrop, cropScale = 0 }: Augmentation, split: Spli
   }
 }
 
+/** The memory of its pictures. */
+export function bufferOf({ images, bytes }: Pick<Batch, 'images' | 'bytes'>): ArrayBuffer {
+  return (bytes?.words ?? images).buffer as ArrayBuffer;
+}
+
 /** The batch without its broken pictures, the others in their order; it may become empty. */
 function leaveOut(batch: Batch, broken: ReadonlyMap<number, BrokenImage>, pixelsPerImage: number): Batch {
   if (broken.size === 0) return batch;
   const slots = Array.from(batch.indices.keys());
   const bad = slots.map((i) => broken.get(i)).filter((image) => image !== undefined);
   const good = slots.filter((i) => !broken.has(i));
-  const { images, labels, indices, index, whole } = batch;
-  for (const [to, from] of good.entries()) {
-    images.copyWithin(to * pixelsPerImage, from * pixelsPerImage, (from + 1) * pixelsPerImage);
-  }
+  const { images, bytes, labels, indices, index, whole } = batch;
+  const move = (pixels: Float32Array | Uint8Array): void => {
+    for (const [to, from] of good.entries()) {
+      pixels.copyWithin(to * pixelsPerImage, from * pixelsPerImage, (from + 1) * pixelsPerImage);
+    }
+  };
+  move(bytes === undefined ? images : bytesOf(bytes.words));
+  const length = good.length * pixelsPerImage;
   return {
-    images: images.slice(0, good.length * pixelsPerImage),
+    images: images.slice(0, length),
+    ...(bytes !== undefined && { bytes: partOfBytes(bytes, 0, length) }),
     labels: Int32Array.from(good, (i) => labels[i] ?? 0),
     indices: Int32Array.from(good, (i) => indices[i] ?? 0),
     count: good.length,

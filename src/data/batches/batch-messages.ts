@@ -20,8 +20,8 @@ export type Request =
       readonly index: number;
     }
   | { readonly kind: 'cancel'; readonly stream: number }
-  /** The array of a batch that its receiver is done with. */
-  | { readonly kind: 'recycle'; readonly images: Float32Array };
+  /** The pictures of a batch that its receiver is done with. */
+  | { readonly kind: 'recycle'; readonly buffer: ArrayBuffer };
 
 export type Response =
   | { readonly kind: 'batch'; readonly id: number; readonly batch: Batch }

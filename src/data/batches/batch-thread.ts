@@ -68,9 +68,9 @@ export class BatchThread {
     this.#post({ kind: 'cancel', stream });
   }
 
-  /** Gives the array of a batch back; it is empty here afterwards. */
-  recycle(images: Float32Array): void {
-    this.#worker.postMessage({ kind: 'recycle', images } satisfies Request, [images.buffer as ArrayBuffer]);
+  /** Gives the memory of a batch's pictures back; they are empty here afterwards. */
+  recycle(buffer: ArrayBuffer): void {
+    this.#worker.postMessage({ kind: 'recycle', buffer } satisfies Request, [buffer]);
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 /** Entry point of the worker thread that makes batches ahead of their use; `batch-thread.ts` is the other end. */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { createBatchMaker } from './batch-maker.ts';
+import { bufferOf, createBatchMaker } from './batch-maker.ts';
 import { type Request, type Response, toErrorMessage, type WorkerInput } from './batch-messages.ts';
 import { SpareArrays } from './spare-arrays.ts';
 
@@ -23,7 +23,7 @@ port.on('message', (request: Request) => {
     return;
   }
   if (request.kind === 'recycle') {
-    spare.add(request.images);
+    spare.add(request.buffer);
     return;
   }
   queue.push(request);
@@ -35,8 +35,8 @@ async function work(): Promise<void> {
   for (let request = queue.shift(); request !== undefined; request = queue.shift()) {
     const { id, epoch, index } = request;
     try {
-      const batch = await maker.make(epoch, index, (length) => spare.take(length));
-      send({ kind: 'batch', id, batch }, [batch.images.buffer, batch.labels.buffer, batch.indices.buffer]);
+      const batch = await maker.make(epoch, index, (bytes) => spare.take(bytes));
+      send({ kind: 'batch', id, batch }, [bufferOf(batch), batch.labels.buffer, batch.indices.buffer]);
     } catch (error) {
       send({ kind: 'error', id, error: toErrorMessage(error) }, []);
     }

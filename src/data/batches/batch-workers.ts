@@ -2,7 +2,7 @@
 
 import { isOutOfThreads, sayFewerThreads } from '../../core/scarce-threads.ts';
 import type { Split } from '../dataset.ts';
-import type { Batch, BatchOptions } from './batch-maker.ts';
+import { type Batch, type BatchOptions, bufferOf } from './batch-maker.ts';
 import { BatchThread } from './batch-thread.ts';
 
 /** As `BatchThread`, of which it holds `count`. */
@@ -35,8 +35,8 @@ export class BatchWorkers {
     return this.#threadOf(0).wait(promise);
   }
 
-  recycle({ index, images }: Batch): void {
-    this.#threadOf(index).recycle(images);
+  recycle(batch: Batch): void {
+    this.#threadOf(batch.index).recycle(bufferOf(batch));
   }
 
   cancel(stream: number): void {

@@ -4,7 +4,14 @@ import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { BnnError } from '../../errors.ts';
 import type { Split } from '../dataset.ts';
-import { type Batch, type BatchMaker, type BatchOptions, checkCount, createBatchMaker } from './batch-maker.ts';
+import {
+  type Batch,
+  type BatchMaker,
+  type BatchOptions,
+  bufferOf,
+  checkCount,
+  createBatchMaker,
+} from './batch-maker.ts';
 import { BatchWorkers } from './batch-workers.ts';
 import type { BrokenImage } from './decode-pictures.ts';
 import { keepFramed } from './framed-pictures.ts';
@@ -72,7 +79,8 @@ export class Batcher {
     this.#keepEmpty = keepEmpty;
     this.pictures = split.count;
     this.#onBrokenImage = onBrokenImage;
-    const batchBytes = Math.min(batchOptions.batchSize, split.count) * split.height * split.width * split.channels * 4;
+    const pixels = Math.min(batchOptions.batchSize, split.count) * split.height * split.width * split.channels;
+    const batchBytes = batchOptions.asBytes === true ? pixels : 4 * pixels;
     this.#ahead = Math.min(prefetch, Math.max(1, Math.floor(PREFETCH_BYTES / batchBytes)));
     // A function cannot be given to another thread.
     if (prefetch > 0 && batchOptions.change === undefined)
@@ -105,7 +113,7 @@ export class Batcher {
     const workers = this.#workers;
     const report = (batch: Batch): void => this.#report(batch);
     if (workers === undefined) {
-      const take = (length: number) => this.#spare.take(length);
+      const take = (bytes: number) => this.#spare.take(bytes);
       const make = (index: number): Promise<Batch> => this.#maker.make(epoch, index, take);
       return new Stream({ startBatch, total, ahead: 1, request: make, report, keepEmpty: this.#keepEmpty });
     }
@@ -123,12 +131,13 @@ export class Batcher {
   }
 
   /**
-   * Takes the array of a batch back to write another one into it, which saves the system from finding and clearing new memory. Nobody
-   * may use `batch.images` any more; with workers it has length 0 afterwards. Never needed.
+   * Takes the pictures of a batch back to write others into them, which saves the system from finding and clearing new memory. Nobody
+   * may use `batch.images` or its bytes any more; with workers they have length 0 afterwards. Never needed.
    */
   recycle(batch: Batch): void {
-    if (batch.images.length === 0) return;
-    if (this.#workers === undefined) this.#spare.add(batch.images);
+    const buffer = bufferOf(batch);
+    if (buffer.byteLength === 0) return;
+    if (this.#workers === undefined) this.#spare.add(buffer);
     else this.#workers.recycle(batch);
   }
 

@@ -16,13 +16,13 @@ export function canPlaceInWords(pixels: Uint8Array, from: number, { width, chann
 }
 
 /** As `placeImage` without a shift. */
-export function placeInWords(
+export function placeInWords<Pixels extends Float32Array | Uint8Array>(
   pixels: Uint8Array,
   from: number,
-  out: Float32Array,
+  out: Pixels,
   to: number,
   { height, width }: PictureSize,
-  table: Float32Array,
+  table: Pixels,
   flip: boolean,
 ): void {
   const rowWords = (width * 3) / 4;

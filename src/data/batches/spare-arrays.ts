@@ -1,14 +1,14 @@
-/** Arrays that are free to be written into again. */
+/** Memory of arrays that is free to be written into again. */
 export class SpareArrays {
-  readonly #arrays: Float32Array[] = [];
+  readonly #buffers: ArrayBuffer[] = [];
 
-  add(array: Float32Array): void {
-    this.#arrays.push(array);
+  add(buffer: ArrayBuffer): void {
+    this.#buffers.push(buffer);
   }
 
-  /** Takes one of exactly this length out. */
-  take(length: number): Float32Array | undefined {
-    const at = this.#arrays.findIndex((array) => array.length === length);
-    return at < 0 ? undefined : this.#arrays.splice(at, 1)[0];
+  /** Takes one of exactly so many bytes out. */
+  take(bytes: number): ArrayBuffer | undefined {
+    const at = this.#buffers.findIndex(({ byteLength }) => byteLength === bytes);
+    return at < 0 ? undefined : this.#buffers.splice(at, 1)[0];
   }
 }

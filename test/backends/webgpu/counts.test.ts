@@ -33,8 +33,8 @@ describeFake('a recorded training step', () => {
     expect(commands.map(({ bytes }) => bytes)).toEqual(dispatches.map(({ bytes }) => bytes));
     expect([copies, copiedBytes, submissions]).toEqual([1, 8, 1]);
     expect(uniformWrites).toBeLessThanOrEqual(5);
-    // Pictures, labels, and the learning rate.
-    expect(writtenBytes - 4 * 128 * (32 * 32 * 3 + 1)).toBeLessThanOrEqual(5 * 256);
+    // Pictures as bytes, labels, and the learning rate.
+    expect(writtenBytes - 128 * (32 * 32 * 3 + 4)).toBeLessThanOrEqual(5 * 256);
   });
 
   it('of ResNet-18-CIFAR, 256 pictures, moves few bytes and multiplies only what counts', async () => {

@@ -8,5 +8,5 @@ export const webgpu = await loadWebgpu();
 
 export function describeWebgpu(name: string, body: () => void): void {
   // A software device takes seconds to translate a shader.
-  describe.skipIf(!webgpu.ok)(webgpu.ok ? name : `${name} (skipped: ${webgpu.reason})`, { timeout: 120_000 }, body);
+  describe.skipIf(!webgpu.ok)(webgpu.ok ? name : `${name} (skipped: ${webgpu.reason})`, { timeout: 300_000 }, body);
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { BACKENDS } from '../../../src/backends/backends.ts';
 import { CommandRecorder } from '../../../src/backends/webgpu/command-recorder.ts';
 import { rowNamed } from '../../../src/core/row-named.ts';
 import { createReste } from '../../../src/estimators/reste.ts';
@@ -15,14 +16,11 @@ import { parseRecipe } from '../../../src/training/parse-recipe.ts';
 import { Program } from '../../../src/training/program.ts';
 import { StepReplay } from '../../../src/training/step-replay.ts';
 import { train } from '../../../src/training/trainer.ts';
-import { buildModel } from '../../../src/zoo/zoo.ts';
 import { normal } from '../compare-kernels.ts';
 import { describeWebgpu, webgpu } from './device.ts';
+import { BATCH, buildTiny, CHANNELS, SIDE, TINY } from './tiny-run.ts';
 
-// Those of the runs below: the device translates each shader once.
-const BATCH = 2;
 const STEPS = 5;
-const SIDE = 28;
 
 interface Trained {
   readonly figures: number[][];
@@ -35,7 +33,7 @@ async function takeSteps(name: string, replays: boolean, steps = STEPS): Promise
   await tf.setBackend('webgpu');
   if (!webgpu.ok) throw new Error('unreachable');
   const replay = replays ? new StepReplay(new CommandRecorder(webgpu.value.backend)) : null;
-  const program = new Program(buildModel('binarynet-mini', { seed: 1, imageSize: SIDE }), { explicitPadding: true });
+  const program = new Program(buildTiny({ seed: 1 }), { explicitPadding: true });
   const optimizer = new Optimizer(program, {
     ...{ weightDecay: 1e-4, weightDecayOn: 'all', clampWeights: 1 },
     optimizer: rowNamed<OptimizerRow>(OPTIMIZERS, name),
@@ -46,7 +44,7 @@ async function takeSteps(name: string, replays: boolean, steps = STEPS): Promise
   const figures: number[][] = [];
   let count = 0;
   for (let step = 0; step < steps; step++) {
-    const images = normal([BATCH, SIDE, SIDE, 1], step + 2).values as Float32Array;
+    const images = normal([BATCH, SIDE, SIDE, CHANNELS], step + 2).values;
     const labels = Int32Array.from({ length: BATCH }, (_, i) => (i + step) % 10);
     const lr = 0.01 / (1 + step);
     const run = async (input: <T extends tf.Tensor>(t: T) => T) => {
@@ -54,7 +52,7 @@ async function takeSteps(name: string, replays: boolean, steps = STEPS): Promise
         program,
         { weightEstimator: reste, activationEstimator: reste },
         () => {
-          const x = input(tf.tensor4d(images, [BATCH, SIDE, SIDE, 1]));
+          const x = input(tf.tensor4d(images, [BATCH, SIDE, SIDE, CHANNELS]));
           const y = input(tf.tensor1d(labels, 'int32'));
           return { images: x, loss: (logits) => softmaxCrossEntropy(logits, y, 0.1) };
         },
@@ -201,31 +199,34 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describeWebgpu('a run with recorded steps', () => {
-  // Four batches of 2 in an epoch, and a picture that is left out; ReSTE's power changes from epoch to epoch. The average's decay grows for five steps.
+  // ReSTE's power changes from epoch to epoch. The average's decay grows for five steps.
   const BASE = {
-    limitTrain: 9,
-    limitTest: 2,
+    model: 'tiny',
+    dataset: 'noise',
     epochs: 2,
-    batchSize: 2,
-    backend: 'webgpu',
+    batchSize: BATCH,
+    padCrop: 1,
+    flip: true,
+    backend: 'webgpu' as const,
     lr: 0.01,
     schedule: 'cosine',
   };
+  const { capabilities } = rowNamed(BACKENDS, 'webgpu') as { capabilities: { deviceMemory: boolean } };
 
   it.each([
     ['SGD', {}, 6],
     ['Adam, mixup, an average of the weights', { optimizer: 'adam', mixup: 0.4, emaDecay: 0.4 }, 3],
     ['Bop and indicators', { optimizer: 'bop', indicators: true }, 6],
-    ['a teacher', { teacher: 'a function', teacherWeight: 0.5, temperature: 2 }, 6],
+    ['a teacher', { teacher: 'a function', teacherWeight: 0.5, temperature: 2, epochs: 1 }, 3],
     ['transformed weights', { weightTransform: 'standardize', warmupEpochs: 1 }, 6],
   ] as const)('%s: the same history and checkpoint', async (name, extra, replays) => {
-    const recipe = parseRecipe([{ ...BASE, ...extra }]);
+    const recipe = { ...BASE, ...extra };
     const take = vi.spyOn(StepReplay.prototype, 'take');
     // Tells each picture's brightest pixels apart.
     const teacher = (images: Float32Array, count: number) =>
-      Promise.resolve(Float32Array.from({ length: 10 * count }, (_, i) => images[78 * i] ?? 0));
+      Promise.resolve(Float32Array.from({ length: 10 * count }, (_, i) => images[24 * i] ?? 0));
     const results = async (out: string) => {
-      await train(recipe, { out, ...('teacher' in extra && { teacher }) });
+      await train(recipe, { out, plugins: [TINY], ...('teacher' in extra && { teacher }) });
       const { model, optimizer } = await loadCheckpoint(join(out, 'last'));
       const history = await readHistory(join(out, 'history.jsonl'));
       const constants = [...model.graph.values.values()].flatMap(({ constant }) => constant ?? []);
@@ -239,10 +240,18 @@ describeWebgpu('a run with recorded steps', () => {
     const record = vi.spyOn(CommandRecorder.prototype, 'record').mockImplementation(async ({ run }) => {
       return { result: await run((t) => t), recording: null };
     });
+    // And with pictures that the host normalizes.
+    capabilities.deviceMemory = false;
     const want = await results(join(folder, `${name} recorded`));
+    capabilities.deviceMemory = true;
+    const uploaded = take.mock.calls.map(([, [images]]) => images?.constructor.name);
     record.mockRestore();
     take.mockRestore();
     expect(taken.filter(({ isReplay }) => isReplay)).toHaveLength(replays);
+    const half = uploaded.length / 2;
+    const areBytes = !('mixup' in extra || 'teacher' in extra);
+    expect(new Set(uploaded.slice(0, half))).toEqual(new Set([areBytes ? 'Int32Array' : 'Float32Array']));
+    expect(new Set(uploaded.slice(half))).toEqual(new Set(['Float32Array']));
     expect(got).toEqual(want);
   });
 });

@@ -4,4 +4,6 @@ import { existsSync } from 'node:fs';
 
 /** Of Debian's package chromium. */
 const MANIFEST = '/usr/lib/chromium/vk_swiftshader_icd.json';
-if (existsSync(MANIFEST)) process.env['VK_ICD_FILENAMES'] ??= MANIFEST;
+/** Where NVIDIA's driver is, tests run on its GPU. */
+const NVIDIA = '/dev/nvidiactl';
+if (existsSync(MANIFEST) && !existsSync(NVIDIA)) process.env['VK_ICD_FILENAMES'] ??= MANIFEST;

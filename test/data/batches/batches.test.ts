@@ -71,6 +71,28 @@ test.each([1, 3, 50])('%d ahead in a worker: the same bits, epoch after epoch', 
   expect((await collect(here.epoch(0)))[0]).not.toEqual((await collect(here.epoch(1)))[0]);
 });
 
+test.each([0, 2])('as bytes: each becomes what it is in the batch of floats (%d ahead)', async (prefetch) => {
+  // 11 · 90 bytes are no whole number of words.
+  const options = { ...OPTIONS, batchSize: 11 };
+  const floats = open(makeSplit(50), options);
+  const batcher = open(makeSplit(50), { ...options, prefetch, asBytes: true });
+  for (const epoch of [0, 1]) {
+    const want = await collect(floats.epoch(epoch));
+    let seen = 0;
+    for await (const batch of batcher.epoch(epoch)) {
+      const { words, table } = batch.bytes!;
+      const { images, ...rest } = want[batch.index]!;
+      const bytes = new Uint8Array(words.buffer).subarray(0, images.length);
+      expect(words.byteLength).toBe(Math.ceil(images.length / 4) * 4);
+      expect(Float32Array.from(bytes, (byte, i) => table[(i % 3) * 256 + byte] ?? Number.NaN)).toEqual(images);
+      expect(batch).toEqual({ ...rest, images: new Float32Array(0), bytes: batch.bytes });
+      batcher.recycle(batch);
+      seen++;
+    }
+    expect(seen).toBe(want.length);
+  }
+});
+
 test.each([0, 3])('startBatch continues exactly (%d ahead)', async (prefetch) => {
   const batcher = open(makeSplit(100), { ...OPTIONS, prefetch });
   const whole = await collect(batcher.epoch(2));

@@ -114,6 +114,13 @@ test('broken pictures are left out, counted and named once; the rest is as it wo
   expect(batcher.brokenCount).toBe(2);
   const here = new Batcher(split, { ...TRAIN, onBroken: 'skip' });
   expect(await collect(here.epoch(1))).toEqual(epochs[1]);
+  const asBytes = await collect(new Batcher(split, { ...TRAIN, onBroken: 'skip', asBytes: true }).epoch(1));
+  const floats = asBytes.map(({ count, bytes }) => {
+    const { words, table } = bytes!;
+    const pixels = new Uint8Array(words.buffer).subarray(0, count * 16 * 16 * 3);
+    return Float32Array.from(pixels, (byte, i) => table[(i % 3) * 256 + byte] ?? Number.NaN);
+  });
+  expect(floats).toEqual(epochs[1]!.map(({ images }) => images));
 });
 
 test('a batch of nothing but broken pictures is passed over; a missing file stops', async () => {

@@ -1,4 +1,4 @@
-/** The kernels of the contract that the `native` backend has: all of them. */
+/** The kernels of the contract that the `native` backend has: all that it needs. */
 
 import { kernelSet } from '../../../kernels/contract.ts';
 import type { NativeBackend } from '../backend.ts';
@@ -20,5 +20,5 @@ export const NATIVE_KERNELS = kernelSet<NativeBackend>()(
     ...BINARY_CONVOLUTION_KERNELS,
     ...OPTIMIZER_KERNELS,
   },
-  {},
+  { BnnNormalizeBytes: 'the threads that make batches normalize them' },
 );

@@ -8,6 +8,7 @@ import { FROM_SHORTS } from '../short-sums.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { columnSums } from './column-sums.ts';
 import { allocate, literal, type Own, type OwnKernels, sizeOf } from './kernel.ts';
+import { nibbleOf, PACKING, packCode, packsSigns } from './pack-signs.ts';
 
 interface Normalized {
   readonly x: tf.TensorInfo;
@@ -121,7 +122,7 @@ ${FLAT_HEAD}
     ${rectified}
     let result = (r - mean[c]) * (gamma[c] * (${inverse})) + beta[c]${residual === undefined ? '' : ' + residual[i]'};
     y[i] = result;
-    ${signs === null ? '' : 'nibble = dot(select(vec4<u32>(), vec4<u32>(1u, 2u, 4u, 8u), result >= vec4<f32>()), vec4<u32>(1u));'}
+    ${signs === null ? '' : `nibble = ${nibbleOf('result')};`}
   }
   ${signs === null ? '' : packCode(channels)}
 }`,
@@ -137,25 +138,6 @@ ${FLAT_HEAD}
   });
   if (signs !== null) keepForm(backend, y, 'signs', signs);
   return y;
-}
-
-/** Whether neighbouring threads of four channels each can pack the signs of so many channels. */
-function packsSigns(channels: number): boolean {
-  return channels % 4 === 0 && (channels % WORD_BITS === 0 || WORD_BITS % channels === 0);
-}
-
-const PACKING = 'var<workgroup> nibbles: array<u32, 256>;';
-
-/** WGSL that makes words of the four bits that each thread has as `nibble`. */
-function packCode(channels: number): string {
-  const threads = Math.min(channels, WORD_BITS) / 4;
-  return `nibbles[lid] = nibble;
-  workgroupBarrier();
-  if (lid % ${threads}u == 0u && i < p.count) {
-    var word = 0u;
-    for (var k = 0u; k < ${threads}u; k++) { word |= nibbles[lid + k] << (4u * k); }
-    signs[i / ${threads}u] = word;
-  }`;
 }
 
 /** Sums of r − k and (r − k)² lose little when k is a sample of the channel: mean and deviation are then of the same order. */

@@ -151,7 +151,8 @@ const binaryInputGradient: Own<'BnnBinaryConvInputGrad'> = (backend, inputs, att
   return sum * s${sum === undefined ? '' : ' + other[i]'};
 }`,
   };
-  const gradient = inputGradient(backend, inputs, attrs, x.shape, finish);
+  const filterIsSigns = keptForm(backend, filter.dataId, 'filter signs') !== null;
+  const gradient = inputGradient(backend, inputs, attrs, x.shape, { finish, filterIsSigns });
   if (gradient !== undefined) return gradient;
   const dsigns = plainKernel('Conv2DBackpropInput', backend, { dy, filter }, { ...attrs, inputShape: x.shape });
   const dx = ELEMENTWISE_KERNELS.BnnSignGrad(backend, { x, dy: dsigns }, attrs);

@@ -7,7 +7,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { type Attributes, type Inputs, replaceKernel, required } from './kernel.ts';
-import { type Finish, type TiledProduct, tiledProduct } from './tiled-product.ts';
+import type { Finish, TiledProduct } from './product-parts.ts';
+import { tiledProduct } from './tiled-product.ts';
 
 export type Info = tf.backend_util.Conv2DInfo;
 
@@ -126,17 +127,24 @@ fn a_row(m: u32) -> vec3<u32> { return of_tap(m); }
 fn a_depth(k: u32) -> vec3<u32> { return of_pixel(k); }`,
     aContiguous: 'm',
     bContiguous: 'n',
+    gradient: data === 'values' ? undefined : 'b',
     shape,
   });
 }
 
-/** @param finish  of the gradient at each element of the input. */
+export interface InputGradient {
+  /** Of the gradient at each element of the input. */
+  readonly finish?: Finish;
+  /** Whether the filter is known to consist of ±1; false unless told. */
+  readonly filterIsSigns?: boolean;
+}
+
 export function inputGradient(
   backend: WebgpuBackend,
   inputs: Inputs,
   attrs: Attributes,
   shape: number[],
-  finish?: Finish,
+  { finish, filterIsSigns = false }: InputGradient = {},
 ): tf.TensorInfo | undefined {
   const [dy, filter] = [required(inputs, 'dy'), required(inputs, 'filter')];
   const info = convolutionOf(shape, filter.shape, attrs);
@@ -149,6 +157,7 @@ export function inputGradient(
     b: filter,
     aContiguous: 'k',
     bContiguous: 'k',
+    gradient: filterIsSigns ? 'a' : undefined,
     shape,
     finish,
   } as const;

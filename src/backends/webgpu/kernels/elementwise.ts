@@ -3,7 +3,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Slope } from '../../../kernels/sign.ts';
 import type { StepNumbers } from '../../step-recorder.ts';
-import { type Dispatch, dispatch, FLAT_HEAD, flatGroups, type Numbers } from '../dispatch.ts';
+import { type Dispatch, dispatch, type Element, FLAT_HEAD, flatGroups, type Numbers } from '../dispatch.ts';
 import { dispatchPiece } from '../grouped-dispatch.ts';
 import { keepForm } from '../kept-forms.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
@@ -27,6 +27,46 @@ interface Elementwise<Outputs extends readonly string[]> {
   readonly tables?: Readonly<Record<string, tf.TensorInfo>>;
 }
 
+/** WGSL of the elements `at` of the arrays: of vectors of four, one after the other. */
+function elementsCode(
+  inputs: readonly string[],
+  outputs: readonly string[],
+  body: string,
+  lanes: 1 | 4,
+  suffix = '',
+): string {
+  if (lanes === 1) {
+    return [
+      ...inputs.map((name) => `  let ${name} = from_${name}${suffix}[i];`),
+      ...outputs.map((name) => `  var out_${name}: f32;`),
+      `  ${body}`,
+      ...outputs.map((name) => `  to_${name}${suffix}[i] = out_${name};`),
+    ].join('\n');
+  }
+  return [
+    ...inputs.map((name) => `  let four_${name} = from_${name}${suffix}[i];`),
+    ...outputs.map((name) => `  var four_out_${name}: vec4<f32>;`),
+    '  for (var lane = 0u; lane < 4u; lane++) {',
+    ...inputs.map((name) => `  let ${name} = four_${name}[lane];`),
+    ...outputs.map((name) => `  var out_${name}: f32;`),
+    `  ${body}`,
+    ...outputs.map((name) => `  four_out_${name}[lane] = out_${name};`),
+    '  }',
+    ...outputs.map((name) => `  to_${name}${suffix}[i] = four_out_${name};`),
+  ].join('\n');
+}
+
+/** How many elements a thread computes. */
+function lanesOf(size: number): 1 | 4 {
+  return size % 4 === 0 ? 4 : 1;
+}
+
+/** Types of the arrays that elements are read from and written to. */
+function vectors(inputs: readonly string[], outputs: readonly string[], lanes: 1 | 4): Record<string, Element> {
+  const names = [...inputs.map((name) => `from_${name}`), ...outputs.map((name) => `to_${name}`)];
+  return lanes === 1 ? {} : Object.fromEntries(names.map((name) => [name, 'vec4<f32>']));
+}
+
 function elementwise<const Outputs extends readonly string[]>(
   backend: WebgpuBackend,
   { label, inputs, outputs: outputNames, body, numbers, varying, tables }: Elementwise<Outputs>,
@@ -35,20 +75,20 @@ function elementwise<const Outputs extends readonly string[]>(
   if (first === undefined) throw new Error('internal: a kernel without inputs');
   const size = sizeOf(first);
   const outputs = outputNames.map((name) => [`to_${name}`, allocate(backend, first.shape)] as const);
-  const reads = Object.keys(inputs).map((name) => `  let ${name} = from_${name}[i];`);
-  const writes = outputNames.map((name) => `  to_${name}[i] = out_${name};`);
-  const variables = outputNames.map((name) => `  var out_${name}: f32;`);
+  const lanes = lanesOf(size);
+  const names = Object.keys(inputs);
   dispatch(backend, {
     label,
-    code: `${FLAT_HEAD}  if (i >= p.size) { return; }\n${[...reads, ...variables].join('\n')}\n  ${body}\n${writes.join('\n')}\n}`,
+    code: `${FLAT_HEAD}  if (i >= p.size) { return; }\n${elementsCode(names, outputNames, body, lanes)}\n}`,
     inputs: {
       ...Object.fromEntries(Object.entries(inputs).map(([name, input]) => [`from_${name}`, input])),
       ...tables,
     },
     outputs: Object.fromEntries(outputs),
-    numbers: { size: ['u32', size], ...numbers },
+    elements: vectors(names, outputNames, lanes),
+    numbers: { size: ['u32', size / lanes], ...numbers },
     varying,
-    groups: flatGroups(size),
+    groups: flatGroups(size / lanes),
   });
   return outputs.map(([, output]) => output) as { -readonly [K in keyof Outputs]: tf.TensorInfo };
 }
@@ -108,7 +148,7 @@ const meanMagnitude: Own<'BnnMeanMagnitude'> = (backend, { x }) => {
   return mean;
 };
 
-/** A piece that computes each element of its outputs from those of its inputs; names as for `elementwise`. */
+/** A piece that computes each element of its outputs from those of its inputs; names as for `elementwise`, and `count` is how many there are. */
 function elementwisePiece<const Outputs extends readonly string[]>(
   backend: WebgpuBackend,
   { label, inputs, outputs: outputNames, body, numbers, varying, tables = {} }: Elementwise<Outputs>,
@@ -117,9 +157,8 @@ function elementwisePiece<const Outputs extends readonly string[]>(
   if (first === undefined) throw new Error('internal: a kernel without inputs');
   const [firstName, { shape }] = first;
   const outputs = outputNames.map((name) => [`to_${name}`, allocate(backend, shape)] as const);
-  const reads = Object.keys(inputs).map((name) => `  let ${name} = from_${name}_#[i];`);
-  const variables = outputNames.map((name) => `  var out_${name}: f32;`);
-  const writes = outputNames.map((name) => `  to_${name}_#[i] = out_${name};`);
+  const lanes = lanesOf(sizeOf(first[1]));
+  const names = Object.keys(inputs);
   const size = `arrayLength(&from_${firstName}_#)`;
   dispatchPiece(backend, {
     label,
@@ -130,11 +169,11 @@ function elementwisePiece<const Outputs extends readonly string[]>(
     outputs: Object.fromEntries(outputs),
     code: `  let i = group * 256u + lid;
   if (i >= ${size}) { return; }
-${[...reads, ...variables].join('\n')}
-  ${body}
-${writes.join('\n')}`,
+  let count = f32(${lanes}u * ${size});
+${elementsCode(names, outputNames, body, lanes, '_#')}`,
+    elements: vectors(names, outputNames, lanes),
     groupsCode: `((${size} + 255u) / 256u)`,
-    groups: Math.ceil(sizeOf(first[1]) / 256),
+    groups: Math.ceil(sizeOf(first[1]) / lanes / 256),
     ...(numbers !== undefined && { numbers }),
     varying,
   });
@@ -146,7 +185,7 @@ const meanMagnitudeGrad: Own<'BnnMeanMagnitudeGrad'> = (backend, { x, dy, sum })
     label: 'gradient of mean magnitude',
     inputs: { x, ...(sum !== undefined && { sum }) },
     outputs: ['dx'],
-    body: `out_dx = sign(x) * (dy_#[0] / f32(arrayLength(&from_x_#)))${sum === undefined ? '' : ' + sum'};`,
+    body: `out_dx = sign(x) * (dy_#[0] / count)${sum === undefined ? '' : ' + sum'};`,
     tables: { dy },
   })[0];
 

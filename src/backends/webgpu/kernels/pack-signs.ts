@@ -6,6 +6,30 @@ import { WORD_BITS } from '../kept-forms.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { allocate } from './kernel.ts';
 
+/** Whether neighbouring threads of four channels each can pack the signs of so many channels. */
+export function packsSigns(channels: number): boolean {
+  return channels % 4 === 0 && (channels % WORD_BITS === 0 || WORD_BITS % channels === 0);
+}
+
+export const PACKING = 'var<workgroup> nibbles: array<u32, 256>;';
+
+/** WGSL: the signs of four numbers as bits. */
+export function nibbleOf(values: string): string {
+  return `dot(select(vec4<u32>(), vec4<u32>(1u, 2u, 4u, 8u), ${values} >= vec4<f32>()), vec4<u32>(1u))`;
+}
+
+/** WGSL that makes words of the four bits that each thread has as `nibble`. */
+export function packCode(channels: number): string {
+  const threads = Math.min(channels, WORD_BITS) / 4;
+  return `nibbles[lid] = nibble;
+  workgroupBarrier();
+  if (lid % ${threads}u == 0u && i < p.count) {
+    var word = 0u;
+    for (var k = 0u; k < ${threads}u; k++) { word |= nibbles[lid + k] << (4u * k); }
+    signs[i / ${threads}u] = word;
+  }`;
+}
+
 interface Rows {
   readonly rows: number;
   readonly channels: number;
@@ -27,6 +51,10 @@ export function packSigns(
   // Elements of four bytes; which ones, only the kernels know.
   const packed = allocate(backend, [rows, words, columns]);
   const size = rows * words * columns;
+  if (columns === 1 && signs === undefined && packsSigns(channels)) {
+    packNeighbours(backend, values, packed, rows, channels);
+    return packed;
+  }
   dispatch(backend, {
     label: signs === undefined ? 'pack signs' : 'sign',
     code: `${FLAT_HEAD}
@@ -51,4 +79,29 @@ export function packSigns(
     groups: flatGroups(size),
   });
   return packed;
+}
+
+/** Where the channels of a row lie side by side: a thread reads four of them, so that neighbouring threads read neighbouring memory. */
+function packNeighbours(
+  backend: WebgpuBackend,
+  values: tf.TensorInfo,
+  signs: tf.TensorInfo,
+  rows: number,
+  channels: number,
+): void {
+  const count = (rows * channels) / 4;
+  dispatch(backend, {
+    label: 'pack signs',
+    code: `${PACKING}
+${FLAT_HEAD}
+  var nibble = 0u;
+  if (i < p.count) { nibble = ${nibbleOf('values[i]')}; }
+  ${packCode(channels)}
+}`,
+    inputs: { values },
+    outputs: { signs },
+    elements: { values: 'vec4<f32>', signs: 'u32' },
+    numbers: { count: ['u32', count] },
+    groups: flatGroups(count),
+  });
 }

@@ -5,13 +5,14 @@ import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { BATCH_NORM_KERNELS } from './batch-norm.ts';
 import { BINARY_CONVOLUTION_KERNELS } from './binary-convolution.ts';
 import { ELEMENTWISE_KERNELS } from './elementwise.ts';
+import { PICTURE_KERNELS } from './normalize-bytes.ts';
 
 const NO_GROUPS = 'no shader knows groups or dilations; the composition calls Conv2D, which is one of ours';
 
 const NO_SYNC = 'statistics of several processes are not read back from a GPU in the middle of a step';
 
 export const WEBGPU_KERNELS = kernelSet<WebgpuBackend>()(
-  { ...ELEMENTWISE_KERNELS, ...BATCH_NORM_KERNELS, ...BINARY_CONVOLUTION_KERNELS },
+  { ...PICTURE_KERNELS, ...ELEMENTWISE_KERNELS, ...BATCH_NORM_KERNELS, ...BINARY_CONVOLUTION_KERNELS },
   {
     BnnBatchNormMoments: NO_SYNC,
     BnnBatchNormGradSums: NO_SYNC,

@@ -11,12 +11,13 @@
  */
 
 import type * as tf from '@tensorflow/tfjs-core';
-import { dispatch, FLAT_HEAD, flatGroups, type Numbers } from '../dispatch.ts';
+import { dispatch, FLAT_HEAD, flatGroups } from '../dispatch.ts';
+import { matrixUnitsOf } from '../matrix-units.ts';
 import type { WebgpuBackend } from '../webgpu-backend.ts';
 import { allocate } from './kernel.ts';
+import { largestMagnitudes, matrixShader, matrixTileOf } from './matrix-product.ts';
+import { count, DEPTH, extentOf, FAR, type Finish, rowOf, THREADS, type TiledProduct } from './product-parts.ts';
 
-const THREADS = 256;
-const DEPTH = 16;
 const COLUMNS_PER_THREAD = 4;
 const MOST_GROUPS = 65535;
 /** As many groups as a large device holds at once, two on each of 128 or more cores: one more would be a wave of its own, almost empty. */
@@ -25,51 +26,6 @@ const WANTED_GROUPS = 256;
 const FEW_TILES = 256;
 const LEAST_DEPTH_PER_SPLIT = 512;
 const MOST_SPLITS = 256;
-
-export interface TiledProduct {
-  readonly label: string;
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly a: tf.TensorInfo;
-  readonly b: tf.TensorInfo;
-  /** Of the array `a`; f32 unless told. */
-  readonly aElement?: 'u32';
-  /**
-   * WGSL of A and B:
-   *
-   * - `fn a_row(m: u32) -> vec3<u32>` and `fn a_depth(k: u32) -> vec3<u32>`, whose sum `at` goes to
-   *   `fn load_a(at: vec3<u32>) -> f32`, which returns 0 where at.x is `FAR` or more;
-   * - `fn b_column(n: u32) -> u32` and `fn b_depth(k: u32) -> u32`, whose sum is an index into the array `b`.
-   */
-  readonly loads: string;
-  /** Along which index neighbouring elements of A and B lie side by side in memory. */
-  readonly aContiguous: 'm' | 'k';
-  readonly bContiguous: 'k' | 'n';
-  readonly shape: readonly number[];
-  /** What is written in place of the sum. */
-  readonly finish?: Finish | undefined;
-  /** Where rows come in classes that each have a sum of their own length. */
-  readonly classes?: RowClasses | undefined;
-}
-
-/** Rows of C in classes; `m` and `k` are those of the largest. */
-export interface RowClasses {
-  readonly count: number;
-  /**
-   * WGSL `fn choose(class_number: u32)`, called first, `fn class_rows() -> u32` and `fn class_depth(class_number: u32) -> u32`, the class's m
-   * and k, and `fn class_place(m: u32) -> u32`, which row of C is the m-th of the class.
-   */
-  readonly code: string;
-  readonly multiplyAdds: number;
-}
-
-export interface Finish {
-  readonly inputs: Readonly<Record<string, tf.TensorInfo>>;
-  readonly numbers: Numbers;
-  /** WGSL `fn finish(i: u32, sum: f32) -> f32`, i being an index into C. */
-  readonly code: string;
-}
 
 const PLAIN: Finish = { inputs: {}, numbers: {}, code: 'fn finish(i: u32, sum: f32) -> f32 { return sum; }' };
 
@@ -87,10 +43,6 @@ function tileOf(n: number): Tile {
 }
 
 const FOUR = [0, 1, 2, 3];
-
-function count(n: number): number[] {
-  return Array.from({ length: n }, (_, i) => i);
-}
 
 function vector(of: (i: number) => string): string {
   return `vec4<f32>(${FOUR.map(of).join(', ')})`;
@@ -165,17 +117,6 @@ function sliceOfB({ columns }: Tile, contiguous: 'k' | 'n') {
   };
 }
 
-/** WGSL: of which rows and which part of the depth a group of threads computes. */
-const WHOLE = `let rows = p.m;
-  let start = wid.z * p.chunk;
-  let depth_end = min(p.k, start + p.chunk);
-  let base = wid.z * p.m * p.n;`;
-const OF_CLASS = `choose(wid.z);
-  let rows = class_rows();
-  let start = 0u;
-  let depth_end = class_depth(wid.z);
-  let base = 0u;`;
-
 function shaderOf(product: TiledProduct, tile: Tile, finish: Finish): string {
   const { columns, rows, rowsPerThread } = tile;
   const across = columns / COLUMNS_PER_THREAD;
@@ -184,7 +125,7 @@ function shaderOf(product: TiledProduct, tile: Tile, finish: Finish): string {
   const rowNumbers = count(rowsPerThread);
   const rowVectors = count(rowsPerThread / 4);
   return `
-const FAR = 0x40000000u;
+${FAR}
 ${product.loads}
 ${finish.code}
 ${a.declarations}
@@ -192,7 +133,7 @@ ${b.declarations}
 ${product.classes?.code ?? ''}
 fn put(base: u32, m: u32, rows: u32, n: u32, values: vec4<f32>) {
   if (m >= rows) { return; }
-  let at = base + ${product.classes === undefined ? 'm' : 'class_place(m)'} * p.n + n;
+  let at = base + ${rowOf(product)} * p.n + n;
 ${FOUR.map((i) => `  if (n + ${i}u < p.n) { c[at + ${i}u] = finish(at + ${i}u, values[${i}]); }`).join('\n')}
 }
 @compute @workgroup_size(${THREADS})
@@ -201,7 +142,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) groups: 
   let tiles_across = (p.n + ${columns - 1}u) / ${columns}u;
   let first_row = (tile / tiles_across) * ${rows}u;
   let first_column = (tile % tiles_across) * ${columns}u;
-  ${product.classes === undefined ? WHOLE : OF_CLASS}
+  ${extentOf(product)}
   let column = lid % ${across}u;
   let row = lid / ${across}u;
 ${rowNumbers.map((i) => `  var acc${i} = vec4<f32>();`).join('\n')}
@@ -231,18 +172,27 @@ ${rowNumbers.map((i) => `  put(base, first_row + row * ${rowsPerThread}u + ${i}u
 
 export function tiledProduct(backend: WebgpuBackend, product: TiledProduct): tf.TensorInfo {
   const { m, n, k, shape, classes, finish = PLAIN } = product;
-  const tile = tileOf(n);
+  const units = matrixUnitsOf(backend);
+  const matrixTile = units && matrixTileOf(units, product);
+  const tile = matrixTile ?? tileOf(n);
   const tiles = Math.ceil(m / tile.rows) * Math.ceil(n / tile.columns);
   const splits = tiles < FEW_TILES && classes === undefined ? splitsOf(k, tiles) : 1;
   const chunk = Math.ceil(k / splits / DEPTH) * DEPTH;
   const output = allocate(backend, splits === 1 ? shape : [splits, m, n]);
   const x = Math.min(tiles, MOST_GROUPS);
   const own = splits === 1 ? finish : PLAIN;
+  const kernel =
+    units === null || matrixTile === null
+      ? { label: product.label, code: shaderOf(product, tileOf(n), own), inputs: {} }
+      : {
+          label: `${product.label}, matrix units`,
+          ...matrixShader(product, matrixTile, own, units),
+          inputs: { largest: largestMagnitudes(backend, product.gradient === 'a' ? product.a : product.b) },
+        };
   dispatch(backend, {
-    label: product.label,
+    ...kernel,
     multiplyAdds: classes?.multiplyAdds ?? m * n * k,
-    code: shaderOf(product, tile, own),
-    inputs: { a: product.a, b: product.b, ...own.inputs },
+    inputs: { a: product.a, b: product.b, ...own.inputs, ...kernel.inputs },
     outputs: { c: output },
     ...(product.aElement !== undefined && { elements: { a: product.aElement } }),
     numbers: { m: ['u32', m], n: ['u32', n], k: ['u32', k], chunk: ['u32', chunk], ...own.numbers },
