@@ -90,11 +90,12 @@ export { setupCuda } from './tasks/setup-cuda-io.ts';
 export { type TrainingSiteOptions, writeTrainingSite } from './tasks/training-site-io.ts';
 export { type ModelValidation, validateModel } from './tasks/validate-model.ts';
 export { type Site, writeSite } from './tasks/web-site-io.ts';
-export type { AugmentationRow, AugmentedPicture } from './training/augmentation.ts';
-export type { EpochRecord } from './training/history-io.ts';
-export type { LoadedPlugin, PluginSource } from './training/load-plugin-io.ts';
-export type { OptimizerRow, OptimizerStep } from './training/optimizer.ts';
-export { defaultRecipe, parseRecipe } from './training/parse-recipe.ts';
+export type { Comparison } from './training/comparison/run-comparison-io.ts';
+export type { OptimizerRow, OptimizerStep } from './training/optimizers/optimizer.ts';
+export type { ScheduleMoment, ScheduleRow } from './training/optimizers/schedule.ts';
+export type { WeightTransform, WeightTransformRow } from './training/optimizers/weight-transform.ts';
+export type { AugmentationRow, AugmentedPicture } from './training/plugins/augmentation.ts';
+export type { LoadedPlugin, PluginSource } from './training/plugins/load-plugin-io.ts';
 export {
   type DatasetSourceRow,
   definePlugin,
@@ -102,12 +103,11 @@ export {
   type Plugin,
   type PluginFactory,
   type PluginTools,
-} from './training/plugin.ts';
-export type { PluginRecord, Recipe } from './training/recipe.ts';
-export type { Comparison } from './training/run-comparison-io.ts';
-export type { ScheduleMoment, ScheduleRow } from './training/schedule.ts';
-export type { Opening, StepProgress, Teacher, TrainOptions, TrainResult } from './training/train-options.ts';
-export { train } from './training/trainer.ts';
-export type { WeightTransform, WeightTransformRow } from './training/weight-transform.ts';
+} from './training/plugins/plugin.ts';
+export { defaultRecipe, parseRecipe } from './training/recipes/parse-recipe.ts';
+export type { PluginRecord, Recipe } from './training/recipes/recipe.ts';
+export type { EpochRecord } from './training/sessions/history-io.ts';
+export type { Opening, StepProgress, Teacher, TrainOptions, TrainResult } from './training/sessions/train-options.ts';
+export { train } from './training/sessions/trainer.ts';
 export type { NetworkOptions } from './zoo/network.ts';
 export { buildModel, findNetwork, ZOO, zooNames } from './zoo/zoo.ts';

@@ -41,8 +41,14 @@ const LEFT_OUT: readonly (readonly [start: string, reason: string])[] = [
   ['bnn setup', 'installs on this machine'],
   ['bnn train --model resnet20 --dataset cifar10 --download', 'downloads, and takes hours'],
   ['bnn train --model resnet20-fp --dataset cifar10', 'needs CIFAR-10, and takes hours'],
-  ['bnn train models/cifar10-two-stage', 'takes hours: test/training/method-recipes.test.ts trains by it on MNIST'],
-  ['bnn train models/cifar10-resnet20-biper', 'takes days: test/training/method-recipes.test.ts trains by it on MNIST'],
+  [
+    'bnn train models/cifar10-two-stage',
+    'takes hours: test/training/recipes/method-recipes.test.ts trains by it on MNIST',
+  ],
+  [
+    'bnn train models/cifar10-resnet20-biper',
+    'takes days: test/training/recipes/method-recipes.test.ts trains by it on MNIST',
+  ],
   ['bnn validate model.onnx --dataset cifar10 --ep webgpu', 'needs a GPU'],
   ['bnn bench', 'takes minutes: test/cli/bench-command.test.ts runs it with small numbers'],
   ['bnn compare', 'takes minutes: test/cli/compare-command.test.ts runs it with small numbers'],

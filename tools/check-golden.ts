@@ -31,10 +31,10 @@ import { decodeSafetensors, encodeSafetensors } from '../src/core/safetensors.ts
 import { bytesOf, isDtype, type Tensor } from '../src/core/tensor.ts';
 import { GRADIENT_TOLERANCE, relativeError } from '../src/core/tolerance.ts';
 import { createReste } from '../src/estimators/reste.ts';
-import { softmaxCrossEntropy } from '../src/training/loss.ts';
-import { OPTIMIZERS, Optimizer, type OptimizerRow } from '../src/training/optimizer.ts';
-import { download } from '../src/training/parameters.ts';
-import { Program } from '../src/training/program.ts';
+import { softmaxCrossEntropy } from '../src/training/learning/loss.ts';
+import { OPTIMIZERS, Optimizer, type OptimizerRow } from '../src/training/optimizers/optimizer.ts';
+import { download } from '../src/training/program/parameters.ts';
+import { Program } from '../src/training/program/program.ts';
 import { buildModel, ZOO } from '../src/zoo/zoo.ts';
 
 const STEP_TOLERANCE = 1e-5;

@@ -1,7 +1,7 @@
 /** The commands; their code is loaded when one is called. */
 
 import type { Command } from 'commander';
-import type { Parts } from '../training/parts.ts';
+import type { Parts } from '../training/recipes/parts.ts';
 
 export interface CommandEntry {
   /** One line for the list. */

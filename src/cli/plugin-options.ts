@@ -1,7 +1,7 @@
 /** `--plugin`: read before the options of a command are made, since plug-ins bring options. */
 
 import { type Command, Option } from 'commander';
-import type { Parts } from '../training/parts.ts';
+import type { Parts } from '../training/recipes/parts.ts';
 import { ADVANCED } from './options.ts';
 
 const FLAG = '--plugin';
@@ -20,7 +20,7 @@ function pluginFiles(args: readonly string[]): string[] {
 export async function partsFromArguments(args: readonly string[]): Promise<Parts | undefined> {
   const files = pluginFiles(args);
   if (files.length === 0) return undefined;
-  const { openParts } = await import('../training/parts.ts');
+  const { openParts } = await import('../training/recipes/parts.ts');
   return openParts(files);
 }
 

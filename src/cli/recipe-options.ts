@@ -3,9 +3,9 @@
 import { type Command, Option } from 'commander';
 import { checkField, type Field } from '../core/field.ts';
 import { BnnError } from '../errors.ts';
-import { BUILT_IN_RULES, missingUse, type RecipeRules } from '../training/parse-recipe.ts';
-import type { Parts } from '../training/parts.ts';
-import type { Recipe, RecipeField, RecipeInput } from '../training/recipe.ts';
+import { BUILT_IN_RULES, missingUse, type RecipeRules } from '../training/recipes/parse-recipe.ts';
+import type { Parts } from '../training/recipes/parts.ts';
+import type { Recipe, RecipeField, RecipeInput } from '../training/recipes/recipe.ts';
 import { ADVANCED, anyNumber, COMMON } from './options.ts';
 import { addPluginOption } from './plugin-options.ts';
 import { nameOf } from './usage-error.ts';

@@ -6,8 +6,8 @@ import { type Communicator, gather, gatherTimes, meet } from '../distributed/com
 import { splitWaiting } from '../distributed/waiting.ts';
 import type { EstimatorName } from '../estimators/table.ts';
 import type { Precision } from '../kernels/convolution.ts';
-import { TrainingBench, type TrainingRound } from '../training/bench-training.ts';
-import { Team } from '../training/team.ts';
+import { TrainingBench, type TrainingRound } from '../training/learning/bench-training.ts';
+import { Team } from '../training/learning/team.ts';
 
 export interface TogetherCase {
   readonly processes: number;

@@ -13,7 +13,7 @@ import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';
 import type { EstimatorName } from '../estimators/table.ts';
 import type { Precision } from '../kernels/convolution.ts';
-import { type Phase, TrainingBench, type TrainingRound } from '../training/bench-training.ts';
+import { type Phase, TrainingBench, type TrainingRound } from '../training/learning/bench-training.ts';
 import { buildModel } from '../zoo/zoo.ts';
 import { type BenchPlan, benchTogether, type TogetherCase } from './bench-together.ts';
 import { summarizeModel } from './model-summary.ts';

@@ -1,7 +1,7 @@
 /** A comparison as CSV, one row a run, and as a LaTeX table. */
 
-import { type ArmResult, MEASURES } from '../training/comparison.ts';
-import type { Comparison } from '../training/run-comparison-io.ts';
+import { type ArmResult, MEASURES } from '../training/comparison/comparison.ts';
+import type { Comparison } from '../training/comparison/run-comparison-io.ts';
 
 /** Every run with all measures; what it has not is empty. RFC 4180. */
 export function formatCsv({ arms }: Comparison): string {

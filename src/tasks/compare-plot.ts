@@ -2,9 +2,9 @@
 
 import { formatCount } from '../report/format.ts';
 import type { PlotOptions, PlotPanel, PlotPoint } from '../report/plot-equilibrium.ts';
-import type { Measure } from '../training/comparison.ts';
-import { networkName } from '../training/recipe.ts';
-import type { Comparison } from '../training/run-comparison-io.ts';
+import type { Measure } from '../training/comparison/comparison.ts';
+import type { Comparison } from '../training/comparison/run-comparison-io.ts';
+import { networkName } from '../training/recipes/recipe.ts';
 
 /** The paper's indicators, and their scale-free companions; none where there are no indicators. */
 export function equilibriumPanels({ arms }: Comparison): PlotPanel[] {

@@ -7,16 +7,22 @@ import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { plotEquilibrium } from '../report/plot-equilibrium.ts';
-import { type Arm, type ArmRun, assertNoTwins, createArms, type TuningRate } from '../training/comparison.ts';
-import { withInitialDigest } from '../training/initial-model-io.ts';
-import { type LoadedPlugin, loadPlugin, type PluginSource } from '../training/load-plugin-io.ts';
-import { missingUse, parseRecipe, type RecipeRules } from '../training/parse-recipe.ts';
-import { openParts, type Parts } from '../training/parts.ts';
-import { fromPluginError } from '../training/plugin-errors.ts';
-import type { Recipe, RecipeInput } from '../training/recipe.ts';
-import type { Comparison, Tuning } from '../training/run-comparison-io.ts';
-import { readRecipe } from '../training/run-folder-io.ts';
-import type { StepProgress } from '../training/train-options.ts';
+import {
+  type Arm,
+  type ArmRun,
+  assertNoTwins,
+  createArms,
+  type TuningRate,
+} from '../training/comparison/comparison.ts';
+import type { Comparison, Tuning } from '../training/comparison/run-comparison-io.ts';
+import { type LoadedPlugin, loadPlugin, type PluginSource } from '../training/plugins/load-plugin-io.ts';
+import { fromPluginError } from '../training/plugins/plugin-errors.ts';
+import { missingUse, parseRecipe, type RecipeRules } from '../training/recipes/parse-recipe.ts';
+import { openParts, type Parts } from '../training/recipes/parts.ts';
+import type { Recipe, RecipeInput } from '../training/recipes/recipe.ts';
+import { readRecipe } from '../training/sessions/run-folder-io.ts';
+import type { StepProgress } from '../training/sessions/train-options.ts';
+import { withInitialDigest } from '../training/start/initial-model-io.ts';
 import { findNetwork } from '../zoo/zoo.ts';
 import { formatCsv, formatLatex } from './compare-files.ts';
 import { equilibriumPanels, plotTitles } from './compare-plot.ts';
@@ -116,7 +122,7 @@ async function compareWith(
   const { teacher, close } = await openTeacher(plan.recipe);
   const environment = await describeEnvironment();
   options.onStart?.(plan);
-  const { runComparison } = await import('../training/run-comparison-io.ts');
+  const { runComparison } = await import('../training/comparison/run-comparison-io.ts');
   const comparison = await runComparison(plan.recipe, {
     out,
     arms: plan.arms,
@@ -152,7 +158,7 @@ async function planComparison(given: Recipe, options: CompareOptions, parts: Par
   const arms = await withStartFiles(createArms({ estimators, oEnds, lrs, specs }, parts));
   const tuning = tuningOf(options, recipe, seeds, arms);
   assertNoTwins(recipe, arms, parts);
-  const { checkRecipe } = await import('../training/trainer.ts');
+  const { checkRecipe } = await import('../training/sessions/trainer.ts');
   const recipes = arms.map(({ name, overrides }) => parseRecipe([{ ...recipe }, overrides], `arm "${name}"`, rules));
   const runs = arms.length * (seeds.length + (tuning === undefined ? 0 : tuning.lrs.length * tuning.seeds.length));
   const plan = { recipe, arms, recipes, seeds, tuning, runs };

@@ -3,7 +3,7 @@
 import type { Spread } from '../core/statistics.ts';
 import { plural } from '../report/format.ts';
 import type { Column } from '../report/table.ts';
-import type { ArmResult, Measure } from '../training/comparison.ts';
+import type { ArmResult, Measure } from '../training/comparison/comparison.ts';
 
 export type ComparedArm = Omit<ArmResult, 'disagreements'>;
 

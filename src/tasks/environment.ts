@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Environment } from '../training/train-options.ts';
+import type { Environment } from '../training/sessions/train-options.ts';
 import { TFJS_VERSION, VERSION } from './version.ts';
 
 const run = promisify(execFile);

@@ -16,8 +16,8 @@ import type { ModelSource } from '../inference/model-source-io.ts';
 import { frameOfModel } from '../inference/picture-form.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { nameOf } from '../rewriting/layers/layers.ts';
-import type { LoadedPlugin, PluginSource } from '../training/load-plugin-io.ts';
-import { readRunData } from '../training/run-data-io.ts';
+import type { LoadedPlugin, PluginSource } from '../training/plugins/load-plugin-io.ts';
+import { readRunData } from '../training/recipes/run-data-io.ts';
 import { openDatasets } from './open-datasets.ts';
 
 /** Training pictures that tell the ranges, and those of them that decisions are compared on. */

@@ -1,6 +1,6 @@
 /** Several who listen to one training. */
 
-import type { TrainListeners } from '../training/train-options.ts';
+import type { TrainListeners } from '../training/sessions/train-options.ts';
 
 type Listener = (...given: readonly unknown[]) => unknown;
 

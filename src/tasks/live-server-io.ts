@@ -10,10 +10,10 @@ import { BnnError } from '../errors.ts';
 import { formatClock, formatPercent, formatSeconds, threeDigits } from '../report/format.ts';
 import { type LiveState, type LiveStep, liveCurves, livePage } from '../report/page/live-page.ts';
 import { formatNumber } from '../report/plot-lines.ts';
-import { type EpochRecord, readHistory } from '../training/history-io.ts';
-import type { Recipe } from '../training/recipe.ts';
-import { curvesOfRun, describeRun } from '../training/run-curves.ts';
-import type { StepProgress, TrainListeners } from '../training/train-options.ts';
+import type { Recipe } from '../training/recipes/recipe.ts';
+import { type EpochRecord, readHistory } from '../training/sessions/history-io.ts';
+import { curvesOfRun, describeRun } from '../training/sessions/run-curves.ts';
+import type { StepProgress, TrainListeners } from '../training/sessions/train-options.ts';
 
 export interface LiveServer {
   /** `http://127.0.0.1:PORT/`. */

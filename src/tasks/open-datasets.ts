@@ -2,8 +2,8 @@
 
 import type { LoadOptions } from '../data/dataset.ts';
 import type { DatasetRow } from '../data/load-dataset.ts';
-import type { LoadedPlugin, PluginSource } from '../training/load-plugin-io.ts';
-import type { PluginFiles } from '../training/plugin-errors.ts';
+import type { LoadedPlugin, PluginSource } from '../training/plugins/load-plugin-io.ts';
+import type { PluginFiles } from '../training/plugins/plugin-errors.ts';
 
 export interface OpenDatasets {
   readonly datasets: readonly DatasetRow[];
@@ -24,9 +24,9 @@ export async function openDatasets(
   run: string | null,
   dataset: string,
 ): Promise<OpenDatasets> {
-  const { openParts } = await import('../training/parts.ts');
-  const { readRecipe } = await import('../training/run-folder-io.ts');
-  const { valuesOf } = await import('../training/recipe.ts');
+  const { openParts } = await import('../training/recipes/parts.ts');
+  const { readRecipe } = await import('../training/sessions/run-folder-io.ts');
+  const { valuesOf } = await import('../training/recipes/recipe.ts');
   const { datasets, plugins, rules } = await openParts(sources);
   const recipe = run === null ? null : await readRecipe(run, rules);
   return { datasets, plugins, values: recipe?.dataset === dataset ? valuesOf(recipe) : undefined };

@@ -1,7 +1,7 @@
 /** The network that a recipe wants to be imitated, run by onnxruntime. */
 
-import type { Recipe } from '../training/recipe.ts';
-import type { Teacher } from '../training/train-options.ts';
+import type { Recipe } from '../training/recipes/recipe.ts';
+import type { Teacher } from '../training/sessions/train-options.ts';
 
 export interface OpenedTeacher {
   /** Undefined where the recipe names none. */

@@ -8,7 +8,7 @@ import { parseJsonObject } from '../core/parse-json.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { packageModel, packageRecipe, packageRecipes } from '../inference/package-models-io.ts';
-import type { Recipe, RecipeInput } from '../training/recipe.ts';
+import type { Recipe, RecipeInput } from '../training/recipes/recipe.ts';
 
 /**
  * @param path  a file, or the name of a recipe of the package where no such file is.

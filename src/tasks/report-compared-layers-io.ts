@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { mean, standardDeviation } from '../core/statistics.ts';
 import type { ComparedLayers } from '../report/page/compared-layers-html.ts';
 import type { BandPoint } from '../report/plot-multiples.ts';
-import { type Arm, runName } from '../training/comparison.ts';
-import { type EpochRecord, readHistory } from '../training/history-io.ts';
-import type { LayerIndicators } from '../training/indicators.ts';
+import { type Arm, runName } from '../training/comparison/comparison.ts';
+import type { LayerIndicators } from '../training/measures/indicators.ts';
+import { type EpochRecord, readHistory } from '../training/sessions/history-io.ts';
 import { INDICATOR_COLUMNS, type IndicatorColumn } from './report-indicators.ts';
 
 /** Null where no run recorded any. @throws {BnnError} E_FORMAT for a damaged history. */

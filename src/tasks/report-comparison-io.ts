@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import type { ComparedLayers } from '../report/page/compared-layers-html.ts';
-import { type ArmResult, type ArmRun, runName, summarizeArms } from '../training/comparison.ts';
-import type { Comparison } from '../training/run-comparison-io.ts';
+import { type ArmResult, type ArmRun, runName, summarizeArms } from '../training/comparison/comparison.ts';
+import type { Comparison } from '../training/comparison/run-comparison-io.ts';
 import { type ComparisonTable, comparisonTable } from './compare-table.ts';
 import { readComparedLayers } from './report-compared-layers-io.ts';
 

@@ -1,8 +1,8 @@
 /** The indicators of a run by layer and epoch, as a page shows them. */
 
 import type { Indicator, IndicatorTable } from '../report/page/indicators-html.ts';
-import type { EpochRecord } from '../training/history-io.ts';
-import type { LayerIndicators } from '../training/indicators.ts';
+import type { LayerIndicators } from '../training/measures/indicators.ts';
+import type { EpochRecord } from '../training/sessions/history-io.ts';
 
 export interface IndicatorColumn {
   readonly title: string;

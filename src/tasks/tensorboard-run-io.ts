@@ -6,9 +6,9 @@ import { BnnError } from '../errors.ts';
 import { formatPercent } from '../report/format.ts';
 import { EventFile } from '../tensorboard/event-file-io.ts';
 import { histogram, image, markdown, type Summary, scalar } from '../tensorboard/summaries.ts';
-import type { EpochRecord } from '../training/history-io.ts';
-import type { EpochIndicators, LayerIndicators } from '../training/indicators.ts';
-import type { LatentWeight, Opening, TestedEpoch, TrainListeners } from '../training/train-options.ts';
+import type { EpochIndicators, LayerIndicators } from '../training/measures/indicators.ts';
+import type { EpochRecord } from '../training/sessions/history-io.ts';
+import type { LatentWeight, Opening, TestedEpoch, TrainListeners } from '../training/sessions/train-options.ts';
 
 /** Pictures an epoch. */
 const MISTAKES = 16;

@@ -7,7 +7,7 @@ import { encodePreprocessing } from '../core/preprocessing.ts';
 import { readRegularFile } from '../core/regular-file-io.ts';
 import { pictureFormOf } from '../data/dataset.ts';
 import { loadMnist, mnistFiles } from '../data/sets/mnist.ts';
-import { parseRecipe } from '../training/parse-recipe.ts';
+import { parseRecipe } from '../training/recipes/parse-recipe.ts';
 import { VERSION } from './version.ts';
 import { readWebAsset, type Site, titled, writeSiteFiles } from './web-site-io.ts';
 

@@ -5,8 +5,8 @@ import { DATASET_NAMES } from '../data/load-dataset.ts';
 import { BnnError } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { type ValidateOptions, type Validation, validateModel as validateFile } from '../inference/validate.ts';
-import type { LoadedPlugin, PluginSource } from '../training/load-plugin-io.ts';
-import { readRunData } from '../training/run-data-io.ts';
+import type { LoadedPlugin, PluginSource } from '../training/plugins/load-plugin-io.ts';
+import { readRunData } from '../training/recipes/run-data-io.ts';
 import { openDatasets } from './open-datasets.ts';
 
 export interface ModelValidateOptions extends Omit<ValidateOptions, 'dataset' | 'datasets' | 'values'> {
@@ -38,7 +38,7 @@ export async function validateModel(options: ModelValidateOptions): Promise<Mode
   const request = { ...rest, ...data, model, against };
   if (plugins.length === 0) return { model, ...(await validateFile(request)) };
   const own = await openDatasets(plugins, run, data.dataset);
-  const { fromPluginError } = await import('../training/plugin-errors.ts');
+  const { fromPluginError } = await import('../training/plugins/plugin-errors.ts');
   try {
     return { model, ...(await validateFile({ ...request, datasets: own.datasets, values: own.values })) };
   } catch (error) {

@@ -11,7 +11,7 @@ import { selectBackend } from '../../src/backends/select-backend.ts';
 import { found, obstacle } from '../../src/core/found.ts';
 import { KERNELS, type KernelName, kernelSet } from '../../src/kernels/contract.ts';
 import { registerKernels, run } from '../../src/kernels/run.ts';
-import { parseRecipe } from '../../src/training/parse-recipe.ts';
+import { parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 

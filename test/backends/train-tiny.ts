@@ -3,8 +3,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { createReste } from '../../src/estimators/reste.ts';
 import { run } from '../../src/kernels/run.ts';
-import { softmaxCrossEntropy } from '../../src/training/loss.ts';
-import { Program } from '../../src/training/program.ts';
+import { softmaxCrossEntropy } from '../../src/training/learning/loss.ts';
+import { Program } from '../../src/training/program/program.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { normal } from './compare-kernels.ts';
 

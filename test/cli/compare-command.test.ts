@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
-import type { Comparison } from '../../src/training/run-comparison-io.ts';
+import type { Comparison } from '../../src/training/comparison/run-comparison-io.ts';
 import { runCli } from './spawn-cli.ts';
 
 const SLOW = 90_000;

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { Rng } from '../../src/core/rng.ts';
-import { loadCheckpoint } from '../../src/training/checkpoint-io.ts';
-import { readHistory } from '../../src/training/history-io.ts';
+import { loadCheckpoint } from '../../src/training/sessions/checkpoint-io.ts';
+import { readHistory } from '../../src/training/sessions/history-io.ts';
 import { programArguments } from './program.ts';
 import { ROOT, runCli } from './spawn-cli.ts';
 

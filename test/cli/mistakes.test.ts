@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { train } from '../../src/training/trainer.ts';
+import { train } from '../../src/training/sessions/trainer.ts';
 import { runCli } from './spawn-cli.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });

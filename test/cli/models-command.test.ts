@@ -5,7 +5,7 @@ import { afterAll, expect, it, test } from 'vitest';
 import { findModel } from '../../src/inference/model-source-io.ts';
 import { countParameters, type ModelListing, NETWORK_PARAMETERS } from '../../src/tasks/list-models.ts';
 import { readRecipeFile, withModelFiles } from '../../src/tasks/read-recipe.ts';
-import { defaultRecipe } from '../../src/training/parse-recipe.ts';
+import { defaultRecipe } from '../../src/training/recipes/parse-recipe.ts';
 import { ZOO } from '../../src/zoo/zoo.ts';
 import { ROOT, runCli } from './spawn-cli.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { writeModel } from '../../src/onnx/model-io.ts';
-import { readHistory } from '../../src/training/history-io.ts';
+import { readHistory } from '../../src/training/sessions/history-io.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { runCli } from './spawn-cli.ts';
 

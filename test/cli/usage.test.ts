@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { EXECUTION_PROVIDERS } from '../../src/inference/provider.ts';
-import { RECIPE_FIELDS } from '../../src/training/recipe.ts';
+import { RECIPE_FIELDS } from '../../src/training/recipes/recipe.ts';
 import { runCli } from './spawn-cli.ts';
 
 const SLOW = 30_000;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands.ts';
 import { EpochTable } from '../../src/cli/train/train-report.ts';
-import { defaultRecipe } from '../../src/training/parse-recipe.ts';
+import { defaultRecipe } from '../../src/training/recipes/parse-recipe.ts';
 import { runCli } from './spawn-cli.ts';
 
 const SLOW = 60_000;

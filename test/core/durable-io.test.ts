@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { recoverFolder, writeFileAtomic, writeFolderAtomic } from '../../src/core/atomic-file-io.ts';
-import { withRunLock } from '../../src/training/run-lock-io.ts';
+import { withRunLock } from '../../src/training/sessions/run-lock-io.ts';
 
 /** What other systems answer, put in the place of what this one does. */
 

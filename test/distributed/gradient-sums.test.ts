@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { GradientSums } from '../../src/training/gradient-sums.ts';
+import { GradientSums } from '../../src/training/learning/gradient-sums.ts';
 import { loopback } from './loopback.ts';
 
 it('sums arrays of any sizes, step after step, whatever buckets they share', () => {

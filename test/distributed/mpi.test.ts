@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { MPI_FAMILIES } from '../../src/distributed/launcher.ts';
-import { loadCheckpoint } from '../../src/training/checkpoint-io.ts';
-import { type EpochRecord, readHistory } from '../../src/training/history-io.ts';
+import { loadCheckpoint } from '../../src/training/sessions/checkpoint-io.ts';
+import { type EpochRecord, readHistory } from '../../src/training/sessions/history-io.ts';
 import { runCli } from '../cli/spawn-cli.ts';
 import { mpirun, prepareMpis, workersOf } from './mpirun.ts';
 

@@ -6,7 +6,7 @@ import { partOf } from '../../src/core/part.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { createBatchMaker } from '../../src/data/batches/batch-maker.ts';
 import type { MemorySplit } from '../../src/data/dataset.ts';
-import { mixBatch, mixRng } from '../../src/training/mix-batch.ts';
+import { mixBatch, mixRng } from '../../src/training/learning/mix-batch.ts';
 
 describe('partOf', () => {
   it('divides everything, in sizes that differ by one at most', () => {

@@ -18,7 +18,7 @@ import { Source } from '../convert/build.ts';
 import { sharedPath } from '../convert/shared-files.ts';
 import { caught } from '../graph/caught.ts';
 import { runStock } from '../operators/run-stock.ts';
-import { CASES, createModel, INPUT_SHAPE, random } from '../training/operator-cases.ts';
+import { CASES, createModel, INPUT_SHAPE, random } from '../training/program/operator-cases.ts';
 import { layerModel, REFUSED, runAll } from './layer-models.ts';
 
 const module = await loadEngineModule();

@@ -19,7 +19,7 @@ import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { LAYER_VARIANTS } from '../../src/operators/variants.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { caught } from '../graph/caught.ts';
-import { CASES, createModel, INPUT_SHAPE, random } from '../training/operator-cases.ts';
+import { CASES, createModel, INPUT_SHAPE, random } from '../training/program/operator-cases.ts';
 import { layerModel, REFUSED, runAll } from './layer-models.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import type { Field } from '../../src/core/field.ts';
 import type { SignRole } from '../../src/estimators/estimator.ts';
 import { ESTIMATORS, type EstimatorRow } from '../../src/estimators/table.ts';
-import { createEstimators } from '../../src/training/create-estimators.ts';
-import { BUILT_IN_RULES, missingUse, parseRecipe } from '../../src/training/parse-recipe.ts';
-import type { Recipe } from '../../src/training/recipe.ts';
+import { createEstimators } from '../../src/training/program/create-estimators.ts';
+import { BUILT_IN_RULES, missingUse, parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
+import type { Recipe } from '../../src/training/recipes/recipe.ts';
 
 const ROWS: readonly EstimatorRow[] = ESTIMATORS;
 const FIELDS = ROWS.flatMap((row) =>

@@ -5,11 +5,11 @@ import { registerNativeBackend } from '../../src/backends/native/register.ts';
 import { Rng } from '../../src/core/rng.ts';
 import type { Estimator } from '../../src/estimators/estimator.ts';
 import { ESTIMATORS, type EstimatorRow } from '../../src/estimators/table.ts';
-import { createEstimators } from '../../src/training/create-estimators.ts';
-import { softmaxCrossEntropy } from '../../src/training/loss.ts';
-import { parseRecipe } from '../../src/training/parse-recipe.ts';
-import { Program } from '../../src/training/program.ts';
-import { signGradient } from '../../src/training/sign-gradients.ts';
+import { softmaxCrossEntropy } from '../../src/training/learning/loss.ts';
+import { createEstimators } from '../../src/training/program/create-estimators.ts';
+import { Program } from '../../src/training/program/program.ts';
+import { signGradient } from '../../src/training/program/sign-gradients.ts';
+import { parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 
 const native = registerNativeBackend();

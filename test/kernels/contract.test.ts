@@ -36,7 +36,7 @@ for (const backend of BACKENDS as readonly Backend[]) {
       expect(accounted).toEqual(NAMES);
     });
 
-    // What runs here is what the others are compared with; its numbers are those of onnxruntime (test/training/forward.test.ts).
+    // What runs here is what the others are compared with; its numbers are those of onnxruntime (test/training/program/forward.test.ts).
     if (backend.name === 'cpu') return;
     for (const name of NAMES) {
       const reason = set.leavesOut[name];

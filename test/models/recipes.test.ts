@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Field } from '../../src/core/field.ts';
 import { DATASET_NAMES, hasFreeImageSize } from '../../src/data/load-dataset.ts';
-import { parseRecipe } from '../../src/training/parse-recipe.ts';
-import { RECIPE_FIELDS, type RecipeInput } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
+import { RECIPE_FIELDS, type RecipeInput } from '../../src/training/recipes/recipe.ts';
 import { findNetwork, ZOO } from '../../src/zoo/zoo.ts';
 
 const MODELS = fileURLToPath(new URL('../../models', import.meta.url));

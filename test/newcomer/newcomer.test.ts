@@ -52,7 +52,11 @@ describe('with a toy of each', { timeout: SLOW }, () => {
     const { stdout, status } = copy.node(
       VITEST,
       ...['run', '-t', 'toy|every estimator|Atan|imports only', '--reporter=verbose', '--no-color'],
-      ...['test/estimators/rivals.test.ts', 'test/training/gradients.test.ts', 'test/training/forward.test.ts'],
+      ...[
+        'test/estimators/rivals.test.ts',
+        'test/training/program/gradients.test.ts',
+        'test/training/program/forward.test.ts',
+      ],
       ...['test/data/sets/toy.test.ts', 'test/kernels', 'test/rewriting/exact', 'test/layers.test.ts'],
     );
     expect(status, stdout).toBe(0);

@@ -96,7 +96,7 @@ export const atan: StepBuilder = (node, context) => {
       insert: [["  ['Cast', one(", "  ['Atan', inexact((x = NAN) => Math.atan(x))],\n"]],
     },
     {
-      file: 'test/training/operator-cases.ts',
+      file: 'test/training/program/operator-cases.ts',
       insert: [['  MaxPool: (', "  'the toy Atan': ({ x, op }) => op('Atan', [x]),\n"]],
     },
   ],

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { type ComparisonPlan, compareRecipes } from '../../src/tasks/compare-recipes.ts';
-import { parseRecipe } from '../../src/training/parse-recipe.ts';
+import { parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bnn-compare-recipes-'));
 afterAll(() => rmSync(folder, { recursive: true }));

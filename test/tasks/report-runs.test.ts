@@ -8,8 +8,8 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { findChromium, launchChromium } from '../../src/tasks/chromium-io.ts';
 import { type ReportOptions, writeReport } from '../../src/tasks/report-runs.ts';
-import { readHistory } from '../../src/training/history-io.ts';
-import { train } from '../../src/training/trainer.ts';
+import { readHistory } from '../../src/training/sessions/history-io.ts';
+import { train } from '../../src/training/sessions/trainer.ts';
 import { becomesTrue } from '../web/becomes-true.ts';
 import { lowContrast } from '../web/contrast.ts';
 

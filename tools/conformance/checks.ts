@@ -9,7 +9,7 @@ import { STANDARD_RULES } from '../../src/graph/infer/standard-rules.ts';
 import { Model } from '../../src/graph/model.ts';
 import { EVALUATORS } from '../../src/rewriting/exact/evaluators.ts';
 import { exactOf, roundExact } from '../../src/rewriting/exact/exact.ts';
-import { Program } from '../../src/training/program.ts';
+import { Program } from '../../src/training/program/program.ts';
 import { STEP_BUILDERS } from '../../src/training/steps/table.ts';
 import type { NodeTest } from './node-tests.ts';
 

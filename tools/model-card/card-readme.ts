@@ -1,7 +1,7 @@
 /** The readable form of a model card. */
 
 import { formatBytes, formatCount, formatSeconds } from '../../src/report/format.ts';
-import { defaultRecipe } from '../../src/training/parse-recipe.ts';
+import { defaultRecipe } from '../../src/training/recipes/parse-recipe.ts';
 import { CARD_FILES, type ModelCard } from './card.ts';
 import { FIGURE_NAMES, FIGURES, formatFigure } from './figures.ts';
 

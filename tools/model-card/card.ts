@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseJsonObject } from '../../src/core/parse-json.ts';
 import { BnnError, fromSystemError } from '../../src/errors.ts';
-import { parseRecipe } from '../../src/training/parse-recipe.ts';
-import type { Recipe } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
+import type { Recipe } from '../../src/training/recipes/recipe.ts';
 import { FIGURE_NAMES, FIGURES, type Figures } from './figures.ts';
 
 /** The files of a model's folder; `latent` is there when the card was made with it. `history`: test accuracy by epoch. */

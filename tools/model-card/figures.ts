@@ -9,7 +9,7 @@ import { openSession } from '../../src/inference/open-session.ts';
 import { type ValidateOptions, validateModel } from '../../src/inference/validate.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { formatCount, formatPercent } from '../../src/report/format.ts';
-import type { Recipe } from '../../src/training/recipe.ts';
+import type { Recipe } from '../../src/training/recipes/recipe.ts';
 
 type FigureKind = 'count' | 'share' | 'text';
 

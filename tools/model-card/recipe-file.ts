@@ -3,8 +3,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseJsonObject } from '../../src/core/parse-json.ts';
-import { parseRecipe } from '../../src/training/parse-recipe.ts';
-import type { Recipe } from '../../src/training/recipe.ts';
+import { parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
+import type { Recipe } from '../../src/training/recipes/recipe.ts';
 
 /** Fields that may differ without making it another recipe: where and how it ran, and which of its random draws. */
 const FREE_FIELDS = new Set<string>([

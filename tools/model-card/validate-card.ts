@@ -13,7 +13,7 @@ import { formatPercent } from '../../src/report/format.ts';
 import { formatBar } from '../../src/report/progress.ts';
 import { formatTable } from '../../src/report/table.ts';
 import { describeMachine } from '../../src/tasks/machine.ts';
-import { parseRecipe } from '../../src/training/parse-recipe.ts';
+import { parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
 import { CARD_FILES, type ModelCard, readCard } from './card.ts';
 import { FIGURE_NAMES, FIGURES, type FigureName, type Figures, formatFigure, measureFigures } from './figures.ts';
 

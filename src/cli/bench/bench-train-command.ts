@@ -11,7 +11,7 @@ import { type EstimatorName, estimatorsFor } from '../../estimators/table.ts';
 import { visible } from '../../report/visible-text.ts';
 import type { DeviceProfile } from '../../tasks/bench-train.ts';
 import { assertFolder } from '../../tasks/output-file.ts';
-import type { TrainingRound } from '../../training/bench-training.ts';
+import type { TrainingRound } from '../../training/learning/bench-training.ts';
 import {
   ADVANCED,
   addExamples,

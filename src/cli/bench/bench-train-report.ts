@@ -5,7 +5,7 @@ import { formatBytes, formatPercent, plural, threeDigits } from '../../report/fo
 import { columns, formatPairs, formatTable } from '../../report/table.ts';
 import type { TrainCase } from '../../tasks/bench-train.ts';
 import type { PytorchForm } from '../../tasks/pytorch-process-io.ts';
-import { PHASES, type TrainingRound } from '../../training/bench-training.ts';
+import { PHASES, type TrainingRound } from '../../training/learning/bench-training.ts';
 
 export function formatTrainCase(result: TrainCase): string {
   const { pytorch } = result.baselines;

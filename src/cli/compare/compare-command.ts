@@ -15,8 +15,8 @@ import {
   TUNE_SEEDS,
 } from '../../tasks/compare-recipes.ts';
 import { readRecipeFile } from '../../tasks/read-recipe.ts';
-import { parseRecipe, type RecipeRules } from '../../training/parse-recipe.ts';
-import { BUILT_IN, type Parts } from '../../training/parts.ts';
+import { parseRecipe, type RecipeRules } from '../../training/recipes/parse-recipe.ts';
+import { BUILT_IN, type Parts } from '../../training/recipes/parts.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import { EXIT_INTERRUPTED } from '../print-error.ts';

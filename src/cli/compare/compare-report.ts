@@ -3,8 +3,8 @@
 import { formatPercent } from '../../report/format.ts';
 import { formatTable } from '../../report/table.ts';
 import { comparisonTable } from '../../tasks/compare-table.ts';
-import type { Arm, ArmRun, TuningRate } from '../../training/comparison.ts';
-import type { Comparison } from '../../training/run-comparison-io.ts';
+import type { Arm, ArmRun, TuningRate } from '../../training/comparison/comparison.ts';
+import type { Comparison } from '../../training/comparison/run-comparison-io.ts';
 
 export function formatTuned(arm: Arm, tried: readonly TuningRate[], lr: number): string {
   const rates = tried.map((rate) => `${rate.lr}: ${formatPercent(rate.validationTop1)}`).join(', ');

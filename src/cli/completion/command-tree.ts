@@ -2,7 +2,7 @@
 
 import type { Command, Option } from 'commander';
 import { packageModels, packageRecipes } from '../../inference/package-models-io.ts';
-import { BUILT_IN_RULES } from '../../training/parse-recipe.ts';
+import { BUILT_IN_RULES } from '../../training/recipes/parse-recipe.ts';
 import { zooNames } from '../../zoo/zoo.ts';
 
 export interface CompletedOption {

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { formatBytes, formatCount, formatPercent } from '../../report/format.ts';
 import { formatTable } from '../../report/table.ts';
 import { listModels, type ModelListing } from '../../tasks/list-models.ts';
-import { BUILT_IN, type Parts } from '../../training/parts.ts';
+import { BUILT_IN, type Parts } from '../../training/recipes/parts.ts';
 import { addExamples, addGeneralOptions, type GeneralOptions, terminalOf } from '../options.ts';
 import { addPluginOption } from '../plugin-options.ts';
 

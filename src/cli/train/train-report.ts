@@ -13,9 +13,9 @@ import {
 import { formatBar } from '../../report/progress.ts';
 import { type Column, formatHeader, formatPairs, formatRow } from '../../report/table.ts';
 import { TFJS_VERSION, VERSION } from '../../tasks/version.ts';
-import type { EpochRecord } from '../../training/history-io.ts';
-import { networkName, type Recipe } from '../../training/recipe.ts';
-import type { Opening, StepProgress, TrainResult } from '../../training/train-options.ts';
+import { networkName, type Recipe } from '../../training/recipes/recipe.ts';
+import type { EpochRecord } from '../../training/sessions/history-io.ts';
+import type { Opening, StepProgress, TrainResult } from '../../training/sessions/train-options.ts';
 
 interface EpochColumn extends Column {
   readonly cell: (record: EpochRecord) => string;

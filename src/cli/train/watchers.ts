@@ -6,8 +6,8 @@ import { joinListeners } from '../../tasks/join-listeners.ts';
 import { serveTraining } from '../../tasks/live-server-io.ts';
 import { assertFolder } from '../../tasks/output-file.ts';
 import { TensorboardLog } from '../../tasks/tensorboard-run-io.ts';
-import type { Recipe } from '../../training/recipe.ts';
-import type { TrainListeners, TrainOptions } from '../../training/train-options.ts';
+import type { Recipe } from '../../training/recipes/recipe.ts';
+import type { TrainListeners, TrainOptions } from '../../training/sessions/train-options.ts';
 import { COMMON, wholeNumber } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 

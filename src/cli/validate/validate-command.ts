@@ -16,7 +16,7 @@ import { visible } from '../../report/visible-text.ts';
 import { picturesOf, writeMistakes } from '../../tasks/mistakes-file-io.ts';
 import { assertWritable } from '../../tasks/output-file.ts';
 import { validateModel } from '../../tasks/validate-model.ts';
-import type { Parts } from '../../training/parts.ts';
+import type { Parts } from '../../training/recipes/parts.ts';
 import {
   ADVANCED,
   addExamples,

@@ -9,7 +9,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Node } from '../../graph/graph.ts';
 import { run as runKernel } from '../../kernels/run.ts';
-import { binaryConvInputGradient } from '../sign-gradients.ts';
+import { binaryConvInputGradient } from '../program/sign-gradients.ts';
 import { isNormalized } from './batch-norm.ts';
 import { planConv } from './conv.ts';
 import { layersBehind, ofLayer, relaxesWeights } from './sign.ts';

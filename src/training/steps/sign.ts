@@ -4,8 +4,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Estimator } from '../../estimators/estimator.ts';
 import type { Node } from '../../graph/graph.ts';
 import { run as runKernel } from '../../kernels/run.ts';
-import { latentOf, layerOf, weightSource } from '../parameters.ts';
-import { signGradient } from '../sign-gradients.ts';
+import { latentOf, layerOf, weightSource } from '../program/parameters.ts';
+import { signGradient } from '../program/sign-gradients.ts';
 import type { Run, StepBuilder } from './step.ts';
 
 export const signStep: StepBuilder = (node, context) => {

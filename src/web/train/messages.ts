@@ -1,6 +1,6 @@
 /** What the page of `bnn web --train` and its worker tell each other, and what the command tells both. */
 
-import type { Recipe } from '../../training/recipe.ts';
+import type { Recipe } from '../../training/recipes/recipe.ts';
 
 /** `training.json`. */
 export interface TrainingFacts {

@@ -2,7 +2,7 @@
 
 import { viewIdx } from '../../data/formats/idx-layout.ts';
 import { BnnError } from '../../errors.ts';
-import type { MemoryData, Pictures } from '../../training/memory-training.ts';
+import type { MemoryData, Pictures } from '../../training/learning/memory-training.ts';
 import { fetchBytes } from './fetch-bytes.ts';
 import type { TrainingFacts } from './messages.ts';
 

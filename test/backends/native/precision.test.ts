@@ -6,8 +6,8 @@ import { namesWith } from '../../../src/backends/backends.ts';
 import { precisionOf } from '../../../src/backends/precision.ts';
 import { createReste } from '../../../src/estimators/reste.ts';
 import type { Precision } from '../../../src/kernels/convolution.ts';
-import { softmaxCrossEntropy } from '../../../src/training/loss.ts';
-import { Program } from '../../../src/training/program.ts';
+import { softmaxCrossEntropy } from '../../../src/training/learning/loss.ts';
+import { Program } from '../../../src/training/program/program.ts';
 import { buildModel } from '../../../src/zoo/zoo.ts';
 import { describeNative, native, random, randomSigns, run, setThreads } from './harness.ts';
 

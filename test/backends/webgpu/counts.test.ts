@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest';
 import { selectBackend } from '../../../src/backends/select-backend.ts';
 import type { TimedCommand } from '../../../src/backends/step-recorder.ts';
-import { TrainingBench } from '../../../src/training/bench-training.ts';
+import { TrainingBench } from '../../../src/training/learning/bench-training.ts';
 import { describeFake, device } from './fake.ts';
 import type { Counts } from './fake-device.ts';
 

@@ -12,7 +12,7 @@ import { findMatrixUnits, MATRIX_FEATURES, setMatrixUnits } from '../../../src/b
 import { WEBGPU_PACKAGES } from '../../../src/backends/webgpu/packages.ts';
 import { importPeer } from '../../../src/core/peers-io.ts';
 import { run } from '../../../src/kernels/run.ts';
-import { TrainingBench } from '../../../src/training/bench-training.ts';
+import { TrainingBench } from '../../../src/training/learning/bench-training.ts';
 import { describeFake, device, loaded } from './fake.ts';
 
 interface Dawn {

@@ -8,9 +8,9 @@ import { afterEach, expect, it } from 'vitest';
 import { explainOutOfMemory, isOutOfMemory } from '../../../src/backends/out-of-memory.ts';
 import { selectBackend } from '../../../src/backends/select-backend.ts';
 import { run } from '../../../src/kernels/run.ts';
-import { TrainingBench } from '../../../src/training/bench-training.ts';
-import { parseRecipe } from '../../../src/training/parse-recipe.ts';
-import { train } from '../../../src/training/trainer.ts';
+import { TrainingBench } from '../../../src/training/learning/bench-training.ts';
+import { parseRecipe } from '../../../src/training/recipes/parse-recipe.ts';
+import { train } from '../../../src/training/sessions/trainer.ts';
 import { normal } from '../compare-kernels.ts';
 import { describeFake, device, loaded } from './fake.ts';
 

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadNativeAddon } from '../../../src/backends/native/addon.ts';
-import { readHistory } from '../../../src/training/history-io.ts';
-import type { RecipeInput } from '../../../src/training/recipe.ts';
-import { train } from '../../../src/training/trainer.ts';
+import type { RecipeInput } from '../../../src/training/recipes/recipe.ts';
+import { readHistory } from '../../../src/training/sessions/history-io.ts';
+import { train } from '../../../src/training/sessions/trainer.ts';
 import { describeWebgpu } from './device.ts';
 import { BATCH, TINY } from './tiny-run.ts';
 

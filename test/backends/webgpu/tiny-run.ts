@@ -2,7 +2,7 @@
 
 import type { PlainSplit } from '../../../src/data/sets/plain-dataset.ts';
 import type { Model } from '../../../src/graph/model.ts';
-import type { Plugin } from '../../../src/training/plugin.ts';
+import type { Plugin } from '../../../src/training/plugins/plugin.ts';
 import * as layers from '../../../src/zoo/layers.ts';
 import { createNetwork, type NetworkOptions } from '../../../src/zoo/network.ts';
 import { normal } from '../compare-kernels.ts';

@@ -1,0 +1,268 @@
+/** Comparing recipes that differ in one thing, over the same seeds: which runs there are, and what they say together. */
+
+import { type Spread, spreadOf } from '../../core/statistics.ts';
+import { BnnError } from '../../errors.ts';
+import type { EstimatorRow } from '../../estimators/table.ts';
+import {
+  type EpochIndicators,
+  INDICATOR_NAMES,
+  NETWORK_INDICATORS,
+  type NetworkIndicator,
+} from '../measures/indicators.ts';
+import { parseRecipe, type RecipeRules } from '../recipes/parse-recipe.ts';
+import { BUILT_IN, type Parts } from '../recipes/parts.ts';
+import type { Recipe, RecipeInput } from '../recipes/recipe.ts';
+import type { EpochRecord } from '../sessions/history-io.ts';
+import { type Contrast, contrastOf, correctTogether, type Disagreement } from './contrast.ts';
+
+/** One of the recipes that are compared. */
+export interface Arm {
+  readonly name: string;
+  readonly overrides: RecipeInput;
+  /** ReSTE's final power, for the arms of a sweep. */
+  readonly oEnd: number | null;
+}
+
+export interface ArmChoice {
+  readonly estimators: readonly string[];
+  /** Final powers of ReSTE; each is an arm of its own. */
+  readonly oEnds: readonly number[];
+  /** Learning rates; with more than one, every arm is trained with each. */
+  readonly lrs: readonly number[];
+  /** Arms over any fields: `name:field=value,field=value`. */
+  readonly specs?: readonly string[];
+}
+
+/** The tables that arms are made of. */
+type ArmParts = Pick<Parts, 'estimators' | 'rules'>;
+
+/** @throws {BnnError} E_USAGE when there is nothing to compare, or an arm is not written as it should be. */
+export function createArms({ estimators, oEnds, lrs, specs = [] }: ArmChoice, parts: ArmParts = BUILT_IN): Arm[] {
+  const byEstimator = estimators.map(
+    (name): Arm => ({ name, overrides: overridesOf(name, parts.estimators), oEnd: null }),
+  );
+  const sweep = oEnds.map((oEnd): Arm => ({ name: `reste o=${oEnd}`, overrides: { estimator: 'reste', oEnd }, oEnd }));
+  let arms = [...specs.map((spec) => parseArm(spec, parts.rules)), ...byEstimator, ...sweep];
+  if (lrs.length > 0) {
+    arms = lrs.flatMap((lr) =>
+      arms.map((arm) => ({
+        ...arm,
+        name: lrs.length === 1 ? arm.name : `${arm.name} lr=${lr}`,
+        overrides: { ...arm.overrides, lr },
+      })),
+    );
+  }
+  const names = arms.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new BnnError('E_USAGE', `"${twice}" would be compared with itself`);
+  if (arms.length === 0) {
+    throw new BnnError('E_USAGE', 'there is nothing to compare', { hint: 'give --arm, --estimators or --o-ends' });
+  }
+  return arms;
+}
+
+/** Fields that are the comparison's own, or that would make its arms answer different questions. */
+const NO_ARM = ['seed', 'teacher', 'dataset', 'data', 'limitTest', 'validation'];
+
+/** @throws {BnnError} E_USAGE. */
+function parseArm(spec: string, rules: RecipeRules): Arm {
+  const colon = spec.indexOf(':');
+  const name = spec.slice(0, Math.max(0, colon)).trim();
+  if (name === '') {
+    throw new BnnError('E_USAGE', `"${spec}" is no arm, expected NAME:FIELD=VALUE,FIELD=VALUE`, {
+      at: '--arm',
+      hint: "e.g. --arm 'weights only:weightEstimator=reste,activationEstimator=ste'",
+    });
+  }
+  const overrides: Record<string, unknown> = {};
+  for (const part of spec
+    .slice(colon + 1)
+    .split(',')
+    .map((text) => text.trim())) {
+    if (part === '') continue;
+    const [given = '', ...rest] = part.split('=');
+    const field = given.trim().replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    const at = `arm "${name}"`;
+    if (rest.length === 0) {
+      throw new BnnError('E_USAGE', `"${part}" is no FIELD=VALUE`, {
+        at,
+        hint: 'e.g. lr=0.01; commas stand between fields',
+      });
+    }
+    if (NO_ARM.includes(field)) {
+      throw new BnnError('E_USAGE', `${field} cannot differ between arms`, {
+        at,
+        hint: 'give it as an option for all of them',
+      });
+    }
+    if (Object.hasOwn(overrides, field)) throw new BnnError('E_USAGE', `${field} is given twice`, { at });
+    overrides[field] = fieldValue(field, rest.join('=').trim(), rules);
+  }
+  return { name, overrides: parsedOnly(overrides, `arm "${name}"`, rules), oEnd: null };
+}
+
+/** As the field wants it; what does not fit stays text, of which the recipe says what is wrong. */
+function fieldValue(field: string, text: string, { fields }: RecipeRules): unknown {
+  const kind = Object.hasOwn(fields, field) ? fields[field]?.kind : 'string';
+  if (kind === 'flag' && (text === 'true' || text === 'false')) return text === 'true';
+  if ((kind === 'number' || kind === 'integer') && text !== '' && Number.isFinite(Number(text))) return Number(text);
+  return text;
+}
+
+function parsedOnly(overrides: RecipeInput, at: string, rules: RecipeRules): RecipeInput {
+  parseRecipe([overrides], at, rules);
+  return overrides;
+}
+
+/** Beside an estimator for weights alone activations are clipped, unless the recipe names an estimator for them. */
+function overridesOf(estimator: string, rows: readonly EstimatorRow[]): RecipeInput {
+  const row = rows.find(({ name }) => name === estimator);
+  const isForWeightsAlone = row !== undefined && !row.roles.includes('activation');
+  return isForWeightsAlone ? { estimator: 'ste', weightEstimator: estimator } : { estimator };
+}
+
+/** Folder name of a run: `reste o=1.5` with seed 2 is `reste-o-1.5-seed-2`. */
+export function runName(arm: Arm, seed: number): string {
+  return `${arm.name.replaceAll(/[^\w.]+/g, '-')}-seed-${seed}`;
+}
+
+/**
+ * Checks that no two arms are the same training by different names.
+ *
+ * @throws {BnnError} E_USAGE.
+ */
+export function assertNoTwins(
+  recipe: Recipe,
+  arms: readonly Arm[],
+  { rules }: Pick<ArmParts, 'rules'> = BUILT_IN,
+): void {
+  const names = new Map<string, string>();
+  for (const { name, overrides } of arms) {
+    const key = JSON.stringify(effective(parseRecipe([{ ...recipe }, overrides], undefined, rules)));
+    const other = names.get(key);
+    if (other !== undefined) {
+      throw new BnnError('E_USAGE', `the arms "${other}" and "${name}" are the same training`, {
+        hint: 'where a recipe has estimators for weights and activations apart, compare these: --arm NAME:weightEstimator=…',
+      });
+    }
+    names.set(key, name);
+  }
+}
+
+/** A recipe with what stands for something else in its place. */
+function effective(recipe: Recipe): Recipe {
+  const { estimator, weightEstimator, activationEstimator } = recipe;
+  const [weights, activations] = [weightEstimator || estimator, activationEstimator || estimator];
+  return { ...recipe, estimator: activations, weightEstimator: weights, activationEstimator: activations };
+}
+
+/**
+ * What one run says, with its indicators joined over the epochs. These are null where the recipe did not ask for them or the network has
+ * no binary weights.
+ */
+export interface ArmRun extends Readonly<Record<NetworkIndicator, number | null>> {
+  readonly seed: number;
+  readonly epochs: number;
+  /** Of the last epoch, or of the best one by held-out pictures where there are some: never chosen by the test set. */
+  readonly testTop1: number;
+  /** Of the same epoch; null without held-out pictures. */
+  readonly validationTop1: number | null;
+  readonly trainLoss: number;
+  readonly seconds: number;
+}
+
+/** @param records one per epoch, at least one. */
+export function summarizeRun(seed: number, records: readonly EpochRecord[]): ArmRun {
+  const last = records.at(-1);
+  if (last === undefined) throw new Error('internal: a run without epochs');
+  let chosen = last;
+  if (last.validationTop1 !== null) {
+    // The first of equals, as in training.
+    chosen = records.reduce((best, record) =>
+      (record.validationTop1 ?? 0) > (best.validationTop1 ?? 0) ? record : best,
+    );
+  }
+  const indicators = records.flatMap((record) => record.indicators ?? []);
+  const joined = Object.fromEntries(INDICATOR_NAMES.map((name) => [name, join(name, indicators, last)]));
+  return {
+    seed,
+    epochs: records.length,
+    testTop1: chosen.testTop1,
+    validationTop1: chosen.validationTop1,
+    trainLoss: last.trainLoss,
+    seconds: records.reduce((sum, record) => sum + record.seconds, 0),
+    ...(joined as Record<NetworkIndicator, number | null>),
+  };
+}
+
+function join(name: NetworkIndicator, epochs: readonly EpochIndicators[], last: EpochRecord): number | null {
+  const how = NETWORK_INDICATORS[name];
+  if (how === 'last') return last.indicators?.[name] ?? null;
+  if (epochs.length === 0) return null;
+  const mean = epochs.reduce((sum, epoch) => sum + (epoch[name] ?? Number.NaN), 0) / epochs.length;
+  return how === 'sum' ? mean * epochs.length : mean;
+}
+
+export const MEASURES = ['testTop1', 'validationTop1', 'trainLoss', 'seconds', ...INDICATOR_NAMES] as const;
+export type Measure = (typeof MEASURES)[number];
+
+/** How an arm's learning rate was chosen. */
+export interface TuningRate {
+  readonly lr: number;
+  /** On held-out pictures, mean over the seeds of the tuning. */
+  readonly validationTop1: number;
+}
+
+export interface ArmResult {
+  readonly name: string;
+  readonly overrides: RecipeInput;
+  readonly oEnd: number | null;
+  /** Rates that were tried, in the order given; null where the rate was not chosen. */
+  readonly tuning: readonly TuningRate[] | null;
+  readonly runs: readonly ArmRun[];
+  /** Over the seeds; null where no run has the measure. */
+  readonly spread: Readonly<Record<Measure, Spread | null>>;
+  /** Test accuracy less that of the first arm with the same seed, over the seeds that both have; null for the first arm. */
+  readonly difference: Contrast | null;
+  /** Against the first arm, for the seeds whose predictions both kept; empty for the first arm. */
+  readonly disagreements: readonly Disagreement[];
+}
+
+/** An arm and what was trained of it. */
+export interface TrainedArm {
+  readonly arm: Arm;
+  readonly tuning: readonly TuningRate[] | null;
+  readonly runs: readonly ArmRun[];
+}
+
+/** All arms, each against the first, their p corrected together. */
+export function summarizeArms(trained: readonly TrainedArm[]): Omit<ArmResult, 'disagreements'>[] {
+  const contrasts = trained.length - 1;
+  const results = trained.map(({ arm, tuning, runs }, i) => ({
+    ...arm,
+    runs,
+    spread: spreadsOf(runs),
+    difference: i === 0 ? null : contrastOf(differencesFrom(trained[0]?.runs ?? [], runs), contrasts),
+    tuning,
+  }));
+  const differences = correctTogether(results.map(({ difference }) => difference));
+  return results.map((result, i) => ({ ...result, difference: differences[i] ?? null }));
+}
+
+function spreadsOf(runs: readonly ArmRun[]): ArmResult['spread'] {
+  return Object.fromEntries(
+    MEASURES.map((measure) => [measure, spreadOf(runs.flatMap((run) => run[measure] ?? []))]),
+  ) as ArmResult['spread'];
+}
+
+function differencesFrom(baseline: readonly ArmRun[], runs: readonly ArmRun[]): number[] {
+  return runs.flatMap((run) => {
+    const other = baseline.find(({ seed }) => seed === run.seed);
+    return other === undefined ? [] : [run.testTop1 - other.testTop1];
+  });
+}
+
+/** The rate that is best on held-out pictures, the first of equals. @param tried  at least one. */
+export function bestRate(tried: readonly TuningRate[]): number {
+  return tried.reduce((best, rate) => (rate.validationTop1 > best.validationTop1 ? rate : best)).lr;
+}

@@ -1,0 +1,86 @@
+/** An arm of a comparison against the first one, over the seeds that both have. */
+
+import { mean, standardDeviation } from '../../core/statistics.ts';
+import { holm, mcnemarP, studentQuantile, twoSidedP } from '../../core/student.ts';
+
+const CONFIDENCE = 0.95;
+const POWER = 0.8;
+
+/** Of differences that are paired by seed; everything but n and mean is null of fewer than two. */
+export interface Contrast {
+  readonly n: number;
+  readonly mean: number;
+  readonly std: number | null;
+  /** 95 % of such intervals hold the true difference (Student's t), each on its own. */
+  readonly interval: readonly [low: number, high: number] | null;
+  /** Two-sided, of the paired t test. */
+  readonly p: number | null;
+  /** The same, corrected for all contrasts of the comparison (Holm). */
+  readonly holmP: number | null;
+  /**
+   * The difference that a design with so many seeds and contrasts would find with a probability of 80 %, were the spread what it is
+   * here: (t₁₋₀.₀₂₅/ₖ + t₀.₈)·std/√n for k contrasts.
+   */
+  readonly detectable: number | null;
+}
+
+/** Null of no differences. @param contrasts  how many are made together. */
+export function contrastOf(differences: readonly number[], contrasts: number): Contrast | null {
+  const n = differences.length;
+  if (n === 0) return null;
+  const average = mean(differences);
+  const std = standardDeviation(differences);
+  if (std === null) return { n, mean: average, std, interval: null, p: null, holmP: null, detectable: null };
+  const error = std / Math.sqrt(n);
+  const half = studentQuantile((1 + CONFIDENCE) / 2, n - 1) * error;
+  const strict = studentQuantile(1 - (1 - CONFIDENCE) / 2 / contrasts, n - 1);
+  // Without any spread there is no test: equal runs differ by nothing, or always by the same.
+  const p = error === 0 ? (average === 0 ? 1 : 0) : twoSidedP(average / error, n - 1);
+  return {
+    n,
+    mean: average,
+    std,
+    interval: [average - half, average + half],
+    p,
+    holmP: null,
+    detectable: (strict + studentQuantile(POWER, n - 1)) * error,
+  };
+}
+
+/** The contrasts with their corrected p. */
+export function correctTogether(contrasts: readonly (Contrast | null)[]): (Contrast | null)[] {
+  const tested = contrasts.flatMap((contrast) => (contrast?.p == null ? [] : [contrast]));
+  const corrected = holm(tested.map(({ p }) => p ?? 1));
+  return contrasts.map((contrast) => {
+    const at = contrast === null ? -1 : tested.indexOf(contrast);
+    return contrast === null || at < 0 ? contrast : { ...contrast, holmP: corrected[at] ?? null };
+  });
+}
+
+/** Two networks on the same test pictures (McNemar). */
+export interface Disagreement {
+  readonly seed: number;
+  /** Pictures that only this arm has right. */
+  readonly onlyThis: number;
+  /** Pictures that only the first arm has right. */
+  readonly onlyFirst: number;
+  /** Exact and two-sided, of these two networks; it says nothing of other seeds. */
+  readonly p: number;
+}
+
+/** Null where they were not tested on the same pictures. */
+export function disagreementOf(
+  seed: number,
+  labels: readonly number[],
+  these: readonly number[],
+  first: readonly number[],
+): Disagreement | null {
+  if (labels.length !== these.length || labels.length !== first.length) return null;
+  let [onlyThis, onlyFirst] = [0, 0];
+  for (const [i, label] of labels.entries()) {
+    const [a, b] = [these[i] === label, first[i] === label];
+    if (a && !b) onlyThis++;
+    if (b && !a) onlyFirst++;
+  }
+  return { seed, onlyThis, onlyFirst, p: mcnemarP(onlyThis, onlyFirst) };
+}

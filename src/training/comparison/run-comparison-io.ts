@@ -1,0 +1,306 @@
+/** Trains every arm of a comparison with every seed; what is done already is not done again. */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../../core/atomic-file-io.ts';
+import { mean } from '../../core/statistics.ts';
+import { type Communicator, gather } from '../../distributed/communicator.ts';
+import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
+import type { LoadedPlugin } from '../plugins/load-plugin-io.ts';
+import { parseRecipe } from '../recipes/parse-recipe.ts';
+import { BUILT_IN, type Parts } from '../recipes/parts.ts';
+import type { Recipe } from '../recipes/recipe.ts';
+import { readHistory } from '../sessions/history-io.ts';
+import { checkRunFolder, isUntouched, readRecipe } from '../sessions/run-folder-io.ts';
+import type { Environment, TestedEpoch, TrainListeners, TrainOptions } from '../sessions/train-options.ts';
+import { train, withStart } from '../sessions/trainer.ts';
+import {
+  type Arm,
+  type ArmResult,
+  type ArmRun,
+  bestRate,
+  runName,
+  summarizeArms,
+  summarizeRun,
+  type TrainedArm,
+  type TuningRate,
+} from './comparison.ts';
+import { type Disagreement, disagreementOf } from './contrast.ts';
+
+/** How each arm's learning rate is chosen before its runs. */
+export interface Tuning {
+  readonly lrs: readonly number[];
+  /** Others than those of the comparison. */
+  readonly seeds: readonly number[];
+}
+
+export interface ComparisonOptions {
+  /** The folder: runs in `runs/`, those that only chose a learning rate in `tuning/`, `results.json`. */
+  readonly out: string;
+  readonly arms: readonly Arm[];
+  readonly seeds: readonly number[];
+  readonly tuning?: Tuning | undefined;
+  /** What the runs were made with: `environment.json` of each. */
+  readonly environment?: Environment | undefined;
+  readonly signal?: AbortSignal;
+  /** Shares the runs out to the processes; process 0 reads all of them from `out` in the end. */
+  readonly communicator?: Communicator | undefined;
+  readonly teacher?: TrainOptions['teacher'];
+  readonly plugins?: readonly LoadedPlugin[] | undefined;
+  /** Of each run, where the recipe leaves it open; all cores unless told. */
+  readonly threads?: number | undefined;
+  /** With the plug-ins; those of this project unless told. */
+  readonly parts?: Parts | undefined;
+  /** What to call while a run is trained. */
+  readonly listen?: (arm: Arm, seed: number) => TrainListeners;
+  /** Called after each run, also for those that were complete before. */
+  readonly onRun?: (arm: Arm, run: ArmRun, isNew: boolean) => void;
+  /** Called when an arm's learning rate is chosen. */
+  readonly onTuned?: (arm: Arm, tried: readonly TuningRate[], lr: number) => void;
+}
+
+export interface Comparison {
+  readonly version: 1;
+  /** What all arms share; an arm's overrides and the seeds apply on top. */
+  readonly recipe: Recipe;
+  readonly seeds: readonly number[];
+  readonly tuning: Tuning | null;
+  readonly environment: Environment | null;
+  readonly arms: readonly ArmResult[];
+  /** False when runs are missing because the comparison was interrupted. */
+  readonly isComplete: boolean;
+}
+
+/** An arm with the learning rate that it was given. */
+interface TunedArm extends TrainedArm {
+  readonly runs: ArmRun[];
+  /** By seed. */
+  readonly tested: Map<number, Pick<TestedEpoch, 'predictions' | 'labels'>>;
+}
+
+/**
+ * Trains seed by seed, so that what an interrupted comparison has is balanced; call it again to go on.
+ *
+ * @throws {BnnError} as `train`; E_USAGE when a run in the folder was made by another recipe.
+ */
+export async function runComparison(recipe: Recipe, options: ComparisonOptions): Promise<Comparison> {
+  const { communicator } = options;
+  if (communicator !== undefined) {
+    const mine = await trainShare(recipe, options, communicator);
+    if (communicator.rank > 0) return collect(recipe, options, [], mine.isComplete);
+    return collectRuns(recipe, { ...options, onTuned: () => {} }, (run) => (mine.names.has(run) ? 'told' : 'read'));
+  }
+  return collectRuns(recipe, options, () => 'train');
+}
+
+/** `train` where it is missing; `read` it, or leave it out where it is missing; `told`: read, but the listener knows of it. */
+type Way = 'train' | 'read' | 'told';
+
+async function collectRuns(
+  recipe: Recipe,
+  options: ComparisonOptions,
+  wayOf: (run: string) => Way,
+): Promise<Comparison> {
+  const tuned: TunedArm[] = [];
+  let isComplete = true;
+  for (const arm of options.arms) {
+    const chosen = await tune(recipe, arm, options, wayOf);
+    if (chosen === null) isComplete = false;
+    tuned.push({ ...(chosen ?? { arm, tuning: null }), runs: [], tested: new Map() });
+  }
+  for (const seed of isComplete ? options.seeds : []) {
+    for (const one of tuned) {
+      const { arm, runs, tested } = one;
+      const way = wayOf(`runs/${runName(arm, seed)}`);
+      const done = await completeRun(recipe, arm, seed, 'runs', options, way !== 'train');
+      if (done === null) {
+        isComplete = false;
+        continue;
+      }
+      runs.push(done.run);
+      if (done.tested !== null) tested.set(seed, done.tested);
+      if (way !== 'told') options.onRun?.(arm, done.run, done.isNew);
+      if (way === 'train') await writeResults(options.out, collect(recipe, options, tuned, false));
+    }
+  }
+  const comparison = collect(recipe, options, tuned, isComplete);
+  await writeResults(options.out, comparison);
+  return comparison;
+}
+
+/** The arm with the rate that is best on held-out pictures; null when interrupted. */
+async function tune(
+  recipe: Recipe,
+  arm: Arm,
+  options: ComparisonOptions,
+  wayOf: (run: string) => Way,
+): Promise<Pick<TunedArm, 'arm' | 'tuning'> | null> {
+  const { tuning } = options;
+  if (tuning === undefined) return { arm, tuning: null };
+  const tried: TuningRate[] = [];
+  for (const lr of tuning.lrs) {
+    const at = armAtRate(arm, lr);
+    const accuracies: number[] = [];
+    for (const seed of tuning.seeds) {
+      const way = wayOf(`tuning/${runName(at, seed)}`);
+      const done = await completeRun(recipe, at, seed, 'tuning', options, way !== 'train');
+      if (done === null) return null;
+      if (way !== 'told') options.onRun?.(at, done.run, done.isNew);
+      accuracies.push(done.run.validationTop1 ?? Number.NaN);
+    }
+    tried.push({ lr, validationTop1: mean(accuracies) });
+  }
+  const lr = bestRate(tried);
+  options.onTuned?.(arm, tried, lr);
+  return { arm: { ...arm, overrides: { ...arm.overrides, lr } }, tuning: tried };
+}
+
+function armAtRate(arm: Arm, lr: number): Arm {
+  return { ...arm, name: `${arm.name} lr=${lr}`, overrides: { ...arm.overrides, lr } };
+}
+
+interface PlannedRun {
+  readonly arm: Arm;
+  readonly seed: number;
+}
+
+/**
+ * Trains the runs of this process: first those that choose learning rates, then, when all processes have theirs, those that are compared.
+ *
+ * @returns which runs these were, and whether all processes came to the end of theirs.
+ * @throws {BnnError} E_IO where a run of another machine is not seen here.
+ */
+async function trainShare(
+  recipe: Recipe,
+  options: ComparisonOptions,
+  communicator: Communicator,
+): Promise<{ readonly names: ReadonlySet<string>; readonly isComplete: boolean }> {
+  const { arms, seeds, tuning } = options;
+  const names = new Set<string>();
+  const trainMine = async (runs: readonly PlannedRun[], folder: 'runs' | 'tuning'): Promise<boolean> => {
+    let missing = 0;
+    for (const [i, { arm, seed }] of runs.entries()) {
+      if (i % communicator.size !== communicator.rank) continue;
+      const done = await completeRun(recipe, arm, seed, folder, options);
+      names.add(`${folder}/${runName(arm, seed)}`);
+      if (done === null) missing++;
+      else options.onRun?.(arm, done.run, done.isNew);
+    }
+    const isComplete = gather(communicator, [missing]).every(([count]) => count === 0);
+    if (isComplete) for (const { arm, seed } of runs) await assertSeen(join(options.out, folder, runName(arm, seed)));
+    return isComplete;
+  };
+  const trials = arms.flatMap((arm) =>
+    (tuning?.lrs ?? []).flatMap((lr) => (tuning?.seeds ?? []).map((seed) => ({ arm: armAtRate(arm, lr), seed }))),
+  );
+  if (!(await trainMine(trials, 'tuning'))) return { names, isComplete: false };
+  const tuned: Arm[] = [];
+  for (const arm of arms) {
+    const chosen = await tune(recipe, arm, options, () => 'told');
+    tuned.push(chosen?.arm ?? arm);
+  }
+  const isComplete = await trainMine(
+    seeds.flatMap((seed) => tuned.map((arm) => ({ arm, seed }))),
+    'runs',
+  );
+  return { names, isComplete };
+}
+
+/** @throws {BnnError} E_IO. */
+async function assertSeen(run: string): Promise<void> {
+  if ((await readRecipe(run)) !== null) return;
+  throw new BnnError('E_IO', 'a run that another process has trained is not here', {
+    at: run,
+    hint: 'all machines must see one folder under the name given by --out, e.g. over NFS',
+  });
+}
+
+interface DoneRun {
+  readonly run: ArmRun;
+  readonly isNew: boolean;
+  /** Null where an earlier version made the run. */
+  readonly tested: Pick<TestedEpoch, 'predictions' | 'labels'> | null;
+}
+
+/** Null when interrupted. */
+async function completeRun(
+  shared: Recipe,
+  arm: Arm,
+  seed: number,
+  folder: 'runs' | 'tuning',
+  options: ComparisonOptions,
+  isRead = false,
+): Promise<DoneRun | null> {
+  const { signal, teacher, environment, plugins, parts = BUILT_IN, threads } = options;
+  if (signal?.aborted === true && !isRead) return null;
+  const recipe = await withStart(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name, parts.rules), parts);
+  const out = join(options.out, folder, runName(arm, seed));
+  const history = join(out, 'history.jsonl');
+  const predictions = join(out, 'predictions.json');
+  const exists = (await readRecipe(out)) !== null && !(await isUntouched(out));
+  if (exists) await checkRunFolder(out, recipe, true);
+  const before = exists ? await readHistory(history) : [];
+  if (before.length >= recipe.epochs) {
+    return { run: summarizeRun(seed, before), isNew: false, tested: await readPredictions(predictions) };
+  }
+  if (isRead) return null;
+  const listeners = options.listen?.(arm, seed);
+  const result = await train(recipe, {
+    out,
+    resume: exists,
+    teacher,
+    plugins,
+    environment,
+    threads,
+    ...(signal !== undefined && { signal }),
+    ...listeners,
+    // Of the epoch whose accuracy counts: the last, or the best by held-out pictures.
+    onTested: async (tested) => {
+      if (!tested.isBest && recipe.validation > 0) return;
+      const { confidences: _, ...kept } = tested;
+      await writeFileAtomic(predictions, `${JSON.stringify(kept)}\n`);
+    },
+  });
+  if (result.interrupted) return null;
+  const records = await readHistory(history);
+  if (records.length === 0) throw new BnnError('E_FORMAT', 'the run left no history', { at: history });
+  return { run: summarizeRun(seed, records), isNew: true, tested: await readPredictions(predictions) };
+}
+
+async function readPredictions(path: string): Promise<DoneRun['tested']> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as TestedEpoch;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return null;
+    if (error instanceof SyntaxError) {
+      throw new BnnError('E_FORMAT', 'the predictions are not JSON', { at: path, cause: error });
+    }
+    throw fromSystemError(error, 'read the predictions', path);
+  }
+}
+
+function collect(
+  recipe: Recipe,
+  { seeds, tuning = undefined, environment }: ComparisonOptions,
+  tuned: readonly TunedArm[],
+  isComplete: boolean,
+): Comparison {
+  const [first] = tuned;
+  const arms = summarizeArms(tuned).map((result, i) => {
+    const one = tuned[i];
+    return { ...result, disagreements: one === undefined || one === first ? [] : disagreements(one, first) };
+  });
+  return { version: 1, recipe, seeds, tuning: tuning ?? null, environment: environment ?? null, arms, isComplete };
+}
+
+function disagreements(arm: TunedArm, first: TunedArm | undefined): Disagreement[] {
+  return Array.from(arm.tested).flatMap(([seed, { predictions, labels }]) => {
+    const other = first?.tested.get(seed);
+    const found = other === undefined ? null : disagreementOf(seed, labels, predictions, other.predictions);
+    return found ?? [];
+  });
+}
+
+async function writeResults(out: string, comparison: Comparison): Promise<void> {
+  await writeFileAtomic(join(out, 'results.json'), `${JSON.stringify(comparison, null, 2)}\n`);
+}

@@ -1,0 +1,410 @@
+/** One run while it runs: epochs, where they stand, and what is recorded and saved of them. */
+
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
+import { precisionOf } from '../../backends/precision.ts';
+import type { SelectedBackend } from '../../backends/select-backend.ts';
+import { writeFileAtomic } from '../../core/atomic-file-io.ts';
+import { usableMemory } from '../../core/memory.ts';
+import type { Tensor } from '../../core/tensor.ts';
+import type { Batch } from '../../data/batches/batch-maker.ts';
+import type { Batcher } from '../../data/batches/batches.ts';
+import type { Dataset } from '../../data/dataset.ts';
+import { BnnError } from '../../errors.ts';
+import type { Model } from '../../graph/model.ts';
+import { cachedTeacher } from '../learning/cached-teacher.ts';
+import { Learner } from '../learning/learner.ts';
+import type { Outcome } from '../learning/loss.ts';
+import type { Team } from '../learning/team.ts';
+import type { Parts } from '../recipes/parts.ts';
+import { type Recipe, startsTransformed } from '../recipes/recipe.ts';
+import { type Checkpoint, saveCheckpoint } from './checkpoint-io.ts';
+import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';
+import type { RunBatches } from './run-batches.ts';
+import {
+  assertRoom,
+  ENVIRONMENT_FILE,
+  recipeDigest,
+  removeLeftovers,
+  removeUntouched,
+  writeRecipe,
+} from './run-folder-io.ts';
+import type { RunLock } from './run-lock-io.ts';
+import { RunViews } from './run-views-io.ts';
+import type { TrainOptions, TrainResult } from './train-options.ts';
+import type { BestEpoch, PartialEpoch } from './training-state.ts';
+
+/** Steps between two checks that all processes have the same weights. */
+const CHECK_STEPS = 500;
+
+const EMPTY_EPOCH: PartialEpoch = { loss: 0, correct: 0, images: 0, seconds: 0, waitMs: 0 };
+
+/** A step that the device may still be computing. */
+interface Pending {
+  readonly epoch: number;
+  readonly batch: Pick<Batch, 'index' | 'count'>;
+  readonly outcome: Promise<Outcome>;
+}
+
+export interface SessionParts {
+  readonly recipe: Recipe;
+  readonly options: TrainOptions;
+  readonly parts: Parts;
+  readonly dataset: Dataset;
+  readonly backend: SelectedBackend;
+  /** The network to train: fresh, or the checkpoint's. */
+  readonly model: Model;
+  /** What its weight transform starts from, where that is not its weights. */
+  readonly latent?: ReadonlyMap<string, Tensor> | undefined;
+  readonly batches: RunBatches;
+  readonly checkpoint: Checkpoint | null;
+  readonly lock: RunLock;
+  /** Where other processes train the same. */
+  readonly team: Team | null;
+}
+
+export class TrainingSession {
+  readonly #recipe: Recipe;
+  readonly #options: TrainOptions;
+  readonly #dataset: Dataset;
+  readonly #backend: SelectedBackend;
+  readonly #batches: RunBatches;
+  readonly #learner: Learner;
+  readonly #lock: RunLock;
+  readonly #team: Team | null;
+  /** What all processes have agreed on. */
+  #shouldStop = false;
+  #views: RunViews | null = null;
+  #epoch: number;
+  #batch: number;
+  #seconds: number;
+  /** Without the pending step. */
+  #partial: PartialEpoch;
+  #pending: Pending | null = null;
+  #best: BestEpoch | null;
+  #lastTestTop1 = Number.NaN;
+  #trainedImages = 0;
+  #trainedSeconds = 0;
+  #lastSave = performance.now();
+  /** Whether a checkpoint holds more than the start. */
+  #hasLearned: boolean;
+
+  constructor({ recipe, options, parts, dataset, backend, model, latent, batches, team, ...rest }: SessionParts) {
+    const { checkpoint, lock } = rest;
+    this.#recipe = recipe;
+    this.#options = options;
+    this.#dataset = dataset;
+    this.#backend = backend;
+    this.#batches = batches;
+    this.#lock = lock;
+    this.#team = team;
+    this.#learner = new Learner(model, recipe, {
+      parts,
+      dataset,
+      stepsPerEpoch: this.#batches.train.batchesPerEpoch,
+      sample: this.#batches.sample,
+      latent,
+      teacher:
+        options.teacher && recipe.teacherCache > 0
+          ? cachedTeacher(options.teacher, recipe.teacherCache * 2 ** 20)
+          : options.teacher,
+      explicitPadding: backend.capabilities.explicitPadding,
+      keepsAll: backend.capabilities.keepsAll,
+      precision: precisionOf(recipe.precision, backend),
+      recorder: backend.recorder,
+      trimMemory: () => backend.trimMemory?.(),
+      team,
+      synchronous: backend.capabilities.synchronous,
+      memoryLimit: backend.isGpu ? Infinity : usableMemory() / (team?.communicator.localSize ?? 1),
+    });
+    const state = checkpoint?.state;
+    this.#epoch = state?.epoch ?? 0;
+    this.#batch = state?.batch ?? 0;
+    this.#seconds = state?.seconds ?? 0;
+    this.#partial = state?.partial ?? EMPTY_EPOCH;
+    this.#best = state?.best ?? null;
+    this.#hasLearned = (state?.step ?? 0) > 0;
+    // A model between two epochs keeps the weights that were evaluated.
+    if (this.#epoch === 0 || this.#batch > 0) this.#learner.setEpoch(this.#epoch);
+    if (checkpoint !== null) this.#learner.restore(checkpoint, join(options.out, 'last'));
+  }
+
+  async run(): Promise<TrainResult> {
+    const { out } = this.#options;
+    if (this.#writes) {
+      await removeLeftovers(out);
+      const before =
+        this.#options.resume === true ? await truncateHistory(join(out, 'history.jsonl'), this.#epoch) : [];
+      if (this.#options.resume !== true) await removeUntouched(out);
+      this.#views = new RunViews(out, this.#recipe, before, this.#options.onNote);
+    }
+    this.#options.onStart?.({
+      recipe: this.#recipe,
+      dataset: this.#dataset,
+      backend: this.#backend,
+      parameters: this.#learner.parameterCount,
+      processes: this.#team?.size ?? 1,
+      stepsPerEpoch: this.#batches.train.batchesPerEpoch,
+      from: { epoch: this.#epoch, batch: this.#batch },
+      isComplete: this.#isFinished(),
+    });
+    if (this.#options.resume !== true && startsTransformed(this.#recipe)) await this.#learner.adaptStatistics(0);
+    // Shows, before any work is done, that the folder can be written and has room.
+    await this.#save('last');
+    if (this.#writes) {
+      await writeRecipe(out, this.#recipe);
+      await this.#writeEnvironment();
+      await assertRoom(out);
+      await this.#views?.write();
+    }
+    await this.#assertSame();
+    let interrupted = false;
+    while (!this.#isFinished() && !interrupted) interrupted = !(await this.#trainEpoch());
+    if (interrupted) await this.#save('last');
+    else if (Number.isNaN(this.#lastTestTop1)) this.#lastTestTop1 = (await this.#evaluate(this.#batches.test)).top1;
+    if (this.#writes) await this.#lock.check();
+    return {
+      run: out,
+      epochs: this.#epoch,
+      seconds: this.#seconds + this.#partial.seconds,
+      imagesPerSecond: this.#trainedSeconds === 0 ? 0 : this.#trainedImages / this.#trainedSeconds,
+      testTop1: this.#lastTestTop1,
+      best: this.#best,
+      interrupted,
+    };
+  }
+
+  async #writeEnvironment(): Promise<void> {
+    const { out, environment } = this.#options;
+    if (environment === undefined) return;
+    const { communicator } = this.#team ?? {};
+    const facts = {
+      ...environment,
+      backend: this.#backend.description,
+      threads: this.#recipe.threads || (communicator === undefined ? 'all' : this.#backend.threads),
+      ...(communicator && { processes: communicator.size, mpi: communicator.library }),
+    };
+    await writeFileAtomic(join(out, ENVIRONMENT_FILE), `${JSON.stringify(facts)}\n`);
+  }
+
+  /** Frees all but the batches, which are the caller's. */
+  async close(): Promise<void> {
+    // After a failure its figures no longer matter, but its tensors do.
+    await this.#pending?.outcome.catch(() => {});
+    this.#learner.dispose();
+  }
+
+  /** One process has the run folder. */
+  get #writes(): boolean {
+    return this.#team?.isFirst !== false;
+  }
+
+  async #assertSame(): Promise<void> {
+    if (this.#team !== null) await this.#learner.assertSame(this.#team);
+  }
+
+  #isFinished(): boolean {
+    const { epochs, patience } = this.#recipe;
+    const sinceBest = this.#best === null ? 0 : this.#epoch - this.#best.epoch;
+    return this.#epoch >= epochs || (patience > 0 && sinceBest >= patience);
+  }
+
+  /** Trains the rest of the current epoch; false when interrupted. */
+  async #trainEpoch(): Promise<boolean> {
+    const { epochs, checkpointMinutes } = this.#recipe;
+    const { train } = this.#batches;
+    this.#learner.setEpoch(this.#epoch);
+    if (this.#batch === 0) this.#learner.beginEpoch();
+    const stream = train.epoch(this.#epoch, this.#batch);
+    let begin = performance.now();
+    let waited = 0;
+    for await (const batch of stream) {
+      await this.#trainStep(batch);
+      train.recycle(batch);
+      this.#batch = batch.index + 1;
+      const finished = this.#batch === train.batchesPerEpoch;
+      if (finished) await this.#settle();
+      const now = performance.now();
+      const seconds = (now - begin) / 1000;
+      begin = now;
+      this.#partial = {
+        ...this.#partial,
+        seconds: this.#partial.seconds + seconds,
+        waitMs: this.#partial.waitMs + stream.waitMs - waited,
+      };
+      waited = stream.waitMs;
+      this.#trainedSeconds += seconds;
+      this.#trainedImages += this.#team === null ? batch.count : batch.whole.count;
+      this.#reportStep(epochs);
+      if (this.#learner.steps % CHECK_STEPS === 0) await this.#assertSame();
+      await yieldToEventLoop();
+      if (this.#isInterrupted() && !finished) {
+        await stream.close();
+        return false;
+      }
+      if (checkpointMinutes > 0 && !finished && now - this.#lastSave > checkpointMinutes * 60_000)
+        await this.#save('last');
+    }
+    return this.#finishEpoch();
+  }
+
+  /** Gives a step to the device, then waits for the one before: the device always has work. */
+  async #trainStep(batch: Batch): Promise<void> {
+    if (this.#team !== null) {
+      await this.#trainStepTogether(this.#team, batch);
+      return;
+    }
+    const { outcome } = await this.#learner.step(batch, this.#epoch);
+    await this.#settle();
+    this.#pending = { epoch: this.#epoch, batch: { index: batch.index, count: batch.count }, outcome };
+  }
+
+  /** The sums of a step are waited for, so its outcome is there as well. */
+  async #trainStepTogether(team: Team, batch: Batch): Promise<void> {
+    const wantsToStop = this.#options.signal?.aborted === true;
+    const outcome = await this.#learner.stepTogether(team, batch, this.#epoch, wantsToStop);
+    if (outcome === null) return;
+    this.#shouldStop ||= outcome.shouldStop;
+    this.#count(outcome, outcome.images, this.#epoch, batch.index);
+  }
+
+  /**
+   * Counts the pending step. No checkpoint is written without this, so none holds weights of a step whose loss was not a number.
+   *
+   * @throws {BnnError} E_NUMERIC when it was not.
+   */
+  async #settle(): Promise<void> {
+    const pending = this.#pending;
+    if (pending === null) return;
+    this.#pending = null;
+    const { epoch, batch } = pending;
+    this.#count(await this.#learner.settle(pending.outcome, epoch), batch.count, epoch, batch.index);
+  }
+
+  /** @throws {BnnError} E_NUMERIC. */
+  #count({ loss, correct }: Outcome, images: number, epoch: number, batch: number): void {
+    if (!Number.isFinite(loss)) {
+      throw new BnnError('E_NUMERIC', `the loss became ${loss} in epoch ${epoch + 1}, batch ${batch + 1}`, {
+        at: this.#options.out,
+        hint: `${this.#hasLearned ? `the last good checkpoint is ${join(this.#options.out, 'last')}; ` : ''}try a lower lr than ${this.#recipe.lr}`,
+      });
+    }
+    const partial = this.#partial;
+    this.#partial = {
+      ...partial,
+      loss: partial.loss + loss * images,
+      correct: partial.correct + correct,
+      images: partial.images + images,
+    };
+  }
+
+  /** Evaluates, records and saves a completed epoch; false when interrupted meanwhile (the epoch is then evaluated on resume). */
+  async #finishEpoch(): Promise<boolean> {
+    await this.#settle();
+    await this.#assertSame();
+    const { validation: held } = this.#batches;
+    const indicators = await this.#learner.measure(this.#epoch);
+    const weights = this.#options.onWeights === undefined ? null : await this.#learner.inspect(this.#epoch);
+    const test = await this.#evaluate(this.#batches.test);
+    const validation = held === null ? null : await this.#evaluate(held);
+    this.#agree();
+    if (this.#isInterrupted()) return false;
+    const { loss, correct, images, seconds, waitMs } = this.#partial;
+    const record: EpochRecord = {
+      epoch: this.#epoch + 1,
+      trainLoss: loss / images,
+      trainTop1: correct / images,
+      testLoss: test.loss,
+      testTop1: test.top1,
+      validationTop1: validation?.top1 ?? null,
+      lr: this.#learner.learningRate(this.#learner.steps - 1),
+      o: this.#learner.o(this.#epoch),
+      seconds,
+      imagesPerSecond: images / seconds,
+      waitShare: waitMs / 1000 / seconds,
+      ...(this.#team !== null && { processes: this.#team.size }),
+      ...(indicators !== null && { indicators }),
+    };
+    this.#epoch++;
+    this.#batch = 0;
+    this.#seconds += seconds;
+    this.#partial = EMPTY_EPOCH;
+    this.#lastTestTop1 = test.top1;
+    const top1 = validation?.top1 ?? test.top1;
+    const isBest = this.#best === null || top1 > this.#best.top1;
+    if (isBest) this.#best = { epoch: this.#epoch, top1 };
+    const labels = Array.from(this.#dataset.test.labels);
+    const predictions = labels.map((_, i) => test.predictions[i] ?? -1);
+    const confidences = labels.map((_, i) => test.confidences[i] ?? 0);
+    await this.#options.onTested?.({ epoch: this.#epoch, isBest, predictions, confidences, labels });
+    if (weights !== null) await this.#options.onWeights?.(weights);
+    if (this.#writes) await this.#record(record, isBest);
+    await this.#options.onEpoch?.(record);
+    this.#agree();
+    return !this.#isInterrupted() || this.#isFinished();
+  }
+
+  /** `last` comes last: a run killed before it repeats the epoch, and a resumed run drops the records of epochs that it repeats. */
+  async #record(record: EpochRecord, isBest: boolean): Promise<void> {
+    await this.#lock.check();
+    await appendHistory(join(this.#options.out, 'history.jsonl'), record);
+    if (isBest) await this.#save('best');
+    await this.#save('last');
+    await this.#views?.add(record);
+  }
+
+  #evaluate(batcher: Batcher) {
+    return this.#learner.evaluate(batcher, this.#epoch, this.#options.signal);
+  }
+
+  async #save(name: 'last' | 'best'): Promise<void> {
+    await this.#settle();
+    if (!this.#writes) return;
+    await this.#lock.check();
+    await saveCheckpoint(join(this.#options.out, name), {
+      ...(await this.#learner.save(this.#batch > 0 || this.#epoch === 0 ? null : this.#epoch - 1)),
+      state: {
+        epoch: this.#epoch,
+        batch: this.#batch,
+        step: this.#learner.steps,
+        seconds: this.#seconds,
+        partial: this.#partial,
+        best: this.#best,
+        data: this.#dataset.fingerprint,
+        recipe: recipeDigest(this.#recipe),
+      },
+    });
+    this.#lastSave = performance.now();
+    this.#hasLearned ||= this.#learner.steps > 0;
+  }
+
+  /** Several processes stop where all of them have heard that one wants to. */
+  #isInterrupted(): boolean {
+    return this.#team === null ? this.#options.signal?.aborted === true : this.#shouldStop;
+  }
+
+  #agree(): void {
+    if (this.#team !== null) this.#shouldStop ||= this.#team.agree(this.#options.signal?.aborted === true);
+  }
+
+  /** Of the steps that are counted: one less than were taken, except at the end of an epoch. */
+  #reportStep(epochs: number): void {
+    const { loss, correct, images } = this.#partial;
+    if (images === 0) return;
+    const batches = this.#batches.train.batchesPerEpoch;
+    const done = this.#epoch * batches + this.#batch;
+    const imagesPerSecond = this.#trainedImages / this.#trainedSeconds;
+    this.#options.onStep?.({
+      epoch: this.#epoch + 1,
+      epochs,
+      batch: this.#batch,
+      batches,
+      loss: loss / images,
+      top1: correct / images,
+      imagesPerSecond,
+      processes: this.#team?.size ?? 1,
+      secondsLeft: ((epochs * batches - done) * this.#recipe.batchSize) / imagesPerSecond,
+    });
+  }
+}
