@@ -5,19 +5,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { NativeBackend } from '../../../src/backends/native/backend.ts';
 import { NativeRecorder } from '../../../src/backends/native/native-recorder.ts';
-import { rowNamed } from '../../../src/core/row-named.ts';
-import { createReste } from '../../../src/estimators/reste.ts';
-import { lossGradients } from '../../../src/training/learning/learn-batch.ts';
-import { softmaxCrossEntropy } from '../../../src/training/learning/loss.ts';
 import { StepReplay } from '../../../src/training/learning/step-replay.ts';
-import { OPTIMIZERS, Optimizer, type OptimizerRow } from '../../../src/training/optimizers/optimizer.ts';
-import { Program } from '../../../src/training/program/program.ts';
 import { parseRecipe } from '../../../src/training/recipes/parse-recipe.ts';
 import { loadCheckpoint } from '../../../src/training/sessions/checkpoint-io.ts';
 import { readHistory } from '../../../src/training/sessions/history-io.ts';
 import { train } from '../../../src/training/sessions/trainer.ts';
 import { buildModel } from '../../../src/zoo/zoo.ts';
-import { describeNative, native, random, setThreads } from './harness.ts';
+import { type Trained, takeSteps } from '../take-steps.ts';
+import { describeNative, native, setThreads } from './harness.ts';
 
 /** A backend of its own, whose memory nobody else has used. */
 async function freshBackend(): Promise<NativeBackend> {
@@ -38,66 +33,25 @@ function recorderOf(backend: NativeBackend): NativeRecorder {
 const STEPS = 5;
 const SIDE = 16;
 
-interface Trained {
-  readonly figures: number[][];
-  readonly weights: Float32Array[];
-  readonly replays: number;
+interface Measured extends Trained {
   readonly peakBytes: number;
   readonly heldBytes: number;
 }
 
-/** Trains with another batch and another learning rate in each step. */
-async function takeSteps(model: string, rule: string, batch: number, replays: boolean): Promise<Trained> {
+/** On a backend of its own, which has all its memory back afterwards. */
+async function trainOn(model: string, rule: string, batch: number, replays: boolean): Promise<Measured> {
   const backend = await freshBackend();
-  const replay = replays ? new StepReplay(recorderOf(backend)) : null;
-  const program = new Program(buildModel(model, { seed: 1, imageSize: SIDE }), { explicitPadding: true });
-  const channels = model === 'binarynet-mini' ? 1 : 3;
-  const optimizer = new Optimizer(program, {
-    ...{ weightDecay: 1e-4, weightDecayOn: 'all', clampWeights: 1 },
-    optimizer: rowNamed<OptimizerRow>(OPTIMIZERS, rule),
-    values: { momentum: 0.9, bopGamma: 1e-4, bopThreshold: 1e-8, bopDecay: 0.1 },
+  let memory = backend.poolStatistics();
+  const trained = await takeSteps({
+    ...{ model: buildModel(model, { seed: 1, imageSize: SIDE }), optimizer: rule, steps: STEPS },
+    shape: [batch, SIDE, SIDE, model === 'binarynet-mini' ? 1 : 3],
+    recorder: replays ? recorderOf(backend) : null,
+    atEnd: () => {
+      memory = backend.poolStatistics();
+    },
   });
-  const state = () => [...program.tensors(), ...optimizer.tensors()];
-  const reste = createReste(2);
-  const figures: number[][] = [];
-  let count = 0;
-  for (let step = 0; step < STEPS; step++) {
-    const images = random([batch, SIDE, SIDE, channels], step + 2).values;
-    const labels = Int32Array.from({ length: batch }, (_, i) => (i + step) % 10);
-    const lr = 0.01 / (1 + step);
-    const run = async (input: <T extends tf.Tensor>(t: T) => T) => {
-      const { figures, gradients } = await lossGradients(
-        program,
-        { weightEstimator: reste, activationEstimator: reste },
-        () => {
-          const x = input(tf.tensor4d(images, [batch, SIDE, SIDE, channels]));
-          const y = input(tf.tensor1d(labels, 'int32'));
-          return { images: x, loss: (logits) => softmaxCrossEntropy(logits, y, 0.1) };
-        },
-      );
-      optimizer.apply(gradients, lr);
-      return figures;
-    };
-    if (replay === null) {
-      const result = await run((t) => t);
-      figures.push([...(await result.data())]);
-      result.dispose();
-    } else {
-      const { result, isReplay } = await replay.take('', [images, labels], { lr, step: step + 1 }, { state, run });
-      if (isReplay) {
-        optimizer.advance();
-        count++;
-      }
-      figures.push([...(await result)]);
-    }
-  }
-  const weights = await Promise.all(state().map(async (t) => (await t.data()) as Float32Array));
-  const { peakBytes, bytesInUse, bytesPooled } = backend.poolStatistics();
-  replay?.drop();
-  optimizer.dispose();
-  program.dispose();
   expect(backend.poolStatistics().bytesInUse).toBe(0);
-  return { figures, weights, replays: count, peakBytes, heldBytes: bytesInUse + bytesPooled };
+  return { ...trained, peakBytes: memory.peakBytes, heldBytes: memory.bytesInUse + memory.bytesPooled };
 }
 
 describeNative('recorded training steps', () => {
@@ -110,8 +64,8 @@ describeNative('recorded training steps', () => {
     ['resnet20-1w32a', 'sgd', 2, 2],
   ] as const)('%s, %s: the same figures and weights, to the last bit', async (model, rule, batch, threads) => {
     setThreads(threads);
-    const want = await takeSteps(model, rule, batch, false);
-    const got = await takeSteps(model, rule, batch, true);
+    const want = await trainOn(model, rule, batch, false);
+    const got = await trainOn(model, rule, batch, true);
     expect(got.replays).toBe(STEPS - 1);
     expect(got.figures).toEqual(want.figures);
     expect(got.weights).toEqual(want.weights);

@@ -6,90 +6,36 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { BACKENDS } from '../../../src/backends/backends.ts';
 import { CommandRecorder } from '../../../src/backends/webgpu/command-recorder.ts';
 import { rowNamed } from '../../../src/core/row-named.ts';
-import { createReste } from '../../../src/estimators/reste.ts';
-import { lossGradients } from '../../../src/training/learning/learn-batch.ts';
-import { softmaxCrossEntropy } from '../../../src/training/learning/loss.ts';
 import { StepReplay } from '../../../src/training/learning/step-replay.ts';
-import { OPTIMIZERS, Optimizer, type OptimizerRow } from '../../../src/training/optimizers/optimizer.ts';
-import { Program } from '../../../src/training/program/program.ts';
 import { loadCheckpoint } from '../../../src/training/sessions/checkpoint-io.ts';
 import { readHistory } from '../../../src/training/sessions/history-io.ts';
 import { train } from '../../../src/training/sessions/trainer.ts';
-import { normal } from '../compare-kernels.ts';
+import { type Trained, takeSteps } from '../take-steps.ts';
 import { describeWebgpu, webgpu } from './device.ts';
 import { BATCH, buildTiny, CHANNELS, SIDE, TINY } from './tiny-run.ts';
 
 const STEPS = 5;
 
-interface Trained {
-  readonly figures: number[][];
-  readonly weights: Float32Array[];
-  readonly replays: number;
-}
-
-/** Trains with another batch and another learning rate in each step. */
-async function takeSteps(name: string, replays: boolean, steps = STEPS): Promise<Trained> {
+async function trainTiny(optimizer: string, replays: boolean, steps = STEPS): Promise<Trained> {
   await tf.setBackend('webgpu');
   if (!webgpu.ok) throw new Error('unreachable');
-  const replay = replays ? new StepReplay(new CommandRecorder(webgpu.value.backend)) : null;
-  const program = new Program(buildTiny({ seed: 1 }), { explicitPadding: true });
-  const optimizer = new Optimizer(program, {
-    ...{ weightDecay: 1e-4, weightDecayOn: 'all', clampWeights: 1 },
-    optimizer: rowNamed<OptimizerRow>(OPTIMIZERS, name),
-    values: { momentum: 0.9 },
+  return takeSteps({
+    ...{ model: buildTiny({ seed: 1 }), shape: [BATCH, SIDE, SIDE, CHANNELS], optimizer, steps },
+    recorder: replays ? new CommandRecorder(webgpu.value.backend) : null,
   });
-  const state = () => [...program.tensors(), ...optimizer.tensors()];
-  const reste = createReste(2);
-  const figures: number[][] = [];
-  let count = 0;
-  for (let step = 0; step < steps; step++) {
-    const images = normal([BATCH, SIDE, SIDE, CHANNELS], step + 2).values;
-    const labels = Int32Array.from({ length: BATCH }, (_, i) => (i + step) % 10);
-    const lr = 0.01 / (1 + step);
-    const run = async (input: <T extends tf.Tensor>(t: T) => T) => {
-      const { figures, gradients } = await lossGradients(
-        program,
-        { weightEstimator: reste, activationEstimator: reste },
-        () => {
-          const x = input(tf.tensor4d(images, [BATCH, SIDE, SIDE, CHANNELS]));
-          const y = input(tf.tensor1d(labels, 'int32'));
-          return { images: x, loss: (logits) => softmaxCrossEntropy(logits, y, 0.1) };
-        },
-      );
-      optimizer.apply(gradients, lr);
-      return figures;
-    };
-    if (replay === null) {
-      const result = await run((t) => t);
-      figures.push([...(await result.data())]);
-      result.dispose();
-    } else {
-      const { result, isReplay } = await replay.take('', [images, labels], { lr, step: step + 1 }, { state, run });
-      if (isReplay) {
-        optimizer.advance();
-        count++;
-      }
-      figures.push([...(await result)]);
-    }
-  }
-  const weights = await Promise.all(state().map(async (t) => Float32Array.from(await t.data())));
-  replay?.drop();
-  optimizer.dispose();
-  program.dispose();
-  return { figures, weights, replays: count };
 }
 
 describeWebgpu('recorded training steps', () => {
   it.each(['sgd', 'adam'] as const)('%s: the same figures and weights, to the last bit', async (name) => {
-    const want = await takeSteps(name, false);
+    const want = await trainTiny(name, false);
     if (!webgpu.ok) return;
     const pool = webgpu.value.backend.bufferManager;
     const usedBefore = pool.numBytesUsed;
-    const got = await takeSteps(name, true);
+    const got = await trainTiny(name, true);
     // Staging buffers of readings aside, all that was reserved is back: a second run needs no new memory.
     expect(pool.numBytesUsed).toBe(usedBefore);
     const allocated = pool.numBytesAllocated;
-    await takeSteps(name, true, 2);
+    await trainTiny(name, true, 2);
     expect(pool.numBytesAllocated).toBe(allocated);
     expect(got.replays).toBe(STEPS - 1);
     expect(got.figures).toEqual(want.figures);
