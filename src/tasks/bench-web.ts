@@ -186,7 +186,7 @@ function variantsOf(
 
 async function addRuntimes(files: Map<string, Uint8Array>, threads: number): Promise<void> {
   const engine = threads > 1 ? 'engine-threads.wasm' : 'engine.wasm';
-  files.set('bench.js', await readWebAsset('bench/bench.js'));
+  for (const name of ['bench.js', 'sampler.js']) files.set(name, await readWebAsset(`bench/${name}`));
   files.set('bnn-web.js', await readWebAsset('index.js'));
   files.set(engine, await readWebAsset(engine));
   const { folder } = onnxruntimeWeb();

@@ -1,5 +1,7 @@
 /** What `bnn-bench web` runs inside the browser: models in our runtime and in onnxruntime-web, one slice of runs at a time. */
 
+import { Sampler } from './sampler.js';
+
 /** Each makes a function that runs a model; for one that is told so, every result lies in the same arrays. */
 const RUNTIMES = {
   async ours({ model, threads, reuses }) {
@@ -37,39 +39,23 @@ function numbers(shape) {
   });
 }
 
-/** The timer tells 0.005 ms apart; what is timed at once takes at least so long. */
-const LEAST_MS = 0.5;
-
-/** Milliseconds of one run, the mean of so many. */
-async function timed({ run }, count) {
-  const begin = performance.now();
-  for (let i = 0; i < count; i++) await run();
-  return (performance.now() - begin) / count;
-}
-
 /** Loads a model, runs it until it is warm, and says how many samples take `sliceMs`. */
 export async function open({ key, input, shape, sliceMs, warmUpMs, ...variant }) {
   const begin = performance.now();
   const session = await RUNTIMES[variant.runtime](variant);
   const createMs = performance.now() - begin;
   const data = numbers(shape);
-  const entry = { run: () => session.run(input, data, shape), dispose: session.dispose, count: 1 };
-  entries.set(key, entry);
+  const run = () => session.run(input, data, shape);
   const start = performance.now();
-  for (let i = 0; i < 3 || performance.now() - start < warmUpMs; i++) await entry.run();
-  let ms = await timed(entry, 1);
-  while (ms * entry.count < LEAST_MS) {
-    entry.count *= 2;
-    ms = await timed(entry, entry.count);
-  }
-  return { createMs, samples: Math.max(1, Math.round(sliceMs / (ms * entry.count))) };
+  for (let i = 0; i < 3 || performance.now() - start < warmUpMs; i++) await run();
+  const sampler = new Sampler(run);
+  entries.set(key, { sampler, dispose: session.dispose });
+  return { createMs, samples: Math.max(1, Math.round(sliceMs / (await sampler.calibrate()))) };
 }
 
 /** Milliseconds of a run, so many samples. */
 export async function slice({ key, samples }) {
-  const times = [];
-  while (times.length < samples) times.push(await timed(entries.get(key), entries.get(key).count));
-  return times;
+  return entries.get(key).sampler.take(samples);
 }
 
 export async function close() {
