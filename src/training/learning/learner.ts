@@ -1,7 +1,6 @@
-/** What learns: the network with its latent weights, and the optimizer, estimators, average and probe that go with it. */
+/** What learns: takes steps with a network, measures and evaluates it. */
 
-import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import { explainOutOfMemory, isOutOfMemory } from '../../backends/out-of-memory.ts';
 import type { InputTap, RecordedWork, StepRecorder } from '../../backends/step-recorder.ts';
 import { rowNamed } from '../../core/row-named.ts';
@@ -13,16 +12,11 @@ import type { Dataset } from '../../data/dataset.ts';
 import type { Model } from '../../graph/model.ts';
 import type { Precision } from '../../kernels/convolution.ts';
 import { measureStatistics } from '../measures/batch-statistics.ts';
-import { DeployedWeights } from '../measures/deployed-weights.ts';
 import { EVALUATION_BATCH, evaluate } from '../measures/evaluate.ts';
-import { IndicatorProbe, type ProbeOptions } from '../measures/indicator-probe.ts';
+import type { ProbeOptions } from '../measures/indicator-probe.ts';
 import type { EpochIndicators } from '../measures/indicators.ts';
-import { clipByGroup } from '../optimizers/clip-gradients.ts';
-import { LatentWeights, type TransformSchedule } from '../optimizers/latent-weights.ts';
-import { hasOneRate, Optimizer, type OptimizerRow } from '../optimizers/optimizer.ts';
+import { hasOneRate, type OptimizerRow } from '../optimizers/optimizer.ts';
 import { learningRate, type ScheduleRow } from '../optimizers/schedule.ts';
-import { SilentWeights, wakesSilent } from '../optimizers/silent-weights.ts';
-import type { WeightTransformRow } from '../optimizers/weight-transform.ts';
 import { createEstimators } from '../program/create-estimators.ts';
 import { Program } from '../program/program.ts';
 import type { Parts } from '../recipes/parts.ts';
@@ -32,6 +26,7 @@ import type { LatentWeight, TrainOptions } from '../sessions/train-options.ts';
 import type { Run } from '../steps/step.ts';
 import { inputsOf, learn, type Pictures, prepareStep, type StepData } from './learn-batch.ts';
 import { learnTogether } from './learn-together.ts';
+import { LearnedState } from './learned-state.ts';
 import { type Outcome, outcomeOf, readOutcome } from './loss.ts';
 import { assertStepFits, largestBatch } from './step-memory.ts';
 import { StepReplay } from './step-replay.ts';
@@ -67,14 +62,9 @@ export class Learner {
   readonly #recipe: Recipe;
   readonly #settings: LearnerSettings;
   readonly #program: Program;
-  readonly #weights: LatentWeights;
   readonly #schedule: ScheduleRow;
   readonly #rule: OptimizerRow;
-  readonly #optimizer: Optimizer;
-  /** Null where the recipe does nothing about weights that hardly change their sign. */
-  readonly #silent: SilentWeights | null;
-  readonly #deployed: DeployedWeights;
-  readonly #probe: IndicatorProbe | null;
+  readonly #state: LearnedState;
   readonly #estimators: ReturnType<typeof createEstimators>;
   /** Where steps can be recorded; null where the host takes part in them. */
   readonly #replay: StepReplay | null;
@@ -92,13 +82,14 @@ export class Learner {
     this.#rule = rowNamed(parts.optimizers, recipe.optimizer);
     this.#program = new Program(model, settings);
     this.#checkMemory();
-    this.#weights = new LatentWeights(this.#program, transformOf(recipe, parts.weightTransforms), settings.latent);
-    this.#optimizer = new Optimizer(this.#weights, { ...recipe, optimizer: this.#rule, values: valuesOf(recipe) });
-    this.#silent = wakesSilent(recipe)
-      ? new SilentWeights(this.#weights, (name) => this.#program.binarized(name), recipe)
-      : null;
-    this.#deployed = new DeployedWeights(this.#program, this.#weights, recipe, (epoch) => this.adaptStatistics(epoch));
-    this.#probe = recipe.indicators ? new IndicatorProbe(this.#program, this.#probeOptions()) : null;
+    this.#state = new LearnedState(this.#program, recipe, {
+      estimators: this.#estimators,
+      optimizer: this.#rule,
+      weightTransforms: parts.weightTransforms,
+      latent: settings.latent,
+      adaptStatistics: (epoch) => this.adaptStatistics(epoch),
+      probe: recipe.indicators ? this.#probeOptions() : null,
+    });
     const needsHost =
       recipe.clipGradients > 0 ||
       !hasOneRate(recipe) ||
@@ -132,7 +123,7 @@ export class Learner {
 
   /** Steps taken since the run began. */
   get steps(): number {
-    return this.#optimizer.step;
+    return this.#state.steps;
   }
 
   /** Learned parameters, without running statistics. */
@@ -160,19 +151,18 @@ export class Learner {
 
   /** The weights of an epoch: how far they are transformed depends on it. */
   setEpoch(epoch: number): void {
-    this.#weights.setEpoch(epoch, this.#recipe.epochs);
-    this.#silent?.begin();
+    this.#state.setEpoch(epoch);
   }
 
   /** Before the first step of an epoch. */
   beginEpoch(): void {
-    this.#probe?.beginEpoch();
+    this.#state.probe?.beginEpoch();
   }
 
   /** Measures the indicators after the last step of an epoch; null where the recipe wants none. */
   async measure(epoch: number): Promise<EpochIndicators | null> {
-    if (this.#probe === null) return null;
-    const probe = this.#probe;
+    const { probe } = this.#state;
+    if (probe === null) return null;
     this.#changeShapes();
     return this.#explained(epoch, () => probe.measure(this.#sample(), epoch));
   }
@@ -212,7 +202,7 @@ export class Learner {
   }
 
   async #take(batch: Pictures, epoch: number): Promise<{ readonly outcome: Promise<Outcome> }> {
-    this.#deployed.beforeStep();
+    this.#state.deployed.beforeStep();
     this.#byteTable = batch.bytes?.table ?? null;
     const options = { ...this.#recipe, epoch, teacher: this.#settings.teacher };
     const randomness = [this.#recipe.seed, epoch, batch.index];
@@ -237,7 +227,7 @@ export class Learner {
   }
 
   async #takeTogether(team: Team, batch: Batch, epoch: number, shouldStop: boolean): Promise<JointOutcome | null> {
-    this.#deployed.beforeStep();
+    this.#state.deployed.beforeStep();
     const total = this.#totalOf(team, batch);
     if (total === null) return null;
     const { syncBatchNorm, seed } = this.#recipe;
@@ -264,25 +254,8 @@ export class Learner {
   }
 
   /** Makes sure that all processes have learned the same. */
-  async assertSame(team: Team): Promise<void> {
-    const named: [string, tf.Tensor][] = [...this.#program.parameters.keys()].map((name) => [
-      name,
-      this.#program.parameter(name),
-    ]);
-    const rest = [
-      ...this.#weights.tensors(),
-      ...this.#optimizer.tensors(),
-      ...(this.#silent?.tensors() ?? []),
-      ...this.#deployed.tensors(),
-    ];
-    const learned = this.#estimators.learned.flatMap((estimator) => [...estimator.save()]);
-    const copies = learned.map(([name, { data }]): [string, tf.Tensor] => [name, tf.tensor1d(data as Float32Array)]);
-    const states = rest.map((t, i): [string, tf.Tensor] => [`state ${i + 1} of the optimizer`, t]);
-    try {
-      await team.assertSameTensors([...named, ...states, ...copies]);
-    } finally {
-      for (const [, t] of copies) t.dispose();
-    }
+  assertSame(team: Team): Promise<void> {
+    return this.#state.assertSame(team);
   }
 
   async #recorded(
@@ -292,36 +265,22 @@ export class Learner {
     run: RecordedWork['run'],
   ): Promise<{ readonly outcome: Promise<Outcome> }> {
     const step = this.steps + 1;
-    const key = [epoch, data.labels.length, this.#deployed.decayAt(step)].join(' ');
+    const key = [epoch, data.labels.length, this.#state.deployed.decayAt(step)].join(' ');
     const numbers = { lr: this.learningRate(this.steps), step };
-    const { result, isReplay } = await replay.take(key, inputsOf(data), numbers, { state: () => this.#state(), run });
-    if (isReplay) this.#optimizer.advance();
+    const { result, isReplay } = await replay.take(key, inputsOf(data), numbers, {
+      state: () => this.#state.tensors(),
+      run,
+    });
+    if (isReplay) this.#state.advance();
     return { outcome: result.then(outcomeOf) };
   }
 
-  /** All tensors that a step replaces. */
-  #state(): tf.Tensor[] {
-    return [
-      ...this.#program.tensors(),
-      ...this.#weights.tensors(),
-      ...this.#optimizer.tensors(),
-      ...(this.#silent?.tensors() ?? []),
-      ...this.#deployed.tensors(),
-      ...(this.#probe?.tensors() ?? []),
-    ];
-  }
-
-  async #update(learned: ReadonlyMap<string, tf.Tensor>, epoch: number): Promise<void> {
-    let gradients = this.#weights.toLatent(learned);
-    if (this.#silent !== null) gradients = this.#silent.apply(gradients);
-    const { clipGradients: limit, clipGradientsBy: group } = this.#recipe;
-    if (limit > 0) gradients = await clipByGroup(gradients, limit, group, this.#program.parameters);
-    const lr = this.learningRate(this.#optimizer.step);
-    this.#optimizer.apply(gradients, lr, epoch);
-    const sumUp = this.#settings.team?.sumUp;
-    for (const sharpness of this.#estimators.learned) await sharpness.apply(lr, this.#optimizer.step, sumUp);
-    this.#deployed.afterStep(this.#optimizer.step);
-    this.#probe?.afterStep();
+  #update(gradients: ReadonlyMap<string, tf.Tensor>, epoch: number): Promise<void> {
+    return this.#state.update(gradients, {
+      lr: this.learningRate(this.steps),
+      epoch,
+      sumUp: this.#settings.team?.sumUp,
+    });
   }
 
   #probeOptions(): ProbeOptions {
@@ -345,7 +304,7 @@ export class Learner {
     const { figures, gradients } = await learn(this.#program, data, settings, options, (t) => t);
     figures.dispose();
     for (const sharpness of this.#estimators.learned) sharpness.forgetGradients();
-    return this.#weights.toLatent(gradients);
+    return this.#state.weights.toLatent(gradients);
   }
 
   /** What is learned, with its gradients over the first batch of the sample. */
@@ -355,7 +314,7 @@ export class Learner {
       for await (const batch of this.#sample().epoch(0)) {
         const gradients = await this.#differentiate(batch, epoch);
         for (const [name, gradient] of gradients) {
-          const [values, slopes] = [await this.#weights.parameter(name).data(), await gradient.data()];
+          const [values, slopes] = [await this.#state.weights.parameter(name).data(), await gradient.data()];
           // Copies: on some backends these are the tensors' own numbers.
           found.push({ name, values: Float32Array.from(values), gradient: Float32Array.from(slopes) });
         }
@@ -412,7 +371,7 @@ export class Learner {
     const { dataset, team } = this.#settings;
     this.#changeShapes();
     const options = { signal, most: this.#evaluationBatch };
-    const own = await this.#deployed.during(epoch, () =>
+    const own = await this.#state.deployed.during(epoch, () =>
       evaluate(this.#program, batcher, dataset, this.#estimators.at(epoch), options),
     );
     return team === null ? own : team.joinEvaluations(own, batcher.pictures);
@@ -425,46 +384,19 @@ export class Learner {
   }
 
   /** @param epoch  the one just evaluated, so that the model is what was; null within epochs and before the first. */
-  async save(epoch: number | null): Promise<Pick<Checkpoint, 'model' | 'optimizer'>> {
-    const weights = await this.#deployed.save();
-    const learned = this.#estimators.learned.flatMap((estimator) => [...estimator.save()]);
-    const model = await this.#deployed.during(epoch, () => this.#program.save());
-    const optimizer = new Map<string, Tensor>([
-      ...(await this.#optimizer.save()),
-      ...((await this.#silent?.save()) ?? []),
-      ...weights,
-      ...((await this.#probe?.save()) ?? []),
-      ...learned,
-    ]);
-    return { model, optimizer };
+  save(epoch: number | null): Promise<Pick<Checkpoint, 'model' | 'optimizer'>> {
+    return this.#state.save(epoch);
   }
 
   /** @param folder  where the checkpoint lies, for messages. */
-  restore({ optimizer, state }: Checkpoint, folder: string): void {
-    const at = join(folder, 'optimizer.safetensors');
-    this.#deployed.restore(optimizer, at);
-    this.#optimizer.restore(optimizer, state.step, at);
-    this.#silent?.restore(optimizer, at);
-    for (const learned of this.#estimators.learned) learned.restore(optimizer);
-    if (state.step > 0) this.#probe?.restore(optimizer, at);
+  restore(checkpoint: Checkpoint, folder: string): void {
+    this.#state.restore(checkpoint, folder);
   }
 
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     this.#replay?.drop();
-    this.#probe?.dispose();
-    this.#deployed.dispose();
-    this.#optimizer.dispose();
-    this.#silent?.dispose();
-    for (const learned of this.#estimators.learned) learned.dispose();
-    this.#weights.dispose();
-    this.#program.dispose();
+    this.#state.dispose();
   }
-}
-
-function transformOf(recipe: Recipe, rows: readonly WeightTransformRow[]): TransformSchedule | null {
-  if (recipe.weightTransform === 'none') return null;
-  const row = rowNamed(rows, recipe.weightTransform);
-  return (epoch, epochs) => row.create(epoch, epochs, valuesOf(recipe));
 }
