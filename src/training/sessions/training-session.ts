@@ -5,7 +5,6 @@ import { performance } from 'node:perf_hooks';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { precisionOf } from '../../backends/precision.ts';
 import type { SelectedBackend } from '../../backends/select-backend.ts';
-import { writeFileAtomic } from '../../core/atomic-file-io.ts';
 import { usableMemory } from '../../core/memory.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import type { Batch } from '../../data/batches/batch-maker.ts';
@@ -19,19 +18,12 @@ import type { Outcome } from '../learning/loss.ts';
 import type { Team } from '../learning/team.ts';
 import type { Parts } from '../recipes/parts.ts';
 import { type Recipe, startsTransformed } from '../recipes/recipe.ts';
-import { type Checkpoint, saveCheckpoint } from './checkpoint-io.ts';
-import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';
+import type { Checkpoint } from './checkpoint-io.ts';
+import type { EpochRecord } from './history-io.ts';
 import type { RunBatches } from './run-batches.ts';
-import {
-  assertRoom,
-  ENVIRONMENT_FILE,
-  recipeDigest,
-  removeLeftovers,
-  removeUntouched,
-  writeRecipe,
-} from './run-folder-io.ts';
+import { recipeDigest } from './run-folder-io.ts';
 import type { RunLock } from './run-lock-io.ts';
-import { RunViews } from './run-views-io.ts';
+import { type CheckpointName, RunWriter } from './run-writer-io.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
 import type { BestEpoch, PartialEpoch } from './training-state.ts';
 
@@ -71,11 +63,11 @@ export class TrainingSession {
   readonly #backend: SelectedBackend;
   readonly #batches: RunBatches;
   readonly #learner: Learner;
-  readonly #lock: RunLock;
   readonly #team: Team | null;
+  /** Null in processes that do not have the run folder. */
+  readonly #writer: RunWriter | null;
   /** What all processes have agreed on. */
   #shouldStop = false;
-  #views: RunViews | null = null;
   #epoch: number;
   #batch: number;
   #seconds: number;
@@ -97,8 +89,9 @@ export class TrainingSession {
     this.#dataset = dataset;
     this.#backend = backend;
     this.#batches = batches;
-    this.#lock = lock;
     this.#team = team;
+    const { out, onNote } = options;
+    this.#writer = team?.isFirst === false ? null : new RunWriter({ out, recipe, lock, onNote });
     this.#learner = new Learner(model, recipe, {
       parts,
       dataset,
@@ -131,14 +124,8 @@ export class TrainingSession {
   }
 
   async run(): Promise<TrainResult> {
-    const { out } = this.#options;
-    if (this.#writes) {
-      await removeLeftovers(out);
-      const before =
-        this.#options.resume === true ? await truncateHistory(join(out, 'history.jsonl'), this.#epoch) : [];
-      if (this.#options.resume !== true) await removeUntouched(out);
-      this.#views = new RunViews(out, this.#recipe, before, this.#options.onNote);
-    }
+    const { out, resume } = this.#options;
+    await this.#writer?.prepare(resume === true ? this.#epoch : null);
     this.#options.onStart?.({
       recipe: this.#recipe,
       dataset: this.#dataset,
@@ -149,21 +136,16 @@ export class TrainingSession {
       from: { epoch: this.#epoch, batch: this.#batch },
       isComplete: this.#isFinished(),
     });
-    if (this.#options.resume !== true && startsTransformed(this.#recipe)) await this.#learner.adaptStatistics(0);
+    if (resume !== true && startsTransformed(this.#recipe)) await this.#learner.adaptStatistics(0);
     // Shows, before any work is done, that the folder can be written and has room.
     await this.#save('last');
-    if (this.#writes) {
-      await writeRecipe(out, this.#recipe);
-      await this.#writeEnvironment();
-      await assertRoom(out);
-      await this.#views?.write();
-    }
+    await this.#writer?.describe(this.#environment());
     await this.#assertSame();
     let interrupted = false;
     while (!this.#isFinished() && !interrupted) interrupted = !(await this.#trainEpoch());
     if (interrupted) await this.#save('last');
     else if (Number.isNaN(this.#lastTestTop1)) this.#lastTestTop1 = (await this.#evaluate(this.#batches.test)).top1;
-    if (this.#writes) await this.#lock.check();
+    await this.#writer?.check();
     return {
       run: out,
       epochs: this.#epoch,
@@ -175,17 +157,17 @@ export class TrainingSession {
     };
   }
 
-  async #writeEnvironment(): Promise<void> {
-    const { out, environment } = this.#options;
-    if (environment === undefined) return;
+  /** What the run computes with; undefined where the caller has not told. */
+  #environment(): object | undefined {
+    const { environment } = this.#options;
+    if (environment === undefined) return undefined;
     const { communicator } = this.#team ?? {};
-    const facts = {
+    return {
       ...environment,
       backend: this.#backend.description,
       threads: this.#recipe.threads || (communicator === undefined ? 'all' : this.#backend.threads),
       ...(communicator && { processes: communicator.size, mpi: communicator.library }),
     };
-    await writeFileAtomic(join(out, ENVIRONMENT_FILE), `${JSON.stringify(facts)}\n`);
   }
 
   /** Frees all but the batches, which are the caller's. */
@@ -193,11 +175,6 @@ export class TrainingSession {
     // After a failure its figures no longer matter, but its tensors do.
     await this.#pending?.outcome.catch(() => {});
     this.#learner.dispose();
-  }
-
-  /** One process has the run folder. */
-  get #writes(): boolean {
-    return this.#team?.isFirst !== false;
   }
 
   async #assertSame(): Promise<void> {
@@ -339,30 +316,26 @@ export class TrainingSession {
     const confidences = labels.map((_, i) => test.confidences[i] ?? 0);
     await this.#options.onTested?.({ epoch: this.#epoch, isBest, predictions, confidences, labels });
     if (weights !== null) await this.#options.onWeights?.(weights);
-    if (this.#writes) await this.#record(record, isBest);
+    await this.#writer?.record(record, (name) => this.#save(name), isBest);
     await this.#options.onEpoch?.(record);
     this.#agree();
     return !this.#isInterrupted() || this.#isFinished();
-  }
-
-  /** `last` comes last: a run killed before it repeats the epoch, and a resumed run drops the records of epochs that it repeats. */
-  async #record(record: EpochRecord, isBest: boolean): Promise<void> {
-    await this.#lock.check();
-    await appendHistory(join(this.#options.out, 'history.jsonl'), record);
-    if (isBest) await this.#save('best');
-    await this.#save('last');
-    await this.#views?.add(record);
   }
 
   #evaluate(batcher: Batcher) {
     return this.#learner.evaluate(batcher, this.#epoch, this.#options.signal);
   }
 
-  async #save(name: 'last' | 'best'): Promise<void> {
+  async #save(name: CheckpointName): Promise<void> {
     await this.#settle();
-    if (!this.#writes) return;
-    await this.#lock.check();
-    await saveCheckpoint(join(this.#options.out, name), {
+    if (this.#writer === null) return;
+    await this.#writer.saveCheckpoint(name, () => this.#checkpoint());
+    this.#lastSave = performance.now();
+    this.#hasLearned ||= this.#learner.steps > 0;
+  }
+
+  async #checkpoint(): Promise<Checkpoint> {
+    return {
       ...(await this.#learner.save(this.#batch > 0 || this.#epoch === 0 ? null : this.#epoch - 1)),
       state: {
         epoch: this.#epoch,
@@ -374,9 +347,7 @@ export class TrainingSession {
         data: this.#dataset.fingerprint,
         recipe: recipeDigest(this.#recipe),
       },
-    });
-    this.#lastSave = performance.now();
-    this.#hasLearned ||= this.#learner.steps > 0;
+    };
   }
 
   /** Several processes stop where all of them have heard that one wants to. */
