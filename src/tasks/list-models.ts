@@ -58,6 +58,7 @@ export const NETWORK_PARAMETERS: Readonly<Record<string, readonly [oneBit: numbe
   resnet20: [267_264, 2586],
   'resnet20-bireal': [267_264, 2586],
   'resnet8-bireal': [663_552, 35_578],
+  'resnet8-bireal-wide': [1_179_648, 57_674],
   'resnet20-react': [267_264, 5226],
   'resnet20-hardtanh': [267_264, 2586],
   'resnet18-cifar': [10_985_472, 189_514],

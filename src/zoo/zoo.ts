@@ -9,6 +9,7 @@ import type { BinaryValues, NetworkOptions, Precision } from './network.ts';
 import {
   buildResnet,
   RESNET8_BI_REAL,
+  RESNET8_BI_REAL_WIDE,
   RESNET18,
   RESNET18_CIFAR,
   RESNET18_HALF,
@@ -93,6 +94,12 @@ const BASES: Readonly<Record<string, BaseEntry>> = {
     describe: 'wide ResNet-8 at half resolution for 32×32 images, learns fast on a processor (Bi-Real)',
     recipe: { ...ADAM, learningRate: 0.01, epochs: 26, batchSize: 128, warmupEpochs: 3 },
     build: resnet(RESNET8_BI_REAL),
+  },
+  'resnet8-bireal-wide': {
+    ...CIFAR,
+    describe: 'resnet8-bireal with a third more channels',
+    recipe: { ...ADAM, learningRate: 0.01, epochs: 100, batchSize: 128, warmupEpochs: 3 },
+    build: resnet(RESNET8_BI_REAL_WIDE),
   },
   'resnet20-react': {
     ...CIFAR,

@@ -29,14 +29,21 @@ function network(name: string): Model {
 }
 
 /** Of our own design: sums over its layers, written out. */
-const RESNET8 = [
-  'resnet8-bireal',
-  699_130,
-  9 * 48 ** 2 * (2 + 2 + 4 + 8 + 16),
-  { Conv: 48 * 27 + 48 * 96 + 96 * 192, BatchNormalization: 2 * (3 * 48 + 3 * 96 + 3 * 192 + 768), Gemm: 7690 },
-  9 * 48 ** 2 * (2 * 256 + (2 + 4) * 64 + (8 + 16) * 16),
-  48 * 27 * 256 + 48 * 96 * 64 + 96 * 192 * 16 + 7680,
-] as const;
+const resnet8 = (name: string, width: number, parameters: number) =>
+  [
+    name,
+    parameters,
+    9 * width ** 2 * (2 + 2 + 4 + 8 + 16),
+    {
+      Conv: width * 27 + 2 * width ** 2 + 8 * width ** 2,
+      BatchNormalization: 2 * (3 + 3 * 2 + 3 * 4 + 16) * width,
+      Gemm: 16 * width * 10 + 10,
+    },
+    9 * width ** 2 * (2 * 256 + (2 + 4) * 64 + (8 + 16) * 16),
+    width * 27 * 256 + 2 * width ** 2 * 64 + 8 * width ** 2 * 16 + 16 * width * 10,
+  ] as const;
+
+const RESNET8 = [resnet8('resnet8-bireal', 48, 699_130), resnet8('resnet8-bireal-wide', 64, 1_237_322)] as const;
 
 /** As ResNet-20 and ResNet-18, the latter on a quarter of the pixels. */
 const VARIATIONS = [
@@ -91,7 +98,7 @@ const COUNTS = [
 ] as const;
 
 describe('parameters and multiply-adds of the published networks', () => {
-  test.each([...COUNTS, RESNET8, ...VARIATIONS])('%s', (name, total, binary, floatByType, binaryMacs, floatMacs) => {
+  test.each([...COUNTS, ...RESNET8, ...VARIATIONS])('%s', (name, total, binary, floatByType, binaryMacs, floatMacs) => {
     const parameters = countParameters(network(name));
     expect(parameters.total).toBe(total);
     expect(parameters.oneBit).toBe(binary);
@@ -287,7 +294,7 @@ describe('errors', () => {
   });
 });
 
-test('the zoo lists 11 networks in 3 variants', () => {
-  expect(ZOO.size).toBe(33);
+test('the zoo lists 12 networks in 3 variants', () => {
+  expect(ZOO.size).toBe(36);
   expect(zooNames().slice(0, 3)).toEqual(['resnet20', 'resnet20-1w32a', 'resnet20-fp']);
 });
