@@ -9,7 +9,7 @@ import type { Finding } from '../core/found.ts';
 import { formatBytes } from '../report/format.ts';
 
 /** Instruction sets that kernels are chosen by, as Linux calls them. */
-const ISA_FLAGS = ['avx2', 'fma', 'avx512f', 'avx512_vnni', 'avx512_vpopcntdq', 'asimd'];
+const ISA_FLAGS = ['avx2', 'fma', 'avx512f', 'avx512_vnni', 'avx512_vpopcntdq', 'avx512_bf16', 'asimd'];
 
 export function describeMachine(): readonly (readonly [string, string])[] {
   const model = cpus()[0]?.model.trim() || process.arch;
