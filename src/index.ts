@@ -8,17 +8,17 @@ export { countMacs, countParameters, type LayerStatistics, layerStatistics } fro
 export { type Binarized, type BinarizeOptions, binarizeFloat } from './convert/binarize-float.ts';
 export { type Converted, type ConvertOptions, type ConvertReport, convertOnnx } from './convert/convert-onnx.ts';
 export type { LayerVerdict } from './convert/verdict/verdict.ts';
-export { packSigns, signOf, unpackSigns } from './core/bits.ts';
+export { decodeSafetensors, encodeSafetensors, type Safetensors } from './core/formats/safetensors.ts';
 export type { Finding } from './core/found.ts';
+export { packSigns, signOf, unpackSigns } from './core/numbers/bits.ts';
 export {
   type Fit,
   type PictureForm,
   PREPROCESSING_KEY,
   type Preprocessing,
   parsePreprocessing,
-} from './core/preprocessing.ts';
-export { decodeSafetensors, encodeSafetensors, type Safetensors } from './core/safetensors.ts';
-export { type Dtype, float32, type Tensor, tensor } from './core/tensor.ts';
+} from './core/pictures/preprocessing.ts';
+export { type Dtype, float32, type Tensor, tensor } from './core/tensors/tensor.ts';
 export type { Batch } from './data/batches/batch-maker.ts';
 export { Batcher } from './data/batches/batches.ts';
 export type { PictureBytes } from './data/batches/picture-bytes.ts';

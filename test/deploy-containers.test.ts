@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../src/compiler/lower-to-packed.ts';
-import { encodePreprocessing, PREPROCESSING_KEY, pictureFrame } from '../src/core/preprocessing.ts';
+import { encodePreprocessing, PREPROCESSING_KEY, pictureFrame } from '../src/core/pictures/preprocessing.ts';
 import { writeModel } from '../src/onnx/model-io.ts';
 import { buildModel } from '../src/zoo/zoo.ts';
 

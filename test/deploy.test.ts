@@ -13,7 +13,7 @@ import {
   PREPROCESSING_KEY,
   type Preprocessing,
   pictureFrame,
-} from '../src/core/preprocessing.ts';
+} from '../src/core/pictures/preprocessing.ts';
 import { loadOrtAddon } from '../src/inference/native-addon.ts';
 import { writeModel } from '../src/onnx/model-io.ts';
 import { launchChromium } from '../src/tasks/chromium-io.ts';

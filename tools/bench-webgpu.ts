@@ -16,7 +16,7 @@ import { loadWebgpu } from '../src/backends/webgpu/load.ts';
 import { matrixUnitsOf, setMatrixUnits } from '../src/backends/webgpu/matrix-units.ts';
 import type { WebgpuBackend } from '../src/backends/webgpu/webgpu-backend.ts';
 import { requireFound } from '../src/core/found.ts';
-import { relativeError } from '../src/core/tolerance.ts';
+import { relativeError } from '../src/core/numbers/tolerance.ts';
 
 const { values: options } = parseArgs({
   options: {

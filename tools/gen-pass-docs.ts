@@ -12,7 +12,7 @@ import { INT8_REWRITES } from '../src/compiler/quantize-int8.ts';
 import { conversionPasses } from '../src/convert/pipeline.ts';
 import { SignLog } from '../src/convert/signs/sign-log.ts';
 import { LOWER_FOREIGN } from '../src/convert/standard/standard-form.ts';
-import { writeFileAtomic } from '../src/core/atomic-file-io.ts';
+import { writeFileAtomic } from '../src/core/files/atomic-file-io.ts';
 import type { Pass } from '../src/rewriting/pass.ts';
 import type { Rewrite } from '../src/rewriting/rewrite.ts';
 

@@ -7,7 +7,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { writeFileAtomic } from '../src/core/atomic-file-io.ts';
+import { writeFileAtomic } from '../src/core/files/atomic-file-io.ts';
 import { recipeSchema } from '../src/training/recipes/recipe-schema.ts';
 
 const SCHEMA = fileURLToPath(new URL('../models/recipe.schema.json', import.meta.url));

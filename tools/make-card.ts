@@ -19,7 +19,7 @@ import { parseArgs } from 'node:util';
 import { printError } from '../src/cli/print-error.ts';
 import { Terminal } from '../src/cli/terminal.ts';
 import { lowerToPacked } from '../src/compiler/lower-to-packed.ts';
-import { writeFolderAtomic } from '../src/core/atomic-file-io.ts';
+import { writeFolderAtomic } from '../src/core/files/atomic-file-io.ts';
 import { BnnError } from '../src/errors.ts';
 import { findModel } from '../src/inference/model-source-io.ts';
 import { onnxruntimeVersion } from '../src/inference/provider.ts';

@@ -1,6 +1,6 @@
 /** Recognises that a device had too little memory, and finds a batch size that fits by trying. */
 
-import { isFailedAllocation } from '../core/memory.ts';
+import { isFailedAllocation } from '../core/machine/memory.ts';
 import { BnnError } from '../errors.ts';
 
 const PATTERNS = [

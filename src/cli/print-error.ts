@@ -1,6 +1,6 @@
 /** The one place where errors become text and an exit code. */
 
-import { fromFailedAllocation } from '../core/memory.ts';
+import { fromFailedAllocation } from '../core/machine/memory.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { visible } from '../report/visible-text.ts';
 import { VERSION } from '../tasks/version.ts';

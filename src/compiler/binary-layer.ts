@@ -3,7 +3,7 @@
  * change, so a chain of folds rounds once.
  */
 
-import { float32, type Tensor } from '../core/tensor.ts';
+import { float32, type Tensor } from '../core/tensors/tensor.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { BNN_DOMAIN, type OperatorSchema } from '../operators/definition.ts';

@@ -1,6 +1,6 @@
 /** What networks in 8-bit integers are made of: steps of data, and the weights of a layer in steps of their own. */
 
-import { createArray, type Tensor, tensor } from '../core/tensor.ts';
+import { createArray, type Tensor, tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { int } from '../graph/attribute.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';

@@ -13,7 +13,7 @@
  * What has no 8-bit kernel in onnxruntime's CPU provider, or a slow one (sums with constants that are broadcast), stays float.
  */
 
-import { tensor } from '../core/tensor.ts';
+import { tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';

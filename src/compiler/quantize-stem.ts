@@ -16,7 +16,7 @@
  *           scale 1 and zero point 0 give the same numbers.
  */
 
-import { type Tensor, tensor } from '../core/tensor.ts';
+import { type Tensor, tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { int, ints } from '../graph/attribute.ts';
 import { Graph, type Node, type Value } from '../graph/graph.ts';

@@ -7,7 +7,7 @@
  * Nothing is derived: y is computed for every value that the accumulator can take, so rounding and exact zeros are what they are.
  */
 
-import { signOf } from '../core/bits.ts';
+import { signOf } from '../core/numbers/bits.ts';
 
 /** One output channel, in float32 numbers. */
 export interface ChannelEpilogue {

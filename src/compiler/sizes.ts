@@ -11,7 +11,7 @@
  * Activations, plans that depend on the image size, and freed blocks that the allocator keeps are not in these figures.
  */
 
-import type { Tensor } from '../core/tensor.ts';
+import type { Tensor } from '../core/tensors/tensor.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { type LayerVariant, packedVariant } from '../operators/variants.ts';

@@ -1,6 +1,6 @@
 /** What a model costs: parameters and multiply-adds per layer, binary and float, in latent as in packed form. */
 
-import type { Tensor } from '../core/tensor.ts';
+import type { Tensor } from '../core/tensors/tensor.ts';
 import type { Dim, Graph, Node, Shape, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { factsOf, passesOn } from '../operators/operator-facts.ts';

@@ -10,7 +10,7 @@
  * Source: Rastegari et al., ECCV 2016, arXiv:1603.05279 (the factor), with one factor per layer.
  */
 
-import { elementCount } from '../core/shape.ts';
+import { elementCount } from '../core/tensors/shape.ts';
 import { BnnError } from '../errors.ts';
 import { type Attributes, int } from '../graph/attribute.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';

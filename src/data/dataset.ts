@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Fields, ValuesOf } from '../core/field.ts';
-import { type Fit, type PictureForm, type PictureFrame, wholeFrame } from '../core/preprocessing.ts';
+import { type Fit, type PictureForm, type PictureFrame, wholeFrame } from '../core/pictures/preprocessing.ts';
 import type { PictureSource } from './pictures/picture-source.ts';
 
 /** What every split knows about its images; labels are class indices. */

@@ -2,8 +2,8 @@
 
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { nearest } from '../core/nearest.ts';
-import { assertRegularFile } from '../core/regular-file-io.ts';
+import { assertRegularFile } from '../core/files/regular-file-io.ts';
+import { nearest } from '../core/numbers/nearest.ts';
 import { namesOf } from '../core/row-named.ts';
 import { BnnError, systemErrorCode } from '../errors.ts';
 import type { Dataset, LoadOptions } from './dataset.ts';

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { type Found, found, obstacle } from '../core/found.ts';
-import { buildFolders } from '../core/native-file-io.ts';
+import { buildFolders } from '../core/machine/native-file-io.ts';
 import { FAMILY_TITLES, MPI_FAMILIES, type MpiFamily } from './launcher.ts';
 
 export interface MpiFacts {

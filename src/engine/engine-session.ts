@@ -1,6 +1,6 @@
 /** Runs packed models on the WebAssembly kernels, in any JavaScript runtime. */
 
-import { elementCount } from '../core/shape.ts';
+import { elementCount } from '../core/tensors/shape.ts';
 import { BnnError } from '../errors.ts';
 import type { Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';

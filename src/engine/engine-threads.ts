@@ -1,6 +1,6 @@
 /** Several threads for one instance of the kernels. */
 
-import type { KernelThread, StartedThread } from '../core/kernel-thread.ts';
+import type { KernelThread, StartedThread } from '../core/machine/kernel-thread.ts';
 import { type WasmMemory, type WasmModule, wasm } from './web-assembly.ts';
 
 /** Who works on a session. */

@@ -1,7 +1,7 @@
 /** Layers in the module's memory: their shapes are checked here, the kernels trust them. */
 
-import type { Tensor } from '../core/tensor.ts';
-import { bytesOf } from '../core/tensor.ts';
+import type { Tensor } from '../core/tensors/tensor.ts';
+import { bytesOf } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Engine, Pointer } from './engine-module.ts';
 

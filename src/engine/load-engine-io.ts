@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { startNodeThread } from '../core/kernel-thread-io.ts';
+import { startNodeThread } from '../core/machine/kernel-thread-io.ts';
 import { BnnError } from '../errors.ts';
 import { MOST_THREADS, shareMemory, type Team } from './engine-threads.ts';
 import { type WasmModule, wasm } from './web-assembly.ts';

@@ -1,7 +1,7 @@
 /** From the pixels of a picture to the input of a network, by what the file says of its pictures. */
 
-import { framePicture } from '../core/frame-picture.ts';
-import { framePixels, normalizePixels } from '../core/prepare-picture.ts';
+import { framePicture } from '../core/pictures/frame-picture.ts';
+import { framePixels, normalizePixels } from '../core/pictures/prepare-picture.ts';
 import {
   earlierFrame,
   type Layout,
@@ -9,7 +9,7 @@ import {
   PREPROCESSING_KEY,
   type Preprocessing,
   parsePreprocessing,
-} from '../core/preprocessing.ts';
+} from '../core/pictures/preprocessing.ts';
 import { BnnError } from '../errors.ts';
 import type { EngineTensorInfo } from './engine-session.ts';
 

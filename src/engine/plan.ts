@@ -1,7 +1,7 @@
 /** A model for inputs of given sizes: every shape known, every activation in its place, one step a node. */
 
-import { elementCount } from '../core/shape.ts';
-import { int64s, isDtype, type Tensor, toNumbers } from '../core/tensor.ts';
+import { elementCount } from '../core/tensors/shape.ts';
+import { int64s, isDtype, type Tensor, toNumbers } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { inferNode } from '../graph/infer/infer-shapes.ts';

@@ -1,6 +1,6 @@
 /** What an operator sees while a plan is made, and leaves behind: a step that runs it. */
 
-import type { Dtype, Tensor } from '../core/tensor.ts';
+import type { Dtype, Tensor } from '../core/tensors/tensor.ts';
 import type { Node } from '../graph/graph.ts';
 import type { Engine, Pointer } from './engine-module.ts';
 import type { Layer } from './layer.ts';

@@ -1,14 +1,14 @@
 /** What an estimator is: the stand-in for the derivative of sign during training. */
 
 import type * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '../core/tensor.ts';
+import type { Tensor } from '../core/tensors/tensor.ts';
 import type { Slope } from '../kernels/sign.ts';
 
 /** What a sign is of. */
 export type SignRole = 'weight' | 'activation';
 
 /**
- * At one moment of training. The forward pass is always sign(z) (`core/bits.ts`); the backward pass multiplies the incoming
+ * At one moment of training. The forward pass is always sign(z) (`core/numbers/bits.ts`); the backward pass multiplies the incoming
  * gradient by `factor(z)`.
  */
 export interface Estimator {

@@ -10,7 +10,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { type Tensor, tensor } from '../core/tensor.ts';
+import { type Tensor, tensor } from '../core/tensors/tensor.ts';
 import { run } from '../kernels/run.ts';
 import { createDsq } from './dsq.ts';
 import type { Estimator, EstimatorSchedule, LearnedState, SignRole } from './estimator.ts';

@@ -1,6 +1,6 @@
 /** Node attributes: the ONNX kinds this project handles, as a discriminated union. */
 
-import type { Tensor } from '../core/tensor.ts';
+import type { Tensor } from '../core/tensors/tensor.ts';
 
 export type Attribute =
   | { readonly kind: 'int'; readonly value: number }

@@ -1,6 +1,6 @@
 /** Builds a model node by node, in execution order. */
 
-import type { Dtype, Tensor } from '../core/tensor.ts';
+import type { Dtype, Tensor } from '../core/tensors/tensor.ts';
 import type { Attributes } from './attribute.ts';
 import type { Shape, Value } from './graph.ts';
 import { Model } from './model.ts';

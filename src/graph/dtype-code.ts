@@ -1,6 +1,6 @@
 /** The numbers by which ONNX attributes (`Cast.to`) and files name element types: `TensorProto.DataType` of the ONNX standard. */
 
-import type { Dtype } from '../core/tensor.ts';
+import type { Dtype } from '../core/tensors/tensor.ts';
 
 export const DTYPE_CODES: Readonly<Record<Dtype, number>> = {
   float32: 1,

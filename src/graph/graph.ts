@@ -8,7 +8,7 @@
  *   removed, after its place) is visited, one inserted before it is not.
  */
 
-import type { Dtype, Tensor } from '../core/tensor.ts';
+import type { Dtype, Tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { AttributeKind, Attributes, AttributeValues } from './attribute.ts';
 import { topologicalOrder } from './topological-order.ts';

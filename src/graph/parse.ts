@@ -1,6 +1,6 @@
 /** Reads what `printModel` wrote with the data in full; see there for the notation. */
 
-import { DTYPES, type Tensor } from '../core/tensor.ts';
+import { DTYPES, type Tensor } from '../core/tensors/tensor.ts';
 import { type Attribute, type AttributeKind, type Attributes, reference } from './attribute.ts';
 import { type Dim, Graph, type Node, type Shape, type Value, type ValueType } from './graph.ts';
 import { type GraphFunction, Model } from './model.ts';

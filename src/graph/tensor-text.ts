@@ -3,7 +3,7 @@
  * bfloat16 elements are their bits: `0x3c00`.
  */
 
-import { elementCount } from '../core/shape.ts';
+import { elementCount } from '../core/tensors/shape.ts';
 import {
   bytesOf,
   bytesPerElement,
@@ -13,7 +13,7 @@ import {
   type Tensor,
   tensor,
   toNumbers,
-} from '../core/tensor.ts';
+} from '../core/tensors/tensor.ts';
 import { formatFloat32, formatFloat64, NUMBER, parseFloatText } from './number-text.ts';
 import type { TextScanner } from './text-scanner.ts';
 

@@ -1,6 +1,6 @@
 /** Checks the invariants of the intermediate representation and of a well-formed model. Run after every pass in tests. */
 
-import { elementCount } from '../core/shape.ts';
+import { elementCount } from '../core/tensors/shape.ts';
 import { BnnError } from '../errors.ts';
 import type { Graph, Node, Value } from './graph.ts';
 import type { FindFunction, GraphFunction, Model } from './model.ts';

@@ -1,6 +1,6 @@
 /** How far a window reaches over the edges of what it slides over: the one place that reads `pads` and `auto_pad`. */
 
-import { samePadding } from '../core/shape.ts';
+import { samePadding } from '../core/tensors/shape.ts';
 import type { Node } from './graph.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** One case of a benchmark: our operators and the baselines, with speed, memory and the share of what the processor can do. */
 
-import { quantile } from '../core/quantile.ts';
+import { quantile } from '../core/numbers/quantile.ts';
 import { BnnError } from '../errors.ts';
 import { type MemoryUse, measureMemory } from './bench-memory-io.ts';
 import { type BenchVariant, type Timing, type TimingOptions, timeVariants } from './bench-timing.ts';

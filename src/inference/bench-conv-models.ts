@@ -1,8 +1,8 @@
 /** One convolution layer in the forms that `bnn-bench conv` compares. */
 
-import { Rng } from '../core/rng.ts';
-import { slidingWindowSize } from '../core/shape.ts';
-import { createArray, float32, type Tensor, tensor } from '../core/tensor.ts';
+import { Rng } from '../core/numbers/rng.ts';
+import { slidingWindowSize } from '../core/tensors/shape.ts';
+import { createArray, float32, type Tensor, tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { type Attributes, int, ints } from '../graph/attribute.ts';
 import { Builder } from '../graph/builder.ts';

@@ -1,6 +1,6 @@
 /** Times several models against each other in one process: short slices of each in turn, so that all see the same conditions. */
 
-import { median, quantile } from '../core/quantile.ts';
+import { median, quantile } from '../core/numbers/quantile.ts';
 import type { BenchModel } from './bench-conv-models.ts';
 import { createNativeSession } from './native-session.ts';
 import { openSession } from './open-session.ts';

@@ -1,6 +1,6 @@
 /** The range of each channel of what a model computes from pictures. */
 
-import { elementCount } from '../core/shape.ts';
+import { elementCount } from '../core/tensors/shape.ts';
 import { createSession, type SessionOptions } from './session.ts';
 
 export interface Pictures {

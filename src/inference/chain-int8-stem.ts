@@ -7,7 +7,7 @@
  * pixels becomes the one of stride 2 on pixels that it was made of.
  */
 
-import { isDtype, type Tensor } from '../core/tensor.ts';
+import { isDtype, type Tensor } from '../core/tensors/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import type { Int8ConvStep } from './chain-program.ts';
 import { affineOf, NO_VALUES, onlyReadBy } from './chain-stem.ts';

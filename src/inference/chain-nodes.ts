@@ -1,6 +1,6 @@
 /** Which nodes a `BinaryChain` can take over, each by itself: what they compute there is the same to the bit. */
 
-import { isDtype } from '../core/tensor.ts';
+import { isDtype } from '../core/tensors/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { type LayerVariant, packedVariant } from '../operators/variants.ts';
 import { type Int8Stem, int8StemOf } from './chain-int8-stem.ts';

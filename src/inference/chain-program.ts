@@ -1,6 +1,6 @@
 /** What `BinaryChain` of the operator library runs: its steps, weights and vectors as bytes, read by `native/kernels/chain/read_chain.cc`. */
 
-import { bytesOf, isDtype, type Tensor } from '../core/tensor.ts';
+import { bytesOf, isDtype, type Tensor } from '../core/tensors/tensor.ts';
 import type { Node } from '../graph/graph.ts';
 import type { LayerVariant } from '../operators/variants.ts';
 

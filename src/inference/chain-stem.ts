@@ -3,7 +3,7 @@
  * next alone; and convolutions of one element, the shortcuts of a ResNet. Exact beside an onnxruntime that runs them by its blocked convolutions: those of processors with AVX-512, in blocks of 16.
  */
 
-import { isDtype } from '../core/tensor.ts';
+import { isDtype } from '../core/tensors/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import type { FloatConvStep } from './chain-program.ts';
 

@@ -1,8 +1,8 @@
 /** Pictures to classes, one by one or many at once: the same decisions as of validation. */
 
-import { framePicture } from '../core/frame-picture.ts';
-import { normalizePixels } from '../core/prepare-picture.ts';
-import { readRegularFile } from '../core/regular-file-io.ts';
+import { readRegularFile } from '../core/files/regular-file-io.ts';
+import { framePicture } from '../core/pictures/frame-picture.ts';
+import { normalizePixels } from '../core/pictures/prepare-picture.ts';
 import { decodeImage } from '../data/pictures/decode-image.ts';
 import { MOST_PICTURE_BYTES } from '../data/pictures/picture-source.ts';
 import type { Guess } from '../engine/picture-input.ts';

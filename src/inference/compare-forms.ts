@@ -1,8 +1,8 @@
 /** Do two forms of a model compute the same? Both run in onnxruntime on the same random pictures, or whatever the model takes. */
 
-import { Rng } from '../core/rng.ts';
-import { type Dtype, type Tensor, toNumbers } from '../core/tensor.ts';
-import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
+import { Rng } from '../core/numbers/rng.ts';
+import { LOGITS_TOLERANCE } from '../core/numbers/tolerance.ts';
+import { type Dtype, type Tensor, toNumbers } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import type { Pictures } from './calibrate-channels.ts';

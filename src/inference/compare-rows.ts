@@ -1,6 +1,6 @@
 /** How the results of two models for the same inputs differ, input by input. */
 
-import { type Tensor, toNumbers } from '../core/tensor.ts';
+import { type Tensor, toNumbers } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { argMax } from './classification.ts';
 

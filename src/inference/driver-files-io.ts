@@ -5,7 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { type Obstacle, obstacle } from '../core/found.ts';
-import { hasNvidiaDriver } from '../core/nvidia-driver-io.ts';
+import { hasNvidiaDriver } from '../core/machine/nvidia-driver-io.ts';
 
 export function absentFiles(folder: string, names: readonly string[]): string[] {
   return names.filter((name) => !existsSync(join(folder, name)));

@@ -8,7 +8,7 @@
  * Exact    the same kernels on the same numbers: bits are what the next layer would have made of the floats.
  */
 
-import { tensor } from '../core/tensor.ts';
+import { tensor } from '../core/tensors/tensor.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import { inferNode } from '../graph/infer/infer-shapes.ts';
 import type { Model } from '../graph/model.ts';

@@ -1,7 +1,7 @@
 /** How long runs of a session take. */
 
 import { performance } from 'node:perf_hooks';
-import { median } from '../core/quantile.ts';
+import { median } from '../core/numbers/quantile.ts';
 import type { Session } from './session.ts';
 
 const RUNS = { warmUp: 5, least: 20, most: 200, budgetMs: 1000 } as const;

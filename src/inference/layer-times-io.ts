@@ -1,8 +1,8 @@
 /** How long each node of a model takes, from onnxruntime's profile. */
 
 import { requireFound } from '../core/found.ts';
-import { median } from '../core/quantile.ts';
-import { elementCount } from '../core/shape.ts';
+import { median } from '../core/numbers/quantile.ts';
+import { elementCount } from '../core/tensors/shape.ts';
 import { BnnError } from '../errors.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
 import { createNativeSession } from './native-session.ts';

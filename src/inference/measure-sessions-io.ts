@@ -1,7 +1,7 @@
 /** What the sessions of a packed model take in memory, with and without our operators. */
 
-import { elementCount } from '../core/shape.ts';
-import { float32 } from '../core/tensor.ts';
+import { elementCount } from '../core/tensors/shape.ts';
+import { float32 } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { Builder } from '../graph/builder.ts';
 import type { Model } from '../graph/model.ts';

@@ -1,6 +1,6 @@
 /** What a file says of itself that onnxruntime does not tell. */
 
-import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
+import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/pictures/preprocessing.ts';
 import { BnnError } from '../errors.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { readModel } from '../onnx/model-io.ts';

@@ -2,8 +2,8 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { checkDigests } from '../core/digests-io.ts';
-import { describeFolder } from '../core/folder-kind-io.ts';
+import { checkDigests } from '../core/files/digests-io.ts';
+import { describeFolder } from '../core/files/folder-kind-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { packageModel } from './package-models-io.ts';
 

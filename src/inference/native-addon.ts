@@ -3,11 +3,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { assertCompleteLibrary } from '../core/complete-library-io.ts';
 import { type Found, found, obstacle } from '../core/found.ts';
-import { loadNativeFile } from '../core/native-file-io.ts';
-import { isRuntimeLibrary } from '../core/native-files.ts';
-import { resolvePeer } from '../core/peers-io.ts';
+import { assertCompleteLibrary } from '../core/machine/complete-library-io.ts';
+import { loadNativeFile } from '../core/machine/native-file-io.ts';
+import { isRuntimeLibrary } from '../core/machine/native-files.ts';
+import { resolvePeer } from '../core/machine/peers-io.ts';
 import { messageOf } from './error-text.ts';
 
 /** A loaded model, inside the addon. */

@@ -1,8 +1,8 @@
 /** A session over the C interface of onnxruntime: like the stock one, and able to register our operator library. */
 
 import { requireFound } from '../core/found.ts';
-import { isOutOfThreads, outOfThreads } from '../core/scarce-threads.ts';
-import { type Dtype, fromBytes, type Tensor } from '../core/tensor.ts';
+import { isOutOfThreads, outOfThreads } from '../core/machine/scarce-threads.ts';
+import { type Dtype, fromBytes, type Tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
 import { decodeModel } from '../onnx/decode-model.ts';

@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 import type * as Ort from 'onnxruntime-node';
 import { type Found, found, obstacle } from '../core/found.ts';
-import { resolvePeer } from '../core/peers-io.ts';
+import { resolvePeer } from '../core/machine/peers-io.ts';
 import { messageOf } from './error-text.ts';
 
 /** In the order of preference: native code; the whole package for browsers; its CPU build alone, which our packages bring. */

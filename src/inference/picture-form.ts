@@ -9,7 +9,7 @@ import {
   type PictureFrame,
   type Preprocessing,
   pictureFrame,
-} from '../core/preprocessing.ts';
+} from '../core/pictures/preprocessing.ts';
 import { type Normalization, resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import type { Session, TensorInfo } from './session.ts';

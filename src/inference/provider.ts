@@ -3,8 +3,8 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Finding, findingOf, type Obstacle, obstacle } from '../core/found.ts';
-import { hasNvidiaDriver } from '../core/nvidia-driver-io.ts';
-import { resolvePeer } from '../core/peers-io.ts';
+import { hasNvidiaDriver } from '../core/machine/nvidia-driver-io.ts';
+import { resolvePeer } from '../core/machine/peers-io.ts';
 import { BnnError } from '../errors.ts';
 import { absentFiles, cudaReleases, linkedLibraries, vulkanObstacle } from './driver-files-io.ts';
 import { loadOnnxruntime, type Onnxruntime } from './onnxruntime.ts';

@@ -1,9 +1,9 @@
 /** Random inputs of the types and shapes that a model declares. */
 
-import { fromNumbers } from '../core/from-numbers.ts';
-import type { Rng } from '../core/rng.ts';
-import { elementCount } from '../core/shape.ts';
-import type { Dtype, Tensor } from '../core/tensor.ts';
+import type { Rng } from '../core/numbers/rng.ts';
+import { fromNumbers } from '../core/tensors/from-numbers.ts';
+import { elementCount } from '../core/tensors/shape.ts';
+import type { Dtype, Tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { inferShapes } from '../graph/infer/infer-shapes.ts';
 import { decodeModel } from '../onnx/decode-model.ts';

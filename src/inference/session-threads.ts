@@ -1,7 +1,7 @@
 /** How many threads a session of onnxruntime may be given. Where it cannot start one, it fails or ends the process. */
 
 import { availableParallelism } from 'node:os';
-import { sayFewerThreads } from '../core/scarce-threads.ts';
+import { sayFewerThreads } from '../core/machine/scarce-threads.ts';
 import { loadOrtAddon } from './native-addon.ts';
 
 /**

@@ -2,10 +2,10 @@
 
 import { stat } from 'node:fs/promises';
 import type * as ort from 'onnxruntime-node';
+import { readRegularFile } from '../core/files/regular-file-io.ts';
 import { requireFound } from '../core/found.ts';
-import { readRegularFile } from '../core/regular-file-io.ts';
-import { isOutOfThreads, outOfThreads } from '../core/scarce-threads.ts';
-import { elementCount } from '../core/shape.ts';
+import { isOutOfThreads, outOfThreads } from '../core/machine/scarce-threads.ts';
+import { elementCount } from '../core/tensors/shape.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 import { messageOf } from './error-text.ts';
 import { loadOnnxruntime, type Onnxruntime } from './onnxruntime.ts';

@@ -2,7 +2,7 @@
 
 import type * as ort from 'onnxruntime-node';
 import { requireFound } from '../core/found.ts';
-import { DTYPES, type Dtype, type Tensor } from '../core/tensor.ts';
+import { DTYPES, type Dtype, type Tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { messageOf } from './error-text.ts';
 import { loadOnnxruntime } from './onnxruntime.ts';

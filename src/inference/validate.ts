@@ -1,8 +1,8 @@
 /** Accuracy, agreement and speed of a model on a data set, in onnxruntime. */
 
 import { performance } from 'node:perf_hooks';
-import type { Fit, Preprocessing } from '../core/preprocessing.ts';
-import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
+import { LOGITS_TOLERANCE } from '../core/numbers/tolerance.ts';
+import type { Fit, Preprocessing } from '../core/pictures/preprocessing.ts';
 import type { Batch } from '../data/batches/batch-maker.ts';
 import { createBatches } from '../data/batches/batches.ts';
 import type { Dataset, LoadOptions, LoadProgress } from '../data/dataset.ts';

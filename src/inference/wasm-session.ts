@@ -1,7 +1,7 @@
 /** Our own engine behind the interface of a session: packed models without onnxruntime and without a compiler. */
 
-import { readRegularFile } from '../core/regular-file-io.ts';
-import { sayFewerThreads } from '../core/scarce-threads.ts';
+import { readRegularFile } from '../core/files/regular-file-io.ts';
+import { sayFewerThreads } from '../core/machine/scarce-threads.ts';
 import { EngineSession } from '../engine/engine-session.ts';
 import { loadEngine } from '../engine/load-engine-io.ts';
 import { BnnError } from '../errors.ts';

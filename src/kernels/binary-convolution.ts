@@ -1,5 +1,5 @@
 /**
- * Convolution of sign(x), +1 at 0 (see `core/bits.ts`), without groups and dilations; padding is 0.
+ * Convolution of sign(x), +1 at 0 (see `core/numbers/bits.ts`), without groups and dilations; padding is 0.
  *
  * `BnnBinaryConv` {x, filter} → Conv2D(sign(x), filter).
  * `BnnBinaryConvInputGrad` {dy, filter, x, sum?} → s(x) · Conv2DBackpropInput(dy, filter) + sum.

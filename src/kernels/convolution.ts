@@ -6,7 +6,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { elementCount } from '../core/shape.ts';
+import { elementCount } from '../core/tensors/shape.ts';
 import { type ExplicitPadding, type Pair, padBefore, paddedShape, unpadGradient } from './padding.ts';
 import { runTfjsKernel } from './tfjs-kernel.ts';
 

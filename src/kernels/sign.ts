@@ -1,7 +1,7 @@
 /**
  * bnn.Sign and what stands in for its derivative.
  *
- * `BnnSign`: y = +1 where x ≥ 0, else −1 (also for NaN; see `core/bits.ts`).
+ * `BnnSign`: y = +1 where x ≥ 0, else −1 (also for NaN; see `core/numbers/bits.ts`).
  * `BnnSignGrad`, `BnnSignGradTable`: dx = dy · s(x), with a slope s that the attributes tell.
  * `BnnSignGradDsq`: the same for DSQ (`estimators/learned-dsq.ts`), and the gradient of its sharpness.
  */

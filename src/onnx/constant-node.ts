@@ -1,6 +1,6 @@
 /** The standard operator Constant and the tensors it stands for. */
 
-import { float32, int64s, scalar, type Tensor, tensor } from '../core/tensor.ts';
+import { float32, int64s, scalar, type Tensor, tensor } from '../core/tensors/tensor.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import type { DecodeContext } from './decode-context.ts';
 

@@ -1,9 +1,9 @@
 /** ONNX files on disk. */
 
 import { dirname } from 'node:path';
-import { writeFileAtomic } from '../core/atomic-file-io.ts';
-import { fileKindOf } from '../core/file-kind.ts';
-import { readRegularFile } from '../core/regular-file-io.ts';
+import { writeFileAtomic } from '../core/files/atomic-file-io.ts';
+import { fileKindOf } from '../core/files/file-kind.ts';
+import { readRegularFile } from '../core/files/regular-file-io.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { decodeModel } from './decode-model.ts';

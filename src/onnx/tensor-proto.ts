@@ -1,8 +1,8 @@
 /** TensorProto <-> Tensor. */
 
 import type Long from 'long';
-import { elementCount, MAX_RANK } from '../core/shape.ts';
-import { bytesOf, bytesPerElement, createArray, type Dtype, fromBytes, type Tensor } from '../core/tensor.ts';
+import { elementCount, MAX_RANK } from '../core/tensors/shape.ts';
+import { bytesOf, bytesPerElement, createArray, type Dtype, fromBytes, type Tensor } from '../core/tensors/tensor.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
 import { dataTypeName } from './data-type.ts';
 import type { DecodeContext } from './decode-context.ts';

@@ -1,6 +1,6 @@
 /** TypeProto and ValueInfoProto <-> ValueType. */
 
-import { MAX_RANK } from '../core/shape.ts';
+import { MAX_RANK } from '../core/tensors/shape.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
 import type { Dim, Shape, ValueType } from '../graph/graph.ts';
 import { dataTypeName } from './data-type.ts';

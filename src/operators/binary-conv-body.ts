@@ -6,7 +6,7 @@
  * LeakyRelu fused: one pass each. Comparison and Where, or Mul and Add, are up to five, and two changes of layout.
  */
 
-import { int64s, scalar } from '../core/tensor.ts';
+import { int64s, scalar } from '../core/tensors/tensor.ts';
 import { type Attributes, float, ints, reference } from '../graph/attribute.ts';
 import type { Value } from '../graph/graph.ts';
 import type { GraphFunction } from '../graph/model.ts';

@@ -7,9 +7,9 @@
  * Padding contributes nothing: the zeros are put in after the binarization.
  */
 
-import { packedBytes, signOf, unpackSigns } from '../core/bits.ts';
-import { slidingWindowSize } from '../core/shape.ts';
-import { type Tensor, tensor } from '../core/tensor.ts';
+import { packedBytes, signOf, unpackSigns } from '../core/numbers/bits.ts';
+import { slidingWindowSize } from '../core/tensors/shape.ts';
+import { type Tensor, tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { type Attributes, int } from '../graph/attribute.ts';
 import type { Dim, Node, ValueType } from '../graph/graph.ts';

@@ -3,8 +3,8 @@
  * variants.   acc[m, n] = Σ_k d[m, k] · w[n, k],   d = Sign(x) or x
  */
 
-import { packedBytes, signOf, unpackSigns } from '../core/bits.ts';
-import { tensor } from '../core/tensor.ts';
+import { packedBytes, signOf, unpackSigns } from '../core/numbers/bits.ts';
+import { tensor } from '../core/tensors/tensor.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import type { Node, ValueType } from '../graph/graph.ts';
 import type { GraphFunction } from '../graph/model.ts';

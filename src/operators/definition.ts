@@ -1,6 +1,6 @@
 /** What an operator of the `bnn` domain consists of: schema, shape rule, meaning in standard operators, plain reference. */
 
-import type { Dtype, Tensor } from '../core/tensor.ts';
+import type { Dtype, Tensor } from '../core/tensors/tensor.ts';
 import type { AttributeKind, Attributes } from '../graph/attribute.ts';
 import type { Node } from '../graph/graph.ts';
 import type { InferRule } from '../graph/infer/rule.ts';

@@ -1,6 +1,6 @@
 /** What a layer does with its accumulators, by the table in `variants.ts`: inputs, function body, plain reference. */
 
-import type { Tensor } from '../core/tensor.ts';
+import type { Tensor } from '../core/tensors/tensor.ts';
 import type { Dim, Value } from '../graph/graph.ts';
 import type { InputSchema } from './definition.ts';
 import type { FunctionBody } from './function-body.ts';

@@ -1,7 +1,7 @@
 /** Helpers to write the body of a model-local function in standard operators. */
 
-import { unpackSigns } from '../core/bits.ts';
-import { int64s, scalar, type Tensor, tensor } from '../core/tensor.ts';
+import { unpackSigns } from '../core/numbers/bits.ts';
+import { int64s, scalar, type Tensor, tensor } from '../core/tensors/tensor.ts';
 import { type Attribute, type Attributes, int, ints, reference, tensorAttribute } from '../graph/attribute.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import type { GraphFunction } from '../graph/model.ts';
@@ -62,7 +62,7 @@ export class FunctionBody {
   }
 }
 
-/** +1 where x ≥ threshold (0 by default), else −1, as in `core/bits.ts`; NaN compares false and so gives −1. */
+/** +1 where x ≥ threshold (0 by default), else −1, as in `core/numbers/bits.ts`; NaN compares false and so gives −1. */
 export function signOfData(body: FunctionBody, x: Value, output: string, threshold?: Value): Value {
   const least = threshold ?? body.constant(`${output}_zero`, scalar(0));
   const isPlus = body.op('GreaterOrEqual', [x, least], `${output}_is_plus`);

@@ -1,6 +1,6 @@
 /** What the convolution and dense families share: access to attributes and inputs, with their checks. */
 
-import { isDtype, type Tensor } from '../core/tensor.ts';
+import { isDtype, type Tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import type { Dim, Shape, ValueType } from '../graph/graph.ts';

@@ -4,7 +4,7 @@
  * Numbers of inputs are positions. The operator set is 17.
  */
 
-import { roundHalfEven } from '../core/round.ts';
+import { roundHalfEven } from '../core/numbers/round.ts';
 import type { Node } from '../graph/graph.ts';
 
 /** A function of numbers; predicates give 0 or 1. */

@@ -1,8 +1,8 @@
-/** Weights of binary layers to and from the packed layouts of the `bnn` operators (bits as in `core/bits.ts`). */
+/** Weights of binary layers to and from the packed layouts of the `bnn` operators (bits as in `core/numbers/bits.ts`). */
 
-import { packedBytes, packSigns, unpackSigns } from '../core/bits.ts';
-import { elementCount } from '../core/shape.ts';
-import { type Tensor, tensor } from '../core/tensor.ts';
+import { packedBytes, packSigns, unpackSigns } from '../core/numbers/bits.ts';
+import { elementCount } from '../core/tensors/shape.ts';
+import { type Tensor, tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** All operators of the `bnn` domain, by name, and the model-local functions that make a file run on a stock runtime. */
 
-import type { Tensor } from '../core/tensor.ts';
+import type { Tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import { broadcasting, likeInput, toBool } from '../graph/infer/elementwise.ts';

@@ -1,6 +1,6 @@
 /** Recognizes values whose every element is −1 or +1, so that one more `bnn.Sign` would change nothing. */
 
-import { toNumbers } from '../core/tensor.ts';
+import { toNumbers } from '../core/tensors/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { constantOf } from '../graph/infer/node-facts.ts';
 import { BNN_DOMAIN } from './definition.ts';

@@ -1,7 +1,7 @@
 /** `bnn.Sign`: the binarization of activations and weights. Its gradient is the estimator's business, not the graph's. */
 
-import { signOf } from '../core/bits.ts';
-import { isDtype, tensor } from '../core/tensor.ts';
+import { signOf } from '../core/numbers/bits.ts';
+import { isDtype, tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { OperatorDefinition } from './definition.ts';
 import { FunctionBody, signOfData } from './function-body.ts';

@@ -3,7 +3,7 @@
  * It follows the reader's light or dark scheme and needs no script.
  */
 
-import type { Spread } from '../core/statistics.ts';
+import type { Spread } from '../core/numbers/statistics.ts';
 import { colorOf } from './plot-color.ts';
 import { type Box, type LabelledPoint, placeLabels } from './plot-labels.ts';
 import { linearScale, logScale, type Scale } from './plot-scale.ts';

@@ -1,6 +1,6 @@
 /** New nodes with inferred types, and constants as plain numbers. */
 
-import { type Tensor, toNumbers } from '../core/tensor.ts';
+import { type Tensor, toNumbers } from '../core/tensors/tensor.ts';
 import type { Attributes } from '../graph/attribute.ts';
 import type { Graph, Node, Value, ValueType } from '../graph/graph.ts';
 import { inferNode } from '../graph/infer/infer-shapes.ts';

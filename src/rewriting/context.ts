@@ -1,7 +1,7 @@
 /** What all rewrites of one model share. */
 
-import { MAX_RANK } from '../core/shape.ts';
-import type { TensorData } from '../core/tensor.ts';
+import { MAX_RANK } from '../core/tensors/shape.ts';
+import type { TensorData } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Graph, Node, Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';

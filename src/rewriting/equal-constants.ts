@@ -1,6 +1,6 @@
 /** Constants that hold the same numbers are one: stored once, counted once. */
 
-import { bytesOf, type Tensor } from '../core/tensor.ts';
+import { bytesOf, type Tensor } from '../core/tensors/tensor.ts';
 import type { Graph, Value } from '../graph/graph.ts';
 
 /**

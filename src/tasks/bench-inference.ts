@@ -1,7 +1,7 @@
 /** Times layers and networks in onnxruntime: ours, packed, in full precision and in 8-bit integers, in turns. */
 
 import { availableParallelism, cpus } from 'node:os';
-import { geometricMean } from '../core/quantile.ts';
+import { geometricMean } from '../core/numbers/quantile.ts';
 import {
   assertBenchable,
   type BenchCase,

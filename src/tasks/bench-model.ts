@@ -5,9 +5,9 @@
 
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
 import { prepareInt8, quantizeInt8 } from '../compiler/quantize-int8.ts';
-import { Rng } from '../core/rng.ts';
-import { elementCount } from '../core/shape.ts';
-import { float32 } from '../core/tensor.ts';
+import { Rng } from '../core/numbers/rng.ts';
+import { elementCount } from '../core/tensors/shape.ts';
+import { float32 } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { CaseRequest } from '../inference/bench-case.ts';

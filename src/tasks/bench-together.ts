@@ -1,7 +1,7 @@
 /** Training steps of several processes, in turns with the same on one of them: what working together gains and costs. */
 
 import { type SelectedBackend, selectBackend } from '../backends/select-backend.ts';
-import { median } from '../core/quantile.ts';
+import { median } from '../core/numbers/quantile.ts';
 import { type Communicator, gather, gatherTimes, meet } from '../distributed/communicator.ts';
 import { splitWaiting } from '../distributed/waiting.ts';
 import type { EstimatorName } from '../estimators/table.ts';

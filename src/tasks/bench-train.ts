@@ -7,7 +7,7 @@ import { explainOutOfMemory, isOutOfMemory } from '../backends/out-of-memory.ts'
 import { precisionOf, type WantedPrecision } from '../backends/precision.ts';
 import { selectBackend } from '../backends/select-backend.ts';
 import type { TimedCommand } from '../backends/step-recorder.ts';
-import { median } from '../core/quantile.ts';
+import { median } from '../core/numbers/quantile.ts';
 import type { Communicator } from '../distributed/communicator.ts';
 import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';

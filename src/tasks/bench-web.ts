@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
-import { median, quantile } from '../core/quantile.ts';
+import { median, quantile } from '../core/numbers/quantile.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { floatConv, nameOfConvLayer, packedConv, parseConvLayer } from '../inference/bench-conv-models.ts';

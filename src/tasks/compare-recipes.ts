@@ -1,7 +1,7 @@
 /** Trains recipes that differ in one thing over the same seeds, and writes what they say together. */
 
 import { join } from 'node:path';
-import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { writeFileAtomic } from '../core/files/atomic-file-io.ts';
 import type { Communicator } from '../distributed/communicator.ts';
 import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';

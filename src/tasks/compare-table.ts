@@ -1,6 +1,6 @@
 /** The arms of a comparison as a table, and how to read it. */
 
-import type { Spread } from '../core/statistics.ts';
+import type { Spread } from '../core/numbers/statistics.ts';
 import { plural } from '../report/format.ts';
 import type { Column } from '../report/table.ts';
 import type { ArmResult, Measure } from '../training/comparison/comparison.ts';

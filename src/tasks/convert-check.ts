@@ -1,8 +1,8 @@
 /** Runs a foreign model and what was made of it on the same inputs. */
 
-import { fromNumbers } from '../core/from-numbers.ts';
-import { type Dtype, type Tensor, toNumbers } from '../core/tensor.ts';
-import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
+import { LOGITS_TOLERANCE } from '../core/numbers/tolerance.ts';
+import { fromNumbers } from '../core/tensors/from-numbers.ts';
+import { type Dtype, type Tensor, toNumbers } from '../core/tensors/tensor.ts';
 import { compareRows } from '../inference/compare-rows.ts';
 import type { IndexRange } from '../inference/index-range.ts';
 import { indexRanges } from '../inference/random-feeds.ts';

@@ -2,8 +2,8 @@
 
 import { type Binarized, type BinarizeOptions, binarizeFloat } from '../convert/binarize-float.ts';
 import { withZeroPolicy, ZERO_POLICIES } from '../convert/signs/sign-policy.ts';
-import type { Preprocessing } from '../core/preprocessing.ts';
-import { LOGITS_TOLERANCE } from '../core/tolerance.ts';
+import { LOGITS_TOLERANCE } from '../core/numbers/tolerance.ts';
+import type { Preprocessing } from '../core/pictures/preprocessing.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { SessionMemory } from '../inference/measure-sessions-io.ts';

@@ -1,8 +1,8 @@
 /** Inputs to compare models on: random numbers, or the test pictures of a data set in the layout that the model takes. */
 
-import { fromNumbers } from '../core/from-numbers.ts';
-import { Rng } from '../core/rng.ts';
-import type { Dtype, Tensor } from '../core/tensor.ts';
+import { Rng } from '../core/numbers/rng.ts';
+import { fromNumbers } from '../core/tensors/from-numbers.ts';
+import type { Dtype, Tensor } from '../core/tensors/tensor.ts';
 import { createBatches } from '../data/batches/batches.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import type { Normalization } from '../data/normalization.ts';

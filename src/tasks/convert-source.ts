@@ -8,10 +8,10 @@ import { type KerasCheckpoint, readKerasCheckpoint } from '../convert/keras/kera
 import { type PytorchCheckpoint, readPytorchCheckpoint } from '../convert/pytorch/read-checkpoint.ts';
 import type { SignZero } from '../convert/signs/sign-log.ts';
 import { toStandardForm } from '../convert/standard/standard-form.ts';
-import { fileKindOf } from '../core/file-kind.ts';
-import { readRegularFile } from '../core/regular-file-io.ts';
-import { decodeSafetensors, type Safetensors } from '../core/safetensors.ts';
-import type { Dtype } from '../core/tensor.ts';
+import { fileKindOf } from '../core/files/file-kind.ts';
+import { readRegularFile } from '../core/files/regular-file-io.ts';
+import { decodeSafetensors, type Safetensors } from '../core/formats/safetensors.ts';
+import type { Dtype } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readSizedModel } from '../onnx/model-io.ts';

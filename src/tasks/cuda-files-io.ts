@@ -3,7 +3,7 @@
 import { statSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { isZip, readZip } from '../core/zip.ts';
+import { isZip, readZip } from '../core/formats/zip.ts';
 import { BnnError, fromSystemError } from '../errors.ts';
 
 /** The package on nuget.org that has them, and the page where a browser fetches it. */

@@ -5,7 +5,7 @@ import {
   PREPROCESSING_KEY,
   type Preprocessing,
   parsePreprocessing,
-} from '../core/preprocessing.ts';
+} from '../core/pictures/preprocessing.ts';
 import type { Model } from '../graph/model.ts';
 import { type PictureOptions, preparationOf } from '../inference/picture-form.ts';
 

@@ -1,8 +1,8 @@
 /** `MODEL.json` beside `MODEL.onnx`: what the model says of its pictures, for runtimes that do not show the metadata of a file. */
 
 import { readFile, rm, stat } from 'node:fs/promises';
-import { writeFileAtomic } from '../core/atomic-file-io.ts';
-import { encodePreprocessing, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
+import { writeFileAtomic } from '../core/files/atomic-file-io.ts';
+import { encodePreprocessing, type Preprocessing, parsePreprocessing } from '../core/pictures/preprocessing.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 
 export interface WrittenDescription {

@@ -3,7 +3,7 @@
 import { findStem, quantizeStem, stemModel } from '../compiler/quantize-stem.ts';
 import type { CompileReport } from '../compiler/report.ts';
 import { addSizes, nodeSizes, type Sizes } from '../compiler/sizes.ts';
-import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
+import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/pictures/preprocessing.ts';
 import { createBatches } from '../data/batches/batches.ts';
 import type { Dataset, LoadOptions } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';

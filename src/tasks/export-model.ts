@@ -2,7 +2,7 @@
 
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
 import type { CompileReport } from '../compiler/report.ts';
-import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
+import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/pictures/preprocessing.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { Comparison, DecisionComparison } from '../inference/compare-forms.ts';

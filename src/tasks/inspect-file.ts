@@ -1,6 +1,6 @@
 /** What is in a file: the layers of a model with their sizes and costs, or the tensors of a checkpoint. */
 
-import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/preprocessing.ts';
+import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/pictures/preprocessing.ts';
 import type { Model } from '../graph/model.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { readSizedModel } from '../onnx/model-io.ts';

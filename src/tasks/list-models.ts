@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Fields, ValuesOf } from '../core/field.ts';
-import { parseJsonObject } from '../core/parse-json.ts';
+import { parseJsonObject } from '../core/formats/parse-json.ts';
 import { packageModels, packageRecipe, packageRecipes } from '../inference/package-models-io.ts';
 import { defaultRecipe } from '../training/recipes/parse-recipe.ts';
 import type { Parts } from '../training/recipes/parts.ts';

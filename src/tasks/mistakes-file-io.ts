@@ -1,7 +1,7 @@
 /** The mistakes of a model as a file: a table, or a page with pictures. */
 
 import { basename, extname } from 'node:path';
-import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { writeFileAtomic } from '../core/files/atomic-file-io.ts';
 import { pictureAddress } from '../data/pictures/encode-picture.ts';
 import { BnnError } from '../errors.ts';
 import type { Mistake } from '../inference/decision-sheet.ts';

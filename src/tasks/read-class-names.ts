@@ -1,6 +1,6 @@
 /** Names of classes from a text file. */
 
-import { readRegularFile } from '../core/regular-file-io.ts';
+import { readRegularFile } from '../core/files/regular-file-io.ts';
 import { BnnError } from '../errors.ts';
 
 const MOST_BYTES = 2 ** 26;

@@ -1,7 +1,7 @@
 /** The indicators of all runs of a comparison, by layer and epoch. */
 
 import { join } from 'node:path';
-import { mean, standardDeviation } from '../core/statistics.ts';
+import { mean, standardDeviation } from '../core/numbers/statistics.ts';
 import type { ComparedLayers } from '../report/page/compared-layers-html.ts';
 import type { BandPoint } from '../report/plot-multiples.ts';
 import { type Arm, runName } from '../training/comparison/comparison.ts';

@@ -3,7 +3,7 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { parseJsonObject } from '../core/parse-json.ts';
+import { parseJsonObject } from '../core/formats/parse-json.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { readModel } from '../onnx/model-io.ts';

@@ -1,7 +1,7 @@
 /** A page about one run, or several side by side. */
 
 import { dirname, resolve } from 'node:path';
-import { writeFileAtomic } from '../core/atomic-file-io.ts';
+import { writeFileAtomic } from '../core/files/atomic-file-io.ts';
 import { BnnError } from '../errors.ts';
 import { LINE_STYLES } from '../report/line-styles.ts';
 import { runReport } from '../report/page/run-report.ts';

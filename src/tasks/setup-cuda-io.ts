@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { complaint, runProgram } from '../backends/run-program-io.ts';
-import { resolvePeer } from '../core/peers-io.ts';
+import { resolvePeer } from '../core/machine/peers-io.ts';
 import { BnnError } from '../errors.ts';
 import { absentFiles } from '../inference/driver-files-io.ts';
 import { CUDA_FILES, inspectProvider, TENSORRT_FILE } from '../inference/provider.ts';

@@ -6,7 +6,7 @@ import { basename, delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { complaint, runProgram } from '../backends/run-program-io.ts';
 import type { Finding } from '../core/found.ts';
-import { buildFolders } from '../core/native-file-io.ts';
+import { buildFolders } from '../core/machine/native-file-io.ts';
 import { FAMILY_TITLES, MPI_FAMILIES, type MpiFamily } from '../distributed/launcher.ts';
 import { builtMpis, libraryTitle, MPI_HINT, mpiFile } from '../distributed/mpi-addon.ts';
 import { BnnError } from '../errors.ts';

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { installInto } from '../backends/install-peer-io.ts';
 import { requireFound } from '../core/found.ts';
-import { resolvePeer, setupFolder } from '../core/peers-io.ts';
+import { resolvePeer, setupFolder } from '../core/machine/peers-io.ts';
 import { forgetOnnxruntime, loadOnnxruntime } from '../inference/onnxruntime.ts';
 import { hasLibraryHere } from '../inference/provider.ts';
 

@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { encodePreprocessing } from '../core/preprocessing.ts';
-import { readRegularFile } from '../core/regular-file-io.ts';
+import { readRegularFile } from '../core/files/regular-file-io.ts';
+import { encodePreprocessing } from '../core/pictures/preprocessing.ts';
 import { pictureFormOf } from '../data/dataset.ts';
 import { loadMnist, mnistFiles } from '../data/sets/mnist.ts';
 import { parseRecipe } from '../training/recipes/parse-recipe.ts';

@@ -5,8 +5,8 @@
  *     const [best] = await session.classify(image);
  */
 
-import { type Framing, framePicture } from '../core/frame-picture.ts';
-import type { Preprocessing } from '../core/preprocessing.ts';
+import { type Framing, framePicture } from '../core/pictures/frame-picture.ts';
+import type { Preprocessing } from '../core/pictures/preprocessing.ts';
 import { messageOf } from '../engine/engine-module.ts';
 import { EngineSession, type EngineTensor, type EngineTensorInfo } from '../engine/engine-session.ts';
 import type { Team } from '../engine/engine-threads.ts';

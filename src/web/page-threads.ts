@@ -1,6 +1,6 @@
 /** Threads of a browser for the kernels. */
 
-import { type KernelThread, type StartedThread, WORK } from '../core/kernel-thread.ts';
+import { type KernelThread, type StartedThread, WORK } from '../core/machine/kernel-thread.ts';
 import { MOST_THREADS, shareMemory, type Team } from '../engine/engine-threads.ts';
 import { BnnError } from '../errors.ts';
 

@@ -15,7 +15,7 @@
  * authors' code pads with 0.
  */
 
-import { int64s } from '../core/tensor.ts';
+import { int64s } from '../core/tensors/tensor.ts';
 import { type Attributes, int, ints } from '../graph/attribute.ts';
 import type { Value } from '../graph/graph.ts';
 import { filled, type Initializer, unitUniform } from './initialize.ts';

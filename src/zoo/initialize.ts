@@ -1,9 +1,9 @@
 /** Random initial weights. Every tensor draws from a stream of its own name, so adding a layer does not change the others. */
 
-import { formatGigabytes, usableMemory } from '../core/memory.ts';
-import { Rng } from '../core/rng.ts';
-import { elementCount } from '../core/shape.ts';
-import { float32, type Tensor } from '../core/tensor.ts';
+import { formatGigabytes, usableMemory } from '../core/machine/memory.ts';
+import { Rng } from '../core/numbers/rng.ts';
+import { elementCount } from '../core/tensors/shape.ts';
+import { float32, type Tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 
 /** Values for a weight of shape [out, in, ...kernel]. */

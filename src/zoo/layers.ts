@@ -1,6 +1,6 @@
 /** The layers that the networks are made of. Weight names are those of PyTorch's state_dict, so that foreign checkpoints fit. */
 
-import { int64s, scalar } from '../core/tensor.ts';
+import { int64s, scalar } from '../core/tensors/tensor.ts';
 import { type Attributes, float, int, ints, string } from '../graph/attribute.ts';
 import type { Value } from '../graph/graph.ts';
 import { convolveBinary } from './binary-values.ts';

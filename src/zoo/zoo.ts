@@ -1,7 +1,7 @@
 /** The networks by name, in latent form: standard ONNX operators, float weights, and `bnn.Sign` where an operand is binarized. */
 
 import type { Fields, ValuesOf } from '../core/field.ts';
-import { nearest } from '../core/nearest.ts';
+import { nearest } from '../core/numbers/nearest.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { buildBinarynetMini } from './binarynet-mini.ts';

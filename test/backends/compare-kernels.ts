@@ -2,8 +2,8 @@
 
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
-import { Rng } from '../../src/core/rng.ts';
-import { relativeError } from '../../src/core/tolerance.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { relativeError } from '../../src/core/numbers/tolerance.ts';
 
 export interface Values<Numbers = Float32Array> {
   readonly shape: readonly number[];

@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { expect, it } from 'vitest';
 import { registerCpuBackend } from '../../src/backends/cpu/register.ts';
-import { Rng } from '../../src/core/rng.ts';
-import { relativeError } from '../../src/core/tolerance.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { relativeError } from '../../src/core/numbers/tolerance.ts';
 import { runTfjsKernel as runKernel } from '../../src/kernels/tfjs-kernel.ts';
 
 const CASES = [

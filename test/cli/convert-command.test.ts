@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
-import { float32 } from '../../src/core/tensor.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';

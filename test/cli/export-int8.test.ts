@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/preprocessing.ts';
+import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/pictures/preprocessing.ts';
 import { readModel, writeModel } from '../../src/onnx/model-io.ts';
 import { addBnnFunctions } from '../../src/operators/registry.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';

@@ -5,8 +5,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { encodeSafetensors } from '../../src/core/safetensors.ts';
-import { float32 } from '../../src/core/tensor.ts';
+import { encodeSafetensors } from '../../src/core/formats/safetensors.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { findModel } from '../../src/inference/model-source-io.ts';
 import { validateModel } from '../../src/inference/validate.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/preprocessing.ts';
+import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/pictures/preprocessing.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
 import { writeModel } from '../../src/onnx/model-io.ts';
 import { addBnnFunctions } from '../../src/operators/registry.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
-import { Rng } from '../../src/core/rng.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
 import { loadCheckpoint } from '../../src/training/sessions/checkpoint-io.ts';
 import { readHistory } from '../../src/training/sessions/history-io.ts';
 import { programArguments } from './program.ts';

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/preprocessing.ts';
+import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/pictures/preprocessing.ts';
 import { writeModel } from '../../src/onnx/model-io.ts';
 import { addBnnFunctions } from '../../src/operators/registry.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { sha256 } from '../../src/core/digests-io.ts';
+import { sha256 } from '../../src/core/files/digests-io.ts';
 import { ESTIMATORS } from '../../src/estimators/table.ts';
 import { ROOT, runCli } from './spawn-cli.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { ValueRange } from '../../src/compiler/int8-parts.ts';
 import { prepareInt8, quantizeInt8 } from '../../src/compiler/quantize-int8.ts';
-import { float32, int64s } from '../../src/core/tensor.ts';
-import { relativeError } from '../../src/core/tolerance.ts';
+import { relativeError } from '../../src/core/numbers/tolerance.ts';
+import { float32, int64s } from '../../src/core/tensors/tensor.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { findStem, quantizeStem, stemModel } from '../../src/compiler/quantize-stem.ts';
-import { float32, type Tensor } from '../../src/core/tensor.ts';
+import { float32, type Tensor } from '../../src/core/tensors/tensor.ts';
 import { type Attributes, ints } from '../../src/graph/attribute.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { verify } from '../../src/graph/verify.ts';

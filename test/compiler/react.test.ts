@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { Rng } from '../../src/core/rng.ts';
-import { float32 } from '../../src/core/tensor.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { expectSame, withTypes } from './small-net.ts';

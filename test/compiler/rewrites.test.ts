@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatReason } from '../../src/compiler/report.ts';
-import { float32, int64s, tensor } from '../../src/core/tensor.ts';
+import { float32, int64s, tensor } from '../../src/core/tensors/tensor.ts';
 import { float, int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import { expectSame, operators, SmallNet } from './small-net.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { signThreshold } from '../../src/compiler/sign-threshold.ts';
-import { Rng } from '../../src/core/rng.ts';
-import { float32 } from '../../src/core/tensor.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { int } from '../../src/graph/attribute.ts';
 import { packGemmWeights } from '../../src/operators/pack-weights.ts';
 import { runNode } from '../operators/run-stock.ts';

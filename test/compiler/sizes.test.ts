@@ -2,8 +2,8 @@
 
 import { describe, expect, it, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
-import { Rng } from '../../src/core/rng.ts';
-import { float32 } from '../../src/core/tensor.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import type { Value } from '../../src/graph/graph.ts';

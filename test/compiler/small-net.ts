@@ -2,9 +2,9 @@
 
 import { expect } from 'vitest';
 import { type Lowered, type LowerOptions, lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
-import { Rng } from '../../src/core/rng.ts';
-import { float32, type Tensor } from '../../src/core/tensor.ts';
-import { relativeError } from '../../src/core/tolerance.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { relativeError } from '../../src/core/numbers/tolerance.ts';
+import { float32, type Tensor } from '../../src/core/tensors/tensor.ts';
 import { type Attributes, ints } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import { inferShapes } from '../../src/graph/infer/infer-shapes.ts';

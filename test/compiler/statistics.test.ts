@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { countMacs, countParameters, layerStatistics } from '../../src/compiler/statistics.ts';
-import { float32, scalar, type Tensor, tensor } from '../../src/core/tensor.ts';
+import { float32, scalar, type Tensor, tensor } from '../../src/core/tensors/tensor.ts';
 import { type Attributes, int, ints } from '../../src/graph/attribute.ts';
 import type { Shape, Value } from '../../src/graph/graph.ts';
 import { inferShapes } from '../../src/graph/infer/infer-shapes.ts';

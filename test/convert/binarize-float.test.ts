@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { binarizeFloat } from '../../src/convert/binarize-float.ts';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { maxAbsoluteError } from '../../src/core/tolerance.ts';
+import { maxAbsoluteError } from '../../src/core/numbers/tolerance.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { verify } from '../../src/graph/verify.ts';

@@ -1,7 +1,7 @@
 /** Small foreign models, as exporters write them. */
 
-import { Rng } from '../../src/core/rng.ts';
-import { float32, type Tensor } from '../../src/core/tensor.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { float32, type Tensor } from '../../src/core/tensors/tensor.ts';
 import type { Shape, Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { Network } from '../models/network.ts';

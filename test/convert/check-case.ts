@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { maxAbsoluteError } from '../../src/core/tolerance.ts';
+import { maxAbsoluteError } from '../../src/core/numbers/tolerance.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { verify } from '../../src/graph/verify.ts';

@@ -5,8 +5,8 @@ import { convertCheckpoint } from '../../src/convert/checkpoint/convert-checkpoi
 import { parseMapping } from '../../src/convert/checkpoint/mapping.ts';
 import { fittingNetworks } from '../../src/convert/checkpoint/zoo-checkpoint.ts';
 import { type PytorchCheckpoint, readPytorchCheckpoint } from '../../src/convert/pytorch/read-checkpoint.ts';
-import { decodeSafetensors } from '../../src/core/safetensors.ts';
-import { float32, type Tensor, toNumbers } from '../../src/core/tensor.ts';
+import { decodeSafetensors } from '../../src/core/formats/safetensors.ts';
+import { float32, type Tensor, toNumbers } from '../../src/core/tensors/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { createRun } from './run-model.ts';

@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { tensor } from '../../src/core/tensor.ts';
-import { maxAbsoluteError } from '../../src/core/tolerance.ts';
+import { maxAbsoluteError } from '../../src/core/numbers/tolerance.ts';
+import { tensor } from '../../src/core/tensors/tensor.ts';
 import { float, int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import { Source, withZeros } from './build.ts';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { convertCheckpoint } from '../../src/convert/checkpoint/convert-checkpoint.ts';
 import { deriveWeights } from '../../src/convert/checkpoint/derived-weights.ts';
 import { parseMapping } from '../../src/convert/checkpoint/mapping.ts';
-import { float32, type Tensor, tensor, toNumbers } from '../../src/core/tensor.ts';
+import { float32, type Tensor, tensor, toNumbers } from '../../src/core/tensors/tensor.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { createRun } from './run-model.ts';
 

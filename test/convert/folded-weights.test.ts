@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { float32 } from '../../src/core/tensor.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { float, int, ints } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import { Source } from './build.ts';

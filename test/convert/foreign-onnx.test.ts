@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { maxAbsoluteError } from '../../src/core/tolerance.ts';
+import { maxAbsoluteError } from '../../src/core/numbers/tolerance.ts';
 import { loadMnist } from '../../src/data/sets/mnist.ts';
 import { BnnError } from '../../src/errors.ts';
 import { verify } from '../../src/graph/verify.ts';

@@ -1,6 +1,6 @@
 /** Files of Keras, written with h5wasm; null where that optional package is not installed. */
 
-import type { Tensor } from '../../src/core/tensor.ts';
+import type { Tensor } from '../../src/core/tensors/tensor.ts';
 
 interface Writer {
   readonly ready: Promise<{

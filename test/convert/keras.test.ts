@@ -5,9 +5,9 @@ import { convertCheckpoint } from '../../src/convert/checkpoint/convert-checkpoi
 import { KERAS, parseMapping } from '../../src/convert/checkpoint/mapping.ts';
 import { readKerasArchive } from '../../src/convert/keras/keras-archive.ts';
 import { fromKeras, readKerasCheckpoint } from '../../src/convert/keras/keras-checkpoint.ts';
-import { Rng } from '../../src/core/rng.ts';
-import { float32, type Tensor, tensor } from '../../src/core/tensor.ts';
-import { maxAbsoluteError } from '../../src/core/tolerance.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { maxAbsoluteError } from '../../src/core/numbers/tolerance.ts';
+import { float32, type Tensor, tensor } from '../../src/core/tensors/tensor.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { withZeros } from './build.ts';
 import { h5File, missingH5 } from './h5-files.ts';

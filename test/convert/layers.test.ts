@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { float32, tensor } from '../../src/core/tensor.ts';
+import { float32, tensor } from '../../src/core/tensors/tensor.ts';
 import { int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import { Source, withZeros } from './build.ts';

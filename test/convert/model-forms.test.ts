@@ -5,7 +5,7 @@ import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { withZeroPolicy } from '../../src/convert/signs/sign-policy.ts';
 import { toStandardForm } from '../../src/convert/standard/standard-form.ts';
 import { levelsOfWeights } from '../../src/convert/verdict/weight-levels.ts';
-import { float32 } from '../../src/core/tensor.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { float, int, reference, string } from '../../src/graph/attribute.ts';
 import { Graph } from '../../src/graph/graph.ts';

@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { type Tensor, tensor } from '../../src/core/tensor.ts';
-import { maxAbsoluteError } from '../../src/core/tolerance.ts';
+import { maxAbsoluteError } from '../../src/core/numbers/tolerance.ts';
+import { type Tensor, tensor } from '../../src/core/tensors/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { type Attributes, float, int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';

@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { float32, tensor } from '../../src/core/tensor.ts';
-import { maxAbsoluteError } from '../../src/core/tolerance.ts';
+import { maxAbsoluteError } from '../../src/core/numbers/tolerance.ts';
+import { float32, tensor } from '../../src/core/tensors/tensor.ts';
 import { float, int, ints, string } from '../../src/graph/attribute.ts';
 import { Source, withZeros } from './build.ts';
 import { check, sign } from './check-case.ts';

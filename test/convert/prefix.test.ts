@@ -6,9 +6,9 @@ import { type ConvertedCheckpoint, convertCheckpoint } from '../../src/convert/c
 import { parseMapping } from '../../src/convert/checkpoint/mapping.ts';
 import { fittingNetworks } from '../../src/convert/checkpoint/zoo-checkpoint.ts';
 import { readPytorchCheckpoint } from '../../src/convert/pytorch/read-checkpoint.ts';
-import { decodeSafetensors } from '../../src/core/safetensors.ts';
-import { float32, type Tensor } from '../../src/core/tensor.ts';
-import { maxAbsoluteError } from '../../src/core/tolerance.ts';
+import { decodeSafetensors } from '../../src/core/formats/safetensors.ts';
+import { maxAbsoluteError } from '../../src/core/numbers/tolerance.ts';
+import { float32, type Tensor } from '../../src/core/tensors/tensor.ts';
 import { createRun } from './run-model.ts';
 import { hasShared, sharedPath } from './shared-files.ts';
 import { call, dict, global, Raw, tensorItem, torchLegacy, torchZip } from './torch-files.ts';

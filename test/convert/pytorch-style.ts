@@ -1,6 +1,6 @@
 /** Networks for MNIST as PyTorch's exporter writes them: names of modules, biases, a Reshape or Flatten before the head. */
 
-import { scalar } from '../../src/core/tensor.ts';
+import { scalar } from '../../src/core/tensors/tensor.ts';
 import { type Attributes, float, int, ints } from '../../src/graph/attribute.ts';
 import type { Dim, Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';

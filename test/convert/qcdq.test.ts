@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { type Dtype, float32, type Tensor, tensor } from '../../src/core/tensor.ts';
+import { type Dtype, float32, type Tensor, tensor } from '../../src/core/tensors/tensor.ts';
 import { int } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';

@@ -2,9 +2,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { Rng } from '../../src/core/rng.ts';
-import { float32 } from '../../src/core/tensor.ts';
-import { maxAbsoluteError } from '../../src/core/tolerance.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { maxAbsoluteError } from '../../src/core/numbers/tolerance.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
-import { float32, tensor } from '../../src/core/tensor.ts';
+import { float32, tensor } from '../../src/core/tensors/tensor.ts';
 import { int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { toStandardForm } from '../../src/convert/standard/standard-form.ts';
-import { float32, int64s, scalar, type Tensor, tensor } from '../../src/core/tensor.ts';
+import { float32, int64s, scalar, type Tensor, tensor } from '../../src/core/tensors/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { type Attributes, int, ints, string, tensorAttribute } from '../../src/graph/attribute.ts';
 import { Graph, type Value } from '../../src/graph/graph.ts';

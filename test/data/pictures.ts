@@ -1,7 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import sharp from 'sharp';
-import { type Framing, framePicture } from '../../src/core/frame-picture.ts';
+import { type Framing, framePicture } from '../../src/core/pictures/frame-picture.ts';
 import type { FileSplit } from '../../src/data/dataset.ts';
 import { decodeImage } from '../../src/data/pictures/decode-image.ts';
 import { pictureName } from '../../src/data/pictures/picture-source.ts';

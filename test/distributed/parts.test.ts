@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { partOf } from '../../src/core/part.ts';
-import { Rng } from '../../src/core/rng.ts';
+import { partOf } from '../../src/core/numbers/part.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
 import { createBatchMaker } from '../../src/data/batches/batch-maker.ts';
 import type { MemorySplit } from '../../src/data/dataset.ts';
 import { mixBatch, mixRng } from '../../src/training/learning/mix-batch.ts';

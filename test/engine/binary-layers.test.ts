@@ -2,9 +2,9 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Rng } from '../../src/core/rng.ts';
-import { elementCount } from '../../src/core/shape.ts';
-import { float32, type Tensor } from '../../src/core/tensor.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { elementCount } from '../../src/core/tensors/shape.ts';
+import { float32, type Tensor } from '../../src/core/tensors/tensor.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
 import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
 import { type Attributes, int, ints } from '../../src/graph/attribute.ts';

@@ -1,7 +1,7 @@
 /** Packed networks on the test set of CIFAR-10: our engine in WebAssembly against stock onnxruntime, picture by picture. */
 
 import { readFile } from 'node:fs/promises';
-import { PREPROCESSING_KEY, parsePreprocessing } from '../../src/core/preprocessing.ts';
+import { PREPROCESSING_KEY, parsePreprocessing } from '../../src/core/pictures/preprocessing.ts';
 import { createBatches } from '../../src/data/batches/batches.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';

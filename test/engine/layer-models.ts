@@ -1,7 +1,7 @@
 /** Networks of one packed layer, and what the engine does not run of the trainer's cases. */
 
-import { Rng } from '../../src/core/rng.ts';
-import type { Tensor } from '../../src/core/tensor.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import type { Tensor } from '../../src/core/tensors/tensor.ts';
 import type { EngineSession } from '../../src/engine/engine-session.ts';
 import { type Attributes, int, ints } from '../../src/graph/attribute.ts';
 import type { Model } from '../../src/graph/model.ts';

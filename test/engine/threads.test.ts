@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
-import type { Tensor } from '../../src/core/tensor.ts';
+import type { Tensor } from '../../src/core/tensors/tensor.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
 import type { Team } from '../../src/engine/engine-threads.ts';
 import { loadEngine, loadEngineModule } from '../../src/engine/load-engine-io.ts';

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, expect, it } from 'vitest';
 import { registerNativeBackend } from '../../src/backends/native/register.ts';
-import { Rng } from '../../src/core/rng.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
 import { createDsq } from '../../src/estimators/dsq.ts';
 import type { Estimator } from '../../src/estimators/estimator.ts';
 import { LearnedDsq } from '../../src/estimators/learned-dsq.ts';

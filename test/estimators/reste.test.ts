@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FLOAT32_TOLERANCE, FLOAT64_TOLERANCE } from '../../src/core/tolerance.ts';
+import { FLOAT32_TOLERANCE, FLOAT64_TOLERANCE } from '../../src/core/numbers/tolerance.ts';
 import { createReste, resteO } from '../../src/estimators/reste.ts';
 
 const golden = JSON.parse(readFileSync(new URL('../golden/reste.json', import.meta.url), 'utf8'));

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { registerNativeBackend } from '../../src/backends/native/register.ts';
-import { Rng } from '../../src/core/rng.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
 import type { Estimator } from '../../src/estimators/estimator.ts';
 import { ESTIMATORS, type EstimatorRow } from '../../src/estimators/table.ts';
 import { softmaxCrossEntropy } from '../../src/training/learning/loss.ts';

@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Rng } from '../../src/core/rng.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
 import { BnnError } from '../../src/errors.ts';
 import { mutate } from './mutate.ts';
 import { openTarget } from './targets.ts';

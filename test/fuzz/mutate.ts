@@ -1,6 +1,6 @@
 /** Damage as files meet it and as an attacker makes it: bits, lengths, repeated, removed and foreign pieces. */
 
-import type { Rng } from '../../src/core/rng.ts';
+import type { Rng } from '../../src/core/numbers/rng.ts';
 
 /** Sizes and counts at which readers go wrong. */
 const WORDS = [0, 1, 2, 7, 8, 9, 127, 128, 255, 256, 32767, 65535, 65536, 2 ** 24, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];

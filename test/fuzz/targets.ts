@@ -11,10 +11,10 @@ import { convertCheckpoint } from '../../src/convert/checkpoint/convert-checkpoi
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { readKerasCheckpoint } from '../../src/convert/keras/keras-checkpoint.ts';
 import { readPytorchCheckpoint } from '../../src/convert/pytorch/read-checkpoint.ts';
-import { type Framing, framePicture } from '../../src/core/frame-picture.ts';
-import { pictureFrame } from '../../src/core/preprocessing.ts';
-import { decodeSafetensors, encodeSafetensors } from '../../src/core/safetensors.ts';
-import { float32 } from '../../src/core/tensor.ts';
+import { decodeSafetensors, encodeSafetensors } from '../../src/core/formats/safetensors.ts';
+import { type Framing, framePicture } from '../../src/core/pictures/frame-picture.ts';
+import { pictureFrame } from '../../src/core/pictures/preprocessing.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { pythonLayout } from '../../src/data/formats/cifar-layouts.ts';
 import { decodeIdx } from '../../src/data/formats/idx.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { float32, scalar } from '../../src/core/tensor.ts';
+import { float32, scalar } from '../../src/core/tensors/tensor.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import { Graph, type Node, type Value } from '../../src/graph/graph.ts';
 import { Model } from '../../src/graph/model.ts';

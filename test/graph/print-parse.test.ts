@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { elementCount } from '../../src/core/shape.ts';
-import { bytesOf, bytesPerElement, DTYPES, float32, fromBytes, int64s, type Tensor } from '../../src/core/tensor.ts';
+import { elementCount } from '../../src/core/tensors/shape.ts';
+import {
+  bytesOf,
+  bytesPerElement,
+  DTYPES,
+  float32,
+  fromBytes,
+  int64s,
+  type Tensor,
+} from '../../src/core/tensors/tensor.ts';
 import {
   type Attribute,
   type Attributes,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { float32, scalar } from '../../src/core/tensor.ts';
+import { float32, scalar } from '../../src/core/tensors/tensor.ts';
 import { reference } from '../../src/graph/attribute.ts';
 import { Graph, type Node, Value } from '../../src/graph/graph.ts';
 import { type GraphFunction, Model } from '../../src/graph/model.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
-import { float32 } from '../../src/core/tensor.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { ints } from '../../src/graph/attribute.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import type { Model } from '../../src/graph/model.ts';

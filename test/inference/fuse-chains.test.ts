@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { quantizeStem } from '../../src/compiler/quantize-stem.ts';
-import { tensor } from '../../src/core/tensor.ts';
+import { tensor } from '../../src/core/tensors/tensor.ts';
 import { float, int, ints } from '../../src/graph/attribute.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import type { Value } from '../../src/graph/graph.ts';

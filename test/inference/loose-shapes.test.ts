@@ -1,7 +1,7 @@
 /** Shapes that function bodies broadcast in stock onnxruntime: the operator library must take them too, and give the same. */
 
 import { describe, expect, test } from 'vitest';
-import { tensor } from '../../src/core/tensor.ts';
+import { tensor } from '../../src/core/tensors/tensor.ts';
 import { type Attributes, int, ints } from '../../src/graph/attribute.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import { createNativeSession, type NamedTensors } from '../../src/inference/native-session.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
-import { tensor } from '../../src/core/tensor.ts';
+import { tensor } from '../../src/core/tensors/tensor.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import { floatConv, int8Conv, packedConv, parseConvLayer } from '../../src/inference/bench-conv-models.ts';

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
-import { createArray, type Dtype, type Tensor } from '../../src/core/tensor.ts';
+import { createArray, type Dtype, type Tensor } from '../../src/core/tensors/tensor.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import { loadOrtAddon } from '../../src/inference/native-addon.ts';
 import { createNativeSession } from '../../src/inference/native-session.ts';

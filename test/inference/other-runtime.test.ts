@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
-import { float32, tensor } from '../../src/core/tensor.ts';
+import { float32, tensor } from '../../src/core/tensors/tensor.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { findOpsLibrary, loadOrtAddon } from '../../src/inference/native-addon.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
-import { float32 } from '../../src/core/tensor.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { ints } from '../../src/graph/attribute.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import { createNativeSession } from '../../src/inference/native-session.ts';

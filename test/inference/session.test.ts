@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { float32 } from '../../src/core/tensor.ts';
+import { float32 } from '../../src/core/tensors/tensor.ts';
 import { ints } from '../../src/graph/attribute.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import { inspectProvider } from '../../src/inference/provider.ts';

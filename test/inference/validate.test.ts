@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
-import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/preprocessing.ts';
+import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/pictures/preprocessing.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { validateModel } from '../../src/inference/validate.ts';
 import { writeModel } from '../../src/onnx/model-io.ts';

@@ -1,8 +1,8 @@
 /** Small networks of random numbers: what every test that builds a model writes it with. */
 
-import { Rng } from '../../src/core/rng.ts';
-import { elementCount } from '../../src/core/shape.ts';
-import { float32, int64s, scalar, type Tensor } from '../../src/core/tensor.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { elementCount } from '../../src/core/tensors/shape.ts';
+import { float32, int64s, scalar, type Tensor } from '../../src/core/tensors/tensor.ts';
 import type { Attributes } from '../../src/graph/attribute.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import type { Value } from '../../src/graph/graph.ts';

@@ -109,7 +109,7 @@ const DATASET: Toy = {
       file: 'src/data/sets/toy.ts',
       text: `/** Stripes, lying or standing. */
 
-import { Rng } from '../../core/rng.ts';
+import { Rng } from '../../core/numbers/rng.ts';
 import { type Dataset, fingerprintOf, type LoadOptions, type MemorySplit } from '../dataset.ts';
 import { createSharedBytes, createSharedInts } from '../shared-memory.ts';
 import { limitOf, refuseImageSize } from '../splits/limits.ts';

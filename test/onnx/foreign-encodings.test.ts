@@ -2,7 +2,7 @@
 
 import { onnx } from 'onnx-proto';
 import { describe, expect, test } from 'vitest';
-import { toNumbers } from '../../src/core/tensor.ts';
+import { toNumbers } from '../../src/core/tensors/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { onnx } from 'onnx-proto';
 import { describe, expect, test } from 'vitest';
-import { bytesOf } from '../../src/core/tensor.ts';
+import { bytesOf } from '../../src/core/tensors/tensor.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { readModel } from '../../src/onnx/model-io.ts';

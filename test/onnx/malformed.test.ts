@@ -1,7 +1,7 @@
 /** Bytes that are no model: an error of ours or success, within bounds of time and memory, and never a crash. */
 
 import { describe, expect, test } from 'vitest';
-import { Rng } from '../../src/core/rng.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
 import { BnnError } from '../../src/errors.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';

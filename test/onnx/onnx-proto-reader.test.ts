@@ -2,7 +2,7 @@
 
 import { onnx } from 'onnx-proto';
 import { describe, expect, test } from 'vitest';
-import { bytesOf, createArray, DTYPES, type Tensor } from '../../src/core/tensor.ts';
+import { bytesOf, createArray, DTYPES, type Tensor } from '../../src/core/tensors/tensor.ts';
 import { type Attribute, reference } from '../../src/graph/attribute.ts';
 import { Graph } from '../../src/graph/graph.ts';
 import { Model } from '../../src/graph/model.ts';

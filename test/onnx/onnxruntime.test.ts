@@ -5,7 +5,7 @@ import { onnx } from 'onnx-proto';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import protobuf from 'protobufjs';
 import { expect, test } from 'vitest';
-import { FLOAT32_TOLERANCE, relativeError } from '../../src/core/tolerance.ts';
+import { FLOAT32_TOLERANCE, relativeError } from '../../src/core/numbers/tolerance.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { CONV_BIAS, CONV_INPUT, CONV_WEIGHT, convModel, functionModel } from './sample-models.ts';

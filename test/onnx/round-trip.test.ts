@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { elementCount } from '../../src/core/shape.ts';
-import { bytesPerElement, DTYPES, fromBytes, type Tensor } from '../../src/core/tensor.ts';
+import { elementCount } from '../../src/core/tensors/shape.ts';
+import { bytesPerElement, DTYPES, fromBytes, type Tensor } from '../../src/core/tensors/tensor.ts';
 import type { Attribute, AttributeKind } from '../../src/graph/attribute.ts';
 import { type Dim, Graph, type Value } from '../../src/graph/graph.ts';
 import { Model } from '../../src/graph/model.ts';

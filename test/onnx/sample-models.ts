@@ -1,6 +1,6 @@
 /** Small models, built by hand, that use every feature of the format which this project writes. */
 
-import { float32, int64s, scalar } from '../../src/core/tensor.ts';
+import { float32, int64s, scalar } from '../../src/core/tensors/tensor.ts';
 import { float, int, ints, reference } from '../../src/graph/attribute.ts';
 import { Graph } from '../../src/graph/graph.ts';
 import { type GraphFunction, Model } from '../../src/graph/model.ts';

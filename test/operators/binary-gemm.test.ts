@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { Rng } from '../../src/core/rng.ts';
-import { float32, type Tensor } from '../../src/core/tensor.ts';
-import { relativeError } from '../../src/core/tolerance.ts';
+import { Rng } from '../../src/core/numbers/rng.ts';
+import { relativeError } from '../../src/core/numbers/tolerance.ts';
+import { float32, type Tensor } from '../../src/core/tensors/tensor.ts';
 import { int } from '../../src/graph/attribute.ts';
 import { packGemmWeights } from '../../src/operators/pack-weights.ts';
 import { evaluateReference } from '../../src/operators/registry.ts';

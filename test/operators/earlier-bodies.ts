@@ -3,7 +3,7 @@
  * them are in use, and they broadcast more than today's; as the plainest form they are also a reference for today's.
  */
 
-import { int64s } from '../../src/core/tensor.ts';
+import { int64s } from '../../src/core/tensors/tensor.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { GraphFunction, Model } from '../../src/graph/model.ts';
 import { BNN_DOMAIN } from '../../src/operators/definition.ts';

@@ -1,7 +1,7 @@
 /** Random epilogues of layer operators, and their results in float32 arithmetic, written unlike the reference. */
 
-import type { Rng } from '../../src/core/rng.ts';
-import { float32, type Tensor } from '../../src/core/tensor.ts';
+import type { Rng } from '../../src/core/numbers/rng.ts';
+import { float32, type Tensor } from '../../src/core/tensors/tensor.ts';
 import type { LayerVariant } from '../../src/operators/variants.ts';
 
 export interface RandomEpilogue {

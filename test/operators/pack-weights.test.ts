@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { tensor } from '../../src/core/tensor.ts';
+import { tensor } from '../../src/core/tensors/tensor.ts';
 import {
   negateOutputs,
   packConvWeights,

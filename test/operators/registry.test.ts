@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { float32, tensor } from '../../src/core/tensor.ts';
+import { float32, tensor } from '../../src/core/tensors/tensor.ts';
 import { Graph } from '../../src/graph/graph.ts';
 import { Model } from '../../src/graph/model.ts';
 import {

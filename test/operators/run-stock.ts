@@ -1,7 +1,7 @@
 /** Runs models in stock onnxruntime, with nothing of ours registered. */
 
 import * as ort from 'onnxruntime-node';
-import type { Tensor } from '../../src/core/tensor.ts';
+import type { Tensor } from '../../src/core/tensors/tensor.ts';
 import type { Attributes } from '../../src/graph/attribute.ts';
 import { Graph } from '../../src/graph/graph.ts';
 import { Model } from '../../src/graph/model.ts';

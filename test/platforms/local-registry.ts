@@ -12,7 +12,7 @@ import {
   PLATFORMS,
   type PlatformName,
   platformPackage as packageNameOf,
-} from '../../src/core/native-files.ts';
+} from '../../src/core/machine/native-files.ts';
 import { nodeOf, verdaccio } from './package-managers.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));

@@ -6,7 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { nativeFiles } from '../../src/core/native-files.ts';
+import { nativeFiles } from '../../src/core/machine/native-files.ts';
 import { packageFolder, ROOT } from './released.ts';
 
 const LOADER = process.env['BNN_MUSL'] ?? '/lib/ld-musl-x86_64.so.1';

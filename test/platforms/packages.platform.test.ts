@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { nativeFiles, PLATFORMS, type PlatformName, platformPackage } from '../../src/core/native-files.ts';
+import { nativeFiles, PLATFORMS, type PlatformName, platformPackage } from '../../src/core/machine/native-files.ts';
 import { buildInfo, packageFolder, ROOT } from './released.ts';
 
 const NM = ['llvm-nm', 'llvm-nm-14'].find((name) => spawnSync(name, ['--version']).status === 0);

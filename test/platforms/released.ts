@@ -5,7 +5,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symli
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type PlatformName, platformPackage } from '../../src/core/native-files.ts';
+import { type PlatformName, platformPackage } from '../../src/core/machine/native-files.ts';
 import { fetchNpmPackage } from '../../tools/fetch-npm-package.mjs';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));

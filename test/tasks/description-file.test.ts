@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { type Preprocessing, parsePreprocessing } from '../../src/core/preprocessing.ts';
+import { type Preprocessing, parsePreprocessing } from '../../src/core/pictures/preprocessing.ts';
 import { descriptionFile, writeDescription } from '../../src/tasks/description-file.ts';
 import { temporaryFolder } from '../data/temporary-folder.ts';
 

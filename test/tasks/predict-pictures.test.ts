@@ -11,7 +11,7 @@ import {
   type PictureFrame,
   PREPROCESSING_KEY,
   pictureFrame,
-} from '../../src/core/preprocessing.ts';
+} from '../../src/core/pictures/preprocessing.ts';
 import { classify } from '../../src/inference/classify.ts';
 import { type OpenedSession, openSession } from '../../src/inference/open-session.ts';
 import { writeModel } from '../../src/onnx/model-io.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/preprocessing.ts';
+import { encodePreprocessing, PREPROCESSING_KEY } from '../../src/core/pictures/preprocessing.ts';
 import { loadDataset } from '../../src/data/load-dataset.ts';
 import { defaultRecipe, parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
 import type { RecipeInput } from '../../src/training/recipes/recipe.ts';

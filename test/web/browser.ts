@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
-import { encodePreprocessing, PREPROCESSING_KEY, type Preprocessing } from '../../src/core/preprocessing.ts';
+import { encodePreprocessing, PREPROCESSING_KEY, type Preprocessing } from '../../src/core/pictures/preprocessing.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
 import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
 import { type Guess, guessesOf, type Pixels, pictureInputOf, prepare } from '../../src/engine/picture-input.ts';

@@ -4,7 +4,7 @@
  *     tools/cluster/two-machines.sh 5000 100 sh -c 'mpirun $ON_BOTH node --import tsx tools/cluster/sums.ts 5000 100'
  */
 
-import { median } from '../../src/core/quantile.ts';
+import { median } from '../../src/core/numbers/quantile.ts';
 import { gatherTimes, meet, sumUp } from '../../src/distributed/communicator.ts';
 import { sumSeconds } from '../../src/distributed/cost-model.ts';
 import { joinProcesses } from '../../src/distributed/mpi-communicator.ts';

@@ -1,7 +1,7 @@
 /** What of this project knows an operator of the standard, put to the standard's own tests. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { type Tensor, toNumbers } from '../../src/core/tensor.ts';
+import { type Tensor, toNumbers } from '../../src/core/tensors/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { createSte } from '../../src/estimators/ste.ts';
 import type { Node } from '../../src/graph/graph.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import onnxProto from 'onnx-proto';
-import { fromBytes, type Tensor } from '../../src/core/tensor.ts';
+import { fromBytes, type Tensor } from '../../src/core/tensors/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { dtypeOfCode } from '../../src/graph/dtype-code.ts';
 import type { Node } from '../../src/graph/graph.ts';

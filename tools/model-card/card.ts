@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseJsonObject } from '../../src/core/parse-json.ts';
+import { parseJsonObject } from '../../src/core/formats/parse-json.ts';
 import { BnnError, fromSystemError } from '../../src/errors.ts';
 import { parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
 import type { Recipe } from '../../src/training/recipes/recipe.ts';

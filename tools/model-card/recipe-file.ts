@@ -2,7 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseJsonObject } from '../../src/core/parse-json.ts';
+import { parseJsonObject } from '../../src/core/formats/parse-json.ts';
 import { parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
 import type { Recipe } from '../../src/training/recipes/recipe.ts';
 

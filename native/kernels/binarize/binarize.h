@@ -1,4 +1,4 @@
-// Packs signs of floats into words of 32 bits: bit 1 where x >= 0 (so for −0, not for NaN), as in src/core/bits.ts, or where x is
+// Packs signs of floats into words of 32 bits: bit 1 where x >= 0 (so for −0, not for NaN), as in src/core/numbers/bits.ts, or where x is
 // at least another threshold.
 #pragma once
 

@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { type Found, found, obstacle } from '../../core/found.ts';
-import { loadNativeFile } from '../../core/native-file-io.ts';
+import { loadNativeFile } from '../../core/machine/native-file-io.ts';
 import type { OperandKind } from './addon-codes.ts';
 
 /**

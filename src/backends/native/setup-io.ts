@@ -2,7 +2,7 @@
 
 import { access, constants } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { buildFolders } from '../../core/native-file-io.ts';
+import { buildFolders } from '../../core/machine/native-file-io.ts';
 import { BnnError } from '../../errors.ts';
 import type { Setup } from '../backend-facts.ts';
 import { complaint, runProgram } from '../run-program-io.ts';

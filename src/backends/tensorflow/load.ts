@@ -2,8 +2,8 @@
 
 import { createRequire } from 'node:module';
 import { type Found, found, obstacle } from '../../core/found.ts';
-import { hasNvidiaDriver } from '../../core/nvidia-driver-io.ts';
-import { importQuietly } from '../../core/peers-io.ts';
+import { hasNvidiaDriver } from '../../core/machine/nvidia-driver-io.ts';
+import { importQuietly } from '../../core/machine/peers-io.ts';
 import { BnnError } from '../../errors.ts';
 import { registerAccurateSums } from './accurate-sums.ts';
 import { INSTALL_HINT, inspectTensorflow, installedPackages } from './packages.ts';

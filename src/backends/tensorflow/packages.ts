@@ -1,7 +1,7 @@
 /** The packages that bind TensorFlow, and whether one is installed. */
 
 import { type Obstacle, obstacle } from '../../core/found.ts';
-import { resolvePeer, setupFolder } from '../../core/peers-io.ts';
+import { resolvePeer, setupFolder } from '../../core/machine/peers-io.ts';
 
 /** Optional peers. */
 export const TENSORFLOW_PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { setupFolder } from '../../core/peers-io.ts';
+import { setupFolder } from '../../core/machine/peers-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
 import type { Setup } from '../backend-facts.ts';
 import { installInto } from '../install-peer-io.ts';

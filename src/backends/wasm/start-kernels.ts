@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { type Found, found, obstacle } from '../../core/found.ts';
-import { startNodeThread } from '../../core/kernel-thread-io.ts';
+import { startNodeThread } from '../../core/machine/kernel-thread-io.ts';
 import { shareMemory, WasmKernels, wasm } from './wasm-addon.ts';
 
 /** For people. */

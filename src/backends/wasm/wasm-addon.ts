@@ -3,8 +3,8 @@
  * they are, others are copied in and, since they may be results, out again. Overlap is not checked: the kernels of the backend never do.
  */
 
-import type { KernelThread, StartedThread } from '../../core/kernel-thread.ts';
-import { isOutOfThreads } from '../../core/scarce-threads.ts';
+import type { KernelThread, StartedThread } from '../../core/machine/kernel-thread.ts';
+import { isOutOfThreads } from '../../core/machine/scarce-threads.ts';
 import type { NativeAddon } from '../native/addon.ts';
 
 /** A `WebAssembly.Memory`. */

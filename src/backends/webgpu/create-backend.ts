@@ -1,7 +1,7 @@
 /** A backend of tfjs on a device of WebGPU, with our pool of buffers and our kernels. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { importQuietly } from '../../core/peers-io.ts';
+import { importQuietly } from '../../core/machine/peers-io.ts';
 import { registerKernels } from '../../kernels/run.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { GpuAdapter, GpuDevice } from './device.ts';

@@ -2,7 +2,7 @@
  * Other forms of a tensor that are kept beside it and go when it goes:
  *
  * - `signs`: what computes a tensor that a binary convolution reads packs its signs at once, so that nobody reads it again for that.
- *   u32[rows][words] for rows of channels, the last dimension, bit 1 for +1; see `core/bits.ts`.
+ *   u32[rows][words] for rows of channels, the last dimension, bit 1 for +1; see `core/numbers/bits.ts`.
  * - `filter signs`: of filters, u32[KH · KW][words][O].
  * - `magnitudes`: of a gradient, the largest magnitudes of 256 parts of it; see `matrix-product.ts`.
  * - `shorts`: in place of the tensor, whose elements are integers of 16 bits; see `short-sums.ts`.

@@ -1,7 +1,7 @@
 /** Loads tfjs's WebGPU backend on the `webgpu` package (Dawn), when both are installed, and puts our kernels on it. */
 
 import { type Found, found, obstacle } from '../../core/found.ts';
-import { importPeer } from '../../core/peers-io.ts';
+import { importPeer } from '../../core/machine/peers-io.ts';
 import { createBackend } from './create-backend.ts';
 import { dawnFlags } from './dawn-flags.ts';
 import type { GpuAdapter } from './device.ts';

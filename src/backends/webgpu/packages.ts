@@ -1,7 +1,7 @@
 /** The packages of the `webgpu` backend, and whether they are installed. */
 
 import { type Obstacle, obstacle } from '../../core/found.ts';
-import { resolvePeer } from '../../core/peers-io.ts';
+import { resolvePeer } from '../../core/machine/peers-io.ts';
 
 export const WEBGPU_PACKAGES = ['webgpu', '@tensorflow/tfjs-backend-webgpu'] as const;
 const SETUP_HINT = 'bnn setup webgpu';

@@ -3,7 +3,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { requireFound } from '../../core/found.ts';
-import { setupFolder } from '../../core/peers-io.ts';
+import { setupFolder } from '../../core/machine/peers-io.ts';
 import type { Setup } from '../backend-facts.ts';
 import { installInto } from '../install-peer-io.ts';
 import { openWebgpu } from './open.ts';

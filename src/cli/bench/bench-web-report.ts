@@ -1,6 +1,6 @@
 /** How `bnn-bench web` shows its figures. */
 
-import { geometricMean } from '../../core/quantile.ts';
+import { geometricMean } from '../../core/numbers/quantile.ts';
 import { formatBytes, threeDigits } from '../../report/format.ts';
 import { columns, formatTable } from '../../report/table.ts';
 import { visible } from '../../report/visible-text.ts';

@@ -2,8 +2,8 @@
 
 import { Command, Option } from 'commander';
 import type { SignZero } from '../../convert/signs/sign-log.ts';
-import { writeFileAtomic } from '../../core/atomic-file-io.ts';
-import { FITS, type Fit } from '../../core/preprocessing.ts';
+import { writeFileAtomic } from '../../core/files/atomic-file-io.ts';
+import { FITS, type Fit } from '../../core/pictures/preprocessing.ts';
 import { DATASET_NAMES } from '../../data/load-dataset.ts';
 import { BnnError } from '../../errors.ts';
 import { formatBytes } from '../../report/format.ts';

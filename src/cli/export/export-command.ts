@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { Command, Option } from 'commander';
 import type { CompileReport } from '../../compiler/report.ts';
-import { writeFileAtomic } from '../../core/atomic-file-io.ts';
+import { writeFileAtomic } from '../../core/files/atomic-file-io.ts';
 import { DATASET_NAMES } from '../../data/load-dataset.ts';
 import { NORMALIZATIONS } from '../../data/normalization.ts';
 import { BnnError } from '../../errors.ts';

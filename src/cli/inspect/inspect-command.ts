@@ -1,7 +1,7 @@
 /** `bnn-inspect`. */
 
 import { Command } from 'commander';
-import type { PictureForm, Preprocessing } from '../../core/preprocessing.ts';
+import type { PictureForm, Preprocessing } from '../../core/pictures/preprocessing.ts';
 import { formatShape, formatType } from '../../graph/format-type.ts';
 import type { Value } from '../../graph/graph.ts';
 import { printModel } from '../../graph/print.ts';

@@ -1,7 +1,7 @@
 /** `bnn-predict`. */
 
 import { Command, Option } from 'commander';
-import { FITS, type Fit } from '../../core/preprocessing.ts';
+import { FITS, type Fit } from '../../core/pictures/preprocessing.ts';
 import { BnnError } from '../../errors.ts';
 import { plural } from '../../report/format.ts';
 import { formatBar } from '../../report/progress.ts';

@@ -1,9 +1,9 @@
 /** `bnn-validate`. */
 
 import { Command, Option } from 'commander';
-import { FITS, type Fit } from '../../core/preprocessing.ts';
+import { LOGITS_TOLERANCE } from '../../core/numbers/tolerance.ts';
+import { FITS, type Fit } from '../../core/pictures/preprocessing.ts';
 import { namesOf } from '../../core/row-named.ts';
-import { LOGITS_TOLERANCE } from '../../core/tolerance.ts';
 import { canDownload, DATASETS, type DatasetRow, hasFreeImageSize } from '../../data/load-dataset.ts';
 import { NORMALIZATIONS, type Normalization } from '../../data/normalization.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../inference/provider.ts';

@@ -1,10 +1,10 @@
 /** Binary weights that a checkpoint keeps as bits: as booleans, or as unsigned integers that are 0 or 1. */
 
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 
 const UNSIGNED: ReadonlySet<string> = new Set(['bool', 'uint8', 'uint16', 'uint32', 'uint64']);
 
-/** +1 for a bit of 1 and −1 for one of 0, as everywhere (see `core/bits.ts`); null for weights that are no bits. */
+/** +1 for a bit of 1 and −1 for one of 0, as everywhere (see `core/numbers/bits.ts`); null for weights that are no bits. */
 export function signsOfBits({ dtype, shape, data }: Tensor): Tensor<'float32'> | null {
   if (!UNSIGNED.has(dtype) || data.length === 0) return null;
   const signs = new Float32Array(data.length);

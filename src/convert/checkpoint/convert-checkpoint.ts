@@ -1,6 +1,6 @@
 /** The entry for checkpoints: named tensors in, the latent form and a report out. */
 
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
 import { type Converted, type ConvertOptions, convertOnnx } from '../convert-onnx.ts';

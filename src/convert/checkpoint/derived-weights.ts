@@ -9,8 +9,8 @@
  * Source: torch/nn/utils/{weight_norm, prune, spectral_norm, parametrizations}.py.
  */
 
-import { elementCount } from '../../core/shape.ts';
-import { float32, type Tensor, toFloats } from '../../core/tensor.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import { float32, type Tensor, toFloats } from '../../core/tensors/tensor.ts';
 
 type Tensors = ReadonlyMap<string, Tensor>;
 

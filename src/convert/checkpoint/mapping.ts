@@ -1,8 +1,8 @@
 /** The mapping file: which layers the weights of a checkpoint belong to, in order. A checkpoint does not say what is done with them. */
 
 import { describeValue } from '../../core/describe-value.ts';
-import { nearest } from '../../core/nearest.ts';
-import { parseJsonObject } from '../../core/parse-json.ts';
+import { parseJsonObject } from '../../core/formats/parse-json.ts';
+import { nearest } from '../../core/numbers/nearest.ts';
 import { BnnError } from '../../errors.ts';
 
 /** What the signs of activations or weights give at 0: PyTorch's sign gives 0. */

@@ -3,7 +3,7 @@
  * Lightning), and so do wrappers (`module.` of DataParallel, `_orig_mod.` of torch.compile), these also around single layers.
  */
 
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 
 type Tensors = ReadonlyMap<string, Tensor>;

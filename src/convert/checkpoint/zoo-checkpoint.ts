@@ -1,7 +1,7 @@
 /** Fills a network of the zoo from a state_dict by name: the zoo names its parameters as PyTorch does. */
 
-import { elementCount } from '../../core/shape.ts';
-import { float32, type Tensor, toFloats } from '../../core/tensor.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import { float32, type Tensor, toFloats } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
 import { buildModel, findNetwork, ZOO, type ZooEntry } from '../../zoo/zoo.ts';

@@ -3,9 +3,9 @@
  * other files reaches nothing. It runs in a worker thread: see `h5-thread.ts`.
  */
 
-import { contentBudget, type MemoryBudget } from '../../core/memory-budget.ts';
-import { elementCount } from '../../core/shape.ts';
-import { bytesPerElement, type Dtype } from '../../core/tensor.ts';
+import { contentBudget, type MemoryBudget } from '../../core/formats/memory-budget.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import { bytesPerElement, type Dtype } from '../../core/tensors/tensor.ts';
 
 /** What is used of h5wasm; it is an optional package, so its own types may be missing. */
 export interface H5Library {

@@ -1,9 +1,9 @@
 /** Reads HDF5 files in a thread: what damaged files make of the C library, endless loops included, ends with the thread. */
 
 import type { Worker } from 'node:worker_threads';
-import { isHdf5 } from '../../core/file-kind.ts';
-import { fromBytes, type Tensor } from '../../core/tensor.ts';
-import { startWorker } from '../../core/worker-thread.ts';
+import { isHdf5 } from '../../core/files/file-kind.ts';
+import { startWorker } from '../../core/machine/worker-thread.ts';
+import { fromBytes, type Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import type { H5Answer } from './h5-worker.ts';
 

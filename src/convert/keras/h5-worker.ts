@@ -1,7 +1,7 @@
 /** Entry point of the thread that reads HDF5 files; `h5-thread.ts` is the other end. */
 
 import { parentPort } from 'node:worker_threads';
-import { contentLimit } from '../../core/memory-budget.ts';
+import { contentLimit } from '../../core/formats/memory-budget.ts';
 import { systemErrorCode } from '../../errors.ts';
 import { type H5Content, type H5Library, readContent } from './h5-content.ts';
 

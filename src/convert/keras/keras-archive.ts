@@ -1,8 +1,8 @@
 /** `.keras` files: a ZIP archive of the weights (`model.weights.h5`) and of what the network is (`config.json`). */
 
-import { KERAS_WEIGHTS } from '../../core/file-kind.ts';
-import { contentBudget } from '../../core/memory-budget.ts';
-import { readZip } from '../../core/zip.ts';
+import { KERAS_WEIGHTS } from '../../core/files/file-kind.ts';
+import { contentBudget } from '../../core/formats/memory-budget.ts';
+import { readZip } from '../../core/formats/zip.ts';
 import { BnnError } from '../../errors.ts';
 import { type KerasCheckpoint, readKerasCheckpoint } from './keras-checkpoint.ts';
 import { layersOfConfig } from './layer-config.ts';

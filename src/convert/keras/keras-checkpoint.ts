@@ -11,8 +11,8 @@
  * In files of Keras 3 (`.weights.h5`) the variables have numbers: `numbered-variables.ts` finds their names first. A quantizer of Larq leaves no trace in the file: what it holds are the latent weights.
  */
 
-import { elementCount, rowMajorStrides } from '../../core/shape.ts';
-import { createArray, type Tensor } from '../../core/tensor.ts';
+import { elementCount, rowMajorStrides } from '../../core/tensors/shape.ts';
+import { createArray, type Tensor } from '../../core/tensors/tensor.ts';
 import { H5Thread } from './h5-thread.ts';
 import type { LayerFacts } from './layer-config.ts';
 import { nameVariables } from './numbered-variables.ts';

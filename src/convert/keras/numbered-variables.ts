@@ -9,7 +9,7 @@
  * not tell keeps its number.
  */
 
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import type { LayerFacts } from './layer-config.ts';
 
 export interface NamedVariable {

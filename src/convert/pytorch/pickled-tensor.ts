@@ -1,11 +1,11 @@
 /** How PyTorch tensors appear in pickles (torch/_utils.py, torch/storage.py): an allow-list for `decodePickle`. */
 
 import { describeValue } from '../../core/describe-value.ts';
-import { numpyConstructor, PickledArray } from '../../core/numpy-pickle.ts';
-import { PickleGlobal, type PickleStateful } from '../../core/pickle.ts';
-import type { PickleConstructor } from '../../core/pickle-builtins.ts';
-import { elementCount } from '../../core/shape.ts';
-import { bytesPerElement, createArray, type Dtype, fromBytes, type Tensor } from '../../core/tensor.ts';
+import { numpyConstructor, PickledArray } from '../../core/pickle/numpy-pickle.ts';
+import { PickleGlobal, type PickleStateful } from '../../core/pickle/pickle.ts';
+import type { PickleConstructor } from '../../core/pickle/pickle-builtins.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import { bytesPerElement, createArray, type Dtype, fromBytes, type Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 
 const STORAGES: ReadonlyMap<string, Dtype> = new Map([

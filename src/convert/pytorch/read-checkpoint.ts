@@ -5,15 +5,15 @@
  * Source: torch/serialization.py.
  */
 
-import { ByteReader } from '../../core/byte-reader.ts';
 import { describeValue } from '../../core/describe-value.ts';
-import { contentBudget, type MemoryBudget } from '../../core/memory-budget.ts';
-import { decodePickle, type PickleOptions } from '../../core/pickle.ts';
-import { pickleBudget } from '../../core/pickle-cost.ts';
-import { pickleLength } from '../../core/pickle-length.ts';
-import { elementCount } from '../../core/shape.ts';
-import { bytesPerElement, type Tensor } from '../../core/tensor.ts';
-import { isZip, readZip, type ZipEntry } from '../../core/zip.ts';
+import { ByteReader } from '../../core/formats/byte-reader.ts';
+import { contentBudget, type MemoryBudget } from '../../core/formats/memory-budget.ts';
+import { isZip, readZip, type ZipEntry } from '../../core/formats/zip.ts';
+import { decodePickle, type PickleOptions } from '../../core/pickle/pickle.ts';
+import { pickleBudget } from '../../core/pickle/pickle-cost.ts';
+import { pickleLength } from '../../core/pickle/pickle-length.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import { bytesPerElement, type Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import {
   type LoadStorage,

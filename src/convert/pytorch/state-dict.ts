@@ -1,8 +1,8 @@
 /** Finds the state_dict in what a checkpoint holds. */
 
 import { describeValue } from '../../core/describe-value.ts';
-import { PickledUnknown } from '../../core/pickle.ts';
-import type { Tensor } from '../../core/tensor.ts';
+import { PickledUnknown } from '../../core/pickle/pickle.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { type PickledTensor, tensorOf } from './pickled-tensor.ts';
 

@@ -4,7 +4,7 @@
  * dtype. So no list of patterns has to be complete.
  */
 
-import { roundHalfEven } from '../../core/round.ts';
+import { roundHalfEven } from '../../core/numbers/round.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { factsOf } from '../../operators/operator-facts.ts';
 import { scalarOf } from '../../rewriting/add-op.ts';

@@ -3,7 +3,7 @@
  * what stays of them behind any further element-wise operators.
  */
 
-import type { Dtype } from '../../core/tensor.ts';
+import type { Dtype } from '../../core/tensors/tensor.ts';
 
 export interface Step {
   readonly threshold: number;

@@ -1,6 +1,6 @@
 /** Constant nodes, which inlined functions bring along, become constants of the graph. */
 
-import { float32, int64s, scalar, type Tensor, tensor } from '../../core/tensor.ts';
+import { float32, int64s, scalar, type Tensor, tensor } from '../../core/tensors/tensor.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 
 /** The tensor that a Constant node gives; null for strings and other forms. */

@@ -1,6 +1,6 @@
 /** Operators that came after operator set 17, written in those of set 17; and for those that are not, what to do. */
 
-import { float32, scalar, type Tensor } from '../../core/tensor.ts';
+import { float32, scalar, type Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { type Attributes, int, ints } from '../../graph/attribute.ts';
 import type { Graph, Node, Value } from '../../graph/graph.ts';

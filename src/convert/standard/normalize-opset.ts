@@ -5,7 +5,7 @@
  * Source: the operator changelog of the ONNX standard.
  */
 
-import { float32, int64s, scalar, type Tensor } from '../../core/tensor.ts';
+import { float32, int64s, scalar, type Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { type Attributes, float, int, ints } from '../../graph/attribute.ts';
 import type { Graph, Node, Value } from '../../graph/graph.ts';

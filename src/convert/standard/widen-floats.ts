@@ -1,7 +1,7 @@
 /** Half and double precision become float32, the only type that the latent form has. */
 
-import type { Dtype } from '../../core/tensor.ts';
-import { float32, toNumbers } from '../../core/tensor.ts';
+import type { Dtype } from '../../core/tensors/tensor.ts';
+import { float32, toNumbers } from '../../core/tensors/tensor.ts';
 import { int, tensorAttribute } from '../../graph/attribute.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../../graph/dtype-code.ts';
 import type { Graph } from '../../graph/graph.ts';

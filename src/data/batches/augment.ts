@@ -5,7 +5,7 @@
  * afterwards, as torchvision's RandomCrop(size, padding) on pictures gives it.
  */
 
-import { Rng } from '../../core/rng.ts';
+import { Rng } from '../../core/numbers/rng.ts';
 import { canPlaceInWords, placeInWords } from './place-in-words.ts';
 
 export interface Augmentation {

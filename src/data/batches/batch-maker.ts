@@ -1,7 +1,7 @@
 /** Which images a batch holds and what is done to them: the same bits in whatever thread and order batches are made. */
 
-import { type Part, partOf } from '../../core/part.ts';
-import { Rng } from '../../core/rng.ts';
+import { type Part, partOf } from '../../core/numbers/part.ts';
+import { Rng } from '../../core/numbers/rng.ts';
 import { BnnError } from '../../errors.ts';
 import type { Split } from '../dataset.ts';
 import { type Normalization, normalizationTable, resolveNormalization } from '../normalization.ts';

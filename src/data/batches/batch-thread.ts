@@ -1,7 +1,7 @@
 /** The main thread's end of the batch worker. */
 
 import type { Worker } from 'node:worker_threads';
-import { startWorker } from '../../core/worker-thread.ts';
+import { startWorker } from '../../core/machine/worker-thread.ts';
 import type { Split } from '../dataset.ts';
 import type { Batch, BatchOptions } from './batch-maker.ts';
 import { fromErrorMessage, type Request, type Response, type WorkerInput } from './batch-messages.ts';

@@ -1,6 +1,6 @@
 /** Several batch threads that share the work: batch k is made by thread k mod n, so each is busy with one of the next n batches. */
 
-import { isOutOfThreads, sayFewerThreads } from '../../core/scarce-threads.ts';
+import { isOutOfThreads, sayFewerThreads } from '../../core/machine/scarce-threads.ts';
 import type { Split } from '../dataset.ts';
 import { type Batch, type BatchOptions, bufferOf } from './batch-maker.ts';
 import { BatchThread } from './batch-thread.ts';

@@ -2,8 +2,8 @@
 
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import { type Framing, framePicture } from '../../core/frame-picture.ts';
-import { median, quantile } from '../../core/quantile.ts';
+import { median, quantile } from '../../core/numbers/quantile.ts';
+import { type Framing, framePicture } from '../../core/pictures/frame-picture.ts';
 import { BnnError } from '../../errors.ts';
 import type { FileSplit, Split } from '../dataset.ts';
 import { type PictureSource, pictureName, readPicture, selectPictures } from '../pictures/picture-source.ts';

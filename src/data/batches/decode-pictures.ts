@@ -1,6 +1,6 @@
 /** The pictures of a batch, decoded; and what becomes of broken ones. */
 
-import { framePicture } from '../../core/frame-picture.ts';
+import { framePicture } from '../../core/pictures/frame-picture.ts';
 import { BnnError } from '../../errors.ts';
 import type { FileSplit } from '../dataset.ts';
 import { decodeImage } from '../pictures/decode-image.ts';

@@ -1,7 +1,7 @@
-/** Random parts of pictures, for training; `core/frame-picture.ts` has those of evaluation. */
+/** Random parts of pictures, for training; `core/pictures/frame-picture.ts` has those of evaluation. */
 
-import type { Box, Framing } from '../../core/frame-picture.ts';
-import { Rng } from '../../core/rng.ts';
+import { Rng } from '../../core/numbers/rng.ts';
+import type { Box, Framing } from '../../core/pictures/frame-picture.ts';
 
 /** Ratios of width to height of random crops, and attempts to find one that fits: as in torchvision's RandomResizedCrop. */
 const RATIO = [3 / 4, 4 / 3] as const;

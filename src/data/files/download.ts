@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs';
 import { access, constants, mkdir, open, rm, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { renameDurably } from '../../core/durable-io.ts';
+import { renameDurably } from '../../core/files/durable-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
 import { proxiedFetch } from './proxied-fetch.ts';
 

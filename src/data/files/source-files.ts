@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { createTarDecoder } from 'modern-tar';
-import { assertRegularFile, openRegularFile, readRegularFile } from '../../core/regular-file-io.ts';
+import { assertRegularFile, openRegularFile, readRegularFile } from '../../core/files/regular-file-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
 
 export interface SourceFiles {

@@ -6,7 +6,7 @@
 import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { openRegularFile, readInto } from '../../core/regular-file-io.ts';
+import { openRegularFile, readInto } from '../../core/files/regular-file-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
 import { FORMAT_BYTES, formatOf, isPictureFormat, isPictureName } from '../pictures/picture-format.ts';
 import { LeftOut } from './left-out.ts';

@@ -1,7 +1,7 @@
 /** `classes.txt`: the classes of a data set in the order of their labels. */
 
 import { join } from 'node:path';
-import { readRegularFile } from '../../core/regular-file-io.ts';
+import { readRegularFile } from '../../core/files/regular-file-io.ts';
 import { BnnError } from '../../errors.ts';
 import { fileSize } from '../files/source-files.ts';
 

@@ -1,7 +1,7 @@
 /** A folder of classes alone, divided into pictures to learn from and pictures to test on. */
 
 import { join } from 'node:path';
-import { Rng } from '../../core/rng.ts';
+import { Rng } from '../../core/numbers/rng.ts';
 import { BnnError } from '../../errors.ts';
 import type { SplitChoice } from '../dataset.ts';
 import { PICTURE_FORMATS } from '../pictures/picture-format.ts';

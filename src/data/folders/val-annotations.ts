@@ -4,7 +4,7 @@
  */
 
 import { basename, join } from 'node:path';
-import { readRegularFile } from '../../core/regular-file-io.ts';
+import { readRegularFile } from '../../core/files/regular-file-io.ts';
 import { BnnError } from '../../errors.ts';
 import { fileSize } from '../files/source-files.ts';
 import { type ClassFolders, listPictures } from './class-folders.ts';

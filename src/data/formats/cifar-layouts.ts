@@ -1,9 +1,9 @@
 /** The two layouts in which CIFAR-10 and CIFAR-100 are distributed: fixed-size binary records, and pickles of NumPy arrays. */
 
 import { describeValue } from '../../core/describe-value.ts';
-import { numpyConstructor, PickledArray } from '../../core/numpy-pickle.ts';
-import { decodePickle } from '../../core/pickle.ts';
-import { toNumbers } from '../../core/tensor.ts';
+import { numpyConstructor, PickledArray } from '../../core/pickle/numpy-pickle.ts';
+import { decodePickle } from '../../core/pickle/pickle.ts';
+import { toNumbers } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 
 /** u8[3][32][32]. */

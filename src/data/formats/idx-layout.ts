@@ -3,7 +3,7 @@
  * number of dimensions, one big-endian u32 for each size, then the elements in row-major order.
  */
 
-import { elementCount } from '../../core/shape.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
 import { BnnError } from '../../errors.ts';
 
 export interface Idx {

@@ -4,7 +4,7 @@
  */
 
 import type { FileHandle } from 'node:fs/promises';
-import { openRegularFile, readInto } from '../../core/regular-file-io.ts';
+import { openRegularFile, readInto } from '../../core/files/regular-file-io.ts';
 import { BnnError, fromSystemError } from '../../errors.ts';
 import { type PaxRecords, parsePax } from './pax-records.ts';
 

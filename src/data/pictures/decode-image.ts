@@ -1,9 +1,9 @@
 /** Encoded pictures to pixels. */
 
 import { setTimeout } from 'node:timers/promises';
-import type { Box, Framing } from '../../core/frame-picture.ts';
-import { framePixels } from '../../core/prepare-picture.ts';
-import { isOutOfThreads, outOfThreads, sayFewerThreads } from '../../core/scarce-threads.ts';
+import { isOutOfThreads, outOfThreads, sayFewerThreads } from '../../core/machine/scarce-threads.ts';
+import type { Box, Framing } from '../../core/pictures/frame-picture.ts';
+import { framePixels } from '../../core/pictures/prepare-picture.ts';
 import { BnnError } from '../../errors.ts';
 import { jpegSize } from './jpeg-size.ts';
 import { formatOf, isPictureFormat, PICTURE_FORMATS, type PictureFormat } from './picture-format.ts';
@@ -81,7 +81,7 @@ async function withThreads<T>(sharp: Sharp, decode: () => Promise<T>): Promise<T
  * picture counts.
  *
  * What is cut out of the original, for training at random, is resized by libvips where it becomes smaller: faster, and a little
- * different. All else is resized by `core/resize.ts`, pixel by pixel as Pillow and every runner of the model do it; libvips would also
+ * different. All else is resized by `core/pictures/resize.ts`, pixel by pixel as Pillow and every runner of the model do it; libvips would also
  * put what it enlarges half a pixel further right and down.
  *
  * @param at     how messages call the picture.

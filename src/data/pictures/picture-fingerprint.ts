@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, relative } from 'node:path';
-import { assertRegularFile } from '../../core/regular-file-io.ts';
+import { assertRegularFile } from '../../core/files/regular-file-io.ts';
 import { fromSystemError } from '../../errors.ts';
 import type { FileSplit } from '../dataset.ts';
 import { MOST_PICTURE_BYTES, type PictureSource, readPicture, textAt } from './picture-source.ts';

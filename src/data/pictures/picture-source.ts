@@ -3,7 +3,7 @@
  * so that a million pictures cost their paths once, however many threads read them.
  */
 
-import { openRegularFile, readInto, readRegularFile } from '../../core/regular-file-io.ts';
+import { openRegularFile, readInto, readRegularFile } from '../../core/files/regular-file-io.ts';
 import { BnnError, fromSystemError } from '../../errors.ts';
 import { createSharedBytes, createSharedFloats, createSharedInts } from '../shared-memory.ts';
 

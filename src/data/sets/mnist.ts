@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readRegularFile } from '../../core/regular-file-io.ts';
+import { readRegularFile } from '../../core/files/regular-file-io.ts';
 import { BnnError } from '../../errors.ts';
 import type { MemorySplit } from '../dataset.ts';
 import { type Dataset, fingerprintOf, type LoadOptions } from '../dataset.ts';

@@ -6,7 +6,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { PictureFrame } from '../../core/preprocessing.ts';
+import type { PictureFrame } from '../../core/pictures/preprocessing.ts';
 import { BnnError, fromSystemError } from '../../errors.ts';
 import type { Dataset, FileSplit, LoadOptions } from '../dataset.ts';
 import { fileSize } from '../files/source-files.ts';

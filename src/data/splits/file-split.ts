@@ -1,7 +1,7 @@
 /** What the data sets of encoded pictures have in common. */
 
-import { type PictureFrame, pictureFrame } from '../../core/preprocessing.ts';
-import { Rng } from '../../core/rng.ts';
+import { Rng } from '../../core/numbers/rng.ts';
+import { type PictureFrame, pictureFrame } from '../../core/pictures/preprocessing.ts';
 import { BnnError } from '../../errors.ts';
 import type { FileSplit, LoadOptions } from '../dataset.ts';
 import type { ClassFolders } from '../folders/class-folders.ts';

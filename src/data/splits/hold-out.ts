@@ -1,6 +1,6 @@
 /** Taking validation images out of the training split, so that the test set is not what a run is chosen by. */
 
-import { Rng } from '../../core/rng.ts';
+import { Rng } from '../../core/numbers/rng.ts';
 import { BnnError } from '../../errors.ts';
 import type { Split } from '../dataset.ts';
 import { selectPictures } from '../pictures/picture-source.ts';

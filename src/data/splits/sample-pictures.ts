@@ -1,6 +1,6 @@
 /** A fixed sample of the training pictures, on which a network is measured: the same in every epoch of a run, and for every recipe. */
 
-import { Rng } from '../../core/rng.ts';
+import { Rng } from '../../core/numbers/rng.ts';
 import type { Split } from '../dataset.ts';
 import { subset } from './hold-out.ts';
 

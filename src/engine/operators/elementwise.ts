@@ -1,7 +1,7 @@
 /** Operators on each element, with the cases that networks have most in compiled loops. */
 
-import { elementCount } from '../../core/shape.ts';
-import { isDtype, type Tensor, toNumbers } from '../../core/tensor.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import { isDtype, type Tensor, toNumbers } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import type { Operand, Operator, StepContext } from '../step.ts';
 import { generic } from './generic.ts';

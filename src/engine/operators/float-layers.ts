@@ -1,7 +1,7 @@
 /** Conv, Gemm and MatMul with constant float weights. */
 
-import { elementCount } from '../../core/shape.ts';
-import { float32, isDtype, type Tensor } from '../../core/tensor.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import { float32, isDtype, type Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { windowPads } from '../../graph/window-pads.ts';
 import { checkPlane, denseShape, Layer, type LayerShape } from '../layer.ts';

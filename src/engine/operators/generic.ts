@@ -3,7 +3,7 @@
  * or rare; shapes follow from the inference.
  */
 
-import { elementCount } from '../../core/shape.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
 import { BnnError } from '../../errors.ts';
 import { EVALUATORS } from '../../rewriting/exact/evaluators.ts';
 import { type Exact, exactOf } from '../../rewriting/exact/exact.ts';

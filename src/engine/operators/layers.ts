@@ -1,6 +1,6 @@
 /** The `bnn` operators. */
 
-import { isDtype } from '../../core/tensor.ts';
+import { isDtype } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { LAYER_VARIANTS, type LayerVariant } from '../../operators/variants.ts';
 import { checkPlane, denseShape, Layer, type LayerKind, type LayerShape, type LayerVector } from '../layer.ts';

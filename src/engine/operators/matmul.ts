@@ -1,6 +1,6 @@
 /** Products of computed matrices, in plain loops: rare and small in packed files. */
 
-import { broadcastShapes, elementCount } from '../../core/shape.ts';
+import { broadcastShapes, elementCount } from '../../core/tensors/shape.ts';
 import { BnnError } from '../../errors.ts';
 import type { StepContext } from '../step.ts';
 

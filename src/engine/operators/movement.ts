@@ -1,7 +1,7 @@
 /** Operators that move elements, and those along one axis. */
 
-import { elementCount, normalizeAxis } from '../../core/shape.ts';
-import { toNumbers } from '../../core/tensor.ts';
+import { elementCount, normalizeAxis } from '../../core/tensors/shape.ts';
+import { toNumbers } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import type { Operator, StepContext } from '../step.ts';
 

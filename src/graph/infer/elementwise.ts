@@ -1,6 +1,6 @@
 /** Shape rules: operators that work element by element, with NumPy broadcasting where they have several operands. */
 
-import type { Dtype } from '../../core/tensor.ts';
+import type { Dtype } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { dtypeOfCode } from '../dtype-code.ts';
 import { formatShape } from '../format-type.ts';

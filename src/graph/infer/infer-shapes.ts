@@ -1,6 +1,6 @@
 /** Shape and type inference over a whole graph. */
 
-import { MAX_RANK } from '../../core/shape.ts';
+import { MAX_RANK } from '../../core/tensors/shape.ts';
 import { BnnError } from '../../errors.ts';
 import { formatShape } from '../format-type.ts';
 import type { Node, Shape, Value, ValueType } from '../graph.ts';

@@ -1,7 +1,7 @@
 /** What shape rules read from a node: types, constants, and parameters that are an attribute in one opset and an input in another. */
 
-import { MAX_RANK, normalizeAxis } from '../../core/shape.ts';
-import { type Dtype, type Tensor, toNumbers } from '../../core/tensor.ts';
+import { MAX_RANK, normalizeAxis } from '../../core/tensors/shape.ts';
+import { type Dtype, type Tensor, toNumbers } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { formatShape } from '../format-type.ts';
 import type { Node, Shape, Value, ValueType } from '../graph.ts';

@@ -1,6 +1,6 @@
 /** Sizes of what a window slides over: shared by convolution and pooling. */
 
-import { slidingWindowSize } from '../../core/shape.ts';
+import { slidingWindowSize } from '../../core/tensors/shape.ts';
 import { BnnError } from '../../errors.ts';
 import { formatShape } from '../format-type.ts';
 import type { Dim, Node } from '../graph.ts';

@@ -1,8 +1,8 @@
 /** Operators that work element by element, in float64. */
 
-import { signOf } from '../../core/bits.ts';
-import { elementCount, normalizeAxis } from '../../core/shape.ts';
-import { bytesPerElement, type Dtype } from '../../core/tensor.ts';
+import { signOf } from '../../core/numbers/bits.ts';
+import { elementCount, normalizeAxis } from '../../core/tensors/shape.ts';
+import { bytesPerElement, type Dtype } from '../../core/tensors/tensor.ts';
 import { factsOf } from '../../operators/operator-facts.ts';
 import { broadcast, type Evaluator } from './evaluator.ts';
 import { type Exact, isInteger } from './exact.ts';

@@ -1,7 +1,7 @@
 /** What evaluators of operators are, and the walk over tensors that they share. */
 
-import { broadcastShapes, elementCount, rowMajorStrides } from '../../core/shape.ts';
-import type { Dtype } from '../../core/tensor.ts';
+import { broadcastShapes, elementCount, rowMajorStrides } from '../../core/tensors/shape.ts';
+import type { Dtype } from '../../core/tensors/tensor.ts';
 import type { Node } from '../../graph/graph.ts';
 import type { Exact } from './exact.ts';
 

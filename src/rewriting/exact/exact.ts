@@ -3,8 +3,8 @@
  * on these and rounds once, at the end.
  */
 
-import { elementCount } from '../../core/shape.ts';
-import { createArray, DTYPES, type Dtype, type Tensor, type TensorData } from '../../core/tensor.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import { createArray, DTYPES, type Dtype, type Tensor, type TensorData } from '../../core/tensors/tensor.ts';
 
 export interface Exact {
   readonly dtype: Dtype;

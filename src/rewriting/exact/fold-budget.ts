@@ -3,7 +3,7 @@
  * measure is what the file itself holds; expressions beyond it stay in the graph, where the runtime computes them.
  */
 
-import type { TensorData } from '../../core/tensor.ts';
+import type { TensorData } from '../../core/tensors/tensor.ts';
 import type { Graph } from '../../graph/graph.ts';
 
 /** Elements that any file may ask for. */

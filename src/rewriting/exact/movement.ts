@@ -1,7 +1,7 @@
 /** Operators that move, select, repeat or make elements, in float64. */
 
-import { elementCount, MAX_RANK, normalizeAxis, rowMajorStrides } from '../../core/shape.ts';
-import { int64s } from '../../core/tensor.ts';
+import { elementCount, MAX_RANK, normalizeAxis, rowMajorStrides } from '../../core/tensors/shape.ts';
+import { int64s } from '../../core/tensors/tensor.ts';
 import type { Node } from '../../graph/graph.ts';
 import { broadcast, type Evaluator, walk } from './evaluator.ts';
 import { type Exact, exactOf } from './exact.ts';

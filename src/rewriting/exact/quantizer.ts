@@ -1,7 +1,7 @@
 /** QuantizeLinear as a function of numbers. */
 
-import { roundHalfEven } from '../../core/round.ts';
-import type { Dtype } from '../../core/tensor.ts';
+import { roundHalfEven } from '../../core/numbers/round.ts';
+import type { Dtype } from '../../core/tensors/tensor.ts';
 
 /** Ranges of the integers that a quantizer gives. */
 const RANGES: Partial<Record<Dtype, readonly [number, number]>> = {

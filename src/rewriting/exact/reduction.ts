@@ -1,6 +1,6 @@
 /** Operators that reduce along axes, in float64. */
 
-import { elementCount } from '../../core/shape.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
 import { broadcastStrides, type Evaluator, walk } from './evaluator.ts';
 import { listedAxes } from './movement.ts';
 

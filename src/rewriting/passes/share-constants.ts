@@ -1,4 +1,4 @@
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import type { Graph, Value } from '../../graph/graph.ts';
 import { packedVariant } from '../../operators/variants.ts';
 import { mergeConstants, sameContents, shareEqualConstants } from '../equal-constants.ts';

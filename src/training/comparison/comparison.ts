@@ -1,6 +1,6 @@
 /** Comparing recipes that differ in one thing, over the same seeds: which runs there are, and what they say together. */
 
-import { type Spread, spreadOf } from '../../core/statistics.ts';
+import { type Spread, spreadOf } from '../../core/numbers/statistics.ts';
 import { BnnError } from '../../errors.ts';
 import type { EstimatorRow } from '../../estimators/table.ts';
 import {

@@ -1,7 +1,7 @@
 /** An arm of a comparison against the first one, over the seeds that both have. */
 
-import { mean, standardDeviation } from '../../core/statistics.ts';
-import { holm, mcnemarP, studentQuantile, twoSidedP } from '../../core/student.ts';
+import { mean, standardDeviation } from '../../core/numbers/statistics.ts';
+import { holm, mcnemarP, studentQuantile, twoSidedP } from '../../core/numbers/student.ts';
 
 const CONFIDENCE = 0.95;
 const POWER = 0.8;

@@ -2,8 +2,8 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../../core/atomic-file-io.ts';
-import { mean } from '../../core/statistics.ts';
+import { writeFileAtomic } from '../../core/files/atomic-file-io.ts';
+import { mean } from '../../core/numbers/statistics.ts';
 import { type Communicator, gather } from '../../distributed/communicator.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
 import type { LoadedPlugin } from '../plugins/load-plugin-io.ts';

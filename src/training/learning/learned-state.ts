@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { rowNamed } from '../../core/row-named.ts';
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { DeployedWeights } from '../measures/deployed-weights.ts';
 import { IndicatorProbe, type ProbeOptions } from '../measures/indicator-probe.ts';
 import { clipByGroup } from '../optimizers/clip-gradients.ts';

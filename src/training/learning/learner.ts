@@ -4,7 +4,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { explainOutOfMemory, isOutOfMemory } from '../../backends/out-of-memory.ts';
 import type { InputTap, RecordedWork, StepRecorder } from '../../backends/step-recorder.ts';
 import { rowNamed } from '../../core/row-named.ts';
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import type { Batch } from '../../data/batches/batch-maker.ts';
 import type { Batcher } from '../../data/batches/batches.ts';
 import { toWords } from '../../data/batches/picture-bytes.ts';

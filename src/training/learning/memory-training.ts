@@ -4,7 +4,7 @@
  * no clipping.
  */
 
-import { Rng } from '../../core/rng.ts';
+import { Rng } from '../../core/numbers/rng.ts';
 import { rowNamed } from '../../core/row-named.ts';
 import { placeImage, UNCHANGED } from '../../data/batches/augment.ts';
 import type { Batch } from '../../data/batches/batch-maker.ts';

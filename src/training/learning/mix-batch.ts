@@ -1,6 +1,6 @@
 /** Augmentations of a whole batch, after normalization (0 is the mean of the data). Drawn from (seed, epoch, batch) alone. */
 
-import { Rng } from '../../core/rng.ts';
+import { Rng } from '../../core/numbers/rng.ts';
 
 const STREAM = 0x6d697862;
 

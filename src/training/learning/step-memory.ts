@@ -1,6 +1,6 @@
 /** What a step takes in memory at least, known before it is taken. */
 
-import { formatGigabytes } from '../../core/memory.ts';
+import { formatGigabytes } from '../../core/machine/memory.ts';
 import { BnnError } from '../../errors.ts';
 import type { Value } from '../../graph/graph.ts';
 import type { Step } from '../steps/step.ts';

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type * as tf from '@tensorflow/tfjs-core';
-import type { Part } from '../../core/part.ts';
+import type { Part } from '../../core/numbers/part.ts';
 import { type Communicator, gather, gatherTexts, processName, sumUp } from '../../distributed/communicator.ts';
 import { BnnError } from '../../errors.ts';
 import type { Evaluation } from '../measures/evaluate.ts';

@@ -4,7 +4,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import type { Batcher } from '../../data/batches/batches.ts';
 import type { ImageSize } from '../learning/mix-batch.ts';
 import { picturesOf, uploadPictures } from '../learning/upload-pictures.ts';

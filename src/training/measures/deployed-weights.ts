@@ -4,7 +4,7 @@
  */
 
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-core';
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import type { LatentWeights } from '../optimizers/latent-weights.ts';
 import { WeightAverage } from '../optimizers/weight-average.ts';
 import type { Program } from '../program/program.ts';

@@ -1,9 +1,9 @@
 /** Measures the indicators of a program at the end of an epoch (see `indicators.ts`). */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { Rng } from '../../core/rng.ts';
-import { mean } from '../../core/statistics.ts';
-import type { Tensor } from '../../core/tensor.ts';
+import { Rng } from '../../core/numbers/rng.ts';
+import { mean } from '../../core/numbers/statistics.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import type { Batch } from '../../data/batches/batch-maker.ts';
 import type { Batcher } from '../../data/batches/batches.ts';
 import type { Estimator } from '../../estimators/estimator.ts';

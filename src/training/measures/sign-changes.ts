@@ -4,8 +4,8 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { packedBytes, packSigns, unpackSigns } from '../../core/bits.ts';
-import { type Tensor, tensor } from '../../core/tensor.ts';
+import { packedBytes, packSigns, unpackSigns } from '../../core/numbers/bits.ts';
+import { type Tensor, tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { run } from '../../kernels/run.ts';
 import type { ParameterInfo } from '../program/parameters.ts';

@@ -1,7 +1,7 @@
 /** The weights that the optimizer moves, where they are not those that the network computes with (see `weight-transform.ts`). */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { download, type ParameterInfo, type ParameterStore, upload } from '../program/parameters.ts';
 import { requireSaved } from './optimizer.ts';
 import type { WeightTransform } from './weight-transform.ts';

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type Fields, number, type ValuesOf } from '../../core/field.ts';
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { enterScope } from '../../kernels/layer-scope.ts';
 import { run } from '../../kernels/run.ts';

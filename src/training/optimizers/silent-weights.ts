@@ -8,7 +8,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type Fields, number, type ValuesOf } from '../../core/field.ts';
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { run } from '../../kernels/run.ts';
 import { download, type ParameterInfo, type ParameterStore, upload } from '../program/parameters.ts';
 import { requireSaved } from './optimizer.ts';

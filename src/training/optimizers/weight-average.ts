@@ -5,7 +5,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { download, type ParameterStore, upload } from '../program/parameters.ts';
 import { requireSaved } from './optimizer.ts';
 

@@ -15,7 +15,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type Fields, number, type ValuesOf } from '../../core/field.ts';
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { adasteGradient, adasteMapOf, adasteMu } from '../../estimators/adaste.ts';
 import { centredLatent, type LatentStart, sineLatent } from '../start/latent-start.ts';
 

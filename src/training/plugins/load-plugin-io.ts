@@ -3,8 +3,8 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, extname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { sha256 } from '../../core/digests-io.ts';
-import { readRegularFile } from '../../core/regular-file-io.ts';
+import { sha256 } from '../../core/files/digests-io.ts';
+import { readRegularFile } from '../../core/files/regular-file-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
 import type { Plugin, PluginFactory } from './plugin.ts';
 import { fromPluginError, syntaxErrorPlace } from './plugin-errors.ts';

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { choice, type Fields, flag, integer, number, text, type ValuesOf } from '../../core/field.ts';
-import { Rng } from '../../core/rng.ts';
+import { Rng } from '../../core/numbers/rng.ts';
 import type { Dataset, LoadOptions } from '../../data/dataset.ts';
 import { loadDataset } from '../../data/load-dataset.ts';
 import type { PlainDataset } from '../../data/sets/plain-dataset.ts';

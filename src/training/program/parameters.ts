@@ -1,8 +1,8 @@
 /** The trainable tensors and running statistics of a program: which constants of the graph they are, and how they lie. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { elementCount } from '../../core/shape.ts';
-import { type Tensor, tensor } from '../../core/tensor.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import { type Tensor, tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import type { Graph, Node, Value } from '../../graph/graph.ts';
 import { fromGraph, layoutOfRank, toGraph } from '../steps/layout.ts';

@@ -3,7 +3,7 @@
  * kernels of the native backend compute inside of JavaScript calls, and signals, timers and messages of the data loader wait.
  */
 
-import { nextTurn } from '../../core/next-turn.ts';
+import { nextTurn } from '../../core/machine/next-turn.ts';
 
 /** Longest time without a turn of the event loop, but for the part that is running: short enough for who presses Ctrl-C. */
 const TURN_MS = 50;

@@ -3,7 +3,7 @@
 import { BACKEND_NAMES, canBackend, namesWith } from '../../backends/backends.ts';
 import { PRECISIONS } from '../../backends/precision.ts';
 import { choice, type Field, flag, integer, MAX, number, text, type ValuesOf } from '../../core/field.ts';
-import { FITS } from '../../core/preprocessing.ts';
+import { FITS } from '../../core/pictures/preprocessing.ts';
 import { namesOf } from '../../core/row-named.ts';
 import { BROKEN_POLICIES } from '../../data/batches/decode-pictures.ts';
 import { canDownload, canSplit, DATASET_NAMES, hasFreeImageSize } from '../../data/load-dataset.ts';

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseJsonObject } from '../../core/parse-json.ts';
+import { parseJsonObject } from '../../core/formats/parse-json.ts';
 import { fromSystemError, systemErrorCode } from '../../errors.ts';
 import { type DataPlace, placeOf } from './data-place.ts';
 

@@ -5,11 +5,11 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { recoverFolder, writeFolderAtomic } from '../../core/atomic-file-io.ts';
-import { checkDigests, DIGESTS_FILE, formatDigests } from '../../core/digests-io.ts';
-import { parseJsonObject } from '../../core/parse-json.ts';
-import { decodeSafetensors, encodeSafetensors } from '../../core/safetensors.ts';
-import type { Tensor } from '../../core/tensor.ts';
+import { recoverFolder, writeFolderAtomic } from '../../core/files/atomic-file-io.ts';
+import { checkDigests, DIGESTS_FILE, formatDigests } from '../../core/files/digests-io.ts';
+import { parseJsonObject } from '../../core/formats/parse-json.ts';
+import { decodeSafetensors, encodeSafetensors } from '../../core/formats/safetensors.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { type Communicator, fromFirst, shareBytes } from '../../distributed/communicator.ts';
 import { BnnError, fromSystemError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';

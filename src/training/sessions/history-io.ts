@@ -1,8 +1,8 @@
 /** `history.jsonl`: one object per completed epoch. */
 
 import { open, readFile } from 'node:fs/promises';
-import { writeFileAtomic } from '../../core/atomic-file-io.ts';
-import { flushFile } from '../../core/durable-io.ts';
+import { writeFileAtomic } from '../../core/files/atomic-file-io.ts';
+import { flushFile } from '../../core/files/durable-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
 import type { EpochIndicators } from '../measures/indicators.ts';
 

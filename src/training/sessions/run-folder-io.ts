@@ -5,10 +5,10 @@
 
 import { access, constants, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { recoverFolder, writeFileAtomic } from '../../core/atomic-file-io.ts';
-import { sha256 } from '../../core/digests-io.ts';
-import { parseJsonObject } from '../../core/parse-json.ts';
-import { isTemporaryOf, removeAbandoned } from '../../core/temporary-name-io.ts';
+import { recoverFolder, writeFileAtomic } from '../../core/files/atomic-file-io.ts';
+import { sha256 } from '../../core/files/digests-io.ts';
+import { isTemporaryOf, removeAbandoned } from '../../core/files/temporary-name-io.ts';
+import { parseJsonObject } from '../../core/formats/parse-json.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
 import { BUILT_IN_RULES, defaultRecipe, parseRecipe, type RecipeRules } from '../recipes/parse-recipe.ts';
 import type { PluginRecord, Recipe } from '../recipes/recipe.ts';

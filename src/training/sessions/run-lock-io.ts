@@ -4,10 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, link, open, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { makeFolder } from '../../core/atomic-file-io.ts';
-import { renamePatiently } from '../../core/durable-io.ts';
-import { isAlive, type ProcessIdentity, thisProcess } from '../../core/process-identity-io.ts';
-import { temporaryName } from '../../core/temporary-name-io.ts';
+import { makeFolder } from '../../core/files/atomic-file-io.ts';
+import { renamePatiently } from '../../core/files/durable-io.ts';
+import { isAlive, type ProcessIdentity, thisProcess } from '../../core/files/process-identity-io.ts';
+import { temporaryName } from '../../core/files/temporary-name-io.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../../errors.ts';
 
 export const LOCK_FILE = 'lock.json';

@@ -4,7 +4,7 @@
  */
 
 import { basename, join, resolve } from 'node:path';
-import { writeFileAtomic } from '../../core/atomic-file-io.ts';
+import { writeFileAtomic } from '../../core/files/atomic-file-io.ts';
 import { BnnError } from '../../errors.ts';
 import { plotLines } from '../../report/plot-lines.ts';
 import { INDICATOR_NAMES } from '../measures/indicators.ts';

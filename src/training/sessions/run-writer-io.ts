@@ -1,7 +1,7 @@
 /** Writes the folder of a run while it runs. */
 
 import { join } from 'node:path';
-import { writeFileAtomic } from '../../core/atomic-file-io.ts';
+import { writeFileAtomic } from '../../core/files/atomic-file-io.ts';
 import type { Recipe } from '../recipes/recipe.ts';
 import { type Checkpoint, saveCheckpoint } from './checkpoint-io.ts';
 import { appendHistory, type EpochRecord, truncateHistory } from './history-io.ts';

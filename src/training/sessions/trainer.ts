@@ -2,9 +2,9 @@
 
 import { join } from 'node:path';
 import { type SelectedBackend, selectBackend } from '../../backends/select-backend.ts';
-import { fromFailedAllocation } from '../../core/memory.ts';
-import { encodePreprocessing, PREPROCESSING_KEY } from '../../core/preprocessing.ts';
-import type { Tensor } from '../../core/tensor.ts';
+import { fromFailedAllocation } from '../../core/machine/memory.ts';
+import { encodePreprocessing, PREPROCESSING_KEY } from '../../core/pictures/preprocessing.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { type Dataset, pictureFormOf } from '../../data/dataset.ts';
 import { loadDataset } from '../../data/load-dataset.ts';
 import { resolveNormalization } from '../../data/normalization.ts';

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { rowNamed } from '../../core/row-named.ts';
-import type { Tensor } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import type { Dataset } from '../../data/dataset.ts';
 import { BnnError, fromSystemError } from '../../errors.ts';
 import { readModel } from '../../onnx/model-io.ts';

@@ -1,7 +1,7 @@
 /** Makes a network from a file ready to be trained on a data set: its batch open, its vectors its own, its sizes those of the data. */
 
-import { encodePreprocessing, PREPROCESSING_KEY, parsePreprocessing } from '../../core/preprocessing.ts';
-import { int64s, toNumbers } from '../../core/tensor.ts';
+import { encodePreprocessing, PREPROCESSING_KEY, parsePreprocessing } from '../../core/pictures/preprocessing.ts';
+import { int64s, toNumbers } from '../../core/tensors/tensor.ts';
 import { type Dataset, pictureFormOf } from '../../data/dataset.ts';
 import { type ChannelStatistics, resolveNormalization } from '../../data/normalization.ts';
 import { BnnError } from '../../errors.ts';

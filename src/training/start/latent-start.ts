@@ -1,6 +1,6 @@
 /** Latent weights that a transform turns into weights with given signs: what a run starts from whose network comes from a file. */
 
-import { type Tensor, tensor } from '../../core/tensor.ts';
+import { type Tensor, tensor } from '../../core/tensors/tensor.ts';
 
 export interface LatentStart {
   readonly latent: Tensor<'float32'>;

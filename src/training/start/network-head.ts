@@ -1,7 +1,7 @@
 /** The end of a network that is to be trained: what the loss takes in itself, and a classifier for other classes. */
 
-import { elementCount } from '../../core/shape.ts';
-import type { Tensor } from '../../core/tensor.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { finalActivation } from '../../graph/final-activation.ts';
 import type { Graph, Node, Value } from '../../graph/graph.ts';

@@ -1,6 +1,6 @@
 /** Which vectors of a network are one parameter, and which are equal by chance. */
 
-import { elementCount } from '../../core/shape.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
 import type { Graph, Node, Value } from '../../graph/graph.ts';
 import { weightSource } from '../program/parameters.ts';
 

@@ -4,8 +4,8 @@
  */
 
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
-import { Rng } from '../../core/rng.ts';
-import { tensor } from '../../core/tensor.ts';
+import { Rng } from '../../core/numbers/rng.ts';
+import { tensor } from '../../core/tensors/tensor.ts';
 import { Batcher } from '../../data/batches/batches.ts';
 import type { Dataset } from '../../data/dataset.ts';
 import { holdOut } from '../../data/splits/hold-out.ts';

@@ -4,7 +4,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { Rng } from '../../core/rng.ts';
+import { Rng } from '../../core/numbers/rng.ts';
 import { scalarParameter, unsupported } from './static-shape.ts';
 import type { StepBuilder } from './step.ts';
 

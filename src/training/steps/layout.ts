@@ -1,7 +1,7 @@
 /** Tensors and axes between the order of the graph and the order in memory (see `Layout`). */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { normalizeAxis } from '../../core/shape.ts';
+import { normalizeAxis } from '../../core/tensors/shape.ts';
 import type { Node } from '../../graph/graph.ts';
 import { unsupported } from './static-shape.ts';
 import type { Layout } from './step.ts';

@@ -1,7 +1,7 @@
 /** Gemm and MatMul. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { elementCount } from '../../core/shape.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
 import { fromGraph, layoutOfRank, reverseAlign, toGraph } from './layout.ts';
 import { floatAttribute, rankOf, unsupported } from './static-shape.ts';
 import type { StepBuilder } from './step.ts';

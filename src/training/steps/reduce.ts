@@ -1,7 +1,7 @@
 /** ReduceMean over any axes, also together with the Abs before it: the scale of a binary layer. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { elementCount } from '../../core/shape.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { run } from '../../kernels/run.ts';
 import { fromGraph, graphAxis, graphShape, layoutOfRank, memoryAxis, toGraph } from './layout.ts';

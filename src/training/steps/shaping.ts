@@ -1,7 +1,7 @@
 /** Operators that move elements without changing them. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { elementCount } from '../../core/shape.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { insertZeros } from '../../kernels/convolution.ts';
 import {

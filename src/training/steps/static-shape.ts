@@ -1,6 +1,6 @@
 /** Reading what must be known before a program can be built. */
 
-import { toNumbers } from '../../core/tensor.ts';
+import { toNumbers } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 

@@ -1,6 +1,6 @@
 /** Sliding windows (convolution and pooling): ONNX attributes to tfjs attributes. */
 
-import { samePadding, slidingWindowSize } from '../../core/shape.ts';
+import { samePadding, slidingWindowSize } from '../../core/tensors/shape.ts';
 import { BnnError } from '../../errors.ts';
 import type { Node, Value } from '../../graph/graph.ts';
 import { windowPads } from '../../graph/window-pads.ts';

@@ -1,7 +1,7 @@
 /** The worker of the page that `bnn web --train` makes: it trains, so that the page stays at hand. */
 
 import { lowerToPacked } from '../../compiler/lower-to-packed.ts';
-import { PREPROCESSING_KEY } from '../../core/preprocessing.ts';
+import { PREPROCESSING_KEY } from '../../core/pictures/preprocessing.ts';
 import { BnnError } from '../../errors.ts';
 import { decodeModel } from '../../onnx/decode-model.ts';
 import { encodeModel } from '../../onnx/encode-model.ts';

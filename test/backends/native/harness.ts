@@ -4,7 +4,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe } from 'vitest';
 import { registerNativeBackend } from '../../../src/backends/native/register.ts';
-import { Rng } from '../../../src/core/rng.ts';
+import { Rng } from '../../../src/core/numbers/rng.ts';
 
 export const native = registerNativeBackend();
 

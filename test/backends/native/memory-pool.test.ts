@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { NativeBackend } from '../../../src/backends/native/backend.ts';
 import { bufferSource, MemoryPool } from '../../../src/backends/native/memory-pool.ts';
-import { Rng } from '../../../src/core/rng.ts';
+import { Rng } from '../../../src/core/numbers/rng.ts';
 import { describeNative } from './harness.ts';
 
 function backend(): NativeBackend {

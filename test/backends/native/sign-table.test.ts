@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { FLOAT32_TOLERANCE } from '../../../src/core/tolerance.ts';
+import { FLOAT32_TOLERANCE } from '../../../src/core/numbers/tolerance.ts';
 import { approxSignSchedule } from '../../../src/estimators/approx-sign.ts';
 import { createDsq } from '../../../src/estimators/dsq.ts';
 import { createEde } from '../../../src/estimators/ede.ts';

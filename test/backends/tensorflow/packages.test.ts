@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { installedPackages } from '../../../src/backends/tensorflow/packages.ts';
 import { gpuLackIn } from '../../../src/backends/tensorflow/setup-io.ts';
-import { setupFolder } from '../../../src/core/peers-io.ts';
+import { setupFolder } from '../../../src/core/machine/peers-io.ts';
 
 it('the binding that was built here comes before a package for GPUs that was installed beside it', () => {
   const built = join(setupFolder('tensorflow'), 'node_modules', '@tensorflow', 'tfjs-node', 'index.js');

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { middleDivisor } from '../../../src/backends/tensorflow/accurate-sums.ts';
 import { findTensorflow } from '../../../src/backends/tensorflow/find-tensorflow-io.ts';
 import { loadTensorflow } from '../../../src/backends/tensorflow/load.ts';
-import { relativeError } from '../../../src/core/tolerance.ts';
+import { relativeError } from '../../../src/core/numbers/tolerance.ts';
 import { kernel, normal, runOn, worstOf } from '../compare-kernels.ts';
 import { trainTiny } from '../train-tiny.ts';
 

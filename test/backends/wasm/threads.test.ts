@@ -7,8 +7,8 @@ import { describe, expect, it } from 'vitest';
 import { selectBackend } from '../../../src/backends/select-backend.ts';
 import { createKernels } from '../../../src/backends/wasm/start-kernels.ts';
 import { addonOf } from '../../../src/backends/wasm/wasm-addon.ts';
-import { Rng } from '../../../src/core/rng.ts';
-import { maxAbsoluteError } from '../../../src/core/tolerance.ts';
+import { Rng } from '../../../src/core/numbers/rng.ts';
+import { maxAbsoluteError } from '../../../src/core/numbers/tolerance.ts';
 import { trainTiny } from '../train-tiny.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));

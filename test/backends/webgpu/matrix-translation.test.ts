@@ -10,7 +10,7 @@ import type { GpuAdapter } from '../../../src/backends/webgpu/device.ts';
 import { INTRINSICS } from '../../../src/backends/webgpu/kernels/matrix-ops.ts';
 import { findMatrixUnits, MATRIX_FEATURES, setMatrixUnits } from '../../../src/backends/webgpu/matrix-units.ts';
 import { WEBGPU_PACKAGES } from '../../../src/backends/webgpu/packages.ts';
-import { importPeer } from '../../../src/core/peers-io.ts';
+import { importPeer } from '../../../src/core/machine/peers-io.ts';
 import { run } from '../../../src/kernels/run.ts';
 import { TrainingBench } from '../../../src/training/learning/bench-training.ts';
 import { describeFake, device, loaded } from './fake.ts';

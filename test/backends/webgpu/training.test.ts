@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { expect, it } from 'vitest';
 import { bandwidthPeak, multiplyAddPeak } from '../../../src/backends/webgpu/peak.ts';
-import { relativeError } from '../../../src/core/tolerance.ts';
+import { relativeError } from '../../../src/core/numbers/tolerance.ts';
 import { trainTiny } from '../train-tiny.ts';
 import { describeWebgpu, webgpu } from './device.ts';
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
-import { pictureFrame } from '../../../src/core/preprocessing.ts';
+import { pictureFrame } from '../../../src/core/pictures/preprocessing.ts';
 import type { Batch } from '../../../src/data/batches/batch-maker.ts';
 import { Batcher, type BatcherOptions, type BatchStream, createBatches } from '../../../src/data/batches/batches.ts';
 import type { FileSplit, MemorySplit } from '../../../src/data/dataset.ts';

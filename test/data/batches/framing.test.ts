@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { framePicture } from '../../../src/core/frame-picture.ts';
+import { framePicture } from '../../../src/core/pictures/frame-picture.ts';
 import { frameCrop } from '../../../src/data/batches/framing.ts';
 
 const crop = (width: number, height: number, least: number, sample: number, epoch = 0) =>

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { type Box, framePicture } from '../../../src/core/frame-picture.ts';
-import type { PictureFrame } from '../../../src/core/preprocessing.ts';
+import { type Box, framePicture } from '../../../src/core/pictures/frame-picture.ts';
+import type { PictureFrame } from '../../../src/core/pictures/preprocessing.ts';
 import { decodeImage } from '../../../src/data/pictures/decode-image.ts';
-import { resizeByDefinition } from '../../core/resize-by-definition.ts';
+import { resizeByDefinition } from '../../core/pictures/resize-by-definition.ts';
 import { decodeFile, decodeMiddle, noise, writePicture } from '../pictures.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 

@@ -3,8 +3,8 @@
 import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { framePicture } from '../../../src/core/frame-picture.ts';
-import { pictureFrame, wholeFrame } from '../../../src/core/preprocessing.ts';
+import { framePicture } from '../../../src/core/pictures/frame-picture.ts';
+import { pictureFrame, wholeFrame } from '../../../src/core/pictures/preprocessing.ts';
 import { decodeImage } from '../../../src/data/pictures/decode-image.ts';
 import { formatOf } from '../../../src/data/pictures/picture-format.ts';
 import { noise } from '../pictures.ts';

@@ -1,8 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { framePicture } from '../../../src/core/frame-picture.ts';
-import { pictureFrame } from '../../../src/core/preprocessing.ts';
+import { framePicture } from '../../../src/core/pictures/frame-picture.ts';
+import { pictureFrame } from '../../../src/core/pictures/preprocessing.ts';
 import { Batcher, createBatches } from '../../../src/data/batches/batches.ts';
 import { type FileSplit, pictureFormOf } from '../../../src/data/dataset.ts';
 import { loadDataset } from '../../../src/data/load-dataset.ts';

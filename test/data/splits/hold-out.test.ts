@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { pictureFrame } from '../../../src/core/preprocessing.ts';
+import { pictureFrame } from '../../../src/core/pictures/preprocessing.ts';
 import type { FileSplit, MemorySplit } from '../../../src/data/dataset.ts';
 import { packTexts, pictureName } from '../../../src/data/pictures/picture-source.ts';
 import { createSharedBytes, createSharedInts } from '../../../src/data/shared-memory.ts';

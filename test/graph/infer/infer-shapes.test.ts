@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { float32, int64s } from '../../../src/core/tensor.ts';
+import { float32, int64s } from '../../../src/core/tensors/tensor.ts';
 import { type Attributes, int, ints, string } from '../../../src/graph/attribute.ts';
 import type { Shape } from '../../../src/graph/graph.ts';
 import { inferShapes } from '../../../src/graph/infer/infer-shapes.ts';

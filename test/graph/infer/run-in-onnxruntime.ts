@@ -2,7 +2,7 @@
 
 import { onnx } from 'onnx-proto';
 import { InferenceSession } from 'onnxruntime-node';
-import { bytesOf, type Dtype } from '../../../src/core/tensor.ts';
+import { bytesOf, type Dtype } from '../../../src/core/tensors/tensor.ts';
 import type { Attribute } from '../../../src/graph/attribute.ts';
 import type { Model } from '../../../src/graph/model.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { elementCount } from '../../../src/core/shape.ts';
-import { createArray, type Dtype, int64s, type Tensor, tensor } from '../../../src/core/tensor.ts';
+import { elementCount } from '../../../src/core/tensors/shape.ts';
+import { createArray, type Dtype, int64s, type Tensor, tensor } from '../../../src/core/tensors/tensor.ts';
 import { type Attributes, float, floats, int, ints, string, tensorAttribute } from '../../../src/graph/attribute.ts';
 import { inferShapes } from '../../../src/graph/infer/infer-shapes.ts';
 import { STANDARD_RULES } from '../../../src/graph/infer/standard-rules.ts';

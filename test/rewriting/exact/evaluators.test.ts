@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Rng } from '../../../src/core/rng.ts';
-import { float32, int64s, type Tensor, tensor } from '../../../src/core/tensor.ts';
+import { Rng } from '../../../src/core/numbers/rng.ts';
+import { float32, int64s, type Tensor, tensor } from '../../../src/core/tensors/tensor.ts';
 import { type Attributes, int, ints, string, tensorAttribute } from '../../../src/graph/attribute.ts';
 import { Graph, type Node } from '../../../src/graph/graph.ts';
 import { inferShapes } from '../../../src/graph/infer/infer-shapes.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { mean, spreadOf, standardDeviation } from '../../../src/core/numbers/statistics.ts';
 import { namesOf } from '../../../src/core/row-named.ts';
-import { mean, spreadOf, standardDeviation } from '../../../src/core/statistics.ts';
 import { ESTIMATORS } from '../../../src/estimators/table.ts';
 import {
   assertNoTwins,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Rng } from '../../../src/core/rng.ts';
+import { Rng } from '../../../src/core/numbers/rng.ts';
 import { GAUSSIAN_ENTROPY, spacingEntropy } from '../../../src/training/measures/spacing-entropy.ts';
 
 it('is Vasicek’s estimate of scipy.stats.differential_entropy 1.17.1 (window 3), less its expectation for a uniform variable', () => {

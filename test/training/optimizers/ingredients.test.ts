@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Rng } from '../../../src/core/rng.ts';
+import { Rng } from '../../../src/core/numbers/rng.ts';
 import { rowNamed } from '../../../src/core/row-named.ts';
 import { softmaxCrossEntropy } from '../../../src/training/learning/loss.ts';
 import { mixBatch, mixRng, symmetricBeta } from '../../../src/training/learning/mix-batch.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Rng } from '../../../src/core/rng.ts';
+import { Rng } from '../../../src/core/numbers/rng.ts';
 import { adasteGradient, adasteMap, adasteMapOf, adasteMu, adasteScale } from '../../../src/estimators/adaste.ts';
 import { bop } from '../../../src/training/optimizers/bop.ts';
 import {

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { afterAll, describe, expect, it } from 'vitest';
 import { registerNativeBackend } from '../../../src/backends/native/register.ts';
-import { relativeError } from '../../../src/core/tolerance.ts';
+import { relativeError } from '../../../src/core/numbers/tolerance.ts';
 import { createReste } from '../../../src/estimators/reste.ts';
 import { createSwishSign } from '../../../src/estimators/swish-sign.ts';
 import type { Model } from '../../../src/graph/model.ts';

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { decodeSafetensors } from '../../../src/core/safetensors.ts';
-import { relativeError } from '../../../src/core/tolerance.ts';
+import { decodeSafetensors } from '../../../src/core/formats/safetensors.ts';
+import { relativeError } from '../../../src/core/numbers/tolerance.ts';
 import { webgpu } from '../../backends/webgpu/device.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { registerCpuBackend } from '../../../src/backends/cpu/register.ts';
 import { registerNativeBackend } from '../../../src/backends/native/register.ts';
 import { openWasm } from '../../../src/backends/wasm/open.ts';
-import { Rng } from '../../../src/core/rng.ts';
+import { Rng } from '../../../src/core/numbers/rng.ts';
 import { int, ints, string } from '../../../src/graph/attribute.ts';
 import { Program } from '../../../src/training/program/program.ts';
 import { CONV_CASES } from './conv-cases.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadNativeAddon } from '../../../src/backends/native/addon.ts';
-import { decodeSafetensors } from '../../../src/core/safetensors.ts';
+import { decodeSafetensors } from '../../../src/core/formats/safetensors.ts';
 import { createDsq } from '../../../src/estimators/dsq.ts';
 import { readModel } from '../../../src/onnx/model-io.ts';
 import { estimatingError } from '../../../src/training/measures/indicators.ts';

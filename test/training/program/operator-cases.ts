@@ -1,7 +1,7 @@
 /** Small networks, each around one operator, with an input of [2, 3, 6, 6]. */
 
-import { Rng } from '../../../src/core/rng.ts';
-import { float32, int64s, scalar, type Tensor } from '../../../src/core/tensor.ts';
+import { Rng } from '../../../src/core/numbers/rng.ts';
+import { float32, int64s, scalar, type Tensor } from '../../../src/core/tensors/tensor.ts';
 import { createSte } from '../../../src/estimators/ste.ts';
 import { type Attributes, float, int, ints, string } from '../../../src/graph/attribute.ts';
 import { Graph, type Value } from '../../../src/graph/graph.ts';

@@ -250,8 +250,8 @@ describe('a partial recipe', () => {
 it('of another machine, what was being written counts as abandoned only after a day', async () => {
   const out = join(folder, 'files');
   await mkdir(out);
-  const { writeFileAtomic } = await import('../../../src/core/atomic-file-io.ts');
-  const { thisProcess } = await import('../../../src/core/process-identity-io.ts');
+  const { writeFileAtomic } = await import('../../../src/core/files/atomic-file-io.ts');
+  const { thisProcess } = await import('../../../src/core/files/process-identity-io.ts');
   const { scope, pid, start } = thisProcess();
   const mine = `x.onnx.tmp-${scope}-${pid.toString(36)}-${Number(start).toString(36)}-0123`;
   const dead = `x.onnx.tmp-${scope}-${pid.toString(36)}-1-0123`;

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } fro
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { thisProcess } from '../../../src/core/process-identity-io.ts';
+import { thisProcess } from '../../../src/core/files/process-identity-io.ts';
 import { ABANDONED_MS, LOCK_FILE, withRunLock } from '../../../src/training/sessions/run-lock-io.ts';
 
 let folder: string;

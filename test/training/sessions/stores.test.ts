@@ -3,10 +3,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { signOf } from '../../../src/core/bits.ts';
-import { Rng } from '../../../src/core/rng.ts';
+import { signOf } from '../../../src/core/numbers/bits.ts';
+import { Rng } from '../../../src/core/numbers/rng.ts';
 import { rowNamed } from '../../../src/core/row-named.ts';
-import type { Tensor } from '../../../src/core/tensor.ts';
+import type { Tensor } from '../../../src/core/tensors/tensor.ts';
 import type { Batch } from '../../../src/data/batches/batch-maker.ts';
 import { Batcher } from '../../../src/data/batches/batches.ts';
 import { createReste } from '../../../src/estimators/reste.ts';

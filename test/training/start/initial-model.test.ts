@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../../../src/compiler/lower-to-packed.ts';
 import { convertOnnx } from '../../../src/convert/convert-onnx.ts';
-import { encodePreprocessing, PREPROCESSING_KEY, parsePreprocessing } from '../../../src/core/preprocessing.ts';
-import { toNumbers } from '../../../src/core/tensor.ts';
+import {
+  encodePreprocessing,
+  PREPROCESSING_KEY,
+  parsePreprocessing,
+} from '../../../src/core/pictures/preprocessing.ts';
+import { toNumbers } from '../../../src/core/tensors/tensor.ts';
 import type { Model } from '../../../src/graph/model.ts';
 import { findParameters } from '../../../src/training/program/parameters.ts';
 import { normalizationOf, prepareModel } from '../../../src/training/start/initial-model.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { float32, int64s } from '../../../src/core/tensor.ts';
+import { float32, int64s } from '../../../src/core/tensors/tensor.ts';
 import { int, ints } from '../../../src/graph/attribute.ts';
 import { Graph, type Value } from '../../../src/graph/graph.ts';
 import { Model } from '../../../src/graph/model.ts';

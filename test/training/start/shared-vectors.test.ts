@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { float32 } from '../../../src/core/tensor.ts';
+import { float32 } from '../../../src/core/tensors/tensor.ts';
 import { ints } from '../../../src/graph/attribute.ts';
 import { Graph, type Value } from '../../../src/graph/graph.ts';
 import { unshareVectors } from '../../../src/training/start/shared-vectors.ts';

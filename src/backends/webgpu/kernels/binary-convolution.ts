@@ -1,7 +1,7 @@
 /**
  * Convolution of sign(x) without a tensor of signs.
  *
- * Where the filter consists of ±1, signs of both are packed into words of 32 channels, as in `core/bits.ts`: bit 1 is +1, pad bits are 0.
+ * Where the filter consists of ±1, signs of both are packed into words of 32 channels, as in `core/numbers/bits.ts`: bit 1 is +1, pad bits are 0.
  * A tap inside the picture then adds C − 2 · popcount(x ⊕ filter), and one in the padding nothing: the sums are exact integers.
  */
 

@@ -1,6 +1,6 @@
 /** A hard sigmoid that is rounded, a binarization of Keras, in the operators that the search for steps follows. */
 
-import { scalar } from '../../../core/tensor.ts';
+import { scalar } from '../../../core/tensors/tensor.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 

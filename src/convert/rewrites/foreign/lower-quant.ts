@@ -7,7 +7,7 @@
  * A signed integer of one bit is a sign: +1 from 0 on, else −1, in place of clip(round(…)). So the reference implementation has it.
  */
 
-import { scalar } from '../../../core/tensor.ts';
+import { scalar } from '../../../core/tensors/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { addOp, numbersOf } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';

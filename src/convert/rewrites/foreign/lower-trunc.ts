@@ -9,7 +9,7 @@
  * f: the rounding mode, FLOOR unless told.
  */
 
-import { scalar } from '../../../core/tensor.ts';
+import { scalar } from '../../../core/tensors/tensor.ts';
 import type { Node } from '../../../graph/graph.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';

@@ -9,7 +9,7 @@
  * Requires c = 0 where the convolution pads; else the data stay as they are, and only the weights become signs.
  */
 
-import { float32 } from '../../../core/tensor.ts';
+import { float32 } from '../../../core/tensors/tensor.ts';
 import { type Attributes, int } from '../../../graph/attribute.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { addLayer } from '../../../rewriting/add-layer.ts';

@@ -1,6 +1,6 @@
 /** Products of vectors or of stacks of matrices with one binary matrix become `Gemm(x, W)`, the form that the compiler packs. */
 
-import { int64s } from '../../../core/tensor.ts';
+import { int64s } from '../../../core/tensors/tensor.ts';
 import { type Attributes, int } from '../../../graph/attribute.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { BROADCASTING, UNARY } from '../../../operators/operator-facts.ts';

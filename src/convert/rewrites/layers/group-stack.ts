@@ -5,7 +5,7 @@
  *     after    x[B, T, K] as pictures [T, B·K, 1, 1], Conv in B groups with W[B·N, K, 1, 1], its result [T, B·N, 1, 1] as [B, T, N]
  */
 
-import { int64s } from '../../../core/tensor.ts';
+import { int64s } from '../../../core/tensors/tensor.ts';
 import { type Attributes, int, ints } from '../../../graph/attribute.ts';
 import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';

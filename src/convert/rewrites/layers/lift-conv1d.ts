@@ -5,7 +5,7 @@
  *     after    Squeeze(Conv(Unsqueeze(x), Unsqueeze(W)))        x[N, C, 1, L], W[O, C, 1, K]
  */
 
-import { int64s } from '../../../core/tensor.ts';
+import { int64s } from '../../../core/tensors/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';

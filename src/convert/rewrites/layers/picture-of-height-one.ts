@@ -1,6 +1,6 @@
 /** Signals of one dimension as pictures of height 1. */
 
-import { int64s } from '../../../core/tensor.ts';
+import { int64s } from '../../../core/tensors/tensor.ts';
 import { type Attributes, ints } from '../../../graph/attribute.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { addOp, numbersOf } from '../../../rewriting/add-op.ts';

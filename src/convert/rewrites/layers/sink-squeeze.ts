@@ -3,7 +3,7 @@
  * between neighbouring layers meet and cancel.
  */
 
-import { int64s } from '../../../core/tensor.ts';
+import { int64s } from '../../../core/tensors/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { BROADCASTING, UNARY } from '../../../operators/operator-facts.ts';
 import { addOp, numbersOf } from '../../../rewriting/add-op.ts';

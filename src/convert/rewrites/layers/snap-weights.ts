@@ -8,7 +8,7 @@
  * leaves the rounded numbers and no trace of the signs.
  */
 
-import { float32, type Tensor } from '../../../core/tensor.ts';
+import { float32, type Tensor } from '../../../core/tensors/tensor.ts';
 import type { Node } from '../../../graph/graph.ts';
 import { addLayer } from '../../../rewriting/add-layer.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';

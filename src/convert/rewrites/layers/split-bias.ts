@@ -1,6 +1,6 @@
 /** A bias that is not one number per output becomes a sum behind the layer. */
 
-import { scalar } from '../../../core/tensor.ts';
+import { scalar } from '../../../core/tensors/tensor.ts';
 import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import { binaryWeightsOf } from '../../../rewriting/layers/binary-weights.ts';

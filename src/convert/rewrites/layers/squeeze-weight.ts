@@ -1,6 +1,6 @@
 /** A weight with leading sizes of 1 becomes a matrix. */
 
-import { int64s } from '../../../core/tensor.ts';
+import { int64s } from '../../../core/tensors/tensor.ts';
 import { addLayer } from '../../../rewriting/add-layer.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';

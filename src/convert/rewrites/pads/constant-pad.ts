@@ -1,6 +1,6 @@
 /** Padding with a constant, as a rewrite sees it, and what a border is to signs. */
 
-import { int64s, scalar } from '../../../core/tensor.ts';
+import { int64s, scalar } from '../../../core/tensors/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { addOp, numbersOf, scalarOf } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';

@@ -1,6 +1,6 @@
 /** Padding signs with ±1 moves in front of the sign. */
 
-import { scalar } from '../../../core/tensor.ts';
+import { scalar } from '../../../core/tensors/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import { defineRewrite, type Miss, miss } from '../../../rewriting/rewrite.ts';

@@ -1,6 +1,6 @@
 /** A transposition moves in front of a padding, which then stands next to its convolution. */
 
-import { int64s, scalar } from '../../../core/tensor.ts';
+import { int64s, scalar } from '../../../core/tensors/tensor.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 import { constantPad } from './constant-pad.ts';

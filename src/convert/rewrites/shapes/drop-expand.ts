@@ -1,4 +1,4 @@
-import { scalar, type Tensor } from '../../../core/tensor.ts';
+import { scalar, type Tensor } from '../../../core/tensors/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { BROADCASTING, UNARY } from '../../../operators/operator-facts.ts';
 import { addOp, scalarOf } from '../../../rewriting/add-op.ts';

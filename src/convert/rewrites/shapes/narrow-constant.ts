@@ -1,7 +1,7 @@
 /** Constants that repeat what broadcasting repeats anyway become small. */
 
-import { elementCount, rowMajorStrides } from '../../../core/shape.ts';
-import { createArray, type Tensor } from '../../../core/tensor.ts';
+import { elementCount, rowMajorStrides } from '../../../core/tensors/shape.ts';
+import { createArray, type Tensor } from '../../../core/tensors/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { BROADCASTING } from '../../../operators/operator-facts.ts';
 import { addOp } from '../../../rewriting/add-op.ts';

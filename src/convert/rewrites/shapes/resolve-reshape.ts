@@ -1,6 +1,6 @@
 /** Shapes that a model computes from its input (Shape, Gather, Concat, Reshape) become constants, also when the batch size is open. */
 
-import { int64s } from '../../../core/tensor.ts';
+import { int64s } from '../../../core/tensors/tensor.ts';
 import type { Value } from '../../../graph/graph.ts';
 import { addOp, numbersOf } from '../../../rewriting/add-op.ts';
 import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';

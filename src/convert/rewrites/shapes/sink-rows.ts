@@ -6,7 +6,7 @@
  *     after    Reshape(f(y, c))
  */
 
-import { int64s } from '../../../core/tensor.ts';
+import { int64s } from '../../../core/tensors/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { BROADCASTING, UNARY } from '../../../operators/operator-facts.ts';
 import { addOp } from '../../../rewriting/add-op.ts';

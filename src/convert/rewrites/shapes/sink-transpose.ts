@@ -6,7 +6,7 @@
  *     after    Transpose(f'(x, c'))          c', f': axes named in the order of x
  */
 
-import { int64s } from '../../../core/tensor.ts';
+import { int64s } from '../../../core/tensors/tensor.ts';
 import { type Attributes, int, ints } from '../../../graph/attribute.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { BROADCASTING, UNARY } from '../../../operators/operator-facts.ts';

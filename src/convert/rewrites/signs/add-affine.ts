@@ -1,6 +1,6 @@
 /** Signs with a factor and an offset, as nodes. */
 
-import { scalar } from '../../../core/tensor.ts';
+import { scalar } from '../../../core/tensors/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';

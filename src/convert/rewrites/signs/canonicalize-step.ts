@@ -11,7 +11,7 @@
  * Requires f takes no third value at t, or x provably never is t, or the user accepts +1 there (`signZero`).
  */
 
-import { scalar } from '../../../core/tensor.ts';
+import { scalar } from '../../../core/tensors/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { addOp, scalarOf } from '../../../rewriting/add-op.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';

@@ -7,7 +7,7 @@
  * Math     float subtraction with gradual underflow is 0 only for equal operands and otherwise keeps the sign.
  */
 
-import { scalar } from '../../../core/tensor.ts';
+import { scalar } from '../../../core/tensors/tensor.ts';
 import { addOp, scalarOf } from '../../../rewriting/add-op.ts';
 import { defineRewrite, miss } from '../../../rewriting/rewrite.ts';
 

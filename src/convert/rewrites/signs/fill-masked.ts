@@ -5,7 +5,7 @@
  *     after    Where(mask, c, x)
  */
 
-import { scalar } from '../../../core/tensor.ts';
+import { scalar } from '../../../core/tensors/tensor.ts';
 import type { Node, Value } from '../../../graph/graph.ts';
 import { factsOf, passesFirst } from '../../../operators/operator-facts.ts';
 import { addOp, scalarOf } from '../../../rewriting/add-op.ts';

@@ -1,6 +1,6 @@
 /** The sign of what is never negative is a comparison. */
 
-import { scalar } from '../../../core/tensor.ts';
+import { scalar } from '../../../core/tensors/tensor.ts';
 import { int } from '../../../graph/attribute.ts';
 import { DTYPE_CODES } from '../../../graph/dtype-code.ts';
 import { addOp } from '../../../rewriting/add-op.ts';
