@@ -32,6 +32,7 @@ const INSTRUCTION_SETS = {
   arm64: {
     scalar: { flags: [], floats: 4 },
     neon: { flags: [], floats: 4 },
+    neonbf16: { flags: [] },
   },
   wasm32: {
     wasm: { flags: [] },

@@ -42,9 +42,10 @@ napi_value set_isa(Args& args) {
   return nullptr;
 }
 
-napi_value multiplies_bf16(Args& args) {
+napi_value faster_in_bf16(Args& args) {
+  const bnn::Bf16Row* row = bnn::bf16_row();
   napi_value value = nullptr;
-  napi_get_boolean(args.env(), bnn::bf16_row() != nullptr, &value);
+  napi_get_boolean(args.env(), row != nullptr && row->is_faster, &value);
   return value;
 }
 
@@ -95,7 +96,7 @@ NAPI_MODULE_INIT() {
   bnn_node_api::define(env, exports, "isas", call<isas>);
   bnn_node_api::define(env, exports, "compiledIsas", call<compiled_isas>);
   bnn_node_api::define(env, exports, "setIsa", call<set_isa>);
-  bnn_node_api::define(env, exports, "multipliesBf16", call<multiplies_bf16>);
+  bnn_node_api::define(env, exports, "fasterInBf16", call<faster_in_bf16>);
   bnn_node_api::define(env, exports, "threads", call<threads>);
   bnn_node_api::define(env, exports, "setThreads", call<set_threads>);
   bnn_node_api::define(env, exports, "startThreads", call<start_threads>);

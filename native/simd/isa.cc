@@ -8,12 +8,23 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#endif
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
-#endif
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace bnn {
+
+#if defined(__APPLE__)
+// Whether the system says so of the processor.
+static bool is_told(const char* name) {
+  int supported = 0;
+  size_t size = sizeof supported;
+  return sysctlbyname(name, &supported, &size, nullptr, 0) == 0 && supported != 0;
+}
+#endif
 
 #if defined(__x86_64__)
 
@@ -31,9 +42,7 @@ uint64_t saved_state() {
 bool saves_avx512(uint64_t state) {
 #if defined(__APPLE__)
   // macOS sets the bits when a thread first uses the registers.
-  int supported = 0;
-  size_t size = sizeof supported;
-  if (sysctlbyname("hw.optional.avx512f", &supported, &size, nullptr, 0) == 0 && supported != 0) return true;
+  if (is_told("hw.optional.avx512f")) return true;
 #endif
   return (state & 0xe6) == 0xe6;
 }
@@ -59,7 +68,18 @@ CpuFlags cpu_flags() {
 }
 
 #elif defined(__aarch64__)
-CpuFlags cpu_flags() { return kNeon; }
+// Windows on ARM is not asked: nothing that it runs on here has been tried.
+CpuFlags cpu_flags() {
+#if defined(__APPLE__)
+  const bool bf16 = is_told("hw.optional.arm.FEAT_BF16");
+#elif defined(__linux__)
+  // HWCAP2_BF16 of Linux's arch/arm64/include/uapi/asm/hwcap.h, which older headers lack.
+  const bool bf16 = (getauxval(AT_HWCAP2) >> 14 & 1) != 0;
+#else
+  const bool bf16 = false;
+#endif
+  return bf16 ? kNeon | kNeonBf16 : kNeon;
+}
 #elif defined(__wasm_simd128__)
 CpuFlags cpu_flags() { return kSimd128; }
 #else

@@ -19,6 +19,7 @@ enum CpuFlag : uint32_t {
   kPopcnt = 1 << 4,
   kSimd128 = 1 << 5,  // of WebAssembly
   kAvx512Bf16 = 1 << 6,
+  kNeonBf16 = 1 << 7,  // FEAT_BF16
 };
 using CpuFlags = uint32_t;
 
@@ -27,7 +28,7 @@ CpuFlags cpu_flags();
 #if defined(__x86_64__)
 inline constexpr CpuFlags kArchitectureFlags = kPopcnt | kAvx2 | kAvx512 | kAvx512Vpopcntdq | kAvx512Bf16;
 #elif defined(__aarch64__)
-inline constexpr CpuFlags kArchitectureFlags = kNeon;
+inline constexpr CpuFlags kArchitectureFlags = kNeon | kNeonBf16;
 #elif defined(__wasm_simd128__)
 inline constexpr CpuFlags kArchitectureFlags = kSimd128;
 #else
@@ -38,6 +39,7 @@ inline constexpr CpuFlags kArchitectureFlags = 0;
 #define BNN_ISAS(X)                                      \
   X(scalar, 0)                                           \
   X(neon, kNeon)                                         \
+  X(neonbf16, kNeon | kNeonBf16)                         \
   X(wasm, kSimd128)                                      \
   X(avx2, kAvx2)                                         \
   X(avx512, kAvx2 | kAvx512)                             \

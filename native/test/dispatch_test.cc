@@ -84,6 +84,9 @@ int main() {
   constexpr bnn::CpuFlags arm = bnn::kNeon;
   const Case cases[] = {
       {"NEON", arm, nullptr, "neon", "neon"},
+      {"NEON with bfloat16", arm | bnn::kNeonBf16, nullptr, "neon", "neonbf16"},
+      {"neon on more", arm | bnn::kNeonBf16, "neon", "neon", "neon"},
+      {"neonbf16 on NEON", arm, "neonbf16", nullptr, nullptr},
       {"scalar on more", arm, "scalar", "scalar", "scalar"},
       {"avx2 on ARM", arm, "avx2", nullptr, nullptr},
   };

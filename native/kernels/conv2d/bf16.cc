@@ -11,6 +11,9 @@ namespace bnn {
 #if defined(__x86_64__)
 extern const Bf16Row bf16_row_avx512bf16;
 const Bf16Row* bf16_row() { return fits(needs_of(Isa::avx512bf16), needs_of(active_isa())) ? &bf16_row_avx512bf16 : nullptr; }
+#elif defined(__aarch64__)
+extern const Bf16Row bf16_row_neonbf16;
+const Bf16Row* bf16_row() { return fits(needs_of(Isa::neonbf16), needs_of(active_isa())) ? &bf16_row_neonbf16 : nullptr; }
 #else
 const Bf16Row* bf16_row() { return nullptr; }
 #endif

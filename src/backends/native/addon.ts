@@ -17,8 +17,8 @@ export interface NativeAddon {
   /** Those that this build has kernels for. */
   compiledIsas(): string;
   setIsa(name: string): void;
-  /** Whether the instruction set in use multiplies bfloat16, not floats that were rounded to it. */
-  multipliesBf16(): boolean;
+  /** Whether the instruction set in use has products of bfloat16 that were measured to be faster than those of floats. */
+  fasterInBf16(): boolean;
   threads(): number;
   setThreads(count: number): void;
   /** Starts the threads that are set; returns how many there are, fewer where the system allows no more. Results have the same bits. */

@@ -32,7 +32,7 @@ function start(addon: ProgramAddon, threads: number): RunningBackend {
     description: `native ${isa}, ${threadsInWords(started, threads)}, ${addonOrigin()}`,
     threads: started,
     isa,
-    fasterInBf16: addon.multipliesBf16(),
+    fasterInBf16: addon.fasterInBf16(),
     recorder: new NativeRecorder(backend, addon),
     multiplyAddPeak: () => Promise.resolve(addon.multiplyAddPeak()),
     memory: () => {

@@ -265,7 +265,7 @@ export function addonOf(kernels: WasmKernels): NativeAddon {
     isas: () => 'wasm',
     compiledIsas: () => 'wasm',
     setIsa: () => {},
-    multipliesBf16: () => false,
+    fasterInBf16: () => false,
     threads: () => kernels.threads,
     setThreads: (count) => kernels.setThreads(count),
     startThreads: () => kernels.startThreads(),
