@@ -32,7 +32,7 @@ const INSTRUCTION_SETS = {
   arm64: {
     scalar: { flags: [], floats: 4 },
     neon: { flags: [], floats: 4 },
-    neonbf16: { flags: [] },
+    neonbf16: { flags: ['-mcpu=generic+bf16'] },
   },
   wasm32: {
     wasm: { flags: [] },

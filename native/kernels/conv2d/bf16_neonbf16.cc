@@ -1,6 +1,5 @@
 // BFDOT, for 64-bit ARM with FEAT_BF16 (Armv8.6): it adds the sum of both products at once, rounds to odd and takes what is below 2^-126 for 0.
-//
-// The instructions are given to the assembler, so that the file needs no flag: compilers spell the one that allows them differently.
+// The instructions stand here by their names, for compilers disagree about the types of the intrinsics.
 #include <string.h>
 
 #define BNN_ISA neonbf16
@@ -15,21 +14,21 @@ namespace {
 constexpr bool kIsFaster = false;
 
 inline V add_product(V sum, V x, V b) {
-  asm(".arch_extension bf16\n\tbfdot %0.4s, %1.8h, %2.8h" : "+w"(sum) : "w"(x), "w"(b));
+  asm("bfdot %0.4s, %1.8h, %2.8h" : "+w"(sum) : "w"(x), "w"(b));
   return sum;
 }
 
 // The numbers of a, then those of b.
 inline V both(V a, V b) {
   V pairs;
-  asm(".arch_extension bf16\n\tbfcvtn %0.4h, %1.4s\n\tbfcvtn2 %0.8h, %2.4s" : "=&w"(pairs) : "w"(a), "w"(b));
+  asm("bfcvtn %0.4h, %1.4s\n\tbfcvtn2 %0.8h, %2.4s" : "=&w"(pairs) : "w"(a), "w"(b));
   return pairs;
 }
 
 // (a[i], b[i]).
 inline V interleave(V a, V b) {
   V low, high;
-  asm(".arch_extension bf16\n\tbfcvtn %0.4h, %2.4s\n\tbfcvtn %1.4h, %3.4s\n\tzip1 %0.8h, %0.8h, %1.8h"
+  asm("bfcvtn %0.4h, %2.4s\n\tbfcvtn %1.4h, %3.4s\n\tzip1 %0.8h, %0.8h, %1.8h"
       : "=&w"(low), "=&w"(high)
       : "w"(a), "w"(b));
   return low;
