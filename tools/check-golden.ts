@@ -2,7 +2,7 @@
  * Compares our training with a recorded run of an independent implementation:
  *
  *     npx tsx tools/check-golden.ts FILE.safetensors [--data DIR] [--model NAME] [--backend NAME] [--threads N] [--steps N] [--json]
- *         [--seeds N] [--gradients FILE] [--precision float32|bf16]
+ *         [--seeds N] [--gradients FILE] [--precision float32|bf16|bf16-all]
  *
  * The file holds `init.*` (a state_dict), `step0.logits`, `step0.grad.*` and `final.*`; its metadata says which network, data,
  * optimizer and power parameter, and lists the loss of each step. Prints the relative errors (Euclidean norm) of the logits, each
@@ -59,7 +59,7 @@ const [path] = positionals;
 if (path === undefined) {
   console.error(
     'usage: check-golden.ts FILE.safetensors [--data DIR] [--model NAME] [--backend NAME] [--threads N] [--steps N] [--json] ' +
-      '[--seeds N] [--gradients FILE] [--precision float32|bf16]',
+      '[--seeds N] [--gradients FILE] [--precision float32|bf16|bf16-all]',
   );
   process.exit(2);
 }

@@ -24,7 +24,7 @@ Reach reach(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t dil
 // In the order of the fields of Conv2dShape.
 bnn::Conv2dShape conv_shape(Args& args, size_t index) {
   const auto v = args.ints<17>(index);
-  require(v[16] == 0 || v[16] == 1, "the precision of the gradients is neither float32 (0) nor bf16 (1)");
+  require(v[16] == 0 || v[16] == 1, "the precision is neither float32 (0) nor bf16 (1)");
   const auto precision = static_cast<bnn::Precision>(v[16]);
   const bnn::Conv2dShape s{v[0], v[1],  v[2],  v[3],  v[4],  v[5],  v[6],  v[7],     v[8],
                            v[9], v[10], v[11], v[12], v[13], v[14], v[15], precision};

@@ -162,10 +162,10 @@ static void magnitudes(Floats& from, Floats& to) {
   for (int64_t i = 0; i < from.size(); i++) to[i] = std::fabs(from[i]);
 }
 
-// Gradients in bfloat16 against double: of ±1 filters or of any, on the instruction set in use, the same bits every time; and against
+// Products in bfloat16, forward and of the gradients, against double: of ±1 filters or of any, on the instruction set in use, the same bits every time; and against
 // those of an instruction set that has no such products, which rounds and multiplies floats.
 static void check_bf16(Conv2dShape s, bool signs, const char* isa, const char* label) {
-  s.gradients = bnn::Precision::kBf16;
+  s.precision = bnn::Precision::kBf16;
   Floats x(s.batch * s.in_height * s.in_width * s.in_channels), f(s.kernel_height * s.kernel_width * s.in_channels * s.out_channels);
   Floats dy(s.batch * s.out_height * s.out_width * s.out_channels), size_x(x.size()), size_f(f.size()), size_dy(dy.size());
   Floats dx(x.size()), df(f.size()), want_dx(x.size()), want_df(f.size()), sums_x(x.size()), sums_f(f.size()), again(x.size());
@@ -176,11 +176,17 @@ static void check_bf16(Conv2dShape s, bool signs, const char* isa, const char* l
   magnitudes(x, size_x);
   magnitudes(f, size_f);
   magnitudes(dy, size_dy);
+  Floats y(dy.size()), want_y(dy.size()), sums_y(dy.size()), again_y(dy.size());
+  bnn::conv2d_forward_reference(s, x.data(), f.data(), want_y.data());
+  bnn::conv2d_forward_reference(s, size_x.data(), size_f.data(), sums_y.data());
   bnn::conv2d_input_grad_reference(s, dy.data(), f.data(), want_dx.data());
   bnn::conv2d_filter_grad_reference(s, x.data(), dy.data(), want_df.data());
   bnn::conv2d_input_grad_reference(s, size_dy.data(), size_f.data(), sums_x.data());
   bnn::conv2d_filter_grad_reference(s, size_x.data(), size_dy.data(), sums_f.data());
   const bool by_tiles = s.kernel_height == 3 && s.kernel_width == 3 && s.stride_height == 1 && s.stride_width == 1;
+  bnn::conv2d_forward(s, x.data(), f.data(), y.data());
+  expect_rounded(y, want_y, sums_y, by_tiles, s.in_channels, 2, label, "forward in bf16");
+  if (signs) bnn_test::expect_same(y, want_y, label, "forward in bf16, of signs");
   bnn::conv2d_input_grad(s, dy.data(), f.data(), dx.data());
   expect_rounded(dx, want_dx, sums_x, by_tiles, s.out_channels, signs ? 1 : 2, label, "input gradient in bf16");
   bnn::conv2d_filter_grad(s, x.data(), dy.data(), df.data());
@@ -195,9 +201,11 @@ static void check_bf16(Conv2dShape s, bool signs, const char* isa, const char* l
     bnn_test::expect_same(again_f, df, label, "binary filter gradient in bf16");
   }
   bnn::set_active_isa("scalar");
+  bnn::conv2d_forward(s, x.data(), f.data(), again_y.data());
   bnn::conv2d_input_grad(s, dy.data(), f.data(), again.data());
   bnn::conv2d_filter_grad(s, x.data(), dy.data(), again_f.data());
   bnn::set_active_isa(isa);
+  bnn_test::expect_close(again_y, y, 2e-4, label, "forward in bf16, scalar");
   bnn_test::expect_close(again, dx, 2e-4, label, "input gradient in bf16, scalar");
   bnn_test::expect_close(again_f, df, 1e-3, label, "filter gradient in bf16, scalar");
 }
@@ -205,7 +213,7 @@ static void check_bf16(Conv2dShape s, bool signs, const char* isa, const char* l
 // Outputs of a convolution are computed alike whoever computes them: no difference between numbers of threads.
 static void check_bf16_threads(const char* isa) {
   Conv2dShape s{5, 9, 7, 20, 3, 3, 34, 9, 7, 1, 1, 1, 1, 1, 1};
-  s.gradients = bnn::Precision::kBf16;
+  s.precision = bnn::Precision::kBf16;
   Floats f(9 * s.in_channels * s.out_channels), dy(s.batch * 63 * s.out_channels), one(s.batch * 63 * s.in_channels), dx(one.size());
   bnn_test::fill_signs(f);
   bnn_test::fill_random(dy);

@@ -10,8 +10,11 @@ import { elementCount } from '../core/tensors/shape.ts';
 import { type ExplicitPadding, type Pair, padBefore, paddedShape, unpadGradient } from './padding.ts';
 import { runTfjsKernel } from './tfjs-kernel.ts';
 
-/** What gradients are multiplied in; sums are of float32. */
+/** What is multiplied; sums are of float32. */
 export type Precision = 'float32' | 'bf16';
+
+/** In the gradients of layers with binary weights; `bf16-all`: also in their forward pass while training, where activations are floats. */
+export type TrainingPrecision = Precision | 'bf16-all';
 
 /** As of tfjs's Conv2D. */
 export type ConvAttributes = {
@@ -22,7 +25,7 @@ export type ConvAttributes = {
   readonly padsBefore: boolean;
   readonly dataFormat: 'NHWC';
   readonly dimRoundingMode: undefined;
-  /** Of the gradients, on backends that have a choice (without groups); float32 unless told. */
+  /** On backends that have a choice (without groups); float32 unless told. Sums of signs are exact in either. */
   readonly precision?: Precision;
 };
 

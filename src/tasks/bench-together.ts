@@ -5,7 +5,7 @@ import { median } from '../core/numbers/quantile.ts';
 import { type Communicator, gather, gatherTimes, meet } from '../distributed/communicator.ts';
 import { splitWaiting } from '../distributed/waiting.ts';
 import type { EstimatorName } from '../estimators/table.ts';
-import type { Precision } from '../kernels/convolution.ts';
+import type { TrainingPrecision } from '../kernels/convolution.ts';
 import { TrainingBench, type TrainingRound } from '../training/learning/bench-training.ts';
 import { Team } from '../training/learning/team.ts';
 
@@ -39,7 +39,7 @@ export interface BenchPlan {
   readonly model: string;
   readonly batch: number;
   readonly estimator: EstimatorName;
-  readonly precision: Precision;
+  readonly precision: TrainingPrecision;
   readonly rounds: number;
   readonly steps: number;
   readonly threads: number;

@@ -12,7 +12,7 @@ import type { Communicator } from '../distributed/communicator.ts';
 import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';
 import type { EstimatorName } from '../estimators/table.ts';
-import type { Precision } from '../kernels/convolution.ts';
+import type { TrainingPrecision } from '../kernels/convolution.ts';
 import { type Phase, TrainingBench, type TrainingRound } from '../training/learning/bench-training.ts';
 import { buildModel } from '../zoo/zoo.ts';
 import { type BenchPlan, benchTogether, type TogetherCase } from './bench-together.ts';
@@ -58,7 +58,7 @@ export interface TrainCase {
   readonly name: string;
   readonly estimator: EstimatorName;
   /** What the gradients of binary layers are multiplied in. */
-  readonly precision: Precision;
+  readonly precision: TrainingPrecision;
   readonly backend: string;
   readonly threads: number;
   readonly isa: string | null;

@@ -121,7 +121,7 @@ void input_grad_of(const Conv2dShape& s, const float* dy, const float* filter, f
       w.in_height = s.out_height;
       w.in_width = s.out_width;
       w.channels = s.out_channels / s.groups;
-      if (s.groups == 1) w.form = form_of(s.gradients, w.channels, true);
+      if (s.groups == 1) w.form = form_of(s.precision, w.channels, true);
       w.pixel_floats = s.out_channels;
       w.grid_height = (s.in_height - a + s.stride_height - 1) / s.stride_height;
       w.grid_width = (s.in_width - b + s.stride_width - 1) / s.stride_width;
@@ -186,7 +186,7 @@ void pair_rows(ChunkRow* rows, int64_t count, int64_t used, int64_t columns, flo
 }
 
 void filter_grad_of(const Conv2dShape& s, bool binarize, const float* x, const float* dy, float* dfilter) {
-  const Form form = s.groups == 1 ? form_of(s.gradients, s.in_channels, false) : Form::kFloats;
+  const Form form = s.groups == 1 ? form_of(s.precision, s.in_channels, false) : Form::kFloats;
   const Windows w = forward_windows(s, binarize, form);
   if (s.groups == 1 && suits_winograd(w, s.out_channels)) return winograd_filter_grad(w, x, dy, s.out_channels, dfilter);
   const bool is_paired = form == Form::kPixelPairs;
@@ -247,7 +247,8 @@ static bool is_depthwise(const Conv2dShape& s) { return s.groups == s.in_channel
 
 void conv2d_forward(const Conv2dShape& s, const float* x, const float* filter, float* y) {
   if (is_depthwise(s)) return depthwise_forward(s, x, filter, y);
-  forward_of(s, forward_windows(s), x, filter, y);
+  const Form form = s.groups == 1 ? form_of(s.precision, s.in_channels, true) : Form::kFloats;
+  forward_of(s, forward_windows(s, false, form), x, filter, y);
 }
 
 void binary_conv2d_forward(const Conv2dShape& s, const float* x, const float* filter, float* y) {

@@ -20,8 +20,8 @@ struct Conv2dShape {
   int64_t stride_height, stride_width, dilation_height, dilation_width;
   int64_t pad_top, pad_left;
   int64_t groups = 1;
-  // Of the gradients; with groups they are of floats.
-  Precision gradients = Precision::kFloat32;
+  // With groups floats are multiplied all the same, and forward where x is binarized.
+  Precision precision = Precision::kFloat32;
 };
 
 // y[n][p][q][o] = Σ_{r,s,c} x[n][p·stride + r·dilation − pad][...][c] · filter[r][s][c][o], c over the channels of o's group.

@@ -11,7 +11,7 @@ import type { Batch } from '../../data/batches/batch-maker.ts';
 import { Batcher } from '../../data/batches/batches.ts';
 import type { MemorySplit } from '../../data/dataset.ts';
 import type { EstimatorName } from '../../estimators/table.ts';
-import type { Precision } from '../../kernels/convolution.ts';
+import type { TrainingPrecision } from '../../kernels/convolution.ts';
 import { buildModel, findNetwork } from '../../zoo/zoo.ts';
 import { OPTIMIZERS, Optimizer, type OptimizerRow } from '../optimizers/optimizer.ts';
 import { createEstimators, type Estimators } from '../program/create-estimators.ts';
@@ -64,7 +64,7 @@ export interface TrainingBenchOptions {
   /** With a team: statistics of batch normalization over the whole batch. */
   readonly syncBatchNorm?: boolean;
   /** float32 unless told. */
-  readonly precision?: Precision;
+  readonly precision?: TrainingPrecision;
 }
 
 const EPOCHS = 3;

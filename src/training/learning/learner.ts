@@ -10,7 +10,7 @@ import type { Batcher } from '../../data/batches/batches.ts';
 import { toWords } from '../../data/batches/picture-bytes.ts';
 import type { Dataset } from '../../data/dataset.ts';
 import type { Model } from '../../graph/model.ts';
-import type { Precision } from '../../kernels/convolution.ts';
+import type { TrainingPrecision } from '../../kernels/convolution.ts';
 import { measureStatistics } from '../measures/batch-statistics.ts';
 import { EVALUATION_BATCH, evaluate } from '../measures/evaluate.ts';
 import type { ProbeOptions } from '../measures/indicator-probe.ts';
@@ -45,7 +45,7 @@ export interface LearnerSettings {
   readonly explicitPadding: boolean;
   /** Whether nothing is computed twice to save memory. */
   readonly keepsAll?: boolean;
-  readonly precision: Precision;
+  readonly precision: TrainingPrecision;
   readonly recorder?: StepRecorder | undefined;
   /** Gives memory that is kept for the next tensors back to the device. */
   readonly trimMemory?: () => void;

@@ -11,7 +11,7 @@ import { BnnError } from '../../errors.ts';
 import type { Value } from '../../graph/graph.ts';
 import { inferShapes } from '../../graph/infer/infer-shapes.ts';
 import type { Model } from '../../graph/model.ts';
-import type { Precision } from '../../kernels/convolution.ts';
+import type { TrainingPrecision } from '../../kernels/convolution.ts';
 import { enterScope } from '../../kernels/layer-scope.ts';
 import { INFER_RULES } from '../../operators/registry.ts';
 import { peakElements } from '../learning/step-memory.ts';
@@ -34,7 +34,7 @@ export interface ProgramOptions {
    */
   readonly synchronous?: boolean;
   /** What gradients of layers with binary weights are multiplied in; float32 unless told. */
-  readonly precision?: Precision;
+  readonly precision?: TrainingPrecision;
 }
 
 export type RunSettings = Omit<Run, 'training' | 'setBuffer'>;

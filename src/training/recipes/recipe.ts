@@ -276,7 +276,7 @@ export const RECIPE_FIELDS = {
     ...choice(
       PRECISIONS,
       'float32',
-      'what gradients of layers with binary weights are multiplied in; bf16 rounds them once, sums stay float32; auto = bf16 where the processor multiplies it faster',
+      'what gradients of layers with binary weights are multiplied in; bf16 rounds them once, sums stay float32; auto = bf16 where the processor multiplies it faster; bf16-all = float activations of the forward pass in bf16, too',
     ),
     use: withBf16,
   },

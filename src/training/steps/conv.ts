@@ -21,7 +21,8 @@ export function planConv(node: Node, x: Value, context: BuildContext): ConvPlan 
     unsupported(node, `only two-dimensional convolutions are implemented, the input has rank ${rankOf(x)}`);
   if (context.layout(weight) !== 'hwio') unsupported(node, 'its weight must be a constant, or bnn.Sign of one');
   const window = windowOf(node, x, [sizeOf(weight, 2), sizeOf(weight, 3)], context.explicitPadding);
-  const precision = weight.producer?.is('Sign', 'bnn') === true ? context.precision : 'float32';
+  const isBinary = weight.producer?.is('Sign', 'bnn') === true;
+  const precision = isBinary && context.precision !== 'float32' ? 'bf16' : 'float32';
   return { weight, bias: node.input(2), attributes: { ...convAttributes(window), precision } };
 }
 
@@ -29,14 +30,18 @@ export const conv: StepBuilder = (node, context) => {
   const x = node.requiredInput(0);
   const { weight, bias, attributes: ofWindow } = planConv(node, x, context);
   const attributes = { ...ofWindow, groups: node.int('group', 1) };
+  /** What is evaluated is what a file of the network computes; unless asked for, what is trained, too. */
+  const exact = { ...attributes, precision: 'float32' as const };
+  const roundsForward = context.precision === 'bf16-all';
   return {
     inputs: bias === null ? [x, weight] : [x, weight, bias],
     output: node.output,
     layout: 'nhwc',
     readsInputs: [0, 1],
     readsOutput: false,
-    forward([x, filter, bias]) {
-      const y = run('BnnConv', { x: x as tf.Tensor, filter: filter as tf.Tensor }, attributes);
+    forward([x, filter, bias], { training, relaxWeights }) {
+      const ofPass = roundsForward && training && relaxWeights !== true ? attributes : exact;
+      const y = run('BnnConv', { x: x as tf.Tensor, filter: filter as tf.Tensor }, ofPass);
       if (bias === undefined) return { output: y };
       const output = tf.add(y, bias);
       y.dispose();

@@ -3,7 +3,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Estimator } from '../../estimators/estimator.ts';
 import type { Node, Value } from '../../graph/graph.ts';
-import type { Precision } from '../../kernels/convolution.ts';
+import type { TrainingPrecision } from '../../kernels/convolution.ts';
 
 /**
  * How a value lies in memory. ONNX is NCHW and OIHW; inside a program activations of rank 4 are NHWC and convolution weights
@@ -87,8 +87,8 @@ export interface BuildContext {
   slot(value: Value): number;
   /** False on backends whose pooling and convolution kernels know only the paddings VALID and SAME. */
   readonly explicitPadding: boolean;
-  /** What the gradients of convolutions with binary weights are multiplied in. */
-  readonly precision: Precision;
+  /** What convolutions with binary weights multiply in training. */
+  readonly precision: TrainingPrecision;
 }
 
 export type StepBuilder = (node: Node, context: BuildContext) => Step;

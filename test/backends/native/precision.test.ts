@@ -1,11 +1,11 @@
-/** Training steps whose gradients are multiplied in bfloat16. */
+/** Training steps that multiply in bfloat16. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { namesWith } from '../../../src/backends/backends.ts';
 import { precisionOf } from '../../../src/backends/precision.ts';
 import { createReste } from '../../../src/estimators/reste.ts';
-import type { Precision } from '../../../src/kernels/convolution.ts';
+import type { TrainingPrecision } from '../../../src/kernels/convolution.ts';
 import { softmaxCrossEntropy } from '../../../src/training/learning/loss.ts';
 import { Program } from '../../../src/training/program/program.ts';
 import { buildModel } from '../../../src/zoo/zoo.ts';
@@ -14,7 +14,7 @@ import { describeNative, native, random, randomSigns, run, setThreads } from './
 const BATCH = 8;
 
 /** Loss and gradients of the first step. */
-async function step(network: string, precision: Precision): Promise<ReadonlyMap<string, Float32Array>> {
+async function step(network: string, precision: TrainingPrecision): Promise<ReadonlyMap<string, Float32Array>> {
   await tf.setBackend('native');
   const program = new Program(buildModel(network, { seed: 1 }), { explicitPadding: true, precision });
   const { values } = random([BATCH, 32, 32, 3], 3);
@@ -55,6 +55,35 @@ describeNative('gradients in bfloat16', () => {
     },
     60_000,
   );
+
+  it('bf16-all rounds float activations of the forward pass in training alone', async () => {
+    const pass = async (network: string, precision: TrainingPrecision, training: boolean) => {
+      await tf.setBackend('native');
+      const program = new Program(buildModel(network, { seed: 1 }), { explicitPadding: true, precision });
+      const x = tf.tensor(random([2, 32, 32, 3], 3).values, [2, 32, 32, 3]);
+      const reste = createReste(2);
+      const settings = { weightEstimator: reste, activationEstimator: reste };
+      const y = training
+        ? program.differentiate(x, settings, (found) => ({ loss: tf.clone(found), dlogits: tf.zerosLike(found) })).loss
+        : program.infer(x, settings);
+      const values = Float32Array.from(await y.data());
+      tf.dispose([x, y]);
+      program.dispose();
+      return values;
+    };
+    for (const training of [true, false]) {
+      const exact = await pass('resnet20-1w32a', 'float32', training);
+      const rounded = await pass('resnet20-1w32a', 'bf16-all', training);
+      expect(await pass('resnet20-1w32a', 'bf16', training)).toEqual(exact);
+      if (!training) expect(rounded).toEqual(exact);
+      else {
+        expect(rounded).not.toEqual(exact);
+        expect(cosine(rounded, exact)).toBeGreaterThan(0.999);
+      }
+    }
+    // Signs are exact in 8 bits.
+    expect(await pass('resnet20', 'bf16-all', true)).toEqual(await pass('resnet20', 'float32', true));
+  });
 
   it('have the same bits every time on two threads', async () => {
     setThreads(2);
