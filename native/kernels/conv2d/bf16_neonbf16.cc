@@ -28,9 +28,7 @@ inline V both(V a, V b) {
 // (a[i], b[i]).
 inline V interleave(V a, V b) {
   V low, high;
-  asm("bfcvtn %0.4h, %2.4s\n\tbfcvtn %1.4h, %3.4s\n\tzip1 %0.8h, %0.8h, %1.8h"
-      : "=&w"(low), "=&w"(high)
-      : "w"(a), "w"(b));
+  asm("bfcvtn %0.4h, %2.4s\n\tbfcvtn %1.4h, %3.4s\n\tzip1 %0.8h, %0.8h, %1.8h" : "=&w"(low), "=&w"(high) : "w"(a), "w"(b));
   return low;
 }
 
