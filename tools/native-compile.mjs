@@ -71,7 +71,7 @@ export async function compileAll(tasks, compiler, folder) {
   if (failures.length > 0) {
     throw new BuildProblem(
       `it did not compile with ${compiler.version}: ${failures[0]}`,
-      'Use GCC 9 or later or Clang 10 or later (CXX=… names another compiler), then run: bnn setup native',
+      'Use GCC 10 or later or Clang 11 or later (CXX=… names another compiler), then run: bnn setup native',
     );
   }
   return waiting.length;

@@ -187,6 +187,8 @@ static void check_bf16(Conv2dShape s, bool signs, const char* isa, const char* l
   bnn::conv2d_forward(s, x.data(), f.data(), y.data());
   expect_rounded(y, want_y, sums_y, by_tiles, s.in_channels, 2, label, "forward in bf16");
   if (signs) bnn_test::expect_same(y, want_y, label, "forward in bf16, of signs");
+  bnn::conv2d_forward(s, x.data(), f.data(), again_y.data());
+  bnn_test::expect_same(again_y, y, label, "forward in bf16, again");
   bnn::conv2d_input_grad(s, dy.data(), f.data(), dx.data());
   expect_rounded(dx, want_dx, sums_x, by_tiles, s.out_channels, signs ? 1 : 2, label, "input gradient in bf16");
   bnn::conv2d_filter_grad(s, x.data(), dy.data(), df.data());
@@ -215,12 +217,16 @@ static void check_bf16_threads(const char* isa) {
   Conv2dShape s{5, 9, 7, 20, 3, 3, 34, 9, 7, 1, 1, 1, 1, 1, 1};
   s.precision = bnn::Precision::kBf16;
   Floats f(9 * s.in_channels * s.out_channels), dy(s.batch * 63 * s.out_channels), one(s.batch * 63 * s.in_channels), dx(one.size());
+  Floats x(one.size()), one_y(dy.size()), y(dy.size());
+  bnn_test::fill_random(x);
   bnn_test::fill_signs(f);
   bnn_test::fill_random(dy);
   for (int threads = 1; threads <= 3; threads++) {
     bnn::set_thread_count(threads);
     bnn::conv2d_input_grad(s, dy.data(), f.data(), threads == 1 ? one.data() : dx.data());
     if (threads > 1) bnn_test::expect_same(dx, one, isa, "input gradient in bf16 on more threads");
+    bnn::conv2d_forward(s, x.data(), f.data(), threads == 1 ? one_y.data() : y.data());
+    if (threads > 1) bnn_test::expect_same(y, one_y, isa, "forward in bf16 on more threads");
   }
 }
 

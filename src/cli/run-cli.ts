@@ -1,7 +1,7 @@
 /** From an argument list to an exit code. */
 
 import { Command, CommanderError } from 'commander';
-import { nearest } from '../core/numbers/nearest.ts';
+import { nearest } from '../core/nearest.ts';
 import { isFollower } from '../distributed/launcher.ts';
 import { BnnError } from '../errors.ts';
 import { COMMANDS, type CommandEntry } from './commands.ts';

@@ -1,7 +1,7 @@
 /** What commander reports, in the words and the form of this project. */
 
 import type { Command, CommanderError } from 'commander';
-import { nearest } from '../core/numbers/nearest.ts';
+import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 
 /** @param command  the one that was being parsed. */

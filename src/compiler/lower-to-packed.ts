@@ -1,6 +1,6 @@
 /** The compiler's entry: latent form in, packed form out. */
 
-import { nearest } from '../core/numbers/nearest.ts';
+import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { verify } from '../graph/verify.ts';

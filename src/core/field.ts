@@ -1,7 +1,7 @@
 /** Fields of a table of settings: type, default, what is allowed and what the help says of each, written once. */
 
 import { BnnError } from '../errors.ts';
-import { nearest } from './numbers/nearest.ts';
+import { nearest } from './nearest.ts';
 
 interface Described {
   readonly help: string;

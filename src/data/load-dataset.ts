@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { assertRegularFile } from '../core/files/regular-file-io.ts';
-import { nearest } from '../core/numbers/nearest.ts';
+import { nearest } from '../core/nearest.ts';
 import { namesOf } from '../core/row-named.ts';
 import { BnnError, systemErrorCode } from '../errors.ts';
 import type { Dataset, LoadOptions } from './dataset.ts';

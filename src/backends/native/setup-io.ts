@@ -26,7 +26,7 @@ export async function setupNative(onStage: (line: string) => void): ReturnType<S
   if (status !== 0) {
     throw new BnnError('E_BACKEND', `the native kernels could not be built: ${complaint(stderr, /not built|error/i)}`, {
       at: folder,
-      hint: 'install g++ 9 or later (Debian: apt-get install g++; macOS: xcode-select --install), or name a compiler by CXX',
+      hint: 'install g++ 10 or later (Debian: apt-get install g++; macOS: xcode-select --install), or name a compiler by CXX',
     });
   }
   const path = join(folder, 'bnn_native.node');

@@ -1,7 +1,7 @@
 /** `bnn-bench`: a command for each subject. */
 
 import { Command } from 'commander';
-import { nearest } from '../../core/numbers/nearest.ts';
+import { nearest } from '../../core/nearest.ts';
 import { BnnError } from '../../errors.ts';
 import { addExamples, addProgramOptions } from '../options.ts';
 import { createDataBench } from './bench-data-command.ts';

@@ -65,7 +65,7 @@ export function createTrainBench(): Command {
     .addOption(new Option('--estimator <name>', 'gradient of sign').choices(BENCH_ESTIMATORS).default('reste'))
     .addOption(new Option('--backend <name>', 'where to compute').choices(BACKEND_NAMES).default('native'))
     .addOption(
-      new Option('--precision <name>', 'what gradients of layers with binary weights are multiplied in')
+      new Option('--precision <name>', 'what layers with binary weights multiply in training')
         .choices(PRECISIONS)
         .default('float32'),
     )

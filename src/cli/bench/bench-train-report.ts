@@ -17,7 +17,7 @@ export function formatTrainCase(result: TrainCase): string {
   const pairs: (readonly [string, string])[] = [
     ['network', `${result.name}, ${result.backend}${result.isa === null ? '' : ` ${result.isa}`}`],
     ['estimator', result.estimator],
-    ['gradients', result.precision],
+    ['precision', result.precision],
     ['threads', String(result.threads)],
     ...togetherPairs(result),
     ['images/s', threeDigits(result.imagesPerSecond)],

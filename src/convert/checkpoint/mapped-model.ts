@@ -1,6 +1,6 @@
 /** Builds the network that a mapping describes, in standard operators: a foreign model like any other. */
 
-import { nearest } from '../../core/numbers/nearest.ts';
+import { nearest } from '../../core/nearest.ts';
 import { float32, scalar, type Tensor, tensor, toFloats } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { type Attribute, type Attributes, float, int, ints, string } from '../../graph/attribute.ts';

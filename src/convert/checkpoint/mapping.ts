@@ -2,7 +2,7 @@
 
 import { describeValue } from '../../core/describe-value.ts';
 import { parseJsonObject } from '../../core/formats/parse-json.ts';
-import { nearest } from '../../core/numbers/nearest.ts';
+import { nearest } from '../../core/nearest.ts';
 import { BnnError } from '../../errors.ts';
 
 /** What the signs of activations or weights give at 0: PyTorch's sign gives 0. */

@@ -30,7 +30,7 @@ function isChoice(wanted: string): boolean {
 
 const SETUP_HINT = 'bnn setup native builds it here (it needs a C++ compiler: g++ or clang++)';
 
-/** Both `src/core` and `dist/core` lie two levels below the package. */
+/** Both `src/core/machine` and `dist/core/machine` lie three levels below the package. */
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 
 function versionOf(manifest: string): string {

@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 /** Packages that belong together have a folder of their own, so that npm does not remove one group for another. */
 export type PeerGroup = 'tensorflow' | 'webgpu' | 'onnxruntime';
 
-/** Both `src/core` and `dist/core` lie two levels below the package. */
+/** Both `src/core/machine` and `dist/core/machine` lie three levels below the package. */
 const BESIDE_THE_BUILD = fileURLToPath(new URL('../../../build/peers', import.meta.url));
 
 function cacheFolder(): string {

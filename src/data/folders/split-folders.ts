@@ -2,7 +2,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { nearest } from '../../core/numbers/nearest.ts';
+import { nearest } from '../../core/nearest.ts';
 import { BnnError } from '../../errors.ts';
 import { PICTURE_FORMATS } from '../pictures/picture-format.ts';
 import { type ClassFolders, listClassFolders } from './class-folders.ts';

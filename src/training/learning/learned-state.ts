@@ -42,6 +42,7 @@ export class LearnedState {
   readonly deployed: DeployedWeights;
   readonly probe: IndicatorProbe | null;
 
+  /** @param program  taken over, like the estimators of `parts`: `dispose` frees them, too. */
   constructor(program: Program, recipe: Recipe, parts: LearnedParts) {
     this.#program = program;
     this.#recipe = recipe;

@@ -1,7 +1,7 @@
 /** Augmentations of plug-ins: functions that change the pixels of a picture before it is padded, cropped, flipped and normalized. */
 
 import type { Fields, ValuesOf } from '../../core/field.ts';
-import { nearest } from '../../core/numbers/nearest.ts';
+import { nearest } from '../../core/nearest.ts';
 import { Rng } from '../../core/numbers/rng.ts';
 import { namesOf, rowNamed } from '../../core/row-named.ts';
 import type { PictureChange } from '../../data/batches/batch-maker.ts';

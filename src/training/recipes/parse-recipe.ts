@@ -1,7 +1,7 @@
 /** Completing and checking recipes. */
 
 import { checkField } from '../../core/field.ts';
-import { nearest } from '../../core/numbers/nearest.ts';
+import { nearest } from '../../core/nearest.ts';
 import { BnnError } from '../../errors.ts';
 import { type PluginRecord, RECIPE_FIELDS, type Recipe, type RecipeField, type RecipeInput } from './recipe.ts';
 import { CHOICES, type ChoiceKind } from './recipe-choices.ts';

@@ -20,7 +20,7 @@ export interface RunWriterOptions {
 
 export type CheckpointName = 'last' | 'best';
 
-/** Only one process has one; each method throws where another has taken the folder over. */
+/** Only one process has one. `record`, `saveCheckpoint` and `check` throw where another one has taken the folder over. */
 export class RunWriter {
   readonly #options: RunWriterOptions;
   readonly #history: string;

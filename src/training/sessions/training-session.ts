@@ -165,6 +165,7 @@ export class TrainingSession {
     return {
       ...environment,
       backend: this.#backend.description,
+      precision: precisionOf(this.#recipe.precision, this.#backend),
       threads: this.#recipe.threads || (communicator === undefined ? 'all' : this.#backend.threads),
       ...(communicator && { processes: communicator.size, mpi: communicator.library }),
     };

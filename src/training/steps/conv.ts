@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Node, Value } from '../../graph/graph.ts';
 import type { ConvAttributes } from '../../kernels/convolution.ts';
 import { run } from '../../kernels/run.ts';
+import { relaxesWeights } from './sign.ts';
 import { rankOf, sizeOf, unsupported } from './static-shape.ts';
 import type { BuildContext, StepBuilder } from './step.ts';
 import { convAttributes, windowOf } from './window.ts';
@@ -30,7 +31,7 @@ export const conv: StepBuilder = (node, context) => {
   const x = node.requiredInput(0);
   const { weight, bias, attributes: ofWindow } = planConv(node, x, context);
   const attributes = { ...ofWindow, groups: node.int('group', 1) };
-  /** What is evaluated is what a file of the network computes; unless asked for, what is trained, too. */
+  /** What is evaluated and measured is what a file of the network computes; unless asked for, what is trained, too. */
   const exact = { ...attributes, precision: 'float32' as const };
   const roundsForward = context.precision === 'bf16-all';
   return {
@@ -39,8 +40,9 @@ export const conv: StepBuilder = (node, context) => {
     layout: 'nhwc',
     readsInputs: [0, 1],
     readsOutput: false,
-    forward([x, filter, bias], { training, relaxWeights }) {
-      const ofPass = roundsForward && training && relaxWeights !== true ? attributes : exact;
+    forward([x, filter, bias], pass) {
+      const isStep = pass.training && pass.statisticsKeep === undefined;
+      const ofPass = roundsForward && isStep && !relaxesWeights(pass) ? attributes : exact;
       const y = run('BnnConv', { x: x as tf.Tensor, filter: filter as tf.Tensor }, ofPass);
       if (bias === undefined) return { output: y };
       const output = tf.add(y, bias);

@@ -1,6 +1,6 @@
 /** Times what may take less than the clock can tell, from samples of so many runs that it can. */
 
-/** A browser's clock tells 0.005 ms apart (0.1 ms in a page that is not isolated); a sample takes at least so long. */
+/** A browser's clock tells 0.005 ms apart in an isolated page; a sample takes about so long, and half of it at least. */
 const LEAST_MS = 0.5;
 
 /** One sample says little: a processor that did other work for a moment makes a short run look long. */

@@ -129,6 +129,9 @@ it('precision: auto is what is faster, and bf16 is refused where there is none',
   expect(precisionOf('auto', backend)).toBe('float32');
   expect(precisionOf('auto', { ...backend, fasterInBf16: true })).toBe('bf16');
   expect(precisionOf('bf16', backend)).toBe('bf16');
+  expect(precisionOf('bf16-all', backend)).toBe('bf16-all');
+  const none = { name: 'toy', capabilities: { ...capabilities, bf16: false } };
+  expect(() => precisionOf('bf16-all', none)).toThrow(/precision is bf16-all, but the backend toy/);
   expect(precisionOf('float32', { ...backend, fasterInBf16: true })).toBe('float32');
   expect(() => precisionOf('bf16', { name: 'toy', capabilities: { ...capabilities, bf16: false } })).toThrow(
     /bf16, but the backend toy multiplies float32/,

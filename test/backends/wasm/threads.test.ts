@@ -67,6 +67,30 @@ function outputsOn(threads: number, run: Case): Float32Array[] {
   return copies;
 }
 
+/** To the nearest number of 8 bits of significand, ties to even. */
+function toBf16(values: Float32Array): Float32Array {
+  const rounded = place(values.length);
+  for (const [i, value] of values.entries()) {
+    const unit = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 7);
+    const steps = value / unit;
+    const near = Math.round(steps);
+    rounded[i] = unit * (Math.abs(steps % 1) === 0.5 && near % 2 !== 0 ? near - 1 : near);
+  }
+  return rounded;
+}
+
+it('products of bfloat16 are those of rounded numbers, forward too', () => {
+  // With a stride no tiles are transformed.
+  const shape = (precision: number) => Int32Array.of(N, H, H, C, 3, 3, O, 8, 8, 2, 2, 1, 1, 1, 1, 1, precision);
+  addon.setThreads(1);
+  const [y, expected] = [place(N * 64 * O), place(N * 64 * O)];
+  addon.conv2d(x, filter, y, shape(1));
+  addon.conv2d(toBf16(x), toBf16(filter), expected, shape(0));
+  expect(y).toEqual(expected);
+  addon.conv2d(x, filter, expected, shape(0));
+  expect(y).not.toEqual(expected);
+});
+
 describe('kernels', () => {
   it.each(Object.entries(OTHERS))('%s gives the same bits on any number of threads', (_, run) => {
     const [alone, ...others] = THREADS.map((threads) => outputsOn(threads, run));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { nearest } from '../../../src/core/numbers/nearest.ts';
+import { nearest } from '../../src/core/nearest.ts';
 
 const NAMES = ['resnet20', 'resnet18', 'vgg-small', 'train'];
 
