@@ -29,10 +29,10 @@ async function draw(): Promise<string> {
   const curves = await Promise.all(
     folders.map(async ({ name }) => {
       const folder = join(MODELS, name);
-      const { training, recipe } = await readCard(folder);
+      const { recipe } = await readCard(folder);
       const at = join(folder, CARD_FILES.history);
       const points = parseHistory(await readFile(at, 'utf8'), at);
-      return { name: `${recipe.fields.model}, ${training.epochs} epochs`, points };
+      return { name: recipe.fields.model, points };
     }),
   );
   return plotCurves(curves, {
