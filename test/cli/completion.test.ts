@@ -57,7 +57,7 @@ describe.skipIf(!hasBash)(`bash${hasBash ? '' : ' (skipped: there is no bash)'}`
 
   it('what an argument can be', () => {
     expect(complete('bnn train mnist')).toEqual(['mnist-quickstart']);
-    expect(complete('bnn predict cifar10-resnet8')).toEqual(['cifar10-resnet8-bireal']);
+    expect(complete('bnn predict cifar10-resnet8')).toEqual(['cifar10-resnet8-bireal', 'cifar10-resnet8-bireal-wide']);
     expect(complete('bnn completion ')).toEqual(['bash', 'zsh', 'fish']);
     expect(complete('bnn setup onnx')).toEqual(['onnxruntime']);
   });
