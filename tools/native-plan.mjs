@@ -89,7 +89,7 @@ const TRAINING_KERNELS = [
 ];
 const OPERATOR_FOLDERS = [
   ...['ort', 'simd', 'memory'],
-  ...['binarize', 'binary_conv', 'binary_gemm', 'binary_weight', 'chain', 'float_conv', 'int8_conv'].map(
+  ...['binarize', 'binary_conv', 'binary_gemm', 'binary_weight', 'chain', 'float_conv', 'int8_conv', 'stem_conv'].map(
     (name) => `kernels/${name}`,
   ),
 ];

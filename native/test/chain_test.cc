@@ -1,7 +1,10 @@
 // Chains on every row of kernels against their layers one by one, by the bit-by-bit reference, exactly; and float layers against sums in
-// the same order, one fused multiply-add after the other; and 8-bit ones against their definition.
+// the same order, one fused multiply-add after the other; 8-bit ones against their definition; and those by Winograd's filtering against sums in
+// double precision.
+#include <atomic>
 #include <cmath>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "kernels/chain/chain.h"
@@ -211,6 +214,85 @@ void check_int8_conv(const BinaryConvShape& s, const BinaryConvShape& pool, int6
   }
 }
 
+// Each item on a thread of its own, all from the same moment on.
+bnn::Parallel threads() {
+  return {[](const void*, void (*fn)(void*, size_t), size_t total, void* data) {
+            std::vector<std::thread> all;
+            std::atomic<size_t> started{0};
+            for (size_t i = 0; i < total; i++) {
+              all.emplace_back([=, &started] {
+                for (started++; started < total;) std::this_thread::yield();
+                fn(data, i);
+              });
+            }
+            for (std::thread& thread : all) thread.join();
+          },
+          nullptr};
+}
+
+void check_stem_conv(const BinaryConvShape& s, const BinaryConvShape& pool, int64_t height, int64_t width) {
+  char label[128];
+  std::snprintf(label, sizeof label, "stem %lld -> %lld, kernel %lldx%lld, %lldx%lld", (long long)s.channels, (long long)s.outputs,
+                (long long)s.kernel[0], (long long)s.kernel[1], (long long)height, (long long)width);
+  const int64_t outHeight = s.out_size(0, height), outWidth = s.out_size(1, width);
+  const int64_t pooledHeight = pool.out_size(0, outHeight), pooledWidth = pool.out_size(1, outWidth);
+  Floats x(s.channels * height * width), y(s.outputs * pooledHeight * pooledWidth), want(y.size());
+  bnn_test::fill_random(x);
+  // Sums of about 1.
+  const std::vector<float> weights = random_vector(s.outputs * s.bits(), 3.0f / std::sqrt(static_cast<float>(s.bits())));
+  const bool hasBias = random_bits() % 2 == 0, isScaled = random_bits() % 2 == 0, relu = random_bits() % 2 == 0;
+  const std::vector<float> bias = random_vector(hasBias ? s.outputs : 0, 1.0f), scale = random_vector(isScaled ? s.outputs : 0, 1.0f),
+                           shift = random_vector(isScaled ? s.outputs : 0, 1.0f);
+  std::vector<bool> least;
+  for (int64_t o = 0; o < s.outputs; o++) least.push_back(random_bits() % 4 == 0);
+  const auto sum_at = [&](int64_t o, int64_t i, int64_t j) {
+    double sum = 0;
+    for (int64_t at = 0; at < s.bits(); at++) {
+      const int64_t c = at / s.taps(), t = at % s.taps();
+      const int64_t row = 2 * i - s.pads[0] + t / s.kernel[1], column = 2 * j - s.pads[1] + t % s.kernel[1];
+      if (row < 0 || row >= height || column < 0 || column >= width) continue;
+      sum += static_cast<double>(x[(c * height + row) * width + column]) * weights[static_cast<size_t>(o * s.bits() + at)];
+    }
+    return sum;
+  };
+  for (int64_t at = 0; at < want.size(); at++) {
+    const int64_t i = at / pooledWidth % pooledHeight, j = at % pooledWidth;
+    const size_t o = static_cast<size_t>(at / pooledWidth / pooledHeight);
+    double most = -INFINITY;
+    for (int64_t t = 0; t < pool.taps(); t++) {
+      const int64_t row = 2 * i - pool.pads[0] + t / pool.kernel[1], column = 2 * j - pool.pads[1] + t % pool.kernel[1];
+      if (row < 0 || row >= outHeight || column < 0 || column >= outWidth) continue;
+      const double sum = sum_at(static_cast<int64_t>(o), row, column);
+      most = std::fmax(most, least[o] ? -sum : sum);
+    }
+    double z = (least[o] ? -most : most) + (hasBias ? bias[o] : 0.0f);
+    if (relu) z = std::fmax(z, 0.0);
+    want[at] = static_cast<float>(isScaled ? z * scale[o] + shift[o] : z);
+  }
+  const bnn::StemConv conv = bnn::make_stem_conv(s, pool, relu, weights.data(), bias, scale, shift, least);
+  for (const bnn::IsaRow& isa : bnn::kIsas) {
+    if (!bnn::set_active_isa(isa.name)) continue;
+    for (const bnn::Parallel& parallel : {bnn::serial(), threads()}) {
+      for (int64_t i = 0; i < y.size(); i++) y[i] = NAN;
+      bnn::stem_conv(conv, height, width, x.data(), y.data(), parallel);
+      bnn_test::expect_close(y, want, 5e-5, label, isa.name);
+    }
+  }
+}
+
+void check_random_stem(int64_t outputs, int64_t height, int64_t width) {
+  const int64_t rows = random_in(bnn::kStemLeastKernel, bnn::kStemMostKernel),
+                columns = random_in(bnn::kStemLeastKernel, bnn::kStemMostKernel);
+  check_stem_conv({{rows, columns},
+                   {2, 2},
+                   {random_in(0, rows - 1), random_in(0, columns - 1), random_in(0, rows - 1), random_in(0, columns - 1)},
+                   {1, 1},
+                   1,
+                   random_in(1, 4),
+                   outputs},
+                  {{3, 3}, {2, 2}, {1, 1, random_in(0, 1), random_in(0, 1)}, {1, 1}, 1, 1, 1}, height, width);
+}
+
 }  // namespace
 
 // Arguments: rounds (40 unless told) and seed.
@@ -230,7 +312,10 @@ int main(int argc, char** argv) {
     check_int8_conv({{kernel, other}, {2, 2}, {pad, 0, pad, other / 2}, {1, 1}, 1, random_in(1, 4), random_in(1, 11)},
                     {{window, window}, {2, 2}, {side, side, side, side}, {1, 1}, 1, 1, 1}, random_in(kernel + 6, 20),
                     random_in(other + 6, 150));
+    check_random_stem(random_in(1, 10), random_in(9, 60), random_in(9, 140));
   }
+  // Several groups of rows, which threads share.
+  check_random_stem(2, random_in(800, 900), random_in(9, 40));
   int available = 0;
   for (const bnn::IsaRow& isa : bnn::kIsas) available += bnn::set_active_isa(isa.name) ? 1 : 0;
   std::printf("chain: %d instruction sets, %d failures\n", available, bnn_test::failures());

@@ -8,7 +8,11 @@ export interface SessionFlags<Normalization> {
   readonly normalize?: Normalization;
   readonly ops: OpsChoice;
   readonly engine: EngineName;
+  readonly fastStem?: boolean;
 }
+
+export const FAST_STEM_HELP =
+  'the float stem of a network for large pictures with fewer products; results are equal but for rounding';
 
 export function addSessionOptions(command: Command, normalizations: readonly string[]): void {
   command
@@ -24,5 +28,6 @@ export function addSessionOptions(command: Command, normalizations: readonly str
     )
     .addOption(
       new Option('--engine <name>', `what runs the file; ${describeEngines()}`).choices(ENGINES).default('auto'),
-    );
+    )
+    .option('--fast-stem', FAST_STEM_HELP);
 }

@@ -11,6 +11,8 @@ export interface BenchVariant extends BenchModel {
   readonly name: string;
   /** Whether our operator library is registered. */
   readonly ops: boolean;
+  /** As for `createNativeSession`. */
+  readonly fastStem?: boolean | undefined;
   /** Runs in onnxruntime-node on this provider, instead of our session on the CPU. */
   readonly provider?: ProviderChoice;
 }
@@ -116,9 +118,12 @@ async function prepare(variant: BenchVariant, options: TimingOptions): Promise<E
   return { variant, session, createMs, perSlice, times: [], roundMs: [] };
 }
 
-async function openTimed({ name, bytes, feeds, ops, provider }: BenchVariant, threads: number): Promise<TimedSession> {
+async function openTimed(
+  { name, bytes, feeds, ops, fastStem, provider }: BenchVariant,
+  threads: number,
+): Promise<TimedSession> {
   if (provider === undefined) {
-    const session = await createNativeSession(bytes, { threads, ops, fuse: true, config: CONFIG, at: name });
+    const session = await createNativeSession(bytes, { threads, ops, fuse: true, fastStem, config: CONFIG, at: name });
     return { time: (runs) => session.time(feeds, runs), nodes: null, dispose: () => session.dispose() };
   }
   const [x] = Object.values(feeds);

@@ -97,7 +97,7 @@ function pairOf(quantize: Node, dequantize: Node | null): { readonly scale: numb
 }
 
 /** A window of stride 2; without a pooling there is none. */
-function poolOf(pool: Node | null): Pick<Int8ConvStep, 'poolKernel' | 'poolPads'> | null {
+export function poolOf(pool: Node | null): Pick<Int8ConvStep, 'poolKernel' | 'poolPads'> | null {
   if (pool === null) return null;
   const [kernel, pads] = [pool.ints('kernel_shape', []), pool.ints('pads', [0, 0, 0, 0])];
   const isPlain =

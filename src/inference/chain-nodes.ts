@@ -3,6 +3,7 @@
 import { isDtype } from '../core/tensors/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { type LayerVariant, packedVariant } from '../operators/variants.ts';
+import { type FastStem, fastStemOf } from './chain-fast-stem.ts';
 import { type Int8Stem, int8StemOf } from './chain-int8-stem.ts';
 import { inputsAfterWeights, type MaxPoolStep, type SelectStep } from './chain-program.ts';
 import { pointwiseOf, type Stem, stemOf } from './chain-stem.ts';
@@ -10,6 +11,7 @@ import { pointwiseOf, type Stem, stemOf } from './chain-stem.ts';
 export type ChainNode =
   | Stem
   | Int8Stem
+  | FastStem
   | { readonly kind: 'conv'; readonly variant: LayerVariant; readonly data: readonly number[] }
   | (Omit<SelectStep, 'input'> & { readonly data: readonly number[] })
   | (Omit<MaxPoolStep, 'input'> & { readonly data: readonly number[] });
@@ -20,6 +22,8 @@ export interface StemOptions {
   readonly stems?: boolean;
   /** Those in 8-bit integers: see `chain-int8-stem.ts`. */
   readonly int8Stems?: boolean;
+  /** Float ones with their pooling, equal but for rounding: see `chain-fast-stem.ts`. */
+  readonly fastStems?: boolean;
 }
 
 /** What a node is in a chain; null for any other. `data` are the places of its inputs that are computed. */
@@ -55,9 +59,12 @@ function shortcutOf(node: Node): Stem | null {
 }
 
 /** A stem that binary layers alone read. */
-function readStemOf(node: Node, { stems = false, int8Stems = false }: StemOptions): Stem | Int8Stem | null {
+function readStemOf(node: Node, options: StemOptions): Stem | Int8Stem | FastStem | null {
+  const { stems = false, int8Stems = false, fastStems = false } = options;
   if (!isReadByBinary(node)) return null;
-  return (stems ? stemOf(node) : null) ?? (int8Stems ? int8StemOf(node) : null);
+  return (
+    (stems ? stemOf(node) : null) ?? (int8Stems ? int8StemOf(node) : null) ?? (fastStems ? fastStemOf(node) : null)
+  );
 }
 
 function isReadByBinary({ output }: Node): boolean {

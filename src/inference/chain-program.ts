@@ -5,8 +5,8 @@ import type { Node } from '../graph/graph.ts';
 import type { LayerVariant } from '../operators/variants.ts';
 
 /** Reader and writer are of the same release; this tells a library that was built from older sources. */
-const VERSION = 2;
-const KINDS = { conv: 0, select: 1, maxPool: 2, floatConv: 3, int8Conv: 4 } as const;
+const VERSION = 3;
+const KINDS = { conv: 0, select: 1, maxPool: 2, floatConv: 3, int8Conv: 4, stemConv: 5 } as const;
 
 /** A binary convolution; `input` and `residual` are numbers of values: the chain's inputs, then the results of its steps. */
 export interface ConvStep {
@@ -79,7 +79,30 @@ export interface Int8ConvStep {
   readonly shift: Float32Array;
 }
 
-export type ChainStep = ConvStep | SelectStep | MaxPoolStep | FloatConvStep | Int8ConvStep;
+/**
+ * A convolution of stride 2 and its pooling, 3×3 of stride 2, as `native/kernels/stem_conv` defines them: y = relu(max(conv(x)) + bias) · scale +
+ * shift, the least instead of the largest where `least`.
+ */
+export interface StemConvStep {
+  readonly kind: 'stemConv';
+  readonly input: number;
+  readonly relu: boolean;
+  readonly kernel: readonly number[];
+  readonly pads: readonly number[];
+  readonly channels: number;
+  readonly outputs: number;
+  readonly poolPads: readonly number[];
+  /** f32[outputs][channels][kernel rows][kernel columns]. */
+  readonly weights: Float32Array;
+  /** f32[outputs], or empty. */
+  readonly bias: Float32Array;
+  readonly scale: Float32Array;
+  readonly shift: Float32Array;
+  /** Of each output. */
+  readonly least: readonly boolean[];
+}
+
+export type ChainStep = ConvStep | SelectStep | MaxPoolStep | FloatConvStep | Int8ConvStep | StemConvStep;
 
 /** Inputs of a layer after x and w, by what the library calls them. */
 const VECTORS = ['scale', 'bias', 'slope', 'offset', 'acc_threshold', 'x_threshold'] as const;
@@ -122,13 +145,15 @@ function encodeStep(writer: Writer, step: ChainStep): void {
       break;
     case 'floatConv':
       writer.numbers(step.relu ? 1 : 0, ...step.kernel, ...step.strides, ...step.pads, step.channels, step.outputs);
-      for (const vector of [step.weights, step.bias, step.scale, step.shift]) {
-        writer.numbers(vector.length);
-        writer.floats(vector);
-      }
+      for (const vector of [step.weights, step.bias, step.scale, step.shift]) writer.vector(vector);
       break;
     case 'int8Conv':
       encodeInt8Conv(writer, step);
+      break;
+    case 'stemConv':
+      writer.numbers(step.relu ? 1 : 0, ...step.kernel, ...step.pads, step.channels, step.outputs, ...step.poolPads);
+      for (const vector of [step.weights, step.bias, step.scale, step.shift]) writer.vector(vector);
+      writer.numbers(...step.least.map(Number));
       break;
     default:
       step satisfies never;
@@ -144,10 +169,7 @@ function encodeInt8Conv(writer: Writer, step: Int8ConvStep): void {
   writer.numbers(...step.bias);
   writer.floats(step.stepScale);
   writer.numbers(...step.stepZero);
-  for (const vector of [step.scale, step.shift]) {
-    writer.numbers(vector.length);
-    writer.floats(vector);
-  }
+  for (const vector of [step.scale, step.shift]) writer.vector(vector);
 }
 
 function encodeConv(writer: Writer, { node, variant, residual }: ConvStep): void {
@@ -185,6 +207,11 @@ class Writer {
     const view = new DataView(new ArrayBuffer(4 * values.length));
     for (const [i, value] of values.entries()) view.setFloat32(4 * i, value, true);
     this.#parts.push(new Uint8Array(view.buffer));
+  }
+  /** With its length in front. */
+  vector(values: Float32Array): void {
+    this.numbers(values.length);
+    this.floats(values);
   }
   raw(bytes: Uint8Array): void {
     this.#parts.push(bytes, new Uint8Array(-bytes.length & 3));

@@ -57,7 +57,7 @@ function floatsOf(value: Value | null): Float32Array | null {
 
 type Layer = Pick<Stem, 'kernel' | 'strides' | 'pads' | 'channels' | 'outputs' | 'weights' | 'bias'>;
 
-function layerOf(node: Node): Layer | null {
+export function layerOf(node: Node): Layer | null {
   const [weights, bias] = [floatsOf(node.input(1)), node.input(2) === null ? NO_VALUES : floatsOf(node.input(2))];
   const [outputs = 0, channels = 0, ...kernel] = node.input(1)?.constant?.shape ?? [];
   const [strides, pads] = [node.ints('strides', [1, 1]), node.ints('pads', [0, 0, 0, 0])];

@@ -25,14 +25,20 @@ const LEAST_NODES = 2;
 /**
  * Rewrites a model.
  *
- * @returns how many chains there are.
+ * @returns how many chains there are, and in how many of them there is a stem by Winograd's filtering.
  */
-export function fuseChains(model: Model, options: StemOptions = {}): number {
+export function fuseChains(model: Model, options: StemOptions = {}): FusedChains {
   inferTypes(model);
   const groups = groupNodes(model.graph, options);
   for (const group of groups) replaceGroup(model.graph, group);
   if (groups.length > 0) model.graph.sortTopologically();
-  return groups.length;
+  const hasFastStem = (group: Group) => [...group.values()].some(({ kind }) => kind === 'stemConv');
+  return { chains: groups.length, fastStems: groups.filter(hasFastStem).length };
+}
+
+export interface FusedChains {
+  readonly chains: number;
+  readonly fastStems: number;
 }
 
 function inferTypes(model: Model): void {

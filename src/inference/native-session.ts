@@ -5,6 +5,7 @@ import { isOutOfThreads, outOfThreads } from '../core/machine/scarce-threads.ts'
 import { type Dtype, fromBytes, type Tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
+import type { Model } from '../graph/model.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
@@ -40,6 +41,8 @@ export interface NativeSessionOptions extends SessionOptions {
   readonly ops?: boolean | undefined;
   /** Puts binary layers that follow one another into one node, where `ops` is on; nodes then have other names. Off unless told. */
   readonly fuse?: boolean | undefined;
+  /** Where `fuse` is on: the float stem by Winograd's filtering, equal but for rounding. Off unless told. */
+  readonly fastStem?: boolean | undefined;
   /** Threads that run operators side by side; 0 (unless told) lets onnxruntime choose. */
   readonly interOpThreads?: number | undefined;
   /** `all` unless told. */
@@ -57,7 +60,8 @@ export type NamedTensors = Readonly<Record<string, Tensor>>;
  * Loads a model in the onnxruntime that onnxruntime-node ships, on the CPU.
  *
  * @param model  path of an ONNX file, or its bytes.
- * @throws {BnnError} E_BACKEND when the addon or the operator library is missing or does not work, else as `createSession`.
+ * @throws {BnnError} E_BACKEND when the addon or the operator library is missing or does not work; E_UNSUPPORTED for `fastStem` of a network
+ *   without such a stem; else as `createSession`.
  */
 export async function createNativeSession(
   model: string | Uint8Array,
@@ -73,7 +77,7 @@ export async function createNativeSession(
   if (typeof model === 'string') await assertRegularFile(model);
   const settings: OrtSettings = {
     runtime: binding.runtime,
-    model: ops && options.fuse === true ? await fusedModel(model, stemsOf(binding, optimization)) : model,
+    model: ops && options.fuse === true ? await fusedModel(model, at, stemsOf(binding, options)) : model,
     intraOpThreads: affordableThreads(options.threads ?? 0),
     interOpThreads: options.interOpThreads ?? 0,
     optimizationLevel: OPTIMIZATION_LEVELS[optimization],
@@ -90,19 +94,34 @@ export async function createNativeSession(
 }
 
 /** Float stems are the same where onnxruntime's convolutions and our kernels both use vectors of 16 floats, 8-bit ones on any processor of its kind. */
-function stemsOf({ addon }: OrtBinding, optimization: string): StemOptions {
+function stemsOf({ addon }: OrtBinding, { optimization = 'all', fastStem = false }: NativeSessionOptions): StemOptions {
   const row =
     process.arch === 'x64' && optimization === 'all' ? addon.popcountRow(process.env['BNN_KERNEL'] ?? '') : '';
-  return { stems: row.startsWith('avx512'), int8Stems: row !== '' && row !== 'scalar' };
+  return { stems: row.startsWith('avx512'), int8Stems: row !== '' && row !== 'scalar', fastStems: fastStem };
 }
 
-/** The model with its chains of layers, or as it is where it has none or is not for this project to read. */
-async function fusedModel(model: string | Uint8Array, stems: StemOptions): Promise<string | Uint8Array> {
+/**
+ * The model with its chains of layers, or as it is where it has none or is not for this project to read.
+ *
+ * @throws {BnnError} E_UNSUPPORTED where a fast stem was asked for and there is none.
+ */
+async function fusedModel(model: string | Uint8Array, at: string, stems: StemOptions): Promise<string | Uint8Array> {
+  const read = await readIfKnown(model);
+  const { chains, fastStems } = read === null ? { chains: 0, fastStems: 0 } : fuseChains(read, stems);
+  if (stems.fastStems === true && fastStems === 0) {
+    throw new BnnError('E_UNSUPPORTED', 'the network has no stem that --fast-stem makes faster', {
+      at,
+      hint: 'it takes a float Conv of stride 2 and 5 to 7 rows and columns, and behind it a MaxPool of 3×3 and stride 2 that binary layers read; leave the option out',
+    });
+  }
+  return read !== null && chains > 0 ? encodeModel(read) : model;
+}
+
+async function readIfKnown(model: string | Uint8Array): Promise<Model | null> {
   try {
-    const read = typeof model === 'string' ? await readModel(model) : decodeModel(model);
-    return fuseChains(read, stems) > 0 ? encodeModel(read) : model;
+    return typeof model === 'string' ? await readModel(model) : decodeModel(model);
   } catch (error) {
-    if (error instanceof BnnError) return model;
+    if (error instanceof BnnError) return null;
     throw error;
   }
 }

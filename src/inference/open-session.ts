@@ -24,6 +24,11 @@ export interface OpenOptions extends SessionOptions {
   readonly engine?: EngineName | undefined;
   /** `auto` unless told. */
   readonly ops?: OpsChoice | undefined;
+  /**
+   * The float stem and its pooling by Winograd's filtering, with a quarter of the products: equal but for rounding, while sessions give
+   * onnxruntime's bits without. Off unless told.
+   */
+  readonly fastStem?: boolean | undefined;
 }
 
 /** A session that knows whose kernels run its binary layers. */
@@ -42,10 +47,12 @@ export interface OpenedSession extends Session {
  * Loads a model.
  *
  * @param model  path of an ONNX file, or its bytes.
- * @throws {BnnError} E_BACKEND when `ops` is `on` and something is missing, else as `createSession`.
+ * @throws {BnnError} E_BACKEND when `ops` is `on` and something is missing; for `fastStem` likewise, E_USAGE beside what leaves our kernels
+ *   out, and E_UNSUPPORTED where the network has no such stem; else as `createSession`.
  */
 export async function openSession(model: string | Uint8Array, options: OpenOptions = {}): Promise<OpenedSession> {
-  const { engine = 'auto', ops = 'auto', ep = 'cpu' } = options;
+  const { engine = 'auto', ep = 'cpu' } = options;
+  const ops = opsOf(options);
   const own = ownEngine(engine);
   if (own !== null) {
     if (ops === 'on')
@@ -73,6 +80,25 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
     if (!(error instanceof BnnError)) throw error;
     return stock(model, options, error.message);
   }
+}
+
+/** @throws {BnnError} E_USAGE for a fast stem without our kernels. */
+function opsOf({ ops = 'auto', fastStem = false, engine = 'auto', ep = 'cpu' }: OpenOptions): OpsChoice {
+  if (!fastStem) return ops;
+  const without = {
+    [`--ops ${ops}`]: ops === 'off',
+    [`--engine ${engine}`]: ownEngine(engine) !== null,
+    [`--ep ${ep}`]: ep !== 'cpu',
+  };
+  const [reason] = Object.keys(without).filter((option) => without[option]);
+  if (reason === undefined) return 'on';
+  throw new BnnError(
+    'E_USAGE',
+    `--fast-stem is done by our kernels in onnxruntime on the CPU, ${reason} leaves them out`,
+    {
+      hint: 'leave out one of them',
+    },
+  );
 }
 
 function findObstacle(ep: string): Obstacle | undefined {
@@ -142,8 +168,8 @@ async function stock(model: string | Uint8Array, options: OpenOptions, opsReason
 }
 
 async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
-  const { ep, threads = 0, verbose, at } = options;
-  const session = await createNativeSession(model, { ep, threads, verbose, at, ops: true, fuse: true });
+  const { ep, threads = 0, verbose, at, fastStem } = options;
+  const session = await createNativeSession(model, { ep, threads, verbose, at, ops: true, fuse: true, fastStem });
   return withFacts(model, session, { engine: 'onnxruntime', ops: 'on', opsReason, threads });
 }
 

@@ -36,6 +36,8 @@ export interface ValidateOptions extends ProviderChoice {
   readonly dir?: string | undefined;
   readonly download?: boolean | undefined;
   readonly ops?: OpsChoice | undefined;
+  /** As for `openSession`; of `--against` never. */
+  readonly fastStem?: boolean | undefined;
   /** `auto` unless told; of `--against` it stays onnxruntime. */
   readonly engine?: EngineName | undefined;
   /** 0 (unless told): as many as onnxruntime likes. */
@@ -132,7 +134,14 @@ export async function validateModel(options: ValidateOptions): Promise<Validatio
   const common = { allowCpuFallback, threads, verbose };
   const facts = [await readFacts(options.model)];
   const sessions = [
-    await openSession(options.model, { ...common, ep, epOptions, ops: options.ops, engine: options.engine }),
+    await openSession(options.model, {
+      ...common,
+      ep,
+      epOptions,
+      ops: options.ops,
+      engine: options.engine,
+      fastStem: options.fastStem,
+    }),
   ];
   try {
     // Always stock: what a result is compared with should not come from the same kernels.

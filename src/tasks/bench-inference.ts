@@ -63,6 +63,8 @@ export interface ConvBenchOptions extends InferenceBenchOptions {
 export interface ModelBenchOptions<Case = BenchCase> extends InferenceBenchOptions<Case> {
   /** Full-precision twin: a network of the zoo or an ONNX file; that of the network's name unless told. */
   readonly twin?: string | undefined;
+  /** Ours with the stem by Winograd's filtering; off unless told. */
+  readonly fastStem?: boolean | undefined;
 }
 
 export interface InferenceBench {
@@ -99,7 +101,7 @@ export function benchModel(source: string, options: ModelBenchOptions = {}): Pro
 export async function benchModelOn(
   provider: ProviderChoice,
   source: string,
-  options: Omit<ModelBenchOptions<ProviderCase>, 'kernel' | 'memory'> = {},
+  options: Omit<ModelBenchOptions<ProviderCase>, 'kernel' | 'memory' | 'fastStem'> = {},
 ): Promise<Pick<InferenceBench, 'machine'> & { readonly cases: readonly ProviderCase[] }> {
   const { rounds = INFERENCE_ROUNDS, repetitions, onRound, onCase } = options;
   const threads = threadsOf(options);
@@ -192,11 +194,11 @@ function chainRequest(layer: ConvLayer, count: number): CaseRequest {
 
 async function modelRequests(
   source: string,
-  { batch: batches = [1], twin, onNote }: Pick<ModelBenchOptions, 'batch' | 'twin' | 'onNote'>,
+  { batch: batches = [1], twin, fastStem, onNote }: Pick<ModelBenchOptions, 'batch' | 'twin' | 'fastStem' | 'onNote'>,
   provider?: ProviderChoice,
 ): Promise<ModelCase['request'][]> {
   const cases: ModelCase[] = [];
-  for (const batch of batches) cases.push(await createModelCase(source, batch, twin, provider));
+  for (const batch of batches) cases.push(await createModelCase(source, batch, { twin, provider, fastStem }));
   for (const note of new Set(cases.flatMap(({ notes }) => notes))) onNote?.(note);
   return cases.map(({ request }) => request);
 }

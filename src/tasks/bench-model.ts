@@ -30,17 +30,24 @@ export interface ModelCase {
   readonly notes: readonly string[];
 }
 
+export interface ModelCaseOptions {
+  /** A network of the zoo or an ONNX file; unless told, the zoo's `-fp` form of the network that the file is named after. */
+  readonly twin?: string | undefined;
+  /** The CPU unless told. */
+  readonly provider?: ProviderChoice | undefined;
+  /** Ours with the stem by Winograd's filtering, on the CPU. */
+  readonly fastStem?: boolean | undefined;
+}
+
 /**
  * Prepares the comparison. A latent model is packed first.
  *
- * @param twin  a network of the zoo or an ONNX file; by default the zoo's `-fp` form of the network that the file is named after.
  * @throws {BnnError} E_UNSUPPORTED for a model without binary layers or of other inputs than one float32 tensor, and for a twin with some.
  */
 export async function createModelCase(
   source: string,
   batch: number,
-  twin: string | undefined,
-  provider: ProviderChoice = {},
+  { twin, provider = {}, fastStem }: ModelCaseOptions,
 ): Promise<ModelCase> {
   const { path } = await findModel(source);
   const notes: string[] = [];
@@ -66,7 +73,7 @@ export async function createModelCase(
   const variants: BenchVariant[] =
     ep === 'cpu'
       ? [
-          { name: 'ours', ops: true, ...packed },
+          { name: 'ours', ops: true, fastStem, ...packed },
           { name: 'stock-packed', ops: false, ...packed },
           ...(float === undefined ? [] : [{ name: 'stock-fp32', ops: false, ...float }]),
           ...int8,

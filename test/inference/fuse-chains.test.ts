@@ -219,14 +219,18 @@ describe('which nodes become chains', () => {
   });
   test('float layers in front of one, where they are asked for', () => {
     const copy = networkOf('resnet20');
-    expect(fuseChains(copy, { stems: true })).toBe(1);
+    expect(fuseChains(copy, { stems: true }).chains).toBe(1);
     expect(typesOf(copy)).toEqual(['bnn.BinaryChain', 'GlobalAveragePool', 'Flatten', 'Gemm']);
     // Its results are pooled, by onnxruntime, before binary layers read them.
     const large = networkOf('resnet18', 64);
+    const fast = decodeModel(encodeModel(large));
     fuseChains(large, { stems: true });
     expect(typesOf(large).slice(0, 4)).toEqual(['Conv', 'Relu', 'MaxPool', 'BatchNormalization']);
     // Its shortcuts are part of the one chain.
     expect(typesOf(large).filter((type) => type === 'Conv' || type === 'bnn.BinaryChain')).toHaveLength(2);
+    // By Winograd's filtering the stem is a part of it, too.
+    expect(fuseChains(fast, { stems: true, fastStems: true })).toEqual({ chains: 1, fastStems: 1 });
+    expect(typesOf(fast)).toEqual(['bnn.BinaryChain', 'GlobalAveragePool', 'Flatten', 'Gemm']);
   });
   test('a stem in 8-bit integers, with its pooling', () => {
     const readers = ({ graph }: Model) => graph.inputs[0]?.uses.map(({ node }) => node.type);
@@ -239,7 +243,7 @@ describe('which nodes become chains', () => {
   test('none in a full-precision network', () => {
     const model = buildModel('resnet20-fp', { seed: 1, classes: 10 });
     const before = typesOf(model);
-    expect(fuseChains(model)).toBe(0);
+    expect(fuseChains(model).chains).toBe(0);
     expect(typesOf(model)).toEqual(before);
   });
   test('not where images have no known size, or where a residual is broadcast', () => {
@@ -251,7 +255,7 @@ describe('which nodes become chains', () => {
     );
     const copy = decodeModel(encodeModel(free, { valueTypes: false }));
     for (const value of copy.graph.inputs) value.shape = ['N', 8, null, null];
-    expect(fuseChains(copy)).toBe(0);
+    expect(fuseChains(copy).chains).toBe(0);
   });
 });
 

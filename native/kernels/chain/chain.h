@@ -9,6 +9,7 @@
 #include "kernels/binary_conv/binary_conv.h"
 #include "kernels/float_conv/float_conv.h"
 #include "kernels/int8_conv/int8_conv.h"
+#include "kernels/stem_conv/stem_conv.h"
 #include "threading/parallel.h"
 
 namespace bnn {
@@ -16,15 +17,15 @@ namespace bnn {
 // Values are numbered: the inputs, then the results of the steps.
 struct ChainStep {
   // kConv: a binary convolution. kSelect: y[c + before] = x[c] at every strides-th row and column, `fill` in the channels around them.
-  // kMaxPool: of signs. kFloatConv: a convolution of a few float channels. kInt8Conv: likewise, with its pooling.
-  enum Kind { kConv, kSelect, kMaxPool, kFloatConv, kInt8Conv };
+  // kMaxPool: of signs. kFloatConv: a convolution of a few float channels. kInt8Conv and kStemConv: likewise, with its pooling.
+  enum Kind { kConv, kSelect, kMaxPool, kFloatConv, kInt8Conv, kStemConv };
 
   Kind kind = kConv;
   int input = 0;
   int output = 0;
   int residual = -1;
 
-  BinaryConvShape shape{};  // kMaxPool: kernel, strides and pads; kSelect: strides; kFloatConv and kInt8Conv: as conv
+  BinaryConvShape shape{};  // kMaxPool: kernel, strides and pads; kSelect: strides; kFloatConv, kInt8Conv and kStemConv: as conv
   bool relu = false;
   BinaryWeights weights;
   // By pad_outputs, empty where there are none.
@@ -36,6 +37,7 @@ struct ChainStep {
 
   FloatConv floatConv;
   Int8Conv int8Conv;
+  StemConv stemConv;
 
   // What follows from all steps together: whether the input comes as bits, what becomes of the result, and the least of each output that
   // counts as +1 there, by pad_outputs, or empty for zeros.

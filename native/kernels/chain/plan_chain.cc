@@ -73,9 +73,10 @@ ChainValue result_of(const ChainStep& step, const ChainValue& x) {
   y.channels = isConv ? s.outputs : step.before + x.channels + step.after;
   y.height = s.out_size(0, x.height);
   y.width = s.out_size(1, x.width);
-  if (step.kind == ChainStep::kInt8Conv) {
-    y.height = step.int8Conv.pool.out_size(0, y.height);
-    y.width = step.int8Conv.pool.out_size(1, y.width);
+  if (step.kind == ChainStep::kInt8Conv || step.kind == ChainStep::kStemConv) {
+    const BinaryConvShape& pool = step.kind == ChainStep::kInt8Conv ? step.int8Conv.pool : step.stemConv.pool;
+    y.height = pool.out_size(0, y.height);
+    y.width = pool.out_size(1, y.width);
   }
   y.input = y.output = -1;
   if (x.elements() < 1 || y.height < 1 || y.width < 1) {

@@ -8,7 +8,7 @@
 namespace bnn {
 namespace {
 
-constexpr int32_t kVersion = 2;
+constexpr int32_t kVersion = 3;
 constexpr int64_t kMaxCount = int64_t{1} << 28;
 
 class Reader {
@@ -137,9 +137,31 @@ void read_int8_conv(Reader& reader, ChainStep& step) {
   step.int8Conv = make_int8_conv(s, pool, weights.data(), std::move(parameters));
 }
 
+void read_stem_conv(Reader& reader, ChainStep& step) {
+  const bool relu = reader.number(0, 1) != 0;
+  BinaryConvShape &s = step.shape, pool = dense_shape(1, 1);
+  reader.numbers(s.kernel, kStemLeastKernel, kStemMostKernel);
+  reader.numbers(s.pads, 0, kMaxAttribute);
+  s.channels = reader.number(1, kMaxAttribute);
+  s.outputs = reader.number(1, kMaxAttribute);
+  reader.numbers(pool.pads, 0, 1);
+  for (int axis : {0, 1}) {
+    s.strides[axis] = pool.strides[axis] = 2;
+    pool.kernel[axis] = 3;
+  }
+  if (!suits_stem_conv(s, pool)) throw std::runtime_error("a stem of the chain has another pooling than there is a kernel for");
+  if (s.bits() * s.outputs > kMaxCount) throw std::runtime_error("a layer of the chain has too many weights");
+  const std::vector<float> weights = reader.floats(s.outputs * s.bits());
+  std::vector<float> bias = reader.floats(s.outputs), scale = reader.floats(s.outputs), shift = reader.floats(s.outputs);
+  if (weights.empty() || scale.empty() != shift.empty()) throw std::runtime_error("a layer of the chain lacks a vector");
+  std::vector<bool> least;
+  for (int64_t o = 0; o < s.outputs; o++) least.push_back(reader.number(0, 1) != 0);
+  step.stemConv = make_stem_conv(s, pool, relu, weights.data(), std::move(bias), std::move(scale), std::move(shift), std::move(least));
+}
+
 ChainStep read_step(Reader& reader, int values) {
   ChainStep step;
-  step.kind = static_cast<ChainStep::Kind>(reader.number(ChainStep::kConv, ChainStep::kInt8Conv));
+  step.kind = static_cast<ChainStep::Kind>(reader.number(ChainStep::kConv, ChainStep::kStemConv));
   step.input = static_cast<int>(reader.number(0, values - 1));
   step.output = values;
   if (step.kind == ChainStep::kConv) {
@@ -153,6 +175,10 @@ ChainStep read_step(Reader& reader, int values) {
   }
   if (step.kind == ChainStep::kInt8Conv) {
     read_int8_conv(reader, step);
+    return step;
+  }
+  if (step.kind == ChainStep::kStemConv) {
+    read_stem_conv(reader, step);
     return step;
   }
   reader.numbers(step.shape.strides, 1, kMaxAttribute);

@@ -35,6 +35,11 @@ class Image {
           int8_conv(step.int8Conv, x.height, x.width, read(step.input), write(step.output), parallel);
           break;
         }
+        case ChainStep::kStemConv: {
+          const ChainValue& x = value(step.input);
+          stem_conv(step.stemConv, x.height, x.width, read(step.input), write(step.output), parallel);
+          break;
+        }
       }
     }
   }

@@ -30,6 +30,7 @@ import {
   type ProviderFlags,
   providerChoiceOf,
 } from '../provider-flags.ts';
+import { FAST_STEM_HELP } from '../session-flags.ts';
 import type { Terminal } from '../terminal.ts';
 import { refuseUnused } from '../unused-options.ts';
 import { KERNEL_HELP, threadsHelp } from './bench-options.ts';
@@ -51,6 +52,7 @@ interface ConvBenchOptions extends InferenceBenchOptions {
 
 interface ModelBenchOptions extends InferenceBenchOptions, ProviderFlags {
   readonly twin?: string;
+  readonly fastStem?: boolean;
 }
 
 export function createConvBench(): Command {
@@ -75,7 +77,8 @@ export function createModelBench(): Command {
     .description('Measures a whole network in onnxruntime beside its full-precision twin.')
     .argument('<model>', 'an ONNX file written by bnn-export, or a run folder')
     .optionsGroup(COMMON)
-    .option('--twin <name>', 'full-precision twin, a network of the zoo or an ONNX file');
+    .option('--twin <name>', 'full-precision twin, a network of the zoo or an ONNX file')
+    .option('--fast-stem', FAST_STEM_HELP);
   addProviderOption(command);
   addInferenceOptions(command);
   addAdvancedProviderOptions(command);
@@ -109,7 +112,11 @@ async function runModel(model: string, options: ModelBenchOptions): Promise<void
     printCases(await benchModel(model, { ...options, ...listeners(terminal, formatCase) }), terminal);
     return;
   }
-  refuseUnused(`--ep ${options.ep}`, { '--kernel': options.kernel !== undefined, '--no-memory': !options.memory });
+  refuseUnused(`--ep ${options.ep}`, {
+    '--kernel': options.kernel !== undefined,
+    '--no-memory': !options.memory,
+    '--fast-stem': options.fastStem === true,
+  });
   const result = await benchModelOn(provider, model, { ...options, ...listeners(terminal, formatProviderCase) });
   terminal.event('result', { cases: result.cases.length, machine: result.machine });
 }
