@@ -9,8 +9,8 @@
 
 import { isDtype, type Tensor } from '../core/tensors/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
+import { affineOf, halvingPoolOf, NO_VALUES, onlyReadBy } from '../rewriting/layers/float-layers.ts';
 import type { Int8ConvStep } from './chain-program.ts';
-import { affineOf, NO_VALUES, onlyReadBy } from './chain-stem.ts';
 
 export type Int8Stem = Omit<Int8ConvStep, 'input'> & {
   /** Its nodes, first to last; `data` counts the inputs of the first. */
@@ -42,7 +42,7 @@ export function int8StemOf(last: Node): Int8Stem | null {
   if (quantize === null || conv === null || dequantizeData === null || quantizeData === null) return null;
   if (blocks?.is('SpaceToDepth') !== true || blocks.int('blocksize', 0) !== 2) return null;
   const [result, data] = [pairOf(quantize, null), pairOf(quantizeData, dequantizeData)];
-  const window = poolOf(pool);
+  const window = pool === null ? null : halvingPoolOf(pool);
   const layer = data === null ? null : layerOf(conv, data.scale);
   if (result === null || data === null || window === null || layer === null) return null;
   const outputs = layer.outputs;
@@ -94,21 +94,6 @@ function pairOf(quantize: Node, dequantize: Node | null): { readonly scale: numb
   if (!quantize.is('QuantizeLinear') || scale === undefined || zero === undefined) return null;
   if (to?.scales.length !== 1 || scale !== from?.scales[0] || zero !== from.zeros[0]) return null;
   return { scale, zero };
-}
-
-/** A window of stride 2; without a pooling there is none. */
-export function poolOf(pool: Node | null): Pick<Int8ConvStep, 'poolKernel' | 'poolPads'> | null {
-  if (pool === null) return null;
-  const [kernel, pads] = [pool.ints('kernel_shape', []), pool.ints('pads', [0, 0, 0, 0])];
-  const isPlain =
-    kernel.length === 2 &&
-    pads.every((pad, i) => pad >= 0 && pad < (kernel[i % 2] ?? 0)) &&
-    pool.ints('strides', [1, 1]).every((stride) => stride === 2) &&
-    pool.ints('dilations', [1, 1]).every((dilation) => dilation === 1) &&
-    pool.int('ceil_mode', 0) === 0 &&
-    pool.int('storage_order', 0) === 0 &&
-    pool.string('auto_pad', 'NOTSET') === 'NOTSET';
-  return isPlain ? { poolKernel: kernel, poolPads: pads } : null;
 }
 
 type Layer = Pick<Int8ConvStep, 'kernel' | 'pads' | 'channels' | 'outputs' | 'weights' | 'bias'> & {

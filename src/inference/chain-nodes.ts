@@ -3,10 +3,13 @@
 import { isDtype } from '../core/tensors/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { type LayerVariant, packedVariant } from '../operators/variants.ts';
-import { type FastStem, fastStemOf } from './chain-fast-stem.ts';
+import { floatStemOf } from '../rewriting/layers/float-stem.ts';
 import { type Int8Stem, int8StemOf } from './chain-int8-stem.ts';
-import { inputsAfterWeights, type MaxPoolStep, type SelectStep } from './chain-program.ts';
+import { inputsAfterWeights, type MaxPoolStep, type SelectStep, type StemConvStep } from './chain-program.ts';
 import { pointwiseOf, type Stem, stemOf } from './chain-stem.ts';
+
+/** By Winograd's filtering, with its pooling. */
+type FastStem = Omit<StemConvStep, 'input'> & Pick<Stem, 'nodes' | 'data'>;
 
 export type ChainNode =
   | Stem
@@ -22,7 +25,7 @@ export interface StemOptions {
   readonly stems?: boolean;
   /** Those in 8-bit integers: see `chain-int8-stem.ts`. */
   readonly int8Stems?: boolean;
-  /** Float ones with their pooling, equal but for rounding: see `chain-fast-stem.ts`. */
+  /** Float ones with their pooling, equal but for rounding: see `float-stem.ts`. */
   readonly fastStems?: boolean;
 }
 
@@ -62,9 +65,10 @@ function shortcutOf(node: Node): Stem | null {
 function readStemOf(node: Node, options: StemOptions): Stem | Int8Stem | FastStem | null {
   const { stems = false, int8Stems = false, fastStems = false } = options;
   if (!isReadByBinary(node)) return null;
-  return (
-    (stems ? stemOf(node) : null) ?? (int8Stems ? int8StemOf(node) : null) ?? (fastStems ? fastStemOf(node) : null)
-  );
+  const exact = (stems ? stemOf(node) : null) ?? (int8Stems ? int8StemOf(node) : null);
+  if (exact !== null || !fastStems) return exact;
+  const stem = floatStemOf(node);
+  return stem && { kind: 'stemConv', ...stem, data: [0] };
 }
 
 function isReadByBinary({ output }: Node): boolean {

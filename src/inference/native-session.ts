@@ -9,6 +9,7 @@ import type { Model } from '../graph/model.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
+import { FLOAT_STEM_NEEDS } from '../rewriting/layers/float-stem.ts';
 import type { StemOptions } from './chain-nodes.ts';
 import { messageOf } from './error-text.ts';
 import { fuseChains } from './fuse-chains.ts';
@@ -111,7 +112,7 @@ async function fusedModel(model: string | Uint8Array, at: string, stems: StemOpt
   if (stems.fastStems === true && fastStems === 0) {
     throw new BnnError('E_UNSUPPORTED', 'the network has no stem that --fast-stem makes faster', {
       at,
-      hint: 'it takes a float Conv of stride 2 and 5 to 7 rows and columns, and behind it a MaxPool of 3×3 and stride 2 that binary layers read; leave the option out',
+      hint: `it takes ${FLOAT_STEM_NEEDS} that binary layers read; leave the option out`,
     });
   }
   return read !== null && chains > 0 ? encodeModel(read) : model;
