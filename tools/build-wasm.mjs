@@ -25,6 +25,8 @@ const ENGINE = [
   'kernels/binary_weight/float_tile.isa.cc',
   'kernels/binary_weight/winograd.cc',
   'kernels/binary_weight/winograd.isa.cc',
+  'kernels/stem_conv/stem_conv.cc',
+  'kernels/stem_conv/stem_conv.isa.cc',
   'memory/scratch_pool.cc',
   'simd/isa.cc',
   'wasm/engine.cc',

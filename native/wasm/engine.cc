@@ -5,12 +5,14 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "kernels/binarize/dispatch.h"
 #include "kernels/binary_conv/binary_conv.h"
 #include "kernels/binary_gemm/binary_gemm.h"
 #include "kernels/binary_weight/binary_weight.h"
+#include "kernels/stem_conv/stem_conv.h"
 #include "threading/thread_pool.h"
 #include "wasm/export.h"
 
@@ -103,6 +105,30 @@ void bnn_layer_run(Layer* layer, int batch, int height, int width, const float* 
     binary_gemm(s, layer->binary, layer->plan, {batch, x, epilogue, y}, parallel);
   } else {
     binary_conv(s, layer->binary, layer->plan, {batch, height, width, x, layer->vector(kXThreshold), epilogue, y}, parallel);
+  }
+}
+
+// A float layer with its pooling, there as long as the module. shape as for a layer; facts: i32[3 + outputs], what lies below and right of the pooling, whether there is a
+// Relu, and of which outputs the least counts; weights f32[outputs][channels][kernel rows][kernel columns], the vectors f32[outputs] or null.
+BNN_EXPORT("stem")
+StemConv* bnn_stem(const int32_t* shape, const int32_t* facts, const float* weights, const float* bias, const float* scale,
+                   const float* shift) {
+  const BinaryConvShape s = read_shape(shape);
+  const BinaryConvShape pool{{3, 3}, {2, 2}, {1, 1, facts[0], facts[1]}, {1, 1}, 1, 1, 1};
+  const auto vector = [&](const float* values) {
+    return values == nullptr ? std::vector<float>() : std::vector<float>(values, values + s.outputs);
+  };
+  std::vector<bool> least;
+  for (int64_t o = 0; o < s.outputs; o++) least.push_back(facts[3 + o] != 0);
+  return new StemConv(make_stem_conv(s, pool, facts[2] != 0, weights, vector(bias), vector(scale), vector(shift), std::move(least)));
+}
+
+// x: f32[batch][channels][height][width], y: f32[batch][outputs][size of an output].
+BNN_EXPORT("stemRun") void bnn_stem_run(StemConv* stem, int batch, int height, int width, const float* x, int outSize, float* y) {
+  for (int i = 0; i < batch; i++) {
+    stem_conv(*stem, height, width, x, y, pool_parallel());
+    x += stem->shape.channels * height * width;
+    y += stem->shape.outputs * outSize;
   }
 }
 

@@ -27,6 +27,8 @@ export interface EngineExports {
     relu: number,
     y: Pointer,
   ): void;
+  stem(shape: Pointer, facts: Pointer, weights: Pointer, bias: Pointer, scale: Pointer, shift: Pointer): Pointer;
+  stemRun(stem: Pointer, batch: number, height: number, width: number, x: Pointer, outSize: number, y: Pointer): void;
   sign(x: Pointer, count: number, y: Pointer): void;
   maxPool(window: Pointer, planes: number, x: Pointer, y: Pointer): void;
   averagePool(window: Pointer, pads: Pointer, countPadding: number, planes: number, x: Pointer, y: Pointer): void;

@@ -5,9 +5,11 @@ import { BnnError } from '../errors.ts';
 import type { Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
+import { noFastStem } from '../rewriting/layers/float-stem.ts';
 import { Engine, messageOf } from './engine-module.ts';
 import type { Team } from './engine-threads.ts';
 import { type Plan, planModel, type Shared } from './plan.ts';
+import { stemsOf } from './stem.ts';
 import { type WasmModule, wasm } from './web-assembly.ts';
 
 export interface EngineTensorInfo {
@@ -21,6 +23,15 @@ export interface EngineTensorInfo {
 export interface EngineTensor {
   readonly data: Float32Array;
   readonly shape: readonly number[];
+}
+
+export interface EngineSessionOptions {
+  /** What to call the model in messages. */
+  readonly at?: string | undefined;
+  /** Who works on it; the calling thread alone unless told. Results have the same bits. */
+  readonly team?: Team | undefined;
+  /** The float stem and its pooling by Winograd's filtering: equal but for rounding. Off unless told. */
+  readonly fastStem?: boolean | undefined;
 }
 
 /** Plans for so many input shapes are kept. */
@@ -46,13 +57,17 @@ export class EngineSession {
   /**
    * @param module  the compiled `engine.wasm`; `engine-threads.wasm` for a team.
    * @param bytes   an ONNX file; kept, so leave it alone.
-   * @param team    who works on it; the calling thread alone unless told. Results have the same bits.
-   * @throws {BnnError} E_FORMAT for what is no ONNX file, E_UNSUPPORTED for what the engine does not run.
+   * @throws {BnnError} E_FORMAT for what is no ONNX file, E_UNSUPPORTED for what the engine does not run, and for `fastStem` of a network without such
+   *   a stem.
    */
-  static async create(module: WasmModule, bytes: Uint8Array, at = 'model', team?: Team): Promise<EngineSession> {
+  static async create(
+    module: WasmModule,
+    bytes: Uint8Array,
+    { at = 'model', team, fastStem = false }: EngineSessionOptions = {},
+  ): Promise<EngineSession> {
     const engine = await Engine.create(module, team);
     try {
-      const session = new EngineSession(engine, bytes, at);
+      const session = new EngineSession(engine, bytes, at, fastStem);
       session.#tryShapes();
       // They start meanwhile.
       const { count, problem } = await engine.gather();
@@ -64,8 +79,9 @@ export class EngineSession {
     }
   }
 
-  private constructor(engine: Engine, bytes: Uint8Array, at: string) {
+  private constructor(engine: Engine, bytes: Uint8Array, at: string, fastStem: boolean) {
     const model = decodeModel(bytes, { at });
+    if (fastStem && stemsOf(model.graph).size === 0) throw noFastStem(at);
     const inputs = model.graph.inputs.map(infoOf);
     const other = inputs.find(({ dtype }) => dtype !== 'float32');
     if (other !== undefined) {
@@ -77,7 +93,7 @@ export class EngineSession {
     this.#bytes = bytes;
     this.#decoded = model;
     this.#at = at;
-    this.#shared = { engine, layers: new Map(), kept: new Map(), base: 0 };
+    this.#shared = { engine, layers: new Map(), kept: new Map(), fastStem, stems: new Map(), base: 0 };
   }
 
   /** That run it. */

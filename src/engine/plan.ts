@@ -9,10 +9,12 @@ import type { Model } from '../graph/model.ts';
 import { INFER_RULES } from '../operators/registry.ts';
 import { EVALUATORS } from '../rewriting/exact/evaluators.ts';
 import { type Exact, exactOf, roundExact } from '../rewriting/exact/exact.ts';
+import type { FloatStem } from '../rewriting/layers/float-stem.ts';
 import { Arena, type Slot } from './arena.ts';
 import type { Engine, Pointer } from './engine-module.ts';
-import type { Layer } from './layer.ts';
+import { checkPlane, type Layer } from './layer.ts';
 import { OPERATORS } from './operator-table.ts';
+import { StemLayer, stemsOf } from './stem.ts';
 import type { Operand, StepContext } from './step.ts';
 
 /** What all plans of a session share. */
@@ -21,6 +23,10 @@ export interface Shared {
   /** By the name of a node's output. */
   readonly layers: Map<string, Layer>;
   readonly kept: Map<string, Pointer>;
+  /** Whether stems run as one step. */
+  readonly fastStem: boolean;
+  /** By the name of the last node's output. */
+  readonly stems: Map<string, StemLayer>;
   /** Where the activations of the plan that runs begin. */
   base: Pointer;
 }
@@ -57,10 +63,14 @@ class Planner {
   readonly #slots = new Map<Value, Slot>();
   readonly #steps: (() => void)[] = [];
   readonly #own: Pointer[] = [];
+  readonly #stems: ReadonlyMap<Node, FloatStem>;
+  readonly #parts: ReadonlySet<Node>;
 
   constructor(shared: Shared, model: Model) {
     this.#shared = shared;
     this.#model = model;
+    this.#stems = shared.fastStem ? stemsOf(model.graph) : new Map<Node, FloatStem>();
+    this.#parts = new Set([...this.#stems.values()].flatMap(({ nodes }) => nodes));
   }
 
   plan(inputShapes: readonly (readonly number[])[]): Plan {
@@ -105,6 +115,9 @@ class Planner {
   #visit(node: Node): void {
     this.#infer(node);
     if (this.#fold(node)) return;
+    const stem = this.#stems.get(node);
+    if (stem !== undefined) this.#addStem(node, stem);
+    if (this.#parts.has(node)) return;
     const operator = OPERATORS.get(node.type);
     if (operator === undefined || node.outputs.length > 1) {
       const what = operator === undefined ? node.type : `${node.type} with ${node.outputs.length} outputs`;
@@ -114,6 +127,25 @@ class Planner {
       });
     }
     operator(this.#context(node));
+  }
+
+  #addStem(last: Node, stem: FloatStem): void {
+    const [first = last] = stem.nodes;
+    const at = first.describe();
+    const x = this.#operand(first.requiredInput(0), at);
+    const [batch = 0, , height = 1, width = 1] = x.shape;
+    const shape = this.#knownShape(last);
+    const [, , rows = 0, columns = 0] = shape;
+    const { engine, stems } = this.#shared;
+    const layer = cached(stems, last.output.name, () => new StemLayer(engine, stem, at));
+    checkPlane(layer.shape, height, width, at);
+    const index = this.#steps.length;
+    const y = this.#arena.add(shape, index);
+    this.#slots.set(last.output, y);
+    const size = { batch, height, width, outSize: rows * columns };
+    this.#steps.push(() => layer.run(size, x.pointer(), this.#at(y)));
+    const slot = this.#slots.get(first.requiredInput(0));
+    if (slot !== undefined) this.#arena.read(slot, index);
   }
 
   #infer(node: Node): void {
@@ -142,16 +174,25 @@ class Planner {
     return result === null ? false : replace(roundExact(result));
   }
 
+  #knownShape(node: Node): readonly number[] {
+    const { shape } = node.output;
+    if (shape === null || !isKnown(shape)) {
+      throw new BnnError('E_UNSUPPORTED', `the shape of the result of ${node.type} depends on the data`, {
+        at: node.describe(),
+      });
+    }
+    if (elementCount(shape) > MOST_ELEMENTS) {
+      throw new BnnError('E_SHAPE', `a result of shape [${shape.join(', ')}] is more than the engine takes`, {
+        at: node.describe(),
+      });
+    }
+    return shape;
+  }
+
   #context(node: Node): StepContext {
     const { engine, layers, kept } = this.#shared;
     const at = node.describe();
-    const shape = node.output.shape;
-    if (shape === null || !isKnown(shape)) {
-      throw new BnnError('E_UNSUPPORTED', `the shape of the result of ${node.type} depends on the data`, { at });
-    }
-    if (elementCount(shape) > MOST_ELEMENTS) {
-      throw new BnnError('E_SHAPE', `a result of shape [${shape.join(', ')}] is more than the engine takes`, { at });
-    }
+    const shape = this.#knownShape(node);
     const index = this.#steps.length;
     const inputs = node.inputs.map((value) => (value === null ? null : this.#operand(value, at)));
     const input = (i: number): Operand => {

@@ -2,6 +2,11 @@
 
 import type { Session, SessionOptions } from './session.ts';
 
+export interface EngineOptions extends SessionOptions {
+  /** The float stem by Winograd's filtering; off unless told. */
+  readonly fastStem?: boolean | undefined;
+}
+
 /** A row of the table in `engines.ts`. */
 export interface Engine<N extends string = string> {
   /** For `--engine`. */
@@ -14,7 +19,7 @@ export interface Engine<N extends string = string> {
    * @param model  path of an ONNX file, or its bytes.
    * @throws {BnnError} E_UNSUPPORTED for what it does not run, E_BACKEND where it does not work here, else as `createSession`.
    */
-  readonly open: (model: string | Uint8Array, options?: SessionOptions) => Promise<CountedSession>;
+  readonly open: (model: string | Uint8Array, options?: EngineOptions) => Promise<CountedSession>;
 }
 
 export interface CountedSession extends Session {

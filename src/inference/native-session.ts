@@ -9,7 +9,7 @@ import type { Model } from '../graph/model.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
-import { FLOAT_STEM_NEEDS } from '../rewriting/layers/float-stem.ts';
+import { noFastStem } from '../rewriting/layers/float-stem.ts';
 import type { StemOptions } from './chain-nodes.ts';
 import { messageOf } from './error-text.ts';
 import { fuseChains } from './fuse-chains.ts';
@@ -109,12 +109,7 @@ function stemsOf({ addon }: OrtBinding, { optimization = 'all', fastStem = false
 async function fusedModel(model: string | Uint8Array, at: string, stems: StemOptions): Promise<string | Uint8Array> {
   const read = await readIfKnown(model);
   const { chains, fastStems } = read === null ? { chains: 0, fastStems: 0 } : fuseChains(read, stems);
-  if (stems.fastStems === true && fastStems === 0) {
-    throw new BnnError('E_UNSUPPORTED', 'the network has no stem that --fast-stem makes faster', {
-      at,
-      hint: `it takes ${FLOAT_STEM_NEEDS} that binary layers read; leave the option out`,
-    });
-  }
+  if (stems.fastStems === true && fastStems === 0) throw noFastStem(at);
   return read !== null && chains > 0 ? encodeModel(read) : model;
 }
 

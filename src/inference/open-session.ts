@@ -51,8 +51,8 @@ export interface OpenedSession extends Session {
  *   out, and E_UNSUPPORTED where the network has no such stem; else as `createSession`.
  */
 export async function openSession(model: string | Uint8Array, options: OpenOptions = {}): Promise<OpenedSession> {
-  const { engine = 'auto', ep = 'cpu' } = options;
-  const ops = opsOf(options);
+  const { engine = 'auto', ops = 'auto', ep = 'cpu', fastStem = false } = options;
+  if (fastStem) refuseFastStem(options);
   const own = ownEngine(engine);
   if (own !== null) {
     if (ops === 'on')
@@ -63,6 +63,7 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
   }
   const packed = await readPacked(model);
   if (packed !== null) refuseImpossible(packed, options.at);
+  if (fastStem) return withFastStem(model, options);
   if (ops === 'off') return stock(model, options, 'asked for');
   const lack = findObstacle(ep);
   if (ops === 'on') {
@@ -82,23 +83,22 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
   }
 }
 
-/** @throws {BnnError} E_USAGE for a fast stem without our kernels. */
-function opsOf({ ops = 'auto', fastStem = false, engine = 'auto', ep = 'cpu' }: OpenOptions): OpsChoice {
-  if (!fastStem) return ops;
-  const without = {
-    [`--ops ${ops}`]: ops === 'off',
-    [`--engine ${engine}`]: ownEngine(engine) !== null,
-    [`--ep ${ep}`]: ep !== 'cpu',
-  };
-  const [reason] = Object.keys(without).filter((option) => without[option]);
-  if (reason === undefined) return 'on';
-  throw new BnnError(
-    'E_USAGE',
-    `--fast-stem is done by our kernels in onnxruntime on the CPU, ${reason} leaves them out`,
-    {
-      hint: 'leave out one of them',
-    },
-  );
+/** @throws {BnnError} E_USAGE for a fast stem beside what leaves our kernels out. */
+function refuseFastStem({ ops = 'auto', ep = 'cpu' }: OpenOptions): void {
+  const reason = ops === 'off' ? '--ops off' : ep === 'cpu' ? null : `--ep ${ep}`;
+  if (reason === null) return;
+  throw new BnnError('E_USAGE', `--fast-stem is done by our kernels on the CPU, ${reason} leaves them out`, {
+    hint: 'leave out one of them',
+  });
+}
+
+/** By the operator library, or without it by our own engine. */
+function withFastStem(model: string | Uint8Array, options: OpenOptions): Promise<OpenedSession> {
+  const { engine = 'auto', ops = 'auto', ep = 'cpu' } = options;
+  const lack = findObstacle(ep);
+  if (lack === undefined) return withOps(model, options, 'asked for');
+  if (ops === 'on' || engine === 'onnxruntime') requireFound(lack);
+  return withEngine(AUTOMATIC_ENGINE, model, options, lack.reason);
 }
 
 function findObstacle(ep: string): Obstacle | undefined {

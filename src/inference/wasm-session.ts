@@ -5,18 +5,18 @@ import { sayFewerThreads } from '../core/machine/scarce-threads.ts';
 import { EngineSession } from '../engine/engine-session.ts';
 import { loadEngine } from '../engine/load-engine-io.ts';
 import { BnnError } from '../errors.ts';
-import type { CountedSession } from './engine.ts';
-import type { RunOutput, SessionOptions } from './session.ts';
+import type { CountedSession, EngineOptions } from './engine.ts';
+import type { RunOutput } from './session.ts';
 
 /** As `Engine.open`. */
 export async function createWasmSession(
   model: string | Uint8Array,
-  { ep = 'cpu', threads = 0, at = typeof model === 'string' ? model : 'model' }: SessionOptions = {},
+  { ep = 'cpu', threads = 0, fastStem, at = typeof model === 'string' ? model : 'model' }: EngineOptions = {},
 ): Promise<CountedSession> {
   if (ep !== 'cpu') throw new BnnError('E_USAGE', `the WebAssembly engine runs on cpu, not on ${ep}`, { at });
   const bytes = typeof model === 'string' ? await readRegularFile(model, { expected: 'an ONNX file' }) : model;
   const { module, team } = await loadEngine(threads);
-  const engine = await EngineSession.create(module, bytes, at, team);
+  const engine = await EngineSession.create(module, bytes, { at, team, fastStem });
   if (team !== undefined && engine.threads < team.threads) {
     sayFewerThreads(`the WebAssembly kernels run on ${engine.threads} of ${team.threads} threads`);
   }

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
 import { median, quantile } from '../core/numbers/quantile.ts';
+import { stemsOf } from '../engine/stem.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { floatConv, nameOfConvLayer, packedConv, parseConvLayer } from '../inference/bench-conv-models.ts';
@@ -57,7 +58,7 @@ export interface WebCase extends WebTiming {
   readonly name: string;
   /**
    * `onnxruntime-web-fp32`: the float twin; `onnxruntime-web-packed`: the same file; `ours-new-arrays`: ours with a new array for every
-   * result, as onnxruntime-web makes them, where ours writes into the same one.
+   * result, as onnxruntime-web makes them, where ours writes into the same one; `ours-fast-stem`: with `fastStem`, where the network has such a stem.
    */
   readonly baselines: Readonly<Record<string, WebBaseline>>;
 }
@@ -89,6 +90,7 @@ export interface WebBench {
 const SLICE_MS = 20;
 const WARM_UP_MS = 200;
 const NEW_ARRAYS = 'ours-new-arrays';
+const FAST_STEM = 'ours-fast-stem';
 const EMPTY_PAGE = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>bnn-bench web</title>';
 
 /** A model in one of the runtimes of `src/web/bench/bench.js`. */
@@ -97,6 +99,7 @@ interface Variant {
   readonly runtime: 'ours' | 'onnxruntime';
   /** Whether all results lie in the same arrays. */
   readonly reuses?: boolean;
+  readonly fastStem?: boolean;
   readonly model: string;
   readonly input: string;
   readonly shape: readonly number[];
@@ -146,7 +149,10 @@ function networkCase(name: string, files: Map<string, Uint8Array>): Case {
   const float = buildModel(`${name.replace(/-1w32a$/, '')}-fp`, { seed: 1 });
   const packed = lowerToPacked(buildModel(name, { seed: 1 })).model;
   const bytes = { packed: encodeModel(packed), float: encodeModel(float) };
-  return { kind: 'network', name, variants: variantsOf(name, bytes, inputOf(packed), files) };
+  const [ours, ...others] = variantsOf(name, bytes, inputOf(packed), files);
+  if (ours === undefined) throw new Error('internal: a case without variants');
+  const fast = stemsOf(packed.graph).size > 0 ? [{ ...ours, key: FAST_STEM, fastStem: true }] : [];
+  return { kind: 'network', name, variants: [ours, ...fast, ...others] };
 }
 
 function inputOf(model: Model): Pick<Variant, 'input' | 'shape'> {
@@ -278,8 +284,8 @@ async function measureFirst(
   { name, variants: all }: Case,
   { loads, threads = 1, onRound, onCase }: WebBenchRequest,
 ): Promise<FirstResult> {
-  // A first result is new.
-  const variants = all.filter(({ key }) => key !== NEW_ARRAYS);
+  // A first result is new, and what it takes is no matter of the stem.
+  const variants = all.filter(({ key }) => key !== NEW_ARRAYS && key !== FAST_STEM);
   const times = new Map(variants.map(({ key }): [string, number[]] => [key, []]));
   const bytes = new Map<string, number>();
   for (let load = 0; load < loads; load++) {

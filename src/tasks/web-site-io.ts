@@ -92,7 +92,7 @@ async function tryModel(bytes: Uint8Array, at: string): Promise<void> {
       hint: 'pack it: bnn-export RUN -o model.onnx, or bnn-convert FILE -o latent.onnx --packed model.onnx',
     });
   }
-  const session = await EngineSession.create(await loadEngineModule(), bytes, at);
+  const session = await EngineSession.create(await loadEngineModule(), bytes, { at });
   const [input] = session.inputs;
   if (input === undefined) throw new BnnError('E_UNSUPPORTED', 'the model has no input', { at });
   pictureInputOf(input);

@@ -35,6 +35,11 @@ export interface WebSessionOptions {
   readonly threadedEngine?: string | URL;
   /** That work on it; 0 (unless told): as many as suit the machine. One where the page is not cross-origin isolated. */
   readonly threads?: number;
+  /**
+   * Makes the float stem of a network for large pictures, and its pooling, with a quarter of the products: equal but for rounding. Off unless told;
+   * E_UNSUPPORTED where the network has no such stem.
+   */
+  readonly fastStem?: boolean;
   /** How pictures are prepared, where the file does not say. */
   readonly preprocessing?: Pick<Preprocessing, 'mean' | 'std' | 'classes'> & Partial<Preprocessing>;
   /** What to call the model in messages. */
@@ -148,7 +153,11 @@ export async function createSession(
     isPlace ? fetchBytes(model, 'the model') : model instanceof Uint8Array ? model : new Uint8Array(model),
   ]);
   const at = options.at ?? (isPlace ? String(model) : 'model');
-  return new WebSession(await EngineSession.create(module, bytes, at, team), options.preprocessing, problem);
+  return new WebSession(
+    await EngineSession.create(module, bytes, { at, team, fastStem: options.fastStem }),
+    options.preprocessing,
+    problem,
+  );
 }
 
 interface ChosenEngine {

@@ -26,7 +26,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 async function createSession(model: Model, threads: number): Promise<EngineSession> {
   const { module, team } = await loadEngine(threads);
-  return await EngineSession.create(module, encodeModel(model), 'model', team);
+  return await EngineSession.create(module, encodeModel(model), { team });
 }
 
 /** Digests of the outputs of several runs on so many threads. */
@@ -87,7 +87,7 @@ function smallNet(): Model {
 /** What `team` is for two threads, but for some of it. */
 async function createWith(change: Partial<Team>, model = smallNet()): Promise<EngineSession> {
   const { module, team } = await loadEngine(2);
-  return await EngineSession.create(module, encodeModel(model), 'model', { ...team!, ...change });
+  return await EngineSession.create(module, encodeModel(model), { team: { ...team!, ...change } });
 }
 
 describe('threads that do not work', () => {

@@ -237,7 +237,7 @@ function openEngine(threads: number): Target {
     ],
     read: async (bytes) => {
       const { module, team } = await loadEngine(threads);
-      const session = await EngineSession.create(module, bytes, 'model', team);
+      const session = await EngineSession.create(module, bytes, { team });
       try {
         const feeds = session.inputs.map(({ name, shape }) => {
           const sizes = shape.map((size) => (typeof size === 'number' ? size : 2));

@@ -11,8 +11,7 @@ import { Builder } from '../../src/graph/builder.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { fuseChains } from '../../src/inference/fuse-chains.ts';
-import { createNativeSession } from '../../src/inference/native-session.ts';
-import { openSession } from '../../src/inference/open-session.ts';
+import { type OpenOptions, openSession } from '../../src/inference/open-session.ts';
 import { validateModel } from '../../src/inference/validate.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
@@ -103,14 +102,13 @@ describe('where it cannot be', () => {
   const packed = () => encodeModel(lowerToPacked(buildModel('resnet20', { seed: 3, classes: 10 })).model);
   test.each([
     [{ ops: 'off' as const }, '--ops off'],
-    [{ engine: 'wasm' as const }, '--engine wasm'],
     [{ ep: 'cuda' as const }, '--ep cuda'],
   ])('%j leaves our kernels out', async (options, named) => {
     const opening = openSession(packed(), { ...options, fastStem: true });
     await expect(opening).rejects.toMatchObject({ code: 'E_USAGE', message: expect.stringContaining(named) as string });
   });
-  test.skipIf(missing !== undefined)(`a network without one${missing ? ` (skipped: ${missing})` : ''}`, async () => {
-    const opening = openSession(packed(), { fastStem: true, at: 'net.onnx' });
+  test.each(['auto', 'wasm'] as const)('a network without one, engine %s', async (engine) => {
+    const opening = openSession(packed(), { engine, fastStem: true, at: 'net.onnx' });
     await expect(opening).rejects.toMatchObject({ code: 'E_UNSUPPORTED', at: 'net.onnx' });
   });
   test.skipIf(missing !== undefined)(`whoever is asked for one${missing ? ` (skipped: ${missing})` : ''}`, async () => {
@@ -126,33 +124,43 @@ describe('where it cannot be', () => {
   });
 });
 
-describe.skipIf(missing !== undefined)(`fast stems${missing ? ` (skipped: ${missing})` : ''}`, () => {
-  test.each(Object.entries(STEMS))('%s: what onnxruntime gives, but for rounding', async (_, stem) => {
-    const bytes = encodeModel(modelOf(stem));
-    for (const batch of [1, 9]) {
-      const shape = [batch, 3, 53, 90];
-      const x = waves(
-        shape.reduce((a, b) => a * b),
-        batch,
-      );
-      const run = async (options: object) => {
-        const session = await createNativeSession(bytes, options);
-        const { data } = await session.run(x, shape);
-        await session.dispose();
-        return data;
-      };
-      const stock = await run({ threads: 1 });
-      for (const threads of [1, 2]) {
-        const fast = await run({ threads, ops: true, fuse: true, fastStem: true });
-        expect(fast).toHaveLength(stock.length);
-        const worst = fast.reduce((most, value, i) => {
-          const want = stock[i] ?? Number.NaN;
-          return Math.max(most, Math.abs(value - want) / (1 + Math.abs(want)));
-        }, 0);
-        expect(worst).toBeLessThan(5e-5);
-        // Nothing would be faster if it were the same.
-        expect(worst).toBeGreaterThan(0);
+/** f32[batch, 3, 53, 90] */
+function pictures(batch: number): { readonly x: Float32Array; readonly shape: readonly number[] } {
+  const shape = [batch, 3, 53, 90];
+  const count = shape.reduce((a, b) => a * b);
+  return { x: waves(count, batch), shape };
+}
+
+async function resultOf(bytes: Uint8Array, batch: number, options: OpenOptions): Promise<Float32Array> {
+  const session = await openSession(bytes, options);
+  const { x, shape } = pictures(batch);
+  const { data } = await session.run(x, shape);
+  await session.dispose();
+  return data;
+}
+
+describe.each([
+  { engine: 'onnxruntime' as const, lack: missing },
+  { engine: 'wasm' as const, lack: undefined },
+])('fast stems, $engine: what stock onnxruntime gives, but for rounding', ({ engine, lack }) => {
+  test.skipIf(lack !== undefined).each(Object.entries(STEMS))(
+    `%s${lack ? ` (skipped: ${lack})` : ''}`,
+    async (_, stem) => {
+      const bytes = encodeModel(modelOf(stem));
+      for (const batch of [1, 9]) {
+        const stock = await resultOf(bytes, batch, { ops: 'off' });
+        for (const threads of [1, 2]) {
+          const fast = await resultOf(bytes, batch, { engine, threads, fastStem: true });
+          expect(fast).toHaveLength(stock.length);
+          const worst = fast.reduce((most, value, i) => {
+            const want = stock[i] ?? Number.NaN;
+            return Math.max(most, Math.abs(value - want) / (1 + Math.abs(want)));
+          }, 0);
+          expect(worst).toBeLessThan(5e-5);
+          // Nothing would be faster if it were the same.
+          expect(worst).toBeGreaterThan(0);
+        }
       }
-    }
-  });
+    },
+  );
 });

@@ -17,7 +17,7 @@ BNN_DECLARE_ROWS(StemConvRow, stem_conv_row);
 
 namespace {
 
-constexpr int64_t kOutputs = 4;
+constexpr int64_t kOutputs = kStemOutputs;
 constexpr int64_t kPhases = 8;
 // What whole vectors may read or write beyond a row.
 constexpr int64_t kSlack = 64;
@@ -28,8 +28,7 @@ const StemConvRow& stem_conv_row() {
   return active_row(rows);
 }
 
-// Along each axis 7 points of even positions and 6 of odd ones.
-int64_t products_of(int64_t channels) { return (2 * kStemPoints - 1) * (2 * kStemPoints - 1) * channels; }
+int64_t products_of(int64_t channels) { return stem_products_before(channels, kStemPoints - 1, kStemPoints - 1) + channels; }
 
 // G g for the taps of every other position from `parity` on, in double precision.
 void filter_points(const double* taps, int64_t count, int64_t stride, double (&points)[kStemPoints]) {
@@ -128,7 +127,7 @@ class Tiles {
         front_(ceil_div(layout.rowTiles + 1, kSlack) * kSlack),
         group_(rows_of_group(layout)),
         plane_(front_ + ceil_div(group_ * layout.rowTiles, int64_t{row_.width}) * row_.width),
-        spectrum_(static_cast<size_t>(products_of(conv.shape.channels) * row_.width) * 4),
+        spectrum_(static_cast<size_t>(products_of(conv.shape.channels) * row_.vectors * row_.width) * 4),
         maxima_(static_cast<size_t>(blocks_ * kOutputs * kStemMaxima * plane_ + kSlack) * 4),
         left_(static_cast<size_t>(2 * plane_) * 4) {}
 
@@ -162,12 +161,15 @@ class Tiles {
       rowsLeft[t] = static_cast<float>(layout_.outHeight - (row + t / layout_.rowTiles) * kStemTile);
       columnsLeft[t] = static_cast<float>(layout_.outWidth - t % layout_.rowTiles * kStemTile);
     }
-    for (int64_t t = 0; t < tiles; t += row_.width) {
+    const int64_t vectors = ceil_div(tiles, int64_t{row_.width});
+    for (int64_t vector = 0, together = 1; vector < vectors; vector += together) {
+      together = vectors - vector >= row_.vectors ? row_.vectors : 1;
+      const int64_t t = vector * row_.width;
       row_.input({planes_ + row * layout_.rowTiles + t, conv_.shape.channels, layout_.plane, layout_.rowTiles,
-                  spectrum_.as<float>()});
+                  static_cast<int>(together), spectrum_.as<float>()});
       for (int64_t block = 0; block < blocks_; block++) {
         row_.products({spectrum_.as<float>(), conv_.weights.data() + block * products_of(conv_.shape.channels) * kOutputs,
-                       conv_.shape.channels, rowsLeft + t, columnsLeft + t,
+                       conv_.shape.channels, static_cast<int>(together), rowsLeft + t, columnsLeft + t,
                        maxima_.as<float>() + block * kOutputs * kStemMaxima * plane_ + front_ + t, plane_});
       }
     }
@@ -216,7 +218,8 @@ class Tiles {
 
 bool suits_stem_conv(const BinaryConvShape& s, const BinaryConvShape& pool) {
   for (int axis : {0, 1}) {
-    if (s.kernel[axis] < kStemLeastKernel || s.kernel[axis] > kStemMostKernel || s.strides[axis] != 2 || s.dilations[axis] != 1) return false;
+    if (s.kernel[axis] < kStemLeastKernel || s.kernel[axis] > kStemMostKernel || s.strides[axis] != 2 || s.dilations[axis] != 1)
+      return false;
     if (pool.kernel[axis] != 3 || pool.strides[axis] != 2 || pool.pads[axis] != 1 || pool.pads[axis + 2] > 1) return false;
   }
   return s.groups == 1;
@@ -232,14 +235,15 @@ StemConv make_stem_conv(const BinaryConvShape& s, const BinaryConvShape& pool, b
   conv.weights = AlignedArray<float>(static_cast<size_t>(ceil_div(s.outputs, kOutputs) * products * kOutputs));
   for (int64_t o = 0; o < s.outputs; o++) {
     float* target = conv.weights.data() + o / kOutputs * products * kOutputs + o % kOutputs;
-    for (int q = 0; q < kStemPoints; q++) {
-      for (int columnParity = 0; columnParity < (q < 6 ? 2 : 1); columnParity++) {
-        for (int rowParity = 0; rowParity < 2; rowParity++) {
-          for (int64_t c = 0; c < s.channels; c++) {
-            double points[kStemPoints][kStemPoints];
-            filter_tile(s, weights + (o * s.channels + c) * s.taps(), rowParity, columnParity, points);
-            for (int r = 0; r < kStemPoints - rowParity; r++, target += kOutputs)
-              *target = static_cast<float>(least[static_cast<size_t>(o)] ? -points[r][q] : points[r][q]);
+    for (int64_t c = 0; c < s.channels; c++) {
+      for (int parity = 0; parity < 4; parity++) {
+        const int rowParity = parity >> 1, columnParity = parity & 1;
+        double points[kStemPoints][kStemPoints];
+        filter_tile(s, weights + (o * s.channels + c) * s.taps(), rowParity, columnParity, points);
+        for (int q = 0; q < kStemPoints - columnParity; q++) {
+          for (int r = 0; r < kStemPoints - rowParity; r++) {
+            const double value = least[static_cast<size_t>(o)] ? -points[r][q] : points[r][q];
+            target[stem_product(s.channels, c, r, q, rowParity, columnParity) * kOutputs] = static_cast<float>(value);
           }
         }
       }

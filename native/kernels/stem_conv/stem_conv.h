@@ -36,14 +36,27 @@ namespace bnn {
 constexpr int64_t kStemLeastKernel = 5, kStemMostKernel = 7;
 // Results of a tile along an axis, and the points at which it is multiplied.
 constexpr int kStemTile = 4, kStemPoints = 7;
+// Outputs whose weights lie together.
+constexpr int kStemOutputs = 8;
+// How many parities of rows or columns have a point, and the products in front of one of columns and one of rows.
+inline int stem_parities(int point) { return point < kStemPoints - 1 ? 2 : 1; }
+inline int64_t stem_products_before(int64_t channels, int columnPoint, int rowPoint) {
+  constexpr int kAlong = 2 * kStemPoints - 1;  // 7 points of even positions and 6 of odd ones
+  return channels * (2 * kAlong * columnPoint + 2 * stem_parities(columnPoint) * rowPoint);
+}
+// The place of one: see StemProductsJob.
+inline int64_t stem_product(int64_t channels, int64_t channel, int rowPoint, int columnPoint, int rowParity, int columnParity) {
+  return stem_products_before(channels, columnPoint, rowPoint) + (columnParity * stem_parities(rowPoint) + rowParity) * channels +
+         channel;
+}
 // Values of a tile that its maxima and those of its neighbours are made of: see StemProductsJob.
 constexpr int kStemMaxima = 9;
 
 struct StemConv {
-  BinaryConvShape shape{};          // one group, strides of 2
-  BinaryConvShape pool{};           // 3×3, strides of 2, pads of 1 in front
+  BinaryConvShape shape{};  // one group, strides of 2
+  BinaryConvShape pool{};   // 3×3, strides of 2, pads of 1 in front
   bool relu = false;
-  AlignedArray<float> weights;            // f32[⌈outputs / 4⌉][products][4], in the order of the products: see StemProductsJob
+  AlignedArray<float> weights;            // f32[⌈outputs / 8⌉][products][8], in the order of the products: see StemProductsJob
   std::vector<float> bias, scale, shift;  // f32[outputs], or empty
   std::vector<bool> least;                // of the outputs
 };
@@ -63,16 +76,18 @@ void stem_conv(const StemConv& conv, int64_t height, int64_t width, const float*
 struct StemInputJob {
   const float* planes;  // at the first tile
   int64_t channels, plane, rowTiles;
-  float* spectrum;  // f32[products][vector]: Bᵀ d B of a vector of tiles
+  int vectors;      // of tiles
+  float* spectrum;  // f32[products][vectors]: Bᵀ d B
 };
 
-// The tiles of four outputs. Products are in the order [column point][column parity][row parity][channel][row point].
+// Tiles of eight outputs. Products are in the order [column point][row point][column parity][row parity][channel].
 struct StemProductsJob {
   const float* spectrum;
-  const float* weights;  // f32[products][4]
+  const float* weights;  // f32[products][8]
   int64_t channels;
+  int vectors;
   const float *rowsLeft, *columnsLeft;  // of the results of each tile, those that there are
-  // f32[4][9][plane]: of rows and of columns each the larger of 0 and 1, the largest of 1, 2, 3, and 3. −∞ where there is no result.
+  // f32[8][9][plane]: of rows and of columns each the larger of 0 and 1, the largest of 1, 2, 3, and 3. −∞ where there is no result.
   float* maxima;
   int64_t plane;
 };
@@ -91,7 +106,8 @@ struct StemPoolJob {
 
 struct StemConvRow {
   const char* name;
-  int width;  // tiles of a vector
+  int width;    // tiles of a vector
+  int vectors;  // that are multiplied together; one alone may be, too
   // Elements 8·i + k of a row of `count` · 8 floats, to planes[k · plane + i]; whole vectors are read and written.
   void (*split)(const float* row, int64_t count, float* planes, int64_t plane);
   void (*input)(const StemInputJob& job);

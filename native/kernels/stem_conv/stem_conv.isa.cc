@@ -9,19 +9,20 @@
 namespace bnn {
 namespace BNN_ISA {
 
-constexpr int kOutputs = 4;
+// What is multiplied together: eight sums, of vectors that leave the first-level cache room for the spectrum.
+constexpr int kVectors = W == 16 ? 1 : 2;
+constexpr int kOutputs = 8 / kVectors;
 constexpr int kPhases = 8;
 constexpr int kPoints = kStemPoints, kTile = kStemTile;
 
 static inline V larger(V a, V b) { return select(a > b, a, b); }
 
-// Bᵀ d; without ∞ there is neither d[6] nor t[6]. u is d times (x − ½).
-template <bool kInfinity>
+// Bᵀ d. u is d times (x − ½).
 static inline void input_points(const V (&d)[kPoints], V (&t)[kPoints]) {
   const V half = splat(0.5f), two = splat(2.0f), four = splat(4.0f), five = splat(5.0f);
   V u[6];
   BNN_UNROLL
-  for (int i = 0; i < (kInfinity ? 6 : 5); i++) u[i] = d[i + 1] - half * d[i];
+  for (int i = 0; i < 6; i++) u[i] = d[i + 1] - half * d[i];
   const V even1 = u[4] - four * u[2], odd1 = u[3] - four * u[1];
   const V even2 = u[4] - u[2], odd2 = u[3] - u[1];
   t[0] = four * u[0] + (u[4] - five * u[2]);
@@ -30,7 +31,7 @@ static inline void input_points(const V (&d)[kPoints], V (&t)[kPoints]) {
   t[3] = even2 + two * odd2;
   t[4] = even2 - two * odd2;
   t[5] = four * d[1] + (d[5] - five * d[3]);
-  if (kInfinity) t[6] = four * u[1] + (u[5] - five * u[3]);
+  t[6] = four * u[1] + (u[5] - five * u[3]);
 }
 
 // Aᵀ m.
@@ -68,61 +69,62 @@ static void split(const float* row, int64_t count, float* planes, int64_t plane)
   }
 }
 
-// A channel of one parity of rows and columns, whose products are at `spectrum` for the first column point and `next` floats further for each one more.
-template <bool kRowInfinity, bool kColumnInfinity>
-static inline void input_channel(const StemInputJob& job, const float* channel, int rowParity, int columnParity, float* spectrum,
-                                 const int64_t* columns) {
-  constexpr int kRows = kRowInfinity ? 7 : 6, kColumns = kColumnInfinity ? 7 : 6;
-  V points[kRows][kPoints];
-  for (int k = 0; k < kColumns; k++) {
-    const int column = 2 * k + columnParity;
+// Where data and products lie.
+struct StemPlaces {
+  int64_t rows[2][kPoints], columns[2][kPoints];  // of a channel, by parity
+  int64_t products[kPoints][kPoints];             // in front of those of a row point and a column point
+
+  explicit StemPlaces(const StemInputJob& job) {
+    for (int parity = 0; parity < 2; parity++) {
+      for (int k = 0; k < kPoints; k++) {
+        const int at = 2 * k + parity;
+        rows[parity][k] = at % kPhases * kPhases * job.plane + at / kPhases * job.rowTiles;
+        columns[parity][k] = at % kPhases * job.plane + at / kPhases;
+      }
+    }
+    for (int r = 0; r < kPoints; r++) {
+      for (int q = 0; q < kPoints; q++) products[r][q] = stem_products_before(job.channels, q, r);
+    }
+  }
+};
+
+// A channel of one parity of rows and columns, with 7 points of an even and 6 of an odd one.
+static inline void input_channel(const StemInputJob& job, const StemPlaces& places, int64_t c, int rowParity, int columnParity,
+                                 int lane) {
+  const float* channel = job.planes + c * kPhases * kPhases * job.plane + lane;
+  const int rows = kPoints - rowParity, columns = kPoints - columnParity;
+  V points[kPoints][kPoints];
+  for (int k = 0; k < columns; k++) {
+    const float* from = channel + places.columns[columnParity][k];
     V d[kPoints], t[kPoints];
     BNN_UNROLL
-    for (int r = 0; r < kRows; r++) {
-      const int row = 2 * r + rowParity;
-      d[r] = load(channel + (row % kPhases * kPhases + column % kPhases) * job.plane + row / kPhases * job.rowTiles + column / kPhases);
-    }
-    input_points<kRowInfinity>(d, t);
+    for (int r = 0; r < kPoints; r++) d[r] = r < rows ? load(from + places.rows[rowParity][r]) : zero();
+    input_points(d, t);
     BNN_UNROLL
-    for (int r = 0; r < kRows; r++) points[r][k] = t[r];
+    for (int r = 0; r < kPoints; r++) points[r][k] = t[r];
   }
-  for (int r = 0; r < kRows; r++) {
+  if (columnParity == 1) {
+    for (int r = 0; r < rows; r++) points[r][kPoints - 1] = zero();
+  }
+  const int64_t pitch = job.vectors * W;
+  for (int r = 0; r < rows; r++) {
     V t[kPoints];
-    input_points<kColumnInfinity>(points[r], t);
+    input_points(points[r], t);
+    float* to = job.spectrum + ((columnParity * stem_parities(r) + rowParity) * job.channels + c) * pitch + lane;
     BNN_UNROLL
-    for (int k = 0; k < kColumns; k++) store(spectrum + columns[k] + r * W, t[k]);
+    for (int q = 0; q < kPoints; q++) {
+      if (q < columns) store(to + places.products[r][q] * pitch, t[q]);
+    }
   }
 }
 
 static void input(const StemInputJob& job) {
-  // Products of one parity of columns, for one column point.
-  const int64_t half = job.channels * (7 + 6) * W;
-  int64_t even[kPoints], odd[kPoints];
-  for (int k = 0; k < kPoints; k++) {
-    even[k] = k * 2 * half;
-    odd[k] = even[k] + half;
+  const StemPlaces places(job);
+  for (int lane = 0; lane < job.vectors * W; lane += W) {
+    for (int64_t c = 0; c < job.channels; c++) {
+      for (int parity = 0; parity < 4; parity++) input_channel(job, places, c, parity >> 1, parity & 1, lane);
+    }
   }
-  for (int64_t c = 0; c < job.channels; c++) {
-    const float* channel = job.planes + c * kPhases * kPhases * job.plane;
-    float *to = job.spectrum + c * 7 * W, *toOdd = job.spectrum + (job.channels * 7 + c * 6) * W;
-    input_channel<true, true>(job, channel, 0, 0, to, even);
-    input_channel<true, false>(job, channel, 0, 1, to, odd);
-    input_channel<false, true>(job, channel, 1, 0, toOdd, even);
-    input_channel<false, false>(job, channel, 1, 1, toOdd, odd);
-  }
-}
-
-// kRows points of one channel.
-template <int kRows, int kCount>
-static inline void add_products(const float*& data, const float*& weights, V (&sum)[kPoints][kCount]) {
-  BNN_UNROLL
-  for (int r = 0; r < kRows; r++) {
-    const V d = load(data + r * W);
-    BNN_UNROLL
-    for (int o = 0; o < kCount; o++) sum[r][o] = d * splat(weights[r * kOutputs + o]) + sum[r][o];
-  }
-  data += kRows * W;
-  weights += kRows * kOutputs;
 }
 
 // Rows or columns of a tile for its own maxima and those of its neighbours.
@@ -132,63 +134,90 @@ static inline void maxima_of(const V (&z)[kTile], V (&to)[3]) {
   to[2] = z[3];
 }
 
-template <int kCount>
+// The second side of Aᵀ m A, and what is kept of a tile.
+static inline void write_maxima(const StemProductsJob& job, const V (&column)[kTile][kPoints], int output, int lane) {
+  const V none = splat(-__builtin_inff()), rowsLeft = load(job.rowsLeft + lane), columnsLeft = load(job.columnsLeft + lane);
+  V rows[3][kTile], z[kTile][kTile];
+  BNN_UNROLL
+  for (int i = 0; i < kTile; i++) {
+    output_points(column[i], z[i]);
+    const V left = select(rowsLeft > splat(static_cast<float>(i)), columnsLeft, zero());
+    BNN_UNROLL
+    for (int j = 0; j < kTile; j++) z[i][j] = select(left > splat(static_cast<float>(j)), z[i][j], none);
+  }
+  BNN_UNROLL
+  for (int j = 0; j < kTile; j++) {
+    const V down[kTile] = {z[0][j], z[1][j], z[2][j], z[3][j]};
+    V to[3];
+    maxima_of(down, to);
+    BNN_UNROLL
+    for (int i = 0; i < 3; i++) rows[i][j] = to[i];
+  }
+  float* maxima = job.maxima + output * kStemMaxima * job.plane + lane;
+  BNN_UNROLL
+  for (int i = 0; i < 3; i++) {
+    V to[3];
+    maxima_of(rows[i], to);
+    BNN_UNROLL
+    for (int j = 0; j < 3; j++) store(maxima + (3 * i + j) * job.plane, to[j]);
+  }
+}
+
+// A part of the outputs, from `first` on: the columns of points by Aᵀ at once, then the rows.
+template <int kVectors>
 static inline void products_of(const StemProductsJob& job, int first) {
-  V column[kCount][kTile][kPoints];
+  constexpr int kLanes = kVectors * W;
+  V column[kOutputs][kVectors][kTile][kPoints];
   const float *data = job.spectrum, *weights = job.weights + first;
   for (int q = 0; q < kPoints; q++) {
-    V sum[kPoints][kCount];
-    BNN_UNROLL
+    V m[kOutputs][kVectors][kPoints];
     for (int r = 0; r < kPoints; r++) {
+      V sum[kOutputs][kVectors];
       BNN_UNROLL
-      for (int o = 0; o < kCount; o++) sum[r][o] = zero();
+      for (int o = 0; o < kOutputs; o++) {
+        BNN_UNROLL
+        for (int v = 0; v < kVectors; v++) sum[o][v] = zero();
+      }
+      const int64_t count = stem_parities(q) * stem_parities(r) * job.channels;
+      for (int64_t i = 0; i < count; i++, data = pinned(data + kLanes), weights = pinned(weights + kStemOutputs)) {
+        V d[kVectors];
+        BNN_UNROLL
+        for (int v = 0; v < kVectors; v++) d[v] = load(data + v * W);
+        BNN_UNROLL
+        for (int o = 0; o < kOutputs; o++) {
+          const V w = splat(weights[o]);
+          BNN_UNROLL
+          for (int v = 0; v < kVectors; v++) sum[o][v] = d[v] * w + sum[o][v];
+        }
+      }
+      BNN_UNROLL
+      for (int o = 0; o < kOutputs; o++) {
+        BNN_UNROLL
+        for (int v = 0; v < kVectors; v++) m[o][v][r] = sum[o][v];
+      }
     }
-    for (int parity = 0; parity < (q < 6 ? 2 : 1); parity++) {
-      for (int64_t c = 0; c < job.channels; c++) add_products<7, kCount>(data, weights, sum);
-      for (int64_t c = 0; c < job.channels; c++) add_products<6, kCount>(data, weights, sum);
-    }
-    BNN_UNROLL
-    for (int o = 0; o < kCount; o++) {
-      V m[kPoints], y[kTile];
-      BNN_UNROLL
-      for (int r = 0; r < kPoints; r++) m[r] = sum[r][o];
-      output_points(m, y);
-      BNN_UNROLL
-      for (int i = 0; i < kTile; i++) column[o][i][q] = y[i];
+    for (int o = 0; o < kOutputs; o++) {
+      for (int v = 0; v < kVectors; v++) {
+        V y[kTile];
+        output_points(m[o][v], y);
+        BNN_UNROLL
+        for (int i = 0; i < kTile; i++) column[o][v][i][q] = y[i];
+      }
     }
   }
-  const V none = splat(-__builtin_inff()), rowsLeft = load(job.rowsLeft), columnsLeft = load(job.columnsLeft);
-  for (int o = 0; o < kCount; o++) {
-    V rows[3][kTile], z[kTile][kTile];
-    BNN_UNROLL
-    for (int i = 0; i < kTile; i++) {
-      output_points(column[o][i], z[i]);
-      const V left = select(rowsLeft > splat(static_cast<float>(i)), columnsLeft, zero());
-      BNN_UNROLL
-      for (int j = 0; j < kTile; j++) z[i][j] = select(left > splat(static_cast<float>(j)), z[i][j], none);
-    }
-    BNN_UNROLL
-    for (int j = 0; j < kTile; j++) {
-      const V down[kTile] = {z[0][j], z[1][j], z[2][j], z[3][j]};
-      V to[3];
-      maxima_of(down, to);
-      BNN_UNROLL
-      for (int i = 0; i < 3; i++) rows[i][j] = to[i];
-    }
-    float* maxima = job.maxima + (first + o) * kStemMaxima * job.plane;
-    BNN_UNROLL
-    for (int i = 0; i < 3; i++) {
-      V to[3];
-      maxima_of(rows[i], to);
-      BNN_UNROLL
-      for (int j = 0; j < 3; j++) store(maxima + (3 * i + j) * job.plane, to[j]);
-    }
+  for (int o = 0; o < kOutputs; o++) {
+    for (int v = 0; v < kVectors; v++) write_maxima(job, column[o][v], first + o, v * W);
   }
 }
 
 static void products(const StemProductsJob& job) {
-  constexpr int kCount = kRegisters >= 32 ? 4 : 2;
-  for (int o = 0; o < kOutputs; o += kCount) products_of<kCount>(job, o);
+  for (int first = 0; first < kStemOutputs; first += kOutputs) {
+    if (job.vectors == kVectors) {
+      products_of<kVectors>(job, first);
+    } else {
+      products_of<1>(job, first);
+    }
+  }
 }
 
 static void pool(const StemPoolJob& job) {
@@ -224,7 +253,7 @@ static void pool(const StemPoolJob& job) {
 
 }  // namespace BNN_ISA
 
-BNN_DEFINE_ROW(StemConvRow, stem_conv_row) = {BNN_ISA_NAME, BNN_ISA::W, BNN_ISA::split, BNN_ISA::input, BNN_ISA::products,
-                                              BNN_ISA::pool};
+BNN_DEFINE_ROW(StemConvRow, stem_conv_row) = {BNN_ISA_NAME,   BNN_ISA::W,        BNN_ISA::kVectors, BNN_ISA::split,
+                                              BNN_ISA::input, BNN_ISA::products, BNN_ISA::pool};
 
 }  // namespace bnn

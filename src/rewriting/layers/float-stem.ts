@@ -6,6 +6,7 @@
  * By Winograd's filtering it equals its layers one by one but for rounding.
  */
 
+import { BnnError } from '../../errors.ts';
 import type { Node } from '../../graph/graph.ts';
 import {
   type Affine,
@@ -28,9 +29,13 @@ export interface FloatStem extends Omit<PlainConv, 'strides'>, Affine {
   readonly nodes: readonly Node[];
 }
 
-/** What there are kernels for, for people. */
-export const FLOAT_STEM_NEEDS =
-  'a float Conv of stride 2 with 5 to 7 rows and columns, and behind it a MaxPool of 3×3 and stride 2';
+/** For a network without one, where it was asked for. */
+export function noFastStem(at: string): BnnError {
+  return new BnnError('E_UNSUPPORTED', 'the network has no stem that --fast-stem makes faster', {
+    at,
+    hint: 'it takes a float Conv of stride 2 with 5 to 7 rows and columns, and behind it a MaxPool of 3×3 and stride 2; leave the option out',
+  });
+}
 
 /** Taps along an axis: kStemLeastKernel and kStemMostKernel. */
 const LEAST_KERNEL = 5;

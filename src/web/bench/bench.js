@@ -4,9 +4,9 @@ import { Sampler } from './sampler.js';
 
 /** Each makes a function that runs a model; for one that is told so, every result lies in the same arrays. */
 const RUNTIMES = {
-  async ours({ model, threads, reuses }) {
+  async ours({ model, threads, reuses, fastStem }) {
     const { createSession } = await import('/bnn-web.js');
-    const session = await createSession(model, { threads });
+    const session = await createSession(model, { threads, fastStem });
     if (session.threads !== threads) throw new Error(`${session.threads} threads: ${session.threadProblem}`);
     let outputs;
     const run = async (name, data, shape) => {
