@@ -163,7 +163,7 @@ ChainPlan plan_chain(const ChainProgram& program, const std::vector<ChainValue>&
       if (isSign) plan.most.back() = most_counts(plan.convs.back(), step.threshold.data());
       plan.imageWork += y.pixels() * step.shape.outputs / step.shape.groups * step.weights.kWords / 16;
     }
-    if (step.kind == ChainStep::kFloatConv || step.kind == ChainStep::kInt8Conv)
+    if (step.kind == ChainStep::kFloatConv || step.kind == ChainStep::kInt8Conv || step.kind == ChainStep::kStemConv)
       plan.imageWork += y.elements() * step.shape.bits() / 16;
     const int begin = static_cast<int>(i), end = last[static_cast<size_t>(step.output)];
     const ChainValue* residual = step.residual >= 0 ? &plan.values[static_cast<size_t>(step.residual)] : nullptr;
