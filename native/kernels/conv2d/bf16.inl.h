@@ -60,21 +60,6 @@ inline void input_pair(const float* d, int64_t pitch, int64_t channels, int n, f
   }
 }
 
-void input_pairs(const float* d, int64_t pitch, int64_t tiles, int64_t channels, float* spectrum, int64_t plane, int64_t stride) {
-  for (int64_t c = 0; c < channels; c += W) {
-    const int n = channels - c < W ? static_cast<int>(channels - c) : W;
-    const float* from = d + c;
-    float* to = spectrum + c;
-    int64_t t = 0;
-    for (; t + 2 <= tiles; t += 2) {
-      n == W ? input_pair<true>(from, pitch, channels, W, to, plane) : input_pair<true>(from, pitch, channels, n, to, plane);
-      from += 4 * channels;
-      to += stride;
-    }
-    if (t < tiles) input_pair<false>(from, pitch, channels, n, to, plane);
-  }
-}
-
 template <bool kBoth>
 inline void output_grad_pair(const float* dy, int64_t pitch, int64_t channels, int n, float* spectrum, int64_t plane) {
   V left[4][4], right[4][4] = {};
@@ -87,21 +72,43 @@ inline void output_grad_pair(const float* dy, int64_t pitch, int64_t channels, i
   }
 }
 
-void output_grad_pairs(const float* dy, int64_t pitch, int64_t tiles, int64_t channels, float* spectrum, int64_t plane,
-                       int64_t stride) {
-  for (int64_t c = 0; c < stride; c += W) {
+// How many tiles there are side by side.
+struct Two {
+  static constexpr bool kBoth = true;
+};
+struct One {
+  static constexpr bool kBoth = false;
+};
+
+// Tiles of a row, two by two, for a vector of channels after the other up to `end`: transform(tiles, data, channels of the vector, products).
+template <typename Transform>
+inline void in_pairs(const float* data, int64_t tiles, int64_t channels, int64_t end, float* spectrum, int64_t stride,
+                     Transform transform) {
+  for (int64_t c = 0; c < end; c += W) {
     const int n = channels - c < W ? static_cast<int>(channels - c) : W;
-    const float* from = dy + c;
+    const float* from = data + c;
     float* to = spectrum + c;
     int64_t t = 0;
     for (; t + 2 <= tiles; t += 2) {
-      n == W ? output_grad_pair<true>(from, pitch, channels, W, to, plane)
-             : output_grad_pair<true>(from, pitch, channels, n, to, plane);
+      n == W ? transform(Two(), from, W, to) : transform(Two(), from, n, to);
       from += 4 * channels;
       to += stride;
     }
-    if (t < tiles) output_grad_pair<false>(from, pitch, channels, n, to, plane);
+    if (t < tiles) transform(One(), from, n, to);
   }
+}
+
+void input_pairs(const float* d, int64_t pitch, int64_t tiles, int64_t channels, float* spectrum, int64_t plane, int64_t stride) {
+  in_pairs(d, tiles, channels, channels, spectrum, stride, [=](auto both, const float* from, int n, float* to) {
+    input_pair<decltype(both)::kBoth>(from, pitch, channels, n, to, plane);
+  });
+}
+
+void output_grad_pairs(const float* dy, int64_t pitch, int64_t tiles, int64_t channels, float* spectrum, int64_t plane,
+                       int64_t stride) {
+  in_pairs(dy, tiles, channels, stride, spectrum, stride, [=](auto both, const float* from, int n, float* to) {
+    output_grad_pair<decltype(both)::kBoth>(from, pitch, channels, n, to, plane);
+  });
 }
 
 }  // namespace
