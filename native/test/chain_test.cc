@@ -280,7 +280,7 @@ void check_stem_conv(const BinaryConvShape& s, const BinaryConvShape& pool, int6
   }
 }
 
-void check_random_stem(int64_t outputs, int64_t height, int64_t width) {
+void check_random_stem(int64_t channels, int64_t outputs, int64_t height, int64_t width) {
   const int64_t rows = random_in(bnn::kStemLeastKernel, bnn::kStemMostKernel),
                 columns = random_in(bnn::kStemLeastKernel, bnn::kStemMostKernel);
   check_stem_conv({{rows, columns},
@@ -288,7 +288,7 @@ void check_random_stem(int64_t outputs, int64_t height, int64_t width) {
                    {random_in(0, rows - 1), random_in(0, columns - 1), random_in(0, rows - 1), random_in(0, columns - 1)},
                    {1, 1},
                    1,
-                   random_in(1, 4),
+                   channels,
                    outputs},
                   {{3, 3}, {2, 2}, {1, 1, random_in(0, 1), random_in(0, 1)}, {1, 1}, 1, 1, 1}, height, width);
 }
@@ -312,10 +312,10 @@ int main(int argc, char** argv) {
     check_int8_conv({{kernel, other}, {2, 2}, {pad, 0, pad, other / 2}, {1, 1}, 1, random_in(1, 4), random_in(1, 11)},
                     {{window, window}, {2, 2}, {side, side, side, side}, {1, 1}, 1, 1, 1}, random_in(kernel + 6, 20),
                     random_in(other + 6, 150));
-    check_random_stem(random_in(1, 10), random_in(9, 60), random_in(9, 140));
+    check_random_stem(random_in(1, 4), random_in(1, 18), random_in(5, 60), random_in(5, 140));
   }
   // Several groups of rows, which threads share.
-  check_random_stem(2, random_in(800, 900), random_in(9, 40));
+  check_random_stem(4, 2, random_in(800, 900), random_in(40, 60));
   int available = 0;
   for (const bnn::IsaRow& isa : bnn::kIsas) available += bnn::set_active_isa(isa.name) ? 1 : 0;
   std::printf("chain: %d instruction sets, %d failures\n", available, bnn_test::failures());

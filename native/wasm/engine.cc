@@ -108,8 +108,9 @@ void bnn_layer_run(Layer* layer, int batch, int height, int width, const float* 
   }
 }
 
-// A float layer with its pooling, there as long as the module. shape as for a layer; facts: i32[3 + outputs], what lies below and right of the pooling, whether there is a
-// Relu, and of which outputs the least counts; weights f32[outputs][channels][kernel rows][kernel columns], the vectors f32[outputs] or null.
+// A float layer with its pooling, there as long as the module. shape as for a layer; facts: i32[3 + outputs], what lies below and right of the
+// pooling, whether there is a Relu, and of which outputs the least counts; weights f32[outputs][channels][kernel rows][kernel columns], the
+// vectors f32[outputs] or null.
 BNN_EXPORT("stem")
 StemConv* bnn_stem(const int32_t* shape, const int32_t* facts, const float* weights, const float* bias, const float* scale,
                    const float* shift) {

@@ -251,6 +251,7 @@ export class EngineSession {
     // The memory of an instance goes with it.
     this.#plans.clear();
     this.#shared.layers.clear();
+    this.#shared.stems.clear();
     this.#shared.kept.clear();
     await this.#shared.engine.end();
   }

@@ -12,7 +12,7 @@ import { type Exact, exactOf, roundExact } from '../rewriting/exact/exact.ts';
 import type { FloatStem } from '../rewriting/layers/float-stem.ts';
 import { Arena, type Slot } from './arena.ts';
 import type { Engine, Pointer } from './engine-module.ts';
-import { checkPlane, type Layer } from './layer.ts';
+import type { Layer } from './layer.ts';
 import { OPERATORS } from './operator-table.ts';
 import { StemLayer, stemsOf } from './stem.ts';
 import type { Operand, StepContext } from './step.ts';
@@ -138,7 +138,7 @@ class Planner {
     const [, , rows = 0, columns = 0] = shape;
     const { engine, stems } = this.#shared;
     const layer = cached(stems, last.output.name, () => new StemLayer(engine, stem, at));
-    checkPlane(layer.shape, height, width, at);
+    layer.checkPicture(height, width, at);
     const index = this.#steps.length;
     const y = this.#arena.add(shape, index);
     this.#slots.set(last.output, y);

@@ -1,8 +1,9 @@
-/** Which nodes a `BinaryChain` can take over, each by itself: what they compute there is the same to the bit. */
+/** Which nodes a `BinaryChain` can take over, each by itself: what they compute there is the same to the bit, but for fast stems. */
 
 import { isDtype } from '../core/tensors/tensor.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { type LayerVariant, packedVariant } from '../operators/variants.ts';
+import { plainWindowOf } from '../rewriting/layers/float-layers.ts';
 import { floatStemOf } from '../rewriting/layers/float-stem.ts';
 import { type Int8Stem, int8StemOf } from './chain-int8-stem.ts';
 import { inputsAfterWeights, type MaxPoolStep, type SelectStep, type StemConvStep } from './chain-program.ts';
@@ -111,32 +112,10 @@ function isSameSize(a: Value, b: Value): boolean {
 
 const isOf = (values: readonly number[], wanted: number) => values.every((value) => value === wanted);
 
-interface Window {
-  readonly kernel: readonly number[];
-  readonly strides: readonly number[];
-  readonly pads: readonly number[];
-}
-
-/** Of a pooling of 2 dimensions without anything unusual. */
-function windowOf(node: Node): Window | null {
-  const [kernel, strides, pads] = [
-    node.ints('kernel_shape', []),
-    node.ints('strides', [1, 1]),
-    node.ints('pads', [0, 0, 0, 0]),
-  ];
-  const isPlain =
-    node.int('ceil_mode', 0) === 0 &&
-    node.int('storage_order', 0) === 0 &&
-    isOf(node.ints('dilations', [1, 1]), 1) &&
-    node.string('auto_pad', 'NOTSET') === 'NOTSET';
-  const isWhole = kernel.length === 2 && strides.length === 2 && pads.length === 4;
-  return isPlain && isWhole ? { kernel, strides, pads } : null;
-}
-
 /** Poolings of single elements, and Pad of channels. */
 function selectOf(node: Node): ChainNode | null {
   if (node.is('AveragePool') || node.is('MaxPool')) {
-    const window = windowOf(node);
+    const window = plainWindowOf(node);
     if (window === null || !isOf(window.kernel, 1) || !isOf(window.pads, 0)) return null;
     return { kind: 'select', strides: window.strides, before: 0, after: 0, fill: 0, data: [0] };
   }
@@ -162,7 +141,7 @@ function signPoolOf(node: Node): ChainNode | null {
   const x = node.input(0);
   if (!node.is('MaxPool') || x === null || x.producer === null || node.output.isOutput()) return null;
   const made = packedVariant(x.producer);
-  const window = windowOf(node);
+  const window = plainWindowOf(node);
   if (made?.sign !== true || made.layer !== 'Conv' || window === null) return null;
   if (x.producer.int('group', 1) !== 1 || window.pads.some((pad, i) => pad >= (window.kernel[i % 2] ?? 0))) return null;
   const isRead = node.output.uses.every(({ node: reader, index }) => {

@@ -5,7 +5,7 @@
  *     after    x ──► BinaryChain ──► …                                 bits in between, one image after the other
  *
  * Done to a copy in memory when a session is made; no file has such a node.
- * Exact    the same kernels on the same numbers: bits are what the next layer would have made of the floats.
+ * Exact    the same kernels on the same numbers: bits are what the next layer would have made of the floats. But for rounding, with `fastStems`.
  */
 
 import { tensor } from '../core/tensors/tensor.ts';

@@ -5,7 +5,6 @@ import { isOutOfThreads, outOfThreads } from '../core/machine/scarce-threads.ts'
 import { type Dtype, fromBytes, type Tensor } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { DTYPE_CODES, dtypeOfCode } from '../graph/dtype-code.ts';
-import type { Model } from '../graph/model.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
@@ -34,6 +33,10 @@ import {
 } from './session.ts';
 import { SessionLifetime } from './session-lifetime.ts';
 import { affordableThreads } from './session-threads.ts';
+
+/** What else a chain takes. */
+const IN_ONNXRUNTIME =
+  'behind it binary convolutions alone, and pictures of a known size; --engine wasm does without these two';
 
 const OPTIMIZATION_LEVELS = { none: 0, basic: 1, extended: 2, all: 99 } as const;
 
@@ -73,12 +76,14 @@ export async function createNativeSession(
   if (ep !== 'cpu') {
     throw new BnnError('E_UNSUPPORTED', `our session for onnxruntime runs on cpu, not on ${ep}`, { at });
   }
+  if (options.fastStem === true && !(ops && options.fuse === true))
+    throw new Error('internal: a fast stem without chains');
   const binding = requireFound(loadOrtAddon());
   const library = ops ? requireFound(findOpsLibrary()) : undefined;
   if (typeof model === 'string') await assertRegularFile(model);
   const settings: OrtSettings = {
     runtime: binding.runtime,
-    model: ops && options.fuse === true ? await fusedModel(model, at, stemsOf(binding, options)) : model,
+    model: ops && options.fuse === true ? await fusedModel(model, at, stemOptions(binding, options)) : model,
     intraOpThreads: affordableThreads(options.threads ?? 0),
     interOpThreads: options.interOpThreads ?? 0,
     optimizationLevel: OPTIMIZATION_LEVELS[optimization],
@@ -95,7 +100,10 @@ export async function createNativeSession(
 }
 
 /** Float stems are the same where onnxruntime's convolutions and our kernels both use vectors of 16 floats, 8-bit ones on any processor of its kind. */
-function stemsOf({ addon }: OrtBinding, { optimization = 'all', fastStem = false }: NativeSessionOptions): StemOptions {
+function stemOptions(
+  { addon }: OrtBinding,
+  { optimization = 'all', fastStem = false }: NativeSessionOptions,
+): StemOptions {
   const row =
     process.arch === 'x64' && optimization === 'all' ? addon.popcountRow(process.env['BNN_KERNEL'] ?? '') : '';
   return { stems: row.startsWith('avx512'), int8Stems: row !== '' && row !== 'scalar', fastStems: fastStem };
@@ -107,17 +115,13 @@ function stemsOf({ addon }: OrtBinding, { optimization = 'all', fastStem = false
  * @throws {BnnError} E_UNSUPPORTED where a fast stem was asked for and there is none.
  */
 async function fusedModel(model: string | Uint8Array, at: string, stems: StemOptions): Promise<string | Uint8Array> {
-  const read = await readIfKnown(model);
-  const { chains, fastStems } = read === null ? { chains: 0, fastStems: 0 } : fuseChains(read, stems);
-  if (stems.fastStems === true && fastStems === 0) throw noFastStem(at);
-  return read !== null && chains > 0 ? encodeModel(read) : model;
-}
-
-async function readIfKnown(model: string | Uint8Array): Promise<Model | null> {
   try {
-    return typeof model === 'string' ? await readModel(model) : decodeModel(model);
+    const read = typeof model === 'string' ? await readModel(model) : decodeModel(model);
+    const { chains, fastStems } = fuseChains(read, stems);
+    if (stems.fastStems === true && fastStems === 0) throw noFastStem(at, IN_ONNXRUNTIME);
+    return chains > 0 ? encodeModel(read) : model;
   } catch (error) {
-    if (error instanceof BnnError) return null;
+    if (error instanceof BnnError && stems.fastStems !== true) return model;
     throw error;
   }
 }

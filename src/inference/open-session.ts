@@ -84,8 +84,9 @@ export async function openSession(model: string | Uint8Array, options: OpenOptio
 }
 
 /** @throws {BnnError} E_USAGE for a fast stem beside what leaves our kernels out. */
-function refuseFastStem({ ops = 'auto', ep = 'cpu' }: OpenOptions): void {
-  const reason = ops === 'off' ? '--ops off' : ep === 'cpu' ? null : `--ep ${ep}`;
+function refuseFastStem({ ops = 'auto', ep = 'cpu', engine = 'auto' }: OpenOptions): void {
+  const isWithout = ops === 'off' && ownEngine(engine) === null;
+  const reason = isWithout ? '--ops off' : ep === 'cpu' ? null : `--ep ${ep}`;
   if (reason === null) return;
   throw new BnnError('E_USAGE', `--fast-stem is done by our kernels on the CPU, ${reason} leaves them out`, {
     hint: 'leave out one of them',

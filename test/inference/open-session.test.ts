@@ -96,8 +96,9 @@ describe('openSession', () => {
     }`);
     addBnnFunctions(model);
     model.graph.outputs[0]!.dtype = 'float32';
-    for (const ops of ['auto', 'off'] as const) {
+    for (const ops of ['auto', 'off', ...(missing === undefined ? (['on'] as const) : [])] as const) {
       const session = await openSession(encodeModel(model), { ops });
+      expect(session.ops).toBe(ops === 'off' || missing !== undefined ? 'off' : 'on');
       const x = Float32Array.of(1, 1, 1, 1, 1, 1, -1, -1);
       expect([...(await session.run(x, [1, 8, 1, 1])).data]).toEqual([4]);
       await session.dispose();

@@ -28,7 +28,7 @@ const StemConvRow& stem_conv_row() {
   return active_row(rows);
 }
 
-int64_t products_of(int64_t channels) { return stem_products_before(channels, kStemPoints - 1, kStemPoints - 1) + channels; }
+int64_t product_count(int64_t channels) { return stem_products_before(channels, kStemPoints - 1, kStemPoints - 1) + channels; }
 
 // G g for the taps of every other position from `parity` on, in double precision.
 void filter_points(const double* taps, int64_t count, int64_t stride, double (&points)[kStemPoints]) {
@@ -86,7 +86,6 @@ void place(const BinaryConvShape& s, const StemLayout& layout, const float* x, f
     Scratch memory(static_cast<size_t>(layout.rowTiles + kSlack) * kPhases * 4);
     float* padded = memory.as<float>();
     std::fill_n(padded, (layout.rowTiles + kSlack) * kPhases, 0.0f);
-    const int64_t room = layout.rowTiles * kPhases - s.pads[1], count = std::min(layout.width, room);
     for (int64_t piece = claim(); piece >= 0; piece = claim()) {
       const int64_t c = piece / kPhases, remainder = piece % kPhases;
       for (int64_t r = remainder; r < rows; r += kPhases) {
@@ -96,7 +95,7 @@ void place(const BinaryConvShape& s, const StemLayout& layout, const float* x, f
           for (int64_t k = 0; k < kPhases; k++) std::fill_n(target + k * layout.plane, layout.rowTiles, 0.0f);
           continue;
         }
-        std::copy_n(x + (c * layout.height + i) * layout.width, count, padded + s.pads[1]);
+        std::copy_n(x + (c * layout.height + i) * layout.width, layout.width, padded + s.pads[1]);
         row.split(padded, layout.rowTiles, target, layout.plane);
       }
     }
@@ -127,7 +126,7 @@ class Tiles {
         front_(ceil_div(layout.rowTiles + 1, kSlack) * kSlack),
         group_(rows_of_group(layout)),
         plane_(front_ + ceil_div(group_ * layout.rowTiles, int64_t{row_.width}) * row_.width),
-        spectrum_(static_cast<size_t>(products_of(conv.shape.channels) * row_.vectors * row_.width) * 4),
+        spectrum_(static_cast<size_t>(product_count(conv.shape.channels) * row_.vectors * row_.width) * 4),
         maxima_(static_cast<size_t>(blocks_ * kOutputs * kStemMaxima * plane_ + kSlack) * 4),
         left_(static_cast<size_t>(2 * plane_) * 4) {}
 
@@ -168,7 +167,7 @@ class Tiles {
       row_.input({planes_ + row * layout_.rowTiles + t, conv_.shape.channels, layout_.plane, layout_.rowTiles,
                   static_cast<int>(together), spectrum_.as<float>()});
       for (int64_t block = 0; block < blocks_; block++) {
-        row_.products({spectrum_.as<float>(), conv_.weights.data() + block * products_of(conv_.shape.channels) * kOutputs,
+        row_.products({spectrum_.as<float>(), conv_.weights.data() + block * product_count(conv_.shape.channels) * kOutputs,
                        conv_.shape.channels, static_cast<int>(together), rowsLeft + t, columnsLeft + t,
                        maxima_.as<float>() + block * kOutputs * kStemMaxima * plane_ + front_ + t, plane_});
       }
@@ -231,7 +230,7 @@ StemConv make_stem_conv(const BinaryConvShape& s, const BinaryConvShape& pool, b
   conv.shape = s;
   conv.pool = pool;
   conv.relu = relu;
-  const int64_t products = products_of(s.channels);
+  const int64_t products = product_count(s.channels);
   conv.weights = AlignedArray<float>(static_cast<size_t>(ceil_div(s.outputs, kOutputs) * products * kOutputs));
   for (int64_t o = 0; o < s.outputs; o++) {
     float* target = conv.weights.data() + o / kOutputs * products * kOutputs + o % kOutputs;
@@ -262,7 +261,7 @@ void stem_conv(const StemConv& conv, int64_t height, int64_t width, const float*
   Scratch memory(static_cast<size_t>(s.channels * kPhases * kPhases * layout.plane + kSlack) * 4);
   float* planes = memory.as<float>();
   place(s, layout, x, planes, parallel);
-  const int64_t work = layout.tileRows * layout.rowTiles * products_of(s.channels) * s.outputs / 16;
+  const int64_t work = layout.tileRows * layout.rowTiles * product_count(s.channels) * s.outputs / 16;
   claim_all(parallel, ceil_div(layout.tileRows, rows_of_group(layout)), work, [&](const auto& claim) {
     Tiles tiles(conv, layout, planes, y);
     for (int64_t group = claim(); group >= 0; group = claim()) tiles.run(group);

@@ -18,7 +18,8 @@
 //
 // Odd rows and columns have three taps at most, so they have no ∞: 7×7 of 3 channels are 13² · 3 products for 16 results instead of 147 · 16,
 // 4.6 times fewer. The rounding errors are about 1e-6 of the results' size, six to nine times those of sums of 147 float products (root mean
-// square, against float64). An infinity becomes NaN for all of its tile.
+// square, against float64). Near an infinity or NaN results
+// are undefined.
 #pragma once
 
 #include <cstddef>
@@ -39,13 +40,13 @@ constexpr int kStemTile = 4, kStemPoints = 7;
 // Outputs whose weights lie together.
 constexpr int kStemOutputs = 8;
 // How many parities of rows or columns have a point, and the products in front of one of columns and one of rows.
-inline int stem_parities(int point) { return point < kStemPoints - 1 ? 2 : 1; }
-inline int64_t stem_products_before(int64_t channels, int columnPoint, int rowPoint) {
+static inline int stem_parities(int point) { return point < kStemPoints - 1 ? 2 : 1; }
+static inline int64_t stem_products_before(int64_t channels, int columnPoint, int rowPoint) {
   constexpr int kAlong = 2 * kStemPoints - 1;  // 7 points of even positions and 6 of odd ones
   return channels * (2 * kAlong * columnPoint + 2 * stem_parities(columnPoint) * rowPoint);
 }
 // The place of one: see StemProductsJob.
-inline int64_t stem_product(int64_t channels, int64_t channel, int rowPoint, int columnPoint, int rowParity, int columnParity) {
+static inline int64_t stem_product(int64_t channels, int64_t channel, int rowPoint, int columnPoint, int rowParity, int columnParity) {
   return stem_products_before(channels, columnPoint, rowPoint) + (columnParity * stem_parities(rowPoint) + rowParity) * channels +
          channel;
 }

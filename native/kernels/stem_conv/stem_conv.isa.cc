@@ -164,40 +164,40 @@ static inline void write_maxima(const StemProductsJob& job, const V (&column)[kT
 }
 
 // A part of the outputs, from `first` on: the columns of points by Aᵀ at once, then the rows.
-template <int kVectors>
+template <int kCount>
 static inline void products_of(const StemProductsJob& job, int first) {
-  constexpr int kLanes = kVectors * W;
-  V column[kOutputs][kVectors][kTile][kPoints];
+  constexpr int kLanes = kCount * W;
+  V column[kOutputs][kCount][kTile][kPoints];
   const float *data = job.spectrum, *weights = job.weights + first;
   for (int q = 0; q < kPoints; q++) {
-    V m[kOutputs][kVectors][kPoints];
+    V m[kOutputs][kCount][kPoints];
     for (int r = 0; r < kPoints; r++) {
-      V sum[kOutputs][kVectors];
+      V sum[kOutputs][kCount];
       BNN_UNROLL
       for (int o = 0; o < kOutputs; o++) {
         BNN_UNROLL
-        for (int v = 0; v < kVectors; v++) sum[o][v] = zero();
+        for (int v = 0; v < kCount; v++) sum[o][v] = zero();
       }
       const int64_t count = stem_parities(q) * stem_parities(r) * job.channels;
       for (int64_t i = 0; i < count; i++, data = pinned(data + kLanes), weights = pinned(weights + kStemOutputs)) {
-        V d[kVectors];
+        V d[kCount];
         BNN_UNROLL
-        for (int v = 0; v < kVectors; v++) d[v] = load(data + v * W);
+        for (int v = 0; v < kCount; v++) d[v] = load(data + v * W);
         BNN_UNROLL
         for (int o = 0; o < kOutputs; o++) {
           const V w = splat(weights[o]);
           BNN_UNROLL
-          for (int v = 0; v < kVectors; v++) sum[o][v] = d[v] * w + sum[o][v];
+          for (int v = 0; v < kCount; v++) sum[o][v] = d[v] * w + sum[o][v];
         }
       }
       BNN_UNROLL
       for (int o = 0; o < kOutputs; o++) {
         BNN_UNROLL
-        for (int v = 0; v < kVectors; v++) m[o][v][r] = sum[o][v];
+        for (int v = 0; v < kCount; v++) m[o][v][r] = sum[o][v];
       }
     }
     for (int o = 0; o < kOutputs; o++) {
-      for (int v = 0; v < kVectors; v++) {
+      for (int v = 0; v < kCount; v++) {
         V y[kTile];
         output_points(m[o][v], y);
         BNN_UNROLL
@@ -206,7 +206,7 @@ static inline void products_of(const StemProductsJob& job, int first) {
     }
   }
   for (int o = 0; o < kOutputs; o++) {
-    for (int v = 0; v < kVectors; v++) write_maxima(job, column[o][v], first + o, v * W);
+    for (int v = 0; v < kCount; v++) write_maxima(job, column[o][v], first + o, v * W);
   }
 }
 

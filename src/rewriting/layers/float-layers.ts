@@ -76,16 +76,35 @@ export function affineOf(node: Node, form: 'by division' | 'by its inverse'): Af
   return { scale, shift };
 }
 
-/** A MaxPool of stride 2 without anything unusual; null for any other. */
-export function halvingPoolOf(pool: Node): HalvingPool | null {
-  const [kernel, pads] = [pool.ints('kernel_shape', []), pool.ints('pads', [0, 0, 0, 0])];
+export interface PlainWindow {
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly pads: readonly number[];
+}
+
+const isOf = (values: readonly number[], wanted: number) => values.every((value) => value === wanted);
+
+/** Of a pooling of 2 dimensions without anything unusual; null for any other. */
+export function plainWindowOf(node: Node): PlainWindow | null {
+  const [kernel, strides, pads] = [
+    node.ints('kernel_shape', []),
+    node.ints('strides', [1, 1]),
+    node.ints('pads', [0, 0, 0, 0]),
+  ];
   const isPlain =
-    kernel.length === 2 &&
-    pads.every((pad, i) => pad >= 0 && pad < (kernel[i % 2] ?? 0)) &&
-    pool.ints('strides', [1, 1]).every((stride) => stride === 2) &&
-    pool.ints('dilations', [1, 1]).every((dilation) => dilation === 1) &&
-    pool.int('ceil_mode', 0) === 0 &&
-    pool.int('storage_order', 0) === 0 &&
-    pool.string('auto_pad', 'NOTSET') === 'NOTSET';
-  return isPlain ? { poolKernel: kernel, poolPads: pads } : null;
+    node.int('ceil_mode', 0) === 0 &&
+    node.int('storage_order', 0) === 0 &&
+    isOf(node.ints('dilations', [1, 1]), 1) &&
+    node.string('auto_pad', 'NOTSET') === 'NOTSET';
+  const isWhole = kernel.length === 2 && strides.length === 2 && pads.length === 4;
+  return isPlain && isWhole ? { kernel, strides, pads } : null;
+}
+
+/** A plain MaxPool of stride 2 whose windows all see something; null for any other. */
+export function halvingPoolOf(pool: Node): HalvingPool | null {
+  const window = plainWindowOf(pool);
+  if (window === null || pool.outputs.length !== 1 || !isOf(window.strides, 2)) return null;
+  const { kernel, pads } = window;
+  const isInside = pads.every((pad, i) => pad >= 0 && pad < (kernel[i % 2] ?? 0));
+  return isInside ? { poolKernel: kernel, poolPads: pads } : null;
 }

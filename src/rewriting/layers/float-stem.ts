@@ -1,7 +1,7 @@
 /**
  * The float stem of a network for large pictures with its pooling, as `native/kernels/stem_conv` takes it:
  *
- *     Conv ──► Relu ──► MaxPool ──► BatchNormalization        Relu and BatchNormalization where there are any, the latter on either side
+ *     Conv ──► BatchNormalization ──► Relu ──► MaxPool        the last three in any order; one or both of the others may be missing
  *
  * By Winograd's filtering it equals its layers one by one but for rounding.
  */
@@ -29,59 +29,89 @@ export interface FloatStem extends Omit<PlainConv, 'strides'>, Affine {
   readonly nodes: readonly Node[];
 }
 
-/** For a network without one, where it was asked for. */
-export function noFastStem(at: string): BnnError {
-  return new BnnError('E_UNSUPPORTED', 'the network has no stem that --fast-stem makes faster', {
-    at,
-    hint: 'it takes a float Conv of stride 2 with 5 to 7 rows and columns, and behind it a MaxPool of 3×3 and stride 2; leave the option out',
-  });
+/**
+ * For a network without one, where it was asked for.
+ *
+ * @param also  what else it takes, for people.
+ */
+export function noFastStem(at: string, also?: string): BnnError {
+  const needs =
+    'it takes a float Conv of stride 2, 5 to 7 rows and columns, one group and at most 16 channels, and behind it a MaxPool of 3×3 and stride 2, padded by 1, with Relu and BatchNormalization or without';
+  return new BnnError(
+    'E_UNSUPPORTED',
+    'the network has no stem that a fast one (--fast-stem, fastStem) could replace',
+    {
+      at,
+      hint: `${[needs, also].filter(Boolean).join('; ')}; leave the option out`,
+    },
+  );
 }
 
 /** Taps along an axis: kStemLeastKernel and kStemMostKernel. */
 const LEAST_KERNEL = 5;
 const MOST_KERNEL = 7;
+/** A picture has few; more is another kind of layer. */
+const MOST_CHANNELS = 16;
+const MOST_OUTPUTS = 2 ** 12;
 
 /** @param last  the node whose output is that of the whole. */
 export function floatStemOf(last: Node): FloatStem | null {
   const nodes = nodesOf(last);
   const [conv] = nodes;
-  const pool = nodes.find((node) => node.is('MaxPool'));
-  const normalization = nodes.find((node) => node.is('BatchNormalization'));
+  const placeOf = (op: string) => nodes.findIndex((node) => node.is(op));
+  const pool = nodes[placeOf('MaxPool')];
+  const normalization = nodes[placeOf('BatchNormalization')];
   if (conv === undefined || pool === undefined) return null;
   const none = { scale: NO_VALUES, shift: NO_VALUES };
   const affine = normalization === undefined ? none : affineOf(normalization, 'by division');
   const [layer, window] = [plainConvOf(conv), halvingPoolOf(pool)];
   if (affine === null || layer === null || window === null || !isFit(layer) || !isThreeByThree(window)) return null;
-  const { strides, ...rest } = layer;
-  // What a negative factor makes the largest was the least.
-  const isScaledFirst = normalization !== undefined && nodes.indexOf(normalization) < nodes.indexOf(pool);
+  // In front of Relu the factors are those of the weights.
+  const isFolded = normalization !== undefined && placeOf('BatchNormalization') < placeOf('Relu');
+  const isScaledFirst = placeOf('BatchNormalization') < placeOf('MaxPool');
+  const { strides, ...rest } = isFolded ? folded(layer, affine) : layer;
   return {
-    relu: nodes.some((node) => node.is('Relu')),
     ...rest,
-    ...affine,
+    ...(isFolded ? none : affine),
+    relu: placeOf('Relu') >= 0,
     poolPads: window.poolPads,
-    least: Array.from({ length: layer.outputs }, (_, o) => isScaledFirst && (affine.scale[o] ?? 1) < 0),
+    // Where a negative factor comes on the other side of the maximum than the kernel has it, the largest is the least.
+    least: Array.from({ length: layer.outputs }, (_, o) => (affine.scale[o] ?? 1) < 0 && isScaledFirst !== isFolded),
     nodes,
   };
 }
 
-/** From a Conv to a node, where the kernel has the same order: Relu before the normalization. Empty for any other. */
+/** From a Conv to a node. Empty for any other. */
 function nodesOf(last: Node): readonly Node[] {
   const nodes: Node[] = [];
+  const isPart = ({ type, outputs }: Node) =>
+    ['Relu', 'MaxPool', 'BatchNormalization'].includes(type) &&
+    outputs.length === 1 &&
+    nodes.every((node) => node.type !== type);
   let node: Node | null = last;
-  while (node !== null && ['Relu', 'MaxPool', 'BatchNormalization'].includes(node.type)) {
+  while (node !== null && isPart(node)) {
     nodes.unshift(node);
     node = onlyReadBy(node);
   }
-  const types = nodes.map(({ type }) => type);
-  const [relu, normalization] = [types.indexOf('Relu'), types.indexOf('BatchNormalization')];
-  const isOnce = new Set(types).size === types.length;
-  const isOrdered = relu < 0 || normalization < 0 || relu < normalization;
-  return node?.is('Conv') === true && isOnce && isOrdered ? [node, ...nodes] : [];
+  return node?.is('Conv') === true ? [node, ...nodes] : [];
 }
 
-function isFit({ kernel, strides }: PlainConv): boolean {
-  return kernel.every((size) => size >= LEAST_KERNEL && size <= MOST_KERNEL) && strides.every((stride) => stride === 2);
+function folded(layer: PlainConv, { scale, shift }: Affine): PlainConv {
+  const perOutput = layer.weights.length / layer.outputs;
+  return {
+    ...layer,
+    weights: layer.weights.map((weight, i) => weight * (scale[Math.floor(i / perOutput)] ?? 1)),
+    bias: shift.map((value, o) => (layer.bias[o] ?? 0) * (scale[o] ?? 1) + value),
+  };
+}
+
+function isFit({ kernel, strides, channels, outputs }: PlainConv): boolean {
+  return (
+    kernel.every((size) => size >= LEAST_KERNEL && size <= MOST_KERNEL) &&
+    strides.every((stride) => stride === 2) &&
+    channels <= MOST_CHANNELS &&
+    outputs <= MOST_OUTPUTS
+  );
 }
 
 function isThreeByThree({ poolKernel, poolPads }: HalvingPool): boolean {
