@@ -9,6 +9,7 @@ import { BnnError } from '../errors.ts';
 import { DTYPE_CODES } from '../graph/dtype-code.ts';
 import type { BenchVariant } from './bench-timing.ts';
 import { findOpsLibrary, loadOrtAddon } from './native-addon.ts';
+import { modelForOps } from './native-session.ts';
 
 export interface MemoryUse {
   /** Above a process that has opened onnxruntime but has no session; the most at any time, loading included. */
@@ -72,7 +73,8 @@ export async function measureMemory(
   const folder = await mkdtemp(join(tmpdir(), 'bnn-bench-'));
   try {
     const path = join(folder, 'model.onnx');
-    await writeFile(path, variant.bytes);
+    const { bytes, ops, fastStem } = variant;
+    await writeFile(path, ops ? await modelForOps(bytes, { fastStem }) : bytes);
     return await measureFile(variant, path, threads, count === 'live' ? RETURN_FREED : {});
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -109,6 +109,15 @@ function stemOptions(
   return { stems: row.startsWith('avx512'), int8Stems: row !== '' && row !== 'scalar', fastStems: fastStem };
 }
 
+/** What a session with `ops` and `fuse` gives onnxruntime. */
+export async function modelForOps(
+  model: Uint8Array,
+  options: Pick<NativeSessionOptions, 'fastStem' | 'optimization'>,
+): Promise<Uint8Array> {
+  const fused = await fusedModel(model, 'model', stemOptions(requireFound(loadOrtAddon()), options));
+  return typeof fused === 'string' ? model : fused;
+}
+
 /**
  * The model with its chains of layers, or as it is where it has none or is not for this project to read.
  *

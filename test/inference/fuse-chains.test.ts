@@ -10,7 +10,7 @@ import type { Value } from '../../src/graph/graph.ts';
 import { inferShapes } from '../../src/graph/infer/infer-shapes.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { fuseChains } from '../../src/inference/fuse-chains.ts';
-import { createNativeSession } from '../../src/inference/native-session.ts';
+import { createNativeSession, modelForOps } from '../../src/inference/native-session.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { addBnnFunctions, INFER_RULES } from '../../src/operators/registry.ts';
@@ -258,6 +258,14 @@ describe('which nodes become chains', () => {
     expect(fuseChains(copy).chains).toBe(0);
   });
 });
+
+test.skipIf(missing !== undefined)(
+  `memory is that of the model that runs${missing ? ` (skipped: ${missing})` : ''}`,
+  async () => {
+    const bytes = await modelForOps(encodeModel(networkOf('resnet20')), {});
+    expect(typesOf(decodeModel(bytes))).toContain('bnn.BinaryChain');
+  },
+);
 
 describe.skipIf(missing !== undefined)(`chains${missing ? ` (skipped: ${missing})` : ''}`, { timeout: 60_000 }, () => {
   const cases = [
