@@ -36,6 +36,7 @@ import { Source } from '../convert/build.ts';
 import { h5File, missingH5 } from '../convert/h5-files.ts';
 import { call, dict, global, list, pickle, Raw, tensorItem, torchLegacy, torchZip } from '../convert/torch-files.ts';
 import { missingOps } from '../inference/native-parts.ts';
+import { stemModel } from '../inference/stem-models.ts';
 import { convModel, functionModel } from '../onnx/sample-models.ts';
 
 export interface Target {
@@ -224,20 +225,40 @@ const OPENERS: Readonly<Record<string, () => Target | Promise<Target>>> = {
       }
     },
   }),
-  engine: () => openEngine(1),
-  'engine-threads': () => openEngine(3),
+  'packed-fast-stem': () => ({
+    seeds: [encodeModel(stem())],
+    read: async (bytes) => {
+      const session = await openSession(bytes, { fastStem: true, threads: 1 });
+      try {
+        return await session.run(new Float32Array(2 * 3 * 300).fill(0.3), [2, 3, 15, 20]);
+      } finally {
+        await session.dispose();
+      }
+    },
+  }),
+  engine: () => openEngine({ threads: 1 }),
+  'engine-threads': () => openEngine({ threads: 3 }),
+  'engine-fast-stem': () => openEngine({ threads: 1, fastStem: true, seeds: [encodeModel(stem())] }),
 };
 
-function openEngine(threads: number): Target {
+const stem = () => stemModel({ order: ['Relu', 'MaxPool', 'BatchNormalization'], size: [15, 20] });
+
+interface EngineSeeds {
+  readonly threads: number;
+  readonly fastStem?: boolean;
+  readonly seeds?: readonly Uint8Array[];
+}
+
+function openEngine({ threads, fastStem, seeds }: EngineSeeds): Target {
   return {
-    seeds: [
+    seeds: seeds ?? [
       encodeModel(lowerToPacked(smallNet()).model),
       encodeModel(convertOnnx(decodeModel(foreignModel())).lowered.model),
       encodeModel(lowerToPacked(buildModel('resnet20-react', { ...small, imageSize: 16 })).model),
     ],
     read: async (bytes) => {
       const { module, team } = await loadEngine(threads);
-      const session = await EngineSession.create(module, bytes, { team });
+      const session = await EngineSession.create(module, bytes, { team, fastStem });
       try {
         const feeds = session.inputs.map(({ name, shape }) => {
           const sizes = shape.map((size) => (typeof size === 'number' ? size : 2));
@@ -253,7 +274,11 @@ function openEngine(threads: number): Target {
   };
 }
 
-const MISSING: Readonly<Record<string, string | undefined>> = { keras: missingH5, packed: missingOps };
+const MISSING: Readonly<Record<string, string | undefined>> = {
+  keras: missingH5,
+  packed: missingOps,
+  'packed-fast-stem': missingOps,
+};
 
 export const TARGETS: readonly string[] = Object.keys(OPENERS);
 
