@@ -3,6 +3,8 @@
 import { bytesOf, isDtype, type Tensor } from '../core/tensors/tensor.ts';
 import type { Node } from '../graph/graph.ts';
 import type { LayerVariant } from '../operators/variants.ts';
+import type { Affine, PlainConv } from '../rewriting/layers/float-layers.ts';
+import type { FloatStem } from '../rewriting/layers/float-stem.ts';
 
 /** Reader and writer are of the same release; this tells a library that was built from older sources. */
 const VERSION = 3;
@@ -37,21 +39,10 @@ export interface MaxPoolStep {
 }
 
 /** A convolution of a few float channels and what follows it: y = relu(conv(x) + bias) · scale + shift, as `native/kernels/float_conv` defines it. */
-export interface FloatConvStep {
+export interface FloatConvStep extends PlainConv, Affine {
   readonly kind: 'floatConv';
   readonly input: number;
   readonly relu: boolean;
-  readonly kernel: readonly number[];
-  readonly strides: readonly number[];
-  readonly pads: readonly number[];
-  readonly channels: number;
-  readonly outputs: number;
-  /** f32[outputs][channels][kernel rows][kernel columns]. */
-  readonly weights: Float32Array;
-  /** f32[outputs], or empty. */
-  readonly bias: Float32Array;
-  readonly scale: Float32Array;
-  readonly shift: Float32Array;
 }
 
 /** A convolution in 8-bit integers, its pooling, both of stride 2, and what makes floats of it, as `native/kernels/int8_conv` defines them. */
@@ -79,27 +70,10 @@ export interface Int8ConvStep {
   readonly shift: Float32Array;
 }
 
-/**
- * A convolution of stride 2 and its pooling, 3×3 of stride 2, as `native/kernels/stem_conv` defines them: y = relu(max(conv(x)) + bias) · scale +
- * shift, the least instead of the largest where `least`.
- */
-export interface StemConvStep {
+/** A stem with its pooling, as `native/kernels/stem_conv` defines it. */
+export interface StemConvStep extends Omit<FloatStem, 'nodes'> {
   readonly kind: 'stemConv';
   readonly input: number;
-  readonly relu: boolean;
-  readonly kernel: readonly number[];
-  readonly pads: readonly number[];
-  readonly channels: number;
-  readonly outputs: number;
-  readonly poolPads: readonly number[];
-  /** f32[outputs][channels][kernel rows][kernel columns]. */
-  readonly weights: Float32Array;
-  /** f32[outputs], or empty. */
-  readonly bias: Float32Array;
-  readonly scale: Float32Array;
-  readonly shift: Float32Array;
-  /** Of each output. */
-  readonly least: readonly boolean[];
 }
 
 export type ChainStep = ConvStep | SelectStep | MaxPoolStep | FloatConvStep | Int8ConvStep | StemConvStep;

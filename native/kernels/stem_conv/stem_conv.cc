@@ -23,6 +23,7 @@ constexpr int64_t kPhases = 8;
 constexpr int64_t kSlack = 64;
 // Tiles whose results are kept at a time: those of all outputs fit a second-level cache.
 constexpr int64_t kMostTiles = 192;
+
 const StemConvRow& stem_conv_row() {
   static constexpr KernelRow<StemConvRow> rows[] = BNN_ROWS(stem_conv_row);
   return active_row(rows);

@@ -18,8 +18,7 @@
 //
 // Odd rows and columns have three taps at most, so they have no ∞: 7×7 of 3 channels are 13² · 3 products for 16 results instead of 147 · 16,
 // 4.6 times fewer. The rounding errors are about 1e-6 of the results' size, six to nine times those of sums of 147 float products (root mean
-// square, against float64). Near an infinity or NaN results
-// are undefined.
+// square, against float64). Near an infinity or NaN results are undefined.
 #pragma once
 
 #include <cstddef>
