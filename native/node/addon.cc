@@ -43,9 +43,8 @@ napi_value set_isa(Args& args) {
 }
 
 napi_value faster_in_bf16(Args& args) {
-  const bnn::Bf16Row* row = bnn::bf16_row();
   napi_value value = nullptr;
-  napi_get_boolean(args.env(), row != nullptr && row->is_faster, &value);
+  napi_get_boolean(args.env(), bnn::is_bf16_faster(), &value);
   return value;
 }
 

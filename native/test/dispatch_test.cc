@@ -1,8 +1,10 @@
 // Which row of kernels runs on which processor: the choice is a function of the processor's flags and of BNN_KERNEL.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
 #include "kernels/binary_conv/binary_conv.h"
+#include "kernels/peak/peak.h"
 #include "simd/isa.h"
 #include "test/check.h"
 
@@ -52,12 +54,21 @@ void check_table() {
   }
 }
 
+// Rates that are told apart by what a round counts for, so that the clock of a busy machine cannot decide.
+void check_rates() {
+  const bnn::PeakRow& row = bnn::active_peak_row();
+  const bnn::PeakRow tenfold = {10 * row.flops_per_round, row.run}, tenth = {std::max<int64_t>(1, row.flops_per_round / 10), row.run};
+  expect(bnn::is_clearly_faster(tenfold, row) ? "faster" : "not", "faster", "ten times the work in the same time");
+  expect(bnn::is_clearly_faster(tenth, row) ? "faster" : "not", "not", "a tenth of the work in the same time");
+}
+
 }  // namespace
 
 int main() {
   constexpr bnn::CpuFlags none = 0;
   check_toy();
   check_table();
+  check_rates();
 #if defined(__x86_64__)
   constexpr bnn::CpuFlags haswell = bnn::kAvx2, skylake = bnn::kAvx2 | bnn::kAvx512, iceLake = skylake | bnn::kAvx512Vpopcntdq,
                           zen4 = iceLake | bnn::kAvx512Bf16;

@@ -18,6 +18,11 @@ const Bf16Row* bf16_row() { return fits(needs_of(Isa::neonbf16), needs_of(active
 const Bf16Row* bf16_row() { return nullptr; }
 #endif
 
+bool is_bf16_faster() {
+  const Bf16Row* row = bf16_row();
+  return row != nullptr && is_clearly_faster(row->peak, active_peak_row());
+}
+
 Form form_of(Precision precision, int64_t channels, bool is_sum_over_channels) {
   if (precision == Precision::kFloat32) return Form::kFloats;
   if (bf16_row() == nullptr || (is_sum_over_channels && channels % 2 != 0)) return Form::kRounded;

@@ -8,14 +8,15 @@
 #include "kernels/conv2d/chunk.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/windows.h"
+#include "kernels/peak/peak.h"
 
 #include <cstdint>
 
 namespace bnn {
 
 struct Bf16Row {
-  // Measured to be faster than floats: what `auto` takes.
-  bool is_faster;
+  // Of its products, which are not the faster ones everywhere: Zen 4 has twice as many flop/s of them as of floats, Emerald Rapids half as many.
+  PeakRow peak;
   ConvRow products;
   // out[i] = (a[i], b[i]).
   void (*pair)(const float* a, const float* b, int64_t count, float* out);
@@ -31,6 +32,9 @@ struct Bf16Row {
 
 // Null where the instruction set in use has none.
 const Bf16Row* bf16_row();
+
+// Whether it multiplies faster than the float row of the active instruction set, by a measurement: what `auto` takes.
+bool is_bf16_faster();
 
 // How a convolution of so many channels is multiplied: `is_sum_over_channels`, or over pixels.
 Form form_of(Precision precision, int64_t channels, bool is_sum_over_channels);

@@ -1,6 +1,5 @@
 // Pairs of bfloat16 and the transforms that write them, for any instruction set with products of pairs. Who includes this, with vec.h before it, has
 //
-//     constexpr bool kIsFaster                   as in Bf16Row
 //     V add_product(V sum, V x, V b)             adds to each float the two products of a pair of x and one of b
 //     V both(V a, V b)                           the numbers of a, then those of b, rounded
 //     V interleave(V a, V b)                     (a[i], b[i])
@@ -10,6 +9,7 @@
 #include "kernels/conv2d/bf16.h"
 #include "kernels/conv2d/chunk.inl.h"
 #include "kernels/conv2d/winograd_tiles.inl.h"
+#include "kernels/peak/chains.inl.h"
 
 namespace bnn {
 namespace BNN_ISA {
@@ -111,11 +111,15 @@ void output_grad_pairs(const float* dy, int64_t pitch, int64_t tiles, int64_t ch
   });
 }
 
+float run_pairs(int64_t rounds, float start) {
+  return run_chains(rounds, start, [](V sum, V factor, V term) { return add_product(sum, factor, term); });
+}
+
 }  // namespace
 }  // namespace BNN_ISA
 
 BNN_DEFINE_ROW(Bf16Row, bf16_row) = {
-    BNN_ISA::kIsFaster,
+    {4 * BNN_ISA::kChains * BNN_ISA::W, BNN_ISA::run_pairs},
     {BNN_ISA::W, BNN_ISA::kPanelVectors, BNN_ISA::forward, BNN_ISA::filter_grad},
     BNN_ISA::pair,
     BNN_ISA::join,

@@ -15,8 +15,6 @@ namespace bnn {
 namespace avx512bf16 {
 namespace {
 
-constexpr bool kIsFaster = true;
-
 inline V add_product(V sum, V x, V b) {
 #if defined(__clang__)
   // Clang 16 ends without a word where these vectors are taken for vectors of its type for bfloat16.

@@ -11,8 +11,6 @@ namespace bnn {
 namespace neonbf16 {
 namespace {
 
-constexpr bool kIsFaster = false;
-
 inline V add_product(V sum, V x, V b) {
   asm("bfdot %0.4s, %1.8h, %2.8h" : "+w"(sum) : "w"(x), "w"(b));
   return sum;

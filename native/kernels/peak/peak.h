@@ -1,4 +1,4 @@
-// The multiply-add rate of the processor, for benchmarks to compare kernels with.
+// The multiply-add rate of the processor, for benchmarks to compare kernels with and for choices between instructions.
 #pragma once
 
 #include "simd/isa.h"
@@ -17,5 +17,11 @@ struct PeakRow {
   float (*run)(int64_t rounds, float start);
 };
 BNN_DECLARE_ROWS(PeakRow, peak_row);
+
+const PeakRow& active_peak_row();
+
+// Whether `row` multiplies clearly faster than `other` on this processor: by a quarter at least. Both take turns on the calling thread, for less
+// than a millisecond, and the fastest turn of each counts.
+bool is_clearly_faster(const PeakRow& row, const PeakRow& other);
 
 }  // namespace bnn
