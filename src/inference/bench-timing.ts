@@ -46,9 +46,6 @@ export interface Timing {
 const CREATIONS = 3;
 const WARM_UP = { runs: 3, ms: 50 } as const;
 
-/** A worker thread that keeps spinning after a run would take time from the variant that runs next. */
-const CONFIG = { 'session.force_spinning_stop': '1' };
-
 interface TimedSession {
   /** Milliseconds of each of so many runs. */
   time(runs: number): Promise<ArrayLike<number>>;
@@ -122,14 +119,16 @@ async function openTimed(
   { name, bytes, feeds, ops, fastStem, provider }: BenchVariant,
   threads: number,
 ): Promise<TimedSession> {
+  // A thread that kept waiting busily after a run would take time from the variant that runs next.
+  const settings = { threads, restBetweenRuns: true, at: name };
   if (provider === undefined) {
-    const session = await createNativeSession(bytes, { threads, ops, fuse: true, fastStem, config: CONFIG, at: name });
+    const session = await createNativeSession(bytes, { ...settings, ops, fuse: true, fastStem });
     return { time: (runs) => session.time(feeds, runs), nodes: null, dispose: () => session.dispose() };
   }
   const [x] = Object.values(feeds);
   const data = x?.data;
   if (x === undefined || !(data instanceof Float32Array)) throw new Error('internal: one float32 input expected');
-  const session = await openSession(bytes, { ...provider, threads, ops: ops ? 'auto' : 'off', at: name });
+  const session = await openSession(bytes, { ...provider, ...settings, ops: ops ? 'auto' : 'off' });
   return {
     async time(runs) {
       const times: number[] = [];

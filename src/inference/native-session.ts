@@ -25,6 +25,7 @@ import type { ExecutionProvider } from './provider.ts';
 import {
   assertRegularFile,
   explainLoadFailure,
+  REST_BETWEEN_RUNS,
   type RunOutput,
   type Session,
   type SessionOptions,
@@ -90,7 +91,7 @@ export async function createNativeSession(
     logSeverity: verbose ? 2 : 4,
     ...(library === undefined ? {} : { opsLibrary: library }),
     ...(options.profilePrefix === undefined ? {} : { profilePrefix: options.profilePrefix }),
-    ...(options.config === undefined ? {} : { config: options.config }),
+    config: { ...(options.restBetweenRuns === true ? { [REST_BETWEEN_RUNS]: '1' } : {}), ...options.config },
   };
   try {
     return new NativeSession(binding, await binding.addon.create(settings), at, ops);

@@ -169,8 +169,9 @@ async function stock(model: string | Uint8Array, options: OpenOptions, opsReason
 }
 
 async function withOps(model: string | Uint8Array, options: OpenOptions, opsReason: string): Promise<OpenedSession> {
-  const { ep, threads = 0, verbose, at, fastStem } = options;
-  const session = await createNativeSession(model, { ep, threads, verbose, at, ops: true, fuse: true, fastStem });
+  const { ep, threads = 0, verbose, restBetweenRuns, at, fastStem } = options;
+  const own = { ops: true, fuse: true, fastStem };
+  const session = await createNativeSession(model, { ep, threads, verbose, restBetweenRuns, at, ...own });
   return withFacts(model, session, { engine: 'onnxruntime', ops: 'on', opsReason, threads });
 }
 

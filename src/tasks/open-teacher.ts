@@ -23,7 +23,7 @@ export async function openTeacher(recipe: Pick<Recipe, 'teacher' | 'threads'>): 
   const { imageInputOf, runImages, toChannelsFirst } = await import('../inference/image-input.ts');
   const { logitsBehind, readOutputForm } = await import('../inference/output-form.ts');
   const formOf = await readOutputForm(file);
-  const session = await openSession(file, { threads });
+  const session = await openSession(file, { threads, restBetweenRuns: true });
   const { batch: fixedBatch } = imageInputOf(session);
   const teacher: Teacher = async (images, count, { height, width, channels }) => {
     const step = fixedBatch ?? count;

@@ -3,6 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { float32 } from '../../src/core/tensors/tensor.ts';
@@ -56,8 +57,25 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+/** Milliseconds of processor time that this process takes in a tenth of a second after runs of a session, while nobody asks anything of it. */
+async function idleTime(create: Create, restBetweenRuns: boolean): Promise<number> {
+  const session = await create(mini, { threads: 2, restBetweenRuns });
+  for (let i = 0; i < 3; i++) await session.run(new Float32Array(16 * 784), [16, 1, 28, 28]);
+  const before = process.cpuUsage();
+  await setTimeout(100);
+  const { user, system } = process.cpuUsage(before);
+  await session.dispose();
+  return (user + system) / 1000;
+}
+
 describe.each(KINDS)('$kind session', ({ create, missing }) => {
   const run = test.skipIf(missing !== undefined);
+
+  run('threads wait busily between runs, unless they are to rest', async () => {
+    await idleTime(create, true); // What an earlier session left busy has ended by then.
+    const resting = await idleTime(create, true);
+    expect(4 * resting).toBeLessThan(await idleTime(create, false));
+  });
   if (missing !== undefined) test.skip(`skipped: ${missing}`, () => {});
 
   run('runs bytes and files alike', async () => {
