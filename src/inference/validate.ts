@@ -131,7 +131,9 @@ const DEFAULT_BATCH = 100;
  */
 export async function validateModel(options: ValidateOptions): Promise<Validation> {
   const { ep, epOptions, allowCpuFallback, threads, verbose, againstEp } = options;
-  const common = { allowCpuFallback, threads, verbose };
+  const other = options.against ?? (againstEp === undefined ? undefined : options.model);
+  // Two that take turns must not hold each other up.
+  const common = { allowCpuFallback, threads, verbose, restBetweenRuns: other !== undefined };
   const facts = [await readFacts(options.model)];
   const sessions = [
     await openSession(options.model, {
@@ -144,11 +146,10 @@ export async function validateModel(options: ValidateOptions): Promise<Validatio
     }),
   ];
   try {
-    // Always stock: what a result is compared with should not come from the same kernels.
-    const other = options.against ?? (againstEp === undefined ? undefined : options.model);
     // Options are those of one provider.
     const provider = againstEp === undefined || againstEp === ep ? { ep, epOptions } : { ep: againstEp };
     if (other !== undefined) facts.push(await readFacts(other));
+    // Always stock: what a result is compared with should not come from the same kernels.
     if (other !== undefined)
       sessions.push(await openSession(other, { ...common, ...provider, ops: 'off', engine: 'onnxruntime' }));
     return await validateSessions(sessions, facts, options);
