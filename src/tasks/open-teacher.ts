@@ -2,6 +2,7 @@
 
 import type { Recipe } from '../training/recipes/recipe.ts';
 import type { Teacher } from '../training/sessions/train-options.ts';
+import { digestOfFile } from '../training/start/file-digest-io.ts';
 
 export interface OpenedTeacher {
   /** Undefined where the recipe names none. */
@@ -13,11 +14,14 @@ export interface OpenedTeacher {
  * Opens the teacher of a recipe, an ONNX file, for `train`. It sees what the network sees, so it must have been trained on the same
  * normalization.
  *
- * @throws {BnnError} as `createSession`.
+ * @throws {BnnError} as `openSession`; E_FORMAT when the recipe has the digest of another file.
  */
-export async function openTeacher(recipe: Pick<Recipe, 'teacher' | 'threads'>): Promise<OpenedTeacher> {
-  const { teacher: file, threads } = recipe;
+export async function openTeacher(
+  recipe: Pick<Recipe, 'teacher' | 'threads'> & Partial<Pick<Recipe, 'teacherSha256'>>,
+): Promise<OpenedTeacher> {
+  const { teacher: file, teacherSha256 = '', threads } = recipe;
   if (file === '') return { teacher: undefined, close: async () => {} };
+  if (teacherSha256 !== '') await digestOfFile('teacher', file, teacherSha256);
   // Loaded on demand: most trainings do not need onnxruntime.
   const { openSession } = await import('../inference/open-session.ts');
   const { imageInputOf, runImages, toChannelsFirst } = await import('../inference/image-input.ts');

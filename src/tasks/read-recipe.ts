@@ -9,6 +9,7 @@ import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { packageModel, packageRecipe, packageRecipes } from '../inference/package-models-io.ts';
 import type { Recipe, RecipeInput } from '../training/recipes/recipe.ts';
+import { digestOfFile } from '../training/start/file-digest-io.ts';
 
 /**
  * @param path  a file, or the name of a recipe of the package where no such file is.
@@ -57,13 +58,29 @@ function noRecipe(path: string, cause: unknown): BnnError {
 }
 
 /**
- * The recipe with the ONNX file in place of a run folder, where a run starts from one or imitates one.
+ * The recipe with the ONNX file in place of a run folder, where a run starts from one or imitates one, and the digest of the teacher. (That of
+ * what it starts from is taken when the run begins.)
+ *
+ * @throws {BnnError} E_NOT_FOUND; E_FORMAT when the recipe has the digest of another teacher.
+ */
+export async function withModelFiles(recipe: Recipe): Promise<Recipe> {
+  // What is trained on is the latent form.
+  const start = existsSync(recipe.init) ? recipe.init : (packageModel(recipe.init)?.latent ?? recipe.init);
+  const { teacher, teacherSha256: expected } = await withTeacherFile(recipe);
+  const teacherSha256 = teacher === '' ? '' : await digestOfFile('teacher', teacher, expected);
+  return { ...recipe, init: await fileOf(start), teacher, teacherSha256 };
+}
+
+/**
+ * The recipe of a run that goes on, with the ONNX file in place of a run folder that it imitates: wherever the file lies by now, its digest
+ * tells that it is the same.
  *
  * @throws {BnnError} E_NOT_FOUND.
  */
-export async function withModelFiles(recipe: Recipe): Promise<Recipe> {
-  const fileOf = async (path: string): Promise<string> => (path === '' ? '' : (await findModel(path)).path);
-  // What is trained on is the latent form.
-  const start = existsSync(recipe.init) ? recipe.init : (packageModel(recipe.init)?.latent ?? recipe.init);
-  return { ...recipe, init: await fileOf(start), teacher: await fileOf(recipe.teacher) };
+export async function withTeacherFile(recipe: Recipe): Promise<Recipe> {
+  return { ...recipe, teacher: await fileOf(recipe.teacher) };
+}
+
+async function fileOf(path: string): Promise<string> {
+  return path === '' ? '' : (await findModel(path)).path;
 }

@@ -1,9 +1,11 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { writeModel } from '../../src/onnx/model-io.ts';
+import type { Recipe } from '../../src/training/recipes/recipe.ts';
 import { readHistory } from '../../src/training/sessions/history-io.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { runCli } from './spawn-cli.ts';
@@ -51,7 +53,22 @@ test.skipIf(!native.ok)(
     // The teacher is untrained: who imitates it does not learn the labels.
     expect(labels[1]!.trainTop1).toBeGreaterThan(second!.trainTop1 + 0.15);
 
-    expect((await runCli(['train', '--resume', '--out', join(folder, 'stopped')])).code).toBe(0);
+    // The teacher may lie elsewhere by then, but must be the same.
+    const recorded = JSON.parse(await readFile(join(folder, 'stopped', 'recipe.json'), 'utf8')) as Recipe;
+    const digest = createHash('sha256')
+      .update(await readFile(join(folder, 'float.onnx')))
+      .digest('hex');
+    expect(recorded).toMatchObject({ teacher: join(folder, 'float.onnx'), teacherSha256: digest });
+    await rename(join(folder, 'float.onnx'), join(folder, 'moved.onnx'));
+    const resume = ['train', '--resume', '--out', join(folder, 'stopped')];
+    const gone = await runCli(resume);
+    expect(gone).toMatchObject({ code: 1, stderr: expect.stringMatching(/E_NOT_FOUND.*float\.onnx/s) });
+    const changed = await runCli([...resume, '--teacher', join(folder, 'seven.onnx')]);
+    expect(changed.code).toBe(1);
+    expect(changed.stderr).toContain(`the recipe names ${digest}`);
+    expect(changed.stderr).toContain('--teacher FILE');
+    expect((await runCli([...resume, '--teacher', join(folder, 'moved.onnx')])).code).toBe(0);
+    await rename(join(folder, 'moved.onnx'), join(folder, 'float.onnx'));
     const model = (of: string): Promise<Buffer> => readFile(join(folder, of, 'last', 'model.onnx'));
     expect((await model('stopped')).equals(await model('imitating'))).toBe(true);
     // Every picture comes twice, the second time among others.
@@ -61,12 +78,16 @@ test.skipIf(!native.ok)(
 );
 
 test.skipIf(!native.ok)(
-  'a teacher that is not there, or knows other classes',
+  'a teacher that is not there, knows other classes, or is not that of the recipe',
   async () => {
-    const [absent, other] = await Promise.all([
+    const digest = ['--teacher-sha256', '0'.repeat(64)];
+    const [absent, other, changed] = await Promise.all([
       runCli(['train', ...SMALL, '--teacher', join(folder, 'nobody.onnx'), '--out', join(folder, 'absent')]),
       runCli(['train', ...SMALL, '--teacher', join(folder, 'seven.onnx'), '--out', join(folder, 'other')]),
+      runCli(['train', ...SMALL, '--teacher', join(folder, 'float.onnx'), ...digest, '--out', join(folder, 'changed')]),
     ]);
+    expect(changed.code).toBe(1);
+    expect(changed.stderr).toMatch(/^error\[E_FORMAT\].*the recipe names 0000/m);
     expect(absent.code).toBe(1);
     expect(absent.stderr).toMatch(/^error\[E_NOT_FOUND\] bnn train: /m);
     expect(other.code).toBe(1);

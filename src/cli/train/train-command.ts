@@ -12,7 +12,7 @@ import { visible } from '../../report/visible-text.ts';
 import { describeEnvironment } from '../../tasks/environment.ts';
 import { openTeacher } from '../../tasks/open-teacher.ts';
 import { freeFile } from '../../tasks/output-file.ts';
-import { readRecipeFile, withModelFiles } from '../../tasks/read-recipe.ts';
+import { readRecipeFile, withModelFiles, withTeacherFile } from '../../tasks/read-recipe.ts';
 import { parseRecipe, type RecipeRules } from '../../training/recipes/parse-recipe.ts';
 import { BUILT_IN, type Parts } from '../../training/recipes/parts.ts';
 import { networkName, type Recipe, type RecipeInput } from '../../training/recipes/recipe.ts';
@@ -147,7 +147,7 @@ async function planRun(
   const given = resume ? await resumedRecipe(options.out, inputs, rules) : parseRecipe(inputs, recipePath, rules);
   checkNetwork(given, inputs, networks);
   refuseUnusedFields(command, [{ recipe: given }], rules);
-  const recipe = resume ? given : await withModelFiles(given);
+  const recipe = await (resume ? withTeacherFile(given) : withModelFiles(given));
   return { recipe, out: options.out ?? freeRunFolder(recipe) };
 }
 

@@ -244,6 +244,10 @@ export const RECIPE_FIELDS = {
   cutout: integer(0, 0, 4096, 'augmentation: cut a square of this side out of each picture'),
   mixup: number(0, 0, 2, 'augmentation: mix pairs of pictures by a share from Beta(x, x)'),
   teacher: text('', 'file', 'an ONNX network to imitate, or a run folder'),
+  teacherSha256: {
+    ...text('', 'hex', 'teacher: digest that the file must have; a run records it'),
+    use: withTeacher,
+  },
   teacherWeight: { ...number(0.5, 0, 1, 'share of the imitation in the loss'), use: withTeacher },
   temperature: { ...number(4, 1e-3, 1e3, 'softness of what is imitated'), use: withTeacher },
   teacherCache: {

@@ -43,7 +43,14 @@ export async function readRecipe(folder: string, rules?: RecipeRules): Promise<R
   return parseRecipe([fields], path, rules ?? looking);
 }
 
-/** Fields that may differ when a run is resumed, as no weight depends on them: what the data are is checked by their digest, wherever they lie. */
+/**
+ * Whether a field may differ when a run is resumed, as no weight depends on it: what the data are is checked by their digest, wherever they
+ * lie, and so is the teacher, but for runs of earlier versions.
+ */
+function isFree(field: string, { teacherSha256 }: Pick<Recipe, 'teacherSha256'>): boolean {
+  return FREE_FIELDS.includes(field) || (field === 'teacher' && teacherSha256 !== '');
+}
+
 const FREE_FIELDS: readonly string[] = [
   'data',
   'download',
@@ -68,7 +75,7 @@ export async function checkRunFolder(folder: string, recipe: Recipe, resume: boo
   }
   for (const [name, value] of Object.entries(before ?? {})) {
     const now = recipe[name as keyof Recipe];
-    if (JSON.stringify(now) === JSON.stringify(value) || FREE_FIELDS.includes(name)) continue;
+    if (JSON.stringify(now) === JSON.stringify(value) || isFree(name, recipe)) continue;
     if (name === 'plugins') throw otherPlugins(before?.plugins ?? [], recipe.plugins ?? [], folder);
     throw new BnnError('E_USAGE', `${name} was ${JSON.stringify(value)} and is now ${JSON.stringify(now)}`, {
       at: join(folder, 'recipe.json'),
@@ -91,8 +98,7 @@ export function recipeDigest(recipe: Recipe): string {
   const defaults: Readonly<Record<string, unknown>> = { ...defaultRecipe() };
   // What is at its default is left out, so that fields of later versions change nothing. (The size of pictures was 224 by default.)
   const fields = Object.entries(recipe).filter(
-    ([name, value]) =>
-      !FREE_FIELDS.includes(name) && value !== defaults[name] && !(name === 'imageSize' && value === 224),
+    ([name, value]) => !isFree(name, recipe) && value !== defaults[name] && !(name === 'imageSize' && value === 224),
   );
   return sha256(JSON.stringify(fields.sort()));
 }

@@ -1,19 +1,18 @@
 /** The file that a run starts from. */
 
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { rowNamed } from '../../core/row-named.ts';
 import type { Tensor } from '../../core/tensors/tensor.ts';
 import type { Dataset } from '../../data/dataset.ts';
-import { BnnError, fromSystemError } from '../../errors.ts';
+import { BnnError } from '../../errors.ts';
 import { readModel } from '../../onnx/model-io.ts';
 import { WEIGHT_TRANSFORMS, type WeightTransformRow } from '../optimizers/weight-transform.ts';
 import { findParameters } from '../program/parameters.ts';
 import { type Recipe, startsTransformed, valuesOf } from '../recipes/recipe.ts';
 import { loadCheckpoint } from '../sessions/checkpoint-io.ts';
 import { readRecipe } from '../sessions/run-folder-io.ts';
+import { digestOfFile } from './file-digest-io.ts';
 import { type InitialModel, prepareModel } from './initial-model.ts';
 import { sameLatent } from './latent-start.ts';
 
@@ -27,20 +26,7 @@ const ROUNDING_SHARE = 0.01;
  */
 export async function withInitialDigest(recipe: Recipe): Promise<Recipe> {
   if (recipe.init === '') return recipe;
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(recipe.init);
-  } catch (error) {
-    throw fromSystemError(error, 'read the network to start from', recipe.init);
-  }
-  const initSha256 = createHash('sha256').update(bytes).digest('hex');
-  if (recipe.initSha256 !== '' && recipe.initSha256 !== initSha256) {
-    throw new BnnError('E_FORMAT', `the file has SHA-256 ${initSha256}, the recipe names ${recipe.initSha256}`, {
-      at: recipe.init,
-      hint: 'give the file that the recipe was made with, or take initSha256 out of the recipe',
-    });
-  }
-  return { ...recipe, model: '', initSha256 };
+  return { ...recipe, model: '', initSha256: await digestOfFile('init', recipe.init, recipe.initSha256) };
 }
 
 /**
