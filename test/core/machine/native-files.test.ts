@@ -40,10 +40,10 @@ it.each([
   ['DirectML.dll', false],
 ])('%s is the library of onnxruntime: %s', (name, expected) => expect(isRuntimeLibrary(name)).toBe(expected));
 
-it('onnxruntime-node has one such file for this machine', () => {
-  const folder = fileURLToPath(
-    new URL(`../../../node_modules/onnxruntime-node/bin/napi-v6/${process.platform}/${process.arch}`, import.meta.url),
-  );
-  if (!existsSync(folder)) return;
-  expect(readdirSync(folder).filter(isRuntimeLibrary).length).toBeGreaterThan(0);
+const RUNTIME = fileURLToPath(
+  new URL(`../../../node_modules/onnxruntime-node/bin/napi-v6/${process.platform}/${process.arch}`, import.meta.url),
+);
+
+it.skipIf(!existsSync(RUNTIME))('onnxruntime-node has such a file for this machine', () => {
+  expect(readdirSync(RUNTIME).filter(isRuntimeLibrary).length).toBeGreaterThan(0);
 });
