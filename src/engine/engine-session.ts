@@ -4,6 +4,7 @@ import { elementCount } from '../core/tensors/shape.ts';
 import { BnnError } from '../errors.ts';
 import type { Value } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
+import { type OutputForm, outputFormOf } from '../graph/output-form.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { noFastStem } from '../rewriting/layers/float-stem.ts';
 import { Engine, messageOf } from './engine-module.ts';
@@ -42,6 +43,8 @@ export class EngineSession {
   readonly outputs: readonly EngineTensorInfo[];
   /** What the file says about itself. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** What so many numbers mean that a classifier gives for a picture. */
+  readonly outputFormOf: (outputs: number) => OutputForm;
   readonly #bytes: Uint8Array;
   /** Planning changes a model: this is for the first plan, later ones read the bytes anew. */
   #decoded: Model | undefined;
@@ -90,6 +93,7 @@ export class EngineSession {
     this.inputs = inputs;
     this.outputs = model.graph.outputs.map(infoOf);
     this.metadata = model.metadata;
+    this.outputFormOf = outputFormOf(model.graph);
     this.#bytes = bytes;
     this.#decoded = model;
     this.#at = at;

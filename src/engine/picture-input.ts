@@ -11,6 +11,7 @@ import {
   parsePreprocessing,
 } from '../core/pictures/preprocessing.ts';
 import { BnnError } from '../errors.ts';
+import { classProbabilities, type OutputForm } from '../graph/output-form.ts';
 import type { EngineTensorInfo } from './engine-session.ts';
 
 /** RGBA pixels, as `ImageData` holds them. */
@@ -90,17 +91,17 @@ export interface Guess {
   readonly probability: number;
 }
 
-/** The most likely classes, most likely first. Scores that are probabilities already (they add up to 1) stay as they are. */
-export function guessesOf(scores: Float32Array, classes: readonly string[], top: number): Guess[] {
-  const sum = scores.reduce((a, b) => a + b, 0);
-  const areProbabilities = Math.abs(sum - 1) < 1e-3 && scores.every((score) => score >= 0);
-  const most = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  const weights = areProbabilities ? scores : scores.map((score) => Math.exp(score - most));
-  const total = weights.reduce((a, b) => a + b, 0);
-  return Array.from(weights, (weight, index) => ({
+/**
+ * The most likely classes, most likely first.
+ *
+ * @param scores  what the network gives for one picture: a number for each class, or one that decides between two.
+ * @param form    what they mean.
+ */
+export function guessesOf(scores: Float32Array, form: OutputForm, classes: readonly string[], top: number): Guess[] {
+  return Array.from(classProbabilities(scores, scores.length, form), (probability, index) => ({
     index,
     name: classes[index] ?? `class ${index}`,
-    probability: weight / total,
+    probability,
   }))
     .sort((a, b) => b.probability - a.probability)
     .slice(0, top);

@@ -7,9 +7,9 @@ import { decodeImage } from '../data/pictures/decode-image.ts';
 import { MOST_PICTURE_BYTES } from '../data/pictures/picture-source.ts';
 import type { Guess } from '../engine/picture-input.ts';
 import { BnnError } from '../errors.ts';
+import { classLogits, classProbabilities } from '../graph/output-form.ts';
 import { runImages } from './image-input.ts';
 import type { OpenedSession } from './open-session.ts';
-import { classLogits, classProbabilities } from './output-form.ts';
 import { imageShapeOf, type PictureOptions, type PicturePreparation, preparationOf } from './picture-form.ts';
 
 export type { Guess };

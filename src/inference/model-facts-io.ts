@@ -2,9 +2,9 @@
 
 import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/pictures/preprocessing.ts';
 import { BnnError } from '../errors.ts';
+import { type OutputForm, outputFormOf } from '../graph/output-form.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import { readModel } from '../onnx/model-io.ts';
-import { type OutputForm, outputFormOf } from './output-form.ts';
 
 export interface ModelFacts {
   readonly preprocessing: Preprocessing | null;

@@ -9,6 +9,7 @@ import type { Dataset, LoadOptions, LoadProgress } from '../data/dataset.ts';
 import { DATASETS, type DatasetRow, hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
 import { type Normalization, resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
+import { classLogits, classNumbers, classProbabilities, thresholdOf } from '../graph/output-form.ts';
 import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
 import { DecisionSheet, type Mistake } from './decision-sheet.ts';
 import { type EngineName, ownEngine } from './engines.ts';
@@ -16,7 +17,6 @@ import { type ImageInput, imageInputOf, runImages, toChannelsFirst } from './ima
 import { type BatchSpeed, measureBatches, measureLatency } from './latency.ts';
 import { type ModelFacts, readFacts } from './model-facts-io.ts';
 import { type OpenedSession, type OpsChoice, openSession } from './open-session.ts';
-import { classLogits, classNumbers, classProbabilities, thresholdOf } from './output-form.ts';
 import { frameOfModel } from './picture-form.ts';
 import type { Placement } from './placement.ts';
 import { type ExecutionProvider, precisionNote } from './provider.ts';

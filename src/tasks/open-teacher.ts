@@ -25,7 +25,8 @@ export async function openTeacher(
   // Loaded on demand: most trainings do not need onnxruntime.
   const { openSession } = await import('../inference/open-session.ts');
   const { imageInputOf, runImages, toChannelsFirst } = await import('../inference/image-input.ts');
-  const { logitsBehind, readOutputForm } = await import('../inference/output-form.ts');
+  const { logitsBehind } = await import('../graph/output-form.ts');
+  const { readOutputForm } = await import('../inference/output-form-io.ts');
   const formOf = await readOutputForm(file);
   const session = await openSession(file, { threads, restBetweenRuns: true });
   const { batch: fixedBatch } = imageInputOf(session);

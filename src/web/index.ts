@@ -128,7 +128,7 @@ export class WebSession {
       x,
       layout === 'NCHW' ? [1, channels, height, width] : [1, height, width, channels],
     );
-    return guessesOf(data, preprocessing.classes, top);
+    return guessesOf(data, this.#session.outputFormOf(data.length), preprocessing.classes, top);
   }
 
   async dispose(): Promise<void> {

@@ -67,5 +67,5 @@ export async function classifyInNode(model: Uint8Array, pixels: Pixels): Promise
   const input = pictureInputOf(session.inputs[0]!);
   const { data } = session.run(prepare(pixels, input, PREPROCESSING), [1, 3, SIZE, SIZE]);
   session.dispose();
-  return guessesOf(data, PREPROCESSING.classes, 4);
+  return guessesOf(data, session.outputFormOf(data.length), PREPROCESSING.classes, 4);
 }

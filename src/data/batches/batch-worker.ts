@@ -14,7 +14,7 @@ let queue: Extract<Request, { kind: 'make' }>[] = [];
 /** While the last pictures of a batch are decoded, the first ones of the next fill the gaps. */
 const BATCHES_AT_ONCE = split.kind === 'files' ? 2 : 1;
 let working = 0;
-/** Arrays that came back: at most as many as there are batches on their way. */
+/** Arrays that came back. */
 const spare = new SpareArrays();
 
 port.on('message', (request: Request) => {

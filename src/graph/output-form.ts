@@ -1,9 +1,7 @@
 /** What the numbers mean that a classifier gives: logits or probabilities, one for each class or one that decides between two. */
 
-import { BnnError } from '../errors.ts';
-import { finalActivation } from '../graph/final-activation.ts';
-import type { Graph } from '../graph/graph.ts';
-import { readModel } from '../onnx/model-io.ts';
+import { finalActivation } from './final-activation.ts';
+import type { Graph } from './graph.ts';
 
 /** `probabilities` are between 0 and 1 and those of softmax add up to 1; `signed` numbers are a probability p as 2p − 1. */
 export type OutputForm = 'logits' | 'probabilities' | 'signed';
@@ -16,16 +14,6 @@ const FORMS: ReadonlyMap<string, OutputForm> = new Map([
   ['Sign', 'signed'],
   ['bnn.Sign', 'signed'],
 ]);
-
-/** Of a file, as `outputFormOf`; logits where this project cannot read it, though onnxruntime may. */
-export async function readOutputForm(path: string): Promise<(outputs: number) => OutputForm> {
-  try {
-    return outputFormOf((await readModel(path)).graph);
-  } catch (error) {
-    if (error instanceof BnnError && error.code === 'E_UNSUPPORTED') return () => 'logits';
-    throw error;
-  }
-}
 
 /** As far as the end of the graph tells. What one number may be, several are only after a softmax. */
 export function outputFormOf(graph: Graph): (outputs: number) => OutputForm {
