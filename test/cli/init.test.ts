@@ -138,6 +138,12 @@ describe.skipIf(!native.ok)(`bnn-train --init${skipped}`, () => {
       expect(seven.stderr).toMatch(
         /error\[E_SHAPE\] bnn train: the network tells 7 classes apart, mnist has 10\n.*\n.*--new-classifier/,
       );
+      // The network of a recipe gives way to a start on the command line.
+      await writeFile(at('mini.json'), JSON.stringify({ model: 'binarynet-mini', dataset: 'mnist', epochs: 1 }));
+      const started = ['--init', at('latent.onnx'), '--out', at('started'), ...SMALL];
+      expect((await runCli(['train', at('mini.json'), ...started])).code).toBe(0);
+      const recipe = JSON.parse(await readFile(join(at('started'), 'recipe.json'), 'utf8'));
+      expect(recipe).toMatchObject({ model: '', init: at('latent.onnx') });
       const { graph } = await readModel(join(at('replaced'), 'last', 'model.onnx'));
       expect(graph.outputs[0]!.shape!.at(-1)).toBe(10);
     },
@@ -151,9 +157,11 @@ test(
     await writeFile(at('recipe.json'), JSON.stringify({ init: at('latent.onnx'), initSha256: '0'.repeat(64) }));
     await writeModel(at('colour.onnx'), buildModel('resnet20', { seed: 1 }));
     await writeModel(at('older.onnx'), smallCnn());
-    const [absent, both, digest, colour, older] = await Promise.all([
+    await writeFile(at('both.json'), JSON.stringify({ init: at('latent.onnx'), model: 'resnet20' }));
+    const [absent, both, inOne, digest, colour, older] = await Promise.all([
       runCli(['train', '--init', at('nobody.onnx'), '--out', at('never-1')]),
       runCli(['train', '--init', at('latent.onnx'), '--model', 'resnet20', '--out', at('never-2')]),
+      runCli(['train', at('both.json'), '--out', at('never-6')]),
       runCli(['train', at('recipe.json'), '--out', at('never-3')]),
       runCli(['train', '--init', at('colour.onnx'), '--backend', 'cpu', '--out', at('never-4')]),
       runCli(['train', '--init', at('older.onnx'), '--backend', 'cpu', '--out', at('never-5')]),
@@ -161,7 +169,7 @@ test(
     expect(absent).toMatchObject({ code: 1, stdout: '' });
     expect(absent.stderr).toContain('error[E_NOT_FOUND] bnn train: ');
     expect(both.code).toBe(2);
-    expect(both.stderr).toContain('give either --init or --model');
+    for (const { stderr } of [both, inOne]) expect(stderr).toContain('give either --init or --model');
     expect(digest.stderr).toContain(`the recipe names ${'0'.repeat(64)}`);
     expect(colour.stderr).toMatch(
       /the network takes input\[N, 3, 32, 32\], the pictures of mnist are \[N, 1, 28, 28\]/,

@@ -193,13 +193,18 @@ function startEvent({ recipe, dataset, backend, parameters, stepsPerEpoch, from 
   };
 }
 
-/** Says before any work that there is no such network, or that there are two. */
+/** Says before any work that there is no such network, or that there are two: a start that is given later takes the place of a recipe's network. */
 function checkNetwork({ model, init }: Recipe, inputs: readonly RecipeInput[], networks: Parts['networks']): void {
   if (init === '') {
     findNetwork(model, networks);
     return;
   }
-  const named = inputs.map((input) => input['model']).find((name) => name !== undefined && name !== '');
+  const isGiven = (value: unknown): boolean => value !== undefined && value !== '';
+  const from = inputs.findLastIndex((input) => isGiven(input['init']));
+  const named = inputs
+    .slice(from)
+    .map((input) => input['model'])
+    .find(isGiven);
   if (named !== undefined) {
     throw new BnnError('E_USAGE', `the network is ${init}, and also "${String(named)}"`, {
       hint: 'give either --init or --model',

@@ -99,6 +99,6 @@ function oneCycle(lr: number, step: number, totalSteps: number, riseSteps: numbe
   const peak = riseSteps - 1;
   const between = (from: number, to: number, progress: number): number =>
     to + ((from - to) / 2) * (1 + Math.cos(Math.PI * progress));
-  if (step <= peak) return between(lr * CYCLE.start, lr, step / peak);
+  if (step < peak) return between(lr * CYCLE.start, lr, step / peak);
   return between(lr, lr * CYCLE.start * CYCLE.end, (step - peak) / Math.max(1, totalSteps - 1 - peak));
 }

@@ -22,8 +22,22 @@ describe('learningRate', () => {
     ['linear', 5, 10, 0, 0.5],
     ['constant', 9, 10, 2, 1],
     ['cosine', 0, 1, 1, 1],
+    ['one-cycle', 0, 10, 1, 1],
+    ['one-cycle', 0, 1, 1, 1],
+    ['one-cycle', 3, 10, 4, 1],
   ] as const)('%s: step %i of %i after %i warm-up steps → %f', (schedule, step, total, warmup, factor) => {
     expect(rate(schedule, 0.1, step, total, warmup)).toBeCloseTo(0.1 * factor, 12);
+  });
+
+  it('one-cycle is a number within its bounds for every length of the warm-up', () => {
+    for (let total = 1; total <= 8; total++) {
+      for (let warmup = 0; warmup <= total; warmup++) {
+        for (let step = 0; step < total; step++) {
+          const value = rate('one-cycle', 0.1, step, total, warmup);
+          expect(value > 0 && value <= 0.1, `step ${step} of ${total} after ${warmup}: ${value}`).toBe(true);
+        }
+      }
+    }
   });
 
   it('equals the official per-epoch cosine when a step is an epoch and nothing warms up', () => {
