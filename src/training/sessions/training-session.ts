@@ -19,6 +19,7 @@ import type { Team } from '../learning/team.ts';
 import type { Parts } from '../recipes/parts.ts';
 import { type Recipe, startsTransformed } from '../recipes/recipe.ts';
 import type { Checkpoint } from './checkpoint-io.ts';
+import { parameterWithoutNumber } from './finite-weights.ts';
 import type { EpochRecord } from './history-io.ts';
 import type { RunBatches } from './run-batches.ts';
 import { recipeDigest } from './run-folder-io.ts';
@@ -248,7 +249,7 @@ export class TrainingSession {
   }
 
   /**
-   * Counts the pending step. No checkpoint is written without this, so none holds weights of a step whose loss was not a number.
+   * Counts the pending step. No checkpoint is written without this, so none holds weights that gave a loss which is not a number.
    *
    * @throws {BnnError} E_NUMERIC when it was not.
    */
@@ -262,12 +263,7 @@ export class TrainingSession {
 
   /** @throws {BnnError} E_NUMERIC. */
   #count({ loss, correct }: Outcome, images: number, epoch: number, batch: number): void {
-    if (!Number.isFinite(loss)) {
-      throw new BnnError('E_NUMERIC', `the loss became ${loss} in epoch ${epoch + 1}, batch ${batch + 1}`, {
-        at: this.#options.out,
-        hint: `${this.#hasLearned ? `the last good checkpoint is ${join(this.#options.out, 'last')}; ` : ''}try a lower lr than ${this.#recipe.lr}`,
-      });
-    }
+    if (!Number.isFinite(loss)) throw this.#diverged(`the loss became ${loss} in epoch ${epoch + 1}, batch ${batch + 1}`);
     const partial = this.#partial;
     this.#partial = {
       ...partial,
@@ -275,6 +271,12 @@ export class TrainingSession {
       correct: partial.correct + correct,
       images: partial.images + images,
     };
+  }
+
+  #diverged(what: string): BnnError {
+    const { out } = this.#options;
+    const kept = this.#hasLearned ? `the last good checkpoint is ${join(out, 'last')}; ` : '';
+    return new BnnError('E_NUMERIC', what, { at: out, hint: `${kept}try a lower lr than ${this.#recipe.lr}` });
   }
 
   /** Evaluates, records and saves a completed epoch; false when interrupted meanwhile (the epoch is then evaluated on resume). */
@@ -335,9 +337,13 @@ export class TrainingSession {
     this.#hasLearned ||= this.#learner.steps > 0;
   }
 
+  /** @throws {BnnError} E_NUMERIC for weights that are no numbers: the loss of a step is that of the weights before it. */
   async #checkpoint(): Promise<Checkpoint> {
+    const learned = await this.#learner.save(this.#batch > 0 || this.#epoch === 0 ? null : this.#epoch - 1);
+    const bad = parameterWithoutNumber(learned.model);
+    if (bad !== null) throw this.#diverged(`${bad} holds numbers that are none after step ${this.#learner.steps}`);
     return {
-      ...(await this.#learner.save(this.#batch > 0 || this.#epoch === 0 ? null : this.#epoch - 1)),
+      ...learned,
       state: {
         epoch: this.#epoch,
         batch: this.#batch,

@@ -108,6 +108,33 @@ it('a loss that is not a number names its batch, and the checkpoint is that of b
   for (const { data } of optimizer.values()) expect(Array.from(data as Float32Array).every(Number.isFinite)).toBe(true);
 });
 
+it.each([
+  ['at the end of an epoch', 8],
+  ['in the last step of all', 16],
+])('an update that leaves no numbers %s is not saved, and the run goes on from before', async (_, step) => {
+  const out = join(folder, `lost-${step}`);
+  let calls = 0;
+  const recipe = parseRecipe([{ ...RECIPE, epochs: 4, optimizer: 'sgd' }]);
+  // The gradient of one convolution in that step, whose loss is a number still.
+  const layers = 3;
+  replaceKernel('Conv2DBackpropFilter', (call, own) => {
+    const info = own(call) as tf.TensorInfo;
+    const { values } = (call.backend as MathBackendCPU).data.get(info.dataId);
+    if (++calls === layers * step) (values as Float32Array)[0] = Number.POSITIVE_INFINITY;
+    return info;
+  });
+  await expect(train(recipe, { out })).rejects.toMatchObject({
+    code: 'E_NUMERIC',
+    message: expect.stringMatching(new RegExp(`^conv\\d?\\.weight holds numbers that are none after step ${step}$`)) as string,
+    hint: expect.stringContaining(join(out, 'last')) as string,
+  });
+  const { state } = await loadCheckpoint(join(out, 'last'));
+  expect(state).toMatchObject({ epoch: step / 4 - 1, batch: 0 });
+  const { testTop1 } = await train(recipe, { out, resume: true });
+  expect(testTop1).toBeGreaterThanOrEqual(0);
+  expect((await readHistory(join(out, 'history.jsonl'))).length).toBe(4);
+});
+
 it.each(['while it is recorded', 'while it is computed'])(
   'too little memory for a step, found %s: the error names a batch size that fits, and everything is freed',
   async (when) => {
