@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
@@ -6,6 +6,9 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Rng } from '../../src/core/numbers/rng.ts';
 import { float32 } from '../../src/core/tensors/tensor.ts';
+import { EngineSession } from '../../src/engine/engine-session.ts';
+import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
+import { guessesOf } from '../../src/engine/picture-input.ts';
 import { int } from '../../src/graph/attribute.ts';
 import { Graph } from '../../src/graph/graph.ts';
 import { Model } from '../../src/graph/model.ts';
@@ -104,6 +107,17 @@ describe('a model of one number', () => {
     );
     expect(result.loss).toBeCloseTo(mean(pictures.map(({ label }, i) => coin(probability(outputs[i]!), label))), 5);
     expect(result.notes).toContain(`one number decides: above ${threshold} is "dog"`);
+
+    // What a page in a browser shows.
+    const engine = await EngineSession.create(await loadEngineModule(), await readFile(path));
+    for (const [i, { x }] of pictures.entries()) {
+      const { data } = engine.run(x, [1, 3, 4, 4]);
+      const guesses = guessesOf(data, engine.outputFormOf(data.length), ['cat', 'dog'], 2);
+      const dog = probability(outputs[i]!);
+      expect(guesses.map(({ name }) => name)).toEqual(outputs[i]! > threshold ? ['dog', 'cat'] : ['cat', 'dog']);
+      expect(guesses.find(({ name }) => name === 'dog')?.probability).toBeCloseTo(dog, 5);
+    }
+    engine.dispose();
   });
 
   it('agrees with another form as often as both decide alike, whether or not that ends in a sigmoid', async () => {
