@@ -148,6 +148,20 @@ describe('validateModel', () => {
     });
   });
 
+  test('another form of a smaller fixed batch gets as many pictures at a time as it takes', async () => {
+    const model = buildModel('binarynet-mini', { seed: 1 });
+    const free = await save('free', model);
+    const [input, output] = [model.graph.inputs[0]!, model.graph.outputs[0]!];
+    input.shape = [32, 1, 28, 28];
+    output.shape = [32, 10];
+    const fixed = await save('fixed', model);
+    const { rows, labels } = await referenceLogits(free);
+    const result = await validateModel({ model: free, against: fixed, dataset: 'mnist', limit: IMAGES, ops: 'off' });
+    expect(result).toMatchObject({ images: IMAGES, batchSize: 100, agreement: 1 });
+    expect(result.maxLogitDifference).toBeLessThan(1e-4);
+    expect(result.other?.top1).toBe(rows.filter((row, i) => best(row) === labels[i]).length / IMAGES);
+  });
+
   test('a model that gives NaN is an error', async () => {
     const model = buildModel('binarynet-mini', { seed: 1 });
     const bias = model.graph.values.get('fc.bias')!;
