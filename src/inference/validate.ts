@@ -2,7 +2,7 @@
 
 import { performance } from 'node:perf_hooks';
 import { LOGITS_TOLERANCE } from '../core/numbers/tolerance.ts';
-import type { Fit, Preprocessing } from '../core/pictures/preprocessing.ts';
+import { type Fit, NO_DATASET, type Preprocessing } from '../core/pictures/preprocessing.ts';
 import type { Batch } from '../data/batches/batch-maker.ts';
 import { createBatches } from '../data/batches/batches.ts';
 import type { Dataset, LoadOptions, LoadProgress } from '../data/dataset.ts';
@@ -320,7 +320,7 @@ function chooseNormalization(
     );
     return { normalize: 'dataset', from: 'dataset' };
   }
-  if (preprocessing.dataset !== dataset.name) {
+  if (preprocessing.dataset !== dataset.name && preprocessing.dataset !== NO_DATASET) {
     notes.push(`the model was trained on ${preprocessing.dataset}, this is ${dataset.name}`);
   }
   return { normalize: { mean: preprocessing.mean, std: preprocessing.std }, from: 'model' };
