@@ -10,6 +10,7 @@ import { DATASETS, type DatasetRow, hasFreeImageSize, loadDataset } from '../dat
 import { type Normalization, resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { classLogits, classNumbers, classProbabilities, thresholdOf } from '../graph/output-form.ts';
+import { compareClassNames } from './class-names.ts';
 import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
 import { DecisionSheet, type Mistake } from './decision-sheet.ts';
 import { type EngineName, ownEngine } from './engines.ts';
@@ -183,7 +184,11 @@ async function validateSessions(
   const dataset = await loadDataset(options.dataset, load, datasets);
   assertImageSize(session, input, dataset);
   if (other !== undefined) assertImageSize(other, imageInputOf(other), dataset);
-  const notes: string[] = [];
+  const notes = compareClassNames([
+    { of: 'the model', at: session.at, classes: own.preprocessing?.classes ?? [] },
+    { of: 'the other form', at: other?.at ?? '', classes: others?.preprocessing?.classes ?? [] },
+    { of: `${dataset.name} at ${dataset.root}`, at: dataset.root, classes: dataset.classes },
+  ]);
   const engine = ownEngine(session.engine);
   if (engine !== null) {
     if (options.engine !== engine.name) notes.push(`${engine.title}: ${session.opsReason}`);
