@@ -63,7 +63,10 @@ export async function loadDataset(name: string, options: LoadOptions = {}, datas
   if (row === undefined) {
     const near = nearest(name, namesOf(datasets));
     throw new BnnError('E_NOT_FOUND', `unknown data set "${name}", expected one of ${namesOf(datasets).join(', ')}`, {
-      hint: near === undefined ? 'one of your own comes with its plug-in: --plugin FILE' : `did you mean ${near}?`,
+      hint:
+        near === undefined
+          ? 'one of your own comes with its plug-in: --plugin FILE of bnn-train, bnn-validate and bnn-export'
+          : `did you mean ${near}?`,
     });
   }
   if (options.dir !== undefined) await assertExists(options.dir, row.canDownload === true);

@@ -35,7 +35,7 @@ export function resolveNormalization(
         ? 'ImageNet statistics have 3 channels'
         : `statistics of ${mean.length} means, ${std.length} deviations`;
     throw new BnnError('E_USAGE', `${found}, but the pictures have ${channels}`, {
-      hint: 'use --normalize dataset',
+      hint: 'choose another --normalize',
     });
   }
   if (!mean.every(Number.isFinite) || !std.every((value) => Number.isFinite(value) && value > 0)) {

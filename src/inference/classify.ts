@@ -47,7 +47,7 @@ export async function createClassifier(session: OpenedSession, options: PictureO
   const [first] = session.inputs[0]?.shape ?? [];
   const batch = typeof first === 'number' && first > 0 ? first : null;
 
-  const runBatch = async (pictures: readonly Uint8Array[], top: number): Promise<Guess[][]> => {
+  const run = async (pictures: readonly Uint8Array[], top: number): Promise<Guess[][]> => {
     const x = new Float32Array(pictures.length * size);
     for (const [i, rgb] of pictures.entries()) normalizePixels(rgb, picture, preparation, x, i * size);
     const { data, shape } = await runImages(session, x, pictures.length, image, batch);
@@ -67,14 +67,7 @@ export async function createClassifier(session: OpenedSession, options: PictureO
       const bytes = isPath ? await readRegularFile(source, { mostBytes: MOST_PICTURE_BYTES }) : source;
       return decodeImage(bytes, isPath ? source : 'picture', (width, height) => framePicture(width, height, picture));
     },
-    classify: async (pictures, top) => {
-      const most = batch ?? pictures.length;
-      const results: Guess[][] = [];
-      for (let from = 0; from < pictures.length; from += most) {
-        results.push(...(await runBatch(pictures.slice(from, from + most), top)));
-      }
-      return results;
-    },
+    classify: run,
   };
 }
 

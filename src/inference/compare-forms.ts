@@ -1,14 +1,13 @@
 /** Do two forms of a model compute the same? Both run in onnxruntime on the same random pictures, or whatever the model takes. */
 
 import { Rng } from '../core/numbers/rng.ts';
-import { LOGITS_TOLERANCE } from '../core/numbers/tolerance.ts';
 import { type Dtype, type Tensor, toNumbers } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { classNumbers, outputFormOf, thresholdOf } from '../graph/output-form.ts';
 import { decodeModel } from '../onnx/decode-model.ts';
 import type { Pictures } from './calibrate-channels.ts';
 import { AgreementSheet } from './classification.ts';
-import { compareRows, type RowDifference } from './compare-rows.ts';
+import { ALLOWED_SHARE, compareRows, isFloat, type RowDifference, toleranceFor } from './compare-rows.ts';
 import { runImages } from './image-input.ts';
 import type { IndexRange } from './index-range.ts';
 import { drawTensor, indexRanges, shapesOf } from './random-feeds.ts';
@@ -33,12 +32,6 @@ export interface Comparison {
   readonly passed: boolean;
 }
 
-/**
- * Share of pictures that may differ by more than rounding. Where a folded normalization puts a value within rounding distance of 0,
- * its sign may differ, and with it the layers behind: the larger the pictures and the deeper the network, the more often. A wrong
- * fold, on the other hand, changes every picture.
- */
-const ALLOWED_SHARE = 0.25;
 const BATCH = 16;
 
 /**
@@ -165,7 +158,7 @@ async function compareSessions(
     }
     rows.push(...compareRows(expected, found, batch, { threshold }).slice(0, count));
   }
-  const tolerance = LOGITS_TOLERANCE * Math.max(1, largest);
+  const tolerance = toleranceFor(largest);
   const imagesBeyondTolerance = rows.filter((row) => row.largest > tolerance || row.isOtherInteger).length;
   return {
     images,
@@ -175,10 +168,6 @@ async function compareSessions(
     tolerance,
     passed: imagesBeyondTolerance <= ALLOWED_SHARE * images,
   };
-}
-
-function isFloat({ dtype }: Tensor): boolean {
-  return dtype === 'float32' || dtype === 'float64' || dtype === 'float16';
 }
 
 /** @throws {BnnError} E_NUMERIC */

@@ -1,5 +1,6 @@
 /** How the results of two models for the same inputs differ, input by input. */
 
+import { LOGITS_TOLERANCE } from '../core/numbers/tolerance.ts';
 import { type Tensor, toNumbers } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import { argMax } from './classification.ts';
@@ -11,6 +12,22 @@ export interface RowDifference {
   readonly isOtherDecision: boolean;
   /** Another integer in an output of integers. */
   readonly isOtherInteger: boolean;
+}
+
+/**
+ * Share of inputs that may differ by more than rounding. Where a folded normalization puts a value within rounding distance of 0,
+ * its sign may differ, and with it the layers behind: the larger the pictures and the deeper the network, the more often. A wrong
+ * fold, on the other hand, changes every input.
+ */
+export const ALLOWED_SHARE = 0.25;
+
+/** What rounding explains, absolute. @param largest  float of all results. */
+export function toleranceFor(largest: number): number {
+  return LOGITS_TOLERANCE * Math.max(1, largest);
+}
+
+export function isFloat({ dtype }: Tensor): boolean {
+  return /float/.test(dtype);
 }
 
 /** How outputs of one float, which have no arg-max, are compared. */
@@ -44,15 +61,15 @@ export function compareRows(
         `output ${name}: one form gives ${expected.data.length} numbers, the other ${found?.data.length ?? 'none'}`,
       );
     }
-    const isFloat = /float/.test(expected.dtype);
+    const isOfFloats = isFloat(expected);
     const [x, y] = [toNumbers(expected), toNumbers(found)];
     const isRows = expected.shape[0] === rows || (x.length > 0 && x.length % rows === 0);
     const width = isRows ? x.length / rows : x.length;
     for (let row = 0; row * width < x.length; row++) {
       const difference = differenceIn(x, y, row * width, width);
       largest[row] = Math.max(largest[row] ?? 0, difference);
-      if (!isFloat && difference > 0) integers.add(row);
-      if (!isFloat) continue;
+      if (!isOfFloats && difference > 0) integers.add(row);
+      if (!isOfFloats) continue;
       const [p = 0, q = 0] = [x[row], y[row]];
       const isOther = (): boolean =>
         difference > tolerance || (threshold !== undefined && p >= threshold !== q >= threshold);

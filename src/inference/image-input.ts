@@ -46,7 +46,8 @@ export function toChannelsFirst(images: Float32Array, count: number, channels: n
 }
 
 /**
- * Runs `count` pictures (f32[count][C][H][W], or rows of other data); a model of a fixed larger batch gets zeros behind them, whose results are dropped.
+ * Runs `count` pictures (f32[count][C][H][W], or rows of other data). A model of a fixed batch gets as many at a time, the last time with
+ * zeros behind them, whose results are dropped.
  *
  * @returns  f32[count][classes].
  * @throws {BnnError} E_SHAPE when the output is not one row per picture, E_NUMERIC when a logit is NaN.
@@ -59,6 +60,36 @@ export async function runImages(
   fixedBatch: number | null,
 ): Promise<RunOutput> {
   const rows = fixedBatch ?? count;
+  if (count <= rows) return runBatch(session, x, { count, rows, from: 0 }, image);
+  const size = x.length / count;
+  let logits = new Float32Array(0);
+  let classes = 0;
+  for (let from = 0; from < count; from += rows) {
+    const part = x.subarray(from * size, Math.min(from + rows, count) * size);
+    const { data, shape } = await runBatch(session, part, { count: part.length / size, rows, from }, image);
+    if (from === 0) {
+      classes = shape[1] ?? 0;
+      logits = new Float32Array(count * classes);
+    }
+    logits.set(data, from * classes);
+  }
+  return { data: logits, shape: [count, classes] };
+}
+
+interface Rows {
+  readonly count: number;
+  /** What the model takes, at least `count`. */
+  readonly rows: number;
+  /** Which picture the first is, in a message. */
+  readonly from: number;
+}
+
+async function runBatch(
+  session: Session,
+  x: Float32Array,
+  { count, rows, from }: Rows,
+  image: readonly number[],
+): Promise<RunOutput> {
   let input = x;
   if (rows > count) {
     input = new Float32Array((x.length / count) * rows);
@@ -78,7 +109,7 @@ export async function runImages(
   const logits = data.subarray(0, count * classes);
   const bad = logits.findIndex(Number.isNaN);
   if (bad >= 0) {
-    throw new BnnError('E_NUMERIC', `the model gives NaN for picture ${Math.floor(bad / classes)} of a batch`, {
+    throw new BnnError('E_NUMERIC', `the model gives NaN for picture ${from + Math.floor(bad / classes)} of a batch`, {
       at: session.at,
       hint: 'did the training diverge?',
     });

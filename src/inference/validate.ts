@@ -2,7 +2,7 @@
 
 import { performance } from 'node:perf_hooks';
 import { LOGITS_TOLERANCE } from '../core/numbers/tolerance.ts';
-import type { Fit, Preprocessing } from '../core/pictures/preprocessing.ts';
+import { type Fit, NO_DATASET, type Preprocessing } from '../core/pictures/preprocessing.ts';
 import type { Batch } from '../data/batches/batch-maker.ts';
 import { createBatches } from '../data/batches/batches.ts';
 import type { Dataset, LoadOptions, LoadProgress } from '../data/dataset.ts';
@@ -10,6 +10,7 @@ import { DATASETS, type DatasetRow, hasFreeImageSize, loadDataset } from '../dat
 import { type Normalization, resolveNormalization } from '../data/normalization.ts';
 import { BnnError } from '../errors.ts';
 import { classLogits, classNumbers, classProbabilities, thresholdOf } from '../graph/output-form.ts';
+import { compareClassNames } from './class-names.ts';
 import { AgreementSheet, type ClassScore, ScoreSheet } from './classification.ts';
 import { DecisionSheet, type Mistake } from './decision-sheet.ts';
 import { type EngineName, ownEngine } from './engines.ts';
@@ -183,7 +184,11 @@ async function validateSessions(
   const dataset = await loadDataset(options.dataset, load, datasets);
   assertImageSize(session, input, dataset);
   if (other !== undefined) assertImageSize(other, imageInputOf(other), dataset);
-  const notes: string[] = [];
+  const notes = compareClassNames([
+    { of: 'the model', at: session.at, classes: own.preprocessing?.classes ?? [] },
+    { of: 'the other form', at: other?.at ?? '', classes: others?.preprocessing?.classes ?? [] },
+    { of: `${dataset.name} at ${dataset.root}`, at: dataset.root, classes: dataset.classes },
+  ]);
   const engine = ownEngine(session.engine);
   if (engine !== null) {
     if (options.engine !== engine.name) notes.push(`${engine.title}: ${session.opsReason}`);
@@ -320,7 +325,7 @@ function chooseNormalization(
     );
     return { normalize: 'dataset', from: 'dataset' };
   }
-  if (preprocessing.dataset !== dataset.name) {
+  if (preprocessing.dataset !== dataset.name && preprocessing.dataset !== NO_DATASET) {
     notes.push(`the model was trained on ${preprocessing.dataset}, this is ${dataset.name}`);
   }
   return { normalize: { mean: preprocessing.mean, std: preprocessing.std }, from: 'model' };

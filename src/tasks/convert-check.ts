@@ -3,7 +3,7 @@
 import { LOGITS_TOLERANCE } from '../core/numbers/tolerance.ts';
 import { fromNumbers } from '../core/tensors/from-numbers.ts';
 import { type Dtype, type Tensor, toNumbers } from '../core/tensors/tensor.ts';
-import { compareRows } from '../inference/compare-rows.ts';
+import { compareRows, isFloat, type RowDifference, toleranceFor } from '../inference/compare-rows.ts';
 import type { IndexRange } from '../inference/index-range.ts';
 import { indexRanges } from '../inference/random-feeds.ts';
 import { createTensorSession, type TensorSession } from '../inference/tensor-session.ts';
@@ -15,6 +15,12 @@ export interface Agreement {
   readonly maxDifference: number;
   /** Inputs for which the arg-max or an integer differs. */
   readonly changed: number;
+  /** Inputs for which a float differs by more than `tolerance`, … */
+  readonly beyond: number;
+  /** … absolute: of the largest float that source or candidate gives. */
+  readonly tolerance: number;
+  /** Inputs for which an integer differs. */
+  readonly otherIntegers: number;
 }
 
 export interface Check {
@@ -60,29 +66,46 @@ async function compare(
 ): Promise<Check> {
   const [source, ...others] = sessions;
   if (source === undefined) throw new Error('internal: no model to compare with');
+  const differences = candidates.map((): RowDifference[] => []);
   const largest = candidates.map(() => 0);
-  const changed = candidates.map(() => 0);
   let inputs = 0;
   for await (const { feeds, rows, given } of makeInputs(source, ranges, options)) {
     const count = Math.min(given, options.limit - inputs);
     const expected = await source.run(typed(feeds, source));
     for (const [k, other] of others.entries()) {
       const found = await other.run(typed(feeds, other));
-      for (const difference of compareRows(expected, found, rows, { tolerance: LOGITS_TOLERANCE }).slice(0, count)) {
-        largest[k] = Math.max(largest[k] ?? 0, difference.largest);
-        if (difference.isOtherDecision || difference.isOtherInteger) changed[k] = (changed[k] ?? 0) + 1;
-      }
+      const compared = compareRows(expected, found, rows, { tolerance: LOGITS_TOLERANCE }).slice(0, count);
+      differences[k]?.push(...compared);
+      largest[k] = Math.max(largest[k] ?? 0, largestOf(expected), largestOf(found));
     }
     inputs += count;
     if (inputs >= options.limit) break;
   }
   const from = options.dataset === undefined ? `random inputs, ${options.pixels}` : `pictures of ${options.dataset}`;
-  const agreements = candidates.map(({ name }, k) => ({
-    name,
-    maxDifference: largest[k] ?? 0,
-    changed: changed[k] ?? 0,
-  }));
+  const agreements = candidates.map(({ name }, k) => agreementOf(name, differences[k] ?? [], largest[k] ?? 0));
   return { inputs, from, agreements };
+}
+
+function agreementOf(name: string, rows: readonly RowDifference[], largest: number): Agreement {
+  const tolerance = toleranceFor(largest);
+  return {
+    name,
+    maxDifference: rows.reduce((most, row) => Math.max(most, row.largest), 0),
+    changed: rows.filter((row) => row.isOtherDecision || row.isOtherInteger).length,
+    beyond: rows.filter((row) => row.largest > tolerance).length,
+    tolerance,
+    otherIntegers: rows.filter((row) => row.isOtherInteger).length,
+  };
+}
+
+/** Of the floats that are numbers. */
+function largestOf(results: ReadonlyMap<string, Tensor>): number {
+  let largest = 0;
+  for (const result of results.values()) {
+    if (!isFloat(result)) continue;
+    for (const x of toNumbers(result)) if (Number.isFinite(x)) largest = Math.max(largest, Math.abs(x));
+  }
+  return largest;
 }
 
 /** A conversion may take float32 where its source takes another float type. */

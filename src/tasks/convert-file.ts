@@ -2,10 +2,10 @@
 
 import { type Binarized, type BinarizeOptions, binarizeFloat } from '../convert/binarize-float.ts';
 import { withZeroPolicy, ZERO_POLICIES } from '../convert/signs/sign-policy.ts';
-import { LOGITS_TOLERANCE } from '../core/numbers/tolerance.ts';
 import type { Preprocessing } from '../core/pictures/preprocessing.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
+import { ALLOWED_SHARE } from '../inference/compare-rows.ts';
 import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import type { PictureOptions } from '../inference/picture-form.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
@@ -148,7 +148,10 @@ async function measure(model: Model, threads: number | undefined): Promise<Sessi
 
 function differs({ inputs, agreements }: Check): boolean {
   return agreements.some(
-    ({ maxDifference, changed }) =>
-      maxDifference === Infinity || (maxDifference > LOGITS_TOLERANCE && changed > CHANGED_SHARE * inputs),
+    ({ maxDifference, changed, beyond, otherIntegers }) =>
+      maxDifference === Infinity ||
+      otherIntegers > 0 ||
+      beyond > ALLOWED_SHARE * inputs ||
+      (beyond > 0 && changed > CHANGED_SHARE * inputs),
   );
 }

@@ -2,15 +2,13 @@
 
 import {
   encodePreprocessing,
+  NO_DATASET,
   PREPROCESSING_KEY,
   type Preprocessing,
   parsePreprocessing,
 } from '../core/pictures/preprocessing.ts';
 import type { Model } from '../graph/model.ts';
 import { type PictureOptions, preparationOf } from '../inference/picture-form.ts';
-
-/** In place of a data set's name. */
-const ELSEWHERE = 'unknown';
 
 /** What the file says; null where it says nothing. */
 export function preprocessingOf(model: Model, at: string): Preprocessing | null {
@@ -32,7 +30,7 @@ export function describePictures(model: Model, options: PictureOptions, at: stri
     shape: (shape ?? []).map((size) => size ?? '?'),
   }));
   const { picture, mean, std, classes } = preparationOf({ inputs, at }, found, options);
-  return { dataset: found?.dataset ?? ELSEWHERE, picture, mean, std, classes };
+  return { dataset: found?.dataset ?? NO_DATASET, picture, mean, std, classes };
 }
 
 export function setPreprocessing(model: Model, preprocessing: Preprocessing): void {

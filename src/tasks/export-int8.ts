@@ -3,7 +3,12 @@
 import { findStem, quantizeStem, stemModel } from '../compiler/quantize-stem.ts';
 import type { CompileReport } from '../compiler/report.ts';
 import { addSizes, nodeSizes, type Sizes } from '../compiler/sizes.ts';
-import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/pictures/preprocessing.ts';
+import {
+  NO_DATASET,
+  PREPROCESSING_KEY,
+  type Preprocessing,
+  parsePreprocessing,
+} from '../core/pictures/preprocessing.ts';
 import { createBatches } from '../data/batches/batches.ts';
 import type { Dataset, LoadOptions } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
@@ -112,7 +117,8 @@ async function loadPictures(
   options: Int8Options,
 ): Promise<Dataset> {
   const recipe = run === null ? null : await readRunData(run);
-  const name = options.dataset ?? recipe?.dataset ?? preprocessing?.dataset;
+  const said = preprocessing?.dataset === NO_DATASET ? undefined : preprocessing?.dataset;
+  const name = options.dataset ?? recipe?.dataset ?? said;
   if (name === undefined) {
     throw new BnnError('E_USAGE', '--int8 takes ranges from training pictures, but the file does not say which', {
       at: path,

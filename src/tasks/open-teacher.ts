@@ -31,18 +31,10 @@ export async function openTeacher(
   const session = await openSession(file, { threads, restBetweenRuns: true });
   const { batch: fixedBatch } = imageInputOf(session);
   const teacher: Teacher = async (images, count, { height, width, channels }) => {
-    const step = fixedBatch ?? count;
-    const pixels = height * width * channels;
-    const parts: Float32Array[] = [];
-    for (let from = 0; from < count; from += step) {
-      const part = Math.min(step, count - from);
-      const planar = toChannelsFirst(images.slice(from * pixels, (from + part) * pixels), part, channels);
-      const { data, shape } = await runImages(session, planar, part, [channels, height, width], fixedBatch);
-      const outputs = shape[1] ?? 1;
-      parts.push(logitsBehind(data, outputs, formOf(outputs)));
-    }
-    const [first = new Float32Array(0)] = parts;
-    return parts.length === 1 ? first : Float32Array.from(parts.flatMap((part) => Array.from(part)));
+    const planar = toChannelsFirst(images, count, channels);
+    const { data, shape } = await runImages(session, planar, count, [channels, height, width], fixedBatch);
+    const outputs = shape[1] ?? 1;
+    return logitsBehind(data, outputs, formOf(outputs));
   };
   return { teacher, close: () => session.dispose() };
 }

@@ -33,11 +33,12 @@ export async function validateModel(options: ModelValidateOptions): Promise<Mode
   const { path: model, run } = await findModel(options.model);
   const other = options.against === undefined ? undefined : await findModel(options.against);
   const against = other?.path;
-  const data = await dataOf(run ?? other?.run ?? null, options);
+  const trained = run ?? other?.run ?? null;
+  const data = await dataOf(trained, options);
   const { plugins = [], ...rest } = options;
   const request = { ...rest, ...data, model, against };
   if (plugins.length === 0) return { model, ...(await validateFile(request)) };
-  const own = await openDatasets(plugins, run, data.dataset);
+  const own = await openDatasets(plugins, trained, data.dataset);
   const { fromPluginError } = await import('../training/plugins/plugin-errors.ts');
   try {
     return { model, ...(await validateFile({ ...request, datasets: own.datasets, values: own.values })) };

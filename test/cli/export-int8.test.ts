@@ -19,6 +19,8 @@ let folder: string;
 let data: string;
 let latent: string;
 let bare: string;
+/** As bnn-convert describes pictures of a network from elsewhere. */
+let described: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'bnn-int8-cli-'));
@@ -35,6 +37,9 @@ beforeAll(async () => {
   const preprocessing = { dataset: 'image-folder', mean: MEAN, std: STD, classes: CLASSES };
   model.metadata.set(PREPROCESSING_KEY, encodePreprocessing(preprocessing));
   await writeModel(latent, model);
+  described = join(folder, 'described.onnx');
+  const converted = await runCli(['convert', bare, '-o', described, '--normalize', 'imagenet']);
+  expect(converted.code).toBe(0);
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -98,6 +103,12 @@ test(
 
 test.each<readonly [string, () => string[], string, RegExp]>([
   ['no data', () => [latent], 'E_USAGE', /takes ranges from training pictures: .* needs a folder[\s\S]*add --data DIR/],
+  [
+    'no data set in a converted file',
+    () => [described, '--data', data],
+    'E_USAGE',
+    /the file does not say which[\s\S]*add --dataset and --data/,
+  ],
   ['no data set', () => [bare, '--data', data], 'E_USAGE', /does not say which[\s\S]*add --dataset and --data/],
   [
     'no normalization',

@@ -11,6 +11,7 @@ import { writeModel } from '../../src/onnx/model-io.ts';
 import { addBnnFunctions } from '../../src/operators/registry.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
 import { readMnist } from '../data/mnist-files.ts';
+import { writePicture } from '../data/pictures.ts';
 
 const IMAGES = 250;
 const DIGITS = [...'0123456789'];
@@ -22,9 +23,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function save(name: string, model: Model, withPreprocessing = true): Promise<string> {
+async function save(name: string, model: Model, withPreprocessing = true, said: object = {}): Promise<string> {
   if (withPreprocessing) {
-    const text = encodePreprocessing({ dataset: 'mnist', ...STATISTICS, classes: DIGITS });
+    const text = encodePreprocessing({ dataset: 'mnist', ...STATISTICS, classes: DIGITS, ...said });
     model.metadata.set(PREPROCESSING_KEY, text);
   }
   addBnnFunctions(model);
@@ -146,6 +147,59 @@ describe('validateModel', () => {
       code: 'E_SHAPE',
       message: expect.stringMatching(/ 7 classes.* 10$/),
     });
+  });
+
+  test('another form of a smaller fixed batch gets as many pictures at a time as it takes', async () => {
+    const model = buildModel('binarynet-mini', { seed: 1 });
+    const free = await save('free', model);
+    const [input, output] = [model.graph.inputs[0]!, model.graph.outputs[0]!];
+    input.shape = [32, 1, 28, 28];
+    output.shape = [32, 10];
+    const fixed = await save('fixed', model);
+    const { rows, labels } = await referenceLogits(free);
+    const result = await validateModel({ model: free, against: fixed, dataset: 'mnist', limit: IMAGES, ops: 'off' });
+    expect(result).toMatchObject({ images: IMAGES, batchSize: 100, agreement: 1 });
+    expect(result.maxLogitDifference).toBeLessThan(1e-4);
+    expect(result.other?.top1).toBe(rows.filter((row, i) => best(row) === labels[i]).length / IMAGES);
+  });
+
+  test('classes of other names are said', async () => {
+    const data = join(folder, 'tiere');
+    for (const name of ['Hund', 'Katze']) await writePicture(join(data, 'test', name, '1.png'), 32, 32);
+    const options = { dataset: 'image-folder', dir: data, ops: 'off', threads: 1 } as const;
+    const network = buildModel('binarynet-mini', { seed: 1, channels: 3, classes: 2 });
+    const said = { dataset: 'image-folder', mean: [0, 0, 0], std: [1, 1, 1] };
+    const notes = async (classes: readonly string[]): Promise<readonly string[]> =>
+      (await validateModel({ ...options, model: await save('tiere', network, true, { ...said, classes }) })).notes;
+    const [note, ...more] = await notes(['Hund', 'cat']);
+    expect(note).toMatch(/class 1 is "cat" in the model, "Katze" in image-folder at .*tiere$/);
+    expect(more).toEqual([]);
+    expect(await notes(['Hund', 'Katze'])).toEqual([]);
+    await expect(notes(['Katze', 'Hund'])).rejects.toMatchObject({ code: 'E_SHAPE' });
+  });
+
+  test('the same classes in another order are an error', async () => {
+    const model = buildModel('binarynet-mini', { seed: 1 });
+    const named = (name: string, classes: readonly string[], said: object = {}) =>
+      save(name, model, true, { classes, ...said });
+    const options = { dataset: 'mnist', limit: 20, ops: 'off', threads: 1 } as const;
+    const swapped = await named('swapped', ['1', '0', ...DIGITS.slice(2)]);
+    const order = { code: 'E_SHAPE', message: expect.stringMatching(/order: class 0 is "1" in .*, "0" in mnist at /) };
+    await expect(validateModel({ ...options, model: swapped })).rejects.toMatchObject({ ...order, at: swapped });
+    const digits = await save('digits', model);
+    await expect(validateModel({ ...options, model: digits, against: swapped })).rejects.toMatchObject({
+      code: 'E_SHAPE',
+    });
+
+    const things = ['shirt', 'shoe', 'bag', 'coat', 'hat', 'sock', 'belt', 'scarf', 'glove', 'tie'];
+    const wardrobe = await named('wardrobe', things);
+    const backwards = await named('backwards', things.toReversed());
+    await expect(validateModel({ ...options, model: wardrobe, against: backwards })).rejects.toMatchObject({
+      code: 'E_SHAPE',
+      message: expect.stringContaining('class 0 is "shirt" in the model, "tie" in the other form'),
+    });
+    const nameless = await named('nameless', [], { dataset: 'unknown' });
+    expect((await validateModel({ ...options, model: nameless })).notes).toEqual([]);
   });
 
   test('a model that gives NaN is an error', async () => {

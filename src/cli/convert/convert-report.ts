@@ -75,9 +75,9 @@ function list(names: readonly string[]): string {
 
 export function formatCheck({ inputs, from, agreements }: Check): string {
   return formatPairs(
-    agreements.map(({ name, maxDifference, changed }) => [
+    agreements.map(({ name, maxDifference, changed, beyond, tolerance }) => [
       name,
-      `${formatCount(inputs)} ${from}: largest difference ${formatDifference(maxDifference)}, same arg-max ${formatPercent(1 - changed / inputs)}`,
+      `${formatCount(inputs)} ${from}: largest difference ${formatDifference(maxDifference)}, same arg-max ${formatPercent(1 - changed / inputs)}, ${formatCount(beyond)} beyond ${formatDifference(tolerance)}`,
     ]),
   );
 }

@@ -44,6 +44,9 @@ export interface Preprocessing {
   readonly classes: readonly string[];
 }
 
+/** In place of a data set's name, in the file of a network from elsewhere. */
+export const NO_DATASET = 'unknown';
+
 export const PREPROCESSING_KEY = 'bnn.preprocessing';
 
 /** The usual evaluation of ImageNet, shorter side to 256 of which the middle 224 are used, kept for other sizes. */

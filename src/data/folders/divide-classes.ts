@@ -28,7 +28,7 @@ export async function divideClasses(
   if (divided !== undefined) {
     throw new BnnError('E_USAGE', `the pictures are divided already: there is a folder "${divided}"`, {
       at: root,
-      hint: 'leave --split out, or give the folder that holds the classes',
+      hint: 'give the folder that holds the classes, or train without --split',
     });
   }
   if (listing === undefined || listing.files.every((files) => files.length === 0)) {

@@ -149,6 +149,6 @@ async function whereElse(root: string, testNames: readonly string[]): Promise<st
   }
   const isSplitless = !below.names.some((name) => name === 'train' || testNames.includes(name));
   return isSplitless && below.files.some((some) => some.length > 0)
-    ? `${testNames.includes('test') ? 'add --split 0.2 to test on a fifth of each class, or ' : ''}divide the folders of the classes into train and ${testNames[0]}: ${layout}`
+    ? `${testNames.includes('test') ? 'train with --split 0.2 to test on a fifth of each class (other commands know it of the run folder), or ' : ''}divide the folders of the classes into train and ${testNames[0]}: ${layout}`
     : layout;
 }

@@ -129,7 +129,7 @@ async function decodeWith(
     const [text] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
     throw new BnnError('E_FORMAT', `cannot decode the picture: ${text}`, {
       at,
-      hint: 'replace the picture, remove it, or leave out broken ones with --broken-images skip',
+      hint: 'replace the picture, or remove it; a training leaves broken ones out with --broken-images skip',
       cause,
     });
   }

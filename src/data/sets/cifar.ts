@@ -88,7 +88,7 @@ async function locate(family: CifarFamily, options: LoadOptions): Promise<Locate
     const wanted = layouts.flatMap((layout) => [layout.folder, layout.archive]).join(', ');
     throw new BnnError('E_NOT_FOUND', `no ${title} batches here, nor in any of ${wanted} below`, {
       at: root,
-      hint: `give the folder by --data DIR, or add --download to fetch ${official.url} (${Math.round(official.sizeBytes / 2 ** 20)} MiB) into it`,
+      hint: `give the folder by --data DIR; bnn-train and bnn-validate fetch ${official.url} (${Math.round(official.sizeBytes / 2 ** 20)} MiB) into it with --download`,
     });
   }
   await downloadFile(official.url, archive, {
@@ -136,7 +136,7 @@ async function readSplit(
     if (sizeBytes === undefined) {
       throw new BnnError('E_NOT_FOUND', `the batch ${batch} is missing`, {
         at,
-        hint: 'give a folder with all its files, or add --download with another folder',
+        hint: 'give a folder with all its files, or let bnn-train fetch them into another one with --download',
       });
     }
     layout.checkSize(sizeBytes, expected, at);

@@ -20,7 +20,8 @@ import { createFileSplit, frameOf, limitedOrder } from '../splits/file-split.ts'
 import { limitOf } from '../splits/limits.ts';
 import { pictureDataset } from './picture-dataset.ts';
 
-/** A shard whose name, or whose folder's name, has one of these words is for evaluation. */
+/** Words in the name of a shard, or of its folder, that say what it is for. */
+const LEARNED = /(?:^|[^a-z])(?:train|training)(?:[^a-z]|$)/i;
 const HELD_OUT = /(?:^|[^a-z])(?:val|valid|validation|test)(?:[^a-z]|$)/i;
 const SHARDS_AT_ONCE = 8;
 /** Without a list of classes: a damaged label should not become a network with millions of outputs. */
@@ -28,7 +29,7 @@ const MOST_CLASSES = 100_000;
 
 /**
  * Indexes the shards of a folder (and of the folders in it), or those that a brace pattern stands for. Shards with `val` or `test` in
- * the name are the test split, the others the training split.
+ * the name are the test split, the others the training split; where the name says neither, that of a folder below the data set's place does.
  *
  * @throws {BnnError} E_NOT_FOUND when there is no shard; E_FORMAT with shard and key when a picture has no class or a shard is damaged.
  */
@@ -41,9 +42,9 @@ export async function loadWebdataset(options: LoadOptions): Promise<Dataset> {
   const frame = frameOf(options);
   const isPattern = options.dir.includes('{') || options.dir.endsWith('.tar');
   const shards = isPattern ? expandBraces(options.dir).map((path) => resolve(path)) : await findShards(options.dir);
-  const isHeldOut = (path: string): boolean => HELD_OUT.test(basename(path)) || HELD_OUT.test(basename(dirname(path)));
+  const place = isPattern ? resolve(dirname(`${options.dir.split('{')[0]}_`)) : resolve(options.dir);
   const index = await indexShards(shards, options);
-  const parts = [false, true].map((held) => index.filter(({ path }) => isHeldOut(path) === held));
+  const parts = [false, true].map((held) => index.filter(({ path }) => isHeldOut(path, place) === held));
   const [train, test] = parts.map((part) => toSplit(part, frame));
   if (train === undefined || test === undefined) throw new Error('internal: two parts');
   const root = isPattern ? dirname(shards[0] ?? '.') : resolve(options.dir);
@@ -53,6 +54,14 @@ export async function loadWebdataset(options: LoadOptions): Promise<Dataset> {
     test: limitSplit(test, limitOf('limitTest', options.limitTest)),
   };
   return pictureDataset({ name: 'webdataset', classes, root, notes: notesOn(index, classes, train) }, used);
+}
+
+/** By its own name first. How the place itself is called tells nothing: all of `~/test` may be there to try something out. */
+function isHeldOut(path: string, place: string): boolean {
+  const folder = dirname(path);
+  const names = [basename(path), ...(folder === place ? [] : [basename(folder)])];
+  const telling = names.find((name) => LEARNED.test(name) || HELD_OUT.test(name));
+  return telling !== undefined && !LEARNED.test(telling);
 }
 
 async function findShards(dir: string): Promise<string[]> {

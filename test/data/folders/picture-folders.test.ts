@@ -184,7 +184,7 @@ test('a folder above, and pictures that are not divided: the hint says what to d
   await expect(load(flat)).rejects.toMatchObject({
     code: 'E_NOT_FOUND',
     hint: expect.stringMatching(
-      /^add --split 0.2 to test .*, or divide the folders of the classes into train and test/,
+      /^train with --split 0.2 to test .* run folder\), or divide the folders of the classes into train and test/,
     ),
   });
 });

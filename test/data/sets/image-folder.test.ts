@@ -68,6 +68,7 @@ test('a broken picture stops with its name', async () => {
         code: 'E_FORMAT',
         at: paths[1],
         message: expect.stringContaining('cannot decode the picture'),
+        hint: 'replace the picture, or remove it; a training leaves broken ones out with --broken-images skip',
       });
     }
   }

@@ -190,6 +190,34 @@ test('pictures, classes and splits; read from their place in the shard', async (
   }
 });
 
+/** Of shards with a picture each, in a folder of that name. */
+async function splitOf(root: string, shards: readonly string[], place = ''): Promise<[string[], string[]]> {
+  const dir = join(await temporaryFolder(), root);
+  await writePicture(join(dir, 'picture.png'), 8, 8);
+  const bytes = await readFile(join(dir, 'picture.png'));
+  for (const name of shards) {
+    await writeTar(join(dir, name), [
+      ['a.cls', '0'],
+      ['a.png', bytes],
+    ]);
+  }
+  const { train, test } = await loadDataset('webdataset', { dir: join(dir, place), imageSize: 8 });
+  const names = (split: FileSplit) => filesOf(split).map((file) => file.slice(dir.length + 1).split(' > ')[0]!);
+  return [names(train as FileSplit), names(test as FileSplit)];
+}
+
+test.each<[string, string, string[], string[], string?]>([
+  ['the name of the place tells nothing', 'test', ['000.tar', 'train-0.tar'], []],
+  ['nor with other shards in it', 'imagenet-val-mini', ['train-0.tar'], ['val-0.tar']],
+  ['nor in a pattern', 'val', ['x-0.tar'], ['x-test.tar'], '{x-0,x-test}.tar'],
+  ['nor before a shard', 'val', ['000.tar'], [], '000.tar'],
+  ['folders below it do', 'test', ['train/000.tar'], ['val/000.tar']],
+  ['also those of a pattern', 'test', ['train/000.tar'], ['val/000.tar'], '{train,val}/000.tar'],
+  ['a shard by itself first', 'x', ['val/train-0.tar'], ['train/test-0.tar']],
+])('which shards are for evaluation: %s', async (_, root, train, test, place) => {
+  expect(await splitOf(root, [...train, ...test], place)).toEqual([train, test]);
+});
+
 test('the same batches as the same pictures in folders, shuffled and resumed', async () => {
   const { dir, pictures } = await smallSet();
   const { train } = await loadDataset('webdataset', { dir, imageSize: 8 });

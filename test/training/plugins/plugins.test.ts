@@ -1,7 +1,7 @@
 /** Plug-ins in `train()`: built-in parts written anew as parts of a plug-in train the same network, and mistakes are said. */
 
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
@@ -545,6 +545,25 @@ it('a data set of a plug-in is validated with it, by the run alone', async () =>
     code: 'E_NOT_FOUND',
     hint: expect.stringContaining('--plugin'),
   });
+});
+
+it('a file is validated against a run with the fields of its data set', async () => {
+  const some = definePlugin(({ define, number, loadDataset: load }) => ({
+    name: 'some',
+    datasets: [
+      define.dataset({
+        name: 'some-mnist',
+        fields: { myTests: number(30, 1, 100, 'some-mnist: test pictures') },
+        load: ({ limitTrain }, { myTests }) => load('mnist', { limitTrain, limitTest: myTests }),
+      }),
+    ],
+  }));
+  const recipe = { model: 'my-mini', dataset: 'some-mnist', myTests: 7, limitTrain: 16, epochs: 1 };
+  const { out } = await trained(recipe, [rewritten, some]);
+  const file = join(folder, 'file.onnx');
+  await copyFile(join(out, 'last/model.onnx'), file);
+  const found = await validateModel({ model: file, against: out, plugins: [rewritten, some] });
+  expect(found).toMatchObject({ images: 7, agreement: 1 });
 });
 
 describe('slopeEstimator', () => {
