@@ -13,6 +13,7 @@ import { parseRecipe, type RecipeRules } from '../recipes/parse-recipe.ts';
 import { BUILT_IN, type Parts } from '../recipes/parts.ts';
 import type { Recipe, RecipeInput } from '../recipes/recipe.ts';
 import type { EpochRecord } from '../sessions/history-io.ts';
+import { bestRecord } from '../sessions/is-finished.ts';
 import { type Contrast, contrastOf, correctTogether, type Disagreement } from './contrast.ts';
 
 /** One of the recipes that are compared. */
@@ -175,13 +176,7 @@ export interface ArmRun extends Readonly<Record<NetworkIndicator, number | null>
 export function summarizeRun(seed: number, records: readonly EpochRecord[]): ArmRun {
   const last = records.at(-1);
   if (last === undefined) throw new Error('internal: a run without epochs');
-  let chosen = last;
-  if (last.validationTop1 !== null) {
-    // The first of equals, as in training.
-    chosen = records.reduce((best, record) =>
-      (record.validationTop1 ?? 0) > (best.validationTop1 ?? 0) ? record : best,
-    );
-  }
+  const chosen = last.validationTop1 === null ? last : bestRecord(records);
   const indicators = records.flatMap((record) => record.indicators ?? []);
   const joined = Object.fromEntries(INDICATOR_NAMES.map((name) => [name, join(name, indicators, last)]));
   return {

@@ -11,6 +11,7 @@ import { parseRecipe } from '../recipes/parse-recipe.ts';
 import { BUILT_IN, type Parts } from '../recipes/parts.ts';
 import type { Recipe } from '../recipes/recipe.ts';
 import { readHistory } from '../sessions/history-io.ts';
+import { isFinished } from '../sessions/is-finished.ts';
 import { checkRunFolder, isUntouched, readRecipe } from '../sessions/run-folder-io.ts';
 import type { Environment, TestedEpoch, TrainListeners, TrainOptions } from '../sessions/train-options.ts';
 import { train, withStart } from '../sessions/trainer.ts';
@@ -197,7 +198,8 @@ async function trainShare(
   const tuned: Arm[] = [];
   for (const arm of arms) {
     const chosen = await tune(recipe, arm, options, () => 'told');
-    tuned.push(chosen?.arm ?? arm);
+    if (chosen === null) throw new Error(`internal: a run that chooses the rate of "${arm.name}" is missing`);
+    tuned.push(chosen.arm);
   }
   const isComplete = await trainMine(
     seeds.flatMap((seed) => tuned.map((arm) => ({ arm, seed }))),
@@ -240,7 +242,7 @@ async function completeRun(
   const exists = (await readRecipe(out)) !== null && !(await isUntouched(out));
   if (exists) await checkRunFolder(out, recipe, true);
   const before = exists ? await readHistory(history) : [];
-  if (before.length >= recipe.epochs) {
+  if (isFinished(before, recipe)) {
     return { run: summarizeRun(seed, before), isNew: false, tested: await readPredictions(predictions) };
   }
   if (isRead) return null;
