@@ -5,7 +5,6 @@ import { writeFileAtomic } from '../core/files/atomic-file-io.ts';
 import type { Communicator } from '../distributed/communicator.ts';
 import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';
-import { findModel } from '../inference/model-source-io.ts';
 import { plotEquilibrium } from '../report/plot-equilibrium.ts';
 import {
   type Arm,
@@ -22,6 +21,7 @@ import { openParts, type Parts } from '../training/recipes/parts.ts';
 import type { Recipe, RecipeInput } from '../training/recipes/recipe.ts';
 import { readRecipe } from '../training/sessions/run-folder-io.ts';
 import type { StepProgress } from '../training/sessions/train-options.ts';
+import { digestOfFile } from '../training/start/file-digest-io.ts';
 import { withInitialDigest } from '../training/start/initial-model-io.ts';
 import { findNetwork } from '../zoo/zoo.ts';
 import { formatCsv, formatLatex } from './compare-files.ts';
@@ -29,7 +29,7 @@ import { equilibriumPanels, plotTitles } from './compare-plot.ts';
 import { describeEnvironment } from './environment.ts';
 import { openTeacher } from './open-teacher.ts';
 import { assertWritable } from './output-file.ts';
-import { withModelFiles } from './read-recipe.ts';
+import { startFileOf, withModelFiles } from './read-recipe.ts';
 
 export interface CompareOptions {
   /** Holds the runs, results.json, results.csv, results.tex and, with indicators, equilibrium.svg. */
@@ -155,13 +155,14 @@ async function planComparison(given: Recipe, options: CompareOptions, parts: Par
   if (recipe.init === '') findNetwork(recipe.model, networks);
   const { oEnds = [], lrs = [], seeds = COMPARE_SEEDS, arms: specs = [] } = options;
   const { estimators = oEnds.length + specs.length > 0 ? [] : PAPER_ESTIMATORS } = options;
-  const arms = await withStartFiles(createArms({ estimators, oEnds, lrs, specs }, parts));
+  const arms = await withStartFiles(createArms({ estimators, oEnds, lrs, specs }, parts), recipe);
   const tuning = tuningOf(options, recipe, seeds, arms);
   assertNoTwins(recipe, arms, parts);
   const { checkRecipe } = await import('../training/sessions/trainer.ts');
   const recipes = arms.map(({ name, overrides }) => parseRecipe([{ ...recipe }, overrides], `arm "${name}"`, rules));
   const runs = arms.length * (seeds.length + (tuning === undefined ? 0 : tuning.lrs.length * tuning.seeds.length));
   const plan = { recipe, arms, recipes, seeds, tuning, runs };
+  assertNetworks(plan, networks);
   options.onPlan?.(plan);
   assertArmsDiffer(plan, rules);
   for (const one of recipes) checkRecipe(one, parts);
@@ -217,15 +218,35 @@ function tuningOf(
   return { lrs, seeds: own };
 }
 
-/** Arms that start from a network of their own name its file, as the recipe does. */
-async function withStartFiles(arms: readonly Arm[]): Promise<Arm[]> {
+/**
+ * Arms that start from a network of their own name its file, as the recipe does, and its digest: that of the recipe is of another file.
+ *
+ * @throws {BnnError} E_NOT_FOUND; E_FORMAT when the arm has the digest of another file.
+ */
+async function withStartFiles(arms: readonly Arm[], shared: Recipe): Promise<Arm[]> {
   return Promise.all(
     arms.map(async (arm) => {
-      const { init } = arm.overrides;
-      if (typeof init !== 'string' || init === '') return arm;
-      return { ...arm, overrides: { ...arm.overrides, init: (await findModel(init)).path } };
+      const { init: own, initSha256: expected = '' } = arm.overrides;
+      if (own === undefined && expected === '') return arm;
+      const init = await startFileOf(String(own ?? shared.init));
+      const initSha256 = init === '' ? expected : await digestOfFile('init', init, String(expected));
+      return { ...arm, overrides: { ...arm.overrides, ...(own !== undefined && { init }), initSha256 } };
     }),
   );
+}
+
+/** @throws {BnnError} E_USAGE or E_NOT_FOUND when an arm is trained from a network that is none. */
+function assertNetworks({ arms, recipes }: ComparisonPlan, networks: Parts['networks']): void {
+  for (const [i, { model, init }] of recipes.entries()) {
+    if (init !== '') continue;
+    if (model !== '') findNetwork(model, networks);
+    else {
+      throw new BnnError('E_USAGE', `arm "${arms[i]?.name}" starts from no file, and names no network`, {
+        at: '--arm',
+        hint: 'give it one of the zoo: model=NAME',
+      });
+    }
+  }
 }
 
 /** The runs of a comparison lie in folders of their own. */

@@ -1,9 +1,13 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { packageModel } from '../../src/inference/package-models-io.ts';
+import { writeModel } from '../../src/onnx/model-io.ts';
 import { type ComparisonPlan, compareRecipes } from '../../src/tasks/compare-recipes.ts';
 import { parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
+import { buildModel } from '../../src/zoo/zoo.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bnn-compare-recipes-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -48,4 +52,37 @@ it.each([
     message: expect.stringMatching(message),
   });
   expect(existsSync(out)).toBe(false);
+});
+
+it('an arm that starts from a file of its own has its digest, and the latent form of a network of the package', async () => {
+  const [shared, own] = ['a.onnx', 'b.onnx'].map((name) => join(folder, name)) as [string, string];
+  for (const [seed, file] of [shared, own].entries()) await writeModel(file, buildModel('binarynet-mini', { seed }));
+  const digest = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
+  const { latent } = packageModel('cifar10-resnet8-bireal')!;
+  const planned = async (...arms: string[]) => {
+    let plan: ComparisonPlan | undefined;
+    await compareRecipes(parseRecipe([{ init: shared, initSha256: digest(shared) }]), {
+      ...{ out: join(folder, 'starts'), arms: ['base:', ...arms] },
+      onPlan: (given) => {
+        plan = given;
+        throw new RangeError('seen');
+      },
+    }).catch((error: unknown) => {
+      if (!(error instanceof RangeError)) throw error;
+    });
+    return plan!.recipes.map(({ model, init, initSha256 }) => [model, init, initSha256]);
+  };
+  expect(
+    await planned(`own:init=${own}`, 'named:init=cifar10-resnet8-bireal', 'fresh:init=,model=binarynet-mini'),
+  ).toEqual([
+    ['', shared, digest(shared)],
+    ['', own, digest(own)],
+    ['', latent, digest(latent!)],
+    ['binarynet-mini', '', ''],
+  ]);
+  await expect(planned(`own:init=${own},initSha256=${digest(shared)}`)).rejects.toMatchObject({ code: 'E_FORMAT' });
+  await expect(planned(`own:initSha256=${digest(own)}`)).rejects.toMatchObject({ code: 'E_FORMAT', at: shared });
+  await expect(planned(`own:init=${join(folder, 'none.onnx')}`)).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
+  await expect(planned('fresh:init=')).rejects.toThrow('arm "fresh" starts from no file, and names no network');
+  await expect(planned('fresh:init=,model=binarynet-maxi')).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
 });
