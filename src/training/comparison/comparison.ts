@@ -59,7 +59,39 @@ export function createArms({ estimators, oEnds, lrs, specs = [] }: ArmChoice, pa
   if (arms.length === 0) {
     throw new BnnError('E_USAGE', 'there is nothing to compare', { hint: 'give --arm, --estimators or --o-ends' });
   }
+  assertOwnFolders(arms);
   return arms;
+}
+
+/**
+ * Folders take letters and digits of ASCII alone from names, and some file systems do not tell A from a.
+ *
+ * @throws {BnnError} E_USAGE where two arms would share the folders of their runs, or the name of an arm leaves none.
+ */
+function assertOwnFolders(arms: readonly Arm[]): void {
+  const taken = new Map<string, string>();
+  for (const { name } of arms) {
+    const folder = folderName(name);
+    const hint = 'give it another name in --arm, of letters a to z and digits';
+    if (!/[A-Za-z0-9]/.test(folder)) {
+      throw new BnnError('E_USAGE', `the name of arm "${name}" leaves nothing to name the folders of its runs by`, {
+        at: '--arm',
+        hint,
+      });
+    }
+    const other = taken.get(folder.toLowerCase());
+    if (other !== undefined) {
+      throw new BnnError(
+        'E_USAGE',
+        `the arms "${other}" and "${name}" would share their runs, in folders ${folder}-seed-…`,
+        {
+          at: '--arm',
+          hint: `${hint}, in which it differs from the other`,
+        },
+      );
+    }
+    taken.set(folder.toLowerCase(), name);
+  }
 }
 
 /** Fields that are the comparison's own, or that would make its arms answer different questions. */
@@ -124,7 +156,11 @@ function overridesOf(estimator: string, rows: readonly EstimatorRow[]): RecipeIn
 
 /** Folder name of a run: `reste o=1.5` with seed 2 is `reste-o-1.5-seed-2`. */
 export function runName(arm: Arm, seed: number): string {
-  return `${arm.name.replaceAll(/[^\w.]+/g, '-')}-seed-${seed}`;
+  return `${folderName(arm.name)}-seed-${seed}`;
+}
+
+function folderName(arm: string): string {
+  return arm.replaceAll(/[^\w.]+/g, '-');
 }
 
 /**

@@ -128,6 +128,18 @@ describe('arms over any fields', () => {
     );
   });
 
+  it.each([
+    [['lr+:lr=1', 'lr-:lr=2'], 'the arms "lr+" and "lr-" would share their runs, in folders lr--seed-…'],
+    [['wide:lr=1', 'Wide:lr=2'], 'the arms "wide" and "Wide" would share their runs'],
+    [['breite ä:', 'breite ö:lr=2'], 'the arms "breite ä" and "breite ö" would share their runs'],
+    [['основа:', 'b:lr=2'], 'the name of arm "основа" leaves nothing'],
+    [['_.:'], 'the name of arm "_." leaves nothing'],
+  ])('%j have no folders of their own', (specs, message) => {
+    expect(() => only(...specs)).toThrow(
+      expect.objectContaining({ code: 'E_USAGE', message: expect.stringContaining(message) }),
+    );
+  });
+
   it('the same training by two names is refused', () => {
     const twins =
       (recipe: RecipeInput, ...specs: string[]) =>
