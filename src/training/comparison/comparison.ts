@@ -94,8 +94,14 @@ function assertOwnFolders(arms: readonly Arm[]): void {
   }
 }
 
-/** Fields that are the comparison's own, or that would make its arms answer different questions. */
-const NO_ARM = ['seed', 'teacher', 'dataset', 'data', 'limitTest', 'validation'];
+/**
+ * Fields that are the comparison's own, or that would make its arms answer different questions: above all those that say which pictures
+ * are tested on, since differences are paired. (How the same pictures are framed and normalized may differ.)
+ */
+const NO_ARM = [
+  ...['seed', 'teacher', 'teacherSha256', 'validation'],
+  ...['dataset', 'data', 'split', 'limitTest', 'brokenImages'],
+];
 
 /** @throws {BnnError} E_USAGE. */
 function parseArm(spec: string, rules: RecipeRules): Arm {

@@ -13,7 +13,7 @@ import type { Recipe } from '../recipes/recipe.ts';
 import { readHistory } from '../sessions/history-io.ts';
 import { isFinished } from '../sessions/is-finished.ts';
 import { checkRunFolder, isUntouched, readRecipe } from '../sessions/run-folder-io.ts';
-import type { Environment, TestedEpoch, TrainListeners, TrainOptions } from '../sessions/train-options.ts';
+import type { Environment, TrainListeners, TrainOptions } from '../sessions/train-options.ts';
 import { train, withStart } from '../sessions/trainer.ts';
 import {
   type Arm,
@@ -26,7 +26,7 @@ import {
   type TrainedArm,
   type TuningRate,
 } from './comparison.ts';
-import { type Disagreement, disagreementOf } from './contrast.ts';
+import { type Decisions, type Disagreement, disagreementOf } from './contrast.ts';
 
 /** How each arm's learning rate is chosen before its runs. */
 export interface Tuning {
@@ -76,7 +76,7 @@ export interface Comparison {
 interface TunedArm extends TrainedArm {
   readonly runs: ArmRun[];
   /** By seed. */
-  readonly tested: Map<number, Pick<TestedEpoch, 'predictions' | 'labels'>>;
+  readonly tested: Map<number, Decisions>;
 }
 
 /**
@@ -221,7 +221,7 @@ interface DoneRun {
   readonly run: ArmRun;
   readonly isNew: boolean;
   /** Null where an earlier version made the run. */
-  readonly tested: Pick<TestedEpoch, 'predictions' | 'labels'> | null;
+  readonly tested: Decisions | null;
 }
 
 /** Null when interrupted. */
@@ -271,7 +271,7 @@ async function completeRun(
 
 async function readPredictions(path: string): Promise<DoneRun['tested']> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as TestedEpoch;
+    return JSON.parse(await readFile(path, 'utf8')) as Decisions;
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return null;
     if (error instanceof SyntaxError) {
@@ -296,10 +296,9 @@ function collect(
 }
 
 function disagreements(arm: TunedArm, first: TunedArm | undefined): Disagreement[] {
-  return Array.from(arm.tested).flatMap(([seed, { predictions, labels }]) => {
+  return Array.from(arm.tested).flatMap(([seed, these]) => {
     const other = first?.tested.get(seed);
-    const found = other === undefined ? null : disagreementOf(seed, labels, predictions, other.predictions);
-    return found ?? [];
+    return (other === undefined ? null : disagreementOf(seed, these, other)) ?? [];
   });
 }
 

@@ -122,6 +122,10 @@ describe('arms over any fields', () => {
     ['a:lr=1,lr=2', 'lr is given twice'],
     ['a:seed=3', 'seed cannot differ between arms'],
     ['a:dataset=mnist', 'dataset cannot differ'],
+    ['a:split=0.3', 'split cannot differ between arms'],
+    ['a:limit-test=9', 'limitTest cannot differ between arms'],
+    ['a:brokenImages=skip', 'brokenImages cannot differ between arms'],
+    ['a:teacher-sha256=00', 'teacherSha256 cannot differ between arms'],
   ])('%s', (spec, message) => {
     expect(() => only(spec)).toThrow(
       expect.objectContaining({ code: 'E_USAGE', message: expect.stringContaining(message) }),
@@ -191,13 +195,16 @@ describe('contrasts', () => {
   });
 
   it('two networks on the same pictures', () => {
-    expect(disagreementOf(4, [0, 1, 2, 3, 4], [0, 1, 2, 9, -1], [0, 9, 9, 3, -1])).toEqual({
+    const labels = [0, 1, 2, 3, 4];
+    const first = { labels, predictions: [0, 9, 9, 3, -1] };
+    expect(disagreementOf(4, { labels, predictions: [0, 1, 2, 9, -1] }, first)).toEqual({
       seed: 4,
       onlyThis: 2,
       onlyFirst: 1,
       p: expect.closeTo(1, 12),
     });
-    expect(disagreementOf(4, [0, 1], [0, 1], [0])).toBeNull();
+    expect(disagreementOf(4, { labels: [0, 1], predictions: [0, 1] }, first)).toBeNull();
+    expect(disagreementOf(4, { labels: [0, 1, 2, 4, 3], predictions: [0, 1, 2, 9, -1] }, first)).toBeNull();
   });
 
   it('the best learning rate is the first of the best', () => {
