@@ -11,6 +11,7 @@ import {
   type ArmRun,
   assertNoTwins,
   createArms,
+  type DivergedRun,
   type TuningRate,
 } from '../training/comparison/comparison.ts';
 import type { Comparison, Tuning } from '../training/comparison/run-comparison-io.ts';
@@ -62,6 +63,8 @@ export interface CompareOptions {
   readonly onTuned?: ((arm: Arm, tried: readonly TuningRate[], lr: number) => void) | undefined;
   /** Called after each run, also for those that were complete before. */
   readonly onRun?: ((arm: Arm, run: ArmRun, isNew: boolean) => void) | undefined;
+  /** Called in place of `onRun` where the loss of a run became no number: it is left out, and not trained again. */
+  readonly onDiverged?: ((arm: Arm, run: DivergedRun, isNew: boolean) => void) | undefined;
 }
 
 export interface ComparisonPlan {
@@ -115,7 +118,7 @@ async function compareWith(
   options: CompareOptions,
 ): Promise<ComparedRecipes> {
   const plan = await planComparison(recipe, options, parts);
-  const { out, signal, communicator, onStep, onTuned, onRun } = options;
+  const { out, signal, communicator, onStep, onTuned, onRun, onDiverged } = options;
   const isFirst = communicator === undefined || communicator.rank === 0;
   await assertNoRun(out);
   if (isFirst) for (const name of [RESULTS, PLOT]) await assertWritable(join(out, name));
@@ -137,6 +140,7 @@ async function compareWith(
     listen: (arm, seed) => ({ onStep: (progress) => onStep?.(arm, seed, progress) }),
     onTuned: (...tuned) => onTuned?.(...tuned),
     onRun: (...run) => onRun?.(...run),
+    onDiverged: (...run) => onDiverged?.(...run),
   }).finally(close);
 
   const panels = equilibriumPanels(comparison);

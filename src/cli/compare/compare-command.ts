@@ -25,7 +25,7 @@ import { addPluginOptions, addRecipeOptions, recipeFromOptions, refuseUnusedFiel
 import type { Terminal } from '../terminal.ts';
 import { formatStep } from '../train/train-report.ts';
 import { nameOf } from '../usage-error.ts';
-import { formatComparison, formatRun, formatTuned } from './compare-report.ts';
+import { formatComparison, formatDiverged, formatRun, formatTuned } from './compare-report.ts';
 
 interface CompareCommandOptions extends GeneralOptions {
   readonly estimators?: readonly string[];
@@ -149,11 +149,17 @@ async function compareWith(
           terminal.event('run', { arm: arm.name, isNew, ...run });
           terminal.note(formatRun(count, total, arm, run, isNew));
         },
+        onDiverged: (arm, run, isNew) => {
+          count++;
+          terminal.event('diverged', { arm: arm.name, isNew, ...run });
+          terminal.note(formatDiverged(count, total, arm, run, isNew));
+        },
       }),
   );
   terminal.clearLive();
   terminal.event('result', { out: options.out, results, plot, ...comparison });
-  if (comparison.arms.some(({ runs }) => runs.length > 0)) terminal.result(`${formatComparison(comparison)}\n`);
+  if (comparison.arms.some(({ runs, diverged }) => runs.length + diverged.length > 0))
+    terminal.result(`${formatComparison(comparison)}\n`);
   terminal.result(visible(`wrote ${results}${plot === null ? '' : ` and ${plot}`}`));
   if (!comparison.isComplete) {
     terminal.warn('interrupted: the same command goes on where it stopped');

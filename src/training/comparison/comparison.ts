@@ -246,8 +246,15 @@ export type Measure = (typeof MEASURES)[number];
 /** How an arm's learning rate was chosen. */
 export interface TuningRate {
   readonly lr: number;
-  /** On held-out pictures, mean over the seeds of the tuning. */
-  readonly validationTop1: number;
+  /** On held-out pictures, mean over the seeds of the tuning; null where a training diverged. */
+  readonly validationTop1: number | null;
+}
+
+/** A run without results, since its loss became no number. */
+export interface DivergedRun {
+  readonly seed: number;
+  /** When, and what became of it. */
+  readonly message: string;
 }
 
 export interface ArmResult {
@@ -257,6 +264,8 @@ export interface ArmResult {
   /** Rates that were tried, in the order given; null where the rate was not chosen. */
   readonly tuning: readonly TuningRate[] | null;
   readonly runs: readonly ArmRun[];
+  /** Left out of all that follows. */
+  readonly diverged: readonly DivergedRun[];
   /** Over the seeds; null where no run has the measure. */
   readonly spread: Readonly<Record<Measure, Spread | null>>;
   /** Test accuracy less that of the first arm with the same seed, over the seeds that both have; null for the first arm. */
@@ -270,14 +279,16 @@ export interface TrainedArm {
   readonly arm: Arm;
   readonly tuning: readonly TuningRate[] | null;
   readonly runs: readonly ArmRun[];
+  readonly diverged: readonly DivergedRun[];
 }
 
 /** All arms, each against the first, their p corrected together. */
 export function summarizeArms(trained: readonly TrainedArm[]): Omit<ArmResult, 'disagreements'>[] {
   const contrasts = trained.length - 1;
-  const results = trained.map(({ arm, tuning, runs }, i) => ({
+  const results = trained.map(({ arm, tuning, runs, diverged }, i) => ({
     ...arm,
     runs,
+    diverged,
     spread: spreadsOf(runs),
     difference: i === 0 ? null : contrastOf(differencesFrom(trained[0]?.runs ?? [], runs), contrasts),
     tuning,
@@ -299,7 +310,11 @@ function differencesFrom(baseline: readonly ArmRun[], runs: readonly ArmRun[]): 
   });
 }
 
-/** The rate that is best on held-out pictures, the first of equals. @param tried  at least one. */
-export function bestRate(tried: readonly TuningRate[]): number {
-  return tried.reduce((best, rate) => (rate.validationTop1 > best.validationTop1 ? rate : best)).lr;
+/** The rate that is best on held-out pictures, the first of equals; null where all diverged. */
+export function bestRate(tried: readonly TuningRate[]): number | null {
+  let best: { readonly lr: number; readonly top1: number } | null = null;
+  for (const { lr, validationTop1: top1 } of tried) {
+    if (top1 !== null && (best === null || top1 > best.top1)) best = { lr, top1 };
+  }
+  return best?.lr ?? null;
 }

@@ -10,7 +10,7 @@ import type { LoadedPlugin } from '../plugins/load-plugin-io.ts';
 import { parseRecipe } from '../recipes/parse-recipe.ts';
 import { BUILT_IN, type Parts } from '../recipes/parts.ts';
 import type { Recipe } from '../recipes/recipe.ts';
-import { readHistory } from '../sessions/history-io.ts';
+import { type EpochRecord, readHistory } from '../sessions/history-io.ts';
 import { isFinished } from '../sessions/is-finished.ts';
 import { checkRunFolder, isUntouched, readRecipe } from '../sessions/run-folder-io.ts';
 import type { Environment, TrainListeners, TrainOptions } from '../sessions/train-options.ts';
@@ -20,6 +20,7 @@ import {
   type ArmResult,
   type ArmRun,
   bestRate,
+  type DivergedRun,
   runName,
   summarizeArms,
   summarizeRun,
@@ -27,6 +28,7 @@ import {
   type TuningRate,
 } from './comparison.ts';
 import { type Decisions, type Disagreement, disagreementOf } from './contrast.ts';
+import { divergenceOf, readDivergence, writeDivergence } from './diverged-run-io.ts';
 
 /** How each arm's learning rate is chosen before its runs. */
 export interface Tuning {
@@ -56,6 +58,8 @@ export interface ComparisonOptions {
   readonly listen?: (arm: Arm, seed: number) => TrainListeners;
   /** Called after each run, also for those that were complete before. */
   readonly onRun?: (arm: Arm, run: ArmRun, isNew: boolean) => void;
+  /** Called in place of `onRun` where a run diverged: it is left out. */
+  readonly onDiverged?: (arm: Arm, run: DivergedRun, isNew: boolean) => void;
   /** Called when an arm's learning rate is chosen. */
   readonly onTuned?: (arm: Arm, tried: readonly TuningRate[], lr: number) => void;
 }
@@ -75,6 +79,7 @@ export interface Comparison {
 /** An arm with the learning rate that it was given. */
 interface TunedArm extends TrainedArm {
   readonly runs: ArmRun[];
+  readonly diverged: DivergedRun[];
   /** By seed. */
   readonly tested: Map<number, Decisions>;
 }
@@ -107,20 +112,23 @@ async function collectRuns(
   for (const arm of options.arms) {
     const chosen = await tune(recipe, arm, options, wayOf);
     if (chosen === null) isComplete = false;
-    tuned.push({ ...(chosen ?? { arm, tuning: null }), runs: [], tested: new Map() });
+    tuned.push({ ...(chosen ?? { arm, tuning: null }), runs: [], diverged: [], tested: new Map() });
   }
   for (const seed of isComplete ? options.seeds : []) {
     for (const one of tuned) {
-      const { arm, runs, tested } = one;
+      const { arm, runs, diverged, tested } = one;
       const way = wayOf(`runs/${runName(arm, seed)}`);
       const done = await completeRun(recipe, arm, seed, 'runs', options, way !== 'train');
       if (done === null) {
         isComplete = false;
         continue;
       }
-      runs.push(done.run);
-      if (done.tested !== null) tested.set(seed, done.tested);
-      if (way !== 'told') options.onRun?.(arm, done.run, done.isNew);
+      if (done.kind === 'diverged') diverged.push(done.run);
+      else {
+        runs.push(done.run);
+        if (done.tested !== null) tested.set(seed, done.tested);
+      }
+      if (way !== 'told') tell(options, arm, done);
       if (way === 'train') await writeResults(options.out, collect(recipe, options, tuned, false));
     }
   }
@@ -129,7 +137,16 @@ async function collectRuns(
   return comparison;
 }
 
-/** The arm with the rate that is best on held-out pictures; null when interrupted. */
+function tell({ onRun, onDiverged }: ComparisonOptions, arm: Arm, done: DoneRun): void {
+  if (done.kind === 'diverged') onDiverged?.(arm, done.run, done.isNew);
+  else onRun?.(arm, done.run, done.isNew);
+}
+
+/**
+ * The arm with the rate that is best on held-out pictures; null when interrupted.
+ *
+ * @throws {BnnError} E_NUMERIC where the training diverged with every rate.
+ */
 async function tune(
   recipe: Recipe,
   arm: Arm,
@@ -142,16 +159,24 @@ async function tune(
   for (const lr of tuning.lrs) {
     const at = armAtRate(arm, lr);
     const accuracies: number[] = [];
+    let hasDiverged = false;
     for (const seed of tuning.seeds) {
       const way = wayOf(`tuning/${runName(at, seed)}`);
       const done = await completeRun(recipe, at, seed, 'tuning', options, way !== 'train');
       if (done === null) return null;
-      if (way !== 'told') options.onRun?.(at, done.run, done.isNew);
-      accuracies.push(done.run.validationTop1 ?? Number.NaN);
+      if (way !== 'told') tell(options, at, done);
+      if (done.kind === 'diverged') hasDiverged = true;
+      else accuracies.push(done.run.validationTop1 ?? Number.NaN);
     }
-    tried.push({ lr, validationTop1: mean(accuracies) });
+    tried.push({ lr, validationTop1: hasDiverged ? null : mean(accuracies) });
   }
   const lr = bestRate(tried);
+  if (lr === null) {
+    throw new BnnError('E_NUMERIC', `arm "${arm.name}" diverged with each learning rate: ${tuning.lrs.join(', ')}`, {
+      at: join(options.out, 'tuning'),
+      hint: 'give lower ones as well: --tune-lrs; what is trained by now is kept',
+    });
+  }
   options.onTuned?.(arm, tried, lr);
   return { arm: { ...arm, overrides: { ...arm.overrides, lr } }, tuning: tried };
 }
@@ -185,7 +210,7 @@ async function trainShare(
       const done = await completeRun(recipe, arm, seed, folder, options);
       names.add(`${folder}/${runName(arm, seed)}`);
       if (done === null) missing++;
-      else options.onRun?.(arm, done.run, done.isNew);
+      else tell(options, arm, done);
     }
     const isComplete = gather(communicator, [missing]).every(([count]) => count === 0);
     if (isComplete) for (const { arm, seed } of runs) await assertSeen(join(options.out, folder, runName(arm, seed)));
@@ -210,19 +235,22 @@ async function trainShare(
 
 /** @throws {BnnError} E_IO. */
 async function assertSeen(run: string): Promise<void> {
-  if ((await readRecipe(run)) !== null) return;
+  if ((await readRecipe(run)) !== null || (await readDivergence(run)) !== null) return;
   throw new BnnError('E_IO', 'a run that another process has trained is not here', {
     at: run,
     hint: 'all machines must see one folder under the name given by --out, e.g. over NFS',
   });
 }
 
-interface DoneRun {
+interface CompleteRun {
+  readonly kind: 'complete';
   readonly run: ArmRun;
   readonly isNew: boolean;
   /** Null where an earlier version made the run. */
   readonly tested: Decisions | null;
 }
+
+type DoneRun = CompleteRun | { readonly kind: 'diverged'; readonly run: DivergedRun; readonly isNew: boolean };
 
 /** Null when interrupted. */
 async function completeRun(
@@ -242,12 +270,15 @@ async function completeRun(
   const exists = (await readRecipe(out)) !== null && !(await isUntouched(out));
   if (exists) await checkRunFolder(out, recipe, true);
   const before = exists ? await readHistory(history) : [];
-  if (isFinished(before, recipe)) {
-    return { run: summarizeRun(seed, before), isNew: false, tested: await readPredictions(predictions) };
-  }
+  const complete = async (records: readonly EpochRecord[], isNew: boolean): Promise<CompleteRun> => {
+    return { kind: 'complete', run: summarizeRun(seed, records), isNew, tested: await readPredictions(predictions) };
+  };
+  if (isFinished(before, recipe)) return complete(before, false);
+  const divergence = await readDivergence(out, recipe);
+  if (divergence !== null) return { kind: 'diverged', run: { seed, message: divergence }, isNew: false };
   if (isRead) return null;
   const listeners = options.listen?.(arm, seed);
-  const result = await train(recipe, {
+  const training = train(recipe, {
     out,
     resume: exists,
     teacher,
@@ -263,13 +294,20 @@ async function completeRun(
       await writeFileAtomic(predictions, `${JSON.stringify(kept)}\n`);
     },
   });
-  if (result.interrupted) return null;
+  try {
+    if ((await training).interrupted) return null;
+  } catch (error) {
+    const message = divergenceOf(error, out);
+    if (message === null) throw error;
+    await writeDivergence(out, recipe, message);
+    return { kind: 'diverged', run: { seed, message }, isNew: true };
+  }
   const records = await readHistory(history);
   if (records.length === 0) throw new BnnError('E_FORMAT', 'the run left no history', { at: history });
-  return { run: summarizeRun(seed, records), isNew: true, tested: await readPredictions(predictions) };
+  return complete(records, true);
 }
 
-async function readPredictions(path: string): Promise<DoneRun['tested']> {
+async function readPredictions(path: string): Promise<Decisions | null> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as Decisions;
   } catch (error) {

@@ -84,8 +84,8 @@ it('differences are between runs of the same seed', () => {
   const runs = (values: number[]) => values.map((top1, i) => summarizeRun(i + 1, [record(1, top1)]));
   const baseline = runs([0.5, 0.7]);
   const [one, two] = summarizeArms([
-    { arm: first!, tuning: null, runs: baseline },
-    { arm: second!, tuning: null, runs: runs([0.6, 0.8, 0.9]) },
+    { arm: first!, tuning: null, diverged: [], runs: baseline },
+    { arm: second!, tuning: null, diverged: [], runs: runs([0.6, 0.8, 0.9]) },
   ]);
   expect(one!.difference).toBeNull();
   const { difference, spread } = two!;
@@ -210,5 +210,8 @@ describe('contrasts', () => {
   it('the best learning rate is the first of the best', () => {
     const tried = [0.1, 0.2, 0.3].map((lr, i) => ({ lr, validationTop1: [0.5, 0.6, 0.6][i]! }));
     expect(bestRate(tried)).toBe(0.2);
+    const diverged = { lr: 0.01, validationTop1: null };
+    expect(bestRate([diverged, ...tried, diverged])).toBe(0.2);
+    expect(bestRate([diverged])).toBeNull();
   });
 });
