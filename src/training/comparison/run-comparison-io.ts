@@ -252,6 +252,18 @@ interface CompleteRun {
 
 type DoneRun = CompleteRun | { readonly kind: 'diverged'; readonly run: DivergedRun; readonly isNew: boolean };
 
+/**
+ * The recipe with what an earlier version recorded otherwise, though it is the same run: no digest of the teacher, which is then told by
+ * its path, and a size of pictures where the data set has its own.
+ */
+function asRecorded(recipe: Recipe, { teacherSha256, imageSize }: Recipe): Recipe {
+  return {
+    ...recipe,
+    ...(teacherSha256 === '' && { teacherSha256 }),
+    ...(recipe.imageSize === 0 && { imageSize }),
+  };
+}
+
 /** Null when interrupted. */
 async function completeRun(
   shared: Recipe,
@@ -263,11 +275,13 @@ async function completeRun(
 ): Promise<DoneRun | null> {
   const { signal, teacher, environment, plugins, parts = BUILT_IN, threads } = options;
   if (signal?.aborted === true && !isRead) return null;
-  const recipe = await withStart(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name, parts.rules), parts);
+  const planned = await withStart(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name, parts.rules), parts);
   const out = join(options.out, folder, runName(arm, seed));
   const history = join(out, 'history.jsonl');
   const predictions = join(out, 'predictions.json');
-  const exists = (await readRecipe(out)) !== null && !(await isUntouched(out));
+  const recorded = await readRecipe(out);
+  const exists = recorded !== null && !(await isUntouched(out));
+  const recipe = exists ? asRecorded(planned, recorded) : planned;
   if (exists) await checkRunFolder(out, recipe, true);
   const before = exists ? await readHistory(history) : [];
   const complete = async (records: readonly EpochRecord[], isNew: boolean): Promise<CompleteRun> => {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,7 +6,7 @@ import { loadNativeAddon } from '../../../src/backends/native/addon.ts';
 import { type ArmResult, createArms } from '../../../src/training/comparison/comparison.ts';
 import { type ComparisonOptions, runComparison } from '../../../src/training/comparison/run-comparison-io.ts';
 import { parseRecipe } from '../../../src/training/recipes/parse-recipe.ts';
-import type { RecipeInput } from '../../../src/training/recipes/recipe.ts';
+import type { Recipe, RecipeInput } from '../../../src/training/recipes/recipe.ts';
 import { loopback } from '../../distributed/loopback.ts';
 
 const SLOW = { timeout: 60_000 };
@@ -107,4 +107,34 @@ describe.skipIf(!loadNativeAddon().ok)('runs of a comparison', () => {
       });
     }
   });
+
+  it(
+    'that an earlier version began go on: without a digest of the teacher, with a size of pictures',
+    SLOW,
+    async () => {
+      const stop = new AbortController();
+      const teacher = async (_: Float32Array, count: number) => new Float32Array(10 * count);
+      const options = { out: join(folder, 'earlier'), arms: arms('a:', 'b:clampWeights=1'), seeds: [1], teacher };
+      const recipe = { ...SHORT, epochs: 2, teacher: 'float.onnx' };
+      const begun = await compare(recipe, {
+        ...options,
+        signal: stop.signal,
+        listen: ({ name }) => ({ onEpoch: () => (name === 'b' ? stop.abort() : undefined) }),
+      });
+      expect([begun.trained, begun.comparison.isComplete]).toEqual([['a 1'], false]);
+      const recipes = ['a', 'b'].map((name) => join(options.out, 'runs', `${name}-seed-1`, 'recipe.json'));
+      const read = async (path: string) => JSON.parse(await readFile(path, 'utf8')) as Recipe;
+      for (const path of recipes) await writeFile(path, JSON.stringify({ ...(await read(path)), imageSize: 224 }));
+      const now = { ...recipe, teacherSha256: 'ab'.repeat(32) };
+      expect((await compare(now, options)).trained).toEqual(['b 1']);
+      const { trained, runs } = await compare(now, options);
+      expect([trained, runs]).toEqual([[], ['a 1', 'b 1']]);
+      for (const path of recipes) expect(await read(path)).toMatchObject({ teacherSha256: '', imageSize: 224 });
+      // Without a digest, its path is what tells a teacher.
+      await expect(compare({ ...now, teacher: 'other.onnx' }, options)).rejects.toMatchObject({
+        code: 'E_USAGE',
+        message: 'teacher was "float.onnx" and is now "other.onnx"',
+      });
+    },
+  );
 });
