@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { writeFileAtomic } from '../core/files/atomic-file-io.ts';
+import type { BrokenImage } from '../data/batches/decode-pictures.ts';
 import type { Communicator } from '../distributed/communicator.ts';
 import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';
@@ -21,7 +22,7 @@ import { missingUse, parseRecipe, type RecipeRules } from '../training/recipes/p
 import { openParts, type Parts } from '../training/recipes/parts.ts';
 import type { Recipe, RecipeInput } from '../training/recipes/recipe.ts';
 import { readRecipe } from '../training/sessions/run-folder-io.ts';
-import type { StepProgress } from '../training/sessions/train-options.ts';
+import type { StepProgress, TrainListeners } from '../training/sessions/train-options.ts';
 import { digestOfFile } from '../training/start/file-digest-io.ts';
 import { withInitialDigest } from '../training/start/initial-model-io.ts';
 import { findNetwork } from '../zoo/zoo.ts';
@@ -60,6 +61,10 @@ export interface CompareOptions {
   /** Called before the first run. */
   readonly onStart?: ((plan: ComparisonPlan) => void) | undefined;
   readonly onStep?: ((arm: Arm, seed: number, progress: StepProgress) => void) | undefined;
+  /** What a training says of its data and its network, each text once. */
+  readonly onNote?: ((note: string) => void) | undefined;
+  /** A picture that is left out because it cannot be read, once for all runs. */
+  readonly onBrokenImage?: ((image: BrokenImage) => void) | undefined;
   readonly onTuned?: ((arm: Arm, tried: readonly TuningRate[], lr: number) => void) | undefined;
   /** Called after each run, also for those that were complete before. */
   readonly onRun?: ((arm: Arm, run: ArmRun, isNew: boolean) => void) | undefined;
@@ -125,6 +130,7 @@ async function compareWith(
   const { teacher, close } = await openTeacher(plan.recipe);
   const environment = await describeEnvironment();
   options.onStart?.(plan);
+  const notices = noticesOnce(options);
   const { runComparison } = await import('../training/comparison/run-comparison-io.ts');
   const comparison = await runComparison(plan.recipe, {
     out,
@@ -137,7 +143,7 @@ async function compareWith(
     parts,
     ...(communicator && { communicator, threads: threadsOf(communicator) }),
     ...(signal === undefined ? {} : { signal }),
-    listen: (arm, seed) => ({ onStep: (progress) => onStep?.(arm, seed, progress) }),
+    listen: (arm, seed) => ({ ...notices, onStep: (progress) => onStep?.(arm, seed, progress) }),
     onTuned: (...tuned) => onTuned?.(...tuned),
     onRun: (...run) => onRun?.(...run),
     onDiverged: (...run) => onDiverged?.(...run),
@@ -150,6 +156,20 @@ async function compareWith(
   await writeFileAtomic(join(out, 'results.csv'), formatCsv(comparison));
   await writeFileAtomic(join(out, 'results.tex'), formatLatex(comparison));
   return { comparison, results: join(out, RESULTS), plot };
+}
+
+/** The runs have the same data, and so much the same to say of them. */
+function noticesOnce({ onNote, onBrokenImage }: CompareOptions): TrainListeners {
+  const said = new Set<string>();
+  const once = (text: string, say: () => void): void => {
+    if (said.has(text)) return;
+    said.add(text);
+    say();
+  };
+  return {
+    onNote: (note) => once(note, () => onNote?.(note)),
+    onBrokenImage: (image) => once(`${image.at}: ${image.message}`, () => onBrokenImage?.(image)),
+  };
 }
 
 /** What is wrong with an arm should not come out after hours. */

@@ -117,6 +117,8 @@ test.skipIf(!native.ok)(
       /^2\/4 {2}wild seed 1: diverged, left out: the loss became (NaN|Infinity) in epoch 1, batch \d$/m,
     );
     expect(stdout).toMatch(/\nwild +0 +2 +- /);
+    // Of each of four trainings.
+    expect(stderr.match(/^note: an epoch is 8 steps of 8 pictures/gm)).toHaveLength(1);
     const again = await runCli(['compare', ...args, '--out', out, '--json']);
     expect(again.code).toBe(0);
     const diverged = again.events().filter(({ event }) => event === 'diverged');

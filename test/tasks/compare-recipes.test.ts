@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, expect, it } from 'vitest';
+import { loadNativeAddon } from '../../src/backends/native/addon.ts';
 import { packageModel } from '../../src/inference/package-models-io.ts';
 import { writeModel } from '../../src/onnx/model-io.ts';
 import { type ComparisonPlan, compareRecipes } from '../../src/tasks/compare-recipes.ts';
@@ -86,3 +88,37 @@ it('an arm that starts from a file of its own has its digest, and the latent for
   await expect(planned('fresh:init=')).rejects.toThrow('arm "fresh" starts from no file, and names no network');
   await expect(planned('fresh:init=,model=binarynet-maxi')).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
 });
+
+it.skipIf(!loadNativeAddon().ok)(
+  'what trainings say of their data, and pictures that they leave out, are told once',
+  { timeout: 60_000 },
+  async () => {
+    const photos = join(folder, 'photos');
+    for (const [split, count] of Object.entries({ train: 9, test: 4 })) {
+      for (const [k, name] of ['dark', 'light'].entries()) {
+        mkdirSync(join(photos, split, name), { recursive: true });
+        const background = { r: 200 * k, g: 99, b: 40 };
+        const picture = sharp({ create: { width: 32, height: 32, channels: 3, background } });
+        for (let i = 0; i < count; i++) await picture.png().toFile(join(photos, split, name, `${i}.png`));
+      }
+    }
+    const broken = join(photos, 'train', 'dark', '0.png');
+    writeFileSync(broken, readFileSync(broken).subarray(0, 60));
+    const said: string[] = [];
+    const { comparison } = await compareRecipes(
+      {
+        ...{ dataset: 'image-folder', data: photos, imageSize: 28, brokenImages: 'skip' },
+        ...{ epochs: 1, batchSize: 9, backend: 'native', threads: 1 },
+      },
+      {
+        ...{ out: join(folder, 'told'), estimators: ['ste', 'reste'], seeds: [1, 2] },
+        onNote: (note) => said.push(note),
+        onBrokenImage: ({ at }) => said.push(at),
+      },
+    );
+    expect(comparison.arms.map(({ runs }) => runs.length)).toEqual([2, 2]);
+    expect(said).toHaveLength(2);
+    expect(said).toContain(broken);
+    expect(said).toContainEqual(expect.stringMatching(/^an epoch is 2 steps of 9 pictures/));
+  },
+);

@@ -140,6 +140,8 @@ async function compareWith(
         },
         onStep: (arm, seed, progress) =>
           terminal.live(() => `run ${count + 1}/${total}  ${arm.name} seed ${seed}  ${formatStep(progress)}`),
+        onBrokenImage: ({ at, message }) => terminal.warn(`left out a broken picture: ${at}: ${message}`),
+        onNote: (note) => terminal.note(`note: ${visible(note)}`),
         onTuned: (arm, tried, lr) => {
           terminal.event('tuned', { arm: arm.name, tried, lr });
           terminal.note(formatTuned(arm, tried, lr));
