@@ -3,16 +3,20 @@
 import { type ArmResult, MEASURES } from '../training/comparison/comparison.ts';
 import type { Comparison } from '../training/comparison/run-comparison-io.ts';
 
-/** Every run with all measures; what it has not is empty. RFC 4180. */
+/** Every run with all measures, also one that diverged; what it has not is empty. RFC 4180. */
 export function formatCsv({ arms }: Comparison): string {
-  const head = ['arm', 'seed', 'epochs', 'lr', ...MEASURES, 'onlyThis', 'onlyFirst', 'mcnemarP'];
-  const rows = arms.flatMap(({ name, overrides, runs, disagreements }) =>
-    runs.map((run) => {
+  const head = ['arm', 'seed', 'epochs', 'lr', ...MEASURES, 'onlyThis', 'onlyFirst', 'mcnemarP', 'outcome'];
+  const rows = arms.flatMap(({ name, overrides, runs, diverged, disagreements }) => [
+    ...runs.map((run) => {
       const { onlyThis, onlyFirst, p } = disagreements.find(({ seed }) => seed === run.seed) ?? {};
       const measures = MEASURES.map((measure) => run[measure]);
-      return [name, run.seed, run.epochs, overrides['lr'], ...measures, onlyThis, onlyFirst, p];
+      return [name, run.seed, run.epochs, overrides['lr'], ...measures, onlyThis, onlyFirst, p, 'complete'];
     }),
-  );
+    ...diverged.map(({ seed }) => {
+      const measures = MEASURES.map(() => null);
+      return [name, seed, null, overrides['lr'], ...measures, null, null, null, 'diverged'];
+    }),
+  ]);
   return [head, ...rows].map((row) => `${row.map(csvCell).join(',')}\r\n`).join('');
 }
 
@@ -26,11 +30,13 @@ export function formatLatex({ arms, seeds }: Comparison): string {
   const first = arms[0]?.name ?? '';
   const number = (value: number, digits: number, sign = false): string =>
     `$${sign && value > 0 ? '+' : ''}${value.toFixed(digits)}$`;
-  const row = ({ name, spread: { testTop1 }, difference }: ArmResult): string => {
+  const row = ({ name, runs, diverged, spread: { testTop1 }, difference }: ArmResult): string => {
+    const tried = runs.length + diverged.length;
+    const left = diverged.length === 0 ? '' : ` (${diverged.length} of ${tried} diverged)`;
     const accuracy =
       testTop1 === null
-        ? '--'
-        : `${number(100 * testTop1.mean, 2)}${testTop1.std === null ? '' : ` $\\pm$ ${number(100 * testTop1.std, 2)}`}`;
+        ? `--${left}`
+        : `${number(100 * testTop1.mean, 2)}${testTop1.std === null ? '' : ` $\\pm$ ${number(100 * testTop1.std, 2)}`}${left}`;
     if (difference?.interval == null) return [latexText(name), accuracy, '--', '--', '--'].join(' & ');
     const [low, high] = difference.interval;
     return [

@@ -2,16 +2,17 @@
 
 import { join } from 'node:path';
 import { writeFileAtomic } from '../core/files/atomic-file-io.ts';
+import type { BrokenImage } from '../data/batches/decode-pictures.ts';
 import type { Communicator } from '../distributed/communicator.ts';
 import { threadsOf } from '../distributed/share-cores.ts';
 import { BnnError } from '../errors.ts';
-import { findModel } from '../inference/model-source-io.ts';
 import { plotEquilibrium } from '../report/plot-equilibrium.ts';
 import {
   type Arm,
   type ArmRun,
   assertNoTwins,
   createArms,
+  type DivergedRun,
   type TuningRate,
 } from '../training/comparison/comparison.ts';
 import type { Comparison, Tuning } from '../training/comparison/run-comparison-io.ts';
@@ -21,7 +22,8 @@ import { missingUse, parseRecipe, type RecipeRules } from '../training/recipes/p
 import { openParts, type Parts } from '../training/recipes/parts.ts';
 import type { Recipe, RecipeInput } from '../training/recipes/recipe.ts';
 import { readRecipe } from '../training/sessions/run-folder-io.ts';
-import type { StepProgress } from '../training/sessions/train-options.ts';
+import type { StepProgress, TrainListeners } from '../training/sessions/train-options.ts';
+import { digestOfFile } from '../training/start/file-digest-io.ts';
 import { withInitialDigest } from '../training/start/initial-model-io.ts';
 import { findNetwork } from '../zoo/zoo.ts';
 import { formatCsv, formatLatex } from './compare-files.ts';
@@ -29,7 +31,7 @@ import { equilibriumPanels, plotTitles } from './compare-plot.ts';
 import { describeEnvironment } from './environment.ts';
 import { openTeacher } from './open-teacher.ts';
 import { assertWritable } from './output-file.ts';
-import { withModelFiles } from './read-recipe.ts';
+import { startFileOf, withModelFiles } from './read-recipe.ts';
 
 export interface CompareOptions {
   /** Holds the runs, results.json, results.csv, results.tex and, with indicators, equilibrium.svg. */
@@ -59,9 +61,15 @@ export interface CompareOptions {
   /** Called before the first run. */
   readonly onStart?: ((plan: ComparisonPlan) => void) | undefined;
   readonly onStep?: ((arm: Arm, seed: number, progress: StepProgress) => void) | undefined;
+  /** What a training says of its data and its network, each text once. */
+  readonly onNote?: ((note: string) => void) | undefined;
+  /** A picture that is left out because it cannot be read, once for all runs. */
+  readonly onBrokenImage?: ((image: BrokenImage) => void) | undefined;
   readonly onTuned?: ((arm: Arm, tried: readonly TuningRate[], lr: number) => void) | undefined;
   /** Called after each run, also for those that were complete before. */
   readonly onRun?: ((arm: Arm, run: ArmRun, isNew: boolean) => void) | undefined;
+  /** Called in place of `onRun` where the loss of a run became no number: it is left out, and not trained again. */
+  readonly onDiverged?: ((arm: Arm, run: DivergedRun, isNew: boolean) => void) | undefined;
 }
 
 export interface ComparisonPlan {
@@ -115,13 +123,14 @@ async function compareWith(
   options: CompareOptions,
 ): Promise<ComparedRecipes> {
   const plan = await planComparison(recipe, options, parts);
-  const { out, signal, communicator, onStep, onTuned, onRun } = options;
+  const { out, signal, communicator, onStep, onTuned, onRun, onDiverged } = options;
   const isFirst = communicator === undefined || communicator.rank === 0;
   await assertNoRun(out);
   if (isFirst) for (const name of [RESULTS, PLOT]) await assertWritable(join(out, name));
   const { teacher, close } = await openTeacher(plan.recipe);
   const environment = await describeEnvironment();
   options.onStart?.(plan);
+  const notices = noticesOnce(options);
   const { runComparison } = await import('../training/comparison/run-comparison-io.ts');
   const comparison = await runComparison(plan.recipe, {
     out,
@@ -134,9 +143,10 @@ async function compareWith(
     parts,
     ...(communicator && { communicator, threads: threadsOf(communicator) }),
     ...(signal === undefined ? {} : { signal }),
-    listen: (arm, seed) => ({ onStep: (progress) => onStep?.(arm, seed, progress) }),
+    listen: (arm, seed) => ({ ...notices, onStep: (progress) => onStep?.(arm, seed, progress) }),
     onTuned: (...tuned) => onTuned?.(...tuned),
     onRun: (...run) => onRun?.(...run),
+    onDiverged: (...run) => onDiverged?.(...run),
   }).finally(close);
 
   const panels = equilibriumPanels(comparison);
@@ -148,6 +158,20 @@ async function compareWith(
   return { comparison, results: join(out, RESULTS), plot };
 }
 
+/** The runs have the same data, and so much the same to say of them. */
+function noticesOnce({ onNote, onBrokenImage }: CompareOptions): TrainListeners {
+  const said = new Set<string>();
+  const once = (text: string, say: () => void): void => {
+    if (said.has(text)) return;
+    said.add(text);
+    say();
+  };
+  return {
+    onNote: (note) => once(note, () => onNote?.(note)),
+    onBrokenImage: (image) => once(`${image.at}: ${image.message}`, () => onBrokenImage?.(image)),
+  };
+}
+
 /** What is wrong with an arm should not come out after hours. */
 async function planComparison(given: Recipe, options: CompareOptions, parts: Parts): Promise<ComparisonPlan> {
   const { rules, networks } = parts;
@@ -155,13 +179,14 @@ async function planComparison(given: Recipe, options: CompareOptions, parts: Par
   if (recipe.init === '') findNetwork(recipe.model, networks);
   const { oEnds = [], lrs = [], seeds = COMPARE_SEEDS, arms: specs = [] } = options;
   const { estimators = oEnds.length + specs.length > 0 ? [] : PAPER_ESTIMATORS } = options;
-  const arms = await withStartFiles(createArms({ estimators, oEnds, lrs, specs }, parts));
+  const arms = await withStartFiles(createArms({ estimators, oEnds, lrs, specs }, parts), recipe);
   const tuning = tuningOf(options, recipe, seeds, arms);
   assertNoTwins(recipe, arms, parts);
   const { checkRecipe } = await import('../training/sessions/trainer.ts');
   const recipes = arms.map(({ name, overrides }) => parseRecipe([{ ...recipe }, overrides], `arm "${name}"`, rules));
   const runs = arms.length * (seeds.length + (tuning === undefined ? 0 : tuning.lrs.length * tuning.seeds.length));
   const plan = { recipe, arms, recipes, seeds, tuning, runs };
+  assertNetworks(plan, networks);
   options.onPlan?.(plan);
   assertArmsDiffer(plan, rules);
   for (const one of recipes) checkRecipe(one, parts);
@@ -217,15 +242,35 @@ function tuningOf(
   return { lrs, seeds: own };
 }
 
-/** Arms that start from a network of their own name its file, as the recipe does. */
-async function withStartFiles(arms: readonly Arm[]): Promise<Arm[]> {
+/**
+ * Arms that start from a network of their own name its file, as the recipe does, and its digest: that of the recipe is of another file.
+ *
+ * @throws {BnnError} E_NOT_FOUND; E_FORMAT when the arm has the digest of another file.
+ */
+async function withStartFiles(arms: readonly Arm[], shared: Recipe): Promise<Arm[]> {
   return Promise.all(
     arms.map(async (arm) => {
-      const { init } = arm.overrides;
-      if (typeof init !== 'string' || init === '') return arm;
-      return { ...arm, overrides: { ...arm.overrides, init: (await findModel(init)).path } };
+      const { init: own, initSha256: expected = '' } = arm.overrides;
+      if (own === undefined && expected === '') return arm;
+      const init = await startFileOf(String(own ?? shared.init));
+      const initSha256 = init === '' ? expected : await digestOfFile('init', init, String(expected));
+      return { ...arm, overrides: { ...arm.overrides, ...(own !== undefined && { init }), initSha256 } };
     }),
   );
+}
+
+/** @throws {BnnError} E_USAGE or E_NOT_FOUND when an arm is trained from a network that is none. */
+function assertNetworks({ arms, recipes }: ComparisonPlan, networks: Parts['networks']): void {
+  for (const [i, { model, init }] of recipes.entries()) {
+    if (init !== '') continue;
+    if (model !== '') findNetwork(model, networks);
+    else {
+      throw new BnnError('E_USAGE', `arm "${arms[i]?.name}" starts from no file, and names no network`, {
+        at: '--arm',
+        hint: 'give it one of the zoo: model=NAME',
+      });
+    }
+  }
 }
 
 /** The runs of a comparison lie in folders of their own. */

@@ -37,6 +37,11 @@ const measured = (measure: Measure, format: (value: number) => string) => (arm: 
 const COLUMNS: readonly ArmColumn[] = [
   { title: 'arm', cell: ({ name }) => name },
   { title: 'n', align: 'right', cell: ({ runs }) => String(runs.length) },
+  {
+    title: 'diverged',
+    align: 'right',
+    cell: ({ diverged }) => (diverged.length === 0 ? missing : String(diverged.length)),
+  },
   { title: 'test %', align: 'right', cell: ({ spread }) => percentSpread(spread.testTop1) },
   {
     title: 'lr',
@@ -78,9 +83,24 @@ export function comparisonTable(
             `intervals hold the difference with 95 % each, by Student's t; p is corrected for ${plural(contrasts, 'contrast')} (Holm)`,
             'visible: a true difference of this size would have been found with a probability of 80 %',
           ]),
+      ...arms.flatMap(divergedNotes),
       ...arms.flatMap(edgeNote),
     ],
   };
+}
+
+/** What is left of an arm shows it better than it is. */
+function divergedNotes({ name, tuning, diverged }: ComparedArm): string[] {
+  const seeds = diverged.map(({ seed }) => seed);
+  const rates = (tuning ?? []).filter(({ validationTop1 }) => validationTop1 === null).map(({ lr }) => lr);
+  return [
+    ...(seeds.length === 0
+      ? []
+      : [
+          `${name}: training diverged with seed ${seeds.join(', ')}; left out of means and differences, which show the arm better than it is`,
+        ]),
+    ...(rates.length === 0 ? [] : [`${name}: training diverged with learning rate ${rates.join(', ')}`]),
+  ];
 }
 
 /** Where the best rate is the smallest or the largest that was tried, a better one may lie beyond. */

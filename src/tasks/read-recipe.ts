@@ -64,11 +64,19 @@ function noRecipe(path: string, cause: unknown): BnnError {
  * @throws {BnnError} E_NOT_FOUND; E_FORMAT when the recipe has the digest of another teacher.
  */
 export async function withModelFiles(recipe: Recipe): Promise<Recipe> {
-  // What is trained on is the latent form.
-  const start = existsSync(recipe.init) ? recipe.init : (packageModel(recipe.init)?.latent ?? recipe.init);
   const { teacher, teacherSha256: expected } = await withTeacherFile(recipe);
   const teacherSha256 = teacher === '' ? '' : await digestOfFile('teacher', teacher, expected);
-  return { ...recipe, init: await fileOf(start), teacher, teacherSha256 };
+  return { ...recipe, init: await startFileOf(recipe.init), teacher, teacherSha256 };
+}
+
+/**
+ * The ONNX file that a run starts from, where a recipe names it, a run folder, or a network of the package; '' where it names none.
+ *
+ * @throws {BnnError} E_NOT_FOUND.
+ */
+export function startFileOf(init: string): Promise<string> {
+  // What is trained on is the latent form.
+  return fileOf(existsSync(init) ? init : (packageModel(init)?.latent ?? init));
 }
 
 /**

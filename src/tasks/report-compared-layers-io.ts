@@ -9,14 +9,13 @@ import type { LayerIndicators } from '../training/measures/indicators.ts';
 import { type EpochRecord, readHistory } from '../training/sessions/history-io.ts';
 import { INDICATOR_COLUMNS, type IndicatorColumn } from './report-indicators.ts';
 
-/** Null where no run recorded any. @throws {BnnError} E_FORMAT for a damaged history. */
+/** Null where no run recorded any. @param arms  each with the seeds of its runs. @throws {BnnError} E_FORMAT for a damaged history. */
 export async function readComparedLayers(
   folder: string,
-  arms: readonly Pick<Arm, 'name' | 'overrides' | 'oEnd'>[],
-  seeds: readonly number[],
+  arms: readonly { readonly arm: Arm; readonly seeds: readonly number[] }[],
 ): Promise<ComparedLayers | null> {
   const histories = await Promise.all(
-    arms.map((arm) =>
+    arms.map(({ arm, seeds }) =>
       Promise.all(seeds.map((seed) => readHistory(join(folder, 'runs', runName(arm, seed), 'history.jsonl')))),
     ),
   );
@@ -30,7 +29,7 @@ export async function readComparedLayers(
     const isMeasured = layers.some((layer) => layer.arms.some((points) => points.length > 0));
     return isMeasured ? [{ title: column.title, meaning: column.meaning, layers }] : [];
   });
-  return { name: folder, arms: arms.map(({ name }) => name), indicators };
+  return { name: folder, arms: arms.map(({ arm }) => arm.name), indicators };
 }
 
 function layerNames(records: readonly EpochRecord[]): string[] {

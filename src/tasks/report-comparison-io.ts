@@ -4,14 +4,20 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BnnError, fromSystemError, systemErrorCode } from '../errors.ts';
 import type { ComparedLayers } from '../report/page/compared-layers-html.ts';
-import { type ArmResult, type ArmRun, runName, summarizeArms } from '../training/comparison/comparison.ts';
+import {
+  type ArmResult,
+  type ArmRun,
+  type DivergedRun,
+  runName,
+  summarizeArms,
+} from '../training/comparison/comparison.ts';
 import type { Comparison } from '../training/comparison/run-comparison-io.ts';
 import { type ComparisonTable, comparisonTable } from './compare-table.ts';
 import { readComparedLayers } from './report-compared-layers-io.ts';
 
 export interface FoundComparison {
   readonly folder: string;
-  /** Of each arm the folder of its run with the first seed. */
+  /** Of each arm the folder of its run with the first seed that did not diverge. */
   readonly runs: readonly string[];
   /** Null where no run is complete, or another version wrote the results. */
   readonly table: ComparisonTable | null;
@@ -49,24 +55,39 @@ export async function findComparison(folder: string): Promise<FoundComparison | 
             arm: { name: arm.name, overrides: arm.overrides ?? {}, oEnd: null },
             tuning: Array.isArray(arm.tuning) ? arm.tuning : null,
             runs: hasRuns(arm) ? arm.runs : [],
+            diverged: divergedOf(arm),
           })),
         ),
         { seeds, heldOut: Number(recipe?.validation) > 0 },
       )
     : null;
+  const numbers = seeds.filter((one: unknown) => typeof one === 'number');
+  const measured = arms.map((arm) => ({
+    arm: { name: arm.name, overrides: arm.overrides ?? {}, oEnd: null },
+    seeds: numbers.filter((one) => !divergedOf(arm).some((run) => run.seed === one)),
+  }));
   const which = `each arm is shown by its run with seed ${seed}`;
+  const others = measured.flatMap(({ arm, seeds: [shown] }) =>
+    shown === seed ? [] : [`${arm.name} ${shown === undefined ? 'by none' : `with seed ${shown}`}, as it diverged`],
+  );
   const more = table === null ? 'results.csv has the means' : 'the table of the comparison has the means';
   return {
     folder,
-    runs: arms.map((arm) => join(folder, 'runs', runName(arm, seed))),
-    table,
-    layers: await readComparedLayers(
-      folder,
-      arms.map((arm) => ({ name: arm.name, overrides: arm.overrides ?? {}, oEnd: null })),
-      seeds.filter((one: unknown) => typeof one === 'number'),
+    runs: measured.flatMap(({ arm, seeds: [shown] }) =>
+      shown === undefined ? [] : [join(folder, 'runs', runName(arm, shown))],
     ),
-    notes: seeds.length > 1 ? [`Of the comparison ${folder}, ${which}; ${more} over ${seeds.length} seeds.`] : [],
+    table,
+    layers: await readComparedLayers(folder, measured),
+    notes:
+      seeds.length > 1 || others.length > 0
+        ? [`Of the comparison ${folder}, ${[which, ...others].join(', ')}; ${more} over ${seeds.length} seeds.`]
+        : [],
   };
+}
+
+/** Earlier versions had none. */
+function divergedOf({ diverged }: Partial<ArmResult>): readonly DivergedRun[] {
+  return Array.isArray(diverged) ? diverged : [];
 }
 
 function hasRuns({ runs }: Partial<ArmResult>): boolean {

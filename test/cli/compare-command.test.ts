@@ -103,6 +103,33 @@ test.skipIf(!native.ok)(
   SLOW,
 );
 
+test.skipIf(!native.ok)(
+  'goes on without a run that diverges, says so, and ends well',
+  async () => {
+    const out = join(folder, 'diverging');
+    const args = [
+      ...['--limit-train', '64', '--limit-test', '50', '--epochs', '1', '--batch-size', '8', '--backend', 'native'],
+      ...['--threads', '1', '--arm', 'base:', '--arm', 'wild:optimizer=sgd,lr=1e6,weightDecay=1e6', '--seeds', '1,2'],
+    ];
+    const { code, stdout, stderr } = await runCli(['compare', ...args, '--out', out]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(
+      /^2\/4 {2}wild seed 1: diverged, left out: the loss became (NaN|Infinity) in epoch 1, batch \d$/m,
+    );
+    expect(stdout).toMatch(/\nwild +0 +2 +- /);
+    // Of each of four trainings.
+    expect(stderr.match(/^note: an epoch is 8 steps of 8 pictures/gm)).toHaveLength(1);
+    const again = await runCli(['compare', ...args, '--out', out, '--json']);
+    expect(again.code).toBe(0);
+    const diverged = again.events().filter(({ event }) => event === 'diverged');
+    expect(diverged).toEqual(
+      [1, 2].map((seed) => expect.objectContaining({ arm: 'wild', seed, isNew: false, message: expect.any(String) })),
+    );
+    expect(again.events().at(-1)).toMatchObject({ event: 'result', isComplete: true });
+  },
+  SLOW,
+);
+
 test.each([
   [['--tune-lrs', '0.1,0.2'], 'learning rates are chosen by held-out pictures, and none are held out'],
   [['--tune-lrs', '0.1', '--validation', '9', '--lrs', '0.1'], 'arm "ste" has a learning rate'],

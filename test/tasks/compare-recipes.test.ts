@@ -1,9 +1,15 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, expect, it } from 'vitest';
+import { loadNativeAddon } from '../../src/backends/native/addon.ts';
+import { packageModel } from '../../src/inference/package-models-io.ts';
+import { writeModel } from '../../src/onnx/model-io.ts';
 import { type ComparisonPlan, compareRecipes } from '../../src/tasks/compare-recipes.ts';
 import { parseRecipe } from '../../src/training/recipes/parse-recipe.ts';
+import { buildModel } from '../../src/zoo/zoo.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bnn-compare-recipes-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -49,3 +55,70 @@ it.each([
   });
   expect(existsSync(out)).toBe(false);
 });
+
+it('an arm that starts from a file of its own has its digest, and the latent form of a network of the package', async () => {
+  const [shared, own] = ['a.onnx', 'b.onnx'].map((name) => join(folder, name)) as [string, string];
+  for (const [seed, file] of [shared, own].entries()) await writeModel(file, buildModel('binarynet-mini', { seed }));
+  const digest = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
+  const { latent } = packageModel('cifar10-resnet8-bireal')!;
+  const planned = async (...arms: string[]) => {
+    let plan: ComparisonPlan | undefined;
+    await compareRecipes(parseRecipe([{ init: shared, initSha256: digest(shared) }]), {
+      ...{ out: join(folder, 'starts'), arms: ['base:', ...arms] },
+      onPlan: (given) => {
+        plan = given;
+        throw new RangeError('seen');
+      },
+    }).catch((error: unknown) => {
+      if (!(error instanceof RangeError)) throw error;
+    });
+    return plan!.recipes.map(({ model, init, initSha256 }) => [model, init, initSha256]);
+  };
+  expect(
+    await planned(`own:init=${own}`, 'named:init=cifar10-resnet8-bireal', 'fresh:init=,model=binarynet-mini'),
+  ).toEqual([
+    ['', shared, digest(shared)],
+    ['', own, digest(own)],
+    ['', latent, digest(latent!)],
+    ['binarynet-mini', '', ''],
+  ]);
+  await expect(planned(`own:init=${own},initSha256=${digest(shared)}`)).rejects.toMatchObject({ code: 'E_FORMAT' });
+  await expect(planned(`own:initSha256=${digest(own)}`)).rejects.toMatchObject({ code: 'E_FORMAT', at: shared });
+  await expect(planned(`own:init=${join(folder, 'none.onnx')}`)).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
+  await expect(planned('fresh:init=')).rejects.toThrow('arm "fresh" starts from no file, and names no network');
+  await expect(planned('fresh:init=,model=binarynet-maxi')).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
+});
+
+it.skipIf(!loadNativeAddon().ok)(
+  'what trainings say of their data, and pictures that they leave out, are told once',
+  { timeout: 60_000 },
+  async () => {
+    const photos = join(folder, 'photos');
+    for (const [split, count] of Object.entries({ train: 9, test: 4 })) {
+      for (const [k, name] of ['dark', 'light'].entries()) {
+        mkdirSync(join(photos, split, name), { recursive: true });
+        const background = { r: 200 * k, g: 99, b: 40 };
+        const picture = sharp({ create: { width: 32, height: 32, channels: 3, background } });
+        for (let i = 0; i < count; i++) await picture.png().toFile(join(photos, split, name, `${i}.png`));
+      }
+    }
+    const broken = join(photos, 'train', 'dark', '0.png');
+    writeFileSync(broken, readFileSync(broken).subarray(0, 60));
+    const said: string[] = [];
+    const { comparison } = await compareRecipes(
+      {
+        ...{ dataset: 'image-folder', data: photos, imageSize: 28, brokenImages: 'skip' },
+        ...{ epochs: 1, batchSize: 9, backend: 'native', threads: 1 },
+      },
+      {
+        ...{ out: join(folder, 'told'), estimators: ['ste', 'reste'], seeds: [1, 2] },
+        onNote: (note) => said.push(note),
+        onBrokenImage: ({ at }) => said.push(at),
+      },
+    );
+    expect(comparison.arms.map(({ runs }) => runs.length)).toEqual([2, 2]);
+    expect(said).toHaveLength(2);
+    expect(said).toContain(broken);
+    expect(said).toContainEqual(expect.stringMatching(/^an epoch is 2 steps of 9 pictures/));
+  },
+);

@@ -245,6 +245,23 @@ describe('several runs', () => {
     expect(notes).toEqual([expect.stringContaining('seed 1')]);
   });
 
+  it('of a comparison are others where the first diverged', async () => {
+    const comparison = join(folder, 'diverged');
+    await cp(runs.a, join(comparison, 'runs', 'ste-seed-1'), { recursive: true });
+    await cp(runs.b, join(comparison, 'runs', 'x-y-seed-2'), { recursive: true });
+    const arms = [
+      { name: 'ste', overrides: {} },
+      { name: 'x y', overrides: {}, diverged: [{ seed: 1, message: 'the loss became NaN' }] },
+      { name: 'z', overrides: {}, diverged: [1, 2].map((seed) => ({ seed, message: 'the loss became NaN' })) },
+    ];
+    await writeFile(join(comparison, 'results.json'), JSON.stringify({ version: 1, seeds: [1, 2], arms }));
+    const { runs: shown, notes } = await report([comparison]);
+    expect(shown).toEqual(['ste-seed-1', 'x-y-seed-2'].map((name) => join(comparison, 'runs', name)));
+    expect(notes).toEqual([
+      expect.stringContaining('seed 1, x y with seed 2, as it diverged, z by none, as it diverged; '),
+    ]);
+  });
+
   it('of a comparison stand below its table, with means over all seeds', async () => {
     const comparison = join(folder, 'measured');
     await cp(runs.a, join(comparison, 'runs', 'ste-seed-1'), { recursive: true });

@@ -25,7 +25,7 @@ import { addPluginOptions, addRecipeOptions, recipeFromOptions, refuseUnusedFiel
 import type { Terminal } from '../terminal.ts';
 import { formatStep } from '../train/train-report.ts';
 import { nameOf } from '../usage-error.ts';
-import { formatComparison, formatRun, formatTuned } from './compare-report.ts';
+import { formatComparison, formatDiverged, formatRun, formatTuned } from './compare-report.ts';
 
 interface CompareCommandOptions extends GeneralOptions {
   readonly estimators?: readonly string[];
@@ -140,6 +140,8 @@ async function compareWith(
         },
         onStep: (arm, seed, progress) =>
           terminal.live(() => `run ${count + 1}/${total}  ${arm.name} seed ${seed}  ${formatStep(progress)}`),
+        onBrokenImage: ({ at, message }) => terminal.warn(`left out a broken picture: ${at}: ${message}`),
+        onNote: (note) => terminal.note(`note: ${visible(note)}`),
         onTuned: (arm, tried, lr) => {
           terminal.event('tuned', { arm: arm.name, tried, lr });
           terminal.note(formatTuned(arm, tried, lr));
@@ -149,11 +151,17 @@ async function compareWith(
           terminal.event('run', { arm: arm.name, isNew, ...run });
           terminal.note(formatRun(count, total, arm, run, isNew));
         },
+        onDiverged: (arm, run, isNew) => {
+          count++;
+          terminal.event('diverged', { arm: arm.name, isNew, ...run });
+          terminal.note(formatDiverged(count, total, arm, run, isNew));
+        },
       }),
   );
   terminal.clearLive();
   terminal.event('result', { out: options.out, results, plot, ...comparison });
-  if (comparison.arms.some(({ runs }) => runs.length > 0)) terminal.result(`${formatComparison(comparison)}\n`);
+  if (comparison.arms.some(({ runs, diverged }) => runs.length + diverged.length > 0))
+    terminal.result(`${formatComparison(comparison)}\n`);
   terminal.result(visible(`wrote ${results}${plot === null ? '' : ` and ${plot}`}`));
   if (!comparison.isComplete) {
     terminal.warn('interrupted: the same command goes on where it stopped');

@@ -3,17 +3,28 @@
 import { formatPercent } from '../../report/format.ts';
 import { formatTable } from '../../report/table.ts';
 import { comparisonTable } from '../../tasks/compare-table.ts';
-import type { Arm, ArmRun, TuningRate } from '../../training/comparison/comparison.ts';
+import type { Arm, ArmRun, DivergedRun, TuningRate } from '../../training/comparison/comparison.ts';
 import type { Comparison } from '../../training/comparison/run-comparison-io.ts';
 
 export function formatTuned(arm: Arm, tried: readonly TuningRate[], lr: number): string {
-  const rates = tried.map((rate) => `${rate.lr}: ${formatPercent(rate.validationTop1)}`).join(', ');
+  const rates = tried.map((rate) => `${rate.lr}: ${rateOutcome(rate)}`).join(', ');
   return `${arm.name}: lr ${lr}, by held-out pictures (${rates})`;
 }
 
+function rateOutcome({ validationTop1 }: TuningRate): string {
+  return validationTop1 === null ? 'diverged' : formatPercent(validationTop1);
+}
+
 export function formatRun(count: number, total: number, arm: Arm, run: ArmRun, isNew: boolean): string {
-  const what = `${String(count).padStart(String(total).length)}/${total}  ${arm.name} seed ${run.seed}`;
-  return `${what}: test ${formatPercent(run.testTop1)}, ${isNew ? `${run.seconds.toFixed(1)} s` : 'done before'}`;
+  return `${whichRun(count, total, arm, run)}: test ${formatPercent(run.testTop1)}, ${isNew ? `${run.seconds.toFixed(1)} s` : 'done before'}`;
+}
+
+export function formatDiverged(count: number, total: number, arm: Arm, run: DivergedRun, isNew: boolean): string {
+  return `${whichRun(count, total, arm, run)}: diverged${isNew ? '' : ' before'}, left out: ${run.message}`;
+}
+
+function whichRun(count: number, total: number, arm: Arm, { seed }: Pick<ArmRun, 'seed'>): string {
+  return `${String(count).padStart(String(total).length)}/${total}  ${arm.name} seed ${seed}`;
 }
 
 /** The table, and how to read it. */

@@ -13,6 +13,7 @@ import { parseRecipe, type RecipeRules } from '../recipes/parse-recipe.ts';
 import { BUILT_IN, type Parts } from '../recipes/parts.ts';
 import type { Recipe, RecipeInput } from '../recipes/recipe.ts';
 import type { EpochRecord } from '../sessions/history-io.ts';
+import { bestRecord } from '../sessions/is-finished.ts';
 import { type Contrast, contrastOf, correctTogether, type Disagreement } from './contrast.ts';
 
 /** One of the recipes that are compared. */
@@ -58,11 +59,49 @@ export function createArms({ estimators, oEnds, lrs, specs = [] }: ArmChoice, pa
   if (arms.length === 0) {
     throw new BnnError('E_USAGE', 'there is nothing to compare', { hint: 'give --arm, --estimators or --o-ends' });
   }
+  assertOwnFolders(arms);
   return arms;
 }
 
-/** Fields that are the comparison's own, or that would make its arms answer different questions. */
-const NO_ARM = ['seed', 'teacher', 'dataset', 'data', 'limitTest', 'validation'];
+/**
+ * Folders take letters and digits of ASCII alone from names, and some file systems do not tell A from a.
+ *
+ * @throws {BnnError} E_USAGE where two arms would share the folders of their runs, or the name of an arm leaves none.
+ */
+function assertOwnFolders(arms: readonly Arm[]): void {
+  const taken = new Map<string, string>();
+  for (const { name } of arms) {
+    const folder = folderName(name);
+    const hint = 'give it another name in --arm, of letters a to z and digits';
+    if (!/[A-Za-z0-9]/.test(folder)) {
+      throw new BnnError('E_USAGE', `the name of arm "${name}" leaves nothing to name the folders of its runs by`, {
+        at: '--arm',
+        hint,
+      });
+    }
+    const other = taken.get(folder.toLowerCase());
+    if (other !== undefined) {
+      throw new BnnError(
+        'E_USAGE',
+        `the arms "${other}" and "${name}" would share their runs, in folders ${folder}-seed-…`,
+        {
+          at: '--arm',
+          hint: `${hint}, in which it differs from the other`,
+        },
+      );
+    }
+    taken.set(folder.toLowerCase(), name);
+  }
+}
+
+/**
+ * Fields that are the comparison's own, or that would make its arms answer different questions: above all those that say which pictures
+ * are tested on, since differences are paired. (How the same pictures are framed and normalized may differ.)
+ */
+const NO_ARM = [
+  ...['seed', 'teacher', 'teacherSha256', 'validation'],
+  ...['dataset', 'data', 'split', 'limitTest', 'brokenImages'],
+];
 
 /** @throws {BnnError} E_USAGE. */
 function parseArm(spec: string, rules: RecipeRules): Arm {
@@ -123,7 +162,11 @@ function overridesOf(estimator: string, rows: readonly EstimatorRow[]): RecipeIn
 
 /** Folder name of a run: `reste o=1.5` with seed 2 is `reste-o-1.5-seed-2`. */
 export function runName(arm: Arm, seed: number): string {
-  return `${arm.name.replaceAll(/[^\w.]+/g, '-')}-seed-${seed}`;
+  return `${folderName(arm.name)}-seed-${seed}`;
+}
+
+function folderName(arm: string): string {
+  return arm.replaceAll(/[^\w.]+/g, '-');
 }
 
 /**
@@ -175,13 +218,7 @@ export interface ArmRun extends Readonly<Record<NetworkIndicator, number | null>
 export function summarizeRun(seed: number, records: readonly EpochRecord[]): ArmRun {
   const last = records.at(-1);
   if (last === undefined) throw new Error('internal: a run without epochs');
-  let chosen = last;
-  if (last.validationTop1 !== null) {
-    // The first of equals, as in training.
-    chosen = records.reduce((best, record) =>
-      (record.validationTop1 ?? 0) > (best.validationTop1 ?? 0) ? record : best,
-    );
-  }
+  const chosen = last.validationTop1 === null ? last : bestRecord(records);
   const indicators = records.flatMap((record) => record.indicators ?? []);
   const joined = Object.fromEntries(INDICATOR_NAMES.map((name) => [name, join(name, indicators, last)]));
   return {
@@ -209,8 +246,15 @@ export type Measure = (typeof MEASURES)[number];
 /** How an arm's learning rate was chosen. */
 export interface TuningRate {
   readonly lr: number;
-  /** On held-out pictures, mean over the seeds of the tuning. */
-  readonly validationTop1: number;
+  /** On held-out pictures, mean over the seeds of the tuning; null where a training diverged. */
+  readonly validationTop1: number | null;
+}
+
+/** A run without results, since its loss became no number. */
+export interface DivergedRun {
+  readonly seed: number;
+  /** When, and what became of it. */
+  readonly message: string;
 }
 
 export interface ArmResult {
@@ -220,6 +264,8 @@ export interface ArmResult {
   /** Rates that were tried, in the order given; null where the rate was not chosen. */
   readonly tuning: readonly TuningRate[] | null;
   readonly runs: readonly ArmRun[];
+  /** Left out of all that follows. */
+  readonly diverged: readonly DivergedRun[];
   /** Over the seeds; null where no run has the measure. */
   readonly spread: Readonly<Record<Measure, Spread | null>>;
   /** Test accuracy less that of the first arm with the same seed, over the seeds that both have; null for the first arm. */
@@ -233,14 +279,16 @@ export interface TrainedArm {
   readonly arm: Arm;
   readonly tuning: readonly TuningRate[] | null;
   readonly runs: readonly ArmRun[];
+  readonly diverged: readonly DivergedRun[];
 }
 
 /** All arms, each against the first, their p corrected together. */
 export function summarizeArms(trained: readonly TrainedArm[]): Omit<ArmResult, 'disagreements'>[] {
   const contrasts = trained.length - 1;
-  const results = trained.map(({ arm, tuning, runs }, i) => ({
+  const results = trained.map(({ arm, tuning, runs, diverged }, i) => ({
     ...arm,
     runs,
+    diverged,
     spread: spreadsOf(runs),
     difference: i === 0 ? null : contrastOf(differencesFrom(trained[0]?.runs ?? [], runs), contrasts),
     tuning,
@@ -262,7 +310,11 @@ function differencesFrom(baseline: readonly ArmRun[], runs: readonly ArmRun[]): 
   });
 }
 
-/** The rate that is best on held-out pictures, the first of equals. @param tried  at least one. */
-export function bestRate(tried: readonly TuningRate[]): number {
-  return tried.reduce((best, rate) => (rate.validationTop1 > best.validationTop1 ? rate : best)).lr;
+/** The rate that is best on held-out pictures, the first of equals; null where all diverged. */
+export function bestRate(tried: readonly TuningRate[]): number | null {
+  let best: { readonly lr: number; readonly top1: number } | null = null;
+  for (const { lr, validationTop1: top1 } of tried) {
+    if (top1 !== null && (best === null || top1 > best.top1)) best = { lr, top1 };
+  }
+  return best?.lr ?? null;
 }

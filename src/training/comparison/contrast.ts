@@ -68,17 +68,19 @@ export interface Disagreement {
   readonly p: number;
 }
 
+/** What a network decided on the test pictures, and what they are. */
+export interface Decisions {
+  readonly predictions: readonly number[];
+  readonly labels: readonly number[];
+}
+
 /** Null where they were not tested on the same pictures. */
-export function disagreementOf(
-  seed: number,
-  labels: readonly number[],
-  these: readonly number[],
-  first: readonly number[],
-): Disagreement | null {
-  if (labels.length !== these.length || labels.length !== first.length) return null;
+export function disagreementOf(seed: number, these: Decisions, first: Decisions): Disagreement | null {
+  const { labels } = these;
+  if (labels.length !== first.labels.length || labels.some((label, i) => label !== first.labels[i])) return null;
   let [onlyThis, onlyFirst] = [0, 0];
   for (const [i, label] of labels.entries()) {
-    const [a, b] = [these[i] === label, first[i] === label];
+    const [a, b] = [these.predictions[i] === label, first.predictions[i] === label];
     if (a && !b) onlyThis++;
     if (b && !a) onlyFirst++;
   }

@@ -10,22 +10,25 @@ import type { LoadedPlugin } from '../plugins/load-plugin-io.ts';
 import { parseRecipe } from '../recipes/parse-recipe.ts';
 import { BUILT_IN, type Parts } from '../recipes/parts.ts';
 import type { Recipe } from '../recipes/recipe.ts';
-import { readHistory } from '../sessions/history-io.ts';
+import { type EpochRecord, readHistory } from '../sessions/history-io.ts';
+import { isFinished } from '../sessions/is-finished.ts';
 import { checkRunFolder, isUntouched, readRecipe } from '../sessions/run-folder-io.ts';
-import type { Environment, TestedEpoch, TrainListeners, TrainOptions } from '../sessions/train-options.ts';
+import type { Environment, TrainListeners, TrainOptions } from '../sessions/train-options.ts';
 import { train, withStart } from '../sessions/trainer.ts';
 import {
   type Arm,
   type ArmResult,
   type ArmRun,
   bestRate,
+  type DivergedRun,
   runName,
   summarizeArms,
   summarizeRun,
   type TrainedArm,
   type TuningRate,
 } from './comparison.ts';
-import { type Disagreement, disagreementOf } from './contrast.ts';
+import { type Decisions, type Disagreement, disagreementOf } from './contrast.ts';
+import { divergenceOf, readDivergence, writeDivergence } from './diverged-run-io.ts';
 
 /** How each arm's learning rate is chosen before its runs. */
 export interface Tuning {
@@ -55,6 +58,8 @@ export interface ComparisonOptions {
   readonly listen?: (arm: Arm, seed: number) => TrainListeners;
   /** Called after each run, also for those that were complete before. */
   readonly onRun?: (arm: Arm, run: ArmRun, isNew: boolean) => void;
+  /** Called in place of `onRun` where a run diverged: it is left out. */
+  readonly onDiverged?: (arm: Arm, run: DivergedRun, isNew: boolean) => void;
   /** Called when an arm's learning rate is chosen. */
   readonly onTuned?: (arm: Arm, tried: readonly TuningRate[], lr: number) => void;
 }
@@ -74,8 +79,9 @@ export interface Comparison {
 /** An arm with the learning rate that it was given. */
 interface TunedArm extends TrainedArm {
   readonly runs: ArmRun[];
+  readonly diverged: DivergedRun[];
   /** By seed. */
-  readonly tested: Map<number, Pick<TestedEpoch, 'predictions' | 'labels'>>;
+  readonly tested: Map<number, Decisions>;
 }
 
 /**
@@ -106,20 +112,23 @@ async function collectRuns(
   for (const arm of options.arms) {
     const chosen = await tune(recipe, arm, options, wayOf);
     if (chosen === null) isComplete = false;
-    tuned.push({ ...(chosen ?? { arm, tuning: null }), runs: [], tested: new Map() });
+    tuned.push({ ...(chosen ?? { arm, tuning: null }), runs: [], diverged: [], tested: new Map() });
   }
   for (const seed of isComplete ? options.seeds : []) {
     for (const one of tuned) {
-      const { arm, runs, tested } = one;
+      const { arm, runs, diverged, tested } = one;
       const way = wayOf(`runs/${runName(arm, seed)}`);
       const done = await completeRun(recipe, arm, seed, 'runs', options, way !== 'train');
       if (done === null) {
         isComplete = false;
         continue;
       }
-      runs.push(done.run);
-      if (done.tested !== null) tested.set(seed, done.tested);
-      if (way !== 'told') options.onRun?.(arm, done.run, done.isNew);
+      if (done.kind === 'diverged') diverged.push(done.run);
+      else {
+        runs.push(done.run);
+        if (done.tested !== null) tested.set(seed, done.tested);
+      }
+      if (way !== 'told') tell(options, arm, done);
       if (way === 'train') await writeResults(options.out, collect(recipe, options, tuned, false));
     }
   }
@@ -128,7 +137,16 @@ async function collectRuns(
   return comparison;
 }
 
-/** The arm with the rate that is best on held-out pictures; null when interrupted. */
+function tell({ onRun, onDiverged }: ComparisonOptions, arm: Arm, done: DoneRun): void {
+  if (done.kind === 'diverged') onDiverged?.(arm, done.run, done.isNew);
+  else onRun?.(arm, done.run, done.isNew);
+}
+
+/**
+ * The arm with the rate that is best on held-out pictures; null when interrupted.
+ *
+ * @throws {BnnError} E_NUMERIC where the training diverged with every rate.
+ */
 async function tune(
   recipe: Recipe,
   arm: Arm,
@@ -141,16 +159,24 @@ async function tune(
   for (const lr of tuning.lrs) {
     const at = armAtRate(arm, lr);
     const accuracies: number[] = [];
+    let hasDiverged = false;
     for (const seed of tuning.seeds) {
       const way = wayOf(`tuning/${runName(at, seed)}`);
       const done = await completeRun(recipe, at, seed, 'tuning', options, way !== 'train');
       if (done === null) return null;
-      if (way !== 'told') options.onRun?.(at, done.run, done.isNew);
-      accuracies.push(done.run.validationTop1 ?? Number.NaN);
+      if (way !== 'told') tell(options, at, done);
+      if (done.kind === 'diverged') hasDiverged = true;
+      else accuracies.push(done.run.validationTop1 ?? Number.NaN);
     }
-    tried.push({ lr, validationTop1: mean(accuracies) });
+    tried.push({ lr, validationTop1: hasDiverged ? null : mean(accuracies) });
   }
   const lr = bestRate(tried);
+  if (lr === null) {
+    throw new BnnError('E_NUMERIC', `arm "${arm.name}" diverged with each learning rate: ${tuning.lrs.join(', ')}`, {
+      at: join(options.out, 'tuning'),
+      hint: 'give lower ones as well: --tune-lrs; what is trained by now is kept',
+    });
+  }
   options.onTuned?.(arm, tried, lr);
   return { arm: { ...arm, overrides: { ...arm.overrides, lr } }, tuning: tried };
 }
@@ -184,7 +210,7 @@ async function trainShare(
       const done = await completeRun(recipe, arm, seed, folder, options);
       names.add(`${folder}/${runName(arm, seed)}`);
       if (done === null) missing++;
-      else options.onRun?.(arm, done.run, done.isNew);
+      else tell(options, arm, done);
     }
     const isComplete = gather(communicator, [missing]).every(([count]) => count === 0);
     if (isComplete) for (const { arm, seed } of runs) await assertSeen(join(options.out, folder, runName(arm, seed)));
@@ -197,7 +223,8 @@ async function trainShare(
   const tuned: Arm[] = [];
   for (const arm of arms) {
     const chosen = await tune(recipe, arm, options, () => 'told');
-    tuned.push(chosen?.arm ?? arm);
+    if (chosen === null) throw new Error(`internal: a run that chooses the rate of "${arm.name}" is missing`);
+    tuned.push(chosen.arm);
   }
   const isComplete = await trainMine(
     seeds.flatMap((seed) => tuned.map((arm) => ({ arm, seed }))),
@@ -208,18 +235,33 @@ async function trainShare(
 
 /** @throws {BnnError} E_IO. */
 async function assertSeen(run: string): Promise<void> {
-  if ((await readRecipe(run)) !== null) return;
+  if ((await readRecipe(run)) !== null || (await readDivergence(run)) !== null) return;
   throw new BnnError('E_IO', 'a run that another process has trained is not here', {
     at: run,
     hint: 'all machines must see one folder under the name given by --out, e.g. over NFS',
   });
 }
 
-interface DoneRun {
+interface CompleteRun {
+  readonly kind: 'complete';
   readonly run: ArmRun;
   readonly isNew: boolean;
   /** Null where an earlier version made the run. */
-  readonly tested: Pick<TestedEpoch, 'predictions' | 'labels'> | null;
+  readonly tested: Decisions | null;
+}
+
+type DoneRun = CompleteRun | { readonly kind: 'diverged'; readonly run: DivergedRun; readonly isNew: boolean };
+
+/**
+ * The recipe with what an earlier version recorded otherwise, though it is the same run: no digest of the teacher, which is then told by
+ * its path, and a size of pictures where the data set has its own.
+ */
+function asRecorded(recipe: Recipe, { teacherSha256, imageSize }: Recipe): Recipe {
+  return {
+    ...recipe,
+    ...(teacherSha256 === '' && { teacherSha256 }),
+    ...(recipe.imageSize === 0 && { imageSize }),
+  };
 }
 
 /** Null when interrupted. */
@@ -233,19 +275,24 @@ async function completeRun(
 ): Promise<DoneRun | null> {
   const { signal, teacher, environment, plugins, parts = BUILT_IN, threads } = options;
   if (signal?.aborted === true && !isRead) return null;
-  const recipe = await withStart(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name, parts.rules), parts);
+  const planned = await withStart(parseRecipe([{ ...shared }, arm.overrides, { seed }], arm.name, parts.rules), parts);
   const out = join(options.out, folder, runName(arm, seed));
   const history = join(out, 'history.jsonl');
   const predictions = join(out, 'predictions.json');
-  const exists = (await readRecipe(out)) !== null && !(await isUntouched(out));
+  const recorded = await readRecipe(out);
+  const exists = recorded !== null && !(await isUntouched(out));
+  const recipe = exists ? asRecorded(planned, recorded) : planned;
   if (exists) await checkRunFolder(out, recipe, true);
   const before = exists ? await readHistory(history) : [];
-  if (before.length >= recipe.epochs) {
-    return { run: summarizeRun(seed, before), isNew: false, tested: await readPredictions(predictions) };
-  }
+  const complete = async (records: readonly EpochRecord[], isNew: boolean): Promise<CompleteRun> => {
+    return { kind: 'complete', run: summarizeRun(seed, records), isNew, tested: await readPredictions(predictions) };
+  };
+  if (isFinished(before, recipe)) return complete(before, false);
+  const divergence = await readDivergence(out, recipe);
+  if (divergence !== null) return { kind: 'diverged', run: { seed, message: divergence }, isNew: false };
   if (isRead) return null;
   const listeners = options.listen?.(arm, seed);
-  const result = await train(recipe, {
+  const training = train(recipe, {
     out,
     resume: exists,
     teacher,
@@ -261,15 +308,22 @@ async function completeRun(
       await writeFileAtomic(predictions, `${JSON.stringify(kept)}\n`);
     },
   });
-  if (result.interrupted) return null;
+  try {
+    if ((await training).interrupted) return null;
+  } catch (error) {
+    const message = divergenceOf(error, out);
+    if (message === null) throw error;
+    await writeDivergence(out, recipe, message);
+    return { kind: 'diverged', run: { seed, message }, isNew: true };
+  }
   const records = await readHistory(history);
   if (records.length === 0) throw new BnnError('E_FORMAT', 'the run left no history', { at: history });
-  return { run: summarizeRun(seed, records), isNew: true, tested: await readPredictions(predictions) };
+  return complete(records, true);
 }
 
-async function readPredictions(path: string): Promise<DoneRun['tested']> {
+async function readPredictions(path: string): Promise<Decisions | null> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as TestedEpoch;
+    return JSON.parse(await readFile(path, 'utf8')) as Decisions;
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return null;
     if (error instanceof SyntaxError) {
@@ -294,10 +348,9 @@ function collect(
 }
 
 function disagreements(arm: TunedArm, first: TunedArm | undefined): Disagreement[] {
-  return Array.from(arm.tested).flatMap(([seed, { predictions, labels }]) => {
+  return Array.from(arm.tested).flatMap(([seed, these]) => {
     const other = first?.tested.get(seed);
-    const found = other === undefined ? null : disagreementOf(seed, labels, predictions, other.predictions);
-    return found ?? [];
+    return (other === undefined ? null : disagreementOf(seed, these, other)) ?? [];
   });
 }
 

@@ -84,8 +84,8 @@ it('differences are between runs of the same seed', () => {
   const runs = (values: number[]) => values.map((top1, i) => summarizeRun(i + 1, [record(1, top1)]));
   const baseline = runs([0.5, 0.7]);
   const [one, two] = summarizeArms([
-    { arm: first!, tuning: null, runs: baseline },
-    { arm: second!, tuning: null, runs: runs([0.6, 0.8, 0.9]) },
+    { arm: first!, tuning: null, diverged: [], runs: baseline },
+    { arm: second!, tuning: null, diverged: [], runs: runs([0.6, 0.8, 0.9]) },
   ]);
   expect(one!.difference).toBeNull();
   const { difference, spread } = two!;
@@ -122,8 +122,24 @@ describe('arms over any fields', () => {
     ['a:lr=1,lr=2', 'lr is given twice'],
     ['a:seed=3', 'seed cannot differ between arms'],
     ['a:dataset=mnist', 'dataset cannot differ'],
+    ['a:split=0.3', 'split cannot differ between arms'],
+    ['a:limit-test=9', 'limitTest cannot differ between arms'],
+    ['a:brokenImages=skip', 'brokenImages cannot differ between arms'],
+    ['a:teacher-sha256=00', 'teacherSha256 cannot differ between arms'],
   ])('%s', (spec, message) => {
     expect(() => only(spec)).toThrow(
+      expect.objectContaining({ code: 'E_USAGE', message: expect.stringContaining(message) }),
+    );
+  });
+
+  it.each([
+    [['lr+:lr=1', 'lr-:lr=2'], 'the arms "lr+" and "lr-" would share their runs, in folders lr--seed-…'],
+    [['wide:lr=1', 'Wide:lr=2'], 'the arms "wide" and "Wide" would share their runs'],
+    [['breite ä:', 'breite ö:lr=2'], 'the arms "breite ä" and "breite ö" would share their runs'],
+    [['основа:', 'b:lr=2'], 'the name of arm "основа" leaves nothing'],
+    [['_.:'], 'the name of arm "_." leaves nothing'],
+  ])('%j have no folders of their own', (specs, message) => {
+    expect(() => only(...specs)).toThrow(
       expect.objectContaining({ code: 'E_USAGE', message: expect.stringContaining(message) }),
     );
   });
@@ -179,17 +195,23 @@ describe('contrasts', () => {
   });
 
   it('two networks on the same pictures', () => {
-    expect(disagreementOf(4, [0, 1, 2, 3, 4], [0, 1, 2, 9, -1], [0, 9, 9, 3, -1])).toEqual({
+    const labels = [0, 1, 2, 3, 4];
+    const first = { labels, predictions: [0, 9, 9, 3, -1] };
+    expect(disagreementOf(4, { labels, predictions: [0, 1, 2, 9, -1] }, first)).toEqual({
       seed: 4,
       onlyThis: 2,
       onlyFirst: 1,
       p: expect.closeTo(1, 12),
     });
-    expect(disagreementOf(4, [0, 1], [0, 1], [0])).toBeNull();
+    expect(disagreementOf(4, { labels: [0, 1], predictions: [0, 1] }, first)).toBeNull();
+    expect(disagreementOf(4, { labels: [0, 1, 2, 4, 3], predictions: [0, 1, 2, 9, -1] }, first)).toBeNull();
   });
 
   it('the best learning rate is the first of the best', () => {
     const tried = [0.1, 0.2, 0.3].map((lr, i) => ({ lr, validationTop1: [0.5, 0.6, 0.6][i]! }));
     expect(bestRate(tried)).toBe(0.2);
+    const diverged = { lr: 0.01, validationTop1: null };
+    expect(bestRate([diverged, ...tried, diverged])).toBe(0.2);
+    expect(bestRate([diverged])).toBeNull();
   });
 });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadNativeAddon } from '../../../src/backends/native/addon.ts';
 import { parseRecipe } from '../../../src/training/recipes/parse-recipe.ts';
 import { readHistory } from '../../../src/training/sessions/history-io.ts';
+import { isFinished } from '../../../src/training/sessions/is-finished.ts';
 import { train } from '../../../src/training/sessions/trainer.ts';
 
 let folder: string;
@@ -21,7 +22,8 @@ it.skipIf(!loadNativeAddon().ok)(
       { limitTrain: 320, limitTest: 50, validation: 64, epochs: 30, patience: 2, backend: 'native', threads: 1 },
     ]);
     const result = await train(recipe, { out: folder });
-    const accuracies = (await readHistory(join(folder, 'history.jsonl'))).map(({ validationTop1 }) => validationTop1!);
+    const records = await readHistory(join(folder, 'history.jsonl'));
+    const accuracies = records.map(({ validationTop1 }) => validationTop1!);
     expect(result.epochs).toBe(accuracies.length);
     expect(accuracies.length).toBeLessThan(30);
     const best = accuracies.indexOf(Math.max(...accuracies));
@@ -35,6 +37,11 @@ it.skipIf(!loadNativeAddon().ok)(
       top = Math.max(top, value);
       expect(since).toBeLessThan(2);
     }
+    // The history tells the same, epoch by epoch.
+    expect(records.map((_, i) => isFinished(records.slice(0, i), recipe))).not.toContain(true);
+    expect(isFinished(records, recipe)).toBe(true);
+    expect(isFinished(records, { epochs: 30, patience: 3 })).toBe(false);
+    expect(isFinished(records, { epochs: 30, patience: 0 })).toBe(false);
     const resumed = await train(recipe, { out: folder, resume: true });
     expect([resumed.epochs, resumed.testTop1]).toEqual([result.epochs, result.testTop1]);
   },
