@@ -23,6 +23,8 @@ export interface SizedModel {
   readonly model: Model;
   /** Of the file and of those in which it keeps tensors. */
   readonly fileBytes: number;
+  /** Those in which it keeps tensors: their paths, in the order in which the file names them first. */
+  readonly externalFiles: readonly string[];
 }
 
 /** The same, with the size of what was read. */
@@ -31,7 +33,8 @@ export async function readSizedModel(path: string): Promise<SizedModel> {
   refuseForeign(bytes, path);
   const sizes = new Map<string, number>();
   const model = decodeModel(bytes, { at: path, readExternal: createExternalReader(dirname(path), path, sizes) });
-  return { model, fileBytes: bytes.byteLength + [...sizes.values()].reduce((sum, size) => sum + size, 0) };
+  const fileBytes = bytes.byteLength + [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  return { model, fileBytes, externalFiles: [...sizes.keys()] };
 }
 
 /** @throws {BnnError} E_FORMAT naming what the bytes are, where they are known to be something else. */

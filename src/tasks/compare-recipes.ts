@@ -127,7 +127,7 @@ async function compareWith(
   const isFirst = communicator === undefined || communicator.rank === 0;
   await assertNoRun(out);
   if (isFirst) for (const name of [RESULTS, PLOT]) await assertWritable(join(out, name));
-  const { teacher, close } = await openTeacher(plan.recipe);
+  const { teacher, close } = await openTeacher(plan.recipe, communicator);
   const environment = await describeEnvironment();
   options.onStart?.(plan);
   const notices = noticesOnce(options);

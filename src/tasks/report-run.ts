@@ -14,6 +14,7 @@ import type { PluginSource } from '../training/plugins/load-plugin-io.ts';
 import { placeOf } from '../training/recipes/data-place.ts';
 import { defaultRecipe } from '../training/recipes/parse-recipe.ts';
 import { networkName, type Recipe } from '../training/recipes/recipe.ts';
+import { estimatorInWords } from '../training/recipes/recipe-choices.ts';
 import { type EpochRecord, readHistory } from '../training/sessions/history-io.ts';
 import { ENVIRONMENT_FILE, readRecipe } from '../training/sessions/run-folder-io.ts';
 import { showMistakes } from './mistakes-file-io.ts';
@@ -201,7 +202,7 @@ function summaryOf({ recipe, records, layers, validation, epoch }: RunFindings, 
   const facts: [string, string][] = [
     ['network', networkName(recipe)],
     ['data set', recipe.dataset],
-    ['estimator', recipe.estimator],
+    ['estimator', estimatorInWords(recipe) ?? 'none'],
     ['epochs', `${last?.epoch ?? 0} of ${recipe.epochs}`],
   ];
   if (last !== undefined && best !== undefined) {

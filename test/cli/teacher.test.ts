@@ -63,6 +63,8 @@ test.skipIf(!native.ok)(
     const resume = ['train', '--resume', '--out', join(folder, 'stopped')];
     const gone = await runCli(resume);
     expect(gone).toMatchObject({ code: 1, stderr: expect.stringMatching(/E_NOT_FOUND.*float\.onnx/s) });
+    const none = await runCli([...resume, '--teacher', '']);
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringMatching(/teacher was ".*" and is now ""/) });
     const changed = await runCli([...resume, '--teacher', join(folder, 'seven.onnx')]);
     expect(changed.code).toBe(1);
     expect(changed.stderr).toContain(`the recipe names ${digest}`);

@@ -1,11 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onnx } from 'onnx-proto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { BnnError } from '../../src/errors.ts';
 import { readModel, readSizedModel, writeModel } from '../../src/onnx/model-io.ts';
+import { digestOfFile } from '../../src/training/start/file-digest-io.ts';
 import { describeModel } from './describe-model.ts';
 import { functionModel } from './sample-models.ts';
 
@@ -134,6 +136,18 @@ describe('external data', () => {
     expect(error.message).toContain(message);
     expect(error.at).toContain(location);
     expect(error.at).toContain(path);
+  });
+
+  test('belongs to the digest by which a run knows the file that it was given', async () => {
+    const path = await writeExternal({ location: 'w.bin' });
+    const weights = join(folder, 'model', 'w.bin');
+    await writeFile(weights, FLOATS);
+    const bytes = [await readFile(path), FLOATS];
+    const digest = await digestOfFile('teacher', path, '');
+    expect(digest).toBe(createHash('sha256').update(Buffer.concat(bytes)).digest('hex'));
+    await writeFile(weights, new Uint8Array(FLOATS.length));
+    const other = createHash('sha256').update(bytes[0]!).update(new Uint8Array(FLOATS.length)).digest('hex');
+    expect((await rejection(digestOfFile('teacher', path, digest))).message).toContain(other);
   });
 
   test('a folder beside the model whose name starts alike is outside', async () => {

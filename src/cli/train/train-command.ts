@@ -95,7 +95,7 @@ async function trainWith(
   const { train } = await import('../../training/sessions/trainer.ts');
   const watchers = await openWatchers(isFollower() ? {} : options, recipe, out, terminal);
   const environment = await describeEnvironment();
-  const { teacher, close } = await openTeacher(recipe);
+  const { teacher, close } = await openTeacher(recipe, communicator);
   const table = new EpochTable(recipe, widthOf(process.stderr));
   const result = await withInterrupt(
     () => terminal.warn('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),

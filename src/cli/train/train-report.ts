@@ -14,6 +14,7 @@ import { formatBar } from '../../report/progress.ts';
 import { type Column, formatHeader, formatPairs, formatRow } from '../../report/table.ts';
 import { TFJS_VERSION, VERSION } from '../../tasks/version.ts';
 import { networkName, type Recipe } from '../../training/recipes/recipe.ts';
+import { estimatorInWords } from '../../training/recipes/recipe-choices.ts';
 import type { EpochRecord } from '../../training/sessions/history-io.ts';
 import type { Opening, StepProgress, TrainResult } from '../../training/sessions/train-options.ts';
 
@@ -90,7 +91,10 @@ export function formatOpening(opening: Opening, out: string): string {
   return [
     `bnn-train ${VERSION}  node ${process.versions.node}  tfjs ${TFJS_VERSION}  ${backend.description}  seed ${recipe.seed}`,
     formatPairs([
-      ['model', `${networkName(recipe)}, ${formatCount(parameters)} parameters, ${recipe.estimator}`],
+      [
+        'model',
+        `${networkName(recipe)}, ${formatCount(parameters)} parameters, ${estimatorInWords(recipe) ?? 'without signs'}`,
+      ],
       [
         'data',
         `${dataset.name} sha256 ${dataset.fingerprint.slice(0, 12)}  ${formatCount(dataset.train.count)} train / ${formatCount(dataset.test.count)} test${heldOut}`,

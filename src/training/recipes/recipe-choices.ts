@@ -71,6 +71,13 @@ export function hasActivationSigns(recipe: Choosing): boolean {
   return hasSigns(recipe) && (recipe.init !== '' || !recipe.model.endsWith('-1w32a'));
 }
 
+/** What stands for the gradient of signs; null for a network that has none. */
+export function estimatorInWords(recipe: Choosing): string | null {
+  const [weights, activations = weights] = estimatorsOf(recipe);
+  if (weights === undefined) return null;
+  return weights === activations ? weights : `${weights} for weights and ${activations} for activations`;
+}
+
 function estimatorsOf(recipe: Choosing): string[] {
   return [
     ...(hasSigns(recipe) ? [recipe.weightEstimator || recipe.estimator] : []),

@@ -2,6 +2,7 @@
 
 import type { Line, LinePanel } from '../../report/plot-lines.ts';
 import { networkName, type Recipe } from '../recipes/recipe.ts';
+import { estimatorInWords } from '../recipes/recipe-choices.ts';
 import type { EpochRecord } from './history-io.ts';
 
 /** A number of a record; null where it has none. */
@@ -74,9 +75,9 @@ export function curvesOfRuns(
 
 /** In a few words, for a subtitle. */
 export function describeRun(recipe: Recipe, epochs: number): string {
-  const { dataset, estimator, optimizer, lr, batchSize, seed } = recipe;
+  const { dataset, optimizer, lr, batchSize, seed } = recipe;
   const count = `${epochs} of ${recipe.epochs} epochs`;
-  return `${networkName(recipe)} on ${dataset}, ${estimator}, ${optimizer} lr ${lr}, batch ${batchSize}, seed ${seed}, ${count}`;
+  return `${networkName(recipe)} on ${dataset}, ${estimatorInWords(recipe) ?? 'without signs'}, ${optimizer} lr ${lr}, batch ${batchSize}, seed ${seed}, ${count}`;
 }
 
 function lineOf(name: string, records: readonly EpochRecord[], value: Value): Line {

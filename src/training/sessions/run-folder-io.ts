@@ -47,8 +47,8 @@ export async function readRecipe(folder: string, rules?: RecipeRules): Promise<R
  * Whether a field may differ when a run is resumed, as no weight depends on it: what the data are is checked by their digest, wherever they
  * lie, and so is the teacher, but for runs of earlier versions.
  */
-function isFree(field: string, { teacherSha256 }: Pick<Recipe, 'teacherSha256'>): boolean {
-  return FREE_FIELDS.includes(field) || (field === 'teacher' && teacherSha256 !== '');
+function isFree(field: string, { teacher, teacherSha256 }: Pick<Recipe, 'teacher' | 'teacherSha256'>): boolean {
+  return FREE_FIELDS.includes(field) || (field === 'teacher' && teacher !== '' && teacherSha256 !== '');
 }
 
 const FREE_FIELDS: readonly string[] = [

@@ -1,6 +1,7 @@
 /** A training run: recipe in, run folder out. */
 
 import { join } from 'node:path';
+import { precisionOf } from '../../backends/precision.ts';
 import { type SelectedBackend, selectBackend } from '../../backends/select-backend.ts';
 import { fromFailedAllocation } from '../../core/machine/memory.ts';
 import { encodePreprocessing, PREPROCESSING_KEY } from '../../core/pictures/preprocessing.ts';
@@ -12,6 +13,7 @@ import { fromFirst, meet } from '../../distributed/communicator.ts';
 import { threadsOf } from '../../distributed/share-cores.ts';
 import { BnnError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
+import type { TrainingPrecision } from '../../kernels/convolution.ts';
 import { buildModel } from '../../zoo/zoo.ts';
 import { Team } from '../learning/team.ts';
 import { checkAugmentations } from '../plugins/augmentation.ts';
@@ -24,6 +26,7 @@ import { loadOptionsOf, withImageSize } from '../recipes/run-data.ts';
 import { loadInitialModel, withInitialDigest } from '../start/initial-model-io.ts';
 import { type Checkpoint, loadCheckpoint, shareCheckpoint } from './checkpoint-io.ts';
 import { checkHistory } from './history-io.ts';
+import { noteOnPrecision, notesOnRecipe } from './recipe-notes.ts';
 import { createRunBatches } from './run-batches.ts';
 import { assertReplaceable, checkRunFolder, readRecipe, recipeDigest, removeUntouched } from './run-folder-io.ts';
 import { type RunLock, withRunLock } from './run-lock-io.ts';
@@ -109,6 +112,7 @@ async function trainAlone(recipe: Recipe, options: RunOptions, lock: RunLock): P
   const checkpoint = resume ? await openTogether(recipe, options) : null;
   const threads = recipe.threads || options.threads || (communicator && threadsOf(communicator)) || undefined;
   const backend = await selectBackend(recipe.backend, { threads });
+  const precision = agreedPrecision(recipe, backend, team);
   const dataset = await loadTogether(recipe, options);
   if (team !== null) checkTeam(team, recipe, backend, dataset);
   if (checkpoint !== null && checkpoint.state.data !== dataset.fingerprint) {
@@ -133,10 +137,14 @@ async function trainAlone(recipe: Recipe, options: RunOptions, lock: RunLock): P
       const at = join(options.out, 'last', 'state.json');
       checkStateFits(checkpoint.state, recipe, batches.train.batchesPerEpoch, at);
     }
-    const fewSteps = noteOnSteps(recipe, batches.train.batchesPerEpoch, dataset);
-    if (checkpoint === null && fewSteps !== null) options.onNote?.(fewSteps);
+    const change = noteOnPrecision(recipe, precision, checkpoint?.state);
+    if (change !== null) options.onNote?.(change);
+    if (checkpoint === null) {
+      const { count } = dataset.train;
+      for (const note of notesOnRecipe(recipe, batches.train.batchesPerEpoch, count)) options.onNote?.(note);
+    }
     const session = new TrainingSession({
-      ...{ recipe, options, parts, dataset, backend, model, latent },
+      ...{ recipe, options, parts, dataset, backend, precision, model, latent },
       ...{ batches, checkpoint, lock, team },
     });
     try {
@@ -186,21 +194,17 @@ function checkTeam(team: Team, recipe: Recipe, backend: SelectedBackend, dataset
   team.assertSame('the data set', dataset.fingerprint, 'give all processes the same data, at the same place');
 }
 
+/** `auto` is bf16 where that is faster for all: processes on unlike machines must compute alike. */
+function agreedPrecision({ precision }: Recipe, backend: SelectedBackend, team: Team | null): TrainingPrecision {
+  const isSlower = backend.fasterInBf16 !== true;
+  const isSlowerForOne = team === null ? isSlower : team.agree(isSlower);
+  const { name, capabilities } = backend;
+  return precisionOf(precision, { name, capabilities, fasterInBf16: !isSlowerForOne });
+}
+
 function loadPictures(recipe: Recipe, { parts, onData }: RunOptions): Promise<Dataset> {
   const { datasets } = parts;
   return loadDataset(recipe.dataset, { ...loadOptionsOf(recipe, datasets), onProgress: onData }, datasets);
-}
-
-/** Fewer steps move the weights, and above all their signs, hardly at all. */
-const FEW_STEPS = 10;
-
-/** Says where a batch holds so much of the pictures that an epoch has few steps; null where it has enough. */
-function noteOnSteps({ batchSize, validation }: Recipe, steps: number, { train }: Dataset): string | null {
-  const most = Math.floor((train.count - validation) / FEW_STEPS);
-  const suggested = 2 ** Math.floor(Math.log2(Math.max(4, most)));
-  if (steps >= FEW_STEPS || suggested >= batchSize) return null;
-  const taken = `an epoch is ${steps === 1 ? 'one step' : `${steps} steps`} of ${batchSize} pictures`;
-  return `${taken}: a network learns little from so few; try --batch-size ${suggested}, or more --epochs`;
 }
 
 /** Reads `last` and checks all of it that can be checked without the data. Writes nothing. */

@@ -3,7 +3,6 @@
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
-import { precisionOf } from '../../backends/precision.ts';
 import type { SelectedBackend } from '../../backends/select-backend.ts';
 import { usableMemory } from '../../core/machine/memory.ts';
 import type { Tensor } from '../../core/tensors/tensor.ts';
@@ -12,6 +11,7 @@ import type { Batcher } from '../../data/batches/batches.ts';
 import type { Dataset } from '../../data/dataset.ts';
 import { BnnError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
+import type { TrainingPrecision } from '../../kernels/convolution.ts';
 import { cachedTeacher } from '../learning/cached-teacher.ts';
 import { Learner } from '../learning/learner.ts';
 import type { Outcome } from '../learning/loss.ts';
@@ -46,6 +46,7 @@ export interface SessionParts {
   readonly parts: Parts;
   readonly dataset: Dataset;
   readonly backend: SelectedBackend;
+  readonly precision: TrainingPrecision;
   /** The network to train: fresh, or the checkpoint's. */
   readonly model: Model;
   /** What its weight transform starts from, where that is not its weights. */
@@ -62,6 +63,7 @@ export class TrainingSession {
   readonly #options: TrainOptions;
   readonly #dataset: Dataset;
   readonly #backend: SelectedBackend;
+  readonly #precision: TrainingPrecision;
   readonly #batches: RunBatches;
   readonly #learner: Learner;
   readonly #team: Team | null;
@@ -84,11 +86,12 @@ export class TrainingSession {
   #hasLearned: boolean;
 
   constructor({ recipe, options, parts, dataset, backend, model, latent, batches, team, ...rest }: SessionParts) {
-    const { checkpoint, lock } = rest;
+    const { checkpoint, lock, precision } = rest;
     this.#recipe = recipe;
     this.#options = options;
     this.#dataset = dataset;
     this.#backend = backend;
+    this.#precision = precision;
     this.#batches = batches;
     this.#team = team;
     const { out, onNote } = options;
@@ -105,7 +108,7 @@ export class TrainingSession {
           : options.teacher,
       explicitPadding: backend.capabilities.explicitPadding,
       keepsAll: backend.capabilities.keepsAll,
-      precision: precisionOf(recipe.precision, backend),
+      precision,
       recorder: backend.recorder,
       trimMemory: () => backend.trimMemory?.(),
       team,
@@ -166,7 +169,7 @@ export class TrainingSession {
     return {
       ...environment,
       backend: this.#backend.description,
-      precision: precisionOf(this.#recipe.precision, this.#backend),
+      precision: this.#precision,
       threads: this.#recipe.threads || (communicator === undefined ? 'all' : this.#backend.threads),
       ...(communicator && { processes: communicator.size, mpi: communicator.library }),
     };
@@ -263,7 +266,8 @@ export class TrainingSession {
 
   /** @throws {BnnError} E_NUMERIC. */
   #count({ loss, correct }: Outcome, images: number, epoch: number, batch: number): void {
-    if (!Number.isFinite(loss)) throw this.#diverged(`the loss became ${loss} in epoch ${epoch + 1}, batch ${batch + 1}`);
+    if (!Number.isFinite(loss))
+      throw this.#diverged(`the loss became ${loss} in epoch ${epoch + 1}, batch ${batch + 1}`);
     const partial = this.#partial;
     this.#partial = {
       ...partial,
@@ -353,6 +357,7 @@ export class TrainingSession {
         best: this.#best,
         data: this.#dataset.fingerprint,
         recipe: recipeDigest(this.#recipe),
+        precision: this.#precision,
       },
     };
   }

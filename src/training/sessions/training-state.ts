@@ -1,6 +1,7 @@
 /** `state.json` of a checkpoint: where a run stands. */
 
 import { BnnError } from '../../errors.ts';
+import type { TrainingPrecision } from '../../kernels/convolution.ts';
 import type { Recipe } from '../recipes/recipe.ts';
 
 /** Sums over the batches of an unfinished epoch. */
@@ -34,6 +35,8 @@ export interface TrainingState {
   readonly data: string;
   /** Of the recipe, as `recipeDigest` makes it; not in states of earlier versions. */
   readonly recipe?: string | undefined;
+  /** What gradients of binary layers were multiplied in last; not in states of earlier versions. */
+  readonly precision?: TrainingPrecision | undefined;
 }
 
 const FIELDS: Readonly<Record<keyof TrainingState, (value: unknown) => boolean>> = {
@@ -48,6 +51,7 @@ const FIELDS: Readonly<Record<keyof TrainingState, (value: unknown) => boolean>>
   best: (value) => value === null || (isObject(value) && isCount(value['epoch']) && isShare(value['top1'])),
   data: (value) => typeof value === 'string',
   recipe: (value) => value === undefined || typeof value === 'string',
+  precision: (value) => value === undefined || typeof value === 'string',
 };
 
 /** @throws {BnnError} E_FORMAT that names the field. */

@@ -88,6 +88,17 @@ describe('few steps', () => {
     );
   });
 
+  it('and a warm-up that takes most of the epochs', async () => {
+    const recipe = { split: 0.2, batchSize: 3, model: 'binarynet-mini', limitTrain: 30, epochs: 2 };
+    const warming = async (warmupEpochs: number) =>
+      (await run(`warm-${warmupEpochs}`, { ...recipe, warmupEpochs })).notes.join('\n');
+    expect(await warming(2)).toContain(
+      'the learning rate rises for 2 of 2 epochs, all of them, so it never falls; try --warmup-epochs 0.2',
+    );
+    expect(await warming(1.5)).toContain('rises for 1.5 of 2 epochs, more than half of them');
+    expect(await warming(1)).not.toContain('rises');
+  });
+
   it('are not said where there are ten', async () => {
     const { notes } = await run('enough', { split: 0.2, batchSize: 3, model: 'binarynet-mini', limitTrain: 30 });
     expect(notes.join('\n')).not.toContain('steps');

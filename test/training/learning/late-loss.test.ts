@@ -125,7 +125,9 @@ it.each([
   });
   await expect(train(recipe, { out })).rejects.toMatchObject({
     code: 'E_NUMERIC',
-    message: expect.stringMatching(new RegExp(`^conv\\d?\\.weight holds numbers that are none after step ${step}$`)) as string,
+    message: expect.stringMatching(
+      new RegExp(`^conv\\d?\\.weight holds numbers that are none after step ${step}$`),
+    ) as string,
     hint: expect.stringContaining(join(out, 'last')) as string,
   });
   const { state } = await loadCheckpoint(join(out, 'last'));
