@@ -6,11 +6,12 @@
  * --check writes nothing and exits with 1 when the picture is another one.
  */
 
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { printError } from '../src/cli/print-error.ts';
 import { Terminal } from '../src/cli/terminal.ts';
+import { packageModels } from '../src/inference/package-models-io.ts';
 import { plotCurves } from '../src/report/plot-curves.ts';
 import { CARD_FILES, readCard } from './model-card/card.ts';
 import { parseHistory } from './model-card/history.ts';
@@ -25,10 +26,8 @@ const REFERENCES = [
 const terminal = new Terminal();
 
 async function draw(): Promise<string> {
-  const folders = (await readdir(MODELS, { withFileTypes: true })).filter((entry) => entry.isDirectory());
   const curves = await Promise.all(
-    folders.map(async ({ name }) => {
-      const folder = join(MODELS, name);
+    packageModels().map(async ({ folder }) => {
       const { recipe } = await readCard(folder);
       const at = join(folder, CARD_FILES.history);
       const points = parseHistory(await readFile(at, 'utf8'), at);

@@ -133,29 +133,39 @@ const DEFAULT_BATCH = 100;
 export async function validateModel(options: ValidateOptions): Promise<Validation> {
   const { ep, epOptions, allowCpuFallback, threads, verbose, againstEp } = options;
   const other = options.against ?? (againstEp === undefined ? undefined : options.model);
-  // Two that take turns must not hold each other up.
-  const common = { allowCpuFallback, threads, verbose, restBetweenRuns: other !== undefined };
+  const common = { allowCpuFallback, threads, verbose };
+  const { ops, engine, fastStem } = options;
+  const open = (restBetweenRuns: boolean): Promise<OpenedSession> =>
+    openSession(options.model, { ...common, restBetweenRuns, ep, epOptions, ops, engine, fastStem });
   const facts = [await readFacts(options.model)];
-  const sessions = [
-    await openSession(options.model, {
-      ...common,
-      ep,
-      epOptions,
-      ops: options.ops,
-      engine: options.engine,
-      fastStem: options.fastStem,
-    }),
-  ];
+  // Two that take turns must not hold each other up.
+  const restBetweenRuns = other !== undefined;
+  const sessions = [await open(restBetweenRuns)];
   try {
     // Options are those of one provider.
     const provider = againstEp === undefined || againstEp === ep ? { ep, epOptions } : { ep: againstEp };
     if (other !== undefined) facts.push(await readFacts(other));
     // Always stock: what a result is compared with should not come from the same kernels.
     if (other !== undefined)
-      sessions.push(await openSession(other, { ...common, ...provider, ops: 'off', engine: 'onnxruntime' }));
-    return await validateSessions(sessions, facts, options);
+      sessions.push(
+        await openSession(other, { ...common, ...provider, restBetweenRuns, ops: 'off', engine: 'onnxruntime' }),
+      );
+    return await validateSessions(sessions, facts, options, open);
   } finally {
     for (const session of sessions) await session.dispose();
+  }
+}
+
+/** Does something with a session that is opened for it: one whose threads rest between runs is slower at one picture after the other. */
+async function withSession<T>(
+  open: () => Promise<OpenedSession>,
+  work: (session: OpenedSession) => Promise<T>,
+): Promise<T> {
+  const session = await open();
+  try {
+    return await work(session);
+  } finally {
+    await session.dispose();
   }
 }
 
@@ -163,6 +173,7 @@ async function validateSessions(
   sessions: readonly OpenedSession[],
   facts: readonly ModelFacts[],
   options: ValidateOptions,
+  open: (restBetweenRuns: boolean) => Promise<OpenedSession>,
 ): Promise<Validation> {
   const [session, other] = sessions;
   const [own, others] = facts;
@@ -269,6 +280,10 @@ async function validateSessions(
     );
   if (threshold !== null) notes.push(`one number decides: above ${threshold} is "${dataset.classes[1]}"`);
   const canRunOne = first !== undefined && (input.batch === null || input.batch === 1);
+  const measureSpeed = async (alone: OpenedSession): Promise<Pick<Validation, 'latencyMs' | 'batches'>> => ({
+    latencyMs: first !== undefined && canRunOne ? await measureLatency(alone, first, [1, ...image]) : null,
+    batches: first === undefined ? [] : await measureBatches(alone, first, image, options.batches ?? []),
+  });
   return {
     ...scores.scores,
     ...scoresOf(scores, threshold),
@@ -279,10 +294,9 @@ async function validateSessions(
     other: other === undefined ? null : scoresOf(otherScores, threshold),
     maxLogitDifference: agreement?.maxDifference ?? null,
     imagesBeyondTolerance: agreement?.countBeyond(LOGITS_TOLERANCE) ?? null,
-    latencyMs: first !== undefined && canRunOne ? await measureLatency(session, first, [1, ...image]) : null,
+    ...(other === undefined ? await measureSpeed(session) : await withSession(() => open(false), measureSpeed)),
     imagesPerSecond: (timer.images / timer.ms) * 1000,
     batchSize,
-    batches: first === undefined ? [] : await measureBatches(session, first, image, options.batches ?? []),
     ep: session.ep,
     againstEp: other?.ep ?? null,
     nodes: session.placement?.nodes ?? null,

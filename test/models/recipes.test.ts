@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -74,6 +75,13 @@ describe.each(recipes)('%s', (name) => {
     if (cropScale > 0) expect([hasFreeImageSize(dataset), padCrop]).toEqual([true, 0]);
     expect(warmupEpochs).toBeLessThan(epochs);
     expect(data).toBe('');
+  });
+
+  it('names a teacher of the package by its digest', () => {
+    const { teacher, teacherSha256 } = parseRecipe([recipe]);
+    if (teacher === '') return;
+    const bytes = readFileSync(join(MODELS, teacher, 'model.onnx'));
+    expect(teacherSha256).toBe(createHash('sha256').update(bytes).digest('hex'));
   });
 
   it('stands in the table of the README', () => {

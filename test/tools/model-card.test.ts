@@ -56,7 +56,8 @@ async function expectWholeModel(path: string): Promise<void> {
   }
 }
 
-const shipped = (await readdir(MODELS, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+const folders = (await readdir(MODELS, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+const shipped = folders.filter(({ name }) => name !== 'unfinished');
 it.each(shipped.map(({ name }) => name))('models/%s is whole', (name) => expectWholeModel(join(MODELS, name)));
 
 it.each(shipped.map(({ name }) => name))(

@@ -140,5 +140,7 @@ export function formatCard(card: ModelCard): string {
 /** A recipe without what is true of one machine only. */
 export function toCardRecipe(recipe: Recipe): CardRecipe {
   const { data: _data, download: _download, ...fields } = recipe;
-  return { ...fields, teacher: recipe.teacher.replace(/^.*[\\/]/, '') };
+  const [folder = '', file = ''] = recipe.teacher.split(/[\\/]/).slice(-2);
+  // Of a run or a trained model, whose files all have the same name, the folder tells which.
+  return { ...fields, teacher: file === 'model.onnx' ? folder : file || folder };
 }

@@ -14,6 +14,7 @@ const FREE_FIELDS = new Set<string>([
   'threads',
   'seed',
   'checkpointMinutes',
+  'teacherCache',
   'indicators',
 ] satisfies (keyof Recipe)[]);
 
@@ -23,8 +24,11 @@ export async function findRecipeFile(folder: string, recipe: Recipe): Promise<st
   for (const name of names.sort()) {
     const path = join(folder, name);
     const candidate = parseRecipe([parseJsonObject(await readFile(path, 'utf8'), path)], path);
+    // Wherever it lies.
+    const isSameTeacher = candidate.teacherSha256 !== '' && candidate.teacherSha256 === recipe.teacherSha256;
     const differs = Object.entries(candidate).some(
-      ([field, value]) => !FREE_FIELDS.has(field) && recipe[field as keyof Recipe] !== value,
+      ([field, value]) =>
+        !FREE_FIELDS.has(field) && !(field === 'teacher' && isSameTeacher) && recipe[field as keyof Recipe] !== value,
     );
     if (!differs) return name;
   }
