@@ -129,7 +129,7 @@ async function trainWith(
   )
     .finally(close)
     .finally(() => watchers.close());
-  await report(result, terminal);
+  await report(result, recipe, terminal);
 }
 
 /** What is trained, and where. */
@@ -151,7 +151,7 @@ async function planRun(
   return { recipe, out: options.out ?? freeRunFolder(recipe) };
 }
 
-async function report(result: TrainResult, terminal: Terminal): Promise<void> {
+async function report(result: TrainResult, recipe: Recipe, terminal: Terminal): Promise<void> {
   const { run, epochs, seconds, imagesPerSecond, testTop1, best, interrupted } = result;
   const checkpoint = join(run, 'last');
   terminal.clearLive();
@@ -163,7 +163,7 @@ async function report(result: TrainResult, terminal: Terminal): Promise<void> {
     return;
   }
   const exported = freeFile(basename(resolve(run)) || 'model');
-  terminal.result(formatClosing(result, checkpoint, await sizeOf(join(checkpoint, 'model.onnx')), exported));
+  terminal.result(formatClosing(result, recipe, checkpoint, await sizeOf(join(checkpoint, 'model.onnx')), exported));
 }
 
 async function sizeOf(path: string): Promise<number | null> {

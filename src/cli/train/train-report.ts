@@ -130,6 +130,7 @@ export function formatStep(progress: StepProgress): string {
 /** @param exported  the file of the command that is proposed; it is not there yet. */
 export function formatClosing(
   result: TrainResult,
+  { validation }: Pick<Recipe, 'validation'>,
   checkpoint: string,
   checkpointBytes: number | null,
   exported: string,
@@ -139,7 +140,9 @@ export function formatClosing(
     ['wrote', checkpointBytes === null ? checkpoint : `${checkpoint}  ${formatBytes(checkpointBytes)}`],
     ['test accuracy', formatPercent(testTop1)],
   ];
-  if (best !== null) lines.push(['best', `${formatPercent(best.top1)} (epoch ${best.epoch})`]);
+  // With held-out pictures it is the network that is exported, without them a number that the test pictures chose.
+  const of = validation > 0 ? 'of the held-out pictures' : 'by the test pictures';
+  if (best !== null) lines.push(['best', `${formatPercent(best.top1)} ${of} (epoch ${best.epoch})`]);
   const speed = imagesPerSecond > 0 ? `, ${threeDigits(imagesPerSecond)} images/s` : '';
   lines.push(['trained', formatSeconds(seconds) + speed]);
   lines.push(['next', `bnn-export ${quote(run)} -o ${quote(exported)}`]);
