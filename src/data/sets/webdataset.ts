@@ -29,7 +29,8 @@ const MOST_CLASSES = 100_000;
 
 /**
  * Indexes the shards of a folder (and of the folders in it), or those that a brace pattern stands for. Shards with `val` or `test` in
- * the name are the test split, the others the training split; where the name says neither, that of a folder below the data set's place does.
+ * the name are the test split, the others the training split; where the name says neither, that of its folder does, and where none says anything, that of
+ * the data set's place.
  *
  * @throws {BnnError} E_NOT_FOUND when there is no shard; E_FORMAT with shard and key when a picture has no class or a shard is damaged.
  */
@@ -44,7 +45,8 @@ export async function loadWebdataset(options: LoadOptions): Promise<Dataset> {
   const shards = isPattern ? expandBraces(options.dir).map((path) => resolve(path)) : await findShards(options.dir);
   const place = isPattern ? resolve(dirname(`${options.dir.split('{')[0]}_`)) : resolve(options.dir);
   const index = await indexShards(shards, options);
-  const parts = [false, true].map((held) => index.filter(({ path }) => isHeldOut(path, place) === held));
+  const held = heldOutOf(shards, place);
+  const parts = [false, true].map((isHeld) => index.filter(({ path }) => held.has(path) === isHeld));
   const [train, test] = parts.map((part) => toSplit(part, frame));
   if (train === undefined || test === undefined) throw new Error('internal: two parts');
   const root = isPattern ? dirname(shards[0] ?? '.') : resolve(options.dir);
@@ -56,12 +58,27 @@ export async function loadWebdataset(options: LoadOptions): Promise<Dataset> {
   return pictureDataset({ name: 'webdataset', classes, root, notes: notesOn(index, classes, train) }, used);
 }
 
-/** By its own name first. How the place itself is called tells nothing: all of `~/test` may be there to try something out. */
-function isHeldOut(path: string, place: string): boolean {
+/**
+ * The shards for evaluation: by their own names, else by those of their folders. How the place itself is called tells only where nothing else does:
+ * all of `~/test` may be there to try something out, but `/data/val` with shards of bare numbers is what it says.
+ */
+function heldOutOf(shards: readonly string[], place: string): ReadonlySet<string> {
+  const said = new Map(shards.map((path) => [path, purposeOf(path, place)]));
+  const isSaid = [...said.values()].some((purpose) => purpose !== undefined);
+  const otherwise = isSaid ? undefined : purposeIn(basename(place));
+  return new Set(shards.filter((path) => (said.get(path) ?? otherwise) === 'evaluation'));
+}
+
+function purposeOf(path: string, place: string): Purpose | undefined {
   const folder = dirname(path);
-  const names = [basename(path), ...(folder === place ? [] : [basename(folder)])];
-  const telling = names.find((name) => LEARNED.test(name) || HELD_OUT.test(name));
-  return telling !== undefined && !LEARNED.test(telling);
+  return purposeIn(basename(path)) ?? (folder === place ? undefined : purposeIn(basename(folder)));
+}
+
+type Purpose = 'training' | 'evaluation';
+
+function purposeIn(name: string): Purpose | undefined {
+  if (LEARNED.test(name)) return 'training';
+  return HELD_OUT.test(name) ? 'evaluation' : undefined;
 }
 
 async function findShards(dir: string): Promise<string[]> {
