@@ -122,7 +122,7 @@ async function buildTests(sanitizers, only) {
   const isPlain = sanitizers === 'none';
   const folder = join(root, 'build', `native-test-${machine.arch}-${sanitizers.replaceAll(',', '-')}`);
   const sanitize = isPlain ? [] : [`-fsanitize=${sanitizers}`];
-  const flags = isPlain ? ['-O2'] : ['-O1', '-g', ...sanitize, '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
+  const flags = isPlain ? ['-O2'] : ['-O1', '-g1', ...sanitize, '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
   const plan = (folders) => planObjects(machine, compiler, { folders, objects: folder, flags, include: [] });
   for (const program of plan(['test'])) {
     const name = basename(program.name, '.cc');

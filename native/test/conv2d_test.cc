@@ -230,8 +230,9 @@ static void check_bf16_threads(const char* isa) {
   }
 }
 
-// 3×3 neighbours with many channels go another way: odd images, padding on any side, channels that do not fill vectors, many small images.
-static void check_tiles(const char* isa) {
+// 3×3 neighbours with many channels go another way: odd images, padding on any side, channels that do not fill vectors, many small images. In bf16
+// with two threads alone, for its references take most of the time; other numbers of threads have random shapes and check_bf16_threads.
+static void check_tiles(const char* isa, int threads) {
   const Conv2dShape shapes[] = {{2, 7, 9, 16, 3, 3, 16, 7, 9, 1, 1, 1, 1, 1, 1},
                                 {1, 8, 8, 17, 3, 3, 33, 6, 6, 1, 1, 1, 1, 0, 0},
                                 {3, 5, 6, 35, 3, 3, 16, 7, 8, 1, 1, 1, 1, 2, 2},
@@ -251,6 +252,7 @@ static void check_tiles(const char* isa) {
     check(s, true, text);
     check_binary_forward(s, text);
     check_binary(s, text);
+    if (threads != 2) continue;
     check_bf16(s, true, isa, text);
     check_bf16(s, false, isa, text);
   }
@@ -288,7 +290,7 @@ int main(int argc, char** argv) {
     for (int threads = 1; threads <= 3; threads++) {
       bnn::set_thread_count(threads);
       if (threads == 2) check_binary_sizes(isa.name);
-      check_tiles(isa.name);
+      check_tiles(isa.name, threads);
       for (int round = 0; round < rounds; round++) {
         const Conv2dShape s = random_shape();
         char label[320];
