@@ -29,8 +29,8 @@ it.each(runs.map(({ name }) => name))('models/unfinished/%s can go on', async (n
   expect(isSealed).toBe(true);
   expect(state.recipe).toBe(recipeDigest(recipe));
   expect(state.epoch).toBeLessThan(recipe.epochs);
-  // It begins with an epoch, lies anywhere, and imitates what comes along.
-  expect([state.batch, recipe.data]).toEqual([0, '']);
+  // The data lie anywhere, the teacher comes along.
+  expect(recipe.data).toBe('');
   if (recipe.teacher !== '') expect(existsSync(join(ROOT, recipe.teacher))).toBe(true);
   const history = await readHistory(join(folder, 'history.jsonl'));
   expect(history.length).toBe(state.epoch);
