@@ -1,4 +1,4 @@
-/** When a run has ended, as its history tells: `TrainingSession` stops by the same rule, from its own count. */
+/** When a run has ended. */
 
 import type { Recipe } from '../recipes/recipe.ts';
 import type { EpochRecord } from './history-io.ts';
@@ -14,11 +14,16 @@ function accuracyOf({ validationTop1, testTop1 }: EpochRecord): number {
   return validationTop1 ?? testTop1;
 }
 
-/** Whether nothing is left to train: all epochs are there, or `patience` of them without a better one. */
-export function isFinished(
-  records: readonly EpochRecord[],
+/** Whether nothing is left to train after so many epochs: all are there, or `patience` of them without a better one. @param best  null where there is none. */
+export function hasEnded(
+  epoch: number,
+  best: number | null,
   { epochs, patience }: Pick<Recipe, 'epochs' | 'patience'>,
 ): boolean {
-  if (records.length === 0 || records.length >= epochs) return records.length >= epochs;
-  return patience > 0 && records.length - bestRecord(records).epoch >= patience;
+  return epoch >= epochs || (patience > 0 && best !== null && epoch - best >= patience);
+}
+
+/** The same, as the history tells. */
+export function isFinished(records: readonly EpochRecord[], recipe: Pick<Recipe, 'epochs' | 'patience'>): boolean {
+  return hasEnded(records.length, records.length === 0 ? null : bestRecord(records).epoch, recipe);
 }

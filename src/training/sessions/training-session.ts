@@ -21,6 +21,7 @@ import { type Recipe, startsTransformed } from '../recipes/recipe.ts';
 import type { Checkpoint } from './checkpoint-io.ts';
 import { parameterWithoutNumber } from './finite-weights.ts';
 import type { EpochRecord } from './history-io.ts';
+import { hasEnded } from './is-finished.ts';
 import type { RunBatches } from './run-batches.ts';
 import { recipeDigest } from './run-folder-io.ts';
 import type { RunLock } from './run-lock-io.ts';
@@ -187,9 +188,7 @@ export class TrainingSession {
   }
 
   #isFinished(): boolean {
-    const { epochs, patience } = this.#recipe;
-    const sinceBest = this.#best === null ? 0 : this.#epoch - this.#best.epoch;
-    return this.#epoch >= epochs || (patience > 0 && sinceBest >= patience);
+    return hasEnded(this.#epoch, this.#best?.epoch ?? null, this.#recipe);
   }
 
   /** Trains the rest of the current epoch; false when interrupted. */
