@@ -116,7 +116,10 @@ function checkAll() {
   return states.every(Boolean);
 }
 
-/** Builds the test programs and prints their paths. */
+/**
+ * Builds the test programs and prints their paths. Without sanitizers, and for this machine, they are linked with the objects of the
+ * libraries: what is tested is what is loaded.
+ */
 async function buildTests(sanitizers, only) {
   const compiler = findCompiler();
   const isPlain = sanitizers === 'none';
@@ -124,13 +127,16 @@ async function buildTests(sanitizers, only) {
   const sanitize = isPlain ? [] : [`-fsanitize=${sanitizers}`];
   const flags = isPlain ? ['-O2'] : ['-O1', '-g1', ...sanitize, '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
   const plan = (folders) => planObjects(machine, compiler, { folders, objects: folder, flags, include: [] });
+  const isLoaded = isPlain && machine.arch === process.arch;
   for (const program of plan(['test'])) {
     const name = basename(program.name, '.cc');
     if (only !== undefined && !only.split(',').includes(name)) continue;
-    const tasks = [program, ...plan(testFolders(name))];
-    await compileAll(tasks, compiler, folder);
+    const folders = testFolders(name);
+    const tested = isLoaded ? planLibrary({ folders }, compiler, requireNodeApi()) : plan(folders);
+    await compileAll(tested, compiler, isLoaded ? objects : folder);
+    await compileAll([program], compiler, folder);
     const output = join(folder, name);
-    await link(compiler, ['-pthread', ...sanitize, ...tasks.map((task) => task.object)], output);
+    await link(compiler, ['-pthread', ...sanitize, ...[program, ...tested].map((task) => task.object)], output);
     console.log(output);
   }
   return true;

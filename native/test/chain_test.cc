@@ -147,6 +147,29 @@ void check_float_conv(const BinaryConvShape& s, int64_t height, int64_t width) {
   }
 }
 
+// What a convolution of stride 2 sums up, of type Sum: [outputs][rows][columns].
+template <typename Sum, typename X, typename Weight>
+std::vector<Sum> sums_of(const BinaryConvShape& s, int64_t height, int64_t width, const std::vector<X>& x,
+                         const std::vector<Weight>& weights) {
+  std::vector<Sum> sums;
+  for (int64_t o = 0; o < s.outputs; o++) {
+    for (int64_t at = 0; at < s.out_size(0, height) * s.out_size(1, width); at++) {
+      const int64_t i = at / s.out_size(1, width), j = at % s.out_size(1, width);
+      Sum sum = 0;
+      const Weight* weight = weights.data() + o * s.bits();
+      for (int64_t c = 0; c < s.channels; c++) {
+        for (int64_t t = 0; t < s.taps(); t++, weight++) {
+          const int64_t row = 2 * i - s.pads[0] + t / s.kernel[1], column = 2 * j - s.pads[1] + t % s.kernel[1];
+          if (row < 0 || row >= height || column < 0 || column >= width) continue;
+          sum += static_cast<Sum>(x[static_cast<size_t>((c * height + row) * width + column)]) * *weight;
+        }
+      }
+      sums.push_back(sum);
+    }
+  }
+  return sums;
+}
+
 float to_byte(float x, int32_t zero) {
   const float low = static_cast<float>(-zero), high = static_cast<float>(255 - zero);
   return std::nearbyint(std::isnan(x) ? low : std::fmin(std::fmax(x, low), high)) + static_cast<float>(zero);
@@ -177,17 +200,10 @@ void check_int8_conv(const BinaryConvShape& s, const BinaryConvShape& pool, int6
     p.bias.push_back(static_cast<int32_t>(random_in(-9999, 9999)));
     p.stepZero.push_back(static_cast<int32_t>(random_in(0, 255)));
   }
-  const auto sum_at = [&](int64_t o, int64_t i, int64_t j) {
-    int32_t sum = p.bias[static_cast<size_t>(o)];
-    for (int64_t at = 0; at < s.bits(); at++) {
-      const int64_t c = at / s.taps(), t = at % s.taps();
-      const int64_t row = 2 * i - s.pads[0] + t / s.kernel[1], column = 2 * j - s.pads[1] + t % s.kernel[1];
-      if (row < 0 || row >= height || column < 0 || column >= width) continue;
-      const float q = to_byte(x[(c * height + row) * width + column] / p.dataScale, p.dataZero);
-      sum += (static_cast<int32_t>(q) - p.dataZero) * weights[static_cast<size_t>(o * s.bits() + at)];
-    }
-    return sum;
-  };
+  std::vector<int32_t> bytes;
+  for (int64_t at = 0; at < x.size(); at++)
+    bytes.push_back(static_cast<int32_t>(to_byte(x[at] / p.dataScale, p.dataZero)) - p.dataZero);
+  const std::vector<int32_t> sums = sums_of<int32_t>(s, height, width, bytes, weights);
   for (int64_t at = 0; at < want.size(); at++) {
     const int64_t i = at / pooledWidth % pooledHeight, j = at % pooledWidth;
     const size_t o = static_cast<size_t>(at / pooledWidth / pooledHeight);
@@ -195,8 +211,8 @@ void check_int8_conv(const BinaryConvShape& s, const BinaryConvShape& pool, int6
     for (int64_t t = 0; t < pool.taps(); t++) {
       const int64_t row = 2 * i - pool.pads[0] + t / pool.kernel[1], column = 2 * j - pool.pads[1] + t % pool.kernel[1];
       if (row < 0 || row >= outHeight || column < 0 || column >= outWidth) continue;
-      const float sum = static_cast<float>(sum_at(static_cast<int64_t>(o), row, column));
-      most = std::fmax(most, to_byte(sum * p.multiplier[o], p.resultZero));
+      const int32_t sum = p.bias[o] + sums[(o * outHeight + row) * outWidth + column];
+      most = std::fmax(most, to_byte(static_cast<float>(sum) * p.multiplier[o], p.resultZero));
     }
     volatile float z = (most - static_cast<float>(p.stepZero[o])) * p.stepScale[o];
     if (isScaled) {
@@ -245,16 +261,7 @@ void check_stem_conv(const BinaryConvShape& s, const BinaryConvShape& pool, int6
                            shift = random_vector(isScaled ? s.outputs : 0, 1.0f);
   std::vector<bool> least;
   for (int64_t o = 0; o < s.outputs; o++) least.push_back(random_bits() % 4 == 0);
-  const auto sum_at = [&](int64_t o, int64_t i, int64_t j) {
-    double sum = 0;
-    for (int64_t at = 0; at < s.bits(); at++) {
-      const int64_t c = at / s.taps(), t = at % s.taps();
-      const int64_t row = 2 * i - s.pads[0] + t / s.kernel[1], column = 2 * j - s.pads[1] + t % s.kernel[1];
-      if (row < 0 || row >= height || column < 0 || column >= width) continue;
-      sum += static_cast<double>(x[(c * height + row) * width + column]) * weights[static_cast<size_t>(o * s.bits() + at)];
-    }
-    return sum;
-  };
+  const std::vector<double> sums = sums_of<double>(s, height, width, std::vector<float>(x.data(), x.data() + x.size()), weights);
   for (int64_t at = 0; at < want.size(); at++) {
     const int64_t i = at / pooledWidth % pooledHeight, j = at % pooledWidth;
     const size_t o = static_cast<size_t>(at / pooledWidth / pooledHeight);
@@ -262,7 +269,7 @@ void check_stem_conv(const BinaryConvShape& s, const BinaryConvShape& pool, int6
     for (int64_t t = 0; t < pool.taps(); t++) {
       const int64_t row = 2 * i - pool.pads[0] + t / pool.kernel[1], column = 2 * j - pool.pads[1] + t % pool.kernel[1];
       if (row < 0 || row >= outHeight || column < 0 || column >= outWidth) continue;
-      const double sum = sum_at(static_cast<int64_t>(o), row, column);
+      const double sum = sums[(o * outHeight + row) * outWidth + column];
       most = std::fmax(most, least[o] ? -sum : sum);
     }
     double z = (least[o] ? -most : most) + (hasBias ? bias[o] : 0.0f);
@@ -301,7 +308,7 @@ int main(int argc, char** argv) {
   if (argc > 2) bnn_test::random_state() = static_cast<uint32_t>(std::strtoul(argv[2], nullptr, 10));
   std::printf("seed %u\n", bnn_test::random_state());
   for (int i = 0; i < rounds; i++) {
-    check_chain(random_in(1, 9), random_in(1, 17), random_in(1, 70));
+    check_chain(random_in(1, 3), random_in(1, 17), random_in(1, 70));
     const int64_t kernel = random_in(1, 7), stride = random_in(1, 2), pad = random_in(0, kernel / 2);
     check_float_conv({{kernel, kernel}, {stride, stride}, {pad, pad, pad, pad}, {1, 1}, 1, random_in(1, 4), random_in(1, 19)},
                      random_in(kernel, 20), random_in(kernel, 70));

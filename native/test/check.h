@@ -48,6 +48,12 @@ inline void fill_signs(Floats& x) {
   for (int64_t i = 0; i < x.size(); i++) x[i] = random_bits() % 2 == 0 ? 1.0f : -1.0f;
 }
 
+// All NaN, as when it was made: what a kernel leaves out is seen.
+inline Floats& cleared(Floats& x) {
+  for (int64_t i = 0; i < x.size(); i++) x[i] = NAN;
+  return x;
+}
+
 inline int& failures() {
   static int count = 0;
   return count;

@@ -1,4 +1,4 @@
-// Every instruction set and 1 to 3 threads against the double-precision reference, on random shapes.
+// Every instruction set and 1 to 3 threads against the double-precision reference, on chosen and on random shapes.
 #include "kernels/binary_conv/binary_conv.h"
 #include "kernels/conv2d/conv2d.h"
 #include "simd/isa.h"
@@ -6,8 +6,11 @@
 #include "threading/thread_pool.h"
 
 #include <cmath>
+#include <initializer_list>
+#include <string>
 
 using bnn::Conv2dShape;
+using bnn_test::cleared;
 using bnn_test::Floats;
 
 static Conv2dShape random_shape() {
@@ -40,7 +43,34 @@ static Conv2dShape random_shape() {
   }
 }
 
-static void check(const Conv2dShape& s, bool signs, const char* label) {
+// Calls `check` with each instruction set of this processor and each of the numbers of threads, and a label that names both. References are
+// computed outside of it, once for all: they take most of the time.
+template <typename Check>
+static void on_each_row(const std::string& shape, std::initializer_list<int> thread_counts, const Check& check) {
+  for (const bnn::IsaRow& isa : bnn::kIsas) {
+    if (!bnn::set_active_isa(isa.name)) continue;
+    for (const int threads : thread_counts) {
+      bnn::set_thread_count(threads);
+      check((shape + ", " + isa.name + ", " + std::to_string(threads) + " threads").c_str());
+    }
+  }
+}
+
+static const std::initializer_list<int> kThreadCounts = {1, 2, 3};
+
+static std::string describe(const Conv2dShape& s) {
+  char text[320];
+  std::snprintf(
+      text, sizeof text,
+      "x %lldx%lldx%lldx%lld, filter %lldx%lld, out %lldx%lldx%lld, stride %lldx%lld, pad %lld,%lld, dilation %lld,%lld, %lld groups",
+      (long long)s.batch, (long long)s.in_height, (long long)s.in_width, (long long)s.in_channels, (long long)s.kernel_height,
+      (long long)s.kernel_width, (long long)s.out_height, (long long)s.out_width, (long long)s.out_channels,
+      (long long)s.stride_height, (long long)s.stride_width, (long long)s.pad_top, (long long)s.pad_left, (long long)s.dilation_height,
+      (long long)s.dilation_width, (long long)s.groups);
+  return text;
+}
+
+static void check(const Conv2dShape& s, bool signs) {
   Floats x(s.batch * s.in_height * s.in_width * s.in_channels), dx(x.size()), want_dx(x.size());
   Floats f(s.kernel_height * s.kernel_width * s.in_channels / s.groups * s.out_channels), df(f.size()), want_df(f.size());
   Floats y(s.batch * s.out_height * s.out_width * s.out_channels), dy(y.size()), want_y(y.size());
@@ -52,44 +82,49 @@ static void check(const Conv2dShape& s, bool signs, const char* label) {
   bnn::conv2d_input_grad_reference(s, dy.data(), f.data(), want_dx.data());
   bnn::conv2d_filter_grad_reference(s, x.data(), dy.data(), want_df.data());
   const double tolerance = signs ? 0.0 : 2e-4;
-  bnn::conv2d_forward(s, x.data(), f.data(), y.data());
-  bnn_test::expect_close(y, want_y, tolerance, label, "forward");
-  bnn::conv2d_input_grad(s, dy.data(), f.data(), dx.data());
-  bnn_test::expect_close(dx, want_dx, tolerance, label, "input gradient");
-  bnn::conv2d_filter_grad(s, x.data(), dy.data(), df.data());
-  bnn_test::expect_close(df, want_df, tolerance, label, "filter gradient");
+  on_each_row(describe(s), kThreadCounts, [&](const char* label) {
+    bnn::conv2d_forward(s, x.data(), f.data(), cleared(y).data());
+    bnn_test::expect_close(y, want_y, tolerance, label, "forward");
+    bnn::conv2d_input_grad(s, dy.data(), f.data(), cleared(dx).data());
+    bnn_test::expect_close(dx, want_dx, tolerance, label, "input gradient");
+    bnn::conv2d_filter_grad(s, x.data(), dy.data(), cleared(df).data());
+    bnn_test::expect_close(df, want_df, tolerance, label, "filter gradient");
+  });
 }
 
 // Forward only: its result has the same bits as the reference, whether bits or floats are summed.
-static void check_binary_forward(const Conv2dShape& s, const char* label) {
+static void check_binary_forward(const Conv2dShape& s, std::initializer_list<int> thread_counts) {
   Floats x(s.batch * s.in_height * s.in_width * s.in_channels), signs(x.size());
-  Floats f(s.kernel_height * s.kernel_width * s.in_channels * s.out_channels);
-  Floats y(s.batch * s.out_height * s.out_width * s.out_channels), want(y.size());
+  Floats f(s.kernel_height * s.kernel_width * s.in_channels * s.out_channels), half(f.size());
+  Floats y(s.batch * s.out_height * s.out_width * s.out_channels), want(y.size()), want_half(y.size());
   bnn_test::fill_random(x);
   bnn_test::fill_signs(f);
   for (int64_t i = 0; i < x.size(); i += 7) x[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? 0.0f : -0.0f;
   for (int64_t i = 0; i < x.size(); i++) signs[i] = x[i] >= 0 ? 1.0f : -1.0f;
-  bnn::conv2d_forward_reference(s, signs.data(), f.data(), want.data());
-  bnn::binary_conv2d_forward(s, x.data(), f.data(), y.data());
-  bnn_test::expect_same(y, want, label, "binary forward");
   // One weight that is not ±1: sums of floats, still exact.
-  f[f.size() - 1] = 0.5f;
+  for (int64_t i = 0; i < f.size(); i++) half[i] = f[i];
+  half[f.size() - 1] = 0.5f;
   bnn::conv2d_forward_reference(s, signs.data(), f.data(), want.data());
-  bnn::binary_conv2d_forward(s, x.data(), f.data(), y.data());
-  bnn_test::expect_close(y, want, 0.0, label, "binary forward, a weight of one half");
+  bnn::conv2d_forward_reference(s, signs.data(), half.data(), want_half.data());
+  on_each_row(describe(s), thread_counts, [&](const char* label) {
+    bnn::binary_conv2d_forward(s, x.data(), f.data(), cleared(y).data());
+    bnn_test::expect_same(y, want, label, "binary forward");
+    bnn::binary_conv2d_forward(s, x.data(), half.data(), cleared(y).data());
+    bnn_test::expect_close(y, want_half, 0.0, label, "binary forward, a weight of one half");
+  });
 }
 
 // Channels and outputs around the sizes of words, tiles and bands.
-static void check_binary_sizes(const char* label) {
+static void check_binary_sizes() {
   for (const int64_t channels : {4, 16, 32, 33, 64, 130}) {
     for (const int64_t outputs : {16, 64, 65, 260}) {
-      check_binary_forward({2, 5, 9, channels, 3, 3, outputs, 5, 9, 1, 1, 1, 1, 1, 1}, label);
-      check_binary_forward({2, 8, 8, channels, 3, 3, outputs, 4, 4, 2, 2, 1, 1, 1, 1}, label);
+      check_binary_forward({2, 5, 9, channels, 3, 3, outputs, 5, 9, 1, 1, 1, 1, 1, 1}, {2});
+      check_binary_forward({2, 8, 8, channels, 3, 3, outputs, 4, 4, 2, 2, 1, 1, 1, 1}, {2});
     }
   }
   // Fewer rows of output than the image allows, and windows that lie in the padding.
-  check_binary_forward({2, 8, 8, 16, 3, 3, 16, 5, 8, 1, 1, 1, 1, 1, 1}, label);
-  check_binary_forward({1, 2, 2, 16, 3, 3, 16, 6, 6, 1, 1, 1, 1, 3, 3}, label);
+  check_binary_forward({2, 8, 8, 16, 3, 3, 16, 5, 8, 1, 1, 1, 1, 1, 1}, {2});
+  check_binary_forward({1, 2, 2, 16, 3, 3, 16, 6, 6, 1, 1, 1, 1, 3, 3}, {2});
 }
 
 // The slope from a table, applied to chunks and to their tails, has the bits of separate passes.
@@ -105,8 +140,8 @@ static void check_table(const Conv2dShape& s, Floats& x, Floats& f, Floats& dy, 
 }
 
 // The binary kernels read signs from x itself; the reference gets a tensor of signs, and the estimator's factor afterwards.
-static void check_binary(const Conv2dShape& s, const char* label) {
-  Floats x(s.batch * s.in_height * s.in_width * s.in_channels), signs(x.size()), dx(x.size()), want_dx(x.size());
+static void check_binary(const Conv2dShape& s) {
+  Floats x(s.batch * s.in_height * s.in_width * s.in_channels), signs(x.size()), dx(x.size()), want_dx(x.size()), sum(x.size());
   Floats f(s.kernel_height * s.kernel_width * s.in_channels * s.out_channels), df(f.size()), want_df(f.size());
   Floats dy(s.batch * s.out_height * s.out_width * s.out_channels);
   bnn_test::fill_random(x);
@@ -114,22 +149,24 @@ static void check_binary(const Conv2dShape& s, const char* label) {
   bnn_test::fill_random(dy);
   x[0] = 0.0f;
   if (x.size() > 1) x[1] = -0.0f;
-  for (size_t i = 0; i < static_cast<size_t>(x.size()); i++) signs[i] = x[i] >= 0 ? 1.0f : -1.0f;
-  bnn::conv2d_filter_grad_reference(s, signs.data(), dy.data(), want_df.data());
-  bnn::binary_conv2d_filter_grad(s, x.data(), dy.data(), df.data());
-  bnn_test::expect_close(df, want_df, 2e-4, label, "binary filter gradient");
+  for (int64_t i = 0; i < x.size(); i++) signs[i] = x[i] >= 0 ? 1.0f : -1.0f;
   const float clip = 0.7f;
+  bnn::conv2d_filter_grad_reference(s, signs.data(), dy.data(), want_df.data());
   bnn::conv2d_input_grad_reference(s, dy.data(), f.data(), want_dx.data());
-  for (size_t i = 0; i < static_cast<size_t>(x.size()); i++) {
+  for (int64_t i = 0; i < x.size(); i++) {
     if (!(std::fabs(x[i]) <= clip)) want_dx[i] = 0.0f;
   }
-  bnn::binary_conv2d_input_grad(s, dy.data(), f.data(), x.data(), bnn::ste_gradient(clip), nullptr, dx.data());
-  bnn_test::expect_close(dx, want_dx, 2e-4, label, "binary input gradient");
-  // The signs serve as what is added.
-  for (int64_t i = 0; i < dx.size(); i++) want_dx[i] = signs[i] + dx[i];
-  bnn::binary_conv2d_input_grad(s, dy.data(), f.data(), x.data(), bnn::ste_gradient(clip), signs.data(), dx.data());
-  bnn_test::expect_same(dx, want_dx, label, "binary input gradient, added");
-  check_table(s, x, f, dy, signs, label);
+  on_each_row(describe(s), kThreadCounts, [&](const char* label) {
+    bnn::binary_conv2d_filter_grad(s, x.data(), dy.data(), cleared(df).data());
+    bnn_test::expect_close(df, want_df, 2e-4, label, "binary filter gradient");
+    bnn::binary_conv2d_input_grad(s, dy.data(), f.data(), x.data(), bnn::ste_gradient(clip), nullptr, cleared(dx).data());
+    bnn_test::expect_close(dx, want_dx, 2e-4, label, "binary input gradient");
+    // The signs serve as what is added.
+    for (int64_t i = 0; i < dx.size(); i++) sum[i] = signs[i] + dx[i];
+    bnn::binary_conv2d_input_grad(s, dy.data(), f.data(), x.data(), bnn::ste_gradient(clip), signs.data(), cleared(dx).data());
+    bnn_test::expect_same(dx, sum, label, "binary input gradient, added");
+    check_table(s, x, f, dy, signs, label);
+  });
 }
 
 // |got − want| within what rounding one or two factors of each product to 8 bits can do, and on average far less. `sums` are those of the
@@ -162,58 +199,59 @@ static void magnitudes(Floats& from, Floats& to) {
   for (int64_t i = 0; i < from.size(); i++) to[i] = std::fabs(from[i]);
 }
 
-// Products in bfloat16, forward and of the gradients, against double: of ±1 filters or of any, on the instruction set in use, the same bits every time; and against
-// those of an instruction set that has no such products, which rounds and multiplies floats.
-static void check_bf16(Conv2dShape s, bool signs, const char* isa, const char* label) {
+// Products in bfloat16, forward and of the gradients, against double: of ±1 filters or of any, the same bits every time; and against those of
+// an instruction set that has no such products, which rounds and multiplies floats.
+static void check_bf16(Conv2dShape s, bool signs) {
   s.precision = bnn::Precision::kBf16;
-  Floats x(s.batch * s.in_height * s.in_width * s.in_channels), f(s.kernel_height * s.kernel_width * s.in_channels * s.out_channels);
-  Floats dy(s.batch * s.out_height * s.out_width * s.out_channels), size_x(x.size()), size_f(f.size()), size_dy(dy.size());
-  Floats dx(x.size()), df(f.size()), want_dx(x.size()), want_df(f.size()), sums_x(x.size()), sums_f(f.size()), again(x.size());
+  Floats x(s.batch * s.in_height * s.in_width * s.in_channels), dx(x.size()), again_dx(x.size()), scalar_dx(x.size());
+  Floats f(s.kernel_height * s.kernel_width * s.in_channels * s.out_channels), df(f.size()), again_df(f.size()), scalar_df(f.size());
+  Floats dy(s.batch * s.out_height * s.out_width * s.out_channels), y(dy.size()), again_y(dy.size()), scalar_y(dy.size());
   auto fill = signs ? bnn_test::fill_signs : bnn_test::fill_random;
   fill(x);
   fill(f);
   bnn_test::fill_random(dy);
+  Floats want_y(y.size()), want_dx(x.size()), want_df(f.size());
+  bnn::conv2d_forward_reference(s, x.data(), f.data(), want_y.data());
+  bnn::conv2d_input_grad_reference(s, dy.data(), f.data(), want_dx.data());
+  bnn::conv2d_filter_grad_reference(s, x.data(), dy.data(), want_df.data());
+  Floats size_x(x.size()), size_f(f.size()), size_dy(dy.size()), sums_y(y.size()), sums_dx(x.size()), sums_df(f.size());
   magnitudes(x, size_x);
   magnitudes(f, size_f);
   magnitudes(dy, size_dy);
-  Floats y(dy.size()), want_y(dy.size()), sums_y(dy.size()), again_y(dy.size());
-  bnn::conv2d_forward_reference(s, x.data(), f.data(), want_y.data());
   bnn::conv2d_forward_reference(s, size_x.data(), size_f.data(), sums_y.data());
-  bnn::conv2d_input_grad_reference(s, dy.data(), f.data(), want_dx.data());
-  bnn::conv2d_filter_grad_reference(s, x.data(), dy.data(), want_df.data());
-  bnn::conv2d_input_grad_reference(s, size_dy.data(), size_f.data(), sums_x.data());
-  bnn::conv2d_filter_grad_reference(s, size_x.data(), size_dy.data(), sums_f.data());
-  const bool by_tiles = s.kernel_height == 3 && s.kernel_width == 3 && s.stride_height == 1 && s.stride_width == 1;
-  bnn::conv2d_forward(s, x.data(), f.data(), y.data());
-  expect_rounded(y, want_y, sums_y, by_tiles, s.in_channels, 2, label, "forward in bf16");
-  if (signs) bnn_test::expect_same(y, want_y, label, "forward in bf16, of signs");
-  bnn::conv2d_forward(s, x.data(), f.data(), again_y.data());
-  bnn_test::expect_same(again_y, y, label, "forward in bf16, again");
-  bnn::conv2d_input_grad(s, dy.data(), f.data(), dx.data());
-  expect_rounded(dx, want_dx, sums_x, by_tiles, s.out_channels, signs ? 1 : 2, label, "input gradient in bf16");
-  bnn::conv2d_filter_grad(s, x.data(), dy.data(), df.data());
-  expect_rounded(df, want_df, sums_f, by_tiles, s.batch * s.out_height * s.out_width, signs ? 1 : 2, label, "filter gradient in bf16");
-  bnn::conv2d_input_grad(s, dy.data(), f.data(), again.data());
-  bnn_test::expect_same(again, dx, label, "input gradient in bf16, again");
-  Floats again_f(f.size());
-  bnn::conv2d_filter_grad(s, x.data(), dy.data(), again_f.data());
-  bnn_test::expect_same(again_f, df, label, "filter gradient in bf16, again");
-  if (signs) {
-    bnn::binary_conv2d_filter_grad(s, x.data(), dy.data(), again_f.data());
-    bnn_test::expect_same(again_f, df, label, "binary filter gradient in bf16");
-  }
+  bnn::conv2d_input_grad_reference(s, size_dy.data(), size_f.data(), sums_dx.data());
+  bnn::conv2d_filter_grad_reference(s, size_x.data(), size_dy.data(), sums_df.data());
   bnn::set_active_isa("scalar");
-  bnn::conv2d_forward(s, x.data(), f.data(), again_y.data());
-  bnn::conv2d_input_grad(s, dy.data(), f.data(), again.data());
-  bnn::conv2d_filter_grad(s, x.data(), dy.data(), again_f.data());
-  bnn::set_active_isa(isa);
-  bnn_test::expect_close(again_y, y, 2e-4, label, "forward in bf16, scalar");
-  bnn_test::expect_close(again, dx, 2e-4, label, "input gradient in bf16, scalar");
-  bnn_test::expect_close(again_f, df, 1e-3, label, "filter gradient in bf16, scalar");
+  bnn::conv2d_forward(s, x.data(), f.data(), scalar_y.data());
+  bnn::conv2d_input_grad(s, dy.data(), f.data(), scalar_dx.data());
+  bnn::conv2d_filter_grad(s, x.data(), dy.data(), scalar_df.data());
+  const bool by_tiles = s.kernel_height == 3 && s.kernel_width == 3 && s.stride_height == 1 && s.stride_width == 1;
+  on_each_row(describe(s), kThreadCounts, [&](const char* label) {
+    bnn::conv2d_forward(s, x.data(), f.data(), cleared(y).data());
+    expect_rounded(y, want_y, sums_y, by_tiles, s.in_channels, 2, label, "forward in bf16");
+    if (signs) bnn_test::expect_same(y, want_y, label, "forward in bf16, of signs");
+    bnn::conv2d_forward(s, x.data(), f.data(), cleared(again_y).data());
+    bnn_test::expect_same(again_y, y, label, "forward in bf16, again");
+    bnn_test::expect_close(scalar_y, y, 2e-4, label, "forward in bf16, scalar");
+    bnn::conv2d_input_grad(s, dy.data(), f.data(), cleared(dx).data());
+    expect_rounded(dx, want_dx, sums_dx, by_tiles, s.out_channels, signs ? 1 : 2, label, "input gradient in bf16");
+    bnn::conv2d_input_grad(s, dy.data(), f.data(), cleared(again_dx).data());
+    bnn_test::expect_same(again_dx, dx, label, "input gradient in bf16, again");
+    bnn_test::expect_close(scalar_dx, dx, 2e-4, label, "input gradient in bf16, scalar");
+    bnn::conv2d_filter_grad(s, x.data(), dy.data(), cleared(df).data());
+    expect_rounded(df, want_df, sums_df, by_tiles, s.batch * s.out_height * s.out_width, signs ? 1 : 2, label,
+                   "filter gradient in bf16");
+    bnn::conv2d_filter_grad(s, x.data(), dy.data(), cleared(again_df).data());
+    bnn_test::expect_same(again_df, df, label, "filter gradient in bf16, again");
+    bnn_test::expect_close(scalar_df, df, 1e-3, label, "filter gradient in bf16, scalar");
+    if (!signs) return;
+    bnn::binary_conv2d_filter_grad(s, x.data(), dy.data(), cleared(again_df).data());
+    bnn_test::expect_same(again_df, df, label, "binary filter gradient in bf16");
+  });
 }
 
 // Outputs of a convolution are computed alike whoever computes them: no difference between numbers of threads.
-static void check_bf16_threads(const char* isa) {
+static void check_bf16_threads() {
   Conv2dShape s{5, 9, 7, 20, 3, 3, 34, 9, 7, 1, 1, 1, 1, 1, 1};
   s.precision = bnn::Precision::kBf16;
   Floats f(9 * s.in_channels * s.out_channels), dy(s.batch * 63 * s.out_channels), one(s.batch * 63 * s.in_channels), dx(one.size());
@@ -221,18 +259,31 @@ static void check_bf16_threads(const char* isa) {
   bnn_test::fill_random(x);
   bnn_test::fill_signs(f);
   bnn_test::fill_random(dy);
-  for (int threads = 1; threads <= 3; threads++) {
-    bnn::set_thread_count(threads);
-    bnn::conv2d_input_grad(s, dy.data(), f.data(), threads == 1 ? one.data() : dx.data());
-    if (threads > 1) bnn_test::expect_same(dx, one, isa, "input gradient in bf16 on more threads");
-    bnn::conv2d_forward(s, x.data(), f.data(), threads == 1 ? one_y.data() : y.data());
-    if (threads > 1) bnn_test::expect_same(y, one_y, isa, "forward in bf16 on more threads");
-  }
+  on_each_row(describe(s), {1}, [&](const char* label) {
+    bnn::conv2d_input_grad(s, dy.data(), f.data(), one.data());
+    bnn::conv2d_forward(s, x.data(), f.data(), one_y.data());
+    for (int threads = 2; threads <= 3; threads++) {
+      bnn::set_thread_count(threads);
+      bnn::conv2d_input_grad(s, dy.data(), f.data(), cleared(dx).data());
+      bnn_test::expect_same(dx, one, label, "input gradient in bf16 on more threads");
+      bnn::conv2d_forward(s, x.data(), f.data(), cleared(y).data());
+      bnn_test::expect_same(y, one_y, label, "forward in bf16 on more threads");
+    }
+  });
 }
 
-// 3×3 neighbours with many channels go another way: odd images, padding on any side, channels that do not fill vectors, many small images. In bf16
-// with two threads alone, for its references take most of the time; other numbers of threads have random shapes and check_bf16_threads.
-static void check_tiles(const char* isa, int threads) {
+static void check_all(const Conv2dShape& s, std::initializer_list<bool> signs) {
+  for (const bool all_signs : signs) {
+    check(s, all_signs);
+    if (s.groups == 1) check_bf16(s, all_signs);
+  }
+  if (s.groups != 1) return;
+  check_binary_forward(s, kThreadCounts);
+  check_binary(s);
+}
+
+// 3×3 neighbours with many channels go another way: odd images, padding on any side, channels that do not fill vectors, many small images.
+static void check_tiles() {
   const Conv2dShape shapes[] = {{2, 7, 9, 16, 3, 3, 16, 7, 9, 1, 1, 1, 1, 1, 1},
                                 {1, 8, 8, 17, 3, 3, 33, 6, 6, 1, 1, 1, 1, 0, 0},
                                 {3, 5, 6, 35, 3, 3, 16, 7, 8, 1, 1, 1, 1, 2, 2},
@@ -243,22 +294,10 @@ static void check_tiles(const char* isa, int threads) {
                                 {1, 33, 31, 16, 3, 3, 18, 33, 31, 1, 1, 1, 1, 1, 1},
                                 // Fewer outputs than the image allows.
                                 {1, 12, 12, 16, 3, 3, 16, 5, 7, 1, 1, 1, 1, 1, 1}};
-  for (const Conv2dShape& s : shapes) {
-    char text[160];
-    std::snprintf(text, sizeof text, "%s, %lldx%lldx%lldx%lld to %lldx%lldx%lld", isa, (long long)s.batch, (long long)s.in_height,
-                  (long long)s.in_width, (long long)s.in_channels, (long long)s.out_height, (long long)s.out_width,
-                  (long long)s.out_channels);
-    check(s, false, text);
-    check(s, true, text);
-    check_binary_forward(s, text);
-    check_binary(s, text);
-    if (threads != 2) continue;
-    check_bf16(s, true, isa, text);
-    check_bf16(s, false, isa, text);
-  }
+  for (const Conv2dShape& s : shapes) check_all(s, {false, true});
 }
 
-static void check_matmul(const char* label) {
+static void check_matmul() {
   const int64_t m = bnn_test::random_in(1, 120), n = bnn_test::random_in(1, 60), k = bnn_test::random_in(1, 60);
   Floats a(m * k), b(k * n), c(m * n), want(m * n);
   bnn_test::fill_random(a);
@@ -272,43 +311,30 @@ static void check_matmul(const char* label) {
         want[i * n + j] = static_cast<float>(sum);
       }
     }
-    bnn::matmul(m, n, k, ta, tb, a.data(), b.data(), c.data());
-    bnn_test::expect_close(c, want, 1e-5, label, "matmul");
+    const std::string sizes = std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n);
+    on_each_row(sizes, kThreadCounts, [&](const char* label) {
+      bnn::matmul(m, n, k, ta, tb, a.data(), b.data(), cleared(c).data());
+      bnn_test::expect_close(c, want, 1e-5, label, "matmul");
+    });
   }
 }
 
+// Argument: how many random shapes.
 int main(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::atoi(argv[1]) : 16;
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 48;
+  check_bf16_threads();
+  check_binary_sizes();
+  check_tiles();
+  for (int round = 0; round < rounds; round++) {
+    check_all(random_shape(), {round % 2 == 1});
+    check_matmul();
+  }
   int sets = 0;
   for (const bnn::IsaRow& isa : bnn::kIsas) {
-    if (!bnn::set_active_isa(isa.name)) {
+    if (bnn::set_active_isa(isa.name)) {
+      sets++;
+    } else {
       std::printf("skip %s: not available on this processor\n", isa.name);
-      continue;
-    }
-    sets++;
-    check_bf16_threads(isa.name);
-    for (int threads = 1; threads <= 3; threads++) {
-      bnn::set_thread_count(threads);
-      if (threads == 2) check_binary_sizes(isa.name);
-      check_tiles(isa.name, threads);
-      for (int round = 0; round < rounds; round++) {
-        const Conv2dShape s = random_shape();
-        char label[320];
-        std::snprintf(label, sizeof label,
-                      "%s, %d threads, x %lldx%lldx%lldx%lld, filter %lldx%lld, out %lldx%lldx%lld, stride %lldx%lld, pad %lld,%lld, "
-                      "dilation %lld,%lld, %lld groups",
-                      isa.name, threads, (long long)s.batch, (long long)s.in_height, (long long)s.in_width, (long long)s.in_channels,
-                      (long long)s.kernel_height, (long long)s.kernel_width, (long long)s.out_height, (long long)s.out_width,
-                      (long long)s.out_channels, (long long)s.stride_height, (long long)s.stride_width, (long long)s.pad_top,
-                      (long long)s.pad_left, (long long)s.dilation_height, (long long)s.dilation_width, (long long)s.groups);
-        check(s, round % 2 == 1, label);
-        if (s.groups == 1) {
-          check_binary_forward(s, label);
-          check_binary(s, label);
-          check_bf16(s, round % 2 == 1, isa.name, label);
-        }
-        check_matmul(label);
-      }
     }
   }
   std::printf("conv2d: %d instruction sets, %d failures\n", sets, bnn_test::failures());

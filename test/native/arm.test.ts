@@ -14,7 +14,7 @@ const PROGRAMS: Readonly<Record<string, string[]>> = {
   binary_weight_test: ['3'],
   chain_test: ['2'],
   dispatch_test: [],
-  conv2d_test: ['2'],
+  conv2d_test: ['10'],
   kernels_test: ['1'],
 };
 

@@ -28,8 +28,8 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'C++ tests' : `C+
     const programs = build.stdout.trim().split('\n');
     expect(programs).toHaveLength(2);
     for (const program of programs) {
-      // Rounds of random shapes for each instruction set and number of threads.
-      const rounds = program.endsWith('conv2d_test') ? ['5'] : [];
+      // How many random shapes, each on all instruction sets and with 1 to 3 threads.
+      const rounds = program.endsWith('conv2d_test') ? ['30'] : [];
       // The thread pool is never freed on purpose, and leak detection needs ptrace, which containers forbid.
       const env = { ...process.env, ASAN_OPTIONS: 'detect_leaks=0' };
       const run = spawnSync(program, rounds, { encoding: 'utf8', env });
