@@ -17,7 +17,7 @@ const mpis = await prepareMpis();
 
 /** An epoch is one step, so the history holds the loss of each. Adam would enlarge what rounding does to gradients near 0. */
 const STEPS = [
-  ...['--limit-train', '48', '--limit-test', '20', '--batch-size', '48', '--epochs', '50', '--sync-batch-norm'],
+  ...['--limit-train', '48', '--limit-test', '20', '--batch-size', '48', '--epochs', '30', '--sync-batch-norm'],
   ...['--optimizer', 'sgd', '--lr', '0.02', '--cutout', '6', '--pad-crop', '2', '--clip-gradients', '5'],
   ...['--threads', '1', '--backend', BACKEND, '--quiet'],
 ];
