@@ -5,7 +5,6 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { lowerToPacked } from '../src/compiler/lower-to-packed.ts';
 import {
   type ChannelOrder,
   encodePreprocessing,
@@ -14,9 +13,12 @@ import {
   type Preprocessing,
   pictureFrame,
 } from '../src/core/pictures/preprocessing.ts';
+import { float32 } from '../src/core/tensors/tensor.ts';
 import { loadOrtAddon } from '../src/inference/native-addon.ts';
 import { writeModel } from '../src/onnx/model-io.ts';
 import { launchChromium } from '../src/tasks/chromium-io.ts';
+import { writeDescription } from '../src/tasks/description-file.ts';
+import { exportModel } from '../src/tasks/export-model.ts';
 import { predictPictures } from '../src/tasks/predict-pictures.ts';
 import { serveFiles } from '../src/tasks/static-server-io.ts';
 import { buildModel } from '../src/zoo/zoo.ts';
@@ -32,7 +34,24 @@ const hasPython = spawnSync(PYTHON, ['-c', 'import onnxruntime, numpy, PIL']).st
 const OPS_LIBRARY = join(ROOT, 'build/libbnn_ops.so');
 const CLASSES = ['apple', 'a "quoted" name, with a comma', 'cherry', 'Dattelpalme ü'];
 
-const MODELS = ['crop', 'squash', 'pad', 'grey'] as const;
+interface Network {
+  readonly fit?: Fit;
+  readonly channelOrder?: ChannelOrder;
+  /** How many numbers it gives, and the function behind them. */
+  readonly outputs?: number;
+  readonly end?: string;
+}
+const NETWORKS: Readonly<Record<string, Network>> = {
+  crop: {},
+  squash: { fit: 'squash' },
+  pad: { fit: 'pad' },
+  grey: { channelOrder: 'grey' },
+  Softmax: { end: 'Softmax' },
+  'one logit': { outputs: 1 },
+  Sigmoid: { outputs: 1, end: 'Sigmoid' },
+  Tanh: { outputs: 1, end: 'Tanh' },
+};
+const MODELS = Object.keys(NETWORKS);
 type Answer = readonly (readonly [name: string, percent: number])[];
 
 const folder = mkdtempSync(join(tmpdir(), 'bnn-deploy-'));
@@ -40,21 +59,36 @@ const modelOf = (name: string) => join(folder, `${name}.onnx`);
 const pictures: string[] = [];
 const expected = new Map<string, Map<string, Answer>>();
 
-async function writeNetwork(name: string, fit: Fit, channelOrder: ChannelOrder): Promise<void> {
+async function writeNetwork(name: string): Promise<void> {
+  const { fit = 'crop', channelOrder = 'RGB', outputs = 4, end } = NETWORKS[name]!;
   const channels = channelOrder === 'grey' ? 1 : 3;
-  const { model } = lowerToPacked(buildModel('binarynet-mini', { classes: 4, channels, imageSize: 16, seed: 8 }));
+  const model = buildModel('binarynet-mini', { classes: outputs, channels, imageSize: 16, seed: 8 });
+  const scores = model.graph.outputs[0]!;
+  // Of an untrained network numbers are large: a tenth of them is not certain of its class.
+  if (outputs === 1 || end !== undefined) {
+    const tenth = model.graph.addConstant('tenth', float32([], Float32Array.of(0.1)));
+    model.graph.replaceAllUses(scores, model.graph.addNode('Mul', [scores, tenth]).output);
+  }
+  if (end !== undefined)
+    model.graph.replaceAllUses(model.graph.outputs[0]!, model.graph.addNode(end, [model.graph.outputs[0]!]).output);
   const statistics = { mean: [0.4, 0.5, 0.6].slice(0, channels), std: [0.2, 0.25, 0.3].slice(0, channels) };
   const picture = { ...pictureFrame(16, 16, fit), filter: 'triangle', channelOrder, layout: 'NCHW' } as const;
-  const entry: Preprocessing = { dataset: 'test', picture, ...statistics, classes: CLASSES };
+  const entry: Preprocessing = {
+    dataset: 'test',
+    picture,
+    ...statistics,
+    classes: CLASSES.slice(0, Math.max(2, outputs)),
+  };
   model.metadata.set(PREPROCESSING_KEY, encodePreprocessing(entry));
-  await writeModel(modelOf(name), model);
-  writeFileSync(join(folder, `${name}.json`), encodePreprocessing(entry, 2));
+  const latent = join(folder, 'latent.onnx');
+  await writeModel(latent, model);
+  const { bytes, preprocessing } = await exportModel(latent);
+  writeFileSync(modelOf(name), bytes);
+  await writeDescription(modelOf(name), preprocessing);
 }
 
 beforeAll(async () => {
-  for (const name of MODELS) {
-    await writeNetwork(name, name === 'grey' ? 'crop' : name, name === 'grey' ? 'grey' : 'RGB');
-  }
+  for (const name of MODELS) await writeNetwork(name);
   // Tall and wide, larger and smaller than what the network sees.
   for (const [i, [width, height, orientation = 1]] of [
     [50, 30],
@@ -112,7 +146,9 @@ it('the pictures are told apart, and the ways of framing differ', () => {
   // The network is not trained: one class is the best of every picture, by different shares.
   const answers = [...expected.get('crop')!.values()].map((answer) => JSON.stringify(answer));
   expect(new Set(answers).size).toBe(pictures.length);
-  expect(new Set([...expected.values()].map((answers) => JSON.stringify([...answers.values()]))).size).toBe(4);
+  expect(new Set([...expected.values()].map((answers) => JSON.stringify([...answers.values()]))).size).toBe(
+    MODELS.length,
+  );
 });
 
 describe.each(MODELS)('%s', (name) => {
@@ -152,10 +188,10 @@ describe.skipIf(missingBrowser !== undefined)(
       ],
     } satisfies Record<string, () => unknown[][]>;
 
-    it.each(Object.keys(runtimes) as (keyof typeof runtimes)[])(
-      '%s',
-      async (file) => {
-        const name = 'crop';
+    const pages = Object.keys(runtimes) as (keyof typeof runtimes)[];
+    it.each(pages.flatMap((file) => ['crop', 'Sigmoid'].map((name) => [file, name] as const)))(
+      '%s, %s',
+      async (file, name) => {
         const server = await serveFiles(
           new Map([
             ['index.html', sample(file)],

@@ -54,7 +54,7 @@ async function fetchHeaders(folder) {
 }
 
 async function fetchPython(folder) {
-  const packages = [`onnxruntime==${PYTHON_RELEASE}`, 'numpy', 'onnx'];
+  const packages = [`onnxruntime==${PYTHON_RELEASE}`, 'numpy', 'onnx', 'pillow'];
   await runIn(folder, 'python3', '-m', 'venv', '.');
   await runIn(folder, 'bin/python', '-m', 'pip', 'install', '--quiet', '--retries', '1', ...packages);
 }

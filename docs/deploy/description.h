@@ -11,7 +11,7 @@
 
 struct Description {
   int width, height;
-  std::string fit, layout;
+  std::string fit, layout, output;
   double shorter_side;
   std::vector<double> mean, std;
   std::vector<std::string> classes;
@@ -100,6 +100,7 @@ inline Description ParseDescription(const char* text) {
   what.height = int(json.At("size").At("height").number);
   what.fit = json.At("fit").text;
   what.layout = json.At("layout").text;
+  what.output = json.members.count("output") != 0 ? json.At("output").text : "logits";
   what.shorter_side = json.At("shorterSide").number;
   for (const Json& value : json.At("mean").items) what.mean.push_back(value.number);
   for (const Json& value : json.At("std").items) what.std.push_back(value.number);

@@ -179,18 +179,21 @@ std::vector<float> Prepare(const Picture& framed, const Description& what) {
   return x;
 }
 
-// The five most likely classes. Logits become probabilities; one number decides between two classes, by its sign.
-void Print(std::vector<double> logits, const Description& what) {
-  if (logits.size() == 1) logits.insert(logits.begin(), 0);
-  const double most = *std::max_element(logits.begin(), logits.end());
+// The five most likely classes, with probabilities. One number decides between two classes.
+void Print(std::vector<double> numbers, const Description& what) {
+  const bool is_logits = what.output == "logits", is_signed = what.output == "signed";
+  if (numbers.size() == 1) numbers.insert(numbers.begin(), is_logits ? 0 : is_signed ? -numbers[0] : 1 - numbers[0]);
+  const double most = *std::max_element(numbers.begin(), numbers.end());
   double sum = 0;
-  for (double logit : logits) sum += std::exp(logit - most);
-  std::vector<size_t> order(logits.size());
+  for (double number : numbers) sum += std::exp(number - most);
+  std::vector<size_t> order(numbers.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return logits[a] > logits[b]; });
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return numbers[a] > numbers[b]; });
   for (size_t i = 0; i < std::min<size_t>(5, order.size()); ++i) {
+    const double number = numbers[order[i]];
+    const double probability = is_logits ? std::exp(number - most) / sum : is_signed ? (1 + number) / 2 : number;
     const std::string name = order[i] < what.classes.size() ? what.classes[order[i]] : "class " + std::to_string(order[i]);
-    std::printf("%5.1f %%  %s\n", 100 * std::exp(logits[order[i]] - most) / sum, name.c_str());
+    std::printf("%5.1f %%  %s\n", 100 * probability, name.c_str());
   }
 }
 

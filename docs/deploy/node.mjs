@@ -25,7 +25,7 @@ for (const picture of pictures) {
   const { data: x, dims } = prepare({ data, width: info.width, height: info.height }, description);
   const results = await session.run({ [session.inputNames[0]]: new ort.Tensor('float32', x, dims) });
   console.log(picture);
-  for (const { name, probability } of rank(results[session.outputNames[0]].data, description.classes).slice(0, 5)) {
+  for (const { name, probability } of rank(results[session.outputNames[0]].data, description).slice(0, 5)) {
     console.log(`${(100 * probability).toFixed(1).padStart(5)} %  ${name}`);
   }
 }

@@ -99,13 +99,29 @@ function taps(from, to) {
   });
 }
 
-/** Most likely first. Logits become probabilities; one number decides between two classes, by its sign. */
-export function rank(scores, classes) {
-  const logits = scores.length === 1 ? [0, scores[0]] : [...scores];
-  const most = Math.max(...logits);
-  const powers = logits.map((logit) => Math.exp(logit - most));
-  const sum = powers.reduce((a, b) => a + b);
-  return logits
-    .map((logit, index) => ({ name: classes[index] ?? `class ${index}`, logit, probability: powers[index] / sum }))
-    .sort((a, b) => b.logit - a.logit);
+/**
+ * Most likely first, with probabilities. One number decides between two classes.
+ *
+ * @param scores       what the network gives for one picture.
+ * @param description  MODEL.json, whose `output` says what the numbers are: logits, where it is silent.
+ */
+export function rank(scores, { classes, output = 'logits' }) {
+  const numbers = scores.length === 1 ? [OTHER[output](scores[0]), scores[0]] : [...scores];
+  const most = Math.max(...numbers);
+  const sum = numbers.reduce((total, logit) => total + Math.exp(logit - most), 0);
+  const probabilityOf = {
+    logits: (logit) => Math.exp(logit - most) / sum,
+    probabilities: (probability) => probability,
+    signed: (number) => (1 + number) / 2,
+  }[output];
+  return numbers
+    .map((number, index) => ({
+      name: classes[index] ?? `class ${index}`,
+      number,
+      probability: probabilityOf(number),
+    }))
+    .sort((a, b) => b.number - a.number);
 }
+
+/** Of one number: that of the other class. */
+const OTHER = { logits: () => 0, probabilities: (probability) => 1 - probability, signed: (number) => -number };

@@ -46,12 +46,20 @@ def prepare(path, description):
     return (x.transpose(2, 0, 1) if description["layout"] == "NCHW" else x)[np.newaxis]
 
 
-def rank(scores, classes):
-    """Most likely first. Logits become probabilities; one number decides between two classes, by its sign."""
-    logits = np.array([0, scores[0]] if len(scores) == 1 else scores, dtype=np.float64)
-    powers = np.exp(logits - logits.max())
-    order = np.argsort(-logits, kind="stable")
-    return [(classes[i] if i < len(classes) else f"class {i}", powers[i] / powers.sum()) for i in order]
+def rank(scores, description):
+    """Most likely first, with probabilities. One number decides between two classes."""
+    output, classes = description.get("output", "logits"), description["classes"]
+    numbers = np.asarray(scores, dtype=np.float64)
+    if len(numbers) == 1:
+        other = {"logits": 0 * numbers, "probabilities": 1 - numbers, "signed": -numbers}[output]
+        numbers = np.concatenate([other, numbers])
+    if output == "logits":
+        powers = np.exp(numbers - numbers.max())
+        probabilities = powers / powers.sum()
+    else:
+        probabilities = (1 + numbers) / 2 if output == "signed" else numbers
+    order = np.argsort(-numbers, kind="stable")
+    return [(classes[i] if i < len(classes) else f"class {i}", probabilities[i]) for i in order]
 
 
 def main(model, pictures):
@@ -64,7 +72,7 @@ def main(model, pictures):
     for path in pictures:
         scores = session.run(None, {taken.name: prepare(path, description)})[0].ravel()
         print(path)
-        for name, probability in rank(scores, description["classes"])[:5]:
+        for name, probability in rank(scores, description)[:5]:
             print(f"{100 * probability:5.1f} %  {name}")
 
 

@@ -1,10 +1,10 @@
 /** What the numbers mean that a classifier gives: logits or probabilities, one for each class or one that decides between two. */
 
+import type { OutputForm } from '../core/pictures/preprocessing.ts';
 import { finalActivation } from './final-activation.ts';
 import type { Graph } from './graph.ts';
 
-/** `probabilities` are between 0 and 1 and those of softmax add up to 1; `signed` numbers are a probability p as 2p − 1. */
-export type OutputForm = 'logits' | 'probabilities' | 'signed';
+export type { OutputForm };
 
 const FORMS: ReadonlyMap<string, OutputForm> = new Map([
   ['Softmax', 'probabilities'],

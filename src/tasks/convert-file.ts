@@ -98,10 +98,11 @@ function described(
   pictures: PictureOptions | undefined,
   path: string,
 ): Preprocessing | null {
-  if (pictures === undefined) return preprocessingOf(models[0], path);
-  const preprocessing = describePictures(models[0], pictures, path);
-  for (const model of models) setPreprocessing(model, preprocessing);
-  return preprocessing;
+  const preprocessing =
+    pictures === undefined ? preprocessingOf(models[0], path) : describePictures(models[0], pictures, path);
+  if (preprocessing === null) return null;
+  const [described] = models.map((model) => setPreprocessing(model, preprocessing));
+  return described ?? null;
 }
 
 function finished(model: Model): Uint8Array {

@@ -8,6 +8,7 @@ import {
   parsePreprocessing,
 } from '../core/pictures/preprocessing.ts';
 import type { Model } from '../graph/model.ts';
+import { outputFormOf } from '../graph/output-form.ts';
 import { type PictureOptions, preparationOf } from '../inference/picture-form.ts';
 
 /** What the file says; null where it says nothing. */
@@ -33,6 +34,22 @@ export function describePictures(model: Model, options: PictureOptions, at: stri
   return { dataset: found?.dataset ?? NO_DATASET, picture, mean, std, classes };
 }
 
-export function setPreprocessing(model: Model, preprocessing: Preprocessing): void {
-  model.metadata.set(PREPROCESSING_KEY, encodePreprocessing(preprocessing));
+/**
+ * Writes it into a model that is about to be saved, with what the model's end tells of the numbers that it gives.
+ *
+ * @returns  what was written.
+ */
+export function setPreprocessing(model: Model, preprocessing: Preprocessing): Preprocessing {
+  const output = outputFormOf(model.graph)(outputsOf(model, preprocessing.classes.length));
+  const text = encodePreprocessing({ ...preprocessing, output });
+  model.metadata.set(PREPROCESSING_KEY, text);
+  return parsePreprocessing(text);
+}
+
+/** How many numbers there are for a picture. Where no shape says so, two classes are taken for those that one number decides between. */
+function outputsOf(model: Model, classes: number): number {
+  const sizes = model.graph.outputs[0]?.shape?.slice(1) ?? ['?'];
+  const known = sizes.filter((size) => typeof size === 'number');
+  if (known.length === sizes.length) return known.reduce((product, size) => product * size, 1);
+  return classes === 2 ? 1 : classes;
 }

@@ -3,12 +3,7 @@
 import { findStem, quantizeStem, stemModel } from '../compiler/quantize-stem.ts';
 import type { CompileReport } from '../compiler/report.ts';
 import { addSizes, nodeSizes, type Sizes } from '../compiler/sizes.ts';
-import {
-  NO_DATASET,
-  PREPROCESSING_KEY,
-  type Preprocessing,
-  parsePreprocessing,
-} from '../core/pictures/preprocessing.ts';
+import { NO_DATASET, type Preprocessing } from '../core/pictures/preprocessing.ts';
 import { createBatches } from '../data/batches/batches.ts';
 import type { Dataset, LoadOptions } from '../data/dataset.ts';
 import { hasFreeImageSize, loadDataset } from '../data/load-dataset.ts';
@@ -23,6 +18,7 @@ import { encodeModel } from '../onnx/encode-model.ts';
 import { nameOf } from '../rewriting/layers/layers.ts';
 import type { LoadedPlugin, PluginSource } from '../training/plugins/load-plugin-io.ts';
 import { readRunData } from '../training/recipes/run-data-io.ts';
+import { preprocessingOf } from './describe-pictures.ts';
 import { openDatasets } from './open-datasets.ts';
 
 /** Training pictures that tell the ranges, and those of them that decisions are compared on. */
@@ -72,8 +68,7 @@ export async function exportInt8(
   options: Int8Options,
 ): Promise<Int8Export> {
   const stem = findStem(model);
-  const text = model.metadata.get(PREPROCESSING_KEY);
-  const preprocessing = text === undefined ? null : parsePreprocessing(text, source.path);
+  const preprocessing = preprocessingOf(model, source.path);
   const dataset = await loadPictures(stem.image, preprocessing, source, options);
   const statistics = resolveNormalization(normalizationOf(preprocessing, options), dataset);
   const fixed = model.graph.inputs[0]?.shape?.[0];

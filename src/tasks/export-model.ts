@@ -2,7 +2,7 @@
 
 import { lowerToPacked } from '../compiler/lower-to-packed.ts';
 import type { CompileReport } from '../compiler/report.ts';
-import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/pictures/preprocessing.ts';
+import type { Preprocessing } from '../core/pictures/preprocessing.ts';
 import { BnnError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { Comparison, DecisionComparison } from '../inference/compare-forms.ts';
@@ -13,6 +13,7 @@ import { readModel } from '../onnx/model-io.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
 import { LAYER_VARIANTS } from '../operators/variants.ts';
 import { shareEqualConstants } from '../rewriting/equal-constants.ts';
+import { preprocessingOf, setPreprocessing } from './describe-pictures.ts';
 import { exportInt8, type Int8Export, type Int8Facts, type Int8Options } from './export-int8.ts';
 import { VERSION } from './version.ts';
 
@@ -82,8 +83,8 @@ export async function exportModel(
   const { model, report } = int8 ?? packed;
   const result = form === 'packed' ? model : latent;
   result.producerVersion = VERSION;
-  const text = result.metadata.get(PREPROCESSING_KEY);
-  const preprocessing = text === undefined ? null : parsePreprocessing(text, found.path);
+  const stored = preprocessingOf(result, found.path);
+  const preprocessing = stored === null ? null : setPreprocessing(result, stored);
   const bytes = encodeModel(result);
   const verification = options.verify === true ? await verify(bytes, packed.model, latentBytes, int8, options) : null;
   const memory = options.memory === true ? await measure(model, options.threads) : undefined;

@@ -1,10 +1,11 @@
 /** What is in a file: the layers of a model with their sizes and costs, or the tensors of a checkpoint. */
 
-import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from '../core/pictures/preprocessing.ts';
+import type { Preprocessing } from '../core/pictures/preprocessing.ts';
 import type { Model } from '../graph/model.ts';
 import { findModel } from '../inference/model-source-io.ts';
 import { readSizedModel } from '../onnx/model-io.ts';
 import { type Checkpoint, readSource } from './convert-source.ts';
+import { preprocessingOf } from './describe-pictures.ts';
 import { type ModelSummary, summarizeModel } from './model-summary.ts';
 
 export interface ModelInspection extends ModelSummary {
@@ -51,7 +52,6 @@ export async function inspectFile(source: string): Promise<ModelInspection | Che
   const { model, fileBytes } = await readSizedModel(file);
   const summary = summarizeModel(model);
   const { float32Bytes, oneBitParameters, binaryMacs, unknownLayers } = summary;
-  const text = model.metadata.get(PREPROCESSING_KEY);
   const macs = binaryMacs + summary.floatMacs;
   return {
     kind: 'onnx',
@@ -60,7 +60,7 @@ export async function inspectFile(source: string): Promise<ModelInspection | Che
     ...summary,
     compression: fileBytes === 0 || oneBitParameters === 0 ? null : float32Bytes / fileBytes,
     binaryShare: macs === 0 || unknownLayers.length > 0 ? null : binaryMacs / macs,
-    preprocessing: text === undefined ? null : parsePreprocessing(text, file),
+    preprocessing: preprocessingOf(model, file),
     model,
   };
 }

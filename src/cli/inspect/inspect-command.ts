@@ -1,7 +1,7 @@
 /** `bnn-inspect`. */
 
 import { Command } from 'commander';
-import type { PictureForm, Preprocessing } from '../../core/pictures/preprocessing.ts';
+import type { OutputForm, PictureForm, Preprocessing } from '../../core/pictures/preprocessing.ts';
 import { formatShape, formatType } from '../../graph/format-type.ts';
 import type { Value } from '../../graph/graph.ts';
 import { printModel } from '../../graph/print.ts';
@@ -129,10 +129,16 @@ function formatInspection(summary: ModelInspection): string {
   return `${table}\n\n${formatPairs(facts)}`;
 }
 
+const OUTPUT_WORDS: Readonly<Record<OutputForm, string>> = {
+  logits: 'logits',
+  probabilities: 'probabilities',
+  signed: 'y for a probability of (1 + y) / 2',
+};
+
 /** What the file says of its pictures, and of its classes. */
 function describePictures(preprocessing: Preprocessing | null): [string, string][] {
   if (preprocessing === null) return [['pictures', 'the file does not say how they are prepared']];
-  const { dataset, picture, mean, std, classes } = preprocessing;
+  const { dataset, picture, mean, std, classes, output } = preprocessing;
   const list = (values: readonly number[]) => values.map((value) => Number(value.toPrecision(4))).join(', ');
   const form = picture === null ? 'no size or fit: written by an earlier version' : formatForm(picture);
   const names = classes.slice(0, LISTED_CLASSES).join(', ') + (classes.length > LISTED_CLASSES ? ', …' : '');
@@ -141,6 +147,7 @@ function describePictures(preprocessing: Preprocessing | null): [string, string]
     ['normalized', `(pixel / 255 - mean) / std, mean ${list(mean)}, std ${list(std)}`],
     ['trained on', dataset],
     ['classes', visible(classes.length === 0 ? 'no names' : `${classes.length}: ${names}`)],
+    ...(output === undefined ? [] : ([['numbers given', OUTPUT_WORDS[output]]] satisfies [string, string][])),
   ];
 }
 

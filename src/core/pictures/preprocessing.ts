@@ -34,6 +34,13 @@ export interface PictureForm extends PictureFrame {
   readonly layout: Layout;
 }
 
+/**
+ * What the numbers mean that a classifier gives. `probabilities` are between 0 and 1 and those of softmax add up to 1; `signed` numbers are a
+ * probability p as 2p − 1.
+ */
+export const OUTPUT_FORMS = ['logits', 'probabilities', 'signed'] as const;
+export type OutputForm = (typeof OUTPUT_FORMS)[number];
+
 export interface Preprocessing {
   readonly dataset: string;
   /** Null in files of earlier versions, which do not say. */
@@ -42,6 +49,8 @@ export interface Preprocessing {
   readonly mean: readonly number[];
   readonly std: readonly number[];
   readonly classes: readonly string[];
+  /** For runtimes that do not look at the graph; logits unless told. */
+  readonly output?: OutputForm | undefined;
 }
 
 /** In place of a data set's name, in the file of a network from elsewhere. */
@@ -75,13 +84,21 @@ export function earlierFrame(dataset: string, width: number, height: number): Pi
 
 /** One flat object; `parsePreprocessing` reads it back. */
 export function encodePreprocessing(
-  { dataset, picture = null, mean, std, classes }: Omit<Preprocessing, 'picture'> & Partial<Preprocessing>,
+  {
+    dataset,
+    picture = null,
+    mean,
+    std,
+    classes,
+    output = 'logits',
+  }: Omit<Preprocessing, 'picture'> & Partial<Preprocessing>,
   indent?: number,
 ): string {
-  if (picture === null) return JSON.stringify({ dataset, mean, std, classes }, null, indent);
+  const end = output === 'logits' ? {} : { output };
+  if (picture === null) return JSON.stringify({ dataset, mean, std, classes, ...end }, null, indent);
   const { width, height, fit, shorterSide, filter, channelOrder, layout } = picture;
   const form = { size: { width, height }, fit, shorterSide, filter, channelOrder, layout };
-  return JSON.stringify({ dataset, ...form, mean, std, classes }, null, indent);
+  return JSON.stringify({ dataset, ...form, mean, std, classes, ...end }, null, indent);
 }
 
 /**
@@ -113,7 +130,11 @@ export function parsePreprocessing(text: string, at?: string): Preprocessing {
   const picture = found['size'] === undefined ? null : parseForm(found, refuse);
   const channels = picture === null ? mean.length : channelsOf(picture);
   if (mean.length !== channels) return refuse(`${mean.length} means for ${channels} channels`);
-  return { dataset, picture, mean, std, classes };
+  const output = OUTPUT_FORMS.find((form) => form === (found['output'] ?? 'logits'));
+  if (output === undefined) {
+    return refuse(`output is ${shown(found['output'])}, expected ${OUTPUT_FORMS.join(' or ')}`);
+  }
+  return { dataset, picture, mean, std, classes, ...(output === 'logits' ? {} : { output }) };
 }
 
 export function channelsOf({ channelOrder }: Pick<PictureForm, 'channelOrder'>): number {

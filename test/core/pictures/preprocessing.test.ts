@@ -28,6 +28,13 @@ it('is one flat object in a file, and comes back', () => {
   expect(parsePreprocessing(encodePreprocessing(FULL, 2))).toEqual(FULL);
 });
 
+it('says what the numbers mean where they are no logits', () => {
+  expect(encodePreprocessing({ ...FULL, output: 'logits' })).toBe(encodePreprocessing(FULL));
+  const signed: Preprocessing = { ...FULL, output: 'signed' };
+  expect(JSON.parse(encodePreprocessing(signed))).toMatchObject({ output: 'signed' });
+  expect(parsePreprocessing(encodePreprocessing(signed))).toEqual(signed);
+});
+
 it('reads what earlier versions wrote, and knows how they framed', () => {
   const { picture: _, ...earlier } = FULL;
   expect(parsePreprocessing(JSON.stringify(earlier))).toEqual({ ...FULL, picture: null });
@@ -58,6 +65,7 @@ it.each<[string, (entry: Record<string, unknown>) => unknown, RegExp]>([
   ['a crop of less than the result', (it) => ({ ...it, shorterSide: 191 }), /shorterSide is 191/],
   ['a squash with a side', (it) => ({ ...it, fit: 'squash' }), /shorterSide is 219 with fit squash/],
   ['classes that are numbers', (it) => ({ ...it, classes: [1, 2] }), /classes are no list of texts/],
+  ['another output', (it) => ({ ...it, output: 'scores' }), /output is "scores", expected logits or probabilities or/],
   ['no data set', ({ dataset: _, ...it }) => it, /dataset is missing/],
   ['a list', () => [1], /no JSON object/],
 ])('refuses %s', (_, change, message) => {
