@@ -6,13 +6,15 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { Teacher } from '../sessions/train-options.ts';
+
+/** f32[count][height][width][channels] → logits f32[count][classes]. */
+export type AskTeacher = (images: Float32Array, count: number) => Promise<Float32Array>;
 
 /** Of an entry, beside its logits. */
 const OVERHEAD_BYTES = 160;
 
 /** @param capacityBytes  what the answers may take; when it is full, nothing more is kept. */
-export function cachedTeacher(teacher: Teacher, capacityBytes: number): Teacher {
+export function cachedTeacher(teacher: AskTeacher, capacityBytes: number): AskTeacher {
   const answers = new Map<string, Float32Array>();
   let bytes = 0;
   const keep = (key: string, answer: Float32Array): void => {
@@ -21,13 +23,13 @@ export function cachedTeacher(teacher: Teacher, capacityBytes: number): Teacher 
     answers.set(key, answer);
     bytes += size;
   };
-  return async (images, count, size) => {
+  return async (images, count) => {
     const pixels = images.length / count;
     const pictures = Array.from({ length: count }, (_, n) => images.subarray(n * pixels, (n + 1) * pixels));
     const keys = pictures.map(keyOf);
     const missing = keys.flatMap((key, n) => (answers.has(key) ? [] : [n]));
     const asked = missing.length === count ? images : joined(missing.map((n) => pictures[n] ?? new Float32Array(0)));
-    const found = missing.length === 0 ? new Float32Array(0) : await teacher(asked, missing.length, size);
+    const found = missing.length === 0 ? new Float32Array(0) : await teacher(asked, missing.length);
     const known = answers.get(keys.find((key) => answers.has(key)) ?? '');
     const classes = known?.length ?? found.length / missing.length;
     const result = new Float32Array(count * classes);

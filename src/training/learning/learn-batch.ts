@@ -5,7 +5,7 @@ import type { InputData, InputTap } from '../../backends/step-recorder.ts';
 import type { Batch } from '../../data/batches/batch-maker.ts';
 import { BnnError } from '../../errors.ts';
 import type { Program, RunSettings } from '../program/program.ts';
-import type { Teacher } from '../sessions/train-options.ts';
+import type { AskTeacher } from './cached-teacher.ts';
 import { crossEntropy, type Imitation, type LossExtras, type LossResult, stackFigures } from './loss.ts';
 import { type ImageSize, mixBatch, mixRng } from './mix-batch.ts';
 import { type PictureData, uploadOf, uploadPictures } from './upload-pictures.ts';
@@ -16,7 +16,7 @@ export interface LearnOptions {
   readonly labelSmoothing: number;
   readonly cutout: number;
   readonly mixup: number;
-  readonly teacher: Teacher | undefined;
+  readonly teacher: AskTeacher | undefined;
   readonly teacherWeight: number;
   readonly temperature: number;
 }
@@ -44,7 +44,11 @@ export interface Learned {
 }
 
 /** Whether the host needs the pictures as numbers: what is cut out or mixed is no byte, and a teacher looks at them. */
-export function needsFloats({ cutout, mixup, teacher }: Pick<LearnOptions, 'cutout' | 'mixup' | 'teacher'>): boolean {
+export function needsFloats({
+  cutout,
+  mixup,
+  teacher,
+}: Pick<LearnOptions, 'cutout' | 'mixup'> & { readonly teacher: unknown }): boolean {
   return cutout > 0 || mixup > 0 || teacher !== undefined;
 }
 
@@ -64,7 +68,7 @@ export async function prepareStep(batch: Pictures, size: ImageSize, options: Lea
     batch.whole,
   );
   const mixed = otherLabels && { labels: otherLabels, share: Float32Array.of(share), rest: Float32Array.of(1 - share) };
-  const teacherLogits = (await teacher?.(images, batch.count, size)) ?? null;
+  const teacherLogits = (await teacher?.(images, batch.count)) ?? null;
   return { size, images, labels: batch.labels, mixed, teacherLogits };
 }
 

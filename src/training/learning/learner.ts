@@ -22,8 +22,9 @@ import { Program } from '../program/program.ts';
 import type { Parts } from '../recipes/parts.ts';
 import { type Recipe, valuesOf } from '../recipes/recipe.ts';
 import type { Checkpoint } from '../sessions/checkpoint-io.ts';
-import type { LatentWeight, TrainOptions } from '../sessions/train-options.ts';
+import type { LatentWeight } from '../sessions/train-options.ts';
 import type { Run } from '../steps/step.ts';
+import type { AskTeacher } from './cached-teacher.ts';
 import { inputsOf, learn, type Pictures, prepareStep, type StepData } from './learn-batch.ts';
 import { learnTogether } from './learn-together.ts';
 import { LearnedState } from './learned-state.ts';
@@ -40,7 +41,7 @@ export interface LearnerSettings {
   readonly sample: Batcher | null;
   /** What the weight transform starts from, where that is not the weights of the model. */
   readonly latent?: ReadonlyMap<string, Tensor> | undefined;
-  readonly teacher: TrainOptions['teacher'];
+  readonly teacher: AskTeacher | undefined;
   /** Whether the backend wants padding as a step of its own. */
   readonly explicitPadding: boolean;
   /** Whether nothing is computed twice to save memory. */

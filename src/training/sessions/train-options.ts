@@ -3,6 +3,7 @@
 import type { BackendFacts } from '../../backends/backend-facts.ts';
 import type { BrokenImage } from '../../data/batches/decode-pictures.ts';
 import type { Dataset, LoadProgress } from '../../data/dataset.ts';
+import type { ChannelStatistics } from '../../data/normalization.ts';
 import type { Communicator } from '../../distributed/communicator.ts';
 import type { ImageSize } from '../learning/mix-batch.ts';
 import type { LoadedPlugin, PluginSource } from '../plugins/load-plugin-io.ts';
@@ -76,13 +77,18 @@ export interface TrainListeners {
   readonly onWeights?: (weights: readonly LatentWeight[]) => Promise<void>;
 }
 
+/** What a teacher is shown, by the network that learns: (pixel / 255 − mean) / std of each channel. */
+export interface ShownPictures extends ImageSize, ChannelStatistics {
+  readonly classes: readonly string[];
+}
+
 /**
  * A network to imitate.
  *
  * @param images  f32[count][height][width][channels], normalized and augmented; not to be changed.
- * @returns       f32[count][classes], logits.
+ * @returns       f32[count][classes], logits in the order of `shown.classes`.
  */
-export type Teacher = (images: Float32Array, count: number, size: ImageSize) => Promise<Float32Array>;
+export type Teacher = (images: Float32Array, count: number, shown: ShownPictures) => Promise<Float32Array>;
 
 export interface TrainOptions extends TrainListeners {
   /** Trains together with the other processes, which call this with the same recipe; process 0 alone reads and writes `out`. */

@@ -3,19 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { loadNativeAddon } from '../../../src/backends/native/addon.ts';
-import { cachedTeacher } from '../../../src/training/learning/cached-teacher.ts';
+import { type AskTeacher, cachedTeacher } from '../../../src/training/learning/cached-teacher.ts';
 import { parseRecipe } from '../../../src/training/recipes/parse-recipe.ts';
 import type { RecipeInput } from '../../../src/training/recipes/recipe.ts';
-import type { Teacher } from '../../../src/training/sessions/train-options.ts';
 import { train } from '../../../src/training/sessions/trainer.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 const native = loadNativeAddon();
 
 /** Answers by some pixels of a picture, and counts what it is asked. */
-function counting(classes: number): { teacher: Teacher; asked: number[] } {
+function counting(classes: number): { teacher: AskTeacher; asked: number[] } {
   const asked: number[] = [];
-  const teacher: Teacher = async (images, count) => {
+  const teacher: AskTeacher = async (images, count) => {
     asked.push(count);
     const pixels = images.length / count;
     const apart = Math.floor(pixels / classes);
@@ -27,7 +26,6 @@ function counting(classes: number): { teacher: Teacher; asked: number[] } {
 }
 
 describe('a teacher with a memory', () => {
-  const size = { height: 1, width: 2, channels: 1 };
   const pictures = (...ids: number[]): Float32Array => Float32Array.from(ids.flatMap((id) => [id, 10 * id]));
 
   it('answers as it did, and asks for what is new only', async () => {
@@ -35,7 +33,7 @@ describe('a teacher with a memory', () => {
     const cached = cachedTeacher(teacher, 1e6);
     const both = async (images: Float32Array): Promise<void> => {
       const count = images.length / 2;
-      expect(await cached(images, count, size)).toEqual(await counting(2).teacher(images, count, size));
+      expect(await cached(images, count)).toEqual(await counting(2).teacher(images, count));
     };
     await both(pictures(1, 2, 3));
     await both(pictures(3, 4, 1, 5));
@@ -49,7 +47,7 @@ describe('a teacher with a memory', () => {
     const { teacher, asked } = counting(2);
     const cached = cachedTeacher(teacher, 400);
     for (let round = 0; round < 2; round++)
-      for (const id of [1, 2, 3, 4]) expect(await cached(pictures(id), 1, size)).toEqual(pictures(id));
+      for (const id of [1, 2, 3, 4]) expect(await cached(pictures(id), 1)).toEqual(pictures(id));
     expect(asked.length).toBe(6);
   });
 });
