@@ -96,6 +96,7 @@ export class TrainingSession {
   #best: BestEpoch | null;
   #lastTestTop1 = Number.NaN;
   #trainedImages = 0;
+  #trainedBatches = 0;
   #trainedSeconds = 0;
   #lastSave = performance.now();
   /** Whether a checkpoint holds more than the start. */
@@ -228,6 +229,7 @@ export class TrainingSession {
       };
       waited = stream.waitMs;
       this.#trainedSeconds += seconds;
+      this.#trainedBatches++;
       this.#trainedImages += this.#team === null ? batch.count : batch.whole.count;
       this.#reportStep(epochs);
       if (this.#learner.steps % CHECK_STEPS === 0) await this.#assertSame();
@@ -388,7 +390,6 @@ export class TrainingSession {
     if (images === 0) return;
     const batches = this.#batches.train.batchesPerEpoch;
     const done = this.#epoch * batches + this.#batch;
-    const imagesPerSecond = this.#trainedImages / this.#trainedSeconds;
     this.#options.onStep?.({
       epoch: this.#epoch + 1,
       epochs,
@@ -396,9 +397,9 @@ export class TrainingSession {
       batches,
       loss: loss / images,
       top1: correct / images,
-      imagesPerSecond,
+      imagesPerSecond: this.#trainedImages / this.#trainedSeconds,
       processes: this.#team?.size ?? 1,
-      secondsLeft: ((epochs * batches - done) * this.#recipe.batchSize) / imagesPerSecond,
+      secondsLeft: ((epochs * batches - done) * this.#trainedSeconds) / this.#trainedBatches,
     });
   }
 }

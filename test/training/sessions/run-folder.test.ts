@@ -263,3 +263,18 @@ it('of another machine, what was being written counts as abandoned only after a 
   await writeFileAtomic(join(out, 'x.onnx'), 'new');
   expect((await readdir(out)).sort()).toEqual(['x.onnx', other, fresh, mine].sort());
 });
+
+it.each([4, 64])('batches of %i of 12 pictures: the time left is that of the batches left', async (batchSize) => {
+  const told: { left: number; rate: number; images: number }[] = [];
+  const out = join(folder, `left-${batchSize}`);
+  await train(
+    { ...RECIPE, batchSize, epochs: 3 },
+    {
+      out,
+      onStep: ({ epoch, batch, batches, secondsLeft, imagesPerSecond }) =>
+        told.push({ left: secondsLeft, rate: imagesPerSecond, images: 12 * (3 - (epoch - 1 + batch / batches)) }),
+    },
+  );
+  expect(told.length).toBeGreaterThan(2);
+  for (const { left, rate, images } of told) expect(left * rate).toBeCloseTo(images, 6);
+});
