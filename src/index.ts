@@ -107,7 +107,14 @@ export {
 export { defaultRecipe, parseRecipe } from './training/recipes/parse-recipe.ts';
 export type { PluginRecord, Recipe } from './training/recipes/recipe.ts';
 export type { EpochRecord } from './training/sessions/history-io.ts';
-export type { Opening, ShownPictures, StepProgress, Teacher, TrainOptions, TrainResult } from './training/sessions/train-options.ts';
+export type {
+  Opening,
+  ShownPictures,
+  StepProgress,
+  Teacher,
+  TrainOptions,
+  TrainResult,
+} from './training/sessions/train-options.ts';
 export { train } from './training/sessions/trainer.ts';
 export type { NetworkOptions } from './zoo/network.ts';
 export { buildModel, findNetwork, ZOO, zooNames } from './zoo/zoo.ts';

@@ -4,17 +4,18 @@ import { type ArmResult, MEASURES } from '../training/comparison/comparison.ts';
 import type { Comparison } from '../training/comparison/run-comparison-io.ts';
 
 /** Every run with all measures, also one that diverged; what it has not is empty. RFC 4180. */
-export function formatCsv({ arms }: Comparison): string {
+export function formatCsv({ arms, recipe }: Comparison): string {
   const head = ['arm', 'seed', 'epochs', 'lr', ...MEASURES, 'onlyThis', 'onlyFirst', 'mcnemarP', 'outcome'];
+  const rateOf = (overrides: ArmResult['overrides']) => overrides['lr'] ?? recipe.lr;
   const rows = arms.flatMap(({ name, overrides, runs, diverged, disagreements }) => [
     ...runs.map((run) => {
       const { onlyThis, onlyFirst, p } = disagreements.find(({ seed }) => seed === run.seed) ?? {};
       const measures = MEASURES.map((measure) => run[measure]);
-      return [name, run.seed, run.epochs, overrides['lr'], ...measures, onlyThis, onlyFirst, p, 'complete'];
+      return [name, run.seed, run.epochs, rateOf(overrides), ...measures, onlyThis, onlyFirst, p, 'complete'];
     }),
     ...diverged.map(({ seed }) => {
       const measures = MEASURES.map(() => null);
-      return [name, seed, null, overrides['lr'], ...measures, null, null, null, 'diverged'];
+      return [name, seed, null, rateOf(overrides), ...measures, null, null, null, 'diverged'];
     }),
   ]);
   return [head, ...rows].map((row) => `${row.map(csvCell).join(',')}\r\n`).join('');
@@ -32,18 +33,23 @@ export function formatLatex({ arms, seeds }: Comparison): string {
     `$${sign && value > 0 ? '+' : ''}${value.toFixed(digits)}$`;
   const row = ({ name, runs, diverged, spread: { testTop1 }, difference }: ArmResult): string => {
     const tried = runs.length + diverged.length;
-    const left = diverged.length === 0 ? '' : ` (${diverged.length} of ${tried} diverged)`;
+    const left =
+      diverged.length > 0
+        ? ` (${diverged.length} of ${tried} diverged)`
+        : runs.length < seeds.length
+          ? ` (${runs.length} of ${seeds.length} seeds)`
+          : '';
     const accuracy =
       testTop1 === null
         ? `--${left}`
         : `${number(100 * testTop1.mean, 2)}${testTop1.std === null ? '' : ` $\\pm$ ${number(100 * testTop1.std, 2)}`}${left}`;
-    if (difference?.interval == null) return [latexText(name), accuracy, '--', '--', '--'].join(' & ');
-    const [low, high] = difference.interval;
+    if (difference === null) return [latexText(name), accuracy, '--', '--', '--'].join(' & ');
+    const [low, high] = difference.interval?.map((end) => (100 * end).toFixed(2)) ?? [];
     return [
       latexText(name),
       accuracy,
       number(100 * difference.mean, 2, true),
-      `$[${(100 * low).toFixed(2)}, ${(100 * high).toFixed(2)}]$`,
+      low === undefined ? '--' : `$[${low}, ${high}]$`,
       difference.holmP === null ? '--' : difference.holmP < 0.001 ? '$<0.001$' : number(difference.holmP, 3),
     ].join(' & ');
   };

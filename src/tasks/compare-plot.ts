@@ -36,10 +36,12 @@ export function equilibriumPanels({ arms }: Comparison): PlotPanel[] {
 
 export function plotTitles({ recipe, seeds, arms }: Comparison): PlotOptions {
   const isSweep = arms.every(({ oEnd }) => oEnd !== null);
-  const images = recipe.limitTrain > 0 ? `, ${formatCount(recipe.limitTrain)} pictures` : '';
+  const images = recipe.limitTrain > 0 ? `, ${formatCount(recipe.limitTrain - recipe.validation)} pictures` : '';
+  const rates = new Set(arms.map(({ overrides }) => overrides['lr'] ?? recipe.lr));
+  const rate = rates.size === 1 ? `lr ${[...rates].join()}` : 'lr of each arm';
   return {
     title: isSweep ? 'The equilibrium of ReSTE over its final power o' : 'Estimating error and gradient stability',
-    subtitle: `${networkName(recipe)} on ${recipe.dataset}${images}, ${recipe.epochs} epochs, ${recipe.optimizer} lr ${recipe.lr}, ${seeds.length} seeds (bars: one standard deviation)`,
+    subtitle: `${networkName(recipe)} on ${recipe.dataset}${images}, ${recipe.epochs} epochs, ${recipe.optimizer} ${rate}, ${seeds.length} seeds (bars: one standard deviation)`,
     colorLabel: 'test accuracy',
   };
 }

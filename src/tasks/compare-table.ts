@@ -1,6 +1,7 @@
 /** The arms of a comparison as a table, and how to read it. */
 
 import type { Spread } from '../core/numbers/statistics.ts';
+import { ESTIMATORS, type EstimatorRow } from '../estimators/table.ts';
 import { plural } from '../report/format.ts';
 import type { Column } from '../report/table.ts';
 import type { ArmResult, Measure } from '../training/comparison/comparison.ts';
@@ -64,10 +65,17 @@ const COLUMNS: readonly ArmColumn[] = [
   { title: 'H(sign)', align: 'right', cell: measured('signEntropy', (value) => value.toFixed(3)) },
 ];
 
-/** @param heldOut  whether epochs were chosen by held-out pictures. */
+export interface TableOptions {
+  readonly seeds: readonly number[];
+  /** Whether epochs were chosen by held-out pictures. */
+  readonly heldOut: boolean;
+  /** In what the runs differ besides their recipes. */
+  readonly notes?: readonly string[];
+}
+
 export function comparisonTable(
   arms: readonly ComparedArm[],
-  { seeds, heldOut }: { readonly seeds: readonly number[]; readonly heldOut: boolean },
+  { seeds, heldOut, notes = [] }: TableOptions,
 ): ComparisonTable {
   const columns = COLUMNS.filter(({ cell }) => arms.some((arm) => cell(arm) !== missing));
   const choice = heldOut ? 'the epoch that is best on the held-out pictures' : 'the last epoch';
@@ -76,17 +84,53 @@ export function comparisonTable(
     columns,
     rows: arms.map((arm) => columns.map(({ cell }) => cell(arm))),
     remarks: [
-      `mean ± standard deviation over ${seeds.length} seeds; test accuracy of ${choice}; differences are between runs of the same seed`,
+      `mean ± standard deviation over ${seedsOf(arms, seeds)}; test accuracy of ${choice}; differences are between runs of the same seed`,
       ...(contrasts === 0
         ? []
         : [
             `intervals hold the difference with 95 % each, by Student's t; p is corrected for ${plural(contrasts, 'contrast')} (Holm)`,
             'visible: a true difference of this size would have been found with a probability of 80 %',
           ]),
+      ...arms.flatMap(spreadNote),
       ...arms.flatMap(divergedNotes),
       ...arms.flatMap(edgeNote),
+      ...epochsNote(arms),
+      ...slopesNote(arms),
+      ...notes,
     ],
   };
+}
+
+function seedsOf(arms: readonly ComparedArm[], seeds: readonly number[]): string {
+  const areAll = arms.every(({ runs }) => runs.length === seeds.length);
+  return areAll ? plural(seeds.length, 'seed') : `the n of ${plural(seeds.length, 'seed')} that an arm has`;
+}
+
+/** As happens with few test pictures and few seeds. */
+function spreadNote({ name, difference }: ComparedArm): string[] {
+  const isSame = difference !== null && difference.n > 1 && difference.interval === null;
+  return isSame ? [`${name}: the difference is the same with every seed, so nothing tells how sure it is`] : [];
+}
+
+/** What is summed up over epochs, as in the paper, depends on how many there are. */
+function epochsNote(arms: readonly ComparedArm[]): string[] {
+  const epochs = new Set(arms.flatMap(({ runs }) => runs.map((run) => run.epochs)));
+  const hasSums = arms.some(({ spread }) => spread.gradientVariance !== null);
+  return epochs.size > 1 && hasSums
+    ? ['stability s is a sum over epochs, and the runs have different numbers of them']
+    : [];
+}
+
+/** An estimator's name stands for its slope; of most methods that is not all. */
+function slopesNote(arms: readonly ComparedArm[]): string[] {
+  const partial = arms.filter(({ overrides }) => {
+    const named = ['estimator', 'weightEstimator', 'activationEstimator'].map((field) => overrides[field]);
+    const rows = ESTIMATORS.filter(({ name }) => named.includes(name));
+    return !('weightTransform' in overrides) && rows.some((row: EstimatorRow) => row.slopeOnly !== undefined);
+  });
+  if (partial.length === 0) return [];
+  const names = partial.map(({ name }) => name).join(', ');
+  return [`of the methods behind ${names} it is the slope alone; what belongs to them besides: docs/methods.md`];
 }
 
 /** What is left of an arm shows it better than it is. */

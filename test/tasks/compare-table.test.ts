@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { formatCsv, formatLatex } from '../../src/tasks/compare-files.ts';
+import { plotTitles } from '../../src/tasks/compare-plot.ts';
 import { comparisonTable } from '../../src/tasks/compare-table.ts';
 import {
   type ArmResult,
@@ -32,12 +33,13 @@ function comparison(): Comparison {
     { arm: b!, tuning, diverged: [{ seed: 2, message }], runs: [run(1, 0.6), run(3, 0.8)] },
     { arm: c!, tuning: null, diverged: seeds.map((seed) => ({ seed, message })), runs: [] },
   ]).map((arm): ArmResult => ({ ...arm, disagreements: [] }));
-  return { version: 1, recipe: parseRecipe([]), seeds, tuning: null, environment: null, arms, isComplete: true };
+  const notes = ['the runs were made with different precisions: bf16 (1), float32 (5)'];
+  return { version: 1, recipe: parseRecipe([]), seeds, tuning: null, environment: null, arms, notes, isComplete: true };
 }
 
 it('what diverged is counted and named; differences are of the seeds that both have', () => {
-  const { arms } = comparison();
-  const { columns, rows, remarks } = comparisonTable(arms, { seeds, heldOut: false });
+  const { arms, notes } = comparison();
+  const { columns, rows, remarks } = comparisonTable(arms, { seeds, heldOut: false, notes });
   const titles = columns.map(({ title }) => title);
   const at = (row: number, title: string) => rows[row]![titles.indexOf(title)];
   expect([0, 1, 2].map((row) => [at(row, 'n'), at(row, 'diverged'), at(row, 'test %')])).toEqual([
@@ -51,6 +53,10 @@ it('what diverged is counted and named; differences are of the seeds that both h
     'b: training diverged with learning rate 0.5',
     expect.stringMatching(/^c: training diverged with seed 1, 2, 3; left out/),
   ]);
+  // Two seeds that differ by the same are no proof.
+  expect(remarks).toContain('b: the difference is the same with every seed, so nothing tells how sure it is');
+  expect(remarks[0]).toMatch(/^mean ± standard deviation over the n of 3 seeds that an arm has;/);
+  expect(remarks).toContain(notes[0]);
   // The best rate is the highest with a result, but a higher one was tried.
   expect(remarks.filter((remark) => remark.includes('at the end'))).toEqual([]);
   expect(comparisonTable(arms.slice(0, 1), { seeds, heldOut: false }).columns.map(({ title }) => title)).not.toContain(
@@ -65,9 +71,9 @@ it('the CSV has a row for each run, also for one that diverged', () => {
     .map((line) => line.split(','));
   expect(rows.map(([arm, seed, , lr, top1, ...rest]) => [arm, seed, lr, top1, rest.at(-1)])).toEqual([
     ['arm', 'seed', 'lr', 'testTop1', 'outcome'],
-    ['a', '1', '', '0.5', 'complete'],
-    ['a', '2', '', '0.6', 'complete'],
-    ['a', '3', '', '0.7', 'complete'],
+    ['a', '1', '0.005', '0.5', 'complete'],
+    ['a', '2', '0.005', '0.6', 'complete'],
+    ['a', '3', '0.005', '0.7', 'complete'],
     ['b', '1', '0.1', '0.6', 'complete'],
     ['b', '3', '0.1', '0.8', 'complete'],
     ['b', '2', '0.1', '', 'diverged'],
@@ -78,6 +84,39 @@ it('the CSV has a row for each run, also for one that diverged', () => {
 
 it('LaTeX says how many diverged', () => {
   const lines = formatLatex(comparison()).split('\n');
-  expect(lines).toContain('b & $70.00$ $\\pm$ $14.14$ (1 of 3 diverged) & $+10.00$ & $[10.00, 10.00]$ & $<0.001$ \\\\');
+  expect(lines).toContain('b & $70.00$ $\\pm$ $14.14$ (1 of 3 diverged) & $+10.00$ & -- & -- \\\\');
   expect(lines).toContain('c & -- (3 of 3 diverged) & -- & -- & -- \\\\');
+});
+
+it('says of which methods an arm has the slope alone, and of which networks sums do not compare', () => {
+  const specs = [
+    'ste:estimator=ste',
+    'ede:estimator=ede',
+    'fda:activationEstimator=fda',
+    'whole:estimator=ede,weightTransform=standardize',
+  ];
+  const arms = createArms({ estimators: [], oEnds: [], lrs: [], specs });
+  const remarksOf = (epochs: readonly number[]) => {
+    const trained = arms.map((arm, i) => ({
+      ...{ arm, tuning: null, diverged: [] },
+      runs: seeds.map((seed) => ({
+        ...run(seed, 0.5 + seed / 10 ** (i + 2)),
+        epochs: epochs[i]!,
+        gradientVariance: 1,
+      })),
+    }));
+    return comparisonTable(summarizeArms(trained), { seeds, heldOut: false }).remarks;
+  };
+  expect(remarksOf([3, 3, 3, 3]).slice(-1)).toEqual([
+    'of the methods behind ede, fda it is the slope alone; what belongs to them besides: docs/methods.md',
+  ]);
+  expect(remarksOf([3, 3, 2, 3]).slice(-2)[0]).toMatch(/^stability s is a sum over epochs/);
+});
+
+it('the plot says what was trained on, and at which rate', () => {
+  const whole = comparison();
+  const recipe = parseRecipe([{ limitTrain: 20_000, validation: 5000, lr: 0.03 }]);
+  expect(plotTitles({ ...whole, recipe }).subtitle).toContain('15,000 pictures');
+  expect(plotTitles({ ...whole, recipe }).subtitle).toContain('lr of each arm');
+  expect(plotTitles({ ...whole, recipe, arms: whole.arms.slice(0, 1) }).subtitle).toContain('lr 0.03');
 });

@@ -28,7 +28,7 @@ function whichRun(count: number, total: number, arm: Arm, { seed }: Pick<ArmRun,
 }
 
 /** The table, and how to read it. */
-export function formatComparison({ arms, seeds, recipe }: Comparison): string {
-  const { columns, rows, remarks } = comparisonTable(arms, { seeds, heldOut: recipe.validation > 0 });
+export function formatComparison({ arms, seeds, recipe, notes }: Comparison): string {
+  const { columns, rows, remarks } = comparisonTable(arms, { seeds, heldOut: recipe.validation > 0, notes });
   return [formatTable(columns, rows), '', ...remarks].join('\n');
 }

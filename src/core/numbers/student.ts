@@ -1,4 +1,4 @@
-/** Student's t distribution, the binomial sign test, and Holm's correction: what paired comparisons need. */
+/** Student's t distribution and the power of its test, the binomial sign test, and Holm's correction: what paired comparisons need. */
 
 /** P(T ≤ t) with ν degrees of freedom. */
 export function studentCdf(t: number, nu: number): number {
@@ -19,6 +19,36 @@ export function studentQuantile(p: number, nu: number): number {
   for (let i = 0; i < 200 && high - low > 1e-14 * high; i++) {
     const middle = (low + high) / 2;
     if (studentCdf(middle, nu) < p) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+/**
+ * P(|T| ≥ c) for a noncentral T: the power of a two-sided test with ν degrees of freedom where the true difference is δ standard errors. T² is
+ * a mixture of beta variables, by Poisson weights of mean δ²/2.
+ */
+export function powerOf(delta: number, c: number, nu: number): number {
+  const rate = (delta * delta) / 2;
+  if (rate === 0) return twoSidedP(c, nu);
+  const x = (c * c) / (c * c + nu);
+  // Beyond ten deviations of the weights lies less than rounding.
+  const reach = 10 * Math.sqrt(rate) + 40;
+  let below = 0;
+  for (let j = Math.max(0, Math.floor(rate - reach)); j <= rate + reach; j++) {
+    const weight = Math.exp(j * Math.log(rate) - rate - logGamma(j + 1));
+    below += weight * incompleteBeta(x, 0.5 + j, nu / 2);
+  }
+  return Math.max(0, 1 - below);
+}
+
+/** The true difference, in standard errors, that such a test finds with this power. */
+export function detectableBy(power: number, c: number, nu: number): number {
+  let [low, high] = [0, c + 1];
+  while (powerOf(high, c, nu) < power) high *= 2;
+  for (let i = 0; i < 60 && high - low > 1e-9 * high; i++) {
+    const middle = (low + high) / 2;
+    if (powerOf(middle, c, nu) < power) low = middle;
     else high = middle;
   }
   return (low + high) / 2;

@@ -45,6 +45,13 @@ export function createArms({ estimators, oEnds, lrs, specs = [] }: ArmChoice, pa
   const sweep = oEnds.map((oEnd): Arm => ({ name: `reste o=${oEnd}`, overrides: { estimator: 'reste', oEnd }, oEnd }));
   let arms = [...specs.map((spec) => parseArm(spec, parts.rules)), ...byEstimator, ...sweep];
   if (lrs.length > 0) {
+    const fixed = arms.find(({ overrides }) => 'lr' in overrides);
+    if (fixed !== undefined) {
+      throw new BnnError('E_USAGE', `arm "${fixed.name}" has a learning rate`, {
+        at: '--lrs',
+        hint: 'leave out --lrs, or lr in --arm',
+      });
+    }
     arms = lrs.flatMap((lr) =>
       arms.map((arm) => ({
         ...arm,
@@ -113,11 +120,8 @@ function parseArm(spec: string, rules: RecipeRules): Arm {
       hint: "e.g. --arm 'weights only:weightEstimator=reste,activationEstimator=ste'",
     });
   }
-  const overrides: Record<string, unknown> = {};
-  for (const part of spec
-    .slice(colon + 1)
-    .split(',')
-    .map((text) => text.trim())) {
+  const overrides = new Map<string, unknown>();
+  for (const part of partsOf(spec.slice(colon + 1))) {
     if (part === '') continue;
     const [given = '', ...rest] = part.split('=');
     const field = given.trim().replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
@@ -125,7 +129,7 @@ function parseArm(spec: string, rules: RecipeRules): Arm {
     if (rest.length === 0) {
       throw new BnnError('E_USAGE', `"${part}" is no FIELD=VALUE`, {
         at,
-        hint: 'e.g. lr=0.01; commas stand between fields',
+        hint: 'e.g. lr=0.01; commas stand between fields, those of a value in double quotes: augment="a,b"',
       });
     }
     if (NO_ARM.includes(field)) {
@@ -134,10 +138,16 @@ function parseArm(spec: string, rules: RecipeRules): Arm {
         hint: 'give it as an option for all of them',
       });
     }
-    if (Object.hasOwn(overrides, field)) throw new BnnError('E_USAGE', `${field} is given twice`, { at });
-    overrides[field] = fieldValue(field, rest.join('=').trim(), rules);
+    if (overrides.has(field)) throw new BnnError('E_USAGE', `${field} is given twice`, { at });
+    const text = rest.join('=').trim();
+    overrides.set(field, fieldValue(field, /^"(.*)"$/.exec(text)?.[1] ?? text, rules));
   }
-  return { name, overrides: parsedOnly(overrides, `arm "${name}"`, rules), oEnd: null };
+  return { name, overrides: parsedOnly(Object.fromEntries(overrides), `arm "${name}"`, rules), oEnd: null };
+}
+
+/** Split at commas, but not inside of double quotes. */
+function partsOf(text: string): string[] {
+  return Array.from(text.matchAll(/(?:"[^"]*"|[^",]|")+/g), ([part]) => part.trim());
 }
 
 /** As the field wants it; what does not fit stays text, of which the recipe says what is wrong. */
@@ -192,11 +202,12 @@ export function assertNoTwins(
   }
 }
 
-/** A recipe with what stands for something else in its place. */
-function effective(recipe: Recipe): Recipe {
+/** A recipe with what stands for something else in its place, without what changes nothing that is learned. */
+function effective(recipe: Recipe): Partial<Recipe> {
   const { estimator, weightEstimator, activationEstimator } = recipe;
   const [weights, activations] = [weightEstimator || estimator, activationEstimator || estimator];
-  return { ...recipe, estimator: activations, weightEstimator: weights, activationEstimator: activations };
+  const { checkpointMinutes: _, indicators: __, teacherCache: ___, threads: ____, ...learned } = recipe;
+  return { ...learned, estimator: activations, weightEstimator: weights, activationEstimator: activations };
 }
 
 /**

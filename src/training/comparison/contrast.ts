@@ -1,12 +1,17 @@
 /** An arm of a comparison against the first one, over the seeds that both have. */
 
 import { mean, standardDeviation } from '../../core/numbers/statistics.ts';
-import { holm, mcnemarP, studentQuantile, twoSidedP } from '../../core/numbers/student.ts';
+import { detectableBy, holm, mcnemarP, studentQuantile, twoSidedP } from '../../core/numbers/student.ts';
 
 const CONFIDENCE = 0.95;
 const POWER = 0.8;
+/** Of accuracies: what rounding leaves of differences that are all the same. */
+const LEAST_SPREAD = 1e-12;
 
-/** Of differences that are paired by seed; everything but n and mean is null of fewer than two. */
+/**
+ * Of differences that are paired by seed. Of fewer than two, everything but n and mean is null; without a spread (a few test pictures may give
+ * every seed the same difference) there is no test, and interval, p and what is detectable are null.
+ */
 export interface Contrast {
   readonly n: number;
   readonly mean: number;
@@ -19,7 +24,7 @@ export interface Contrast {
   readonly holmP: number | null;
   /**
    * The difference that a design with so many seeds and contrasts would find with a probability of 80 %, were the spread what it is
-   * here: (t₁₋₀.₀₂₅/ₖ + t₀.₈)·std/√n for k contrasts.
+   * here: by the noncentral t, at the level that Holm's smallest p must pass.
    */
   readonly detectable: number | null;
 }
@@ -30,20 +35,20 @@ export function contrastOf(differences: readonly number[], contrasts: number): C
   if (n === 0) return null;
   const average = mean(differences);
   const std = standardDeviation(differences);
-  if (std === null) return { n, mean: average, std, interval: null, p: null, holmP: null, detectable: null };
+  if (std === null || std < LEAST_SPREAD) {
+    return { n, mean: average, std, interval: null, p: null, holmP: null, detectable: null };
+  }
   const error = std / Math.sqrt(n);
   const half = studentQuantile((1 + CONFIDENCE) / 2, n - 1) * error;
   const strict = studentQuantile(1 - (1 - CONFIDENCE) / 2 / contrasts, n - 1);
-  // Without any spread there is no test: equal runs differ by nothing, or always by the same.
-  const p = error === 0 ? (average === 0 ? 1 : 0) : twoSidedP(average / error, n - 1);
   return {
     n,
     mean: average,
     std,
     interval: [average - half, average + half],
-    p,
+    p: twoSidedP(average / error, n - 1),
     holmP: null,
-    detectable: (strict + studentQuantile(POWER, n - 1)) * error,
+    detectable: detectableBy(POWER, strict, n - 1) * error,
   };
 }
 

@@ -29,6 +29,7 @@ import {
 } from './comparison.ts';
 import { type Decisions, type Disagreement, disagreementOf } from './contrast.ts';
 import { divergenceOf, readDivergence, writeDivergence } from './diverged-run-io.ts';
+import { RunOrigins } from './run-origins-io.ts';
 
 /** How each arm's learning rate is chosen before its runs. */
 export interface Tuning {
@@ -72,6 +73,8 @@ export interface Comparison {
   readonly tuning: Tuning | null;
   readonly environment: Environment | null;
   readonly arms: readonly ArmResult[];
+  /** In what the runs differ besides their recipes: versions, processors, precision. */
+  readonly notes: readonly string[];
   /** False when runs are missing because the comparison was interrupted. */
   readonly isComplete: boolean;
 }
@@ -93,7 +96,7 @@ export async function runComparison(recipe: Recipe, options: ComparisonOptions):
   const { communicator } = options;
   if (communicator !== undefined) {
     const mine = await trainShare(recipe, options, communicator);
-    if (communicator.rank > 0) return collect(recipe, options, [], mine.isComplete);
+    if (communicator.rank > 0) return collect(recipe, options, [], mine.isComplete, []);
     return collectRuns(recipe, { ...options, onTuned: () => {} }, (run) => (mine.names.has(run) ? 'told' : 'read'));
   }
   return collectRuns(recipe, options, () => 'train');
@@ -108,9 +111,10 @@ async function collectRuns(
   wayOf: (run: string) => Way,
 ): Promise<Comparison> {
   const tuned: TunedArm[] = [];
+  const origins = new RunOrigins();
   let isComplete = true;
   for (const arm of options.arms) {
-    const chosen = await tune(recipe, arm, options, wayOf);
+    const chosen = await tune(recipe, arm, options, wayOf, origins);
     if (chosen === null) isComplete = false;
     tuned.push({ ...(chosen ?? { arm, tuning: null }), runs: [], diverged: [], tested: new Map() });
   }
@@ -118,7 +122,7 @@ async function collectRuns(
     for (const one of tuned) {
       const { arm, runs, diverged, tested } = one;
       const way = wayOf(`runs/${runName(arm, seed)}`);
-      const done = await completeRun(recipe, arm, seed, 'runs', options, way !== 'train');
+      const done = await completeRun(recipe, arm, seed, 'runs', options, { isRead: way !== 'train', origins });
       if (done === null) {
         isComplete = false;
         continue;
@@ -129,10 +133,10 @@ async function collectRuns(
         if (done.tested !== null) tested.set(seed, done.tested);
       }
       if (way !== 'told') tell(options, arm, done);
-      if (way === 'train') await writeResults(options.out, collect(recipe, options, tuned, false));
+      if (way === 'train') await writeResults(options.out, collect(recipe, options, tuned, false, origins.notes()));
     }
   }
-  const comparison = collect(recipe, options, tuned, isComplete);
+  const comparison = collect(recipe, options, tuned, isComplete, origins.notes());
   await writeResults(options.out, comparison);
   return comparison;
 }
@@ -152,6 +156,7 @@ async function tune(
   arm: Arm,
   options: ComparisonOptions,
   wayOf: (run: string) => Way,
+  origins: RunOrigins,
 ): Promise<Pick<TunedArm, 'arm' | 'tuning'> | null> {
   const { tuning } = options;
   if (tuning === undefined) return { arm, tuning: null };
@@ -162,7 +167,7 @@ async function tune(
     let hasDiverged = false;
     for (const seed of tuning.seeds) {
       const way = wayOf(`tuning/${runName(at, seed)}`);
-      const done = await completeRun(recipe, at, seed, 'tuning', options, way !== 'train');
+      const done = await completeRun(recipe, at, seed, 'tuning', options, { isRead: way !== 'train', origins });
       if (done === null) return null;
       if (way !== 'told') tell(options, at, done);
       if (done.kind === 'diverged') hasDiverged = true;
@@ -203,11 +208,12 @@ async function trainShare(
 ): Promise<{ readonly names: ReadonlySet<string>; readonly isComplete: boolean }> {
   const { arms, seeds, tuning } = options;
   const names = new Set<string>();
+  const origins = new RunOrigins();
   const trainMine = async (runs: readonly PlannedRun[], folder: 'runs' | 'tuning'): Promise<boolean> => {
     let missing = 0;
     for (const [i, { arm, seed }] of runs.entries()) {
       if (i % communicator.size !== communicator.rank) continue;
-      const done = await completeRun(recipe, arm, seed, folder, options);
+      const done = await completeRun(recipe, arm, seed, folder, options, { isRead: false, origins });
       names.add(`${folder}/${runName(arm, seed)}`);
       if (done === null) missing++;
       else tell(options, arm, done);
@@ -222,7 +228,7 @@ async function trainShare(
   if (!(await trainMine(trials, 'tuning'))) return { names, isComplete: false };
   const tuned: Arm[] = [];
   for (const arm of arms) {
-    const chosen = await tune(recipe, arm, options, () => 'told');
+    const chosen = await tune(recipe, arm, options, () => 'told', origins);
     if (chosen === null) throw new Error(`internal: a run that chooses the rate of "${arm.name}" is missing`);
     tuned.push(chosen.arm);
   }
@@ -271,7 +277,7 @@ async function completeRun(
   seed: number,
   folder: 'runs' | 'tuning',
   options: ComparisonOptions,
-  isRead = false,
+  { isRead, origins }: { readonly isRead: boolean; readonly origins: RunOrigins },
 ): Promise<DoneRun | null> {
   const { signal, teacher, environment, plugins, parts = BUILT_IN, threads } = options;
   if (signal?.aborted === true && !isRead) return null;
@@ -285,6 +291,7 @@ async function completeRun(
   if (exists) await checkRunFolder(out, recipe, true);
   const before = exists ? await readHistory(history) : [];
   const complete = async (records: readonly EpochRecord[], isNew: boolean): Promise<CompleteRun> => {
+    await origins.add(arm.name, out);
     return { kind: 'complete', run: summarizeRun(seed, records), isNew, tested: await readPredictions(predictions) };
   };
   if (isFinished(before, recipe)) return complete(before, false);
@@ -301,6 +308,11 @@ async function completeRun(
     threads,
     ...(signal !== undefined && { signal }),
     ...listeners,
+    onStart: (opening) => {
+      // Said before a training, not after it.
+      origins.assertSame(arm.name, out, opening.dataset.fingerprint);
+      listeners?.onStart?.(opening);
+    },
     // Of the epoch whose accuracy counts: the last, or the best by held-out pictures.
     onTested: async (tested) => {
       if (!tested.isBest && recipe.validation > 0) return;
@@ -338,13 +350,15 @@ function collect(
   { seeds, tuning = undefined, environment }: ComparisonOptions,
   tuned: readonly TunedArm[],
   isComplete: boolean,
+  notes: readonly string[],
 ): Comparison {
   const [first] = tuned;
   const arms = summarizeArms(tuned).map((result, i) => {
     const one = tuned[i];
     return { ...result, disagreements: one === undefined || one === first ? [] : disagreements(one, first) };
   });
-  return { version: 1, recipe, seeds, tuning: tuning ?? null, environment: environment ?? null, arms, isComplete };
+  const found = { tuning: tuning ?? null, environment: environment ?? null };
+  return { version: 1, recipe, seeds, ...found, arms, notes, isComplete };
 }
 
 function disagreements(arm: TunedArm, first: TunedArm | undefined): Disagreement[] {

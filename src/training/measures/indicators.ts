@@ -41,8 +41,9 @@ export interface ActivationIndicators {
   /** Channels whose sign carries less than `DEAD_BITS`. */
   readonly deadChannels: number;
   /**
-   * Mutual information of a channel's sign and the label, bits, mean over the channels, by counting (which adds about
-   * (classes − 1)/(2 ln 2 · values) bits of its own).
+   * Mutual information of a channel's sign and the label, bits, mean over the channels, by counting. Of signs that tell nothing it is about
+   * (classes − 1)/(2 ln 2 · values) bits where all values are independent, and up to as many times that as there are values of one picture where
+   * these are alike: with 10 classes and 32 values of each of 1,024 pictures 0.0002 to 0.005.
    */
   readonly labelInformation: number;
   /** Channels whose values before the sign hardly repeat; only they have a density. None behind sums of ±1 and a ReLU. */

@@ -33,8 +33,8 @@ const CYCLE = { start: 1 / 25, end: 1e-4, rise: 0.3 };
  * In the order of the help. The rate that would follow the last step is 0 (cosine, linear), however short the run: the official ReSTE
  * code's warm-up leaves short runs at a quarter of the peak.
  *
- * `restarts` (Loshchilov and Hutter, "SGDR", arXiv:1608.03983) falls as `cosine` does, over and over again; the last cycle ends where the
- * run does.
+ * `restarts` (Loshchilov and Hutter, "SGDR", arXiv:1608.03983) falls as `cosine` does, over and over again; where the run ends, so does the
+ * cycle under way.
  *
  * `one-cycle` (Smith and Topin, arXiv:1708.07120) rises by half a cosine from lr/25 to lr over the warm-up (30 % of the steps
  * without one) and falls by half a cosine to lr/250,000 at the last step.

@@ -1,7 +1,15 @@
 /** Expected values: scipy.stats 1.17.1 (t.cdf, t.ppf, binomtest). */
 
 import { describe, expect, it } from 'vitest';
-import { holm, mcnemarP, studentCdf, studentQuantile, twoSidedP } from '../../../src/core/numbers/student.ts';
+import {
+  detectableBy,
+  holm,
+  mcnemarP,
+  powerOf,
+  studentCdf,
+  studentQuantile,
+  twoSidedP,
+} from '../../../src/core/numbers/student.ts';
 
 describe('Student’s t', () => {
   it.each([
@@ -28,6 +36,21 @@ describe('Student’s t', () => {
     [0.025, 2, -4.302652729749462],
   ])('quantile %f, ν = %i', (p, nu, expected) => {
     expect(studentQuantile(p, nu) / expected).toBeCloseTo(1, 10);
+  });
+});
+
+// By scipy: ∫ P(|Z + δ| > c·s) over the density of s = √(χ²/ν), solved for a power of 0.8.
+describe('power of a t test', () => {
+  it.each([
+    [4, 5.436591556004173, 6.864061741398012, 0.03341591600640842],
+    [2, 4.302652729749462, 5.6534892661971226, 0.14869157915024708],
+    [2, 14.781784024675773, 18.811654101367353, 0.01465145288364534],
+    [9, 3.1109348231794756, 4.061302486778145, 0.10730015032476932],
+    [1, 12.706204736174694, 16.334008869920993, 0.09736311752026346],
+  ])('ν = %i, c = %f', (nu, c, delta, power) => {
+    expect(detectableBy(0.8, c, nu)).toBeCloseTo(delta, 6);
+    expect(powerOf(1.5, c, nu)).toBeCloseTo(power, 9);
+    expect(powerOf(0, c, nu)).toBeCloseTo(twoSidedP(c, nu), 12);
   });
 });
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -87,6 +87,19 @@ describe.skipIf(!loadNativeAddon().ok)('runs of a comparison', () => {
     // With another recipe there is nothing to keep.
     const other = await compare(SHORT, { ...options, arms: arms('a:', 'b:lr=0.02'), seeds: [1] });
     expect([other.trained, other.diverged]).toEqual([['b 1'], []]);
+  });
+
+  it('of other data are refused, new ones before they are trained', SLOW, async () => {
+    const options = { out: join(folder, 'other-data'), arms: arms('a:'), seeds: [1] };
+    expect((await compare(SHORT, options)).trained).toEqual(['a 1']);
+    const state = join(options.out, 'runs/a-seed-1/last/state.json');
+    await writeFile(state, JSON.stringify({ ...JSON.parse(await readFile(state, 'utf8')), data: 'another set' }));
+    await expect(compare(SHORT, { ...options, seeds: [1, 2] })).rejects.toMatchObject({
+      code: 'E_FORMAT',
+      at: join(options.out, 'runs/a-seed-2'),
+      message: expect.stringMatching(/^the data set is not the one that .*a-seed-1 was trained on$/),
+    });
+    expect(await readdir(join(options.out, 'runs'))).toEqual(['a-seed-1']);
   });
 
   it('that diverge while a rate is chosen make it the worst, and with each rate an error', SLOW, async () => {
