@@ -1,12 +1,12 @@
 /**
  * Makes a model of models/ from a finished run:
  *
- *     npx tsx tools/make-card.ts RUN --out models/NAME [--data DIR] [--with-latent]
+ *     npx tsx tools/make-card.ts RUN --out models/NAME --selection TEXT [--data DIR] [--with-latent]
  *
  * Exports the run, measures every figure of the card over the whole test set, and writes model.onnx, card.json and README.md; with
  * --with-latent also latent.onnx, so that the figures of the latent form can be reproduced without the run. Nothing is typed by
- * hand: recipe, seed and training time come from the run, hardware and versions from this machine. --data is where the data set
- * lies now; the recipe's folder unless told.
+ * hand but --selection, by what pictures network and recipe were chosen: recipe, seed and training time come from the run, hardware and
+ * versions from this machine. --data is where the data set lies now; the recipe's folder unless told.
  */
 
 import { createHash } from 'node:crypto';
@@ -39,13 +39,14 @@ import { formatHistory } from './model-card/history.ts';
 import { findRecipeFile } from './model-card/recipe-file.ts';
 
 const TOOL = 'make-card';
-const USAGE = 'npx tsx tools/make-card.ts RUN --out models/NAME [--data DIR] [--with-latent]';
+const USAGE = 'npx tsx tools/make-card.ts RUN --out models/NAME --selection TEXT [--data DIR] [--with-latent]';
 const MODELS = fileURLToPath(new URL('../models', import.meta.url));
 const terminal = new Terminal();
 
 interface Request {
   readonly run: string;
   readonly out: string;
+  readonly selection: string;
   readonly data: string | undefined;
   readonly withLatent: boolean;
 }
@@ -58,6 +59,7 @@ function parseOptions(args: readonly string[]): Request {
         allowPositionals: true,
         options: {
           out: { type: 'string' },
+          selection: { type: 'string' },
           data: { type: 'string' },
           'with-latent': { type: 'boolean', default: false },
         },
@@ -68,10 +70,17 @@ function parseOptions(args: readonly string[]): Request {
   };
   const { values, positionals } = parse();
   const [run, ...more] = positionals;
-  if (run === undefined || more.length > 0 || values.out === undefined) {
-    throw new BnnError('E_USAGE', 'expected one run folder, and --out', { hint: USAGE });
+  const { out, selection } = values;
+  if (run === undefined || more.length > 0 || out === undefined || selection === undefined) {
+    throw new BnnError(
+      'E_USAGE',
+      'expected one run folder, --out, and --selection: by what pictures the recipe was chosen',
+      {
+        hint: USAGE,
+      },
+    );
   }
-  return { run, out: values.out, data: values.data, withLatent: values['with-latent'] };
+  return { run, out, selection, data: values.data, withLatent: values['with-latent'] };
 }
 
 /** The folder is replaced as a whole: what else is in it would be lost. */
@@ -89,7 +98,7 @@ async function assertReplaceable(out: string): Promise<void> {
   );
 }
 
-async function makeCard({ run, out, data, withLatent }: Request): Promise<void> {
+async function makeCard({ run, out, selection, data, withLatent }: Request): Promise<void> {
   await assertReplaceable(out);
   const recipe = await readRecipe(run);
   if (recipe === null) {
@@ -131,6 +140,7 @@ async function makeCard({ run, out, data, withLatent }: Request): Promise<void> 
     name: basename(resolve(out)),
     date: new Date().toISOString().slice(0, 10),
     recipe: { file: await findRecipeFile(MODELS, recipe), fields: toCardRecipe(recipe) },
+    selection,
     training: { checkpoint, epochs: state.epoch, seconds: state.seconds, steps: state.step },
     latent: { sha256: createHash('sha256').update(latent).digest('hex'), fileBytes: latent.length },
     hardware: { processor: fact('processor'), instructions: fact('instructions'), memory: fact('memory') },

@@ -22,6 +22,7 @@ import { sharedData } from '../data/shared-data.ts';
 import { missingAddon, missingOps } from '../inference/native-parts.ts';
 
 const MODELS = join(ROOT, 'models');
+const CHOSEN = ['--selection', 'By nothing: it is not trained.'];
 const SLOW = 240_000;
 const hasOps = missingAddon === undefined && missingOps === undefined;
 
@@ -125,7 +126,7 @@ describe('a model trained on MNIST', { timeout: SLOW }, () => {
     const few = ['--epochs', '1', '--limit-train', '128', '--limit-test', '50', '--batch-size', '16'];
     const trained = await runCli(['train', '--out', run, '--seed', '5', '--backend', backend, ...few]);
     expect(trained.code, trained.stderr).toBe(0);
-    const made = await runSource('tools/make-card.ts', [run, '--out', card, '--with-latent']);
+    const made = await runSource('tools/make-card.ts', [run, ...CHOSEN, '--out', card, '--with-latent']);
     expect(made.code, made.stderr).toBe(0);
   }, SLOW);
 
@@ -192,7 +193,7 @@ describe('a model trained on MNIST', { timeout: SLOW }, () => {
     expect(refused).toMatchObject({ code: 2, stdout: '' });
     expect(refused.stderr).toContain('the model is for mnist, validate-cifar10 validates models for cifar10');
     await writeFile(join(folder, 'precious.txt'), '');
-    const made = await runSource('tools/make-card.ts', [run, '--out', folder]);
+    const made = await runSource('tools/make-card.ts', [run, ...CHOSEN, '--out', folder]);
     expect(made).toMatchObject({ code: 2, stdout: '' });
     expect(made.stderr).toContain('the folder holds other files');
     expect(await readdir(folder)).toContain('precious.txt');
@@ -241,7 +242,7 @@ it.skipIf(cifar.isMissing)(
   async () => {
     const [run, out] = [join(folder, 'cifar-run'), join(folder, 'cifar')];
     await untrainedRun(run, { model: 'binarynet-mini', dataset: 'cifar10' }, cifar.path);
-    const made = await runSource('tools/make-card.ts', [run, '--out', out]);
+    const made = await runSource('tools/make-card.ts', [run, ...CHOSEN, '--out', out]);
     expect(made.code, made.stderr).toBe(0);
     const again = await runSource('tools/validate-cifar10.ts', [out, '--data', cifar.path, '--latent', run]);
     expect(again.code, again.stderr + again.stdout).toBe(0);
@@ -258,7 +259,7 @@ it.skipIf(SAMPLE.isMissing)(
     const broken = await linkSample(data, 200);
     const [run, out] = [join(folder, 'imagenet-run'), join(folder, 'imagenet-model')];
     await untrainedRun(run, { model: 'binarynet-mini', dataset: 'imagenet', imageSize: 64 }, data);
-    const made = await runSource('tools/make-card.ts', [run, '--out', out]);
+    const made = await runSource('tools/make-card.ts', [run, ...CHOSEN, '--out', out]);
     expect(made.code, made.stderr).toBe(0);
     expect(made.stderr).toContain(broken);
     const again = await runSource('tools/validate-imagenet.ts', [out, '--data', data, '--latent', run]);

@@ -94,6 +94,8 @@ export function formatCardReadme(card: ModelCard): string {
     ),
     'Fields of the recipe that differ from their defaults:',
     `\`\`\`json\n${JSON.stringify(Object.fromEntries(changed), null, 2)}\n\`\`\``,
+    '## How it was chosen',
+    `${card.selection} ${checkpointChoice(card)}`,
     '## Measured with',
     table(
       ['what', 'value'],
@@ -110,6 +112,12 @@ export function formatCardReadme(card: ModelCard): string {
     ),
     ...reproduction(name, fields.dataset),
   ].join('\n\n')}\n`;
+}
+
+function checkpointChoice({ training, recipe }: ModelCard): string {
+  const read = `The test set was looked at after every epoch ([${CARD_FILES.history}](${CARD_FILES.history}))`;
+  if (training.checkpoint === 'last') return `${read}; the last one is kept, whatever it said.`;
+  return `${read}; the epoch kept is the best of ${formatCount(recipe.fields.validation)} training pictures held out.`;
 }
 
 function reproduction(name: string, dataset: string): string[] {

@@ -30,6 +30,8 @@ export interface ModelCard {
     readonly file: string | null;
     readonly fields: CardRecipe;
   };
+  /** By what pictures network and recipe were chosen: a sentence or two, of whoever made the card. */
+  readonly selection: string;
   readonly training: {
     readonly checkpoint: string;
     /** Epochs that the checkpoint has behind it, and how long they took, evaluation not counted. */
@@ -59,6 +61,7 @@ const RULES: Rule = {
   name: 'text',
   date: 'date',
   recipe: { file: 'text?', fields: 'object' },
+  selection: 'text',
   training: { checkpoint: 'text', epochs: 'number', seconds: 'number', steps: 'count' },
   latent: { sha256: 'sha256', fileBytes: 'count' },
   hardware: { processor: 'text', instructions: 'text', memory: 'text' },
