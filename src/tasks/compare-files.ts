@@ -1,6 +1,6 @@
 /** A comparison as CSV, one row a run, and as a LaTeX table. */
 
-import { type ArmResult, MEASURES } from '../training/comparison/comparison.ts';
+import { type ArmResult, judged, MEASURES } from '../training/comparison/comparison.ts';
 import type { Comparison } from '../training/comparison/run-comparison-io.ts';
 
 /** Every run with all measures, also one that diverged; what it has not is empty. RFC 4180. */
@@ -27,11 +27,12 @@ function csvCell(value: unknown): string {
 }
 
 /** Accuracy in percent, and what the contrasts say; for `\\usepackage{booktabs}`. */
-export function formatLatex({ arms, seeds }: Comparison): string {
+export function formatLatex({ arms, seeds, judge }: Comparison): string {
   const first = arms[0]?.name ?? '';
   const number = (value: number, digits: number, sign = false): string =>
     `$${sign && value > 0 ? '+' : ''}${value.toFixed(digits)}$`;
-  const row = ({ name, runs, diverged, spread: { testTop1 }, difference }: ArmResult): string => {
+  const row = ({ name, runs, diverged, spread, difference }: ArmResult): string => {
+    const found = spread[judged(judge)];
     const tried = runs.length + diverged.length;
     const left =
       diverged.length > 0
@@ -40,9 +41,9 @@ export function formatLatex({ arms, seeds }: Comparison): string {
           ? ` (${runs.length} of ${seeds.length} seeds)`
           : '';
     const accuracy =
-      testTop1 === null
+      found === null
         ? `--${left}`
-        : `${number(100 * testTop1.mean, 2)}${testTop1.std === null ? '' : ` $\\pm$ ${number(100 * testTop1.std, 2)}`}${left}`;
+        : `${number(100 * found.mean, 2)}${found.std === null ? '' : ` $\\pm$ ${number(100 * found.std, 2)}`}${left}`;
     if (difference === null) return [latexText(name), accuracy, '--', '--', '--'].join(' & ');
     const [low, high] = difference.interval?.map((end) => (100 * end).toFixed(2)) ?? [];
     return [
@@ -57,7 +58,7 @@ export function formatLatex({ arms, seeds }: Comparison): string {
     `% ${seeds.length} seeds: mean and standard deviation; paired differences from "${first}", 95 % intervals, p of paired t tests after Holm`,
     '\\begin{tabular}{lrrrr}',
     '\\toprule',
-    `arm & test accuracy [\\%] & difference & 95\\,\\% interval & $p$ (Holm) \\\\`,
+    `arm & ${judge} accuracy [\\%] & difference & 95\\,\\% interval & $p$ (Holm) \\\\`,
     '\\midrule',
     ...arms.map((arm) => `${row(arm)} \\\\`),
     '\\bottomrule',

@@ -2,15 +2,15 @@
 
 import { formatCount } from '../report/format.ts';
 import type { PlotOptions, PlotPanel, PlotPoint } from '../report/plot-equilibrium.ts';
-import type { Measure } from '../training/comparison/comparison.ts';
+import { judged, type Measure } from '../training/comparison/comparison.ts';
 import type { Comparison } from '../training/comparison/run-comparison-io.ts';
 import { networkName } from '../training/recipes/recipe.ts';
 
 /** The paper's indicators, and their scale-free companions; none where there are no indicators. */
-export function equilibriumPanels({ arms }: Comparison): PlotPanel[] {
+export function equilibriumPanels({ arms, judge }: Comparison): PlotPanel[] {
   const panel = (x: Measure, y: Measure): PlotPoint[] =>
     arms.flatMap(({ name, oEnd, spread }) => {
-      const [color, error, stability] = [spread.testTop1, spread[x], spread[y]];
+      const [color, error, stability] = [spread[judged(judge)], spread[x], spread[y]];
       if (color === null || error === null || stability === null) return [];
       return [{ name: oEnd === null ? name : name.replace('reste ', ''), x: error, y: stability, color, order: oEnd }];
     });
@@ -34,7 +34,7 @@ export function equilibriumPanels({ arms }: Comparison): PlotPanel[] {
   ];
 }
 
-export function plotTitles({ recipe, seeds, arms }: Comparison): PlotOptions {
+export function plotTitles({ recipe, seeds, arms, judge }: Comparison): PlotOptions {
   const isSweep = arms.every(({ oEnd }) => oEnd !== null);
   const images = recipe.limitTrain > 0 ? `, ${formatCount(recipe.limitTrain - recipe.validation)} pictures` : '';
   const rates = new Set(arms.map(({ overrides }) => overrides['lr'] ?? recipe.lr));
@@ -42,6 +42,6 @@ export function plotTitles({ recipe, seeds, arms }: Comparison): PlotOptions {
   return {
     title: isSweep ? 'The equilibrium of ReSTE over its final power o' : 'Estimating error and gradient stability',
     subtitle: `${networkName(recipe)} on ${recipe.dataset}${images}, ${recipe.epochs} epochs, ${recipe.optimizer} ${rate}, ${seeds.length} seeds (bars: one standard deviation)`,
-    colorLabel: 'test accuracy',
+    colorLabel: `${judge} accuracy`,
   };
 }

@@ -13,6 +13,7 @@ import {
   assertNoTwins,
   createArms,
   type DivergedRun,
+  type Judge,
   type TuningRate,
 } from '../training/comparison/comparison.ts';
 import type { Comparison, Tuning } from '../training/comparison/run-comparison-io.ts';
@@ -50,6 +51,8 @@ export interface CompareOptions {
   readonly tuneLrs?: readonly number[] | undefined;
   /** `TUNE_SEEDS` unless told. */
   readonly tuneSeeds?: readonly number[] | undefined;
+  /** By which accuracy arms are compared: `held-out` for what is to be chosen, of a recipe with `validation`; `test` unless told. */
+  readonly judgeBy?: Judge | undefined;
   /** Parts of one's own: files, or plug-ins as they are. */
   readonly plugins?: readonly (PluginSource | LoadedPlugin)[] | undefined;
   /** Shares the runs out to the processes, which call this with the same; process 0 writes the results. */
@@ -137,6 +140,7 @@ async function compareWith(
     arms: plan.arms,
     seeds: plan.seeds,
     tuning: plan.tuning,
+    judge: options.judgeBy,
     environment,
     teacher,
     plugins,
@@ -181,6 +185,12 @@ async function planComparison(given: Recipe, options: CompareOptions, parts: Par
   const { estimators = oEnds.length + specs.length > 0 ? [] : PAPER_ESTIMATORS } = options;
   const arms = await withStartFiles(createArms({ estimators, oEnds, lrs, specs }, parts), recipe);
   const tuning = tuningOf(options, recipe, seeds, arms);
+  if (options.judgeBy === 'held-out' && recipe.validation === 0) {
+    throw new BnnError('E_USAGE', 'arms are compared by held-out pictures, and none are held out', {
+      at: '--judge-by',
+      hint: 'give --validation N as well',
+    });
+  }
   assertNoTwins(recipe, arms, parts);
   const { checkRecipe } = await import('../training/sessions/trainer.ts');
   const recipes = arms.map(({ name, overrides }) => parseRecipe([{ ...recipe }, overrides], `arm "${name}"`, rules));

@@ -4,7 +4,7 @@ import type { Spread } from '../core/numbers/statistics.ts';
 import { ESTIMATORS, type EstimatorRow } from '../estimators/table.ts';
 import { plural } from '../report/format.ts';
 import type { Column } from '../report/table.ts';
-import type { ArmResult, Measure } from '../training/comparison/comparison.ts';
+import type { ArmResult, Judge, Measure } from '../training/comparison/comparison.ts';
 
 export type ComparedArm = Omit<ArmResult, 'disagreements'>;
 
@@ -35,7 +35,12 @@ const measured = (measure: Measure, format: (value: number) => string) => (arm: 
   return mean === undefined ? missing : format(mean);
 };
 
-const COLUMNS: readonly ArmColumn[] = [
+const ACCURACY: Readonly<Record<Judge, ArmColumn>> = {
+  test: { title: 'test %', align: 'right', cell: ({ spread }) => percentSpread(spread.testTop1) },
+  'held-out': { title: 'held-out %', align: 'right', cell: ({ spread }) => percentSpread(spread.validationTop1) },
+};
+
+const columnsOf = (judge: Judge): readonly ArmColumn[] => [
   { title: 'arm', cell: ({ name }) => name },
   { title: 'n', align: 'right', cell: ({ runs }) => String(runs.length) },
   {
@@ -43,7 +48,7 @@ const COLUMNS: readonly ArmColumn[] = [
     align: 'right',
     cell: ({ diverged }) => (diverged.length === 0 ? missing : String(diverged.length)),
   },
-  { title: 'test %', align: 'right', cell: ({ spread }) => percentSpread(spread.testTop1) },
+  ACCURACY[judge],
   {
     title: 'lr',
     align: 'right',
@@ -69,22 +74,24 @@ export interface TableOptions {
   readonly seeds: readonly number[];
   /** Whether epochs were chosen by held-out pictures. */
   readonly heldOut: boolean;
+  /** By which accuracy arms are compared; the test pictures unless told. */
+  readonly judge?: Judge | undefined;
   /** In what the runs differ besides their recipes. */
-  readonly notes?: readonly string[];
+  readonly notes?: readonly string[] | undefined;
 }
 
 export function comparisonTable(
   arms: readonly ComparedArm[],
-  { seeds, heldOut, notes = [] }: TableOptions,
+  { seeds, heldOut, judge = 'test', notes = [] }: TableOptions,
 ): ComparisonTable {
-  const columns = COLUMNS.filter(({ cell }) => arms.some((arm) => cell(arm) !== missing));
+  const columns = columnsOf(judge).filter(({ cell }) => arms.some((arm) => cell(arm) !== missing));
   const choice = heldOut ? 'the epoch that is best on the held-out pictures' : 'the last epoch';
   const contrasts = arms.filter(({ difference }) => difference?.p != null).length;
   return {
     columns,
     rows: arms.map((arm) => columns.map(({ cell }) => cell(arm))),
     remarks: [
-      `mean ± standard deviation over ${seedsOf(arms, seeds)}; test accuracy of ${choice}; differences are between runs of the same seed`,
+      `mean ± standard deviation over ${seedsOf(arms, seeds)}; ${judge === 'test' ? 'test accuracy' : 'accuracy on held-out pictures'} of ${choice}; differences are between runs of the same seed`,
       ...(contrasts === 0
         ? []
         : [

@@ -42,7 +42,7 @@ export async function findComparison(folder: string): Promise<FoundComparison | 
       throw new BnnError('E_FORMAT', 'the results are not JSON', { at: path, cause: error });
     throw fromSystemError(error, 'read the results', path);
   }
-  const { seeds, arms, recipe, notes } = comparison ?? {};
+  const { seeds, arms, recipe, judge, notes } = comparison ?? {};
   const [seed]: unknown[] = Array.isArray(seeds) ? seeds : [];
   const isNamed = (arm: Partial<ArmResult> | null): boolean => typeof arm?.name === 'string';
   if (seeds === undefined || typeof seed !== 'number' || !Array.isArray(arms) || !arms.every(isNamed)) {
@@ -57,8 +57,9 @@ export async function findComparison(folder: string): Promise<FoundComparison | 
             runs: hasRuns(arm) ? arm.runs : [],
             diverged: divergedOf(arm),
           })),
+          judge,
         ),
-        { seeds, heldOut: Number(recipe?.validation) > 0, ...(Array.isArray(notes) && { notes }) },
+        { seeds, heldOut: Number(recipe?.validation) > 0, judge, ...(Array.isArray(notes) && { notes }) },
       )
     : null;
   const numbers = seeds.filter((one: unknown) => typeof one === 'number');

@@ -34,7 +34,8 @@ function comparison(): Comparison {
     { arm: c!, tuning: null, diverged: seeds.map((seed) => ({ seed, message })), runs: [] },
   ]).map((arm): ArmResult => ({ ...arm, disagreements: [] }));
   const notes = ['the runs were made with different precisions: bf16 (1), float32 (5)'];
-  return { version: 1, recipe: parseRecipe([]), seeds, tuning: null, environment: null, arms, notes, isComplete: true };
+  const recipe = parseRecipe([]);
+  return { version: 1, recipe, seeds, tuning: null, judge: 'test', environment: null, arms, notes, isComplete: true };
 }
 
 it('what diverged is counted and named; differences are of the seeds that both have', () => {
@@ -119,4 +120,31 @@ it('the plot says what was trained on, and at which rate', () => {
   expect(plotTitles({ ...whole, recipe }).subtitle).toContain('15,000 pictures');
   expect(plotTitles({ ...whole, recipe }).subtitle).toContain('lr of each arm');
   expect(plotTitles({ ...whole, recipe, arms: whole.arms.slice(0, 1) }).subtitle).toContain('lr 0.03');
+});
+
+it('by held-out pictures the test set is not shown', () => {
+  const arms = createArms({ estimators: [], oEnds: [], lrs: [], specs: ['a:', 'b:lr=0.1'] });
+  const held = (seed: number, validationTop1: number) => ({ ...run(seed, 0.9), validationTop1 });
+  const summarized = summarizeArms(
+    [
+      { arm: arms[0]!, tuning: null, diverged: [], runs: [held(1, 0.5), held(2, 0.52), held(3, 0.54)] },
+      { arm: arms[1]!, tuning: null, diverged: [], runs: [held(1, 0.51), held(2, 0.54), held(3, 0.55)] },
+    ],
+    'held-out',
+  );
+  const options = { seeds, heldOut: true, judge: 'held-out' } as const;
+  const { columns, rows, remarks } = comparisonTable(summarized, options);
+  const titles = columns.map(({ title }) => title);
+  expect(titles).toContain('held-out %');
+  expect(titles).not.toContain('test %');
+  expect(rows[1]!.slice(2, 4)).toEqual(['53.33 ± 2.08', '+1.33 ± 0.58']);
+  expect(remarks[0]).toContain('accuracy on held-out pictures of the epoch that is best on the held-out pictures');
+  const whole = {
+    ...comparison(),
+    judge: 'held-out' as const,
+    arms: summarized.map((arm) => ({ ...arm, disagreements: [] })),
+  };
+  expect(formatLatex(whole)).toContain('arm & held-out accuracy');
+  expect(formatLatex(whole)).toContain('b & $53.33$ $\\pm$ $2.08$ & $+1.33$');
+  expect(plotTitles(whole).colorLabel).toBe('held-out accuracy');
 });

@@ -3,7 +3,7 @@
  * not be told from the word, and its folder holds one run where this one holds many.
  */
 
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Communicator } from '../../distributed/communicator.ts';
 import { plural } from '../../report/format.ts';
 import { visible } from '../../report/visible-text.ts';
@@ -15,6 +15,7 @@ import {
   TUNE_SEEDS,
 } from '../../tasks/compare-recipes.ts';
 import { readRecipeFile } from '../../tasks/read-recipe.ts';
+import { JUDGES, type Judge } from '../../training/comparison/comparison.ts';
 import { parseRecipe, type RecipeRules } from '../../training/recipes/parse-recipe.ts';
 import { BUILT_IN, type Parts } from '../../training/recipes/parts.ts';
 import { withInterrupt } from '../interrupt.ts';
@@ -35,6 +36,7 @@ interface CompareCommandOptions extends GeneralOptions {
   readonly arm?: readonly string[];
   readonly tuneLrs?: readonly number[];
   readonly tuneSeeds?: readonly number[];
+  readonly judgeBy: Judge;
   readonly plugin?: readonly string[];
   readonly out: string;
 }
@@ -69,6 +71,11 @@ export function createCompareCommand(name: string, parts: Parts = BUILT_IN): Com
       numbers,
     )
     .option('--tune-seeds <list>', `seeds that rates are chosen with (default: ${TUNE_SEEDS.join()})`, numbers)
+    .addOption(
+      new Option('--judge-by <pictures>', 'compare arms by these; held-out (--validation N) for what is to be chosen')
+        .choices(JUDGES)
+        .default('test'),
+    )
     .option('--seeds <list>', `seeds (default: ${COMPARE_SEEDS.join()})`, numbers);
   addRecipeOptions(command, parts.rules);
   addGeneralOptions(command, { threads: false });
@@ -149,7 +156,7 @@ async function compareWith(
         onRun: (arm, run, isNew) => {
           count++;
           terminal.event('run', { arm: arm.name, isNew, ...run });
-          terminal.note(formatRun(count, total, arm, run, isNew));
+          terminal.note(formatRun(count, total, arm, run, isNew, options.judgeBy));
         },
         onDiverged: (arm, run, isNew) => {
           count++;

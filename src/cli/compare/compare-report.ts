@@ -3,7 +3,14 @@
 import { formatPercent } from '../../report/format.ts';
 import { formatTable } from '../../report/table.ts';
 import { comparisonTable } from '../../tasks/compare-table.ts';
-import type { Arm, ArmRun, DivergedRun, TuningRate } from '../../training/comparison/comparison.ts';
+import {
+  type Arm,
+  type ArmRun,
+  type DivergedRun,
+  type Judge,
+  judged,
+  type TuningRate,
+} from '../../training/comparison/comparison.ts';
 import type { Comparison } from '../../training/comparison/run-comparison-io.ts';
 
 export function formatTuned(arm: Arm, tried: readonly TuningRate[], lr: number): string {
@@ -15,8 +22,9 @@ function rateOutcome({ validationTop1 }: TuningRate): string {
   return validationTop1 === null ? 'diverged' : formatPercent(validationTop1);
 }
 
-export function formatRun(count: number, total: number, arm: Arm, run: ArmRun, isNew: boolean): string {
-  return `${whichRun(count, total, arm, run)}: test ${formatPercent(run.testTop1)}, ${isNew ? `${run.seconds.toFixed(1)} s` : 'done before'}`;
+export function formatRun(count: number, total: number, arm: Arm, run: ArmRun, isNew: boolean, judge: Judge): string {
+  const accuracy = `${judge} ${formatPercent(run[judged(judge)] ?? Number.NaN)}`;
+  return `${whichRun(count, total, arm, run)}: ${accuracy}, ${isNew ? `${run.seconds.toFixed(1)} s` : 'done before'}`;
 }
 
 export function formatDiverged(count: number, total: number, arm: Arm, run: DivergedRun, isNew: boolean): string {
@@ -28,7 +36,7 @@ function whichRun(count: number, total: number, arm: Arm, { seed }: Pick<ArmRun,
 }
 
 /** The table, and how to read it. */
-export function formatComparison({ arms, seeds, recipe, notes }: Comparison): string {
-  const { columns, rows, remarks } = comparisonTable(arms, { seeds, heldOut: recipe.validation > 0, notes });
+export function formatComparison({ arms, seeds, recipe, judge, notes }: Comparison): string {
+  const { columns, rows, remarks } = comparisonTable(arms, { seeds, heldOut: recipe.validation > 0, judge, notes });
   return [formatTable(columns, rows), '', ...remarks].join('\n');
 }

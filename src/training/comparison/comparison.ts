@@ -254,6 +254,14 @@ function join(name: NetworkIndicator, epochs: readonly EpochIndicators[], last: 
 export const MEASURES = ['testTop1', 'validationTop1', 'trainLoss', 'seconds', ...INDICATOR_NAMES] as const;
 export type Measure = (typeof MEASURES)[number];
 
+/** The accuracy that arms are compared by: what is chosen by held-out pictures has not seen the test set. */
+export const JUDGES = ['test', 'held-out'] as const;
+export type Judge = (typeof JUDGES)[number];
+
+export function judged(judge: Judge): 'testTop1' | 'validationTop1' {
+  return judge === 'test' ? 'testTop1' : 'validationTop1';
+}
+
 /** How an arm's learning rate was chosen. */
 export interface TuningRate {
   readonly lr: number;
@@ -279,9 +287,9 @@ export interface ArmResult {
   readonly diverged: readonly DivergedRun[];
   /** Over the seeds; null where no run has the measure. */
   readonly spread: Readonly<Record<Measure, Spread | null>>;
-  /** Test accuracy less that of the first arm with the same seed, over the seeds that both have; null for the first arm. */
+  /** Accuracy (of the test pictures, or of the held-out ones) less that of the first arm with the same seed, over the seeds that both have; null for the first arm. */
   readonly difference: Contrast | null;
-  /** Against the first arm, for the seeds whose predictions both kept; empty for the first arm. */
+  /** Against the first arm, for the seeds whose predictions of test pictures both kept; empty for the first arm, and where held-out pictures judge. */
   readonly disagreements: readonly Disagreement[];
 }
 
@@ -294,14 +302,17 @@ export interface TrainedArm {
 }
 
 /** All arms, each against the first, their p corrected together. */
-export function summarizeArms(trained: readonly TrainedArm[]): Omit<ArmResult, 'disagreements'>[] {
+export function summarizeArms(
+  trained: readonly TrainedArm[],
+  judge: Judge = 'test',
+): Omit<ArmResult, 'disagreements'>[] {
   const contrasts = trained.length - 1;
   const results = trained.map(({ arm, tuning, runs, diverged }, i) => ({
     ...arm,
     runs,
     diverged,
     spread: spreadsOf(runs),
-    difference: i === 0 ? null : contrastOf(differencesFrom(trained[0]?.runs ?? [], runs), contrasts),
+    difference: i === 0 ? null : contrastOf(differencesFrom(trained[0]?.runs ?? [], runs, judged(judge)), contrasts),
     tuning,
   }));
   const differences = correctTogether(results.map(({ difference }) => difference));
@@ -314,10 +325,14 @@ function spreadsOf(runs: readonly ArmRun[]): ArmResult['spread'] {
   ) as ArmResult['spread'];
 }
 
-function differencesFrom(baseline: readonly ArmRun[], runs: readonly ArmRun[]): number[] {
+function differencesFrom(
+  baseline: readonly ArmRun[],
+  runs: readonly ArmRun[],
+  measure: ReturnType<typeof judged>,
+): number[] {
   return runs.flatMap((run) => {
-    const other = baseline.find(({ seed }) => seed === run.seed);
-    return other === undefined ? [] : [run.testTop1 - other.testTop1];
+    const [own, other] = [run[measure], baseline.find(({ seed }) => seed === run.seed)?.[measure] ?? null];
+    return own === null || other === null ? [] : [own - other];
   });
 }
 

@@ -21,6 +21,7 @@ import {
   type ArmRun,
   bestRate,
   type DivergedRun,
+  type Judge,
   runName,
   summarizeArms,
   summarizeRun,
@@ -44,6 +45,8 @@ export interface ComparisonOptions {
   readonly arms: readonly Arm[];
   readonly seeds: readonly number[];
   readonly tuning?: Tuning | undefined;
+  /** By which accuracy arms are compared; by that of the test pictures unless told. */
+  readonly judge?: Judge | undefined;
   /** What the runs were made with: `environment.json` of each. */
   readonly environment?: Environment | undefined;
   readonly signal?: AbortSignal;
@@ -71,6 +74,8 @@ export interface Comparison {
   readonly recipe: Recipe;
   readonly seeds: readonly number[];
   readonly tuning: Tuning | null;
+  /** Not in results of earlier versions, which compare by the test pictures. */
+  readonly judge: Judge;
   readonly environment: Environment | null;
   readonly arms: readonly ArmResult[];
   /** In what the runs differ besides their recipes: versions, processors, precision. */
@@ -347,17 +352,18 @@ async function readPredictions(path: string): Promise<Decisions | null> {
 
 function collect(
   recipe: Recipe,
-  { seeds, tuning = undefined, environment }: ComparisonOptions,
+  { seeds, tuning = undefined, judge = 'test', environment }: ComparisonOptions,
   tuned: readonly TunedArm[],
   isComplete: boolean,
   notes: readonly string[],
 ): Comparison {
   const [first] = tuned;
-  const arms = summarizeArms(tuned).map((result, i) => {
+  const arms = summarizeArms(tuned, judge).map((result, i) => {
     const one = tuned[i];
-    return { ...result, disagreements: one === undefined || one === first ? [] : disagreements(one, first) };
+    const isTested = judge === 'test' && one !== undefined && one !== first;
+    return { ...result, disagreements: isTested ? disagreements(one, first) : [] };
   });
-  const found = { tuning: tuning ?? null, environment: environment ?? null };
+  const found = { tuning: tuning ?? null, judge, environment: environment ?? null };
   return { version: 1, recipe, seeds, ...found, arms, notes, isComplete };
 }
 

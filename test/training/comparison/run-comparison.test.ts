@@ -89,6 +89,18 @@ describe.skipIf(!loadNativeAddon().ok)('runs of a comparison', () => {
     expect([other.trained, other.diverged]).toEqual([['b 1'], []]);
   });
 
+  it('are judged by held-out pictures where it is asked for', SLOW, async () => {
+    const options = { out: join(folder, 'held-out'), arms: arms('a:', 'b:clampWeights=1'), seeds: [1, 2] };
+    const { comparison } = await compare(SHORT, { ...options, judge: 'held-out' });
+    const [a, b] = comparison.arms as [ArmResult, ArmResult];
+    const differences = b.runs.map((run, i) => run.validationTop1! - a.runs[i]!.validationTop1!);
+    expect(b.difference?.mean).toBeCloseTo((differences[0]! + differences[1]!) / 2, 12);
+    expect([comparison.judge, b.disagreements]).toEqual(['held-out', []]);
+    const tested = await compare(SHORT, options);
+    expect(tested.trained).toEqual([]);
+    expect([tested.comparison.judge, tested.comparison.arms[1]!.disagreements.length]).toEqual(['test', 2]);
+  });
+
   it('of other data are refused, new ones before they are trained', SLOW, async () => {
     const options = { out: join(folder, 'other-data'), arms: arms('a:'), seeds: [1] };
     expect((await compare(SHORT, options)).trained).toEqual(['a 1']);
