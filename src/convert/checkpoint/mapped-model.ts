@@ -1,6 +1,7 @@
 /** Builds the network that a mapping describes, in standard operators: a foreign model like any other. */
 
 import { nearest } from '../../core/nearest.ts';
+import { permute } from '../../core/tensors/permute.ts';
 import { float32, scalar, type Tensor, tensor, toFloats } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { type Attribute, type Attributes, float, int, ints, string } from '../../graph/attribute.ts';
@@ -8,7 +9,6 @@ import { Builder } from '../../graph/builder.ts';
 import type { Shape, Value } from '../../graph/graph.ts';
 import { STANDARD_RULES } from '../../graph/infer/standard-rules.ts';
 import type { Model } from '../../graph/model.ts';
-import { permute } from '../keras/keras-checkpoint.ts';
 import { GAMMA_OR_BETA } from '../keras/numbered-variables.ts';
 import { bitsNote, signsOfBits } from './bit-weights.ts';
 import { type MappedLayer, type Mapping, namesOf, SIMPLE_OPERATORS, type Without, type ZeroRule } from './mapping.ts';

@@ -11,8 +11,9 @@
  * In files of Keras 3 (`.weights.h5`) the variables have numbers: `numbered-variables.ts` finds their names first. A quantizer of Larq leaves no trace in the file: what it holds are the latent weights.
  */
 
-import { elementCount, rowMajorStrides } from '../../core/tensors/shape.ts';
-import { createArray, type Tensor } from '../../core/tensors/tensor.ts';
+import { permute } from '../../core/tensors/permute.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import type { Tensor } from '../../core/tensors/tensor.ts';
 import { H5Thread } from './h5-thread.ts';
 import type { LayerFacts } from './layer-config.ts';
 import { nameVariables } from './numbered-variables.ts';
@@ -115,26 +116,4 @@ function depthwiseKernel(tensor: Tensor): Tensor {
 /** Those of PReLU with shared spatial axes: [1, 1, C]. */
 function slopes(tensor: Tensor): Tensor {
   return { ...tensor, shape: [elementCount(tensor.shape)] };
-}
-
-/** The tensor with its axes in another order. */
-export function permute(tensor: Tensor, axes: readonly number[]): Tensor {
-  const shape = axes.map((axis) => tensor.shape[axis] ?? 1);
-  const all = rowMajorStrides(tensor.shape);
-  const steps = axes.map((axis) => all[axis] ?? 1);
-  const data = createArray(tensor.dtype, elementCount(shape));
-  const index = new Array<number>(shape.length).fill(0);
-  for (let i = 0, from = 0; i < data.length; i++) {
-    const element = tensor.data[from];
-    if (element !== undefined) data[i] = element;
-    // The next index, as an odometer counts.
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      from += steps[axis] ?? 0;
-      index[axis] = (index[axis] ?? 0) + 1;
-      if ((index[axis] ?? 0) < (shape[axis] ?? 1)) break;
-      from -= (shape[axis] ?? 1) * (steps[axis] ?? 0);
-      index[axis] = 0;
-    }
-  }
-  return { ...tensor, shape, data } as Tensor;
 }

@@ -2,8 +2,8 @@
 
 import { BnnError } from '../../errors.ts';
 import { describeValue } from '../describe-value.ts';
-import { rowMajorStrides } from '../tensors/shape.ts';
-import { bytesPerElement, createArray, type Dtype, fromBytes, type Tensor, toNumbers } from '../tensors/tensor.ts';
+import { permute } from '../tensors/permute.ts';
+import { bytesPerElement, type Dtype, fromBytes, type Tensor, toNumbers } from '../tensors/tensor.ts';
 import type { PickleStateful } from './pickle.ts';
 import type { PickleConstructor } from './pickle-builtins.ts';
 
@@ -45,7 +45,8 @@ export class PickledArray implements PickleStateful {
     this.fill(data, dtype, shape, fortran === true ? 'F' : 'C');
   }
 
-  fill(data: unknown, dtype: unknown, shape: unknown, order: unknown): void {
+  /** @param shape  of the elements as they lie; order K takes its axes in the order of `axes`. */
+  fill(data: unknown, dtype: unknown, shape: unknown, order: unknown, axes?: unknown): void {
     if (!(dtype instanceof PickledDtype)) throw new Error('an array without a dtype');
     if (!isShape(shape)) throw new Error('the shape of an array is not a tuple of sizes');
     this.#type = dtype.name;
@@ -53,8 +54,7 @@ export class PickledArray implements PickleStateful {
     const bytes = typeof data === 'string' ? Buffer.from(data, 'latin1') : data;
     if (!(bytes instanceof Uint8Array)) throw new Error('an array whose elements are not bytes');
     const native = dtype.isSwapped ? swapped(bytes, bytesPerElement(dtype.dtype)) : bytes;
-    const isFortran = order === 'F' && shape.length > 1;
-    this.#tensor = isFortran ? fromFortran(dtype.dtype, shape, native) : fromBytes(dtype.dtype, shape, native);
+    this.#tensor = fromOrdered(dtype.dtype, shape, native, order, Array.isArray(axes) ? axes : undefined);
   }
 }
 
@@ -95,25 +95,26 @@ function swapped(bytes: Uint8Array, size: number): Uint8Array {
   return copy;
 }
 
-/** From elements whose first index changes first, as those of a transposed array. */
-function fromFortran(dtype: Dtype, shape: readonly number[], bytes: Uint8Array): Tensor {
-  const reversed = fromBytes(dtype, shape.toReversed(), bytes);
-  const data = createArray(dtype, reversed.data.length);
-  const index = new Array<number>(shape.length).fill(0);
-  const steps = rowMajorStrides(shape);
-  for (let i = 0, to = 0; i < data.length; i++) {
-    const element = reversed.data[i];
-    if (element !== undefined) data[to] = element;
-    for (let axis = 0; axis < shape.length; axis++) {
-      const size = shape[axis] ?? 1;
-      to += steps[axis] ?? 0;
-      index[axis] = (index[axis] ?? 0) + 1;
-      if ((index[axis] ?? 0) < size) break;
-      to -= size * (steps[axis] ?? 0);
-      index[axis] = 0;
-    }
+/**
+ * The tensor of elements that lie in an order: `C`, the last index changes first; `F`, the first one does; `K`, as in C with the axes
+ * in the order of `axes`, which NumPy 2 writes for arrays that are neither.
+ */
+function fromOrdered(
+  dtype: Dtype,
+  shape: readonly number[],
+  bytes: Uint8Array,
+  order: unknown,
+  axes: readonly unknown[] | undefined,
+): Tensor {
+  if (order === 'C') return fromBytes(dtype, shape, bytes);
+  const all = shape.map((_, axis) => axis);
+  if (order === 'F') return permute(fromBytes(dtype, shape.toReversed(), bytes), all.toReversed());
+  if (order !== 'K')
+    throw new BnnError('E_UNSUPPORTED', `an array in order ${describeValue(order)}, expected C, F or K`);
+  if (axes?.length !== shape.length || !all.every((axis) => axes.includes(axis))) {
+    throw new Error('the axes of an array in order K are no permutation of its dimensions');
   }
-  return { dtype, shape, data } as Tensor;
+  return permute(fromBytes(dtype, shape, bytes), axes as number[]);
 }
 
 /** A number of a NumPy type (`np.float64(0.5)`); null for one of a type that is no number. */
@@ -137,9 +138,9 @@ const KNOWN: ReadonlyMap<string, PickleConstructor> = new Map<string, PickleCons
   ],
   [
     'numeric._frombuffer',
-    ([data, dtype, shape, order]) => {
+    ([data, dtype, shape, order, axes]) => {
       const array = new PickledArray();
-      array.fill(data, dtype, shape, order);
+      array.fill(data, dtype, shape, order, axes);
       return array;
     },
   ],

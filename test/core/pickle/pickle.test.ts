@@ -32,6 +32,26 @@ const ARRAYS = [
   'gAWVzQAAAAAAAAB9lCiMAWGUjBNudW1weS5fY29yZS5udW1lcmljlIwLX2Zyb21idWZmZXKUk5QolgYAAAAAAAAAADJklsj6lIwFbnVtcHmUjAVkdHlwZZSTlIwCdTGUiYiHlFKUKEsDjAF8lE5OTkr/////Sv////9LAHSUYksCSwOGlIwBQ5R0lFKUjAFmlGgEKJYIAAAAAAAAAAAAwD8AAADAlGgIjAJmNJSJiIeUUpQoSwOMATyUTk5OSv////9K/////0sAdJRiSwKFlGgPdJRSlHUu',
 ];
 
+/** Of NumPy 2.4, protocol 5: `np.arange(24, dtype='<f4').reshape(2, 3, 4).transpose(order)`; [2, 1, 0] is in Fortran order. */
+const ORDERED = [
+  {
+    order: [1, 0, 2],
+    text: 'gAWV4AAAAAAAAACME251bXB5Ll9jb3JlLm51bWVyaWOUjAtfZnJvbWJ1ZmZlcpSTlCiWYAAAAAAAAAAAAAAAAACAPwAAAEAAAEBAAACAQAAAoEAAAMBAAADgQAAAAEEAABBBAAAgQQAAMEEAAEBBAABQQQAAYEEAAHBBAACAQQAAiEEAAJBBAACYQQAAoEEAAKhBAACwQQAAuEGUjAVudW1weZSMBWR0eXBllJOUjAJmNJSJiIeUUpQoSwOMATyUTk5OSv////9K/////0sAdJRiSwJLA0sEh5SMAUuUSwFLAEsCh5R0lFKULg==',
+  },
+  {
+    order: [1, 2, 0],
+    text: 'gAWV4AAAAAAAAACME251bXB5Ll9jb3JlLm51bWVyaWOUjAtfZnJvbWJ1ZmZlcpSTlCiWYAAAAAAAAAAAAAAAAACAPwAAAEAAAEBAAACAQAAAoEAAAMBAAADgQAAAAEEAABBBAAAgQQAAMEEAAEBBAABQQQAAYEEAAHBBAACAQQAAiEEAAJBBAACYQQAAoEEAAKhBAACwQQAAuEGUjAVudW1weZSMBWR0eXBllJOUjAJmNJSJiIeUUpQoSwOMATyUTk5OSv////9K/////0sAdJRiSwJLA0sEh5SMAUuUSwFLAksAh5R0lFKULg==',
+  },
+  {
+    order: [2, 0, 1],
+    text: 'gAWV4AAAAAAAAACME251bXB5Ll9jb3JlLm51bWVyaWOUjAtfZnJvbWJ1ZmZlcpSTlCiWYAAAAAAAAAAAAAAAAACAPwAAAEAAAEBAAACAQAAAoEAAAMBAAADgQAAAAEEAABBBAAAgQQAAMEEAAEBBAABQQQAAYEEAAHBBAACAQQAAiEEAAJBBAACYQQAAoEEAAKhBAACwQQAAuEGUjAVudW1weZSMBWR0eXBllJOUjAJmNJSJiIeUUpQoSwOMATyUTk5OSv////9K/////0sAdJRiSwJLA0sEh5SMAUuUSwJLAEsBh5R0lFKULg==',
+  },
+  {
+    order: [2, 1, 0],
+    text: 'gAWV2AAAAAAAAACME251bXB5Ll9jb3JlLm51bWVyaWOUjAtfZnJvbWJ1ZmZlcpSTlCiWYAAAAAAAAAAAAAAAAACAPwAAAEAAAEBAAACAQAAAoEAAAMBAAADgQAAAAEEAABBBAAAgQQAAMEEAAEBBAABQQQAAYEEAAHBBAACAQQAAiEEAAJBBAACYQQAAoEEAAKhBAACwQQAAuEGUjAVudW1weZSMBWR0eXBllJOUjAJmNJSJiIeUUpQoSwOMATyUTk5OSv////9K/////0sAdJRiSwRLA0sCh5SMAUaUdJRSlC4=',
+  },
+];
+
 const NOTHING: PickleOptions = { construct: () => undefined, at: 'x.pkl' };
 const fromBase64 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'base64'));
 /** Pickles are spelt here as latin-1 text. */
@@ -70,6 +90,19 @@ describe('values written by Python', () => {
     expect([a.dtype, a.shape, toNumbers(a)]).toEqual(['uint8', [2, 3], [0, 50, 100, 150, 200, 250]]);
     const f = value.get('f')!.tensor;
     expect([f.dtype, f.shape, toNumbers(f)]).toEqual(['float32', [2], [1.5, -2]]);
+  });
+
+  test.each(ORDERED)('arrays with axes in order $order', ({ order, text }) => {
+    const { tensor } = decodePickle(fromBase64(text), { construct: numpyConstructor }) as PickledArray;
+    const shape = order.map((axis) => [2, 3, 4][axis]!);
+    const expected: number[] = [];
+    for (let i = 0; i < shape[0]!; i++)
+      for (let j = 0; j < shape[1]!; j++)
+        for (let k = 0; k < shape[2]!; k++) {
+          const at = (axis: number): number => [i, j, k][order.indexOf(axis)]!;
+          expected.push((at(0) * 3 + at(1)) * 4 + at(2));
+        }
+    expect([tensor.shape, toNumbers(tensor)]).toEqual([shape, expected]);
   });
 
   test.each([
@@ -206,6 +239,19 @@ test.each<[string, string, string, string, number[]]>([
   }) as PickledArray;
   expect(value.tensor.shape).toEqual([2, 3]);
   expect(toNumbers(value.tensor)).toEqual(expected);
+});
+
+test.each([
+  ['an axis twice', 'U\x01KK\x00K\x00\x86', 'E_FORMAT', /no permutation/],
+  ['too few axes', 'U\x01KK\x00\x85', 'E_FORMAT', /no permutation/],
+  ['no axes', 'U\x01K', 'E_FORMAT', /no permutation/],
+  ['an axis that is not there', 'U\x01KK\x02K\x00\x86', 'E_FORMAT', /no permutation/],
+  ['another order', 'U\x01A', 'E_UNSUPPORTED', /order "A", expected C, F or K/],
+])('an array in an order that NumPy does not write: %s', (_, order, code, message) => {
+  const array = `U\x04\x01\x02\x03\x04cnumpy\ndtype\nU\x02u1\x85RK\x02K\x02\x86${order}`;
+  const error = failure(spelt(`cnumpy._core.numeric\n_frombuffer\n(${array}tR.`), { construct: numpyConstructor });
+  expect(error.code).toBe(code);
+  expect(error.message).toMatch(message);
 });
 
 test('an array of objects has no tensor', () => {
