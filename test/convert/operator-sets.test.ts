@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { maxAbsoluteError } from '../../src/core/numbers/tolerance.ts';
 import { float32, tensor } from '../../src/core/tensors/tensor.ts';
-import { float, int, ints, string } from '../../src/graph/attribute.ts';
+import { type Attributes, float, int, ints, string } from '../../src/graph/attribute.ts';
+import type { Value } from '../../src/graph/graph.ts';
 import { Source, withZeros } from './build.ts';
 import { check, sign } from './check-case.ts';
 import { createRun } from './run-model.ts';
@@ -84,6 +85,63 @@ describe('other operator sets', () => {
     const x = withZeros(24);
     const expected = await (await createRun(model))(x, [2, 3, 2, 2]);
     expect(maxAbsoluteError(await (await createRun(latent))(x, [2, 3, 2, 2]), expected)).toBeLessThan(1e-6);
+  });
+
+  /** Source and latent form in onnxruntime. */
+  async function differenceOf(s: Source, y: Value, shape: readonly number[]): Promise<number> {
+    const source = s.finish(y);
+    const { model } = convertOnnx(source);
+    const x = withZeros(shape.reduce((product, size) => product * size, 1));
+    const expected = await (await createRun(source))(x, shape);
+    return maxAbsoluteError(await (await createRun(model))(x, shape), expected);
+  }
+
+  it.each([{}, { axis: int(2) }, { axis: int(-1) }])('Hardmax of set 12 over several dimensions: %o', async (axis) => {
+    const s = new Source([2, 3, 2, 2], 12);
+    expect(await differenceOf(s, s.op('Hardmax', [s.x], axis), [2, 3, 2, 2])).toBe(0);
+  });
+
+  it.each([
+    { code: 2, scale: 1 },
+    { code: 3, scale: 1 },
+    { code: 3, scale: 3 },
+  ])('QuantizeLinear of set 21 that names its type: %o', async ({ code, scale }) => {
+    const s = new Source([2, 3, 4], 21);
+    const scales = s.c(scale === 1 ? float32([], [0.02]) : float32([scale], [0.02, 0.01, 0.05]));
+    const bytes = s.op('QuantizeLinear', [s.x, scales], { output_dtype: int(code), axis: int(1) });
+    // Numbers below 0 tell int8 from uint8.
+    expect(await differenceOf(s, s.op('Cast', [bytes], { to: int(1) }), [2, 3, 4])).toBe(0);
+  });
+
+  it.each(['linear', 'cubic', 'nearest', undefined])('GridSample of set 20, mode %s', async (mode) => {
+    const s = new Source([1, 2, 4, 4], 20);
+    const grid = s.c(float32([1, 2, 2, 2], [-0.7, 0.2, 0.3, -0.4, 0.9, 0.1, 0, 0.6]));
+    const modes = mode === undefined ? {} : { mode: string(mode) };
+    expect(await differenceOf(s, s.op('GridSample', [s.x, grid], modes), [1, 2, 4, 4])).toBeLessThan(1e-6);
+  });
+
+  it('LpPool of set 18 with the attributes that it has since', async () => {
+    const s = new Source([1, 2, 4, 4], 18);
+    const attributes = { kernel_shape: ints([2, 2]), ceil_mode: int(0), dilations: ints([1, 1]) };
+    expect(await differenceOf(s, s.op('LpPool', [s.x], attributes), [1, 2, 4, 4])).toBeLessThan(1e-6);
+  });
+
+  it.each<[string, number, string, Attributes, string]>([
+    ['QuantizeLinear to int16', 21, 'QuantizeLinear', { output_dtype: int(5) }, 'output_dtype is int16'],
+    ['QuantizeLinear to float8', 21, 'QuantizeLinear', { output_dtype: int(17) }, 'output_dtype is data type 17'],
+    ['LpPool that rounds up', 18, 'LpPool', { kernel_shape: ints([2, 2]), ceil_mode: int(1) }, 'ceil_mode is 1'],
+    ['LpPool with gaps', 18, 'LpPool', { kernel_shape: ints([2, 2]), dilations: ints([2, 2]) }, 'dilations are [2, 2]'],
+  ])('%s is refused', (_, opset, op, attributes, message) => {
+    const s = new Source([1, 2, 4, 4], opset);
+    const model = s.finish(s.op(op, op === 'LpPool' ? [s.x] : [s.x, s.c(0.02)], attributes));
+    expect(() => convertOnnx(model)).toThrow(message);
+  });
+
+  it('GridSample of set 20 on volumes is refused', () => {
+    const s = new Source([1, 1, 2, 4, 4], 20);
+    const grid = s.c(s.normals([1, 1, 1, 2, 3]));
+    const model = s.finish(s.op('GridSample', [s.x, grid]));
+    expect(() => convertOnnx(model)).toThrow('GridSample: its data have 5 dimensions, expected 4');
   });
 
   it('refuses what set 17 cannot express, naming the node', () => {

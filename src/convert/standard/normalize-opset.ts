@@ -5,9 +5,11 @@
  * Source: the operator changelog of the ONNX standard.
  */
 
-import { float32, int64s, scalar, type Tensor } from '../../core/tensors/tensor.ts';
+import { elementCount } from '../../core/tensors/shape.ts';
+import { createArray, float32, int64s, scalar, type Tensor, tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { type Attributes, float, int, ints } from '../../graph/attribute.ts';
+import { dtypeOfCode } from '../../graph/dtype-code.ts';
 import type { Graph, Node, Value } from '../../graph/graph.ts';
 import { numbersOf } from '../../rewriting/add-op.ts';
 import { OPSET } from '../../rewriting/opset.ts';
@@ -50,7 +52,7 @@ const axesToAttribute: Change = (node, graph) => {
   replaceNode(graph, node, node.op, [node.input(0)], node.attributes);
 };
 
-/** Until version 12, Softmax treated all dimensions from `axis` (default 1) on as one. */
+/** Until version 12, Softmax and its relatives treated all dimensions from `axis` (default 1) on as one. */
 const flattenedAxis: Change = (node, graph) => {
   const x = node.requiredInput(0);
   const axis = node.int('axis', 1);
@@ -161,8 +163,8 @@ const resize18: Change = (node) => {
   dropAttributes(node, 'antialias', 'keep_aspect_ratio_policy', 'axes');
 };
 
-/** Since version 19 the windows of an average may have gaps. */
-const averageDilations: Change = (node) => {
+/** In version 17 the windows of averages and norms have no gaps. */
+const noDilations: Change = (node) => {
   const dilations = node.ints('dilations', []);
   if (dilations.some((step) => step !== 1)) throw refusal(node, `dilations are [${dilations.join(', ')}]`, 'ones');
   dropAttributes(node, 'dilations');
@@ -218,6 +220,38 @@ const rankOf = (node: Node): number | undefined => node.requiredInput(0).shape?.
 
 const dropRatio: Change = (node) => dropAttributes(node, 'ratio', 'is_test');
 
+/** Since version 21 the type of the integers may be an attribute; in version 17 it is that of the zero point. */
+const quantizedType: Change = (node, graph) => {
+  const code = node.int('output_dtype', 0);
+  if (code === 0 || node.input(2) !== null) return;
+  const dtype = dtypeOfCode(code);
+  if (dtype !== 'int8' && dtype !== 'uint8') {
+    throw refusal(node, `output_dtype is ${dtype ?? `data type ${code}`}`, 'int8 or uint8');
+  }
+  const shape = node.requiredInput(1).shape;
+  if (shape?.every((size) => typeof size === 'number') !== true) {
+    throw refusal(node, 'its scale has an unknown shape', 'a known shape');
+  }
+  const sizes = shape as readonly number[];
+  setConstantInput(graph, node, 2, 'zero', tensor(dtype, sizes, createArray(dtype, elementCount(sizes))));
+};
+
+/** Since version 20 the modes are named for any number of dimensions; version 17 knows pictures alone. */
+const gridModes: Change = (node) => {
+  const rank = rankOf(node);
+  if (rank !== undefined && rank !== 4) throw refusal(node, `its data have ${rank} dimensions`, '4');
+  const mode = node.string('mode', 'linear');
+  const name = { linear: 'bilinear', cubic: 'bicubic' }[mode] ?? mode;
+  setAttributes(node, { mode: { kind: 'string', value: name } });
+};
+
+/** Since version 18 the windows of a norm may have gaps and stand over the end. */
+const normWindows: Change = (node, graph, version) => {
+  if (node.int('ceil_mode', 0) !== 0) throw refusal(node, 'ceil_mode is 1', '0');
+  dropAttributes(node, 'ceil_mode');
+  noDilations(node, graph, version);
+};
+
 const dequantizeAxis: Change = (node) => {
   const size = node.int('block_size', 0);
   if (size !== 0) throw refusal(node, `block_size is ${size}`, 'one scale per axis or tensor');
@@ -252,6 +286,7 @@ const UPGRADES: ReadonlyMap<string, readonly { readonly before: number; readonly
     BatchNormalization: [{ before: 14, change: batchNormalization }],
     Clip: [{ before: 11, change: clip }],
     Dropout: [{ before: 12, change: dropRatio }],
+    Hardmax: [{ before: 13, change: flattenedAxis }],
     LogSoftmax: [{ before: 13, change: flattenedAxis }],
     Pad: [{ before: 11, change: pad }],
     ReduceSum: [{ before: 13, change: listToInput('axes', 1) }],
@@ -272,18 +307,23 @@ const REDUCTIONS = ['L1', 'L2', 'LogSum', 'LogSumExp', 'Max', 'Mean', 'Min', 'Pr
 const DOWNGRADES: ReadonlyMap<string, readonly { readonly since: number; readonly change: Change }[]> = new Map(
   Object.entries<readonly { readonly since: number; readonly change: Change }[]>({
     ...Object.fromEntries(REDUCTIONS.map((kind) => [`Reduce${kind}`, [{ since: 18, change: axesToAttribute }]])),
-    AveragePool: [{ since: 19, change: averageDilations }],
+    AveragePool: [{ since: 19, change: noDilations }],
     Cast: [{ since: 19, change: dropSaturation }],
     CastLike: [{ since: 19, change: dropSaturation }],
     DequantizeLinear: [{ since: 19, change: dequantizeAxis }],
     Gelu: [{ since: 20, change: gelu }],
+    GridSample: [{ since: 20, change: gridModes }],
     GroupNormalization: [{ since: 18, change: groupNormalization }],
+    LpPool: [{ since: 18, change: normWindows }],
     Mish: [{ since: 18, change: mish }],
     Pad: [
       { since: 18, change: padAllAxes },
       { since: 19, change: wrapPad },
     ],
-    QuantizeLinear: [{ since: 19, change: dequantizeAxis }],
+    QuantizeLinear: [
+      { since: 21, change: quantizedType },
+      { since: 19, change: dequantizeAxis },
+    ],
     Resize: [{ since: 18, change: resize18 }],
     ScatterElements: [{ since: 18, change: scatterReduction }],
     ScatterND: [{ since: 18, change: scatterReduction }],
