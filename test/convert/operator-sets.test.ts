@@ -126,14 +126,29 @@ describe('other operator sets', () => {
     expect(await differenceOf(s, s.op('LpPool', [s.x], attributes), [1, 2, 4, 4])).toBeLessThan(1e-6);
   });
 
+  it.each([
+    { op: 'ReduceMax', noop: 0, axes: undefined },
+    { op: 'ReduceMax', noop: 1, axes: undefined },
+    { op: 'ReduceMean', noop: 1, axes: [] },
+    { op: 'ReduceSumSquare', noop: 0, axes: undefined },
+    { op: 'ReduceMin', noop: 1, axes: [2] },
+    { op: 'ReduceSum', noop: 1, axes: undefined },
+  ])('reductions of set 18: $op, noop_with_empty_axes $noop, axes $axes', async ({ op, noop, axes }) => {
+    const s = new Source([2, 3, 4], 18);
+    const inputs = axes === undefined ? [s.x] : [s.x, s.ints(axes)];
+    const y = s.op('Relu', [s.op(op, inputs, { noop_with_empty_axes: int(noop), keepdims: int(0) })]);
+    expect(await differenceOf(s, y, [2, 3, 4])).toBeLessThan(1e-5);
+  });
+
   it.each<[string, number, string, Attributes, string]>([
+    ['ReduceL2 that reduces nothing', 18, 'ReduceL2', { noop_with_empty_axes: int(1) }, 'it reduces nothing'],
     ['QuantizeLinear to int16', 21, 'QuantizeLinear', { output_dtype: int(5) }, 'output_dtype is int16'],
     ['QuantizeLinear to float8', 21, 'QuantizeLinear', { output_dtype: int(17) }, 'output_dtype is data type 17'],
     ['LpPool that rounds up', 18, 'LpPool', { kernel_shape: ints([2, 2]), ceil_mode: int(1) }, 'ceil_mode is 1'],
     ['LpPool with gaps', 18, 'LpPool', { kernel_shape: ints([2, 2]), dilations: ints([2, 2]) }, 'dilations are [2, 2]'],
   ])('%s is refused', (_, opset, op, attributes, message) => {
     const s = new Source([1, 2, 4, 4], opset);
-    const model = s.finish(s.op(op, op === 'LpPool' ? [s.x] : [s.x, s.c(0.02)], attributes));
+    const model = s.finish(s.op(op, op === 'QuantizeLinear' ? [s.x, s.c(0.02)] : [s.x], attributes));
     expect(() => convertOnnx(model)).toThrow(message);
   });
 

@@ -40,16 +40,23 @@ const numberToInput =
     dropAttributes(node, attribute);
   };
 
-/** Moves constant axes from an input back to the attribute. */
+/** They give a number itself where nothing is reduced; of the others, runtimes differ in whether they still square it and so on. */
+const KEEPING_REDUCTIONS: ReadonlySet<string> = new Set(['ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceProd']);
+
+/** Moves constant axes from an input back to the attribute; without axes all are reduced, or none if `noop_with_empty_axes` is set. */
 const axesToAttribute: Change = (node, graph) => {
   const value = node.input(1);
-  if (value === null) return;
-  const axes = numbersOf(value);
+  const axes = value === null ? [] : numbersOf(value);
   if (axes === null) throw refusal(node, 'its axes are computed', 'constant axes');
-  if (axes.length > 0) setAttributes(node, { axes: ints(axes) });
-  else if (node.int('noop_with_empty_axes', 0) === 1) throw refusal(node, 'it reduces nothing', 'axes');
+  const reducesNothing = axes.length === 0 && node.int('noop_with_empty_axes', 0) === 1;
+  if (reducesNothing && !KEEPING_REDUCTIONS.has(node.op)) throw refusal(node, 'it reduces nothing', 'axes');
+  if (reducesNothing) {
+    replaceNode(graph, node, 'Identity', [node.input(0)], {});
+    return;
+  }
   dropAttributes(node, 'noop_with_empty_axes');
-  replaceNode(graph, node, node.op, [node.input(0)], node.attributes);
+  if (axes.length > 0) setAttributes(node, { axes: ints(axes) });
+  if (node.inputs.length > 1) replaceNode(graph, node, node.op, [node.input(0)], node.attributes);
 };
 
 /** Until version 12, Softmax and its relatives treated all dimensions from `axis` (default 1) on as one. */
