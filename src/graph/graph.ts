@@ -74,7 +74,7 @@ export class Node {
   readonly op: string;
   /** `''` is the standard ONNX domain. */
   readonly domain: string;
-  /** For messages; may be empty and need not be unique. */
+  /** For messages; may be empty and need not be unique: `encodeModel` makes it so. */
   name: string;
   readonly outputs: readonly Value[];
   attributes: Attributes;

@@ -32,7 +32,8 @@ const SIZE_LIMIT_BYTES = 2 ** 31 - 1;
 /**
  * Encodes a model. The bytes depend on nothing but the model: the same model always gives the same file.
  *
- * Constants of a function body, which ONNX does not know, are written as Constant nodes.
+ * Constants of a function body, which ONNX does not know, are written as Constant nodes. Of nodes with one name, all but the first
+ * get another.
  *
  * @throws {BnnError} E_UNSUPPORTED when the file would exceed the 2 GiB that a protobuf message may have.
  */
@@ -70,7 +71,7 @@ function assertSize(model: Model): void {
 
 function encodeGraph(graph: Graph, withTypes: boolean): Init<GraphProto> {
   return {
-    node: Array.from(graph.nodes(), encodeNode),
+    node: encodeNodes(graph),
     // The standard requires a name.
     name: graph.name === '' ? 'main' : graph.name,
     initializer: Array.from(graph.constants(), (value) => encodeTensor(value.constant, value.name)),
@@ -87,11 +88,38 @@ function encodeInnerTypes(graph: Graph): Init<ValueInfoProto>[] {
     .map((value) => encodeValueInfo(value.name, value));
 }
 
-function encodeNode(node: Node): Init<NodeProto> {
+function encodeNodes(graph: Graph): Init<NodeProto>[] {
+  const names = uniqueNames(graph);
+  return Array.from(graph.nodes(), (node) => encodeNode(node, names.get(node) ?? node.name));
+}
+
+/**
+ * Other names for the nodes that are called as one before them, which onnxruntime refuses: the same with a number that makes it one
+ * that no node has.
+ */
+function uniqueNames(graph: Graph): ReadonlyMap<Node, string> {
+  const taken = new Set(Array.from(graph.nodes(), ({ name }) => name));
+  const counts = new Map<string, number>();
+  const names = new Map<Node, string>();
+  for (const node of graph.nodes()) {
+    const { name } = node;
+    if (name === '') continue;
+    let count = counts.get(name) ?? 0;
+    if (count > 0) {
+      while (taken.has(`${name}_${count}`)) count++;
+      taken.add(`${name}_${count}`);
+      names.set(node, `${name}_${count}`);
+    }
+    counts.set(name, count + 1);
+  }
+  return names;
+}
+
+function encodeNode(node: Node, name: string): Init<NodeProto> {
   return {
     input: node.inputs.map((value) => value?.name ?? ''),
     output: node.outputs.map((value) => value.name),
-    ...textField('name', node.name),
+    ...textField('name', name),
     opType: node.op,
     attribute: encodeAttributes(node.attributes),
     ...textField('domain', node.domain),
@@ -112,7 +140,7 @@ function encodeFunction(f: GraphFunction, withTypes: boolean): Init<FunctionProt
     input: f.body.inputs.map((value) => value.name),
     output: f.body.outputs.map((value) => value.name),
     attribute: f.attributes,
-    node: [...constants, ...Array.from(f.body.nodes(), encodeNode)],
+    node: [...constants, ...encodeNodes(f.body)],
     opsetImport: encodeOpsets(f.opsets),
     domain: f.domain,
     valueInfo: withTypes ? encodeInnerTypes(f.body) : [],

@@ -387,6 +387,18 @@ describe('mapping files', () => {
     expect(failure(run).message).toMatch(message);
   });
 
+  it('may name weights more than once, and layers as others begin', async () => {
+    const w = float32([2, 2], [1, -1, 1, 1]);
+    const tensors = { 'a.weight': w, 'a.running_mean': float32([2], [0, 0]), 'a.running_var': float32([2], [1, 1]) };
+    const dense = { op: 'linear', weight: 'a.weight', binary: true };
+    const { model, lowered } = convertCheckpoint(checkpoint({ ...tensors, 'b.weight': w }), {
+      mapping: mapping([dense, { op: 'relu' }, dense, { ...dense, weight: 'b.weight' }, dense], [2]),
+    });
+    for (const form of [model, lowered.model]) {
+      expect(Array.from(await (await createRun(form))(Float32Array.of(3, 1), [1, 2]))).toEqual([-12, -4]);
+    }
+  });
+
   it('say what of the checkpoint they leave out', () => {
     const { report } = convertCheckpoint(checkpoint(MLP), {
       mapping: mapping([{ op: 'linear', weight: 'fc1.weight' }]),

@@ -37,6 +37,30 @@ describe('functions of the model', () => {
     const values = Float32Array.of(0, -0, 1, -1);
     expect(await (await createRun(model))(values, [1, 4])).toEqual(await (await createRun(source))(values, [1, 4]));
   });
+
+  it('give their nodes names of their own, however often they are called and whether calls have names', async () => {
+    const body = new Graph('Twice');
+    const x = body.addInput('x', { dtype: null, shape: null });
+    body.addOutput(body.addNode('Add', [x, x], { name: 'sum' }).output);
+    const s = new Source([1, 4]);
+    s.builder.model.opsets.set('custom', 1);
+    s.builder.model.functions.push({
+      domain: 'custom',
+      name: 'Twice',
+      body,
+      attributes: [],
+      opsets: new Map([['', 17]]),
+    });
+    const y = ['', '', 'c', 'c'].reduce((value, name) => {
+      const result = s.op('custom.Twice', [value], {}, name);
+      result.dtype = 'float32';
+      return s.op('Relu', [result]);
+    }, s.x);
+    const { model } = convertOnnx(s.finish(y));
+    const names = Array.from(model.graph.nodes(), ({ name }) => name).filter((name) => name.endsWith('sum'));
+    expect(names.map((name) => name.startsWith('/'))).toEqual([false, false, false, false]);
+    expect(Array.from(await (await createRun(model))(Float32Array.of(1, -1, 0, 2), [1, 4]))).toEqual([16, 0, 0, 32]);
+  });
 });
 
 describe('operators of other tools', () => {

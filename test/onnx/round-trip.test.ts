@@ -83,6 +83,7 @@ const planOf = (attribute: fc.Arbitrary<Attribute>): fc.Arbitrary<GraphPlan> =>
 function buildGraph(plan: GraphPlan, typed: boolean): Graph {
   const graph = new Graph('g');
   const values: (Value | null)[] = [null];
+  const names = new Set<string>();
   for (const [i, type] of plan.inputs.entries()) {
     values.push(graph.addInput(`in${i}`, typed ? type : { dtype: null, shape: null }));
   }
@@ -92,12 +93,14 @@ function buildGraph(plan: GraphPlan, typed: boolean): Graph {
       op,
       inputs.map((i) => values[i % values.length] ?? null),
       {
-        name,
+        // Others than the first of a name are written under another.
+        name: names.has(name) ? '' : name,
         attributes,
         outputs: Array.from({ length: outputs }, (_, i) => `n${n}_${i}`),
         domain: n % 2 ? 'bnn' : '',
       },
     );
+    names.add(name);
     if (typed && type !== null) Object.assign(node.output, type);
     values.push(...node.outputs);
   }
@@ -168,6 +171,26 @@ describe('decodeModel ∘ encodeModel', () => {
     const model = functionModel();
     model.irVersion = 6;
     expect(decodeModel(encodeModel(model)).irVersion).toBe(8);
+  });
+
+  test('of nodes with one name, all but the first get another that no node has', () => {
+    const model = new Model(new Graph('main'));
+    const x = model.graph.addInput('x', { dtype: 'float32', shape: [1] });
+    const names = ['a', '', 'a', 'a_1', 'a', '', 'a_1'];
+    const y = names.reduce((value, name) => model.graph.addNode('Relu', [value], { name }).output, x);
+    model.graph.addOutput(y);
+    const written = Array.from(decodeModel(encodeModel(model)).graph.nodes(), ({ name }) => name);
+    expect(written).toEqual(['a', '', 'a_2', 'a_1', 'a_3', '', 'a_1_1']);
+  });
+
+  test('names of 100,000 nodes with one name are made in no time', () => {
+    const model = new Model(new Graph('main'));
+    let x = model.graph.addInput('x', { dtype: 'float32', shape: [1] });
+    for (let i = 0; i < 100_000; i++) x = model.graph.addNode('Relu', [x], { name: 'a', outputs: [`v${i}`] }).output;
+    model.graph.addOutput(x);
+    const begin = process.cpuUsage();
+    encodeModel(model);
+    expect(process.cpuUsage(begin).user).toBeLessThan(5e6);
   });
 
   test('returns bytes that share their memory with nothing', () => {

@@ -49,6 +49,7 @@ function assertSameOpset(model: Model, { domain, name, opsets }: GraphFunction, 
 
 function inline(graph: Graph, call: Node, { body }: GraphFunction): void {
   const copies = new Map<Value, Value | null>();
+  const callName = call.name === '' ? call.output.name : call.name;
   for (const [i, input] of body.inputs.entries()) copies.set(input, call.input(i));
   for (const value of body.constants())
     copies.set(value, graph.addConstant(`${call.output.name}.${value.name}`, value.constant));
@@ -58,7 +59,7 @@ function inline(graph: Graph, call: Node, { body }: GraphFunction): void {
       node.inputs.map((value) => (value === null ? null : (copies.get(value) ?? null))),
       {
         domain: node.domain,
-        name: node.name === '' ? '' : `${call.name}/${node.name}`,
+        name: node.name === '' ? '' : `${callName}/${node.name}`,
         attributes: resolve(node.attributes, call.attributes),
         outputs: node.outputs.map((output) => graph.freshName(`${call.output.name}.${output.name}`)),
         before: call,
