@@ -30,6 +30,8 @@ export interface SourceOptions {
 export interface ConvertedSource extends Converted {
   /** Size of the file that was read, and of those that hold its tensors. */
   readonly sourceBytes: number;
+  /** Paths of those that hold its tensors. */
+  readonly externalFiles: readonly string[];
   /** Bytes of what the result is compared with. */
   readonly reference: Uint8Array;
   /** Bytes of the source in standard operators, for a source that onnxruntime turns out to refuse. */
@@ -52,7 +54,7 @@ async function convertGraph(path: string, options: SourceOptions): Promise<Conve
       at: path,
     });
   }
-  const { model: source, fileBytes: sourceBytes } = await readSizedModel(path);
+  const { model: source, fileBytes: sourceBytes, externalFiles } = await readSizedModel(path);
   const converted = convertOnnx(source, { signZero, at: path });
   // A stock onnxruntime is the better judge of a file that it can read; in half precision it rounds what is compared.
   const isStock =
@@ -60,7 +62,7 @@ async function convertGraph(path: string, options: SourceOptions): Promise<Conve
     [...source.graph.inputs, ...source.graph.outputs].every(({ dtype }) => dtype === null || !WIDENED.has(dtype));
   const translation = () => encodeModel(toStandardForm(source, path).model);
   const reference = isStock ? encodeModel(source) : translation();
-  return { ...converted, reference, translation, sourceBytes };
+  return { ...converted, reference, translation, sourceBytes, externalFiles };
 }
 
 async function convertWeights(path: string, checkpoint: Checkpoint, options: SourceOptions): Promise<ConvertedSource> {
@@ -73,7 +75,7 @@ async function convertWeights(path: string, checkpoint: Checkpoint, options: Sou
   }
   const converted = convertCheckpoint(checkpoint, { signZero, network, mapping, prefix, at: path });
   const reference = encodeModel(toStandardForm(converted.source, path).model);
-  return { ...converted, reference, sourceBytes: checkpoint.fileBytes };
+  return { ...converted, reference, sourceBytes: checkpoint.fileBytes, externalFiles: [] };
 }
 
 export type Checkpoint = { readonly fileBytes: number } & (

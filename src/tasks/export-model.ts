@@ -9,7 +9,7 @@ import type { Comparison, DecisionComparison } from '../inference/compare-forms.
 import type { SessionMemory } from '../inference/measure-sessions-io.ts';
 import { type CheckpointName, findModel, type ModelSource } from '../inference/model-source-io.ts';
 import { encodeModel } from '../onnx/encode-model.ts';
-import { readModel } from '../onnx/model-io.ts';
+import { readSizedModel } from '../onnx/model-io.ts';
 import { addBnnFunctions } from '../operators/registry.ts';
 import { LAYER_VARIANTS } from '../operators/variants.ts';
 import { shareEqualConstants } from '../rewriting/equal-constants.ts';
@@ -43,6 +43,8 @@ export interface Verification extends Comparison {
 export interface ExportedModel {
   /** The ONNX file that was read. */
   readonly source: string;
+  /** Paths of those in which it keeps tensors. */
+  readonly externalFiles: readonly string[];
   readonly form: ModelForm;
   /** The file to write. */
   readonly bytes: Uint8Array;
@@ -75,7 +77,7 @@ export async function exportModel(
 ): Promise<ExportedModel> {
   const { form = 'packed', checkpoint, keepFloat = [] } = options;
   const found = typeof source === 'string' ? await findModel(source, checkpoint) : source;
-  const latent = await readModel(found.path);
+  const { model: latent, externalFiles } = await readSizedModel(found.path);
   assertNotPacked(latent, found.path);
   const latentBytes = latentBytesOf(latent);
   const packed = lowerToPacked(latent, { keepFloat });
@@ -90,6 +92,7 @@ export async function exportModel(
   const memory = options.memory === true ? await measure(model, options.threads) : undefined;
   return {
     source: found.path,
+    externalFiles,
     form,
     bytes,
     preprocessing,

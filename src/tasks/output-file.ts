@@ -32,6 +32,37 @@ export async function assertWritable(path: string, other?: string, clash = 'the 
   });
 }
 
+export interface InputFile {
+  /** `the mapping` */
+  readonly what: string;
+  /** Undefined where there is none. */
+  readonly path: string | undefined;
+}
+
+/**
+ * Refuses outputs that would replace what is read besides the source.
+ *
+ * @throws {BnnError} E_USAGE naming both.
+ */
+export async function assertKept(outputs: readonly string[], inputs: readonly InputFile[]): Promise<void> {
+  for (const { what, path } of inputs) {
+    if (path === undefined) continue;
+    const read = await target(path);
+    for (const output of outputs) {
+      if ((await target(output)) !== read) continue;
+      throw new BnnError('E_USAGE', `the output would replace ${what}, ${path}`, {
+        at: output,
+        hint: 'choose another name',
+      });
+    }
+  }
+}
+
+/** The files in which a model keeps tensors, for `assertKept`. */
+export function weightsOf(source: string, externalFiles: readonly string[]): InputFile[] {
+  return externalFiles.map((path) => ({ what: `weights of ${source}`, path }));
+}
+
 /**
  * Checks before any work that a file can be put there: its folder, or the lowest one above that exists, can be written.
  *
@@ -60,7 +91,12 @@ export function freeFile(stem: string): string {
   }
 }
 
-/** One name for a file, by whatever links its folder is reached. */
+/** One name for a file, by whatever links it is reached. */
+function target(path: string): Promise<string> {
+  return realpath(path).catch(() => resolve(path));
+}
+
+/** One name for a file or a link, by whatever links its folder is reached. */
 async function realName(path: string): Promise<string> {
   const folder = await realpath(dirname(path)).catch(() => resolve(dirname(path)));
   return join(folder, basename(path));

@@ -1,6 +1,7 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { onnx } from 'onnx-proto';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import { float32 } from '../../src/core/tensors/tensor.ts';
@@ -15,7 +16,7 @@ import { torchZip } from '../convert/torch-files.ts';
 import { missingAddon } from '../inference/native-parts.ts';
 import { runCli } from './spawn-cli.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'bnn-convert-'));
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'bnn-convert-')));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const path = (name: string) => join(folder, name);
@@ -160,6 +161,52 @@ describe('bnn-convert', () => {
     expect(existsSync(path('net.onnx'))).toBe(true);
     const listing = await runCli([checkpoint], { program: 'bnn-inspect' });
     expect(listing.stdout).toMatch(/^module\.fc\.weight +float32\[\d+, 3\]$/m);
+  });
+
+  it('replaces nothing that it reads: weights beside the source, mapping, names of classes', async () => {
+    const external = path('beside.onnx');
+    const entry = { name: 'w', dims: [3], dataType: 1, dataLocation: 1 };
+    const proto = onnx.ModelProto.fromObject({
+      irVersion: 8,
+      opsetImport: [{ version: 17 }],
+      graph: {
+        name: 'g',
+        node: [{ opType: 'Mul', input: ['x', 'w'], output: ['y'] }],
+        initializer: [{ ...entry, externalData: [{ key: 'location', value: 'beside.bin' }] }],
+        input: [{ name: 'x', type: { tensorType: { elemType: 1, shape: { dim: [{ dimValue: 3 }] } } } }],
+        output: [{ name: 'y', type: { tensorType: { elemType: 1 } } }],
+      },
+    });
+    writeFileSync(external, onnx.ModelProto.encode(proto).finish());
+    const checkpoint = path('kept.pt');
+    writeFileSync(checkpoint, torchZip({ deflate: true }));
+    const float = writeFloat('kept.onnx');
+    const kept = {
+      'beside.bin': new Uint8Array(12),
+      'kept.json': JSON.stringify({ input: [3], layers: [{ op: 'linear', weight: 'fc.weight' }] }),
+      'kept.txt': 'cat\ndog\n',
+    };
+    for (const [name, content] of Object.entries(kept)) writeFileSync(path(name), content);
+    const [bin, json, txt] = Object.keys(kept).map(path);
+    const named = [float, '--normalize', 'none', '--classes', txt!];
+    for (const [args, output, what] of [
+      [[external, '-o', bin!], bin, `weights of ${external}`],
+      [[external, '-o', path('fine.onnx'), '--packed', bin!], bin, `weights of ${external}`],
+      [[checkpoint, '--mapping', json!, '-o', json!], json, 'the mapping'],
+      [[...named, '--packed', `${folder}/./kept.txt`], txt, 'the names of classes'],
+    ] as const) {
+      const { code, stderr } = await convert(...args);
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/^error\[E_USAGE\]/);
+      expect(stderr).toContain(`the output would replace ${what}, ${output}`);
+    }
+    for (const [name, content] of Object.entries(kept)) {
+      expect(readFileSync(path(name))).toEqual(Buffer.from(content as string));
+    }
+    expect(existsSync(path('fine.onnx'))).toBe(false);
+    const exported = await runCli(['export', external, '-o', bin!]);
+    expect(exported.stderr).toContain(`the output would replace weights of ${external}, ${bin}`);
+    expect(readFileSync(bin!)).toEqual(Buffer.alloc(12));
   });
 
   it.skipIf(missingH5 !== undefined)(

@@ -12,7 +12,7 @@ import { visible } from '../../report/visible-text.ts';
 import { type ConvertedFile, convertFile, DEFAULT_INPUTS } from '../../tasks/convert-file.ts';
 import { PIXEL_RANGES, type PixelRange } from '../../tasks/convert-inputs.ts';
 import { writeDescription } from '../../tasks/description-file.ts';
-import { assertWritable } from '../../tasks/output-file.ts';
+import { assertKept, assertWritable, weightsOf } from '../../tasks/output-file.ts';
 import { readClassNames } from '../../tasks/read-class-names.ts';
 import {
   ADVANCED,
@@ -127,14 +127,21 @@ export function createConvertCommand(name: string): Command {
 async function runConvert(path: string, options: ConvertCommandOptions): Promise<void> {
   const terminal = terminalOf(options);
   assertOptions(options);
-  for (const file of [options.output, options.packed]) if (file !== undefined) await assertWritable(file, path);
+  const outputs = [options.output, options.packed].filter((file) => file !== undefined);
+  for (const file of outputs) await assertWritable(file, path);
   if (options.output !== undefined && options.packed !== undefined) {
     await assertWritable(options.packed, options.output, 'both forms would go into one file');
   }
+  await assertKept(outputs, [
+    { what: 'the mapping', path: options.mapping },
+    { what: 'the names of classes', path: options.classes },
+    { what: 'the data', path: options.data },
+  ]);
   const { only, except, minWeights, dense, weightsOnly } = options;
   const binarize = options.binarize === true ? { only, except, minWeights, dense, weightsOnly } : undefined;
   const pictures = await picturesOf(options);
   const result = await convertFile(path, { ...options, binarize, pictures });
+  await assertKept(outputs, weightsOf(path, result.externalFiles));
   for (const note of result.notes) terminal.result(`note: ${visible(note)}`);
   const { report, binarized, verification, whatIf, memory, isDifferent } = result;
   const fileSizes = { sourceBytes: result.sourceBytes, packedBytes: result.files.packed.length };

@@ -15,7 +15,7 @@ import { visible } from '../../report/visible-text.ts';
 import { writeDescription } from '../../tasks/description-file.ts';
 import type { Int8Facts, Int8Options } from '../../tasks/export-int8.ts';
 import { exportModel, type ModelForm, type Verification } from '../../tasks/export-model.ts';
-import { assertWritable, freeFile } from '../../tasks/output-file.ts';
+import { assertKept, assertWritable, freeFile, weightsOf } from '../../tasks/output-file.ts';
 import { ADVANCED, addExamples, addGeneralOptions, COMMON, type GeneralOptions, terminalOf } from '../options.ts';
 import { addPluginOption } from '../plugin-options.ts';
 import { EXIT_FAILED } from '../print-error.ts';
@@ -98,7 +98,9 @@ async function runExport(source: string, options: ExportOptions): Promise<void> 
   const begin = performance.now();
   const found = await findModel(source, options.checkpoint);
   await assertWritable(output, found.path);
+  await assertKept([output], [{ what: 'the data', path: options.data }]);
   const exported = await exportModel(found, { ...options, plugins: options.plugin });
+  await assertKept([output], weightsOf(found.path, exported.externalFiles));
   const { bytes, report, verification, memory } = exported;
   const int8 = exported.int8 ?? undefined;
   if (options.explain === true) {
