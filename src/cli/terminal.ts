@@ -1,6 +1,6 @@
 /**
  * Where a command writes: results on stdout, progress and diagnostics on stderr, with --json nothing but events on stdout. No control
- * character of a name gets there: `visible-text.ts`.
+ * character of a name gets to a terminal: `visible-text.ts`.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -55,6 +55,13 @@ export class Terminal {
     if (this.json || this.#silent) return;
     this.#line.clear();
     process.stdout.write(`${fitWidth(shown(text), widthOf(process.stdout))}\n`);
+  }
+
+  /** A result in the form of a file, such as CSV: in whole lines, and where it goes into a file or pipe, character by character. */
+  raw(text: string): void {
+    if (this.json || this.#silent) return;
+    this.#line.clear();
+    process.stdout.write(`${process.stdout.isTTY === true ? visibleLines(text) : text}\n`);
   }
 
   /** The result for programs: one line of JSON; numbers that are NaN or infinite become null. */

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -45,6 +45,24 @@ it('--csv quotes what needs it, and adds up', async () => {
   for (const [i, row] of rows.entries()) expect(row.startsWith(`"${odd.replaceAll('"', '""')}",${i + 1},`)).toBe(true);
   expect(rows.reduce((sum, row) => sum + Number(row.split(',').at(-1)), 0)).toBeCloseTo(1, 6);
 });
+
+it.skipIf(process.platform === 'win32')(
+  '--csv has the paths as they are, in whole lines, whatever COLUMNS says',
+  async () => {
+    const name = join(folder, 'a tab\there, and a name that is longer than the line.png');
+    copyFileSync(odd, name);
+    const csv = (COLUMNS: string) =>
+      runCli([model, name, '--csv', '--top', '2'], { program: 'bnn-predict', env: { COLUMNS } });
+    const { stdout } = await csv('30');
+    expect(stdout.split('\n').map((row) => row.slice(0, row.lastIndexOf('",') + 1))).toEqual([
+      '',
+      `"${name}"`,
+      `"${name}"`,
+      '',
+    ]);
+    expect((await csv('')).stdout).toBe(stdout);
+  },
+);
 
 it('--json: an event for each picture, for broken ones, and a result; the exit code says that there was one', async () => {
   const { code, events, stderr } = await predict(

@@ -63,6 +63,14 @@ it('files and pipes get whole lines', async () => {
   expect(stdout).toMatch(/^layer .* float MACs$/m);
 });
 
+it('a graph as text has whole lines, whatever COLUMNS says', async () => {
+  const [narrow, wide] = await Promise.all(
+    ['40', ''].map((COLUMNS) => runCli(['inspect', `${MODEL}/model.onnx`, '--graph'], { env: { COLUMNS } })),
+  );
+  expect(narrow!.stdout).toBe(wide!.stdout);
+  expect(narrow!.stdout).toMatch(/.{100}/);
+});
+
 it('the table of epochs fits with everything that is measured', () => {
   for (const validation of [0, 50]) {
     for (const indicators of [true, false]) {

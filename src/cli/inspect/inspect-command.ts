@@ -53,7 +53,8 @@ async function runInspect(source: string, options: InspectOptions): Promise<void
     metadata: Object.fromEntries(model.metadata),
     ...(graph === undefined ? {} : { graph }),
   });
-  terminal.result(graph?.trimEnd() ?? formatInspection(found));
+  if (graph === undefined) terminal.result(formatInspection(found));
+  else terminal.raw(graph.trimEnd());
 }
 
 /** Lists the tensors of a checkpoint, those of Keras under the names that a mapping uses. */

@@ -82,9 +82,10 @@ async function runPredict(model: string, pictures: readonly string[], options: P
     const top = options.top ?? (total === 1 ? DEFAULT_TOP : 1);
     const shown = { ...picture, guesses: picture.guesses.slice(0, top) };
     terminal.event('picture', shown);
-    terminal.result(csv ? csvLines(shown) : formatPicture(shown));
+    if (csv) terminal.raw(csvLines(shown));
+    else terminal.result(formatPicture(shown));
   };
-  if (csv) terminal.result(CSV_HEAD);
+  if (csv) terminal.raw(CSV_HEAD);
   const result = await predictPictures({
     ...options,
     ...providerChoiceOf(options),
