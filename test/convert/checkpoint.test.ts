@@ -387,6 +387,37 @@ describe('mapping files', () => {
     expect(failure(run).message).toMatch(message);
   });
 
+  const CONV_LAYER = { op: 'conv', weight: 'w' };
+  const WHOLE = 'a whole number of';
+  it.each<[string, Record<string, unknown>, unknown, string]>([
+    ['stride', CONV_LAYER, 1.5, `${WHOLE} 1 or more`],
+    ['dilation', CONV_LAYER, 0, `${WHOLE} 1 or more`],
+    ['groups', CONV_LAYER, -1, `${WHOLE} 1 or more`],
+    ['groups', CONV_LAYER, 2 ** 60, `${WHOLE} 1 or more`],
+    ['pad', CONV_LAYER, -1, `${WHOLE} 0 or more, or "same"`],
+    ['pad', CONV_LAYER, 'valid', `${WHOLE} 0 or more, or "same"`],
+    ['kernel', { op: 'max-pool' }, 0, `${WHOLE} 1 or more`],
+    ['kernel', { op: 'max-pool' }, undefined, `${WHOLE} 1 or more`],
+    ['stride', { op: 'average-pool', kernel: 2 }, '2', `${WHOLE} 1 or more`],
+    ['pad', { op: 'average-pool', kernel: 2 }, 0.5, `${WHOLE} 0 or more`],
+    ['epsilon', { op: 'batch-norm', prefix: 'bn' }, -1, 'a number of 0 or more'],
+  ])('refuse %s of %o that is %j', (field, layer, value, expected) => {
+    const error = failure(() => mapping([{ op: 'relu' }, { ...layer, [field]: value }]));
+    expect(error.code).toBe('E_FORMAT');
+    expect(error.message).toBe(
+      `layer 2 (${layer['op']}): "${field}" is ${value === undefined ? 'missing' : JSON.stringify(value)}, expected ${expected}`,
+    );
+  });
+
+  it('take zeros and numbers that need be no integers where these make sense', () => {
+    const layers = [
+      { op: 'batch-norm', prefix: 'bn', epsilon: 0 },
+      { op: 'average-pool', kernel: 1, pad: 0 },
+      { ...CONV_LAYER, pad: 'same' },
+    ];
+    expect(mapping(layers).layers).toMatchObject(layers);
+  });
+
   it('may name weights more than once, and layers as others begin', async () => {
     const w = float32([2, 2], [1, -1, 1, 1]);
     const tensors = { 'a.weight': w, 'a.running_mean': float32([2], [0, 0]), 'a.running_var': float32([2], [1, 1]) };

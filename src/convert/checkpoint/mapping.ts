@@ -131,16 +131,16 @@ function readLayer(op: string, read: FieldReader, conventions: Conventions): Map
         binary: read.choice('binary', ['false', 'true'] as const, 'false') === 'true',
         zero: read.choice('zero', ZERO_RULES, conventions.zero),
         scale: read.choice('scale', ['none', 'layer', 'channel'] as const, 'none'),
-        stride: op === 'conv' ? read.number('stride', 1) : 1,
+        stride: op === 'conv' ? read.whole('stride', 1, 1) : 1,
         pad: op === 'conv' ? read.padding('pad') : 0,
-        dilation: op === 'conv' ? read.number('dilation', 1) : 1,
-        groups: op === 'conv' ? read.number('groups', 1) : 1,
+        dilation: op === 'conv' ? read.whole('dilation', 1, 1) : 1,
+        groups: op === 'conv' ? read.whole('groups', 1, 1) : 1,
       };
     case 'batch-norm':
       return {
         op,
         prefix: read.text('prefix'),
-        epsilon: read.number('epsilon', conventions.epsilon),
+        epsilon: read.notNegative('epsilon', conventions.epsilon),
         without: read.choice('without', WITHOUT, 'nothing'),
       };
     case 'sign':
@@ -153,8 +153,8 @@ function readLayer(op: string, read: FieldReader, conventions: Conventions): Map
       return { op, channels: read.choice('channels', ['first', 'last'] as const, conventions.channels) };
     case 'max-pool':
     case 'average-pool': {
-      const kernel = read.number('kernel');
-      return { op, kernel, stride: read.number('stride', kernel), pad: read.number('pad', 0) };
+      const kernel = read.whole('kernel', 1);
+      return { op, kernel, stride: read.whole('stride', 1, kernel), pad: read.whole('pad', 0, 0) };
     }
     default:
       if (Object.hasOwn(SIMPLE_OPERATORS, op)) return { op: op as SimpleOperator };
@@ -190,10 +190,22 @@ class FieldReader {
     throw this.#failure(name, value, 'a number');
   }
 
+  notNegative(name: string, fallback: number): number {
+    const value = this.number(name, fallback);
+    if (value >= 0) return value;
+    throw this.#failure(name, value, 'a number of 0 or more');
+  }
+
+  whole(name: string, least: number, fallback?: number): number {
+    const value = this.#take(name) ?? fallback;
+    if (isWhole(value, least)) return value;
+    throw this.#failure(name, value, `a whole number of ${least} or more`);
+  }
+
   padding(name: string): number | 'same' {
-    if (!this.has(name)) return this.number(name, 0);
-    if (this.#take(name) === 'same') return 'same';
-    return this.number(name);
+    const value = this.#take(name) ?? 0;
+    if (value === 'same' || isWhole(value, 0)) return value;
+    throw this.#failure(name, value, 'a whole number of 0 or more, or "same"');
   }
 
   choice<C extends string>(name: string, choices: readonly C[], fallback: C): C {
@@ -235,6 +247,10 @@ function rejectUnknown(others: Fields, known: readonly string[], where: string, 
   const [name] = Object.keys(others);
   if (name === undefined) return;
   throw new BnnError('E_FORMAT', `${where} has an unknown field "${name}"`, { at, hint: `known: ${known.join(', ')}` });
+}
+
+function isWhole(value: unknown, least: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= least;
 }
 
 function isFields(value: unknown): value is Fields {
