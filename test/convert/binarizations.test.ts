@@ -110,6 +110,27 @@ describe('two values', () => {
   });
 });
 
+describe('a detour by which a sign is repeated along a dimension stays', () => {
+  it.each<[string, (s: Source, a: Value, b: Value) => Value]>([
+    ['(a − b) + b', (s, a, b) => s.op('Add', [s.op('Sub', [a, b]), b])],
+    ['b + (a − b)', (s, a, b) => s.op('Add', [b, s.op('Sub', [a, b])])],
+    ['(a + b) − b', (s, a, b) => s.op('Sub', [s.op('Add', [a, b]), b])],
+  ])('%s', async (_, detour) => {
+    for (const axis of [2, 0]) {
+      const s = new Source([2, 3, 4]);
+      const mean = s.op('ReduceMean', [s.x], { axes: ints([axis]), keepdims: int(axis === 2 ? 1 : 0) });
+      const a = s.op('Where', [compare('GreaterOrEqual')(s, mean), s.c(1), s.c(-1)]);
+      const model = s.finish(s.op('MatMul', [detour(s, a, s.x), s.c(s.normals([4, 5]))]));
+      const { model: latent } = convertOnnx(model);
+      const x = s.normals([24]).data;
+      const expected = await (await createRun(model))(x, [2, 3, 4]);
+      const found = await (await createRun(latent))(x, [2, 3, 4]);
+      expect(found.length).toBe(expected.length);
+      for (const [i, y] of expected.entries()) expect(Math.abs(found[i]! - y)).toBeLessThanOrEqual(1e-5);
+    }
+  });
+});
+
 describe('what is not two-valued stays as it is', () => {
   it.each<[string, Write]>([
     ['Sign(x)', (s, x) => s.op('Sign', [x])],

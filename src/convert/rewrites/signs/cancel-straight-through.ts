@@ -5,7 +5,7 @@
  *     after    a
  */
 
-import type { Node, Value } from '../../../graph/graph.ts';
+import type { Dim, Node, Value } from '../../../graph/graph.ts';
 import type { RewriteContext } from '../../../rewriting/context.ts';
 import { defineRewrite, type Miss, miss } from '../../../rewriting/rewrite.ts';
 import { affineSignsOf } from '../../signs/affine-signs.ts';
@@ -32,12 +32,20 @@ function addend(node: Node | null, b: Value): Value | null {
   return node.input(0) === b ? node.input(1) : null;
 }
 
+/** Whether b, which cancels, leaves a as it is instead of repeating it along a dimension. Sizes that are open in both are the same. */
+function hasShapeOf(a: Value, result: Value): boolean {
+  const [from, to] = [a.shape, result.shape];
+  if (from === null || to === null) return from === to;
+  const isOpen = (size: Dim | undefined): boolean => typeof size !== 'number';
+  return from.length === to.length && from.every((size, i) => size === to[i] || (isOpen(size) && isOpen(to[i])));
+}
+
 export const CANCEL_STRAIGHT_THROUGH = defineRewrite({
   name: 'cancel-straight-through',
   doc: {
     before: '(a − b) + b, b + (a − b), b + (−b + a) or (a + b) − b',
     after: 'a',
-    requires: 'a is binarized',
+    requires: 'a is binarized and has the shape of the result',
     exactness: 'up to the rounding of the detour, 1 unit in the last place of ±1',
   },
   tell: () => 'the detour of a straight-through estimator, (a − b) + b, is left out: it rounds ±1 in the last place',
@@ -47,6 +55,7 @@ export const CANCEL_STRAIGHT_THROUGH = defineRewrite({
     const a = root.is('Add') ? (minuend(x.producer, y) ?? minuend(y.producer, x)) : addend(x.producer, y);
     if (a === null) return miss(root, 'nothing cancels');
     if (!binarized(a, context)) return miss(root, 'what remains is not binarized');
+    if (!hasShapeOf(a, root.output)) return miss(root, 'what cancels gives it another shape');
     if (root.output.isOutput() && a.producer === null) return miss(root, 'it names a graph output');
     return { a };
   },
