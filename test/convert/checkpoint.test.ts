@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { convertCheckpoint } from '../../src/convert/checkpoint/convert-checkpoint.ts';
-import { parseMapping } from '../../src/convert/checkpoint/mapping.ts';
+import { KERAS, PYTORCH, parseMapping } from '../../src/convert/checkpoint/mapping.ts';
 import { fittingNetworks } from '../../src/convert/checkpoint/zoo-checkpoint.ts';
 import { type PytorchCheckpoint, readPytorchCheckpoint } from '../../src/convert/pytorch/read-checkpoint.ts';
 import { decodeSafetensors } from '../../src/core/formats/safetensors.ts';
@@ -407,6 +407,33 @@ describe('mapping files', () => {
     expect(error.message).toBe(
       `layer 2 (${layer['op']}): "${field}" is ${value === undefined ? 'missing' : JSON.stringify(value)}, expected ${expected}`,
     );
+  });
+
+  it.each([
+    ['PyTorch', PYTORCH, {}, true],
+    ['Keras', KERAS, {}, false],
+    ['a field', PYTORCH, { countPad: false }, false],
+    ['a field against Keras', KERAS, { countPad: true }, true],
+  ])('averages over padding, as %s has it', async (_, conventions, field, countsPad) => {
+    const layers = [{ op: 'average-pool', kernel: 3, stride: 2, pad: 1, ...field }];
+    const given = parseMapping(JSON.stringify({ input: [1, 4, 4], layers }), 'map.json', conventions);
+    const { model, lowered } = convertCheckpoint(checkpoint(MLP), { mapping: given });
+    const x = Float32Array.from({ length: 16 }, (_, i) => (i * 7) % 5);
+    const expected: number[] = [];
+    for (let row = 0; row < 2; row++) {
+      for (let column = 0; column < 2; column++) {
+        const inside: number[] = [];
+        for (let i = 0; i < 9; i++) {
+          const [r, c] = [2 * row + Math.floor(i / 3) - 1, 2 * column + (i % 3) - 1];
+          if (r >= 0 && r < 4 && c >= 0 && c < 4) inside.push(x[4 * r + c]!);
+        }
+        expected.push(inside.reduce((sum, value) => sum + value, 0) / (countsPad ? 9 : inside.length));
+      }
+    }
+    for (const form of [model, lowered.model]) {
+      const found = await (await createRun(form))(x, [1, 1, 4, 4]);
+      for (const [i, y] of expected.entries()) expect(found[i]).toBeCloseTo(y, 5);
+    }
   });
 
   it('take zeros and numbers that need be no integers where these make sense', () => {

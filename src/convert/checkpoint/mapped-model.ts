@@ -100,7 +100,9 @@ class MappedNetwork {
           strides: repeated(stride, axes),
           pads: repeated(pad, 2 * axes),
         };
-        return this.#op(layer.op === 'max-pool' ? 'MaxPool' : 'AveragePool', [this.#x], attributes);
+        if (layer.op === 'max-pool') return this.#op('MaxPool', [this.#x], attributes);
+        const counts: Attributes = layer.countPad && pad > 0 ? { count_include_pad: int(1) } : {};
+        return this.#op('AveragePool', [this.#x], { ...attributes, ...counts });
       }
       default: {
         const bounds = layer.op === 'hardtanh' ? [this.#number(-1), this.#number(1)] : [];

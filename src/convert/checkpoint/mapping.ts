@@ -38,8 +38,19 @@ export type MappedLayer =
   | { readonly op: 'prelu'; readonly weight: string }
   /** `last`: an element's channels are neighbours in the result, as where the data have channels last. */
   | { readonly op: 'flatten'; readonly channels: 'first' | 'last' }
-  | { readonly op: 'max-pool' | 'average-pool'; readonly kernel: number; readonly stride: number; readonly pad: number }
+  | ({ readonly op: 'max-pool' } & PoolWindow)
+  | ({
+      readonly op: 'average-pool';
+      /** Whether the zeros of the padding count as elements of the window. */
+      readonly countPad: boolean;
+    } & PoolWindow)
   | { readonly op: SimpleOperator };
+
+interface PoolWindow {
+  readonly kernel: number;
+  readonly stride: number;
+  readonly pad: number;
+}
 
 /** Operators without parameters. */
 export const SIMPLE_OPERATORS = {
@@ -58,12 +69,13 @@ export interface Conventions {
   readonly zero: ZeroRule;
   readonly epsilon: number;
   readonly channels: 'first' | 'last';
+  readonly countPad: boolean;
 }
 
 /** PyTorch's sign gives 0 at 0. */
-export const PYTORCH: Conventions = { zero: 'zero', epsilon: 1e-5, channels: 'first' };
+export const PYTORCH: Conventions = { zero: 'zero', epsilon: 1e-5, channels: 'first', countPad: true };
 /** Larq's quantizers give +1 at 0. */
-export const KERAS: Conventions = { zero: 'plus', epsilon: 1e-3, channels: 'last' };
+export const KERAS: Conventions = { zero: 'plus', epsilon: 1e-3, channels: 'last', countPad: false };
 
 export interface Mapping {
   /** Sizes of one input, without the batch: `[784]` or `[1, 28, 28]`. */
@@ -128,7 +140,7 @@ function readLayer(op: string, read: FieldReader, conventions: Conventions): Map
         op,
         weight: read.text('weight'),
         bias: read.has('bias') ? read.text('bias') : null,
-        binary: read.choice('binary', ['false', 'true'] as const, 'false') === 'true',
+        binary: read.truth('binary', false),
         zero: read.choice('zero', ZERO_RULES, conventions.zero),
         scale: read.choice('scale', ['none', 'layer', 'channel'] as const, 'none'),
         stride: op === 'conv' ? read.whole('stride', 1, 1) : 1,
@@ -154,7 +166,9 @@ function readLayer(op: string, read: FieldReader, conventions: Conventions): Map
     case 'max-pool':
     case 'average-pool': {
       const kernel = read.whole('kernel', 1);
-      return { op, kernel, stride: read.whole('stride', 1, kernel), pad: read.whole('pad', 0, 0) };
+      const window = { kernel, stride: read.whole('stride', 1, kernel), pad: read.whole('pad', 0, 0) };
+      if (op === 'max-pool') return { op, ...window };
+      return { op, ...window, countPad: read.truth('countPad', conventions.countPad) };
     }
     default:
       if (Object.hasOwn(SIMPLE_OPERATORS, op)) return { op: op as SimpleOperator };
@@ -215,6 +229,10 @@ class FieldReader {
     const found = choices.find((choice) => choice === text);
     if (found !== undefined) return found;
     throw this.#failure(name, value, choices.join(' or '));
+  }
+
+  truth(name: string, fallback: boolean): boolean {
+    return this.choice(name, ['false', 'true'] as const, fallback ? 'true' : 'false') === 'true';
   }
 
   unknownOperator(op: string): BnnError {
