@@ -124,6 +124,52 @@ describe('layouts of Keras', () => {
     return check(fromKeras(new Map(Object.entries({ ...others, 'depthwise/depthwise/kernel': depthwise! }))).tensors);
   });
 
+  it.each([1, 2])('a separable convolution of %i dimensions is a depthwise and a pointwise one', async (axes) => {
+    const [channels, multiplier, outputs, size, window] = [2, 3, 4, 5, 2];
+    const [depth, point, bias] = [
+      random([...new Array<number>(axes).fill(window), channels, multiplier]),
+      random([...new Array<number>(axes).fill(1), channels * multiplier, outputs]),
+      random([outputs]),
+    ];
+    const { tensors } = fromKeras(
+      new Map([
+        ['sep/sep/depthwise_kernel:0', depth],
+        ['sep/sep/pointwise_kernel:0', point],
+        ['sep/sep/bias:0', bias],
+      ]),
+    );
+    const text = JSON.stringify({
+      input: [channels, ...new Array<number>(axes).fill(size)],
+      layers: [
+        { op: 'conv', weight: 'sep.weight', groups: channels },
+        { op: 'conv', weight: 'sep.pointwise.weight', bias: 'sep.bias' },
+      ],
+    });
+    const { source, lowered } = convertCheckpoint({ tensors }, { mapping: parseMapping(text, 'map.json', KERAS) });
+    const width = axes === 2 ? size : 1;
+    const across = axes === 2 ? window : 1;
+    const x = withZeros(channels * size * width, 3);
+    const expected: number[] = [];
+    for (let o = 0; o < outputs; o++)
+      for (let i = 0; i <= size - window; i++)
+        for (let j = 0; j <= width - across; j++) {
+          let sum = bias.data[o]!;
+          for (let c = 0; c < channels; c++)
+            for (let m = 0; m < multiplier; m++)
+              for (let r = 0; r < window; r++)
+                for (let s = 0; s < across; s++) {
+                  const pixel = x[(c * size + i + r) * width + j + s]!;
+                  const inner = depth.data[((r * across + s) * channels + c) * multiplier + m]!;
+                  sum += pixel * inner * point.data[(c * multiplier + m) * outputs + o]!;
+                }
+          expected.push(sum);
+        }
+    for (const form of [source, lowered.model]) {
+      const shape = [1, channels, ...new Array<number>(axes).fill(size)];
+      expect(maxAbsoluteError(await (await createRun(form))(x, shape), expected)).toBeLessThan(1e-4);
+    }
+  });
+
   it('leaves the optimizer out, and the repeated name of a layer', () => {
     const all = new Map(Object.entries(FILE).map(([path, value]) => [`model_weights/${path}`, value]));
     all.set('optimizer_weights/Adam/conv/kernel/m:0', WEIGHTS.conv);

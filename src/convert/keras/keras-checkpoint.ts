@@ -4,6 +4,8 @@
  *
  *     conv/conv/kernel:0            [H, W, I, O]  ->  conv.weight        [O, I, H, W]
  *     conv/conv/depthwise_kernel:0  [H, W, C, M]  ->  conv.weight        [C·M, 1, H, W]
+ *     sep/sep/depthwise_kernel:0, pointwise_kernel:0  [1, 1, C·M, O]
+ *                                                 ->  sep.weight, sep.pointwise.weight  [O, C·M, 1, 1]
  *     dense/dense/kernel:0          [I, O]        ->  dense.weight       [O, I]
  *     bn/bn/gamma:0 beta:0 moving_mean:0 moving_variance:0
  *                                                 ->  bn.weight bn.bias bn.running_mean bn.running_var
@@ -91,6 +93,7 @@ const TRANSLATIONS: ReadonlyMap<string, Translation> = new Map(
   Object.entries<Translation>({
     kernel: { name: 'weight', arrange: kernel },
     depthwise_kernel: { name: 'weight', arrange: depthwiseKernel },
+    pointwise_kernel: { name: 'pointwise.weight', arrange: kernel },
     bias: { name: 'bias' },
     gamma: { name: 'weight' },
     beta: { name: 'bias' },
@@ -107,10 +110,14 @@ function kernel(tensor: Tensor): Tensor {
   return permute(tensor, [rank - 1, rank - 2, ...Array.from({ length: rank - 2 }, (_, axis) => axis)]);
 }
 
+/** Spatial sizes, channels, outputs of each -> outputs, 1, spatial sizes. */
 function depthwiseKernel(tensor: Tensor): Tensor {
-  const [height = 1, width = 1, channels = 1, multiplier = 1] = tensor.shape;
-  if (tensor.shape.length !== 4) return tensor;
-  return { ...permute(tensor, [2, 3, 0, 1]), shape: [channels * multiplier, 1, height, width] };
+  const rank = tensor.shape.length;
+  if (rank < 3) return tensor;
+  const spatial = tensor.shape.slice(0, -2);
+  const [channels = 1, multiplier = 1] = tensor.shape.slice(-2);
+  const axes = [rank - 2, rank - 1, ...spatial.keys()];
+  return { ...permute(tensor, axes), shape: [channels * multiplier, 1, ...spatial] };
 }
 
 /** Those of PReLU with shared spatial axes: [1, 1, C]. */
