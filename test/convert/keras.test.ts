@@ -170,6 +170,21 @@ describe('layouts of Keras', () => {
     }
   });
 
+  // Paths of the files that `model.save('x.h5')` of Keras 3.15 writes.
+  it.each([
+    ['conv/sequential/conv/kernel', 'conv.weight'],
+    ['bn/sequential/bn/moving_mean', 'bn.running_mean'],
+    ['block/sequential_3/block/conv/kernel', 'block.conv.weight'],
+    ['block/sequential_4/block/block/kernel', 'block.block.weight'],
+    ['inner/sequential_2/inner/conv/bias', 'inner.conv.bias'],
+    ['inner/inner/conv/kernel', 'inner.conv.weight'],
+    ['inner/conv/kernel', 'inner.conv.weight'],
+    ['conv/conv/kernel', 'conv.weight'],
+  ])('the variable %s is %s', (path, name) => {
+    const value = name.endsWith('.weight') ? random([3, 3, 2, 2]) : random([2]);
+    expect([...fromKeras(new Map([[`model_weights/${path}`, value]])).tensors.keys()]).toEqual([name]);
+  });
+
   it('leaves the optimizer out, and the repeated name of a layer', () => {
     const all = new Map(Object.entries(FILE).map(([path, value]) => [`model_weights/${path}`, value]));
     all.set('optimizer_weights/Adam/conv/kernel/m:0', WEIGHTS.conv);

@@ -75,13 +75,16 @@ export function fromKeras(
   return { tensors: new Map(Array.from(entries, ([name, { tensor }]) => [name, tensor])), entries };
 }
 
-/** `model_weights/conv/conv/kernel:0` is the `kernel` of `conv`: the group of a layer and the name of the variable repeat it. */
+/**
+ * `model_weights/conv/conv/kernel:0` is the `kernel` of `conv`: the group of a layer and the name of the variable repeat it. With Keras 3
+ * names of networks may stand between the two: `conv/sequential/conv/kernel`.
+ */
 function partsOf(path: string): { readonly layer: string; readonly parameter: string } {
   const parts = path.replace(MODEL, '').replace(/:\d+$/, '').split('/');
   const parameter = parts.pop() ?? '';
-  const [first, second] = parts;
-  const layer = parts.length > 1 && first === second ? parts.slice(1) : parts;
-  return { layer: layer.join('.'), parameter };
+  const [group = '', ...scopes] = parts;
+  const at = scopes.indexOf(group);
+  return { layer: (at < 0 ? parts : scopes.slice(at)).join('.'), parameter };
 }
 
 interface Translation {
