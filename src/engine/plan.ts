@@ -17,12 +17,17 @@ import { OPERATORS } from './operator-table.ts';
 import { StemLayer, stemsOf } from './stem.ts';
 import type { Operand, StepContext } from './step.ts';
 
-/** What all plans of a session share. */
-export interface Shared {
-  readonly engine: Engine;
-  /** By the name of a node's output. */
+/** What is in the module's memory beside activations. */
+interface Store {
+  /** By the name of a node's output and the layer's shape, which may follow from sizes. */
   readonly layers: Map<string, Layer>;
+  /** By the name of a constant, or of the output of the node that uses it or gave it. */
   readonly kept: Map<string, Pointer>;
+}
+
+/** What all plans of a session share: of constants that are the same in all of them. */
+export interface Shared extends Store {
+  readonly engine: Engine;
   /** Whether stems run as one step. */
   readonly fastStem: boolean;
   /** By the name of the last node's output. */
@@ -62,7 +67,13 @@ class Planner {
   readonly #arena = new Arena();
   readonly #slots = new Map<Value, Slot>();
   readonly #steps: (() => void)[] = [];
-  readonly #own: Pointer[] = [];
+  /** What follows from the sizes of this plan. */
+  readonly #own: Store = { layers: new Map(), kept: new Map() };
+  readonly #ints: Pointer[] = [];
+  /** Constants that were computed here, by the names of what they replace, which are those of every plan. */
+  readonly #folded = new Map<Value, string>();
+  /** Those of them in which sizes take part. */
+  readonly #sized = new Set<Value>();
   readonly #stems: ReadonlyMap<Node, FloatStem>;
   readonly #parts: ReadonlySet<Node>;
 
@@ -94,7 +105,12 @@ class Planner {
   }
 
   #free(): void {
-    for (const pointer of this.#own.splice(0)) this.#shared.engine.calls.free(pointer);
+    const { calls } = this.#shared.engine;
+    const { layers, kept } = this.#own;
+    for (const pointer of [...kept.values(), ...this.#ints.splice(0)]) calls.free(pointer);
+    for (const layer of layers.values()) layer.free();
+    kept.clear();
+    layers.clear();
   }
 
   #outputSlot(value: Value): Slot {
@@ -157,7 +173,9 @@ class Planner {
   #fold(node: Node): boolean {
     const { graph } = this.#model;
     const replace = (constant: Tensor): true => {
-      const value = graph.addConstant(graph.freshName(node.output.name), constant);
+      const value = graph.addConstant(node.output.name, constant);
+      this.#folded.set(value, node.output.name);
+      if (node.type === 'Shape' || this.#isSized(node)) this.#sized.add(value);
       graph.replaceAllUses(node.output, value);
       return true;
     };
@@ -172,6 +190,10 @@ class Planner {
     if (inputs.includes(null)) return false;
     const result = evaluate(inputs as Exact[], node, MOST_FOLDED);
     return result === null ? false : replace(roundExact(result));
+  }
+
+  #isSized({ inputs }: Node): boolean {
+    return inputs.some((value) => value !== null && this.#sized.has(value));
   }
 
   #knownShape(node: Node): readonly number[] {
@@ -190,7 +212,8 @@ class Planner {
   }
 
   #context(node: Node): StepContext {
-    const { engine, layers, kept } = this.#shared;
+    const { engine } = this.#shared;
+    const { layers, kept } = this.#isSized(node) ? this.#own : this.#shared;
     const at = node.describe();
     const shape = this.#knownShape(node);
     const index = this.#steps.length;
@@ -232,11 +255,11 @@ class Planner {
           if (slot !== undefined) this.#arena.read(slot, index);
         }
       },
-      layer: (make) => cached(layers, node.output.name, make),
+      layer: (of, make) => cached(layers, `${node.output.name}\n${JSON.stringify(of)}`, () => make(of)),
       keep: (name, make) => cached(kept, `${node.output.name}\n${name}`, () => engine.copyIn(make())),
       keepInts: (values) => {
         const pointer = engine.copyIn(Int32Array.from(values));
-        this.#own.push(pointer);
+        this.#ints.push(pointer);
         return pointer;
       },
     };
@@ -245,8 +268,9 @@ class Planner {
   #operand(value: Value, at: string): Operand {
     const { constant, dtype } = value;
     if (constant !== null) {
-      const pointer = (): Pointer =>
-        cached(this.#shared.kept, value.name, () => this.#shared.engine.copyIn(floatsOf(constant)));
+      const { kept } = this.#sized.has(value) ? this.#own : this.#shared;
+      const key = this.#folded.get(value) ?? value.name;
+      const pointer = (): Pointer => cached(kept, key, () => this.#shared.engine.copyIn(floatsOf(constant)));
       return { shape: constant.shape, dtype: constant.dtype, constant, pointer };
     }
     const slot = this.#slots.get(value);

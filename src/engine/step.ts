@@ -3,7 +3,7 @@
 import type { Dtype, Tensor } from '../core/tensors/tensor.ts';
 import type { Node } from '../graph/graph.ts';
 import type { Engine, Pointer } from './engine-module.ts';
-import type { Layer } from './layer.ts';
+import type { Layer, LayerShape } from './layer.ts';
 
 /** An input of a node: numbers that are known, or floats in the memory of the plan. Other dtypes are kept as floats too. */
 export interface Operand {
@@ -40,9 +40,9 @@ export interface StepContext {
   view(index: number): void;
   /** Adds what runs the node. */
   run(step: () => void): void;
-  /** The layer of this node, made once for all plans. */
-  layer(make: () => Layer): Layer;
-  /** Numbers of this node in the module's memory, kept for all plans. */
+  /** The layer of this node, made once for all plans in which it has this shape and the same constants. */
+  layer(shape: LayerShape, make: (shape: LayerShape) => Layer): Layer;
+  /** Numbers that follow from constants of this node, in the module's memory for all plans in which those are the same. */
   keep(name: string, make: () => Float32Array): Pointer;
   /** Numbers of this plan. */
   keepInts(values: readonly number[]): Pointer;

@@ -8,7 +8,8 @@ import { relativeError } from '../../src/core/numbers/tolerance.ts';
 import { float32, type Tensor } from '../../src/core/tensors/tensor.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
 import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
-import { int, ints } from '../../src/graph/attribute.ts';
+import { int, ints, string } from '../../src/graph/attribute.ts';
+import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
@@ -139,4 +140,43 @@ it('runs batches of many sizes, one after another', async () => {
     const { data } = session.run(x.subarray(0, count * 144), [count, 1, 12, 12]);
     expect(data).toEqual(all.slice(0, count * 5));
   }
+});
+
+describe('what follows from the sizes of an input', () => {
+  /** Against onnxruntime, sizes one after another in one session: more than it keeps plans of. */
+  async function expectSame(model: Model, shapes: readonly (readonly number[])[]): Promise<void> {
+    const session = await EngineSession.create(module, encodeModel(model));
+    for (const shape of shapes) {
+      const x = random(6, ...shape);
+      const found = session.run(x.data as Float32Array, shape).data;
+      expect(relativeError(found, await runStock(model, { x }))).toBeLessThan(TOLERANCE);
+    }
+    await session.dispose();
+  }
+
+  const BATCHES = [2, 3, 4, 5, 6, 2].map((count) => [count, 3]);
+
+  it.each([
+    ['a factor', (s: Source, size: Value) => s.op('Mul', [s.x, size])],
+    ['an operand that is broadcast', (s: Source, size: Value) => s.op('Div', [size, s.op('Abs', [s.x])])],
+    ['weights', (s: Source, size: Value) => s.op('MatMul', [s.x, s.op('Mul', [s.random([3, 2]), size])])],
+    [
+      'an operand of the same shape',
+      (s: Source, size: Value) => s.op('Add', [s.x, s.op('Expand', [size, s.op('Shape', [s.x])])]),
+    ],
+  ])('is of those alone: %s', async (_, build) => {
+    const s = new Source(['N', 3]);
+    const size = s.op('Gather', [s.op('Shape', [s.x]), s.ints([0])], { axis: int(0) });
+    await expectSame(s.finish(build(s, s.op('Cast', [size], { to: int(1) }))), BATCHES);
+  });
+
+  it('is of those alone: how far a window reaches over the edges', async () => {
+    const s = new Source([1, 2, 'H', 'W']);
+    const attributes = { kernel_shape: ints([3, 3]), strides: ints([2, 2]), auto_pad: string('SAME_UPPER') };
+    const model = s.finish(s.op('Conv', [s.x, s.random([4, 2, 3, 3])], attributes));
+    await expectSame(
+      model,
+      [8, 7, 6].map((size) => [1, 2, size, size]),
+    );
+  });
 });

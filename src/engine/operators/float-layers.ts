@@ -82,7 +82,7 @@ const conv: Operator = (context) => {
   const window = asPlane(windowOf(context, weights.shape.slice(2)));
   const [outputs = 0, channels = 0] = weights.shape;
   const shape = { ...window, groups: context.node.int('group', 1), channels, outputs };
-  const layer = context.layer(() => floatLayer(context, 'floatConv', shape, weights, context.constant(2)));
+  const layer = context.layer(shape, () => floatLayer(context, 'floatConv', shape, weights, context.constant(2)));
   // The same operands with the axis that a 1-D convolution lacks.
   const [batch = 0, , ...sizes] = x.shape;
   const [height = 1, width = 1] = sizes.length === 1 ? [1, ...sizes] : sizes;
@@ -106,7 +106,8 @@ function scaled(t: Tensor<'float32'>, factor: number): Tensor<'float32'> {
 function dense(context: StepContext, weights: Tensor<'float32'>, bias: Tensor | undefined): void {
   const x = context.input(0);
   const [outputs = 0, channels = 0] = weights.shape;
-  const layer = context.layer(() => floatLayer(context, 'floatDense', denseShape(channels, outputs), weights, bias));
+  const shape = denseShape(channels, outputs);
+  const layer = context.layer(shape, () => floatLayer(context, 'floatDense', shape, weights, bias));
   const batch = elementCount(x.shape) / Math.max(channels, 1);
   const y = context.output();
   context.run(() => layer.run({ batch, height: 1, width: 1 }, x.pointer(), 0, false, y.pointer()));

@@ -48,14 +48,8 @@ function layerOperator(variant: LayerVariant): Operator {
   return (context) => {
     const weights = context.constant(1);
     if (weights === undefined) throw new BnnError('E_FORMAT', 'input w is missing', { at: context.at });
-    const layer = context.layer(() => {
-      const made = new Layer(
-        context.engine,
-        kind,
-        shapeOf(context, variant, weights.shape[0] ?? 0),
-        weights,
-        context.at,
-      );
+    const layer = context.layer(shapeOf(context, variant, weights.shape[0] ?? 0), (shape) => {
+      const made = new Layer(context.engine, kind, shape, weights, context.at);
       for (const [i, name] of names.entries()) {
         if (name !== 'residual') made.setVector(name, floatsOf(context, i + 2, name), context.at);
       }
