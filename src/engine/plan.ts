@@ -218,10 +218,10 @@ class Planner {
     const shape = this.#knownShape(node);
     const index = this.#steps.length;
     const inputs = node.inputs.map((value) => (value === null ? null : this.#operand(value, at)));
-    const input = (i: number): Operand => {
-      const operand = inputs[i];
-      if (operand === null || operand === undefined) node.requiredInput(i);
-      return operand as Operand;
+    const operand = (i: number): Operand => {
+      const found = inputs[i];
+      if (found === null || found === undefined) node.requiredInput(i);
+      return found as Operand;
     };
     return {
       engine,
@@ -229,12 +229,17 @@ class Planner {
       at,
       opset: this.#model.opsets.get(node.domain) ?? 1,
       inputs,
-      input,
+      operand,
+      input: (i) => {
+        const found = operand(i);
+        if (found.constant !== null) found.pointer();
+        return found;
+      },
       shape,
       constant: (i) => {
-        const operand = inputs[i];
-        if (operand === null || operand === undefined) return undefined;
-        if (operand.constant !== null) return operand.constant;
+        const found = inputs[i];
+        if (found === null || found === undefined) return undefined;
+        if (found.constant !== null) return found.constant;
         throw new BnnError('E_UNSUPPORTED', `input ${i} of ${node.type} is computed, expected a constant`, { at });
       },
       output: () => {

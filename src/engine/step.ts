@@ -11,7 +11,7 @@ export interface Operand {
   readonly dtype: Dtype;
   /** Null when it is computed. */
   readonly constant: Tensor | null;
-  /** Where it lies while a step runs. */
+  /** Where it lies while a step runs. The first call may copy a constant in: `StepContext.input` has done so. */
   pointer(): Pointer;
 }
 
@@ -25,10 +25,12 @@ export interface StepContext {
   /** Null for an optional input that is absent. */
   readonly inputs: readonly (Operand | null)[];
   /**
-   * The i-th input, as floats.
+   * The i-th input, of which a constant need not be in memory.
    *
    * @throws {BnnError} E_FORMAT when it is absent.
    */
+  operand(index: number): Operand;
+  /** The same, in memory: memory that grew while a step runs would take the views away that the step has. */
   input(index: number): Operand;
   /** A constant input, or undefined when it is absent; E_UNSUPPORTED when it is computed. */
   constant(index: number): Tensor | undefined;

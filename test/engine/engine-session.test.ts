@@ -180,3 +180,12 @@ describe('what follows from the sizes of an input', () => {
     );
   });
 });
+
+it('multiplies by a constant that memory must grow for, the first time too', async () => {
+  const s = new Source([1, 2, 512]);
+  // Beyond what an instance begins with.
+  const w = s.c(float32([1, 512, 1024], new Float32Array(2 ** 19).fill(1)));
+  const x = float32([1, 2, 512], new Float32Array(2 ** 10).fill(1));
+  const found = await runEngine(s.finish(s.op('MatMul', [s.x, w])), { x });
+  expect(found).toEqual(new Float32Array(2 ** 11).fill(512));
+});

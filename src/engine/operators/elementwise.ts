@@ -75,10 +75,10 @@ function affineOf(op: (typeof OPERATIONS)[number], b: Float32Array): { scale: Fl
 function binary(op: (typeof OPERATIONS)[number]): Operator {
   const commutes = op === 'Add' || op === 'Mul';
   return (context) => {
-    const [a, b] = [context.input(0), context.input(1)];
+    const [a, b] = [context.operand(0), context.operand(1)];
     const isFloat = a.dtype === 'float32' && b.dtype === 'float32';
     const isSame = a.shape.join() === b.shape.join();
-    if (isFloat && isSame) return combine(context, OPERATIONS.indexOf(op), a, b);
+    if (isFloat && isSame) return combine(context, OPERATIONS.indexOf(op));
     const [x, other] = commutes && a.constant !== null ? [b, a] : [a, b];
     const along = isFloat ? perChannel(x.shape, other.shape) : null;
     // Division is rounded once, as in a runtime that divides: a product by the reciprocal is only the same for powers of two.
@@ -87,7 +87,8 @@ function binary(op: (typeof OPERATIONS)[number]): Operator {
   };
 }
 
-function combine(context: StepContext, which: number, a: Operand, b: Operand): void {
+function combine(context: StepContext, which: number): void {
+  const [a, b] = [context.input(0), context.input(1)];
   const y = context.output();
   const count = elementCount(a.shape);
   context.run(() => context.engine.calls.combine(which, a.pointer(), b.pointer(), count, y.pointer()));

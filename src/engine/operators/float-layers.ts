@@ -124,7 +124,7 @@ const gemm: Operator = (context) => {
 
 /** By a constant matrix it is a dense layer. */
 const matMul: Operator = (context) => {
-  const weights = context.input(1).constant;
+  const weights = context.operand(1).constant;
   if (weights === null || weights.shape.length !== 2 || !isDtype(weights, 'float32')) return multiply(context);
   dense(context, transposed(weights), undefined);
 };

@@ -28,7 +28,9 @@ export function multiply(context: StepContext): void {
       for (let i = 0; i < rows; i++) {
         for (let j = 0; j < columns; j++) {
           let sum = 0;
-          for (let k = 0; k < inner; k++) sum += (p[from + i * inner + k] ?? 0) * (q[other + k * columns + j] ?? 0);
+          for (let k = 0; k < inner; k++) {
+            sum += (p[from + i * inner + k] ?? Number.NaN) * (q[other + k * columns + j] ?? Number.NaN);
+          }
           out[(m * rows + i) * columns + j] = sum;
         }
       }
