@@ -1,7 +1,7 @@
 /** A model for inputs of given sizes: every shape known, every activation in its place, one step a node. */
 
 import { elementCount } from '../core/tensors/shape.ts';
-import { int64s, isDtype, type Tensor, toNumbers } from '../core/tensors/tensor.ts';
+import { isDtype, type Tensor, toNumbers } from '../core/tensors/tensor.ts';
 import { BnnError } from '../errors.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import { inferNode } from '../graph/infer/infer-shapes.ts';
@@ -9,6 +9,7 @@ import type { Model } from '../graph/model.ts';
 import { INFER_RULES } from '../operators/registry.ts';
 import { EVALUATORS } from '../rewriting/exact/evaluators.ts';
 import { type Exact, exactOf, roundExact } from '../rewriting/exact/exact.ts';
+import { selectedSizes } from '../rewriting/exact/movement.ts';
 import type { FloatStem } from '../rewriting/layers/float-stem.ts';
 import { Arena, type Slot } from './arena.ts';
 import type { Engine, Pointer } from './engine-module.ts';
@@ -180,8 +181,8 @@ class Planner {
       return true;
     };
     if (node.type === 'Shape') {
-      const sizes = node.requiredInput(0).shape;
-      return sizes !== null && isKnown(sizes) ? replace(int64s(sizes)) : false;
+      const sizes = selectedSizes(node, node.requiredInput(0).shape);
+      return sizes !== null && replace(roundExact(sizes));
     }
     const constants = node.inputs.map((input) => input?.constant ?? null);
     const evaluate = EVALUATORS.get(node.type);

@@ -170,6 +170,19 @@ describe('what follows from the sizes of an input', () => {
     await expectSame(s.finish(build(s, s.op('Cast', [size], { to: int(1) }))), BATCHES);
   });
 
+  it.each([
+    ['the first', { start: int(0), end: int(1) }, [4, 6]],
+    ['all but the last', { end: int(-1) }, [4, 2, 3]],
+    ['the last', { start: int(-1) }, [3, 8]],
+  ])('is of %s where Shape gives no others', async (_, attributes, shape) => {
+    const s = new Source(['N', 2, 3]);
+    const to = s.op('Concat', [s.op('Shape', [s.x], attributes), s.ints([-1])], { axis: int(0) });
+    const session = await EngineSession.create(module, encodeModel(s.finish(s.op('Reshape', [s.x, to]))));
+    const x = random(3, 4, 2, 3).data as Float32Array;
+    expect(session.run(x, [4, 2, 3])).toEqual({ data: x, shape });
+    await session.dispose();
+  });
+
   it('is of those alone: how far a window reaches over the edges', async () => {
     const s = new Source([1, 2, 'H', 'W']);
     const attributes = { kernel_shape: ints([3, 3]), strides: ints([2, 2]), auto_pad: string('SAME_UPPER') };
