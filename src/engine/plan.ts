@@ -75,6 +75,8 @@ class Planner {
   readonly #folded = new Map<Value, string>();
   /** Those of them in which sizes take part. */
   readonly #sized = new Set<Value>();
+  /** Graph outputs keep their nodes: an Identity of the constant would be folded in turn. */
+  readonly #foldedOutputs = new Map<Value, Tensor>();
   readonly #stems: ReadonlyMap<Node, FloatStem>;
   readonly #parts: ReadonlySet<Node>;
 
@@ -117,8 +119,8 @@ class Planner {
   #outputSlot(value: Value): Slot {
     const slot = this.#slots.get(value);
     if (slot !== undefined) return slot;
-    const { constant } = value;
-    if (constant === null) throw new BnnError('E_FORMAT', `nothing computes the output "${value.name}"`);
+    const constant = value.constant ?? this.#foldedOutputs.get(value);
+    if (constant === undefined) throw new BnnError('E_FORMAT', `nothing computes the output "${value.name}"`);
     const made = this.#arena.add(constant.shape, this.#steps.length);
     const numbers = toNumbers(constant);
     this.#steps.push(() => this.#shared.engine.floats(this.#at(made), numbers.length).set(numbers));
@@ -177,7 +179,8 @@ class Planner {
       const value = graph.addConstant(node.output.name, constant);
       this.#folded.set(value, node.output.name);
       if (node.type === 'Shape' || this.#isSized(node)) this.#sized.add(value);
-      graph.replaceAllUses(node.output, value);
+      for (const use of [...node.output.uses]) graph.setInput(use.node, use.index, value);
+      if (node.output.isOutput()) this.#foldedOutputs.set(node.output, constant);
       return true;
     };
     if (node.type === 'Shape') {

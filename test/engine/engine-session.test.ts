@@ -194,6 +194,28 @@ describe('what follows from the sizes of an input', () => {
   });
 });
 
+it('gives outputs that are computed from constants and sizes', async () => {
+  const s = new Source(['N', 2]);
+  const anchors = s.op('Add', [s.c(float32([3], Float32Array.of(5, 6, -7))), s.c(1)]);
+  const sizes = s.op('Shape', [s.x]);
+  s.builder.output(anchors, 'float32', [3]);
+  s.builder.output(s.op('Identity', [sizes]), 'int64', [2]);
+  s.builder.output(sizes, 'int64', [2]);
+  const model = s.finish(s.op('Mul', [s.x, s.op('ReduceSum', [anchors], { keepdims: int(0) })]));
+  const session = await EngineSession.create(module, encodeModel(model));
+  for (const count of [1, 3]) {
+    const found = runAll(session, { x: random(2, count, 2) });
+    const expected = random(2, count, 2).data as Float32Array;
+    expect(Object.values(found).map(({ data }) => [...data])).toEqual([
+      [6, 7, -6],
+      [count, 2],
+      [count, 2],
+      [...expected.map((value) => value * 7)],
+    ]);
+  }
+  await session.dispose();
+});
+
 it('multiplies by a constant that memory must grow for, the first time too', async () => {
   const s = new Source([1, 2, 512]);
   // Beyond what an instance begins with.
