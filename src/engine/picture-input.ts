@@ -96,8 +96,12 @@ export interface Guess {
  *
  * @param scores  what the network gives for one picture: a number for each class, or one that decides between two.
  * @param form    what they mean.
+ * @throws {BnnError} E_NUMERIC where a number is NaN.
  */
 export function guessesOf(scores: Float32Array, form: OutputForm, classes: readonly string[], top: number): Guess[] {
+  if (scores.some(Number.isNaN)) {
+    throw new BnnError('E_NUMERIC', 'the model gives NaN for the picture', { hint: 'did the training diverge?' });
+  }
   return Array.from(classProbabilities(scores, scores.length, form), (probability, index) => ({
     index,
     name: classes[index] ?? `class ${index}`,

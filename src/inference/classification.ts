@@ -1,17 +1,22 @@
 /** Scores of a classifier: arg-max, rank of the label, cross-entropy, agreement of two sets of logits. */
 
-/** Position of the largest of `count` values from `offset` on; the first of equals. */
+/** Position of the largest of `count` values from `offset` on; the first of equals. NaN comes behind every number. */
 export function argMax(values: ArrayLike<number>, offset: number, count: number): number {
   let best = 0;
   for (let i = 1; i < count; i++) {
-    if ((values[offset + i] ?? Number.NaN) > (values[offset + best] ?? Number.NaN)) best = i;
+    const [value = Number.NaN, most = Number.NaN] = [values[offset + i], values[offset + best]];
+    if (value > most || (Number.isNaN(most) && !Number.isNaN(value))) best = i;
   }
   return best;
 }
 
-/** How many classes come before the label: larger logits, and equal ones with a smaller index. 0 means that it is the arg-max. */
+/**
+ * How many classes come before the label: larger logits, and equal ones with a smaller index. 0 means that it is the arg-max. A label whose logit is
+ * NaN is found by nobody, however few classes there are: infinite.
+ */
 export function rankOf(logits: ArrayLike<number>, offset: number, classes: number, label: number): number {
   const own = logits[offset + label] ?? Number.NaN;
+  if (Number.isNaN(own)) return Infinity;
   let rank = 0;
   for (let i = 0; i < classes; i++) {
     const other = logits[offset + i] ?? Number.NaN;
@@ -87,6 +92,10 @@ export class ScoreSheet {
   }
 }
 
+function isNumber(value = Number.NaN): boolean {
+  return !Number.isNaN(value);
+}
+
 function total(counts: readonly number[]): number {
   return counts.reduce((sum, count) => sum + count, 0);
 }
@@ -111,11 +120,12 @@ export class AgreementSheet {
         if (!(difference <= largest)) largest = difference;
       }
       this.#largest.push(largest);
-      if (argMax(a, offset, classes) === argMax(b, offset, classes)) this.#same++;
+      const [p, q] = [argMax(a, offset, classes), argMax(b, offset, classes)];
+      if (p === q && isNumber(a[offset + p]) && isNumber(b[offset + q])) this.#same++;
     }
   }
 
-  /** Share of images with the same arg-max, 0 … 1. */
+  /** Share of images with the same arg-max, 0 … 1; without numbers there is none. */
   get agreement(): number {
     return this.#same / this.#largest.length;
   }

@@ -72,7 +72,9 @@ export function compareRows(
       if (!isOfFloats) continue;
       const [p = 0, q = 0] = [x[row], y[row]];
       const isOther = (): boolean =>
-        difference > tolerance || (threshold !== undefined && p >= threshold !== q >= threshold);
+        difference > tolerance ||
+        Number.isNaN(p) !== Number.isNaN(q) ||
+        (threshold !== undefined && p >= threshold !== q >= threshold);
       if (width === 1 ? isOther() : isOtherArgMax(x, y, row * width, width)) decisions.add(row);
     }
   }

@@ -21,6 +21,18 @@ describe('ranks', () => {
         );
       }),
     ));
+  test('what is no number comes last, and is no answer', () => {
+    const nan = Number.NaN;
+    expect(argMax([nan, -2, nan, -1], 0, 4)).toBe(3);
+    expect([0, 1, 3].map((label) => rankOf([nan, -2, nan, -1], 0, 4, label))).toEqual([Infinity, 1, 0]);
+    const sheet = new ScoreSheet(['a', 'b', 'c']);
+    sheet.add(new Float32Array(9).fill(nan), [0, 1, 2]);
+    sheet.add([nan, 1, 0], [1]);
+    expect(sheet.scores).toMatchObject({ images: 4, top1: 1 / 4, top5: 1 / 4, loss: nan });
+    const agreement = new AgreementSheet(2);
+    agreement.add([nan, nan, nan, nan, 0, 1], [nan, nan, 1, 0, 0, 1]);
+    expect(agreement.agreement).toBe(1 / 3);
+  });
   test('offsets select a row', () => expect(argMax([9, 0, 1, 2], 2, 2)).toBe(1));
 });
 

@@ -13,9 +13,11 @@ import { int } from '../../src/graph/attribute.ts';
 import { Graph } from '../../src/graph/graph.ts';
 import { Model } from '../../src/graph/model.ts';
 import { compareDecisions } from '../../src/inference/compare-forms.ts';
+import { compareRows } from '../../src/inference/compare-rows.ts';
 import { validateModel } from '../../src/inference/validate.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { writeModel } from '../../src/onnx/model-io.ts';
+import { caught } from '../graph/caught.ts';
 
 const COUNT = 20;
 /** Pixels in [0, 1], channels first, and labels, in the order of the data set. */
@@ -170,4 +172,14 @@ describe('a model that ends in softmax', () => {
     const logSoftmax = await validate(await save('log', network([['LogSoftmax', { axis: int(1) }]], 2)));
     expect(logSoftmax.loss).toBeCloseTo(result.loss, 5);
   });
+});
+
+it('NaN is no class, and another decision than any number', () => {
+  for (const scores of [[Number.NaN], [1, Number.NaN, 2]]) {
+    const error = caught(() => guessesOf(Float32Array.from(scores), 'logits', ['cat', 'dog', 'bee'], 1));
+    expect(error).toMatchObject({ code: 'E_NUMERIC', message: expect.stringContaining('NaN') });
+  }
+  const of = (...data: number[]) => new Map([['y', float32([data.length, 1], data)]]);
+  const rows = compareRows(of(Number.NaN, Number.NaN, 1), of(Number.NaN, 1, 1), 3, {});
+  expect(rows.map(({ isOtherDecision }) => isOtherDecision)).toEqual([false, true, false]);
 });

@@ -25,9 +25,9 @@ export interface Evaluation {
   readonly loss: number;
   /** Share of images whose decision is the label, 0 … 1. */
   readonly top1: number;
-  /** The class that is decided for, by position in the split; −1 for a picture that was left out. */
+  /** The class that is decided for, by position in the split; −1 for a picture that was left out, or whose logits are NaN. */
   readonly predictions: readonly number[];
-  /** How probable that class is, 0 … 1; 0 for a picture that was left out. */
+  /** How probable that class is, 0 … 1; 0 where there is none. */
   readonly confidences: readonly number[];
 }
 
@@ -66,7 +66,8 @@ export async function evaluate(
       const part = partOf(batch, image, from, Math.min(most, batch.count - from));
       const { outcome, decisions } = await evaluatePart(program, part, image, settings);
       loss += outcome.loss * part.count;
-      correct += outcome.correct;
+      // Not those of the outcome: a backend's arg-max takes NaN for class 0.
+      correct += decisions.filter(({ decision }, row) => decision === part.labels[row]).length;
       images += part.count;
       for (const [row, { decision, confidence }] of decisions.entries()) {
         const index = batch.indices[from + row] ?? 0;
@@ -85,11 +86,14 @@ interface Decision {
   readonly confidence: number;
 }
 
+const NO_DECISION: Decision = { decision: -1, confidence: 0 };
+
 /** The class of each picture: of the largest logit, the first of equals; of one logit, whether it is above 0. */
 function decisionsOf(logits: ArrayLike<number>, count: number): Decision[] {
   const classes = logits.length / count;
   return Array.from({ length: count }, (_, row) => {
-    const at = (k: number): number => logits[row * classes + k] ?? 0;
+    const at = (k: number): number => logits[row * classes + k] ?? Number.NaN;
+    for (let k = 0; k < classes; k++) if (Number.isNaN(at(k))) return NO_DECISION;
     if (classes === 1) return { decision: at(0) > 0 ? 1 : 0, confidence: 1 / (1 + Math.exp(-Math.abs(at(0)))) };
     let best = 0;
     for (let k = 1; k < classes; k++) if (at(k) > at(best)) best = k;
