@@ -24,6 +24,8 @@ export interface OperatorFacts {
   readonly elementwise?: 'one' | 'several';
   /** What an element-wise operator computes of the elements; absent where it needs attributes. */
   readonly scalar?: ScalarFunction;
+  /** `scalar` jumps: of a number that is not rounded yet, it may be another than of the one that a runtime has. */
+  readonly jumps?: true;
   /** Its result is bool. */
   readonly isPredicate?: true;
   /** Another runtime may round `scalar` differently. */
@@ -45,12 +47,15 @@ const SEVERAL: OperatorFacts = { elementwise: 'several' };
 
 const one = (scalar: ScalarFunction): OperatorFacts => ({ ...ONE, scalar });
 const inexact = (scalar: ScalarFunction): OperatorFacts => ({ ...ONE, scalar, isInexact: true });
+/** Constant between its jumps. */
+const steps = (scalar: ScalarFunction): OperatorFacts => ({ ...ONE, scalar, jumps: true });
 const several = (scalar: ScalarFunction): OperatorFacts => ({ ...SEVERAL, scalar });
 /** A constant operand is a parameter. */
 const arithmetic = (scalar: ScalarFunction): OperatorFacts => ({ ...several(scalar), parameters: [0, 1] });
 const predicate = (holds: (a: number, b: number) => boolean): OperatorFacts => ({
   ...several((a = Number.NaN, b = Number.NaN) => (holds(a, b) ? 1 : 0)),
   isPredicate: true,
+  jumps: true,
 });
 const weights = (...parameters: number[]): OperatorFacts => ({ parameters });
 
@@ -91,12 +96,12 @@ export const OPERATOR_FACTS: ReadonlyMap<string, OperatorFacts> = new Map<string
   // Element by element, on one value.
   ['Abs', one((x = NAN) => Math.abs(x))],
   ['Cast', one((x = NAN) => x)],
-  ['Ceil', one((x = NAN) => Math.ceil(x))],
+  ['Ceil', steps((x = NAN) => Math.ceil(x))],
   ['Clip', ONE],
   ['Elu', ONE],
   ['Erf', ONE],
   ['Exp', inexact((x = NAN) => Math.exp(x))],
-  ['Floor', one((x = NAN) => Math.floor(x))],
+  ['Floor', steps((x = NAN) => Math.floor(x))],
   ['HardSigmoid', ONE],
   ['HardSwish', ONE],
   ['LeakyRelu', ONE],
@@ -105,10 +110,10 @@ export const OPERATOR_FACTS: ReadonlyMap<string, OperatorFacts> = new Map<string
   ['Not', { ...one((x) => (x === 0 ? 1 : 0)), isPredicate: true }],
   ['Reciprocal', one((x = NAN) => 1 / x)],
   ['Relu', one((x = NAN) => Math.max(x, 0))],
-  ['Round', one((x = NAN) => roundHalfEven(x))],
+  ['Round', steps((x = NAN) => roundHalfEven(x))],
   ['Selu', ONE],
   ['Sigmoid', inexact((x = NAN) => 1 / (1 + Math.exp(-x)))],
-  ['Sign', one((x = NAN) => Math.sign(x))],
+  ['Sign', steps((x = NAN) => Math.sign(x))],
   ['Softplus', ONE],
   ['Softsign', ONE],
   ['Sqrt', one((x = NAN) => Math.sqrt(x))],

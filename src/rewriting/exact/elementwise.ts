@@ -5,13 +5,14 @@ import { elementCount, normalizeAxis } from '../../core/tensors/shape.ts';
 import { bytesPerElement, type Dtype } from '../../core/tensors/tensor.ts';
 import { factsOf } from '../../operators/operator-facts.ts';
 import { broadcast, type Evaluator } from './evaluator.ts';
-import { type Exact, isInteger } from './exact.ts';
+import { asStored, type Exact, isInteger } from './exact.ts';
 import { quantizer } from './quantizer.ts';
 
 /** What the facts have a function of numbers for. Pow alone takes operands of two types. */
-export const onNumbers: Evaluator = (inputs, node, maxElements) => {
+export const onNumbers: Evaluator = (given, node, maxElements) => {
+  const { scalar, elementwise, isPredicate, jumps } = factsOf(node);
+  const inputs = jumps === true ? given.map(asStored) : given;
   const [a, b] = inputs;
-  const { scalar, elementwise, isPredicate } = factsOf(node);
   if (a === undefined || scalar === undefined) return null;
   const dtype = isPredicate === true ? 'bool' : a.dtype;
   const finish = isInteger(dtype) ? Math.trunc : (x: number) => x;
@@ -22,7 +23,7 @@ export const onNumbers: Evaluator = (inputs, node, maxElements) => {
   return broadcast(inputs, dtype, maxElements, (x = Number.NaN, y = Number.NaN) => finish(scalar(x, y)));
 };
 
-export const binarySign: Evaluator = ([x]) => (x === undefined ? null : { ...x, data: x.data.map(signOf) });
+export const binarySign: Evaluator = ([x]) => (x === undefined ? null : { ...x, data: asStored(x).data.map(signOf) });
 
 /** Of unsigned integers, as graphs unpack bits with them. */
 export const bitShift: Evaluator = (inputs, node, maxElements) => {
@@ -51,7 +52,8 @@ export const bitwise =
   };
 
 /** The result has the sign of the divisor, with `fmod` that of the dividend. */
-export const modulo: Evaluator = (inputs, node, maxElements) => {
+export const modulo: Evaluator = (given, node, maxElements) => {
+  const inputs = given.map(asStored);
   const [x] = inputs;
   if (x === undefined || inputs.length !== 2) return null;
   const isFmod = node.int('fmod', 0) === 1;
@@ -89,8 +91,8 @@ export const cast: Evaluator = ([x], node) => {
   const dtype = CAST_TARGETS.get(node.int('to', 0));
   if (x === undefined || dtype === undefined) return null;
   if (dtype === x.dtype) return x;
-  if (dtype === 'bool') return { ...x, dtype, data: x.data.map((value) => (value === 0 ? 0 : 1)) };
-  if (isInteger(dtype)) return { ...x, dtype, data: x.data.map(Math.trunc) };
+  if (dtype === 'bool') return { ...x, dtype, data: asStored(x).data.map((value) => (value === 0 ? 0 : 1)) };
+  if (isInteger(dtype)) return { ...x, dtype, data: asStored(x).data.map(Math.trunc) };
   // A narrowing cast is an operation of the model, not rounding of ours: it is kept.
   return { ...x, dtype, data: dtype === 'float32' ? x.data.map(Math.fround) : x.data };
 };

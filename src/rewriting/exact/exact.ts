@@ -45,6 +45,11 @@ export function fitsDtype({ dtype, data }: Exact): boolean {
   return !isInteger(dtype) || data.every(Number.isSafeInteger);
 }
 
+/** The numbers that a runtime has, for operators whose result jumps: a float32 that was computed here is not rounded yet. */
+export function asStored(x: Exact): Exact {
+  return x.dtype === 'float32' ? { ...x, data: x.data.map(Math.fround) } : x;
+}
+
 /** Rounds to the dtype that the tensor has in the graph (to nearest, ties to even, for the float types). */
 export function roundExact({ dtype, shape, data }: Exact): Tensor {
   const rounded = createArray(dtype, elementCount(shape));

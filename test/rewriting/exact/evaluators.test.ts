@@ -141,6 +141,42 @@ describe('constant evaluation agrees with stock onnxruntime', () => {
     }
   });
 
+  /** Products that float32 rounds to 7, 3, 0.5, 0 and −0. */
+  const FACTORS = [float32([5], [10, 10, 10, 1e-30, -1e-30]), float32([5], [0.7, 0.3, 0.05, 1e-30, 1e-30])] as const;
+  const GOAL = float32([5], [7, 3, 0.5, 0, 0]);
+  const JUMPS: readonly Row[] = [
+    ...['Floor', 'Ceil', 'Round', 'Sign', 'bnn.Sign'].map((type): Row => [type, []]),
+    ...['Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'].map((type): Row => [type, [GOAL]]),
+    ['Mod', [float32([], [7])], { fmod: int(1) }],
+    ['Cast', [], { to: int(6) }],
+    ['Cast', [], { to: int(9) }],
+  ];
+  it.each(JUMPS.map((row, i): [string, Row] => [`${i} ${row[0]}`, row]))(
+    'row %s of products to round',
+    async (_, row) => {
+      const [type, others, attributes = {}] = row;
+      const build = (isConstant: boolean) => {
+        const graph = new Graph();
+        const values = FACTORS.map((t, i) => (isConstant ? graph.addConstant(`i${i}`, t) : graph.addInput(`i${i}`, t)));
+        const product = graph.addNode('Mul', values).output;
+        const [op = '', domain = ''] = type.split('.').reverse();
+        const inputs = [product, ...others.map((t) => graph.addConstant('c', t))];
+        const node = graph.addNode(op, inputs, { domain, attributes });
+        graph.addOutput(node.output);
+        const model = new Model(graph);
+        inferShapes(model, INFER_RULES);
+        addBnnFunctions(model);
+        return model;
+      };
+      const model = build(true);
+      const exact = new RewriteContext(model).evaluate(model.graph.outputs[0]!)!;
+      const expected = await runStock(build(false), { i0: FACTORS[0], i1: FACTORS[1] });
+      // Either zero.
+      const numbers = (data: ArrayLike<number | bigint>) => Array.from(data, (x) => Number(x) + 0);
+      expect(numbers(roundExact(exact).data)).toEqual(numbers(expected));
+    },
+  );
+
   it.each(BITWISE)('%s', (type, inputs, expected) => {
     const { model, node } = oneNode([type, inputs], true);
     expect([...new RewriteContext(model).evaluate(node.output)!.data]).toEqual(expected);
