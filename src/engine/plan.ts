@@ -8,7 +8,7 @@ import { inferNode } from '../graph/infer/infer-shapes.ts';
 import type { Model } from '../graph/model.ts';
 import { INFER_RULES } from '../operators/registry.ts';
 import { EVALUATORS } from '../rewriting/exact/evaluators.ts';
-import { type Exact, exactOf, roundExact } from '../rewriting/exact/exact.ts';
+import { type Exact, exactOf, fitsDtype, roundExact } from '../rewriting/exact/exact.ts';
 import { selectedSizes } from '../rewriting/exact/movement.ts';
 import type { FloatStem } from '../rewriting/layers/float-stem.ts';
 import { Arena, type Slot } from './arena.ts';
@@ -193,7 +193,7 @@ class Planner {
     const inputs = constants.map((constant) => (constant === null ? null : exactOf(constant)));
     if (inputs.includes(null)) return false;
     const result = evaluate(inputs as Exact[], node, MOST_FOLDED);
-    return result === null ? false : replace(roundExact(result));
+    return result !== null && fitsDtype(result) && replace(roundExact(result));
   }
 
   #isSized({ inputs }: Node): boolean {

@@ -5,7 +5,7 @@ import { elementCount, normalizeAxis } from '../../core/tensors/shape.ts';
 import { bytesPerElement, type Dtype } from '../../core/tensors/tensor.ts';
 import { factsOf } from '../../operators/operator-facts.ts';
 import { broadcast, type Evaluator } from './evaluator.ts';
-import { asStored, type Exact, isInteger } from './exact.ts';
+import { asStored, type Exact, isInteger, wrapInteger } from './exact.ts';
 import { quantizer } from './quantizer.ts';
 
 /** What the facts have a function of numbers for. Pow alone takes operands of two types. */
@@ -15,7 +15,8 @@ export const onNumbers: Evaluator = (given, node, maxElements) => {
   const [a, b] = inputs;
   if (a === undefined || scalar === undefined) return null;
   const dtype = isPredicate === true ? 'bool' : a.dtype;
-  const finish = isInteger(dtype) ? Math.trunc : (x: number) => x;
+  const wrap = wrapInteger(dtype);
+  const finish = isInteger(dtype) ? (x: number) => wrap(Math.trunc(x)) : (x: number) => x;
   if (elementwise === 'one') {
     return inputs.length === 1 ? { ...a, dtype, data: a.data.map((x) => finish(scalar(x))) } : null;
   }
@@ -92,7 +93,14 @@ export const cast: Evaluator = ([x], node) => {
   if (x === undefined || dtype === undefined) return null;
   if (dtype === x.dtype) return x;
   if (dtype === 'bool') return { ...x, dtype, data: asStored(x).data.map((value) => (value === 0 ? 0 : 1)) };
-  if (isInteger(dtype)) return { ...x, dtype, data: asStored(x).data.map(Math.trunc) };
+  // A float beyond the integers of a type is whatever the processor makes of it.
+  if (isInteger(dtype)) {
+    return {
+      ...x,
+      dtype,
+      data: isInteger(x.dtype) ? x.data.map(wrapInteger(dtype)) : asStored(x).data.map(Math.trunc),
+    };
+  }
   // A narrowing cast is an operation of the model, not rounding of ours: it is kept.
   return { ...x, dtype, data: dtype === 'float32' ? x.data.map(Math.fround) : x.data };
 };

@@ -4,7 +4,14 @@
  */
 
 import { elementCount } from '../../core/tensors/shape.ts';
-import { createArray, DTYPES, type Dtype, type Tensor, type TensorData } from '../../core/tensors/tensor.ts';
+import {
+  bytesPerElement,
+  createArray,
+  DTYPES,
+  type Dtype,
+  type Tensor,
+  type TensorData,
+} from '../../core/tensors/tensor.ts';
 
 export interface Exact {
   readonly dtype: Dtype;
@@ -40,9 +47,31 @@ export function isAllFinite({ dtype, data }: Exact): boolean {
   return isInteger(dtype) || data.every(Number.isFinite);
 }
 
+/** Least and largest number of an integer dtype, of those that float64 holds. */
+function rangeOf(dtype: Dtype): readonly [low: number, high: number] {
+  if (dtype === 'bool') return [0, 1];
+  const isUnsigned = dtype.startsWith('u');
+  const bits = 8 * bytesPerElement(dtype);
+  const most = bits === 64 ? Number.MAX_SAFE_INTEGER : 2 ** (isUnsigned ? bits : bits - 1) - 1;
+  return [isUnsigned ? 0 : -most - (bits === 64 ? 0 : 1), most];
+}
+
 /** Whether every number is one that the dtype can hold: an integer dtype has no fractions, no NaN, and nothing that float64 rounds. */
 export function fitsDtype({ dtype, data }: Exact): boolean {
-  return !isInteger(dtype) || data.every(Number.isSafeInteger);
+  if (!isInteger(dtype)) return true;
+  const [low, high] = rangeOf(dtype);
+  return data.every((x) => Number.isInteger(x) && x >= low && x <= high);
+}
+
+/**
+ * An integer in the bits of a dtype, in two's complement, as a runtime computes. What float64 has rounded, or bool, or 64 bits, cannot
+ * hold stays as it is, for `fitsDtype` to find.
+ */
+export function wrapInteger(dtype: Dtype): (x: number) => number {
+  const bits = 8 * bytesPerElement(dtype);
+  if (dtype === 'bool' || bits === 64) return (x) => x;
+  const [low, count] = [rangeOf(dtype)[0], 2 ** bits];
+  return (x) => (Number.isSafeInteger(x) ? x - count * Math.floor((x - low) / count) : x);
 }
 
 /** The numbers that a runtime has, for operators whose result jumps: a float32 that was computed here is not rounded yet. */

@@ -92,6 +92,18 @@ const SOME: readonly Row[] = [
   ['ReduceSum', [normals(3, 4, 2), int64s([1])]],
 ];
 
+/** Integers beyond the ends of their type. */
+const WRAPS: readonly Row[] = [
+  ['Sub', [bytes(0, 5), bytes(1, 3)]],
+  ['Add', [signedBytes(127, -128), signedBytes(1, -1)]],
+  ['Mul', [bytes(200, 255), bytes(3, 255)]],
+  ['Mul', [integers(2 ** 20, 2 ** 16), integers(2 ** 12, 2 ** 15)]],
+  ['Neg', [signedBytes(-128, 5)]],
+  ['Abs', [signedBytes(-128, -5)]],
+  ['Cast', [integers(-1, 300, 256)], { to: int(2) }],
+  ['Cast', [int64s([2 ** 31, -(2 ** 31) - 1])], { to: int(6) }],
+];
+
 /** Of the others that compute a function of numbers. */
 const FUNCTIONS = Array.from(OPERATOR_FACTS)
   .filter(([type, { scalar }]) => scalar !== undefined && SOME.every(([other]) => other !== type))
@@ -99,7 +111,7 @@ const FUNCTIONS = Array.from(OPERATOR_FACTS)
     const one = [float32([6], [-2.5, -0.5, 0.5, 1.5, 2, -3.25])];
     return [type, elementwise === 'one' ? one : [float32([3, 1], [-1, 0, 1]), float32([2], [0, 1])]];
   });
-const ROWS = [...SOME, ...FUNCTIONS];
+const ROWS = [...SOME, ...WRAPS, ...FUNCTIONS];
 
 /** Newer than the operator set of the model: by the definition of two's complement. */
 const BITWISE: readonly (readonly [string, readonly Tensor[], readonly number[]])[] = [
@@ -135,6 +147,8 @@ describe('constant evaluation agrees with stock onnxruntime', () => {
     expect(rounded.dtype).toBe(node.output.dtype);
     expect(rounded.shape).toEqual(node.output.shape);
     expect(rounded.data).toHaveLength(expected.length);
+    // What follows computes with the numbers themselves.
+    if (WRAPS.includes(row)) expect([...exact!.data]).toEqual(Array.from(expected, Number));
     for (const [i, value] of Array.from(expected, Number).entries()) {
       const scale = Math.max(1, Math.abs(value));
       expect(Number(rounded.data[i]) / scale).toBeCloseTo(value / scale, 6);
@@ -193,6 +207,12 @@ describe('constant evaluation agrees with stock onnxruntime', () => {
       ['Cast', [normals(1)], { to: int(10) }],
       ['Cast', [tensor('int64', [1], BigInt64Array.of(2n ** 60n))], { to: int(1) }],
       ['Add', [normals(1), integers(1)]],
+      ['Cast', [float32([1], [300])], { to: int(2) }],
+      ['Sub', [tensor('uint64', [1], BigUint64Array.of(0n)), tensor('uint64', [1], BigUint64Array.of(1n))]],
+      ['Mul', [integers(2 ** 31 - 1), integers(2 ** 31 - 1)]],
+      ['Div', [integers(1), integers(0)]],
+      // onnxruntime gives the largest integer here, others wrap.
+      ['ReduceSum', [integers(2 ** 31 - 1, 1), int64s([0])]],
     ];
     for (const [type, inputs, attributes = {}] of refused) {
       const graph = new Graph();
