@@ -8,8 +8,8 @@ import { inferNode } from '../graph/infer/infer-shapes.ts';
 import type { Model } from '../graph/model.ts';
 import { INFER_RULES } from '../operators/registry.ts';
 import { EVALUATORS } from '../rewriting/exact/evaluators.ts';
-import { type Exact, exactOf, fitsDtype, roundExact } from '../rewriting/exact/exact.ts';
-import { selectedSizes } from '../rewriting/exact/movement.ts';
+import { type Exact, fitsDtype, roundExact } from '../rewriting/exact/exact.ts';
+import { exactInput, selectedSizes } from '../rewriting/exact/movement.ts';
 import type { FloatStem } from '../rewriting/layers/float-stem.ts';
 import { Arena, type Slot } from './arena.ts';
 import type { Engine, Pointer } from './engine-module.ts';
@@ -187,10 +187,10 @@ class Planner {
       const sizes = selectedSizes(node, node.requiredInput(0).shape);
       return sizes !== null && replace(roundExact(sizes));
     }
-    const constants = node.inputs.map((input) => input?.constant ?? null);
     const evaluate = EVALUATORS.get(node.type);
-    if (evaluate === undefined || constants.includes(null)) return false;
-    const inputs = constants.map((constant) => (constant === null ? null : exactOf(constant)));
+    if (evaluate === undefined) return false;
+    const constants = node.inputs.map((input) => input?.constant ?? null);
+    const inputs = constants.map((constant, i) => (constant === null ? null : exactInput(node, i, constant)));
     if (inputs.includes(null)) return false;
     const result = evaluate(inputs as Exact[], node, MOST_FOLDED);
     return result !== null && fitsDtype(result) && replace(roundExact(result));

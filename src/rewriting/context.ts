@@ -9,6 +9,7 @@ import type { Evaluator } from './exact/evaluator.ts';
 import { EVALUATORS } from './exact/evaluators.ts';
 import { type Exact, exactOf, fitsDtype, roundExact } from './exact/exact.ts';
 import { FoldBudget } from './exact/fold-budget.ts';
+import { exactInput } from './exact/movement.ts';
 import { LayerLog } from './layers/layers.ts';
 import type { Miss } from './miss.ts';
 import { SourceNames } from './source-names.ts';
@@ -68,6 +69,11 @@ export class RewriteContext {
     return this.#look(value, { known: new Map(), held: 0 });
   }
 
+  /** The same for an input of a node, as its evaluator takes it. */
+  evaluateInput(node: Node, index: number): Exact | null {
+    return this.evaluate(node.input(index)) ?? storedInput(node, index);
+  }
+
   /** What a node on constants computes, by the evaluator that is given; null when it does not, or the result would be too large. */
   foldNode(node: Node, inputs: readonly Exact[], evaluate: Evaluator): Exact | null {
     const budget = this.#budget;
@@ -91,8 +97,8 @@ export class RewriteContext {
 
   #lookAtNode(node: Node, search: Search): Exact | null {
     const inputs: Exact[] = [];
-    for (const input of node.inputs) {
-      const exact = input === null ? null : this.#look(input, search);
+    for (const [i, input] of node.inputs.entries()) {
+      const exact = input === null ? null : (this.#look(input, search) ?? storedInput(node, i));
       if (exact === null) return null;
       inputs.push(exact);
     }
@@ -113,6 +119,11 @@ interface Search {
   readonly known: Map<Value, Exact | null>;
   /** Elements of those results. */
   held: number;
+}
+
+function storedInput(node: Node, index: number): Exact | null {
+  const constant = node.input(index)?.constant ?? null;
+  return constant === null ? null : exactInput(node, index, constant);
 }
 
 function sizeOf(inputs: readonly Exact[]): number {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { formatReason } from '../../src/compiler/report.ts';
 import { Rng } from '../../src/core/numbers/rng.ts';
-import { float32 } from '../../src/core/tensors/tensor.ts';
+import { float32, tensor } from '../../src/core/tensors/tensor.ts';
 import { BnnError } from '../../src/errors.ts';
 import { int, ints } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
@@ -84,6 +84,14 @@ describe('lowerToPacked', () => {
     expect(model.graph.outputs.map(({ name, shape }) => [name, shape])).toEqual([['logits', ['N', 10]]]);
     expect(model.metadata.get('dataset')).toBe('mnist');
     expect([model.docString, model.irVersion, model.opsets.get('')]).toEqual(['a model', 8, 17]);
+  });
+
+  it('folds what is selected to the end', async () => {
+    const net = new SmallNet(4);
+    const end = tensor('int64', [1], BigInt64Array.of(2n ** 63n - 1n));
+    const tail = net.op('Slice', [net.c(net.normals([6])), net.ints([2]), net.c(end)]);
+    const { model } = await expectSame(net.finish(net.op('Mul', [net.input(['N', 4]), tail])));
+    expect(operators(model)).toEqual(['Mul']);
   });
 
   it('writes the signs of the latent weights, and scale and bias as float64 arithmetic rounded once', () => {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { lowerToPacked } from '../../src/compiler/lower-to-packed.ts';
 import { convertOnnx } from '../../src/convert/convert-onnx.ts';
 import { relativeError } from '../../src/core/numbers/tolerance.ts';
-import { float32, type Tensor } from '../../src/core/tensors/tensor.ts';
+import { float32, int64s, type Tensor, tensor } from '../../src/core/tensors/tensor.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
 import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
 import { int, ints, string } from '../../src/graph/attribute.ts';
@@ -120,6 +120,25 @@ describe('what it does not run', () => {
     expect(error).toMatchObject({ hint: expect.stringContaining('onnxruntime') });
   });
 
+  it.each([
+    ['an integer by 0', (s: Source) => s.op('Div', [s.c(int64s([1])), s.c(int64s([0]))]), 'E_NUMERIC'],
+    ['an integer of 2^80', (s: Source) => s.op('Mul', [s.c(int64s([2 ** 40])), s.c(int64s([2 ** 40]))]), 'E_NUMERIC'],
+    [
+      'an index of 2^60',
+      (s: Source) => s.op('Gather', [s.x, s.c(int64s([2 ** 60]))], { axis: int(1) }),
+      'E_UNSUPPORTED',
+    ],
+    [
+      'an index of no element',
+      (s: Source) => s.op('Gather', [s.x, s.c(int64s([7]))], { axis: int(1) }),
+      'E_UNSUPPORTED',
+    ],
+  ])('%s, when it is loaded', async (_, build, code) => {
+    const s = new Source([1, 3]);
+    const model = s.finish(s.op('Cast', [build(s)], { to: int(1) }));
+    await expect(EngineSession.create(module, encodeModel(model))).rejects.toMatchObject({ code });
+  });
+
   it('numbers that do not fit the input, a session that is over', async () => {
     const s = new Source([2, 3]);
     const session = await EngineSession.create(module, encodeModel(s.finish(s.op('Relu', [s.x]))));
@@ -214,6 +233,26 @@ it('gives outputs that are computed from constants and sizes', async () => {
     ]);
   }
   await session.dispose();
+});
+
+it.each([
+  ['data to the end', [1], 2n ** 63n - 1n, [1]],
+  ['data from the end', [3], -(2n ** 63n), [-1]],
+])('selects %s', async (_, starts, end, steps) => {
+  const s = new Source([2, 4]);
+  const ends = s.c(tensor('int64', [1], BigInt64Array.of(end)));
+  const model = s.finish(s.op('Slice', [s.x, s.ints(starts), ends, s.ints([1]), s.ints(steps)]));
+  const x = random(5, 2, 4);
+  expect(await runEngine(model, { x })).toEqual(await runStock(model, { x }));
+});
+
+it('selects sizes to the end', async () => {
+  const s = new Source(['N', 2, 3]);
+  const ends = s.c(tensor('int64', [1], BigInt64Array.of(2n ** 63n - 1n)));
+  const rest = s.op('Slice', [s.op('Shape', [s.x]), s.ints([1]), ends]);
+  const model = s.finish(s.op('Reshape', [s.x, s.op('Concat', [s.ints([-1]), rest], { axis: int(0) })]));
+  const x = random(5, 2, 2, 3);
+  expect(await runEngine(model, { x })).toEqual(x.data);
 });
 
 it('multiplies by a constant that memory must grow for, the first time too', async () => {

@@ -16,8 +16,8 @@ function foldNode(node: Node, context: RewriteContext, foldsSign: boolean): Exac
   const evaluate = EVALUATORS.get(node.type);
   if (evaluate === undefined || STORED_SMALL.has(node.type) || (node.is('Sign', 'bnn') && !foldsSign)) return null;
   const inputs: Exact[] = [];
-  for (const input of node.inputs) {
-    const exact = input?.constant == null ? null : context.evaluate(input);
+  for (const [i, input] of node.inputs.entries()) {
+    const exact = input?.constant == null ? null : context.evaluateInput(node, i);
     // What the source itself has of infinities, in masks, is its own.
     if (exact === null || !isAllFinite(exact)) return null;
     inputs.push(exact);

@@ -48,9 +48,8 @@ class Folder {
       return null;
     }
     const inputs: Exact[] = [];
-    for (const [i, input] of node.inputs.entries()) {
-      const isBound = node.is('Slice') && (i === 1 || i === 2);
-      const exact = input === null ? null : ((isBound ? boundOf(input) : null) ?? this.#context.evaluate(input));
+    for (const i of node.inputs.keys()) {
+      const exact = this.#context.evaluateInput(node, i);
       if (exact === null) return null;
       inputs.push(exact);
     }
@@ -73,14 +72,6 @@ class Folder {
     }
     return depth;
   }
-}
-
-/** "To the end" is written as the largest integer, or the smallest, which float64 does not hold. */
-function boundOf({ constant }: Value): Exact | null {
-  if (!(constant?.data instanceof BigInt64Array)) return null;
-  const most = Number.MAX_SAFE_INTEGER;
-  const data = Float64Array.from(constant.data, (bound) => Math.min(Math.max(Number(bound), -most), most));
-  return { dtype: 'int64', shape: constant.shape, data };
 }
 
 function foldAll(context: RewriteContext, foldsTernary: boolean): boolean {

@@ -1,7 +1,7 @@
 /** Operators that move, select, repeat or make elements, in float64. */
 
 import { elementCount, MAX_RANK, normalizeAxis, rowMajorStrides } from '../../core/tensors/shape.ts';
-import { int64s } from '../../core/tensors/tensor.ts';
+import { int64s, isDtype, type Tensor } from '../../core/tensors/tensor.ts';
 import type { Node } from '../../graph/graph.ts';
 import { broadcast, type Evaluator, walk } from './evaluator.ts';
 import { type Exact, exactOf } from './exact.ts';
@@ -86,6 +86,19 @@ export const transpose: Evaluator = ([x], node) => {
     order.map((axis) => strides[axis] ?? 0),
   );
 };
+
+/** "To the end" is written as the largest integer, or the smallest, which float64 does not hold. */
+function boundsOf(bounds: Tensor<'int64'>): Exact {
+  const most = Number.MAX_SAFE_INTEGER;
+  const data = Float64Array.from(bounds.data, (bound) => Math.min(Math.max(Number(bound), -most), most));
+  return { dtype: 'int64', shape: bounds.shape, data };
+}
+
+/** The numbers of an input that is constant, for the evaluator of its node; null as `exactOf`. */
+export function exactInput(node: Node, index: number, constant: Tensor): Exact | null {
+  const isBound = node.is('Slice') && (index === 1 || index === 2);
+  return isBound && isDtype(constant, 'int64') ? boundsOf(constant) : exactOf(constant);
+}
 
 /** Bounds beyond the tensor are clamped to it, as in NumPy. */
 export const slice: Evaluator = ([x, starts, ends, axes, steps]) => {

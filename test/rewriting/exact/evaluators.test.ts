@@ -86,6 +86,8 @@ const SOME: readonly Row[] = [
   ['Shape', [normals(2, 3, 4)], { start: int(1) }],
   ['Slice', [normals(5, 4), int64s([-1, 1]), int64s([-6, 3]), int64s([0, 1]), int64s([-2, 1])]],
   ['Slice', [normals(3, 5), int64s([1]), int64s([1000]), int64s([-1])]],
+  ['Slice', [normals(3), int64s([1]), tensor('int64', [1], BigInt64Array.of(2n ** 63n - 1n))]],
+  ['Slice', [normals(3), int64s([1]), tensor('int64', [1], BigInt64Array.of(-(2n ** 63n))), int64s([0]), int64s([-1])]],
   ...['ReduceL1', 'ReduceL2', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceSumSquare'].map(
     (type): Row => [type, [normals(3, 4, 2)], { axes: ints([0, -1]), keepdims: int(0) }],
   ),
