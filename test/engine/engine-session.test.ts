@@ -8,7 +8,7 @@ import { relativeError } from '../../src/core/numbers/tolerance.ts';
 import { float32, int64s, type Tensor, tensor } from '../../src/core/tensors/tensor.ts';
 import { EngineSession } from '../../src/engine/engine-session.ts';
 import { loadEngineModule } from '../../src/engine/load-engine-io.ts';
-import { int, ints, string } from '../../src/graph/attribute.ts';
+import { float, int, ints, string } from '../../src/graph/attribute.ts';
 import type { Value } from '../../src/graph/graph.ts';
 import type { Model } from '../../src/graph/model.ts';
 import { decodeModel } from '../../src/onnx/decode-model.ts';
@@ -253,6 +253,25 @@ it('selects sizes to the end', async () => {
   const model = s.finish(s.op('Reshape', [s.x, s.op('Concat', [s.ints([-1]), rest], { axis: int(0) })]));
   const x = random(5, 2, 2, 3);
   expect(await runEngine(model, { x })).toEqual(x.data);
+});
+
+it.each([
+  [3, 3, [3, 1]],
+  [3, 3, [1, 3]],
+  [3, 3, [3]],
+  [3, 3, [3, 3]],
+  [4, 3, [4, 1]],
+  [4, 3, [4, 3]],
+  [3, 1, [3, 1]],
+  [1, 3, [1, 1]],
+  [4, 3, []],
+] as const)('%i rows of %i sums and a Gemm that adds %j', async (rows, columns, shape) => {
+  const s = new Source([rows, 5]);
+  const added = s.c(random(3, ...shape) as Tensor<'float32'>);
+  const y = s.op('Gemm', [s.x, s.random([5, columns]), added], { beta: float(0.5), alpha: float(2) });
+  const model = s.finish(y);
+  const x = random(8, rows, 5);
+  expect(relativeError(await runEngine(model, { x }), await runStock(model, { x }))).toBeLessThan(TOLERANCE);
 });
 
 it('multiplies by a constant that memory must grow for, the first time too', async () => {

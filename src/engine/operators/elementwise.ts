@@ -45,7 +45,7 @@ interface Channels {
 }
 
 /** How a tensor of one number per channel broadcasts to planes [N, C, …] or rows [N, C]; null where it does otherwise. */
-function perChannel(x: readonly number[], other: readonly number[]): Channels | null {
+export function perChannel(x: readonly number[], other: readonly number[]): Channels | null {
   const count = elementCount(other);
   const [batch = 0, channels = 0, ...sizes] = x;
   const size = elementCount(sizes);

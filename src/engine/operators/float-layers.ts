@@ -1,11 +1,13 @@
 /** Conv, Gemm and MatMul with constant float weights. */
 
-import { elementCount } from '../../core/tensors/shape.ts';
+import { broadcastShapes, elementCount } from '../../core/tensors/shape.ts';
 import { float32, isDtype, type Tensor } from '../../core/tensors/tensor.ts';
 import { BnnError } from '../../errors.ts';
 import { windowPads } from '../../graph/window-pads.ts';
+import { broadcastStrides } from '../../rewriting/exact/evaluator.ts';
 import { checkPlane, denseShape, Layer, type LayerShape } from '../layer.ts';
 import type { Operator, StepContext } from '../step.ts';
+import { perChannel } from './elementwise.ts';
 import { multiply } from './matmul.ts';
 
 const ones = (count: number): Float32Array => new Float32Array(count).fill(1);
@@ -103,14 +105,39 @@ function scaled(t: Tensor<'float32'>, factor: number): Tensor<'float32'> {
   return factor === 1 ? t : { ...t, data: t.data.map((value) => value * factor) };
 }
 
-function dense(context: StepContext, weights: Tensor<'float32'>, bias: Tensor | undefined): void {
+/** @param finish  changes what the layer gives. */
+function dense(
+  context: StepContext,
+  weights: Tensor<'float32'>,
+  bias: Tensor | undefined,
+  finish?: (y: Float32Array) => void,
+): void {
   const x = context.input(0);
   const [outputs = 0, channels = 0] = weights.shape;
   const shape = denseShape(channels, outputs);
   const layer = context.layer(shape, () => floatLayer(context, 'floatDense', shape, weights, bias));
   const batch = elementCount(x.shape) / Math.max(channels, 1);
   const y = context.output();
-  context.run(() => layer.run({ batch, height: 1, width: 1 }, x.pointer(), 0, false, y.pointer()));
+  const count = elementCount(context.shape);
+  context.run(() => {
+    layer.run({ batch, height: 1, width: 1 }, x.pointer(), 0, false, y.pointer());
+    finish?.(context.engine.floats(y.pointer(), count));
+  });
+}
+
+/** Adds a matrix that is broadcast: another number for each row, or each element. */
+function adding({ shape, data }: Tensor<'float32'>, to: readonly number[], at: string): (y: Float32Array) => void {
+  if (broadcastShapes(shape, to)?.join() !== to.join()) {
+    throw new BnnError('E_SHAPE', `Gemm adds [${shape.join(', ')}] to [${to.join(', ')}]`, { at });
+  }
+  const [columns = 1] = to.slice(-1);
+  const [down = 0, along = 0] = broadcastStrides(shape, to);
+  return (y) => {
+    for (let i = 0; i < y.length; i++) {
+      const [row, column] = [Math.floor(i / columns), i % columns];
+      y[i] = (y[i] ?? 0) + (data[row * down + column * along] ?? Number.NaN);
+    }
+  };
 }
 
 const gemm: Operator = (context) => {
@@ -118,8 +145,11 @@ const gemm: Operator = (context) => {
   if (node.int('transA', 0) !== 0) throw new BnnError('E_UNSUPPORTED', 'Gemm with transA', { at });
   const weights = scaled(weightsOf(context, 1), node.float('alpha', 1));
   const bias = context.constant(2);
-  const scaledBias = bias !== undefined && isDtype(bias, 'float32') ? scaled(bias, node.float('beta', 1)) : bias;
-  dense(context, node.int('transB', 0) === 1 ? weights : transposed(weights), scaledBias);
+  const byOutput = node.int('transB', 0) === 1 ? weights : transposed(weights);
+  if (bias === undefined || !isDtype(bias, 'float32')) return dense(context, byOutput, bias);
+  const scaledBias = scaled(bias, node.float('beta', 1));
+  if (perChannel(context.shape, bias.shape) !== null) return dense(context, byOutput, scaledBias);
+  dense(context, byOutput, undefined, adding(scaledBias, context.shape, at));
 };
 
 /** By a constant matrix it is a dense layer. */
