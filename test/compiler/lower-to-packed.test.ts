@@ -12,6 +12,7 @@ import { decodeModel } from '../../src/onnx/decode-model.ts';
 import { encodeModel } from '../../src/onnx/encode-model.ts';
 import { unpackConvWeights } from '../../src/operators/pack-weights.ts';
 import { buildModel } from '../../src/zoo/zoo.ts';
+import { runStock } from '../operators/run-stock.ts';
 import { expectSame, operators, SmallNet, withTypes } from './small-net.ts';
 
 /** Gives every BatchNormalization random parameters, as after some training. */
@@ -92,6 +93,21 @@ describe('lowerToPacked', () => {
     const tail = net.op('Slice', [net.c(net.normals([6])), net.ints([2]), net.c(end)]);
     const { model } = await expectSame(net.finish(net.op('Mul', [net.input(['N', 4]), tail])));
     expect(operators(model)).toEqual(['Mul']);
+  });
+
+  it.each([
+    ['int64', BigInt64Array.of(1n, 2n, 3n, 4n), 'MatMul'],
+    ['int32', Int32Array.of(1, 2, 3, 4), 'MatMul'],
+    ['float64', Float64Array.of(1, 2, 3, 4), 'Gemm'],
+    ['float16', Uint16Array.of(0x3c00, 0x4000, 0x4200, 0x4400), 'Gemm'],
+  ] as const)('a product of %s runs in onnxruntime', async (dtype, data, type) => {
+    const net = new SmallNet();
+    const x = net.builder.input('x', dtype, [2, 2]);
+    const matrix = tensor(dtype, [2, 2], data as BigInt64Array & Int32Array & Float64Array & Uint16Array);
+    const source = net.finish(net.op('MatMul', [x, net.c(matrix)]));
+    const { model } = lowerToPacked(source);
+    expect(operators(model)).toEqual([type]);
+    expect(await runStock(model, { x: matrix })).toEqual(await runStock(source, { x: matrix }));
   });
 
   it('writes the signs of the latent weights, and scale and bias as float64 arithmetic rounded once', () => {
