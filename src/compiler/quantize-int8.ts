@@ -8,7 +8,7 @@
  * Data      uint8, one scale and zero point per tensor, from the range of a calibration; 0 is exact.
  * Weights   int8, symmetric, one scale per output channel: with uint8 data, the form that VNNI multiplies.
  * Bias      int32 with the scale of the sums, s(x) · s(W).
- * Relu      or Clip behind a quantized operator is dropped: the range ends where it would cut off.
+ * Relu      or Clip behind a quantized operator is dropped: the range ends where it would cut off. Not a Clip that leaves 0 out.
  *
  * What has no 8-bit kernel in onnxruntime's CPU provider, or a slow one (sums with constants that are broadcast), stays float.
  */
@@ -102,13 +102,23 @@ function canQuantize(node: Node, rangeOf: ReadonlyMap<Value, ValueRange>): boole
   return isPlain && (node.input(2) === null || isVector(node.input(2), weights.shape[outputAxisOf(node)]));
 }
 
+/** Whether a node cuts off what lies outside of a range that holds 0, as that of steps does, which cut off the same. */
+function cutsAroundZero(node: Node): boolean {
+  if (node.is('Relu')) return true;
+  const isOn = (index: number, holds: (bound: number) => boolean): boolean => {
+    const bound = node.input(index);
+    return bound === null || (bound.constant !== null && holds(Number(bound.constant.data[0])));
+  };
+  return node.is('Clip') && isOn(1, (least) => least <= 0) && isOn(2, (most) => most >= 0);
+}
+
 /** Drops a Relu or Clip that alone reads a value: what it would cut off lies outside of the range. */
 function absorbClip(graph: Graph, value: Value, rangeOf: Map<Value, ValueRange>): void {
   const [use, ...others] = value.uses;
   if (use === undefined || others.length > 0 || use.index !== 0 || value.isOutput()) return;
   const { node } = use;
   const range = rangeOf.get(node.output);
-  if (!(node.is('Relu') || node.is('Clip')) || range === undefined) return;
+  if (!cutsAroundZero(node) || range === undefined) return;
   graph.replaceAllUses(node.output, value);
   rangeOf.delete(node.output);
   rangeOf.set(value, range);

@@ -134,6 +134,19 @@ describe('quantizing', () => {
     expect(Array.from(last.requiredInput(2).constant!.data as Uint8Array)).toEqual([0]);
   });
 
+  test.each<readonly [string, Build, ValueRange]>([
+    ['above 0', (net, y) => net.op('Clip', [y, net.c(1), net.c(6)]), { min: 1, max: 6 }],
+    ['below 0', (net, y) => net.op('Clip', [y, null, net.c(-1)]), { min: -6, max: -1 }],
+  ])('Clip to numbers %s stays', async (_, then, range) => {
+    const model = twoKernels(then);
+    const ranges = rangesOf(model, { min: -6, max: 6 }).set(model.graph.outputs[0]!.name, range);
+    const int8 = quantizeInt8(model, ranges);
+    verify(int8);
+    const feeds = { input: float32([1, 1, 2, 2], [-1, -0.3, 0.4, 2]) };
+    const [expected, actual] = [await runStock(model, feeds), await runStock(int8, feeds)];
+    for (const [i, y] of expected.entries()) expect(Math.abs(actual[i]! - y)).toBeLessThan(0.1);
+  });
+
   test('Relu stays where the sum is read elsewhere too', () => {
     const model = twoKernels((net, y) => net.op('Add', [net.op('Relu', [y]), y]));
     expect(operators(quantizeInt8(model, rangesOf(model, { min: -3, max: 3 })))).toContain('Relu');
