@@ -78,7 +78,8 @@ export const toBool: InferRule = (node) => [{ dtype: 'bool', shape: inputType(no
 /** `zero_point` gives the integer type; without it, `output_dtype` or uint8. */
 const quantize: InferRule = (node) => {
   const code = node.int('output_dtype', 0);
-  const dtype = node.input(2) === null ? (dtypeOfCode(code) ?? 'uint8') : inputType(node, 2).dtype;
+  const named = code === 0 ? 'uint8' : (dtypeOfCode(code) ?? null);
+  const dtype = node.input(2) === null ? named : inputType(node, 2).dtype;
   return [{ dtype, shape: inputType(node, 0).shape }];
 };
 

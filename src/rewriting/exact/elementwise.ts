@@ -3,6 +3,7 @@
 import { signOf } from '../../core/numbers/bits.ts';
 import { elementCount, normalizeAxis } from '../../core/tensors/shape.ts';
 import { bytesPerElement, type Dtype } from '../../core/tensors/tensor.ts';
+import { dtypeOfCode } from '../../graph/dtype-code.ts';
 import { factsOf } from '../../operators/operator-facts.ts';
 import { broadcast, type Evaluator } from './evaluator.ts';
 import { asStored, type Exact, isInteger, wrapInteger } from './exact.ts';
@@ -129,7 +130,9 @@ export const quantize: Evaluator = (inputs, node) => {
   const [x, scale, zero] = inputs;
   const indexOf = node.int('block_size', 0) === 0 ? scaleIndex(inputs, node.int('axis', 1)) : null;
   if (x === undefined || scale === undefined || indexOf === null) return null;
-  const dtype = zero?.dtype ?? 'uint8';
+  const code = node.int('output_dtype', 0);
+  const dtype = zero?.dtype ?? (code === 0 ? 'uint8' : (dtypeOfCode(code) ?? null));
+  if (dtype === null) return null;
   const functions = Array.from(scale.data, (s, i) => quantizer(dtype, s, zero?.data[i] ?? 0));
   if (functions.includes(null)) return null;
   const data = x.data.map((value, i) => functions[indexOf(i)]?.(Math.fround(value)) ?? Number.NaN);

@@ -198,6 +198,27 @@ describe('constant evaluation agrees with stock onnxruntime', () => {
     expect([...new RewriteContext(model).evaluate(node.output)!.data]).toEqual(expected);
   });
 
+  it.each([
+    ['int8', 3],
+    ['uint8', 2],
+    ['int16', 5],
+  ] as const)('QuantizeLinear to the type that it names without a zero point: %s', async (dtype, code) => {
+    const row: Row = [
+      'QuantizeLinear',
+      [float32([3], [-1, 0.5, 200]), float32([], [0.5])],
+      { output_dtype: int(code) },
+    ];
+    const { model, node } = oneNode(row, true);
+    const exact = new RewriteContext(model).evaluate(node.output)!;
+    const dynamic = oneNode(row, false).model;
+    // The attribute is of operator set 21.
+    dynamic.opsets.set('', 21);
+    dynamic.irVersion = 10;
+    const expected = await runStock(dynamic, { i0: row[1][0]!, i1: row[1][1]! });
+    expect([exact.dtype, ...exact.data]).toEqual([dtype, ...expected]);
+    expect(node.output.dtype).toBe(dtype);
+  });
+
   it('covers every evaluator', () => {
     expect(new Set([...ROWS, ...BITWISE].map(([type]) => type))).toEqual(new Set(EVALUATORS.keys()));
   });
@@ -213,6 +234,8 @@ describe('constant evaluation agrees with stock onnxruntime', () => {
       ['Sub', [tensor('uint64', [1], BigUint64Array.of(0n)), tensor('uint64', [1], BigUint64Array.of(1n))]],
       ['Mul', [integers(2 ** 31 - 1), integers(2 ** 31 - 1)]],
       ['Div', [integers(1), integers(0)]],
+      // 17 is a float of 8 bits.
+      ['QuantizeLinear', [float32([1], [1]), float32([], [1])], { output_dtype: int(17) }],
       // onnxruntime gives the largest integer here, others wrap.
       ['ReduceSum', [integers(2 ** 31 - 1, 1), int64s([0])]],
     ];
