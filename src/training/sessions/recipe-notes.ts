@@ -9,6 +9,8 @@ const FEW_STEPS = 10;
 
 /** Of the peak. */
 const HIGH_RATE = 0.05;
+/** In one of so many it does not matter where a run ends, and they would take long to go through. */
+const MANY_CYCLES = 1e4;
 
 /** Of the recipe of a new run. @param pictures  training pictures, held-out ones included. */
 export function notesOnRecipe(recipe: Recipe, stepsPerEpoch: number, pictures: number): string[] {
@@ -35,7 +37,7 @@ function noteOnWarmup({ warmupEpochs, epochs }: Recipe): string | null {
 
 /** Where the last cycle of `restarts` is cut off while the rate is high. */
 function noteOnRestarts({ schedule, epochs, warmupEpochs, restartEpochs, restartFactor }: Recipe): string | null {
-  if (schedule !== 'restarts') return null;
+  if (schedule !== 'restarts' || (epochs - warmupEpochs) / restartEpochs > MANY_CYCLES) return null;
   let [begin, length] = [warmupEpochs, restartEpochs];
   while (begin + length < epochs) {
     begin += length;

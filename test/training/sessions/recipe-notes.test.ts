@@ -35,6 +35,7 @@ it.each([
   [{ epochs: 31 }, 'ends 1 epochs into a cycle of 40, at 100 % of the peak rate'],
   [{ epochs: 5 }, 'ends 5 epochs into a cycle of 10, at 50 % of the peak rate'],
   [{ epochs: 35, warmupEpochs: 5 }, null],
+  [{ epochs: 100_000, restartEpochs: 1e-6, restartFactor: 1 }, null],
   [{ epochs: 7, restartEpochs: 2, restartFactor: 1 }, 'a cycle ends with --epochs 6 or --epochs 8'],
 ])('restarts that are cut off: %j', (fields, expected) => {
   const notes = notesOnRecipe(parseRecipe([{ schedule: 'restarts', warmupEpochs: 0, ...fields }]), 100, 60_000);
