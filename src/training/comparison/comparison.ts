@@ -202,11 +202,19 @@ export function assertNoTwins(
   }
 }
 
-/** A recipe with what stands for something else in its place, without what changes nothing that is learned. */
+/** Fields that change nothing of what is learned, but for rounding. */
+const UNLEARNED: readonly string[] = [
+  'checkpointMinutes',
+  'indicators',
+  'teacherCache',
+  'threads',
+] satisfies (keyof Recipe)[];
+
+/** The learned part of a recipe, with what stands for something else in its place. */
 function effective(recipe: Recipe): Partial<Recipe> {
   const { estimator, weightEstimator, activationEstimator } = recipe;
   const [weights, activations] = [weightEstimator || estimator, activationEstimator || estimator];
-  const { checkpointMinutes: _, indicators: __, teacherCache: ___, threads: ____, ...learned } = recipe;
+  const learned = Object.fromEntries(Object.entries(recipe).filter(([field]) => !UNLEARNED.includes(field)));
   return { ...learned, estimator: activations, weightEstimator: weights, activationEstimator: activations };
 }
 

@@ -12,13 +12,12 @@ import type { Dataset } from '../../data/dataset.ts';
 import { BnnError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
 import type { TrainingPrecision } from '../../kernels/convolution.ts';
-import { type AskTeacher, cachedTeacher } from '../learning/cached-teacher.ts';
 import { Learner } from '../learning/learner.ts';
 import type { Outcome } from '../learning/loss.ts';
 import type { Team } from '../learning/team.ts';
 import type { Parts } from '../recipes/parts.ts';
 import { type Recipe, startsTransformed } from '../recipes/recipe.ts';
-import { normalizationOf } from '../start/initial-model.ts';
+import { askTeacher } from './ask-teacher.ts';
 import type { Checkpoint } from './checkpoint-io.ts';
 import { parameterWithoutNumber } from './finite-weights.ts';
 import type { EpochRecord } from './history-io.ts';
@@ -27,7 +26,7 @@ import type { RunBatches } from './run-batches.ts';
 import { recipeDigest } from './run-folder-io.ts';
 import type { RunLock } from './run-lock-io.ts';
 import { type CheckpointName, RunWriter } from './run-writer-io.ts';
-import type { Teacher, TrainOptions, TrainResult } from './train-options.ts';
+import type { TrainOptions, TrainResult } from './train-options.ts';
 import type { BestEpoch, PartialEpoch } from './training-state.ts';
 
 /** Steps between two checks that all processes have the same weights. */
@@ -58,20 +57,6 @@ export interface SessionParts {
   readonly lock: RunLock;
   /** Where other processes train the same. */
   readonly team: Team | null;
-}
-
-/** As it is asked for a batch: told what the pictures are, with a memory where the recipe has room for one. */
-function teacherOf(
-  recipe: Recipe,
-  dataset: Dataset,
-  model: Model,
-  teacher: Teacher | undefined,
-): AskTeacher | undefined {
-  if (teacher === undefined) return undefined;
-  const { height, width, channels, classes } = dataset;
-  const shown = { height, width, channels, classes, ...normalizationOf(model) };
-  const ask: AskTeacher = (images, count) => teacher(images, count, shown);
-  return recipe.teacherCache > 0 ? cachedTeacher(ask, recipe.teacherCache * 2 ** 20) : ask;
 }
 
 export class TrainingSession {
@@ -119,7 +104,7 @@ export class TrainingSession {
       stepsPerEpoch: this.#batches.train.batchesPerEpoch,
       sample: this.#batches.sample,
       latent,
-      teacher: teacherOf(recipe, dataset, model, options.teacher),
+      teacher: askTeacher(recipe, dataset, model, options.teacher),
       explicitPadding: backend.capabilities.explicitPadding,
       keepsAll: backend.capabilities.keepsAll,
       precision,
